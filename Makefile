@@ -1,0 +1,42 @@
+# Everything a person types: `make tune` and `make test` need only git, make and a Python >= 3.12.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Touched when the environment holds what pyproject.toml and constraints.txt say.
+STAMP := $(VENV)/.installed
+
+.PHONY: help env tune tune-256 test lint types check clean
+
+help:
+	@echo "make tune   tune AlphaFold 3 on the shipped ubiquitin (20 minutes, installation included)"
+	@echo "make test   run the tests"
+	@echo "make check  lint, types and tests"
+	@echo "make env    only create the environment"
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt scripts/find_python.sh
+	@python=$$(sh scripts/find_python.sh) || exit 2; \
+	if ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
+		echo "creating $(VENV) with $$python"; rm -rf $(VENV); "$$python" -m venv $(VENV); \
+	fi
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[af3,gencast,profile,dev]'
+	@touch $(STAMP)
+
+tune: env
+	$(BIN)/perfkit tune --model af3
+
+test: env
+	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: env
+	$(BIN)/mypy perfkit
+
+check: lint types test
+
+clean:
+	rm -rf $(VENV) perfkit-results .asv

@@ -1,0 +1,39 @@
+"""Where perfkit keeps what it can build again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from perfkit.errors import UserError
+
+CACHE_VARIABLE = "PERFKIT_CACHE"
+"""Environment variable that moves the cache folder."""
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder below the user's cache folder, created if need be.
+
+    Parameters
+    ----------
+    *parts
+        Names of nested folders below the cache's root.
+
+    Raises
+    ------
+    UserError
+        The folder cannot be created.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    root = Path(chosen) if chosen else platformdirs.user_cache_path("perfkit")
+    folder = root.joinpath(*parts)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the cache folder {folder} cannot be created ({error.strerror}); "
+            f"set {CACHE_VARIABLE} to a folder that can be written"
+        ) from error
+    return folder
