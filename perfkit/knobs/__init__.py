@@ -1,0 +1,1 @@
+"""HOW a prediction runs: knobs, configurations and search spaces."""

@@ -1,0 +1,1 @@
+"""WHAT IS KEPT of a trial: the record, the store, the machine's fingerprint."""

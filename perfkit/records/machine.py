@@ -1,0 +1,121 @@
+"""The machine's fingerprint, and what on it makes measurements untrustworthy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import perfkit
+
+INSTRUCTION_SETS = (
+    "avx",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "asimd",
+    "sve",
+)
+"""CPU flags that decide how fast a model runs; the rest of the list is left out."""
+
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "numpy",
+    "dm-haiku",
+    "tokamax",
+    "alphafold3",
+    "alphafold3-colabfold",
+    "weathernext",
+)
+"""Distributions whose version may change time or answer."""
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None
+
+
+def _cpu_information() -> dict[str, str]:
+    text = _read("/proc/cpuinfo") or ""
+    lines = (line.partition(":") for line in text.split("\n\n")[0].splitlines())
+    return {key.strip(): value.strip() for key, _, value in lines}
+
+
+def _chosen(text: str | None) -> str | None:
+    """The bracketed word of a sysfs choice such as ``always [madvise] never``."""
+    if text is None or "[" not in text:
+        return text
+    return text.split("[")[1].split("]")[0]
+
+
+def _cgroup_limit(name: str) -> str | None:
+    return _read(f"/sys/fs/cgroup/{name}")
+
+
+def fingerprint() -> dict[str, Any]:
+    """What the machine is: CPU, memory, kernel, and the settings that change timing."""
+    cpu = _cpu_information()
+    flags = set((cpu.get("flags") or cpu.get("Features") or "").split())
+    facts: dict[str, Any] = {
+        "cpu": cpu.get("model name", platform.processor() or platform.machine()),
+        "cpu_family": cpu.get("cpu family"),
+        "cpu_model": cpu.get("model"),
+        "instruction_sets": [name for name in INSTRUCTION_SETS if name in flags],
+        "logical_cpus": os.cpu_count(),
+        "physical_cores": psutil.cpu_count(logical=False),
+        "memory_bytes": psutil.virtual_memory().total,
+        "kernel": platform.release(),
+        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "transparent_hugepages": _chosen(_read("/sys/kernel/mm/transparent_hugepage/enabled")),
+        "cgroup_cpu_max": _cgroup_limit("cpu.max"),
+        "cgroup_memory_max": _cgroup_limit("memory.max"),
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    return facts | {"digest": digest, "host": platform.node()}
+
+
+def available_memory_bytes() -> int:
+    """Memory that a new process may use: what is free, or what the cgroup leaves."""
+    available = psutil.virtual_memory().available
+    limit, used = _cgroup_limit("memory.max"), _cgroup_limit("memory.current")
+    if limit and limit.isdigit() and used and used.isdigit():
+        return min(available, int(limit) - int(used))
+    return available
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python, perfkit (with its commit) and the packages that matter."""
+    found: dict[str, str | None] = {
+        "python": platform.python_version(),
+        "perfkit": perfkit.__version__,
+        "perfkit_commit": _commit(),
+    }
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    folder = Path(perfkit.__file__).parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return asked.stdout.strip() or None

@@ -1,0 +1,186 @@
+"""The record: what a finished trial leaves, one line of versioned JSON."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from perfkit.errors import UserError
+
+SCHEMA_VERSION = 1
+"""Raised with each change of the schema; :func:`upgrade` reads all older versions."""
+
+
+class Outcome(StrEnum):
+    """How a trial ended."""
+
+    OK = "ok"
+    NONFINITE = "nonfinite"
+    DISAGREES = "disagrees"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    REJECTED = "rejected"
+    INTERRUPTED = "interrupted"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Stage(_Frozen):
+    """One stage of a trial; times are seconds, ``begin_s`` counts from the trial's start."""
+
+    name: str
+    begin_s: float
+    wall_s: float
+    user_s: float
+    system_s: float
+    minor_faults: int
+    major_faults: int
+    voluntary_switches: int
+    involuntary_switches: int
+    peak_rss_bytes: int
+    round: int | None = None
+    """Round of the interleaving in which a steady pass ran; equal rounds are compared."""
+
+    @property
+    def cpu_s(self) -> float:
+        """User and system seconds."""
+        return self.user_s + self.system_s
+
+
+class Compilation(_Frozen):
+    """What XLA says of the compiled program (``memory_analysis``, ``cost_analysis``)."""
+
+    cache: str
+    """``off``, ``hit`` or ``miss`` of JAX's persistent compilation cache."""
+    temporary_bytes: int
+    argument_bytes: int
+    output_bytes: int
+    code_bytes: int
+    flops: float
+    """XLA's count; the body of a loop is counted once."""
+    bytes_accessed: float
+    parts: dict[str, int]
+    """How often each part of the model runs in one pass."""
+
+
+class WorkloadRecord(_Frozen):
+    """The workload, as :class:`perfkit.models.base.Workload` describes itself."""
+
+    model: str
+    name: str
+    size: int
+    source: dict[str, Any]
+    fidelity: dict[str, int]
+    input_digest: str
+    notices: list[str]
+    digest: str
+
+
+class ConfigurationRecord(_Frozen):
+    """The configuration: what differs from stock."""
+
+    settings: dict[str, str]
+    digest: str
+    label: str
+
+
+class Load(_Frozen):
+    """What else the machine did while the trial ran."""
+
+    load_average_before: float
+    steal_fraction: float
+    """CPU time that a hypervisor took away, as a share of the CPUs' time."""
+    other_cpu_fraction: float
+    """CPU time of everything but the trial, as a share of the CPUs' time."""
+
+
+class Samples(_Frozen):
+    """The process tree over time; ``time_s`` counts from the trial's start."""
+
+    time_s: list[float]
+    cpu_s: list[float]
+    rss_bytes: list[int]
+
+
+class Record(_Frozen):
+    """One finished trial."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    created: str
+    """UTC, ISO 8601."""
+    study: str | None = None
+    """Digest of the study that asked for the trial."""
+    role: str = "single"
+    """Why the trial was run: ``single``, ``reference``, ``screen``, ``confirm``, ``parts``, ..."""
+    block: str | None = None
+    """Trials of one block ran interleaved; their equal rounds may be compared."""
+    workload: WorkloadRecord
+    configuration: ConfigurationRecord
+    machine: dict[str, Any]
+    versions: dict[str, str | None]
+    allowed_cpus: int
+    stages: list[Stage] = Field(default_factory=list)
+    compilation: Compilation | None = None
+    peak_rss_bytes: int = 0
+    samples: Samples | None = None
+    part_times_s: dict[str, float] | None = None
+    """Seconds of each part in one pass at this workload's fidelity, from the XLA trace of a pass
+    of its own, scaled to the steady time; ``rest`` is what belongs to no part."""
+    finite: dict[str, Any] | None = None
+    agreement: dict[str, Any] | None = None
+    artifacts: dict[str, str] = Field(default_factory=dict)
+    """Name to path, relative to the store's folder."""
+    load: Load | None = None
+    warnings: list[str] = Field(default_factory=list)
+    notices: list[str] = Field(default_factory=list)
+    outcome: Outcome
+    reason: str = ""
+
+    def stage(self, name: str) -> Stage | None:
+        """The first stage called ``name``."""
+        return next((stage for stage in self.stages if stage.name == name), None)
+
+    @property
+    def steady(self) -> list[Stage]:
+        """The timed passes, in order."""
+        return [stage for stage in self.stages if stage.name == "steady"]
+
+    def utilisation(self, stage: Stage) -> float:
+        """CPU seconds over wall seconds times allowed CPUs: 1 is all of them all the time."""
+        return stage.cpu_s / (stage.wall_s * self.allowed_cpus) if stage.wall_s else 0.0
+
+
+def upgrade(data: dict[str, Any]) -> dict[str, Any]:
+    """The data of a record of any schema version as one of the current version.
+
+    Raises
+    ------
+    UserError
+        The version is newer than this perfkit knows.
+    """
+    version = data.get("schema_version", 0)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise UserError(
+            f"a record has schema version {version}, this perfkit reads up to {SCHEMA_VERSION}; "
+            "use a newer perfkit"
+        )
+    return data
+
+
+def read_record(data: object) -> Record:
+    """The record in ``data``, upgraded if it is old.
+
+    Raises
+    ------
+    UserError
+        The version is too new.
+    pydantic.ValidationError
+        The data is not a record.
+    """
+    return Record.model_validate(upgrade(data) if isinstance(data, dict) else data)

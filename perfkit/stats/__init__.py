@@ -1,0 +1,1 @@
+"""Medians, intervals and comparisons: pure functions on numbers, each citing its source."""
