@@ -1,0 +1,1 @@
+"""AlphaFold 3, as it is published."""

@@ -1,0 +1,179 @@
+"""AlphaFold 3 as a prepared computation: batches, parameters, the function, what is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfkit.errors import UserError
+from perfkit.models.af3.featurise import Batch, featurise
+from perfkit.models.af3.knobs import UPSTREAM_MSA_ROWS, Settings
+from perfkit.models.af3.output import write_predictions
+from perfkit.models.af3.package import model_config, transformed
+from perfkit.models.af3.weights import (
+    SYNTHETIC_NOTICE,
+    Parameters,
+    real_parameters,
+    synthetic_parameters_mapped,
+)
+from perfkit.models.base import Prepared, PyTree
+
+MSA_FEATURES = ("msa", "msa_mask", "deletion_matrix")
+"""Features with a row a sequence of the MSA, padded by upstream to 16,384 rows."""
+
+
+def prepare(
+    fold_input: Any,
+    settings: Settings,
+    fidelity: Mapping[str, int],
+    parts: Mapping[str, int],
+    tokens: int,
+    model_dir: Path | None,
+) -> Prepared:
+    """Featurise the input, load parameters and describe the computation.
+
+    Parameters
+    ----------
+    fold_input
+        Upstream's input, with as many seeds as are to be predicted.
+    settings, fidelity
+        How it is computed and how much of it.
+    parts
+        How often each part runs for one seed.
+    tokens
+        Tokens of the input before padding.
+    model_dir
+        Folder of real parameters, or None for synthetic ones.
+
+    Raises
+    ------
+    UserError
+        Input or parameters are bad.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    batches = featurise(fold_input, settings.bucket)
+    rows = settings.msa_rows or max(_msa_rows(batch) for batch in batches)
+    rows = min(rows, UPSTREAM_MSA_ROWS) if settings.msa_rows is None else rows
+    config = model_config(
+        recycles=fidelity["recycles"],
+        steps=fidelity["steps"],
+        samples=fidelity["samples"],
+        msa_rows=rows,
+        bfloat16=settings.bfloat16,
+    )
+    forward = transformed(config)
+    examples = [
+        {name: jnp.asarray(value) for name, value in _trimmed(batch, settings, rows).items()}
+        for batch in batches
+    ]
+    parameters, notices = _parameters(model_dir, settings, examples[0])
+    keys = [jax.random.PRNGKey(batch.seed) for batch in batches]
+    network = {module: leaves for module, leaves in parameters.items() if module != "__meta__"}
+    weights = jax.device_put(network)
+
+    if settings.constants:
+
+        def baked(key: Any, example: PyTree) -> PyTree:
+            return forward.apply(weights, key, example)
+
+        function: Callable[..., PyTree] = baked
+        runs: list[tuple[Any, ...]] = list(zip(keys, examples, strict=True))
+    else:
+        function = forward.apply
+        runs = [(weights, key, example) for key, example in zip(keys, examples, strict=True)]
+
+    def drive(compiled: Callable[..., PyTree]) -> PyTree:
+        return [compiled(*run) for run in runs]
+
+    def write(outputs: PyTree, folder: Path) -> Sequence[Path]:
+        return write_predictions(
+            fold_input.name, batches, outputs, folder, _identifier(parameters), notices
+        )
+
+    return Prepared(
+        function=function,
+        arguments=runs[0],
+        drive=drive,
+        parts={name: count * len(runs) for name, count in parts.items()},
+        compared=lambda outputs: compared_quantities(outputs[0], tokens),
+        write=write,
+        notices=notices,
+    )
+
+
+def compared_quantities(result: PyTree, tokens: int) -> dict[str, np.ndarray]:
+    """What is held against the reference: first seed, first sample, padding cut off.
+
+    Parameters
+    ----------
+    result
+        Upstream's result of one seed.
+    tokens
+        Tokens before padding, n.
+
+    Returns
+    -------
+    dict
+        ``single_embedding`` [n, 384], ``pair_embedding`` [n, n, 128], ``atom_positions``
+        [atoms, 3] in ångström, ``plddt`` [atoms] and ``pae`` [n, n] in ångström.
+    """
+    samples = result["diffusion_samples"]
+    mask = np.asarray(samples["mask"])[0, :tokens].astype(bool)
+    positions = np.asarray(samples["atom_positions"])[0, :tokens]
+    plddt = np.asarray(result["predicted_lddt"])[0, :tokens]
+    quantities = {
+        "single_embedding": np.asarray(result["single_embeddings"])[:tokens],
+        "pair_embedding": np.asarray(result["pair_embeddings"])[:tokens, :tokens],
+        "atom_positions": positions[mask],
+        "plddt": plddt[mask],
+        "pae": np.asarray(result["full_pae"])[0, :tokens, :tokens],
+    }
+    return {name: np.asarray(value, np.float32) for name, value in quantities.items()}
+
+
+def _msa_rows(batch: Batch) -> int:
+    """Rows of the MSA that hold anything; they come before all empty ones."""
+    return max(1, int(np.asarray(batch.numeric["msa_mask"]).any(axis=1).sum()))
+
+
+def _trimmed(batch: Batch, settings: Settings, rows: int) -> dict[str, Any]:
+    """The features, without empty MSA rows beyond ``rows`` where as many as needed are asked for.
+
+    Upstream draws which rows it keeps at random, empty ones last, with numbers that do not
+    depend on how many empty rows follow: cutting them changes nothing.
+    """
+    features = dict(batch.numeric)
+    if settings.msa_rows is None:
+        kept = max(rows, _msa_rows(batch))
+        features |= {name: np.asarray(features[name])[:kept] for name in MSA_FEATURES}
+    return features
+
+
+def _parameters(
+    model_dir: Path | None, settings: Settings, example: PyTree
+) -> tuple[Parameters, tuple[str, ...]]:
+    float32 = settings.bfloat16 == "none"
+    if model_dir is not None:
+        return real_parameters(model_dir, float32=float32), ()
+
+    def shapes() -> PyTree:
+        import jax
+
+        low = model_config(recycles=0, steps=1, samples=1, msa_rows=1, bfloat16="all")
+        return jax.eval_shape(transformed(low).init, jax.random.PRNGKey(0), example)
+
+    return synthetic_parameters_mapped(shapes, float32=float32), (SYNTHETIC_NOTICE,)
+
+
+def _identifier(parameters: Parameters) -> bytes:
+    try:
+        return bytes(np.asarray(parameters["__meta__"]["__identifier__"]).tobytes())
+    except KeyError:
+        raise UserError(
+            "the weights carry no identifier (__meta__/__identifier__): they are not AlphaFold 3's"
+        ) from None

@@ -1,0 +1,89 @@
+"""From a fold input to the arrays that the model takes."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from perfkit.errors import UserError
+from perfkit.models.af3.component_sets import install_component_sets
+from perfkit.models.af3.components import ccd_for
+from perfkit.models.af3.quiet import quiet_upstream
+from perfkit.models.af3.tokens import count_tokens
+
+if TYPE_CHECKING:
+    from alphafold3.common.folding_input import Input
+
+_NEWEST_REFERENCE = datetime.date(2021, 9, 30)
+"""Components modified later may not lend their model coordinates: upstream's own default."""
+
+type Features = Mapping[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The features of one seed.
+
+    Attributes
+    ----------
+    seed
+        The model seed that the features were made with; it fixes the reference conformers.
+    complete
+        All features, with the names of atoms and chains: what turns a result into structures.
+    numeric
+        Those that the model takes: arrays of numbers.
+    """
+
+    seed: int
+    complete: Features
+    numeric: Features
+
+
+def featurise(fold_input: Input, bucket: int | None = None) -> list[Batch]:
+    """The features of an input, padded to a number of tokens. Imports JAX.
+
+    Parameters
+    ----------
+    fold_input
+        An input whose MSAs and templates are set.
+    bucket
+        Tokens to pad to; None pads nothing.
+
+    Returns
+    -------
+    list of Batch
+        One for each seed of the input, in their order.
+
+    Raises
+    ------
+    UserError
+        The bucket is smaller than the input, or upstream refuses the input.
+    """
+    install_component_sets()
+    from alphafold3.data import featurisation
+    from alphafold3.model.components import utils
+
+    tokens = count_tokens(fold_input)
+    if bucket is not None and bucket < tokens:
+        raise UserError(
+            f"the bucket of {bucket} tokens is smaller than the input, which has {tokens}"
+        )
+    try:
+        with quiet_upstream():
+            examples = featurisation.featurise_input(
+                fold_input,
+                ccd=ccd_for(fold_input),
+                buckets=None if bucket is None else [bucket],
+                ref_max_modified_date=_NEWEST_REFERENCE,
+            )
+    except ValueError as error:
+        raise UserError(f"the input {fold_input.name!r} cannot be featurised: {error}") from error
+    return [
+        Batch(seed=seed, complete=example, numeric=utils.remove_invalidly_typed_feats(example))
+        for seed, example in zip(fold_input.rng_seeds, examples, strict=True)
+    ]

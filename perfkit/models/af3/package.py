@@ -1,0 +1,95 @@
+"""The installed AlphaFold 3: imported once, told apart by what it offers."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from perfkit.errors import MissingDependencyError
+from perfkit.models.af3.component_sets import install_component_sets
+
+REQUIRED = ("alphafold3", "jax", "haiku", "tokamax", "biotite", "rdkit")
+"""Import names of the ``af3`` extra, beside what they bring themselves."""
+
+UPSTREAM_BUCKETS = (
+    128, 256, 384, 512, 768, 1024, 1280, 1536, 2048, 2560, 3072, 3584, 4096, 4608, 5120,
+)  # fmt: skip
+"""Token buckets of upstream's ``run_alphafold.py`` (the default of its ``--buckets``)."""
+
+
+def ensure_installed() -> None:
+    """Refuse, without importing any of it, when a part of the ``af3`` extra is missing.
+
+    Raises
+    ------
+    MissingDependencyError
+        Names what is missing.
+    """
+    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"AlphaFold 3 needs {', '.join(missing)}, which is not installed: "
+            "run 'make env', or pip install 'perfkit[af3]'"
+        )
+
+
+def import_model() -> Any:
+    """Upstream's ``alphafold3.model.model`` module; imports JAX.
+
+    Raises
+    ------
+    MissingDependencyError
+        The ``af3`` extra is not installed.
+    """
+    ensure_installed()
+    install_component_sets()
+    from alphafold3.model import model
+
+    return model
+
+
+def model_config(*, recycles: int, steps: int, samples: int, msa_rows: int, bfloat16: str) -> Any:
+    """Upstream's configuration, as ``run_alphafold.py`` makes it, at a fidelity.
+
+    Parameters
+    ----------
+    recycles, steps, samples
+        Recycles (one trunk pass more than that), diffusion steps, diffusion samples.
+    msa_rows
+        Rows of the MSA that the trunk sees.
+    bfloat16
+        ``all`` or ``none``.
+
+    Notes
+    -----
+    Embeddings are returned beside what upstream returns by default: the agreement of the trunk
+    is judged on them. They are results of the same computation and cost one copy.
+    """
+    config = import_model().Model.Config()
+    config.global_config.flash_attention_implementation = "xla"
+    config.global_config.bfloat16 = bfloat16
+    config.num_recycles = recycles
+    config.heads.diffusion.eval.steps = steps
+    config.heads.diffusion.eval.num_samples = samples
+    config.evoformer.num_msa = msa_rows
+    config.return_embeddings = True
+    return config
+
+
+def transformed(config: Any) -> Any:
+    """The Haiku transform of upstream's whole model under ``config``.
+
+    Returns
+    -------
+    haiku.Transformed
+        ``init(key, batch)`` and ``apply(parameters, key, batch)``.
+    """
+    import haiku as hk
+
+    model = import_model()
+
+    @hk.transform
+    def forward(batch: Any) -> Any:
+        return model.Model(config)(batch)
+
+    return forward

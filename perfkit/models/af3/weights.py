@@ -1,0 +1,195 @@
+"""Parameters of AlphaFold 3: real ones from the user's folder, or synthetic ones, memory-mapped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfkit.errors import UserError
+from perfkit.models.af3.synthetic_weights import (
+    SEED,
+    ParameterShape,
+    shapes_of,
+    synthetic_parameters,
+)
+from perfkit.paths import cache_folder
+
+ALIGNMENT_BYTES = 64
+"""JAX takes over a NumPy array on the CPU without a copy only when it is aligned so."""
+
+SYNTHETIC_NOTICE = (
+    "synthetic weights: timing and memory are those of the real model, the structure means nothing"
+)
+
+IDENTIFIER = ("__meta__", "__identifier__")
+"""Where upstream keeps the identity of its parameters."""
+
+FORMAT_VERSION = 2
+"""Raised with each change of the file's layout or of the synthetic rule."""
+
+Parameters = dict[str, dict[str, Any]]
+
+
+def has_weights(model_dir: Path) -> bool:
+    """Whether a folder holds something that upstream would load (``*.bin``, ``*.bin.zst``, ...)."""
+    return model_dir.is_dir() and any(
+        ".bin" in path.suffixes and path.is_file() for path in model_dir.iterdir()
+    )
+
+
+def check_model_dir(model_dir: Path) -> None:
+    """Refuse a folder without parameters.
+
+    Raises
+    ------
+    UserError
+        The folder does not exist or holds no parameters.
+    """
+    if not model_dir.is_dir():
+        raise UserError(f"there is no model folder {model_dir}")
+    if not has_weights(model_dir):
+        raise UserError(
+            f"the model folder {model_dir} holds no weights; "
+            "AlphaFold 3's are a file such as af3.bin.zst"
+        )
+
+
+def real_parameters(model_dir: Path, *, float32: bool) -> Parameters:
+    """Upstream's parameters from ``model_dir``, by upstream's own loader.
+
+    Parameters
+    ----------
+    model_dir
+        Folder with ``af3.bin.zst`` (or its parts, or uncompressed).
+    float32
+        Whether to widen parameters that are stored in bfloat16, which changes no value.
+
+    Raises
+    ------
+    UserError
+        The folder holds no parameters, or they cannot be read.
+    """
+    from alphafold3.model import params
+
+    check_model_dir(model_dir)
+    try:
+        loaded = params.get_model_haiku_params(model_dir=model_dir)
+    except (params.RecordError, OSError, ValueError, RuntimeError, EOFError) as error:
+        raise UserError(f"the weights in {model_dir} cannot be read: {error}") from error
+    except Exception as error:
+        # zstandard's own error derives from Exception alone.
+        if type(error).__module__.startswith(("zstandard", "zstd")):
+            raise UserError(f"the weights in {model_dir} cannot be decompressed") from error
+        raise
+    import jax.numpy as jnp
+
+    if not float32:
+        return dict(loaded)
+    return {
+        module: {
+            name: leaf.astype(jnp.float32) if leaf.dtype == jnp.bfloat16 else leaf
+            for name, leaf in leaves.items()
+        }
+        for module, leaves in loaded.items()
+    }
+
+
+def synthetic_parameters_mapped(
+    shapes: Callable[[], Any], *, float32: bool, seed: int = SEED
+) -> Parameters:
+    """Synthetic parameters, generated once into the cache and memory-mapped from there.
+
+    Parameters
+    ----------
+    shapes
+        Gives the Haiku tree of shapes and dtypes under upstream's default precision; called
+        only when the file has to be made, because tracing the initialisation takes long.
+    float32
+        Whether all are stored as float32; their values are the same ones, rounded to bfloat16
+        where upstream's default precision does.
+    seed
+        Seed of the values.
+
+    Returns
+    -------
+    dict
+        Module path to parameter name to read-only array.
+
+    Raises
+    ------
+    UserError
+        The cache cannot be written.
+    """
+    kind = "float32" if float32 else "bfloat16"
+    folder = cache_folder("af3-weights")
+    path = folder / f"synthetic-{seed}-v{FORMAT_VERSION}-{kind}.bin"
+    if not _index_of(path).exists():
+        listed = shapes_of(shapes())
+        try:
+            for name, wide in (("bfloat16", False), ("float32", True)):
+                target = folder / f"synthetic-{seed}-v{FORMAT_VERSION}-{name}.bin"
+                _write(target, synthetic_parameters(listed, seed), wide)
+        except OSError as error:
+            raise UserError(
+                f"the synthetic weights cannot be written to {folder} ({error.strerror})"
+            ) from error
+    parameters = _map(path)
+    module, name = IDENTIFIER
+    label = np.frombuffer(f"synthetic weights, seed {seed}".encode(), np.uint8)
+    parameters[module] = {name: label}
+    return parameters
+
+
+def _index_of(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _write(
+    path: Path, parameters: Iterable[tuple[ParameterShape, np.ndarray]], float32: bool
+) -> None:
+    """Leave parameters in a flat file, each aligned, with an index beside it."""
+    import ml_dtypes
+
+    index: list[dict[str, Any]] = []
+    scratch = path.with_suffix(f".{os.getpid()}")
+    with scratch.open("wb") as stream:
+        for parameter, exact in parameters:
+            rounded = exact.astype(
+                ml_dtypes.bfloat16 if parameter.dtype == "bfloat16" else np.float32
+            )
+            stored = rounded.astype(np.float32) if float32 else rounded
+            stream.write(b"\0" * (-stream.tell() % ALIGNMENT_BYTES))
+            index.append(
+                {
+                    "module": parameter.module,
+                    "name": parameter.name,
+                    "shape": parameter.shape,
+                    "dtype": str(stored.dtype),
+                    "offset": stream.tell(),
+                }
+            )
+            stream.write(stored.tobytes())
+    scratch.replace(path)
+    # The index comes last: its presence says that the data beside it is whole.
+    described = path.with_suffix(f".{os.getpid()}.index")
+    described.write_text(json.dumps(index))
+    described.replace(_index_of(path))
+
+
+def _map(path: Path) -> Parameters:
+    import ml_dtypes
+
+    data = np.memmap(path, np.uint8, mode="r")
+    parameters: Parameters = {}
+    for entry in json.loads(_index_of(path).read_text()):
+        dtype = np.dtype(ml_dtypes.bfloat16 if entry["dtype"] == "bfloat16" else np.float32)
+        size = int(np.prod(entry["shape"])) * dtype.itemsize
+        raw = data[entry["offset"] : entry["offset"] + size]
+        array = raw.view(dtype).reshape(entry["shape"])
+        parameters.setdefault(entry["module"], {})[entry["name"]] = array
+    return parameters

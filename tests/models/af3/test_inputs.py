@@ -1,0 +1,309 @@
+"""Fold inputs: what is accepted, what is filled in, and what is refused with which words."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfkit.errors import MissingDependencyError, UserError
+from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input, synthetic_protein
+
+type Load = Callable[[str], tuple[Any, tuple[str, ...]]]
+type Json = dict[str, Any]
+
+pytestmark = pytest.mark.usefixtures("component_cache")
+
+
+def _document(**changes: Any) -> Json:
+    chain: Json = {"protein": {"id": "A", "sequence": "MKTAYIAK"}}
+    return {
+        "dialect": "alphafold3",
+        "version": 4,
+        "name": "test",
+        "modelSeeds": [1],
+        "sequences": [chain],
+        **changes,
+    }
+
+
+def _protein(**changes: Any) -> Json:
+    return _document(sequences=[{"protein": {"id": "A", "sequence": "MKTAYIAK", **changes}}])
+
+
+def _load(document: object, folder: Path) -> tuple[Any, tuple[str, ...]]:
+    path = folder / "input.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return load_fold_input(path)
+
+
+def _refusal(document: object, folder: Path) -> str:
+    with pytest.raises(UserError) as refused:
+        _load(document, folder)
+    message = str(refused.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_shipped_input_is_ubiquitin(load: Load) -> None:
+    fold_input, notices = load("ubiquitin")
+    (chain,) = fold_input.chains
+    # PDB entry 1UBQ: 76 residues from MQIF to LRGG.
+    assert (len(chain), chain.sequence[:4], chain.sequence[-4:]) == (76, "MQIF", "LRGG")
+    assert (fold_input.name, fold_input.rng_seeds) == ("ubiquitin", (1,))
+    assert notices == (
+        "protein chain A: no unpaired MSA, paired MSA or templates, "
+        "predicted from the single sequence",
+    )
+
+
+def test_missing_alignments_become_empty(load: Load) -> None:
+    protein, rna, dna, _ = load("nucleoprotein")[0].chains
+    assert (protein.unpaired_msa, protein.paired_msa, protein.templates) == ("", "", ())
+    assert rna.unpaired_msa == ""
+    assert not hasattr(dna, "unpaired_msa")
+
+
+def test_only_what_was_missing_is_noticed(load: Load) -> None:
+    assert load("aligned")[1] == ()
+    assert load("homodimer")[1] == (
+        "protein chains A, B: no unpaired MSA, paired MSA or templates, "
+        "predicted from the single sequence",
+    )
+    assert load("nucleoprotein")[1][1] == (
+        "RNA chain B: no unpaired MSA, predicted from the single sequence"
+    )
+
+
+def test_a_partly_aligned_chain_keeps_its_msa(tmp_path: Path) -> None:
+    a3m = ">query\nMKTAYIAK\n>hit\nMRTAYIAK\n"
+    fold_input, notices = _load(_protein(unpairedMsa=a3m), tmp_path)
+    assert fold_input.chains[0].unpaired_msa == a3m
+    assert notices == ("protein chain A: no paired MSA or templates",)
+
+
+def test_paths_start_from_the_folder_of_the_input(load: Load, data: Path) -> None:
+    protein, _ = load("aligned")[0].chains
+    assert protein.unpaired_msa == (data / "ubiquitin.a3m").read_text()
+    (template,) = protein.templates
+    assert template.mmcif == (data / "template.cif").read_text()
+    assert template.query_to_template_map == {1: 0, 2: 1, 3: 2, 4: 3}
+
+
+def test_modifications_survive(load: Load) -> None:
+    protein, rna, dna = load("modified")[0].chains
+    assert protein.to_ccd_sequence() == ["MET", "LYS", "SEP", "MSE", "ALA", "SER", "TPO"]
+    assert rna.to_ccd_sequence() == ["G", "PSU", "A", "C", "U"]
+    assert dna.to_ccd_sequence() == ["5CM", "DG", "DC", "DG", "DA"]
+
+
+def test_an_own_component_can_come_from_a_file(data: Path, tmp_path: Path) -> None:
+    document = json.loads((data / "own_component.json").read_text())
+    (tmp_path / "own.cif").write_text(document.pop("userCCD"))
+    fold_input, _ = _load({**document, "userCCDPath": "own.cif"}, tmp_path)
+    assert "data_PKE" in fold_input.user_ccd
+
+
+def test_a_server_job_is_taken(tmp_path: Path) -> None:
+    job = {
+        "name": "server job",
+        "modelSeeds": [],
+        "sequences": [
+            {"proteinChain": {"sequence": "MKTAYIAK", "count": 2}},
+            {"ion": {"ion": "MG", "count": 1}},
+        ],
+    }
+    fold_input, notices = _load([job], tmp_path)
+    assert [chain.id for chain in fold_input.chains] == ["A", "B", "C"]
+    assert fold_input.chains[2].ccd_ids == ("MG",)
+    assert fold_input.rng_seeds == (1,)
+    assert notices[0] == "no model seed given, 1 is used"
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("", "is empty"),
+        ("  \n", "is empty"),
+        ('{"name": ', "not valid JSON: expecting value in line 1, column 10"),
+        ("[" * 100_000, "not valid JSON"),
+        ("3", "holds no JSON object"),
+        ("[]", "holds 0 AlphaFold Server jobs"),
+        ([{}, {}], "holds 2 AlphaFold Server jobs"),
+        ([7], "holds no JSON object"),
+        ([{"name": "job"}], "the key 'sequences' is missing"),
+        ({"name": "x"}, 'dialect is missing; accepted: "alphafold3"'),
+        (_document(dialect="boltz"), 'dialect is "boltz"; accepted: "alphafold3"'),
+        (_document(version=99), "version is 99; accepted: 1, 2, 3, 4"),
+        (_document(sequences=[]), "there are no chains"),
+        (_document(sequences="MKT"), "sequences: input should be a valid list"),
+        (_document(sequences=[{}]), "sequences[0]: an entry holds exactly one of"),
+        (_document(sequences=[{"lipid": {"id": "A"}}]), "an entry holds exactly one of"),
+        (_document(modelSeeds=[]), "at least one rng seed"),
+        (_document(modelSeeds=[-1]), "32-bit unsigned"),
+        (_document(modelSeeds=["one"]), "modelSeeds[0]: input should be a valid integer"),
+        (_document(name=""), "name must be non-empty"),
+        (_document(colour="red"), "Unexpected JSON keys in: colour"),
+        (
+            _document(sequences=[{"protein": {"id": "A"}}]),
+            "sequences[0].protein.sequence is missing",
+        ),
+        (_protein(id=""), "unset IDs"),
+        (_protein(id="a"), "upper case"),
+        (_protein(id=["A", "A"]), "duplicate IDs"),
+        (_protein(sequence=""), "sequences[0].protein.sequence is empty"),
+        (_protein(sequence="MKTAJ"), "unknown residue letter 'J' at position 5"),
+        (_protein(sequence="mKTA"), "unknown residue letter 'm' at position 1"),
+        (_protein(sequence="MK TA"), "unknown residue letter ' ' at position 3"),
+        (
+            _document(sequences=[{"rna": {"id": "A", "sequence": "GTC"}}]),
+            "letter 'T' at position 2",
+        ),
+        (
+            _document(sequences=[{"dna": {"id": "A", "sequence": "GUC"}}]),
+            "letter 'U' at position 2",
+        ),
+        (_protein(modifications=[{"ptmType": "SEP"}]), "ptmPosition is missing"),
+        (
+            _protein(modifications=[{"ptmType": "SEP", "ptmPosition": 9}]),
+            "Invalid protein modification index",
+        ),
+        (
+            _protein(modifications=[{"ptmType": "SEPX", "ptmPosition": 1}]),
+            "unknown chemical component 'SEPX'",
+        ),
+        (_protein(unpairedMsaPath="no.a3m"), "unpairedMsaPath names no.a3m, which is not an"),
+        (_document(userCCDPath="no.cif"), "userCCDPath names no.cif"),
+        (_protein(unpairedMsa=">q\nMKTAYIAR\n"), "the unpaired MSA of chain A does not fit"),
+        (_protein(pairedMsa=">q\nMKTAYIAK\n>h\nMKT\n"), "the paired MSA of chain A does not fit"),
+        (_protein(templates=[{"queryIndices": [], "templateIndices": []}]), "mmcif or mmcifPath"),
+        (
+            _protein(templates=[{"mmcif": "data_x\n", "queryIndices": [0], "templateIndices": []}]),
+            "differ in length",
+        ),
+        (
+            _protein(
+                templates=[{"mmcif": "data_x\n", "queryIndices": [0], "templateIndices": [0]}]
+            ),
+            "template 1 of chain A cannot be used",
+        ),
+        (_document(userCCD="rubbish"), "not a valid fold input"),
+        (_document(userCCD=""), "userCCD is empty"),
+    ],
+)
+def test_bad_input_gets_one_sentence(document: object, words: str, tmp_path: Path) -> None:
+    assert words.lower() in _refusal(document, tmp_path).lower()
+
+
+@pytest.mark.parametrize(
+    ("ligand", "words"),
+    [
+        ({"ccdCodes": ["XQZ9"]}, "unknown chemical component 'XQZ9'"),
+        ({"ccdCodes": ["UNL"]}, "'UNL' has no atoms"),
+        ({"smiles": "[H][H]"}, "nothing to predict"),
+        ({"ccdCodes": []}, "ccdCodes is empty"),
+        ({"ccdCodes": "HEM"}, "ccdCodes: input should be a valid list"),
+        ({}, "needs either ccdCodes or smiles"),
+        ({"smiles": ""}, "smiles is empty"),
+        ({"smiles": "C1CC"}, "C1CC"),
+        ({"smiles": "not a molecule"}, "not a molecule"),
+        ({"smiles": "CC", "ccdCodes": ["HEM"]}, "both CCD code and SMILES"),
+    ],
+)
+def test_a_bad_ligand_gets_one_sentence(
+    ligand: Json, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    document = _document(sequences=[{"ligand": {"id": "L", **ligand}}])
+    assert words.lower() in _refusal(document, tmp_path).lower()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("bond", "words"),
+    [
+        ([["A", 1, "CA"], ["Z", 1, "CA"]], "Invalid chain ID"),
+        ([["A", 1, "CA"], ["A", 99, "CA"]], "Invalid residue ID"),
+        ([["A", 1, "CA"], ["A", 2, "XX"]], 'Bonded atom "XX" was not found'),
+        ([["A", 1, "CA"]], "bondedAtomPairs[0][1] is missing"),
+        (["A", "B"], "bondedAtomPairs[0][0]: input should be a valid tuple"),
+        (7, "bondedAtomPairs[0]: input should be a valid tuple"),
+    ],
+)
+def test_a_bad_bond_gets_one_sentence(bond: object, words: str, tmp_path: Path) -> None:
+    assert words in _refusal(_document(bondedAtomPairs=[bond]), tmp_path)
+
+
+def test_a_template_mapped_beyond_its_end_is_refused(data: Path, tmp_path: Path) -> None:
+    template = {
+        "mmcif": (data / "template.cif").read_text(),
+        "queryIndices": [0],
+        "templateIndices": [5],
+    }
+    assert "template 1 of chain A" in _refusal(_protein(templates=[template]), tmp_path)
+
+
+def test_a_corrupt_compressed_msa_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken.a3m.gz").write_bytes(b"\x1f\x8b\x08\x00broken")
+    assert "cannot be read" in _refusal(_protein(unpairedMsaPath="broken.a3m.gz"), tmp_path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        load_fold_input(tmp_path / "none.json")
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        load_fold_input(tmp_path)
+
+
+def test_binary_input_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "input.json"
+    path.write_bytes(b"\x80\x81\x82")
+    with pytest.raises(UserError, match="not a text file"):
+        load_fold_input(path)
+
+
+def test_a_message_does_not_quote_a_whole_alignment(tmp_path: Path) -> None:
+    document = _document(sequences=[{"protein": {"id": "A", "sequence": "M" * 3000}}])
+    document["sequences"][0]["protein"]["unpairedMsa"] = ">q\n" + "A" * 3000
+    assert len(_refusal(document, tmp_path)) < 600
+
+
+def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match="alphafold3"):
+        load_fold_input(UBIQUITIN)
+
+
+def test_a_synthetic_protein_has_the_length_asked_for() -> None:
+    for residues in (1, 5, 300):
+        (chain,) = synthetic_protein(residues, seed=0).chains
+        assert len(chain) == residues
+
+
+def test_a_synthetic_protein_depends_on_its_seed_alone() -> None:
+    assert synthetic_protein(100, seed=7) == synthetic_protein(100, seed=7)
+    assert synthetic_protein(100, seed=7).chains != synthetic_protein(100, seed=8).chains
+
+
+def test_a_synthetic_protein_has_natural_composition() -> None:
+    (chain,) = synthetic_protein(20_000, seed=1).chains
+    percent = {letter: 100 * n / 20_000 for letter, n in Counter(chain.sequence).items()}
+    assert set(percent) == set("ACDEFGHIKLMNPQRSTVWY")
+    # Swiss-Prot's commonest and rarest; four standard errors are 0.8 and 0.3.
+    assert percent["L"] == pytest.approx(9.65, abs=0.8)
+    assert percent["A"] == pytest.approx(8.25, abs=0.8)
+    assert percent["W"] == pytest.approx(1.10, abs=0.3)
+
+
+def test_a_synthetic_protein_needs_residues() -> None:
+    with pytest.raises(UserError, match="at least 1 residue, not 0"):
+        synthetic_protein(0, seed=1)
+
+
+def test_the_shipped_input_is_part_of_the_package() -> None:
+    assert UBIQUITIN.is_file()
+    assert UBIQUITIN.parent.parent.name == "af3"
