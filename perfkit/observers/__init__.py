@@ -1,0 +1,1 @@
+"""WHAT IS SEEN of a trial: one module an observer."""

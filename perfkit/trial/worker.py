@@ -1,0 +1,254 @@
+"""The child of a trial: runs the stages, reports each, and does what the parent says."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfkit.errors import ConfigurationRefusedError, UserError
+from perfkit.trial.messages import FINISH, PASS, TRACE, Channel, TrialSpec
+from perfkit.trial.stages import peak_rss_bytes, stage
+
+if TYPE_CHECKING:
+    from perfkit.models.base import Model, Prepared, PyTree
+
+OUT_OF_MEMORY_SIGNS = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "bad_alloc")
+PARENT_GONE = 3
+"""Exit code of a worker whose parent has died: nobody reads it but a person's debugger."""
+
+REFUSAL_SIGNS = ("UNIMPLEMENTED", "INVALID_ARGUMENT", "Invalid option", "No such compile option")
+
+
+class NotEnoughMemoryError(Exception):
+    """The compiled program needs more memory than the trial is allowed."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the trial that the specification file describes.
+
+    Parameters
+    ----------
+    arguments
+        Path of the specification, and the number of the file descriptor for events.
+    """
+    spec = TrialSpec.read(Path(arguments[0]))
+    channel = Channel(int(arguments[1]))
+    os.sched_setaffinity(0, spec.affinity)
+    try:
+        _Worker(spec, channel, Path(arguments[0]).parent).run()
+    except (UserError, ConfigurationRefusedError) as error:
+        channel.send("failed", outcome="rejected", reason=str(error))
+        return 1
+    except (MemoryError, NotEnoughMemoryError) as error:
+        channel.send("failed", outcome="out_of_memory", reason=str(error) or "out of memory")
+        return 1
+    except BaseException as error:
+        traceback.print_exc()
+        channel.send("failed", outcome=_outcome_of(error), reason=_one_line(error))
+        return 1
+    return 0
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500]
+
+
+def _outcome_of(error: BaseException) -> str:
+    text = str(error)
+    if any(sign in text for sign in OUT_OF_MEMORY_SIGNS):
+        return "out_of_memory"
+    if any(sign in text for sign in REFUSAL_SIGNS):
+        return "rejected"
+    return "crashed"
+
+
+class _Worker:
+    """The stages of one trial, in order."""
+
+    def __init__(self, spec: TrialSpec, channel: Channel, folder: Path) -> None:
+        self._spec = spec
+        self._folder = folder
+        self._channel = channel
+
+    def run(self) -> None:
+        words = _parents_words()
+        from perfkit.models import get_model
+        from perfkit.models.base import Workload
+
+        workload = Workload.from_dict(self._spec.workload)
+        with stage(self._channel, "import"):
+            import jax
+
+            model = get_model(workload.model)
+            model.load()
+        cache_events = self._use_compile_cache()
+        with stage(self._channel, "prepare"):
+            prepared = model.prepare(workload, self._spec.overrides)
+        self._channel.send("notices", notices=list(prepared.notices))
+        with stage(self._channel, "trace"):
+            lowered = jax.jit(prepared.function).lower(*prepared.arguments)
+        with stage(self._channel, "compile"):
+            compiled = lowered.compile()
+        del lowered
+        self._report_compilation(compiled, cache_events, prepared)
+
+        def one_pass() -> PyTree:
+            return jax.block_until_ready(prepared.drive(compiled))
+
+        with stage(self._channel, "first"):
+            outputs = one_pass()
+        self._channel.send("ready")
+        for word in words:
+            if word == PASS:
+                del outputs
+                with stage(self._channel, "steady"):
+                    outputs = one_pass()
+            elif word == TRACE:
+                self._trace(model, compiled, one_pass)
+        with stage(self._channel, "check"):
+            self._check(model, prepared, outputs)
+
+    def _use_compile_cache(self) -> list[str]:
+        """Switch JAX's persistent cache on if it is asked for; returns what it will report."""
+        import jax
+
+        seen: list[str] = []
+        if self._spec.compile_cache is None:
+            jax.config.update("jax_enable_compilation_cache", False)
+            return seen
+        jax.config.update("jax_compilation_cache_dir", self._spec.compile_cache)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+        # A hit is only known from these events: the compile call looks the same either way.
+        jax.monitoring.register_event_listener(lambda event, **_: seen.append(event))
+        return seen
+
+    def _report_compilation(
+        self, compiled: Any, cache_events: list[str], prepared: Prepared
+    ) -> None:
+        memory = compiled.memory_analysis()
+        cost = compiled.cost_analysis() or {}
+        hits = sum(event.endswith("/cache_hits") for event in cache_events)
+        cache = "off" if self._spec.compile_cache is None else ("hit" if hits else "miss")
+        temporary_bytes = int(memory.temp_size_in_bytes)
+        output_bytes = int(memory.output_size_in_bytes)
+        self._channel.send(
+            "compiled",
+            cache=cache,
+            temporary_bytes=temporary_bytes,
+            argument_bytes=int(memory.argument_size_in_bytes),
+            output_bytes=output_bytes,
+            code_bytes=int(memory.generated_code_size_in_bytes),
+            flops=float(cost.get("flops", 0.0)),
+            bytes_accessed=float(cost.get("bytes accessed", 0.0)),
+            parts=dict(prepared.parts),
+        )
+        limit = self._spec.memory_limit_bytes
+        needed = _resident_bytes() + temporary_bytes + output_bytes
+        if limit is not None and needed > limit:
+            raise NotEnoughMemoryError(
+                f"the compiled program needs {needed / 1e9:.1f} GB resident, "
+                f"the limit is {limit / 1e9:.1f} GB"
+            )
+
+    def _trace(self, model: Model, compiled: Any, one_pass: Callable[[], PyTree]) -> None:
+        """One more pass, under JAX's profiler, reduced to seconds a part."""
+        import jax
+
+        from perfkit.observers.xla_parts import op_names, part_seconds, read_operations
+
+        folder = self._folder / "trace"
+        with jax.profiler.trace(str(folder)):
+            one_pass()
+        seconds = part_seconds(read_operations(folder), op_names(compiled.as_text()), model.part_of)
+        # A trace of a real model is tens of megabytes; what is kept of it is this table.
+        shutil.rmtree(folder)
+        self._channel.send("traced", seconds=seconds)
+
+    def _check(self, model: Model, prepared: Prepared, outputs: PyTree) -> None:
+        import numpy as np
+
+        from perfkit.guard.agreement import compare
+        from perfkit.guard.finite import check_finite
+
+        report = check_finite(_named_leaves(outputs), prepared.expected_nan)
+        compared = prepared.compared(outputs)
+        agreement = None
+        if self._spec.save_compared is not None:
+            _save_arrays(Path(self._spec.save_compared), compared)
+        if self._spec.reference is not None:
+            with np.load(self._spec.reference) as reference:
+                told = compare(compared, dict(reference), model.tolerances)
+            declared = model.declared_class(self._spec.overrides)
+            agreement = told.as_dict() | {
+                "declared": declared.label,
+                "within": told.within(declared),
+            }
+        files: list[str] = []
+        if self._spec.output_folder is not None:
+            folder = Path(self._spec.output_folder)
+            files = [str(path) for path in prepared.write(outputs, folder)]
+        self._channel.send(
+            "checked",
+            finite=report.as_dict(),
+            finite_sentence=report.sentence(),
+            agreement=agreement,
+            files=files,
+            peak_rss_bytes=peak_rss_bytes(),
+        )
+
+
+def _parents_words() -> Iterator[str]:
+    """What the parent says, up to its last word; a parent that is gone ends this process.
+
+    Standard input closes when the parent dies, however it dies. It is read by a thread, so that a
+    worker that is compiling leaves too, and without a buffer, whose lock a thread that still
+    waits would hold when the interpreter shuts down.
+    """
+    said: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def listen() -> None:
+        with open(0, "rb", buffering=0, closefd=False) as stream:
+            for line in stream:
+                said.put(line.decode().strip())
+                if line.decode().strip() == FINISH:
+                    return
+        os._exit(PARENT_GONE)
+
+    threading.Thread(target=listen, name="parent", daemon=True).start()
+    return iter(said.get, FINISH)
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _named_leaves(outputs: PyTree) -> dict[str, Any]:
+    import jax
+    import numpy as np
+
+    leaves, _ = jax.tree_util.tree_flatten_with_path(outputs)
+    return {jax.tree_util.keystr(path).strip("."): np.asarray(leaf) for path, leaf in leaves}
+
+
+def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    import numpy as np
+
+    scratch = path.with_suffix(f".{os.getpid()}.npz")
+    # NumPy's keyword is called `file`, so a quantity may not be.
+    writer: Callable[..., None] = np.savez
+    writer(scratch, **arrays)
+    scratch.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
