@@ -1,0 +1,1 @@
+"""What a person sees: pure data, figures and one page. Measures nothing and imports no model."""

@@ -1,0 +1,209 @@
+"""From records and what was concluded from them to the report of a study."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from perfkit.errors import UserError
+from perfkit.records.schema import Record, WorkloadRecord
+from perfkit.report import facts
+from perfkit.report.figures.memory import memory_figure, memory_info
+from perfkit.report.figures.passes import passes_figure, passes_info
+from perfkit.report.figures.production import check_text, production_figure, production_info
+from perfkit.report.figures.scaling import scaling_figure, scaling_info
+from perfkit.report.figures.speedup import speedup_figure, speedup_info
+from perfkit.report.figures.stages import stages_figure, stages_info
+from perfkit.report.figures.time_memory import time_memory_figure, time_memory_info
+from perfkit.report.figures.timeline import timeline_figure, timeline_info
+from perfkit.report.page import PageContent, PageFigure, PageSection, render_page
+from perfkit.report.standing import Standing
+from perfkit.report.tables import configuration_table
+from perfkit.tune.extrapolate import Extrapolation
+from perfkit.tune.recommend import PARTS_ROLES, Recommendation, recommend
+from perfkit.units import seconds_text
+
+
+def build_report(
+    records: Sequence[Record],
+    recommendation: Recommendation | None,
+    extrapolations: Sequence[Extrapolation],
+    title: str,
+    preset_path: Path | None,
+) -> str:
+    """The report of one study as one self-contained HTML document.
+
+    Parameters
+    ----------
+    records
+        All records of the study, in any state, those of parts and checks among them.
+    recommendation
+        What the study recommends; None for a sweep, where each workload is ranked by itself.
+    extrapolations
+        Production times, stock's first; may be empty.
+    title
+        Plain text.
+    preset_path
+        Where the recommended configuration was saved, if it was.
+
+    Raises
+    ------
+    UserError
+        There are no records at all.
+    """
+    if not records:
+        raise UserError("there is nothing to report: no trial has left a record yet")
+    ordered = sorted(records, key=lambda record: record.created)
+    compared = [record for record in ordered if record.role not in PARTS_ROLES] or ordered
+    best = recommendation.best if recommendation is not None else None
+    return render_page(
+        PageContent(
+            title=title,
+            subtitle=_subtitle(ordered),
+            sentence=recommendation.sentence if recommendation is not None else "",
+            settings=tuple(best.settings.items()) if best is not None else (),
+            command=_command(preset_path),
+            production=tuple(_production_sentence(each) for each in extrapolations),
+            notices=facts.notices(ordered),
+            warnings=facts.warnings(ordered),
+            facts=(
+                facts.workload_facts(compared),
+                facts.machine_facts(ordered),
+                facts.version_facts(ordered),
+            ),
+            sections=(
+                PageSection("Scaling", figures=_scaling_figures(compared)),
+                *_workload_sections(compared, recommendation),
+                PageSection("At production fidelity", figures=_production_figures(extrapolations)),
+            ),
+        )
+    )
+
+
+def write_report(path: Path, html: str) -> None:
+    """Write the document so that a reader never sees half of it.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_text(html, encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise UserError(f"the report {path} cannot be written ({error.strerror})") from error
+
+
+def _subtitle(records: Sequence[Record]) -> str:
+    first, last = (record.created[:16].replace("T", " ") for record in (records[0], records[-1]))
+    span = first if first == last else f"{first} to {last}"
+    return f"{len(records)} trial{'s' if len(records) != 1 else ''}, {span} UTC"
+
+
+def _command(preset_path: Path | None) -> str:
+    if preset_path is None:
+        return ""
+    return f"perfkit exec --preset {shlex.quote(str(preset_path))} -- CMD"
+
+
+def _production_sentence(extrapolation: Extrapolation) -> str:
+    return (
+        f"A production prediction ({facts.fidelity_text(extrapolation.fidelity)}) with "
+        f"{extrapolation.label} takes about {seconds_text(extrapolation.total_s)}, "
+        f"extrapolated; {check_text(extrapolation)}."
+    )
+
+
+def _scaling_figures(records: Sequence[Record]) -> tuple[PageFigure, ...]:
+    info = scaling_info(records)
+    if info is None:
+        return ()
+    caption = "Median steady time; both axes are logarithmic, so a power law is a straight line."
+    return (PageFigure(f"Time against {info.over}", caption, scaling_figure(info)),)
+
+
+def _production_figures(extrapolations: Sequence[Extrapolation]) -> tuple[PageFigure, ...]:
+    info = production_info(extrapolations)
+    if info is None:
+        return ()
+    caption = (
+        f"Time of one prediction with {facts.fidelity_text(info.fidelity)}, added up from parts "
+        "measured at low fidelity. A check is the same addition for a longer run, less its time."
+    )
+    return (PageFigure("Production time by part", caption, production_figure(info)),)
+
+
+def _workload_sections(
+    records: Sequence[Record], recommendation: Recommendation | None
+) -> list[PageSection]:
+    """One section a workload; the study's own recommendation speaks for it if it has only one."""
+    workloads = {record.workload.digest: record.workload for record in records}
+    sections = []
+    for digest, workload in sorted(workloads.items(), key=lambda item: item[1].size):
+        own = [record for record in records if record.workload.digest == digest]
+        given = recommendation if len(workloads) == 1 else None
+        ranked = given if given is not None else recommend(own)
+        alone = len(workloads) == 1
+        sections.append(
+            PageSection(
+                heading="Configurations" if alone else _heading(workload),
+                lead="" if alone else _lead(ranked),
+                figures=_workload_figures(own, ranked),
+                table=configuration_table(ranked),
+            )
+        )
+    return sections
+
+
+def _lead(recommendation: Recommendation) -> str:
+    """What is recommended for one of several workloads, empty where stock is not beaten."""
+    best = recommendation.best
+    if best is None or best is recommendation.stock:
+        return ""
+    return f"{best.label}: {recommendation.sentence}"
+
+
+def _heading(workload: WorkloadRecord) -> str:
+    fidelity = facts.fidelity_text(workload.fidelity)
+    return f"{workload.name}, size {workload.size}" + (f" ({fidelity})" if fidelity else "")
+
+
+def _workload_figures(
+    records: Sequence[Record], recommendation: Recommendation
+) -> tuple[PageFigure, ...]:
+    """The figures that there is data for."""
+    figures = []
+    speedup = speedup_info(recommendation)
+    if any(row.speedup and row.standing is not Standing.STOCK for row in speedup.rows):
+        caption = (
+            "Medians of interleaved pairs with 95 % bootstrap intervals, and the agreement with "
+            "the float32 reference. Crosses may not be recommended."
+        )
+        figures.append(PageFigure("Speed-up over stock", caption, speedup_figure(speedup)))
+    passes = passes_info(records, recommendation)
+    if passes.groups:
+        caption = "Every timed pass; a slope of one configuration's dots is drift of the machine."
+        figures.append(PageFigure("Steady time of all trials", caption, passes_figure(passes)))
+    memory = memory_info(recommendation)
+    if memory.rows:
+        caption = "Largest resident set of the process tree in any trial, compilation included."
+        figures.append(PageFigure("Peak memory", caption, memory_figure(memory)))
+    points = time_memory_info(recommendation)
+    if len(points.points) > 1:
+        caption = "Down and to the left is better; the colour is the share of the CPUs in use."
+        figures.append(PageFigure("Time against memory", caption, time_memory_figure(points)))
+    stages = stages_info(records)
+    if stages.bars:
+        caption = "Each trial in order; compilation is never part of the steady time."
+        figures.append(PageFigure("Stages of each trial", caption, stages_figure(stages)))
+    timeline = timeline_info(records, recommendation)
+    if timeline.panels:
+        caption = "Sampled from outside. Bands are stages, coloured as above; white is waiting."
+        heading = "Memory and CPU use over time"
+        figures.append(PageFigure(heading, caption, timeline_figure(timeline)))
+    return tuple(figures)

@@ -1,0 +1,1 @@
+"""One module a figure: ``*_info`` gives its data, ``*_figure`` draws it."""

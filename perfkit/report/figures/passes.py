@@ -1,0 +1,111 @@
+"""Steady time of every pass of every trial, in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from perfkit.records.schema import Record
+from perfkit.report.standing import Standing, standing_of
+from perfkit.report.style import (
+    BLACK,
+    BLUE,
+    MARKS,
+    SERIES,
+    SYMBOLS,
+    VERMILION,
+    shortened,
+    spread_axis,
+    styled,
+    wrapped,
+)
+from perfkit.tune.recommend import Recommendation
+from perfkit.units import seconds_text
+
+LEGEND_WIDTH = 110
+EMPHASISED = (Standing.STOCK, Standing.RECOMMENDED)
+ORDINARY = (Standing.AGREES, Standing.UNJUDGED)
+PALETTE = [colour for colour in SERIES if colour not in (BLUE, BLACK, VERMILION)]
+"""For ordinary configurations; the other colours are those of a standing."""
+
+
+class PassGroup(NamedTuple):
+    """The passes of one configuration, oldest first.
+
+    ``elapsed_s`` counts from the start of the first trial to the start of the pass.
+    """
+
+    label: str
+    standing: Standing
+    elapsed_s: tuple[float, ...]
+    wall_s: tuple[float, ...]
+
+
+class PassesInfo(NamedTuple):
+    """Groups in the recommendation's order."""
+
+    groups: tuple[PassGroup, ...]
+
+
+def passes_info(records: Sequence[Record], recommendation: Recommendation) -> PassesInfo:
+    """All steady passes of ``records``, grouped by configuration."""
+    begins = {record.id: datetime.fromisoformat(record.created).timestamp() for record in records}
+    origin = min(begins.values(), default=0.0)
+    groups = []
+    for row in recommendation.rows:
+        passes = sorted(
+            (begins[record.id] - origin + stage.begin_s, stage.wall_s)
+            for record in records
+            if record.configuration.digest == row.digest
+            for stage in record.steady
+        )
+        if passes:
+            elapsed_s, wall_s = zip(*passes, strict=True)
+            standing = standing_of(row, recommendation.best)
+            groups.append(PassGroup(row.label, standing, elapsed_s, wall_s))
+    return PassesInfo(tuple(groups))
+
+
+def passes_figure(info: PassesInfo) -> go.Figure:
+    """A dot a pass; stock and the recommended configuration joined by a line."""
+    figure = go.Figure()
+    others = 0
+    for group in info.groups:
+        if group.standing in ORDINARY:
+            colour, symbol = PALETTE[others % len(PALETTE)], SYMBOLS[others % len(SYMBOLS)]
+            others += 1
+        else:
+            colour, symbol = MARKS[group.standing]
+        figure.add_trace(
+            go.Scatter(
+                x=[second / 60 for second in group.elapsed_s],
+                y=group.wall_s,
+                mode="lines+markers" if group.standing in EMPHASISED else "markers",
+                name=shortened(f"{_prefix(group)}{group.label}", LEGEND_WIDTH),
+                line={"color": colour, "width": 1, "dash": "dot"},
+                marker={
+                    "color": colour,
+                    "symbol": symbol,
+                    "size": 10 if group.standing in EMPHASISED else 8,
+                },
+                hovertext=[
+                    f"{wrapped(group.label)}<br>{group.standing}<br>{seconds_text(second)}"
+                    for second in group.wall_s
+                ],
+                hoverinfo="text",
+            )
+        )
+    walls = [second for group in info.groups for second in group.wall_s]
+    styled(figure, 380 + 20 * len(info.groups))
+    figure.update_layout(legend={"orientation": "v", "y": -0.16, "yanchor": "top"})
+    figure.update_xaxes(title_text="minutes since the first trial began", rangemode="tozero")
+    figure.update_yaxes(title_text="seconds a pass", **spread_axis(walls))
+    return figure
+
+
+def _prefix(group: PassGroup) -> str:
+    plain = (*ORDINARY, Standing.STOCK)
+    return "" if group.standing in plain else f"{group.standing}: "

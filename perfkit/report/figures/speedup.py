@@ -1,0 +1,120 @@
+"""Speed-up over stock with its interval, one row a configuration."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from perfkit.records.schema import Outcome
+from perfkit.report.standing import Standing, agreement_text, outcome_text, standing_of
+from perfkit.report.style import (
+    MARKS,
+    PALE,
+    labelled_rows,
+    rows_height_px,
+    shortened,
+    spread_axis,
+    styled,
+    wrapped,
+)
+from perfkit.stats.bootstrap import Interval
+from perfkit.tune.recommend import Recommendation
+from perfkit.units import ratio_text
+
+NOTE_WIDTH = 42
+NOTES_FROM = 0.6
+"""Where the notes begin, as a share of the figure's width without its labels."""
+
+
+class SpeedupRow(NamedTuple):
+    """One configuration; ``speedup`` is None where there is nothing to compare."""
+
+    label: str
+    speedup: Interval | None
+    standing: Standing
+    note: str
+
+
+class SpeedupInfo(NamedTuple):
+    """Rows in the recommendation's order, fastest first."""
+
+    rows: tuple[SpeedupRow, ...]
+
+
+def speedup_info(recommendation: Recommendation) -> SpeedupInfo:
+    """Speed-up, standing, agreement and outcome of every configuration."""
+    rows = []
+    for row in recommendation.rows:
+        standing = standing_of(row, recommendation.best)
+        note = agreement_text(row)
+        if row.outcome.value == standing.value:
+            note = row.reason
+        elif row.outcome is not Outcome.OK:
+            note = outcome_text(row.outcome, row.reason)
+        rows.append(SpeedupRow(row.label, row.speedup, standing, note))
+    return SpeedupInfo(tuple(rows))
+
+
+def speedup_figure(info: SpeedupInfo) -> go.Figure:
+    """Dots with intervals; what was not measured keeps its row and says why."""
+    figure = go.Figure()
+    labels = [wrapped(row.label) for row in info.rows]
+    for standing, mark in MARKS.items():
+        chosen = [
+            (position, row.speedup, row)
+            for position, row in enumerate(info.rows)
+            if row.standing is standing and row.speedup is not None
+        ]
+        if not chosen:
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=[ratio.median for _, ratio, _ in chosen],
+                y=[position for position, _, _ in chosen],
+                error_x={
+                    "type": "data",
+                    "array": [ratio.high - ratio.median for _, ratio, _ in chosen],
+                    "arrayminus": [ratio.median - ratio.low for _, ratio, _ in chosen],
+                    "thickness": 2,
+                    "width": 5,
+                },
+                mode="markers",
+                name=standing.value,
+                marker={"color": mark.colour, "symbol": mark.symbol, "size": 11},
+                hovertext=[
+                    f"{wrapped(row.label)}<br>{ratio_text(ratio)}<br>{wrapped(row.note)}"
+                    for _, ratio, row in chosen
+                ],
+                hoverinfo="text",
+            )
+        )
+    _write_notes(figure, info)
+    styled(figure, rows_height_px(labels, least_lines=2))
+    labelled_rows(figure, labels)
+    ends = [end for row in info.rows if row.speedup for end in (row.speedup.low, row.speedup.high)]
+    figure.update_xaxes(
+        title_text="times as fast as stock (95 % interval)",
+        domain=[0, NOTES_FROM - 0.02],
+        **spread_axis([*ends, 1.0]),
+    )
+    figure.add_vline(x=1, line={"color": PALE, "width": 2}, layer="below")
+    return figure
+
+
+def _write_notes(figure: go.Figure, info: SpeedupInfo) -> None:
+    """The numbers and words of each row, in a column at the right."""
+    for position, row in enumerate(info.rows):
+        value = "" if row.speedup is None else f"<b>{ratio_text(row.speedup)}</b> "
+        lines = [f"{value}{row.standing}", shortened(row.note, NOTE_WIDTH)]
+        figure.add_annotation(
+            x=NOTES_FROM,
+            y=position,
+            xref="paper",
+            yref="y",
+            xanchor="left",
+            align="left",
+            showarrow=False,
+            text="<br>".join(lines),
+            font={"color": MARKS[row.standing].colour, "size": 12},
+        )

@@ -1,0 +1,100 @@
+"""The stages of each trial: where its time went."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from perfkit.records.schema import Outcome, Record
+from perfkit.report.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    labelled_rows,
+    rows_height_px,
+    styled,
+    wrapped,
+)
+from perfkit.units import seconds_text
+
+STAGES = ("import", "prepare", "trace", "compile", "first", "steady", "check")
+STAGE_COLOURS = dict(zip(STAGES, (GREY, PURPLE, SKY, ORANGE, BLUE, GREEN, BLACK), strict=True))
+LABEL_WIDTH = 52
+
+
+class StagesBar(NamedTuple):
+    """One trial: wall seconds a stage, the median over its passes for ``steady``."""
+
+    label: str
+    role: str
+    outcome: Outcome
+    wall_s: dict[str, float]
+
+
+class StagesInfo(NamedTuple):
+    """One bar a trial, oldest first."""
+
+    bars: tuple[StagesBar, ...]
+
+
+def stages_info(records: Sequence[Record]) -> StagesInfo:
+    """The stages of every trial that went through at least one."""
+    return StagesInfo(
+        tuple(
+            StagesBar(record.configuration.label, record.role, record.outcome, _wall_s(record))
+            for record in records
+            if record.stages
+        )
+    )
+
+
+def _wall_s(record: Record) -> dict[str, float]:
+    walls = {
+        name: [stage.wall_s for stage in record.stages if stage.name == name] for name in STAGES
+    }
+    return {name: statistics.median(values) for name, values in walls.items() if values}
+
+
+def stages_figure(info: StagesInfo) -> go.Figure:
+    """Stacked horizontal bars, one a trial."""
+    labels = [wrapped(_label(bar), LABEL_WIDTH) for bar in info.bars]
+    figure = go.Figure()
+    for name, colour in STAGE_COLOURS.items():
+        chosen = [
+            (place, bar, bar.wall_s[name])
+            for place, bar in enumerate(info.bars)
+            if name in bar.wall_s
+        ]
+        if not chosen:
+            continue
+        figure.add_trace(
+            go.Bar(
+                x=[second for _, _, second in chosen],
+                y=[place for place, _, _ in chosen],
+                orientation="h",
+                width=0.6,
+                name="steady (median pass)" if name == "steady" else name,
+                marker={"color": colour},
+                hovertext=[
+                    f"{wrapped(_label(bar))}<br>{name}: {seconds_text(second)}"
+                    for _, bar, second in chosen
+                ],
+                hoverinfo="text",
+            )
+        )
+    styled(figure, rows_height_px(labels))
+    labelled_rows(figure, labels)
+    figure.update_xaxes(title_text="wall seconds")
+    return figure
+
+
+def _label(bar: StagesBar) -> str:
+    ended = "" if bar.outcome is Outcome.OK else f", {bar.outcome.value.replace('_', ' ')}"
+    return f"{bar.label} ({bar.role}{ended})"

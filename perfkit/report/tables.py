@@ -1,0 +1,69 @@
+"""The table of configurations as rows of text, for the terminal and the page alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perfkit.report.standing import Standing, agreement_text, outcome_text, standing_of
+from perfkit.tune.recommend import Recommendation, Row
+from perfkit.units import bytes_text, percent_text, ratio_text, seconds_interval_text
+
+NOTHING = "-"
+"""Stands where a configuration never got so far."""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One configuration, every value as text; ``standing`` is for colour and emphasis."""
+
+    configuration: str
+    time: str
+    memory: str
+    utilisation: str
+    agreement: str
+    speedup: str
+    outcome: str
+    standing: Standing
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The texts, in the order of :data:`HEADERS`."""
+        return (
+            self.configuration,
+            self.time,
+            self.memory,
+            self.utilisation,
+            self.agreement,
+            self.speedup,
+            self.outcome,
+        )
+
+
+HEADERS = (
+    "configuration",
+    "time",
+    "memory",
+    "utilisation",
+    "agreement (distance)",
+    "speed-up",
+    "outcome",
+)
+"""Headings of :attr:`TableRow.cells`."""
+
+
+def configuration_table(recommendation: Recommendation) -> tuple[TableRow, ...]:
+    """One row a configuration, in the recommendation's order (fastest first)."""
+    return tuple(_table_row(row, recommendation.best) for row in recommendation.rows)
+
+
+def _table_row(row: Row, best: Row | None) -> TableRow:
+    return TableRow(
+        configuration=row.label,
+        time=NOTHING if row.time_s is None else seconds_interval_text(row.time_s),
+        memory=bytes_text(row.peak_rss_bytes) if row.peak_rss_bytes else NOTHING,
+        utilisation=NOTHING if row.utilisation is None else percent_text(row.utilisation),
+        agreement=agreement_text(row),
+        speedup=NOTHING if row.speedup is None else ratio_text(row.speedup),
+        outcome=outcome_text(row.outcome, row.reason),
+        standing=standing_of(row, best),
+    )

@@ -1,0 +1,76 @@
+"""Lets the tests of this folder use the factory of records, and shares one small study."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from records_factory import make_agreement, make_record, make_samples
+
+from perfkit.records.schema import Outcome, Record
+
+BEST = {"allocator": "jemalloc", "bucket": "exact"}
+
+
+@pytest.fixture
+def study() -> list[Record]:
+    """Stock at 4 s, a configuration at 2 s, a wrong one at 1 s and a refused one."""
+    return [
+        make_record(
+            role="base",
+            identifier="stock",
+            steady_s=[4.0, 4.2, 3.8],
+            samples=make_samples(30.0),
+            created="2026-01-02T10:00:00+00:00",
+        ),
+        make_record(
+            BEST,
+            identifier="best",
+            steady_s=[2.0, 2.1, 1.9],
+            samples=make_samples(25.0),
+            peak_rss_bytes=3_500_000_000,
+            created="2026-01-02T10:01:00+00:00",
+        ),
+        make_record(
+            {"xla_cpu_enable_fast_math": "true"},
+            identifier="wrong",
+            steady_s=[1.0, 1.0, 1.0],
+            outcome=Outcome.DISAGREES,
+            reason="positions (0.31)",
+            agreement=make_agreement("none", 0.31, within=False),
+            created="2026-01-02T10:02:00+00:00",
+        ),
+        make_record(
+            {"xla_cpu_max_isa": "AVX10"},
+            identifier="refused",
+            stages=[],
+            peak_rss_bytes=0,
+            outcome=Outcome.REJECTED,
+            reason="XLA does not know a flag",
+            created="2026-01-02T10:03:00+00:00",
+        ),
+    ]
+
+
+@pytest.fixture
+def failures() -> Callable[[int], list[Record]]:
+    """So many trials that all crashed while compiling."""
+
+    def make(count: int) -> list[Record]:
+        return [
+            make_record(
+                {"bucket": str(number)} if number else {},
+                stages=[],
+                peak_rss_bytes=0,
+                outcome=Outcome.CRASHED,
+                reason="died of SIGSEGV",
+            )
+            for number in range(count)
+        ]
+
+    return make

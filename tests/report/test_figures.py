@@ -1,0 +1,252 @@
+"""What the figures show, worked out by hand from small studies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from records_factory import make_record, make_stage, make_workload
+
+from perfkit.records.schema import Outcome, Record, Samples
+from perfkit.report.figures.memory import MemoryRow, memory_info
+from perfkit.report.figures.passes import passes_figure, passes_info
+from perfkit.report.figures.production import (
+    ProductionPart,
+    production_figure,
+    production_info,
+)
+from perfkit.report.figures.scaling import ScalingLine, scaling_figure, scaling_info
+from perfkit.report.figures.speedup import speedup_figure, speedup_info
+from perfkit.report.figures.stages import stages_info
+from perfkit.report.figures.time_memory import TimeMemoryPoint, time_memory_info
+from perfkit.report.figures.timeline import StageBand, timeline_figure, timeline_info
+from perfkit.report.standing import Standing
+from perfkit.report.style import shortened, spread_axis, wrapped
+from perfkit.tune.extrapolate import Check, Extrapolation, Part
+from perfkit.tune.recommend import recommend
+
+
+def test_the_speedup_is_stocks_time_over_its_own_fastest_first(study: list[Record]) -> None:
+    rows = speedup_info(recommend(study)).rows
+    told = [(row.label, row.speedup and row.speedup.median, row.standing) for row in rows]
+    assert told == [
+        ("cpu_enable_fast_math=true", 4.0, Standing.DISAGREES),
+        ("allocator=jemalloc bucket=exact", 2.0, Standing.RECOMMENDED),
+        ("stock", 1.0, Standing.STOCK),
+        ("cpu_max_isa=AVX10", None, Standing.FAILED),
+    ]
+
+
+def test_a_speedup_row_notes_the_agreement_or_what_went_wrong(study: list[Record]) -> None:
+    notes = {row.standing: row.note for row in speedup_info(recommend(study)).rows}
+    assert notes[Standing.RECOMMENDED] == "float32 (0.0012)"
+    assert notes[Standing.DISAGREES] == "positions (0.31)"
+    assert notes[Standing.FAILED] == "rejected: XLA does not know a flag"
+
+
+def test_the_speedup_figure_keeps_a_row_for_what_was_refused(study: list[Record]) -> None:
+    figure = speedup_figure(speedup_info(recommend(study)))
+    assert list(figure.layout.yaxis.ticktext)[-1] == "cpu_max_isa=AVX10"
+    assert any("rejected: XLA does not know" in note.text for note in figure.layout.annotations)
+    dots = {trace.name: list(trace.x) for trace in figure.data}
+    assert dots == {"recommended": [2.0], "stock": [1.0], "disagrees": [4.0]}
+
+
+def test_passes_stand_in_order_of_time_from_the_start_of_the_first_trial(
+    study: list[Record],
+) -> None:
+    groups = {group.label: group for group in passes_info(study, recommend(study)).groups}
+    # The factory's first pass begins after 2 + 1 + 3 + 10 + 1 seconds of the trial.
+    assert groups["stock"].elapsed_s == pytest.approx((17.0, 21.0, 25.2))
+    assert groups["stock"].wall_s == (4.0, 4.2, 3.8)
+    assert groups["allocator=jemalloc bucket=exact"].elapsed_s == pytest.approx((77.0, 79.0, 81.1))
+    assert "cpu_max_isa=AVX10" not in groups
+
+
+def test_only_stock_and_the_recommended_configuration_are_joined_by_lines(
+    study: list[Record],
+) -> None:
+    figure = passes_figure(passes_info(study, recommend(study)))
+    assert {trace.name: trace.mode for trace in figure.data} == {
+        "disagrees: cpu_enable_fast_math=true": "markers",
+        "recommended: allocator=jemalloc bucket=exact": "lines+markers",
+        "stock": "lines+markers",
+    }
+
+
+def test_memory_is_the_peak_of_each_configuration_that_has_one(study: list[Record]) -> None:
+    assert memory_info(recommend(study)).rows == (
+        MemoryRow("cpu_enable_fast_math=true", 3_000_000_000, Standing.DISAGREES),
+        MemoryRow("allocator=jemalloc bucket=exact", 3_500_000_000, Standing.RECOMMENDED),
+        MemoryRow("stock", 3_000_000_000, Standing.STOCK),
+    )
+
+
+def test_time_memory_and_utilisation_make_a_point(study: list[Record]) -> None:
+    points = {point.label: point for point in time_memory_info(recommend(study)).points}
+    assert len(points) == 3
+    # 1.8 CPUs in use of the two allowed.
+    assert points["stock"] == TimeMemoryPoint(
+        "stock", 4.0, 3_000_000_000, pytest.approx(0.9), Standing.STOCK
+    )
+
+
+def test_stages_are_told_a_trial_with_the_median_of_its_passes(study: list[Record]) -> None:
+    bars = stages_info(study).bars
+    assert [bar.outcome for bar in bars] == [Outcome.OK, Outcome.OK, Outcome.DISAGREES]
+    assert bars[1].wall_s == {
+        "import": 2.0,
+        "prepare": 1.0,
+        "trace": 3.0,
+        "compile": 10.0,
+        "first": 1.0,
+        "steady": 2.0,
+        "check": 0.5,
+    }
+
+
+def test_utilisation_over_time_is_cpu_time_gained_over_time_passed() -> None:
+    stage = make_stage("import", 0.0, 3.0)
+    samples = Samples(
+        time_s=[0.0, 1.0, 3.0, 4.0],
+        # The last step is a child that ended: its CPU time leaves the sum.
+        cpu_s=[0.0, 1.0, 5.0, 2.0],
+        rss_bytes=[100, 200, 300, 50],
+    )
+    record = make_record(stages=[stage, make_stage("steady", 3.0, 1.0)], samples=samples)
+    (panel,) = timeline_info([record], recommend([record])).panels
+    assert panel.title == "stock"
+    assert panel.utilisation_time_s == (1.0, 3.0, 4.0)
+    assert panel.utilisation == (0.5, 1.0, 0.0)
+    assert panel.rss_bytes == (100, 200, 300, 50)
+    assert panel.stages == (StageBand("import", 0.0, 3.0), StageBand("steady", 3.0, 4.0))
+
+
+def test_the_timeline_has_a_panel_for_stock_and_one_for_the_best(study: list[Record]) -> None:
+    info = timeline_info(study, recommend(study))
+    assert [panel.title for panel in info.panels] == ["stock", "recommended"]
+    figure = timeline_figure(info)
+    assert len(figure.data) == 4
+    imports = [shape for shape in figure.layout.shapes if (shape.x0, shape.x1) == (0.0, 2.0)]
+    assert [shape.xref for shape in imports] == ["x", "x3", "x2", "x4"]
+
+
+def sweep_record(size: int, cpus: int, wall_s: float, settings: dict[str, str]) -> Record:
+    return make_record(
+        {**settings, "cpus": str(cpus)},
+        workload=make_workload(size=size),
+        allowed_cpus=cpus,
+        steady_s=[wall_s],
+    )
+
+
+def test_a_sweep_over_sizes_is_one_line_a_configuration_and_cpu_count() -> None:
+    records = [
+        sweep_record(64, 1, 8.0, {}),
+        sweep_record(32, 1, 2.0, {}),
+        sweep_record(32, 2, 1.0, {}),
+        sweep_record(64, 2, 4.0, {}),
+        sweep_record(32, 2, 0.5, {"bucket": "exact"}),
+        sweep_record(64, 2, 2.5, {"bucket": "exact"}),
+    ]
+    info = scaling_info(records)
+    assert info is not None
+    assert info.over == "size"
+    assert info.lines == (
+        ScalingLine("stock", 1, (32, 64), (2.0, 8.0)),
+        ScalingLine("stock", 2, (32, 64), (1.0, 4.0)),
+        ScalingLine("bucket=exact", 2, (32, 64), (0.5, 2.5)),
+    )
+    assert [trace.name for trace in scaling_figure(info).data] == [
+        "stock, 1 CPU",
+        "stock, 2 CPUs",
+        "bucket=exact, 2 CPUs",
+    ]
+
+
+def test_a_sweep_over_cpus_alone_runs_over_them() -> None:
+    info = scaling_info([sweep_record(32, 1, 2.0, {}), sweep_record(32, 2, 1.25, {})])
+    assert info is not None
+    assert info.over == "CPUs"
+    assert info.lines == (ScalingLine("stock", None, (1, 2), (2.0, 1.25)),)
+
+
+def test_one_size_on_one_cpu_count_has_no_scaling(study: list[Record]) -> None:
+    assert scaling_info(study) is None
+
+
+def test_failed_trials_are_no_points_of_a_sweep(
+    failures: Callable[[int], list[Record]],
+) -> None:
+    assert scaling_info(failures(3)) is None
+
+
+STOCK_EXTRAPOLATION = Extrapolation(
+    "stock", (Part("trunk_pass", 12.0, 11), Part("rest", 8.0, 1)), {"recycles": 10}, 140.0, None
+)
+BEST_EXTRAPOLATION = Extrapolation(
+    "bucket=exact",
+    (Part("trunk_pass", 3.0, 11), Part("rest", 2.0, 1)),
+    {"recycles": 10},
+    35.0,
+    Check({"recycles": 3}, predicted_s=11.0, measured_s=10.0),
+)
+
+
+def test_production_adds_up_each_part_over_its_runs() -> None:
+    info = production_info([STOCK_EXTRAPOLATION, BEST_EXTRAPOLATION])
+    assert info is not None
+    stock, best = info.bars
+    assert stock.parts == (
+        ProductionPart("trunk_pass", 11, 132.0),
+        ProductionPart("rest", 1, 8.0),
+    )
+    assert (stock.total_s, stock.check_error) == (140.0, None)
+    assert best.check_error == pytest.approx(0.1)
+
+
+def test_the_production_figure_tells_totals_in_minutes_and_the_checks_error() -> None:
+    info = production_info([STOCK_EXTRAPOLATION, BEST_EXTRAPOLATION])
+    assert info is not None
+    figure = production_figure(info)
+    assert figure.layout.xaxis.title.text == "minutes a prediction"
+    assert [note.text for note in figure.layout.annotations] == [
+        "<b>2 min 20 s</b>",
+        "<b>35.0 s</b> (check +10 %)",
+    ]
+    assert list(figure.data[0].x) == [132.0 / 60, 33.0 / 60]
+
+
+def test_no_extrapolation_is_no_figure() -> None:
+    assert production_info([]) is None
+
+
+def test_labels_cannot_carry_markup() -> None:
+    assert wrapped("<a href=x>b</a>") == "&lt;a href=x&gt;b&lt;/a&gt;"
+    assert shortened("<b> and more", 6) == "&lt;b&gt; a…"
+
+
+def test_a_label_breaks_between_settings() -> None:
+    setting = "cpu_experimental_ynn_fusion_type=dot,reduce,individual_convert"
+    assert wrapped(f"bucket=exact {setting} cpus=1") == f"bucket=exact<br>{setting}<br>cpus=1"
+
+
+def test_an_axis_is_logarithmic_only_for_wide_spreads() -> None:
+    assert spread_axis([1.0, 3.9])["type"] == "linear"
+    assert spread_axis([0.0, 100.0])["type"] == "linear"
+    wide = spread_axis([1.0, 20.0])
+    assert wide["type"] == "log"
+    assert wide["ticktext"] == [
+        "1",
+        "2",
+        "3",
+        "5",
+        "10",
+        "20",
+        "30",
+        "50",
+        "100",
+        "200",
+        "300",
+        "500",
+    ]

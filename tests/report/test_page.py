@@ -1,0 +1,299 @@
+"""The page holds what a reader needs, loads nothing, and stands whatever state the study is in."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from records_factory import MACHINE, make_record, make_workload
+
+from perfkit.errors import UserError
+from perfkit.records.schema import Outcome, Record
+from perfkit.report.build import build_report, write_report
+from perfkit.report.facts import warnings
+from perfkit.report.page import Facts, PageContent, PageSection, render_page
+from perfkit.tune.extrapolate import Check, Extrapolation, Part
+from perfkit.tune.recommend import recommend
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=20000",
+)
+SYNTHETIC = "the weights are synthetic: the structure means nothing"
+EXTRAPOLATIONS = [
+    Extrapolation("stock", (Part("trunk_pass", 60.0, 11),), {"recycles": 10}, 660.0, None),
+    Extrapolation(
+        "bucket=exact",
+        (Part("trunk_pass", 30.0, 11),),
+        {"recycles": 10},
+        330.0,
+        Check({"recycles": 3}, 110.0, 100.0),
+    ),
+]
+
+
+class Reader(HTMLParser):
+    """Collects the visible text, headings, what is loaded, and how many scripts there are."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.headings: list[str] = []
+        self.texts: list[str] = []
+        self.scripts: list[str] = []
+        self.styles: list[str] = []
+        self._open: list[str] = []
+        self.feed(page)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.texts)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._open.append(tag)
+        self.loaded += [value or "" for name, value in attrs if name in ("src", "href", "srcset")]
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        tag = self._open[-1] if self._open else ""
+        if tag == "script":
+            self.scripts.append(data)
+        elif tag == "style":
+            self.styles.append(data)
+        elif data.strip():
+            self.texts.append(data.strip())
+            if tag in ("h2", "h3"):
+                self.headings.append(data.strip())
+
+
+def read(records: list[Record], preset: Path | None = None) -> Reader:
+    return Reader(build_report(records, recommend(records), [], "A study", preset))
+
+
+@pytest.fixture
+def noted(study: list[Record]) -> list[Record]:
+    return [record.model_copy(update={"notices": [SYNTHETIC]}) for record in study]
+
+
+def test_the_recommendation_stands_on_top(noted: list[Record]) -> None:
+    page = build_report(
+        noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", Path("my results/best.toml")
+    )
+    text = Reader(page).text
+    wanted = [
+        "Ubiquitin",
+        SYNTHETIC,
+        "2.00 times as fast as stock (95 % interval 2.00 to 2.00, 3 interleaved pairs)",
+        "allocator jemalloc bucket exact",
+        "perfkit exec --preset 'my results/best.toml' -- CMD",
+        "with stock takes about 11 min",
+        "a longer run was predicted at 1 min 50 s and took 1 min 40 s: +10 %",
+        "Workload",
+        "Test CPU",
+        "jax 0.7.0",
+        "Speed-up over stock",
+    ]
+    places = [text.find(words) for words in wanted]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert text.count(SYNTHETIC) == 1
+
+
+def test_the_page_has_every_figure_that_there_is_data_for(noted: list[Record]) -> None:
+    page = Reader(build_report(noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", None))
+    assert page.headings == [
+        "Workload",
+        "Machine",
+        "Versions",
+        "Configurations",
+        "Speed-up over stock",
+        "Steady time of all trials",
+        "Peak memory",
+        "Time against memory",
+        "Stages of each trial",
+        "Memory and CPU use over time",
+        "All configurations",
+        "At production fidelity",
+        "Production time by part",
+    ]
+
+
+def test_nothing_is_loaded_and_plotly_is_there_once(noted: list[Record]) -> None:
+    page = Reader(build_report(noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", None))
+    assert page.loaded == []
+    assert not any("@import" in style or "url(" in style for style in page.styles)
+    libraries = [script for script in page.scripts if len(script) > 1_000_000]
+    assert len(libraries) == 1
+    assert len(page.scripts) < 30
+
+
+def test_what_comes_from_files_cannot_become_markup() -> None:
+    evil = "<script>alert(1)</script><img src=x>"
+    record = make_record(
+        {"knob": evil},
+        reason=evil,
+        outcome=Outcome.CRASHED,
+        workload=make_workload(name=evil),
+        machine={**MACHINE, "cpu": evil},
+        versions={evil: evil},
+        notices=[evil],
+        warnings=[evil],
+    )
+    page = Reader(build_report([record], recommend([record]), [], evil, Path(evil)))
+    assert page.loaded == []
+    assert not any(script.startswith("alert") for script in page.scripts)
+    assert page.text.count(evil) > 5
+
+
+def test_a_study_of_failures_shows_its_table_and_no_plots(
+    failures: Callable[[int], list[Record]],
+) -> None:
+    page = read(failures(3))
+    assert page.headings[-2:] == ["Configurations", "All configurations"]
+    assert page.text.count("crashed: died of SIGSEGV") == 3
+    assert "Nothing can be recommended: stock ended crashed (died of SIGSEGV)." in page.text
+    assert page.scripts == []
+
+
+def test_a_single_trial_has_a_page() -> None:
+    page = read([make_record()])
+    assert "1 trial, 2026-01-02 10:00 UTC" in page.text
+    assert "Stay with stock: nothing was surely faster at an equal answer." in page.text
+    assert "Steady time of all trials" in page.headings
+    assert "Speed-up over stock" not in page.headings
+    assert "perfkit exec" not in page.text
+
+
+def test_an_interrupted_study_has_a_page(study: list[Record]) -> None:
+    stopped = make_record(
+        {"bucket": "128"},
+        steady_s=[],
+        outcome=Outcome.INTERRUPTED,
+        reason="interrupted by the user",
+        created="2026-01-02T10:09:00+00:00",
+    )
+    page = read([*study, stopped])
+    assert "interrupted: interrupted by the user" in page.text
+    assert "2.00 times as fast as stock" in page.text
+
+
+def test_a_study_without_stock_says_that_nothing_can_be_recommended() -> None:
+    page = read([make_record({"bucket": "exact"})])
+    assert "Stock was not measured, so nothing can be recommended." in page.text
+    assert "Speed-up over stock" not in page.headings
+
+
+def test_trials_of_parts_are_not_mixed_with_those_that_are_compared(study: list[Record]) -> None:
+    longer = make_workload(fidelity={"recycles": 1, "diffusion_steps": 40})
+    check = make_record(role="check", workload=longer, steady_s=[90.0])
+    page = Reader(build_report([*study, check], recommend(study), [], "A study", None))
+    assert "recycles 1, diffusion steps 2" in page.text
+    assert "diffusion steps 40" not in page.text
+
+
+def test_a_sweep_has_a_section_a_size() -> None:
+    records = [
+        make_record(settings, workload=make_workload(size=size), steady_s=[size / 32] * 2)
+        for size in (64, 32)
+        for settings in ({}, {"bucket": "exact"})
+    ]
+    page = Reader(build_report(records, None, [], "A sweep", None))
+    sections = [heading for heading in page.headings if heading.startswith("ubiquitin, size")]
+    assert [section.split(" (")[0] for section in sections] == [
+        "ubiquitin, size 32",
+        "ubiquitin, size 64",
+    ]
+    assert page.headings.index("Time against size") < page.headings.index(sections[0])
+    assert "Stay with stock" not in page.text
+
+
+def test_each_workload_of_several_says_what_is_fastest_for_it(study: list[Record]) -> None:
+    larger = study[0].model_copy(update={"workload": make_workload(size=128), "block": "other"})
+    page = Reader(build_report([*study, larger], None, [], "A sweep", None))
+    assert page.text.count("allocator=jemalloc bucket=exact: 2.00 times as fast as stock") == 1
+
+
+def test_warnings_of_one_kind_become_one_with_their_range() -> None:
+    records = [
+        make_record(warnings=["other programs used 34% of the CPUs"]),
+        make_record(warnings=["other programs used 9% of the CPUs", "no swap"]),
+        make_record(),
+    ]
+    assert warnings(records) == (
+        "other programs used 9 to 34% of the CPUs (2 of 3 trials)",
+        "no swap (1 of 3 trials)",
+    )
+
+
+def test_records_of_several_machines_or_versions_are_called_so() -> None:
+    other = make_record(
+        machine={**MACHINE, "digest": "000000000002"}, versions={"jax": "0.8.0", "python": "3.12.0"}
+    )
+    told = warnings([make_record(versions={"jax": "0.7.0", "python": "3.12.0"}), other])
+    assert told == (
+        "the trials ran on 2 different machines: times do not compare",
+        "the trials ran with several versions of jax: 0.7.0, 0.8.0",
+    )
+
+
+def test_empty_parts_of_the_content_leave_no_trace() -> None:
+    page = Reader(
+        render_page(PageContent("T", facts=(Facts("Machine", ()),), sections=(PageSection("S"),)))
+    )
+    assert page.texts == ["T", "T"]
+
+
+def test_no_records_are_refused_in_one_sentence() -> None:
+    with pytest.raises(UserError, match="no trial has left a record"):
+        build_report([], None, [], "A study", None)
+
+
+def test_a_report_is_written_whole_over_an_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    write_report(path, "näw")
+    assert path.read_text(encoding="utf-8") == "näw"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_report_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be written"):
+        write_report(tmp_path / "missing" / "report.html", "new")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_browser_draws_every_figure(noted: list[Record], tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(path, build_report(noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", None))
+    done = subprocess.run(
+        [
+            str(CHROMIUM),
+            *CHROMIUM_FLAGS,
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=180,
+    )
+    for number in range(1, 8):
+        plot = done.stdout.split(f'id="figure-{number}"')[1].split("</figure>")[0]
+        assert "main-svg" in plot
+    assert "times as fast as stock (95 % interval)" in done.stdout.split("</head>")[1]
