@@ -14,7 +14,13 @@ def _af3() -> Model:
     return AlphaFold3()
 
 
-_MODELS: dict[str, Callable[[], Model]] = {"af3": _af3}
+def _gencast() -> Model:
+    from perfkit.models.gencast.model import GenCast
+
+    return GenCast()
+
+
+_MODELS: dict[str, Callable[[], Model]] = {"af3": _af3, "gencast": _gencast}
 
 
 def model_names() -> tuple[str, ...]:

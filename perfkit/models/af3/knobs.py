@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from perfkit.errors import UserError
+from perfkit.errors import UserError, nearest
 from perfkit.knobs.knob import Knob, Layer, one_of
 from perfkit.models.af3.package import UPSTREAM_BUCKETS
 
@@ -25,7 +25,10 @@ def _word_or_positive(word: str, *more: str) -> Callable[[str], str]:
             return value
         if value.isdecimal() and int(value) > 0:
             return str(int(value))
-        raise ValueError(f"it takes {', '.join(words)} or a whole number, 1 or more")
+        close = nearest(value, words)[0]
+        raise ValueError(
+            f"it takes {', '.join(words)} or a whole number, 1 or more; the nearest is {close!r}"
+        )
 
     return parse
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,18 @@ IDENTIFIER = ("__meta__", "__identifier__")
 
 FORMAT_VERSION = 2
 """Raised with each change of the file's layout or of the synthetic rule."""
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    TypeError,
+    MemoryError,
+    OverflowError,
+    struct.error,
+)
+"""What upstream's reader raises when lengths, names or types in a file are nonsense."""
 
 Parameters = dict[str, dict[str, Any]]
 
@@ -79,13 +92,16 @@ def real_parameters(model_dir: Path, *, float32: bool) -> Parameters:
     check_model_dir(model_dir)
     try:
         loaded = params.get_model_haiku_params(model_dir=model_dir)
-    except (params.RecordError, OSError, ValueError, RuntimeError, EOFError) as error:
-        raise UserError(f"the weights in {model_dir} cannot be read: {error}") from error
+    except (*_UNREADABLE, params.RecordError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"the weights in {model_dir} cannot be read: {reason}") from error
     except Exception as error:
         # zstandard's own error derives from Exception alone.
         if type(error).__module__.startswith(("zstandard", "zstd")):
             raise UserError(f"the weights in {model_dir} cannot be decompressed") from error
         raise
+    if not loaded:
+        raise UserError(f"the weights in {model_dir} are empty")
     import jax.numpy as jnp
 
     if not float32:

@@ -1,0 +1,222 @@
+"""A forecast as a prepared computation: one compiled step, driven over steps and members."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from perfkit.models.base import Prepared, PyTree
+from perfkit.models.gencast.attention import AttentionKind, choose_attention
+from perfkit.models.gencast.checkpoint import Checkpoint
+from perfkit.models.gencast.constants import Execution, build_constants, network_settings
+from perfkit.models.gencast.dataset import Example, Extracted, forecast_inputs
+from perfkit.models.gencast.engine_weathernext import weathernext_step
+from perfkit.models.gencast.forecast import Forecast, write_forecast
+from perfkit.models.gencast.geometry import build_geometry
+from perfkit.models.gencast.knobs import BFLOAT16, FLOAT32, Settings
+from perfkit.models.gencast.maps import write_maps
+from perfkit.models.gencast.mesh import banded_icosahedron
+from perfkit.models.gencast.prediction import (
+    ForecastArrays,
+    ForecastSettings,
+    advance_frames,
+    predict_step,
+)
+from perfkit.models.gencast.sources import WEATHERNEXT
+from perfkit.models.gencast.sphere_noise import harmonic_tables
+from perfkit.models.gencast.statistics import Statistics
+from perfkit.models.gencast.task import MASKED_VARIABLE
+
+BASE_SEED = 0
+"""Seed of the key that members are folded into."""
+
+
+def prepare_forecast(
+    checkpoint: Checkpoint,
+    example: Example,
+    statistics: Statistics,
+    settings: Settings,
+    fidelity: Mapping[str, int],
+    parts: Mapping[str, int],
+    notices: tuple[str, ...],
+    plot: bool,
+    engine: str,
+) -> Prepared:
+    """Lay everything out for one configuration; see :class:`Prepared`.
+
+    Parameters
+    ----------
+    fidelity
+        ``levels`` of the sampler, ``steps`` of the rollout, ``members``.
+    parts
+        How often each part runs.
+    plot
+        Whether maps are written beside the forecast.
+    engine
+        ``perfkit`` for our own implementation, ``weathernext`` for the published one.
+    """
+    sampler = replace(checkpoint.sampler_config, num_noise_levels=fidelity["levels"])
+    checkpoint = replace(checkpoint, sampler_config=sampler)
+    levels = checkpoint.task_config.pressure_levels
+    steps, members = fidelity["steps"], fidelity["members"]
+    given = forecast_inputs(example, checkpoint.task_config, steps)
+    step, arrays = _step(checkpoint, example, statistics, settings, engine)
+    function: Callable[..., PyTree] = partial(step, arrays) if settings.constants else step
+    leading = () if settings.constants else (arrays,)
+    first = _forcings_of(given, 0)
+    keys = [jax.random.fold_in(jax.random.PRNGKey(BASE_SEED), j) for j in range(members)]
+
+    def drive(compiled: Callable[..., PyTree]) -> PyTree:
+        return roll_out(partial(compiled, *leading), given, keys, steps)
+
+    def write(outputs: PyTree, folder: Path) -> list[Path]:
+        forecast = Forecast(
+            fields=outputs,
+            lat=example.lat,
+            lon=example.lon,
+            levels=levels,
+            seconds=given.target_seconds,
+            notices=notices,
+        )
+        written = [folder / "forecast.nc"]
+        write_forecast(forecast, written[0])
+        if plot:
+            written.append(folder / "forecast.html")
+            write_maps(forecast, written[1])
+        return written
+
+    missing = np.isnan(given.inputs[MASKED_VARIABLE]).any(axis=1)
+    shape = (members, len(missing), steps, *missing.shape[1:])
+    return Prepared(
+        function=function,
+        arguments=(*leading, given.inputs, first, keys[0]),
+        drive=drive,
+        parts=parts,
+        compared=partial(normalised_changes, given, statistics),
+        write=write,
+        expected_nan={f"['{MASKED_VARIABLE}']": np.broadcast_to(missing[None, :, None], shape)},
+        notices=notices,
+    )
+
+
+def _step(
+    checkpoint: Checkpoint,
+    example: Example,
+    statistics: Statistics,
+    settings: Settings,
+    engine: str,
+) -> tuple[Callable[..., PyTree], PyTree]:
+    """The function of one step, and the arrays it takes before its inputs."""
+    if engine == WEATHERNEXT:
+        attention = _attention_kind(checkpoint, settings)
+        return weathernext_step(checkpoint, example, statistics, settings, attention)
+    step_settings, arrays = forecast_arrays(checkpoint, example, statistics, settings)
+    return jax.named_scope("step_setup")(partial(predict_step, step_settings)), arrays
+
+
+def forecast_arrays(
+    checkpoint: Checkpoint, example: Example, statistics: Statistics, settings: Settings
+) -> tuple[ForecastSettings, ForecastArrays]:
+    """Settings and arrays of a step under the model's own knobs."""
+    architecture = checkpoint.denoiser_architecture_config
+    geometry = build_geometry(
+        example.lat,
+        example.lon,
+        architecture.mesh_size,
+        architecture.radius_query_fraction_edge_length,
+    )
+    execution = Execution(
+        dtype=np.dtype(np.float32 if settings.precision == FLOAT32 else jnp.bfloat16),
+        attention=_attention_kind(checkpoint, settings),
+        grid_block=settings.grid_block,
+        compress_edges=settings.compress_edges,
+    )
+    step_settings = ForecastSettings(
+        task=checkpoint.task_config,
+        sampler=checkpoint.sampler_config,
+        network=network_settings(checkpoint, execution),
+        network_dtype=execution.dtype,
+        state_dtype=np.dtype(jnp.bfloat16 if settings.precision == BFLOAT16 else np.float32),
+    )
+    tables = harmonic_tables(example.lat, len(example.lon))
+    constants = build_constants(checkpoint, geometry, execution)
+    return step_settings, jax.tree.map(jnp.asarray, ForecastArrays(constants, statistics, tables))
+
+
+def _attention_kind(checkpoint: Checkpoint, settings: Settings) -> AttentionKind:
+    if settings.attention == "dense":
+        return "dense"
+    if settings.attention == "banded":
+        return "banded"
+    mesh = banded_icosahedron(checkpoint.denoiser_architecture_config.mesh_size)
+    transformer = checkpoint.denoiser_architecture_config.sparse_transformer_config
+    return choose_attention(mesh, transformer.attention_k_hop)
+
+
+def _forcings_of(given: Extracted, step: int) -> dict[str, NDArray[np.float32]]:
+    return {name: array[:, step : step + 1] for name, array in given.forcings.items()}
+
+
+def roll_out(
+    step: Callable[..., Mapping[str, Any]],
+    given: Extracted,
+    keys: list[jax.Array],
+    steps: int,
+) -> dict[str, NDArray[np.float32]]:
+    """All members and steps of a forecast.
+
+    Parameters
+    ----------
+    step
+        Inputs, forcings and key to the next frame.
+    keys
+        One a member, uint32 ``[2]``.
+
+    Returns
+    -------
+    Variable -> ``[member, batch, step, ...]`` in physical units.
+    """
+    members = []
+    for key in keys:
+        inputs: Mapping[str, Any] = given.inputs
+        frames = []
+        for index in range(steps):
+            key, this = jax.random.split(key)
+            forcings = _forcings_of(given, index)
+            predicted = {name: np.asarray(v) for name, v in step(inputs, forcings, this).items()}
+            inputs = advance_frames(inputs, predicted, forcings)
+            frames.append(predicted)
+        members.append(
+            {name: np.concatenate([f[name] for f in frames], axis=1) for name in frames[0]}
+        )
+    return {name: np.stack([member[name] for member in members]) for name in members[0]}
+
+
+def normalised_changes(
+    given: Extracted, statistics: Statistics, outputs: PyTree
+) -> dict[str, NDArray[np.float32]]:
+    """Predicted change since the last input frame in spreads of the 12-hour change, by variable.
+
+    Fields themselves agree however wrong the network is, because most of a field is the last
+    input frame. Precipitation, which is no input, is given in spreads of its values. Cells
+    without a value are left out.
+    """
+    compared = {}
+    for name, field in outputs.items():
+        change = name in given.inputs
+        spread = np.asarray((statistics.change_spread if change else statistics.spread)[name])
+        scaled = field - given.inputs[name][None, :, -1:] if change else field
+        scaled = scaled / (spread.reshape(-1, 1, 1) if spread.ndim else spread)
+        if name == MASKED_VARIABLE:
+            known = ~np.isnan(given.inputs[name]).any(axis=1)
+            scaled = scaled.swapaxes(1, 2)[:, :, known]
+        compared[name] = np.asarray(scaled, np.float32)
+    return compared

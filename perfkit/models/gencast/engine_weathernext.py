@@ -1,0 +1,175 @@
+"""The published implementation, ``weathernext``, behind the same step as our own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from perfkit.errors import ConfigurationRefusedError
+from perfkit.models.base import PyTree
+from perfkit.models.gencast.attention import AttentionKind
+from perfkit.models.gencast.checkpoint import Checkpoint, save_checkpoint
+from perfkit.models.gencast.dataset import Example
+from perfkit.models.gencast.knobs import BFLOAT16, BFLOAT16_NETWORK, Settings, settings_for
+from perfkit.models.gencast.prediction import Frames
+from perfkit.models.gencast.statistics import Statistics
+from perfkit.models.gencast.task import MASKED_VARIABLE, STEP_HOURS, dimensions_of
+
+if TYPE_CHECKING:
+    import xarray
+
+_ATTENTION = {"dense": "mha", "banded": "triblockdiag_mha"}
+
+
+def weathernext_step(
+    checkpoint: Checkpoint,
+    example: Example,
+    statistics: Statistics,
+    settings: Settings,
+    attention: AttentionKind,
+) -> tuple[Callable[..., dict[str, jax.Array]], PyTree]:
+    """A step of the published implementation, and the parameters it takes first.
+
+    The step takes parameters, two input frames, the forcings of the target time and a key, and
+    gives the next frame, all in the layouts of our own step.
+
+    Raises
+    ------
+    ConfigurationRefusedError
+        A knob is set that only our own implementation has.
+    """
+    stock = settings_for({})
+    own = (settings.grid_block, settings.compress_edges) != (
+        stock.grid_block,
+        stock.compress_edges,
+    )
+    if own or settings.precision == BFLOAT16_NETWORK:
+        raise ConfigurationRefusedError(
+            "weathernext has no blocks of grid nodes, no edge basis and no bfloat16_network"
+        )
+    import haiku
+    import xarray_jax
+
+    loaded = _upstream_checkpoint(checkpoint, _ATTENTION[attention])
+    frames = _Datasets(example, checkpoint)
+
+    def predict(inputs: Any, template: Any, forcings: Any) -> Any:
+        predictor = _predictor(loaded, statistics, frames, settings.precision == BFLOAT16)
+        return predictor(inputs, targets_template=template, forcings=forcings)
+
+    transformed = haiku.transform(predict)
+
+    def step(
+        params: PyTree, inputs: Frames, forcings: Frames, key: jax.Array
+    ) -> dict[str, jax.Array]:
+        surface = inputs[MASKED_VARIABLE]
+        template = {
+            name: np.full(frames.shape_of(name, surface.shape[0]), np.nan, np.float32)
+            for name in checkpoint.task_config.target_variables
+        }
+        predicted = transformed.apply(
+            params,
+            key,
+            frames.dataset(inputs, (-STEP_HOURS, 0)),
+            frames.dataset(template, (STEP_HOURS,)),
+            frames.dataset(forcings, (STEP_HOURS,)),
+        )
+        return {
+            name: xarray_jax.unwrap_data(predicted[name].transpose(*dimensions_of(name)))
+            for name in checkpoint.task_config.target_variables
+        }
+
+    return step, jax.tree.map(np.asarray, loaded.params)
+
+
+def _upstream_checkpoint(checkpoint: Checkpoint, attention_type: str) -> Any:
+    """The checkpoint as the original's own reader makes it, without its TPU kernel."""
+    from weathernext.utils import checkpoint as reader
+    from weathernext.weathernext1_gen import gencast
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint.npz"
+        save_checkpoint(checkpoint, path)
+        with path.open("rb") as file:
+            loaded = reader.load(file, gencast.CheckPoint)
+    transformer = loaded.denoiser_architecture_config.sparse_transformer_config
+    transformer.attention_type, transformer.mask_type = attention_type, "full"
+    return loaded
+
+
+def _predictor(loaded: Any, statistics: Statistics, frames: _Datasets, bfloat16: bool) -> Any:
+    """The original's model within its wrappers."""
+    from weathernext.utils import casting, nan_cleaning, normalization
+    from weathernext.weathernext1_gen import gencast
+
+    model = gencast.GenCast(
+        task_config=loaded.task_config,
+        sampler_config=loaded.sampler_config,
+        denoiser_architecture_config=loaded.denoiser_architecture_config,
+        noise_config=loaded.noise_config,
+        noise_encoder_config=loaded.noise_encoder_config,
+    )
+    if bfloat16:
+        model = casting.Bfloat16Cast(model)
+    model = normalization.InputsAndResiduals(
+        model,
+        mean_by_level=frames.by_level(statistics.mean),
+        stddev_by_level=frames.by_level(statistics.spread),
+        diffs_stddev_by_level=frames.by_level(statistics.change_spread),
+    )
+    return nan_cleaning.NaNCleaner(
+        model,
+        var_to_clean=MASKED_VARIABLE,
+        fill_value=frames.by_level({MASKED_VARIABLE: statistics.fill})[MASKED_VARIABLE],
+        reintroduce_nans=True,
+    )
+
+
+class _Datasets:
+    """Wraps arrays by name into the datasets that the original takes."""
+
+    def __init__(self, example: Example, checkpoint: Checkpoint) -> None:
+        self._lat, self._lon = example.lat, example.lon
+        self._levels = np.array(checkpoint.task_config.pressure_levels, np.int32)
+
+    def shape_of(self, name: str, batch: int) -> tuple[int, ...]:
+        """Shape of one frame of ``name``."""
+        sizes = {
+            "batch": batch,
+            "time": 1,
+            "level": len(self._levels),
+            "lat": len(self._lat),
+            "lon": len(self._lon),
+        }
+        return tuple(sizes[dimension] for dimension in dimensions_of(name))
+
+    def dataset(self, frames: Frames, hours: tuple[int, ...]) -> Any:
+        """A dataset of JAX or NumPy arrays at lead times ``hours``."""
+        import xarray_jax
+
+        return xarray_jax.Dataset(
+            {name: (dimensions_of(name), array) for name, array in frames.items()},
+            coords={
+                "lat": self._lat,
+                "lon": self._lon,
+                "level": self._levels,
+                "time": np.array(hours, "timedelta64[h]").astype("timedelta64[ns]"),
+            },
+        )
+
+    def by_level(self, values: Any) -> xarray.Dataset:
+        """Statistics as a dataset, levels by value."""
+        import xarray
+
+        return xarray.Dataset(
+            {
+                name: (("level",), np.asarray(v)) if np.ndim(v) else ((), np.asarray(v))
+                for name, v in values.items()
+            },
+            coords={"level": self._levels},
+        )

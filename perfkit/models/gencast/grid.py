@@ -1,0 +1,62 @@
+"""Which latitude-longitude grids the model can work on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from perfkit.errors import UserError
+
+_TOLERANCE_DEGREES = 1e-3
+
+
+def regular_grid(resolution: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Latitudes with both poles, ascending, and longitudes from 0, in degrees.
+
+    Raises
+    ------
+    UserError
+        The resolution does not divide 180 degrees, or leaves fewer than four latitude rings.
+    """
+    rings = 180 / resolution if resolution > 0 else 0.0
+    if rings < 3 or abs(rings - round(rings)) > 1e-9 * rings:
+        raise UserError(
+            f"a resolution of {resolution:g} degrees does not divide the sphere; take one that "
+            "divides 180, such as 0.25, 1, 2 or 10"
+        )
+    steps = round(rings)
+    lat = np.linspace(-90, 90, steps + 1).astype(np.float32)
+    lon = (np.arange(2 * steps) * resolution).astype(np.float32)
+    return lat, lon
+
+
+def check_grid(lat: ArrayLike, lon: ArrayLike, origin: str) -> None:
+    """Refuse coordinates on which noise and geometry are not defined.
+
+    Raises
+    ------
+    UserError
+        Latitudes are reversed or not equally spaced from pole to pole (or half a step from the
+        poles), or longitudes do not go round the sphere from 0 in the same steps.
+    """
+    lats, lons = np.asarray(lat, np.float64), np.asarray(lon, np.float64)
+    if len(lats) < 4 or len(lons) < 6:
+        raise UserError(f"{origin}: a grid needs at least 4 latitudes and 6 longitudes")
+    steps = np.diff(lats)
+    if steps[0] < 0:
+        raise UserError(f"{origin}: latitudes are reversed; they must ascend from -90 to 90")
+    step = 360 / len(lons)
+    if np.abs(steps - step).max() > _TOLERANCE_DEGREES:
+        raise UserError(
+            f"{origin}: latitudes are not equidistant in the steps of the longitudes "
+            f"({step:g} degrees)"
+        )
+    first = lats[0] + 90
+    if min(abs(first), abs(first - step / 2)) > _TOLERANCE_DEGREES or (
+        abs(lats[-1] + lats[0]) > _TOLERANCE_DEGREES
+    ):
+        raise UserError(
+            f"{origin}: latitudes must reach both poles, or end half a step before them"
+        )
+    if np.abs(lons - step * np.arange(len(lons))).max() > _TOLERANCE_DEGREES:
+        raise UserError(f"{origin}: longitudes must start at 0 and go round the sphere evenly")

@@ -1,0 +1,96 @@
+"""Maps of a forecast's first and last step, for a person to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfkit.errors import MissingDependencyError
+from perfkit.models.gencast.forecast import DESCRIPTIONS, Forecast
+from perfkit.models.gencast.task import ATMOSPHERIC_VARIABLES
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_SHOWN = (("2m_temperature", None), ("mean_sea_level_pressure", None), ("geopotential", 500))
+_MOST_COLUMNS = 180
+"""A page has no more pixels for one map; finer grids are thinned."""
+
+
+class Map(NamedTuple):
+    """One field at one step.
+
+    Attributes
+    ----------
+    title
+        Variable, level and valid time.
+    unit
+        Of ``values``.
+    values
+        ``[lat, lon]``, NaN where missing.
+    lat, lon
+        Degrees.
+    """
+
+    title: str
+    unit: str
+    values: NDArray[np.float32]
+    lat: NDArray[np.float32]
+    lon: NDArray[np.float32]
+
+
+def maps_info(forecast: Forecast) -> tuple[tuple[Map, ...], ...]:
+    """One row a variable; first and last step of the first member (one map for one step)."""
+    thin = -(-len(forecast.lon) // _MOST_COLUMNS)
+    last = forecast.seconds.shape[1] - 1
+    rows = []
+    for name, level in _SHOWN:
+        row = []
+        for step in sorted({0, last}):
+            values = forecast.fields[name][0, 0, step]
+            if name in ATMOSPHERIC_VARIABLES and level is not None:
+                values = values[forecast.levels.index(level)]
+            moment = np.datetime64(int(forecast.seconds[0, step]), "s").item()
+            where = f" at {level} hPa" if level is not None else ""
+            title = f"{DESCRIPTIONS[name].long_name}{where}, {moment:%Y-%m-%d %H:%M} UTC"
+            thinned = values[::thin, ::thin]
+            coordinates = forecast.lat[::thin], forecast.lon[::thin]
+            row.append(Map(title, DESCRIPTIONS[name].units, thinned, *coordinates))
+        rows.append(tuple(row))
+    return tuple(rows)
+
+
+def maps_figure(info: tuple[tuple[Map, ...], ...]) -> go.Figure:
+    """The maps side by side; those of one variable share their colours.
+
+    Raises
+    ------
+    MissingDependencyError
+        Plotly is not installed.
+    """
+    try:
+        import plotly.graph_objects as go
+        from plotly.subplots import make_subplots
+    except ImportError as error:
+        raise MissingDependencyError("maps need plotly; install plotly") from error
+    columns = len(info[0])
+    titles = [one.title for row in info for one in row]
+    figure = make_subplots(rows=len(info), cols=columns, subplot_titles=titles)
+    for number, row in enumerate(info, start=1):
+        axis = f"coloraxis{number}"
+        for column, one in enumerate(row, start=1):
+            shown = go.Heatmap(x=one.lon, y=one.lat, z=one.values, coloraxis=axis)
+            figure.add_trace(shown, row=number, col=column)
+        middle = 1 - (number - 0.5) / len(info)
+        bar = {"title": row[0].unit, "len": 0.9 / len(info), "y": middle}
+        figure.update_layout({axis: {"colorscale": "Viridis", "colorbar": bar}})
+    figure.update_layout(height=320 * len(info), width=560 * columns + 140)
+    return figure
+
+
+def write_maps(forecast: Forecast, path: Path) -> None:
+    """Write the maps as one page that needs no network."""
+    maps_figure(maps_info(forecast)).write_html(path, include_plotlyjs=True)

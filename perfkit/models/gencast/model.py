@@ -1,0 +1,176 @@
+"""GenCast behind the Model protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import ClassVar
+
+from perfkit.errors import MissingDependencyError
+from perfkit.guard.agreement import AgreementClass, Tolerance
+from perfkit.knobs.configuration import Configuration
+from perfkit.models.base import FidelityAxis, Option, Prepared, Workload
+from perfkit.models.gencast.checkpoint import SamplerConfig
+from perfkit.models.gencast.knobs import (
+    BFLOAT16,
+    BFLOAT16_NETWORK,
+    FLOAT32,
+    GRID_BLOCK,
+    KNOBS,
+    PARAMETERS,
+    PRECISION,
+    settings_for,
+)
+from perfkit.models.gencast.memory import peak_resident_bytes
+from perfkit.models.gencast.schedule import churn_rates
+from perfkit.models.gencast.sources import WEATHERNEXT, Sources, sources_from
+from perfkit.models.gencast.task import TaskConfig
+
+_PATH_OPTIONS = ("input", "checkpoint", "stats")
+
+PARTS = ("denoiser_call", "noise_set", "step_setup")
+"""Named scopes of the computation, innermost first."""
+
+_WHY = "change since the last input frame, in spreads of the 12-hour change"
+
+
+class GenCast:
+    """perfkit's own GenCast: the published network, laid out for CPUs."""
+
+    name = "gencast"
+    size_unit = "grid nodes"
+    options = (
+        Option("input", str, "example dataset, NetCDF (default: a synthetic atmosphere)"),
+        Option("resolution", float, "grid spacing of the synthetic atmosphere (default: 1.0)"),
+        Option("checkpoint", str, "GenCast params .npz (default: synthetic weights)"),
+        Option("stats", str, "folder with the statistics of the checkpoint"),
+        Option("mesh", int, "refinements of the mesh for synthetic weights (1.0 degree: 4)"),
+        Option("engine", str, "perfkit (default) or weathernext, where that is installed"),
+        Option("plot", bool, "also write maps of the first and the last step"),
+    )
+    fidelity_axes = (
+        FidelityAxis("levels", 2, 20, 2, "noise levels of the sampler, two calls each but one"),
+        FidelityAxis("steps", 1, 30, 1, "12-hour steps of the rollout"),
+        FidelityAxis("members", 1, 1, 1, "members of the ensemble"),
+    )
+    knobs = KNOBS
+    tolerances: ClassVar[Mapping[str, Tolerance]] = {
+        name: Tolerance(1e-3, 0.1, why=_WHY) for name in sorted(TaskConfig().target_variables)
+    }
+    reference_values: ClassVar[Mapping[str, str]] = {PRECISION.name: FLOAT32}
+
+    def load(self) -> None:
+        """Import JAX and what reads files; see the protocol."""
+        try:
+            import h5netcdf  # noqa: F401
+            import trimesh  # noqa: F401
+            import xarray  # noqa: F401
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"GenCast needs {error.name}; install perfkit[gencast]"
+            ) from error
+        import perfkit.models.gencast.computation  # noqa: F401
+
+    def workload(
+        self, options: Mapping[str, str | int | float | bool], fidelity: Mapping[str, int]
+    ) -> Workload:
+        """The workload of a file or of the synthetic atmosphere; see the protocol."""
+        sources = sources_from(options)
+        source: dict[str, str | int | float | bool] = {
+            name: str(path)
+            for name in _PATH_OPTIONS
+            if (path := getattr(sources, name)) is not None
+        }
+        source |= {
+            key: options[key] for key in ("resolution", "mesh", "engine", "plot") if key in options
+        }
+        if sources.engine == WEATHERNEXT:
+            _ensure_importable("weathernext")
+        nlat, nlon = sources.check()
+        synthetic = f"synthetic atmosphere at {sources.resolution:g} degrees"
+        return Workload(
+            model=self.name,
+            name=synthetic if sources.input is None else sources.input.stem,
+            size=nlat * nlon,
+            source=source,
+            fidelity={axis.name: fidelity.get(axis.name, axis.low) for axis in self.fidelity_axes},
+            input_digest=sources.digest(),
+            notices=sources.notices,
+        )
+
+    def check(self, workload: Workload, configuration: Configuration) -> None:
+        """Every value of every knob is possible on every input; see the protocol."""
+
+    def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
+        """float32 without bfloat16, else bfloat16; see the protocol."""
+        precision = settings_for(overrides).precision
+        return AgreementClass.FLOAT32 if precision == FLOAT32 else AgreementClass.BFLOAT16
+
+    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
+        """From the arrays that live at once; see the protocol."""
+        from perfkit.models.gencast.synthetic_weights import architecture_for
+
+        sources = _sources_of(workload)
+        if sources.checkpoint is None:
+            architecture = architecture_for(sources.mesh)
+        else:
+            architecture = sources.read_checkpoint().denoiser_architecture_config
+        settings = settings_for(configuration.overrides())
+        return peak_resident_bytes(architecture, workload.size, settings)
+
+    def part_counts(self, fidelity: Mapping[str, int]) -> dict[str, int]:
+        """Denoiser calls, sets of noise that are drawn, and steps; see the protocol."""
+        steps = fidelity["steps"] * fidelity["members"]
+        churned = churn_rates(SamplerConfig(num_noise_levels=fidelity["levels"])) > 0
+        return {
+            "denoiser_call": steps * (2 * fidelity["levels"] - 1),
+            "noise_set": steps * (1 + int(churned.sum())),
+            "step_setup": steps,
+        }
+
+    def part_of(self, op_name: str) -> str | None:
+        """The part by the named scopes of the computation; see the protocol."""
+        return next((part for part in PARTS if part in op_name), None)
+
+    def part_fidelity(self) -> Mapping[str, int]:
+        """Two levels of one step; see the protocol."""
+        return {"levels": 2, "steps": 1, "members": 1}
+
+    def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
+        """Precision changes most; see the protocol."""
+        return {
+            PRECISION.name: (BFLOAT16_NETWORK, BFLOAT16),
+            PARAMETERS.name: ("constants",),
+            GRID_BLOCK.name: GRID_BLOCK.values,
+        }
+
+    def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
+        """Geometry, constants, one step and how it is driven; see the protocol."""
+        from perfkit.models.gencast.computation import prepare_forecast
+
+        sources = _sources_of(workload)
+        checkpoint = sources.read_checkpoint()
+        task = checkpoint.task_config
+        return prepare_forecast(
+            checkpoint,
+            sources.read_example(task),
+            sources.read_statistics(task),
+            settings_for(overrides),
+            workload.fidelity,
+            self.part_counts(workload.fidelity),
+            sources.notices,
+            bool(workload.source.get("plot", False)),
+            sources.engine,
+        )
+
+
+def _ensure_importable(package: str) -> None:
+    if find_spec(package) is None:
+        raise MissingDependencyError(
+            f"--engine {package} needs the package {package}, which is on no registry; install "
+            "google-deepmind/graphcast and gdm-xarray-jax from their repositories"
+        )
+
+
+def _sources_of(workload: Workload) -> Sources:
+    return sources_from(workload.source)

@@ -1,0 +1,59 @@
+"""What is computed once stands for what would be computed at every call."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perfkit.models.gencast.checkpoint import Checkpoint
+from perfkit.models.gencast.constants import Execution, build_constants, numerical_directions
+from perfkit.models.gencast.geometry import Geometry, build_geometry
+from perfkit.models.gencast.grid import regular_grid
+from perfkit.models.gencast.synthetic_weights import architecture_for, synthetic_checkpoint
+
+
+def setting() -> tuple[Checkpoint, Geometry]:
+    architecture = architecture_for(2, latent=128, layers=1, feed_forward=16)
+    return synthetic_checkpoint(architecture), build_geometry(*regular_grid(10.0), 2, 0.6)
+
+
+def test_the_edge_basis_holds_the_edges_to_rounding_with_far_fewer_numbers() -> None:
+    checkpoint, geometry = setting()
+    full = build_constants(checkpoint, geometry, Execution(compress_edges=False))
+    compressed = build_constants(checkpoint, geometry, Execution(compress_edges=True))
+    for one, other in (
+        (full.to_mesh_edges, compressed.to_mesh_edges),
+        (full.to_grid_edges, compressed.to_grid_edges),
+    ):
+        assert one.coefficients.shape[0] == 128
+        assert other.coefficients.shape[0] < 96
+        edges = np.asarray(other.basis) @ np.asarray(other.coefficients)
+        # Encoded edges have a mean square of one; their own rounding is some 1e-7.
+        assert np.sqrt(np.mean((edges - np.asarray(one.basis)) ** 2)) < 3e-7
+
+
+def test_directions_of_a_known_rank_are_found() -> None:
+    generator = np.random.default_rng(0)
+    encoded = generator.standard_normal((500, 5)) @ generator.standard_normal((5, 40))
+    directions = numerical_directions(encoded, np.dtype(np.float32))
+    assert directions.shape == (40, 5)
+    np.testing.assert_allclose(encoded @ directions @ directions.T, encoded, atol=1e-5)
+
+
+def test_edges_into_mesh_nodes_are_sorted_by_receiver() -> None:
+    checkpoint, geometry = setting()
+    constants = build_constants(checkpoint, geometry, Execution())
+    receivers = np.asarray(constants.to_mesh_receivers)
+    assert (np.diff(receivers) >= 0).all()
+    pairs = set(zip(constants.to_mesh_senders.tolist(), receivers.tolist(), strict=True))
+    original = geometry.grid_to_mesh
+    assert pairs == set(zip(original.senders.tolist(), original.receivers.tolist(), strict=True))
+
+
+def test_modules_that_no_call_reads_are_left_out() -> None:
+    checkpoint, geometry = setting()
+    kept = build_constants(checkpoint, geometry, Execution()).weights
+    left_out = set(checkpoint.params) - set(kept)
+    assert (
+        "mesh2grid_gnn/~_networks_builder/processor_nodes_0_mesh_nodes_mlp/~/linear_0" in left_out
+    )
+    assert len(left_out) == 9

@@ -1,0 +1,195 @@
+"""GenCast behind the Model protocol, on a small grid with the full architecture's code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import xarray
+
+from perfkit.errors import MissingDependencyError, UserError
+from perfkit.guard.agreement import AgreementClass, compare
+from perfkit.guard.finite import check_finite
+from perfkit.knobs.configuration import Configuration
+from perfkit.models.base import Prepared, Workload
+from perfkit.models.gencast import model, sources
+from perfkit.models.gencast.checkpoint import save_checkpoint
+from perfkit.models.gencast.model import GenCast
+from perfkit.models.gencast.synthetic_weights import architecture_for, synthetic_checkpoint
+
+MODEL = GenCast()
+SMALL = architecture_for(1, latent=32, layers=2, feed_forward=64)
+
+
+@pytest.fixture
+def small_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Synthetic weights of a narrow network, so that compiling takes seconds."""
+    monkeypatch.setattr(sources, "architecture_for", lambda mesh: replace(SMALL, mesh_size=mesh))
+
+
+def run(workload: Workload, overrides: Mapping[str, str]) -> tuple[Prepared, Any]:
+    prepared = MODEL.prepare(workload, overrides)
+    compiled = jax.jit(prepared.function).lower(*prepared.arguments).compile()
+    return prepared, prepared.drive(compiled)
+
+
+def named(outputs: Any) -> dict[str, Any]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(outputs)
+    return {jax.tree_util.keystr(path).strip("."): np.asarray(leaf) for path, leaf in leaves}
+
+
+def test_importing_the_model_imports_neither_jax_nor_file_readers() -> None:
+    code = (
+        "import sys; from perfkit.models.gencast.model import GenCast; "
+        "GenCast().workload({'resolution': 10.0}, {}); "
+        "print(sorted({'jax', 'xarray', 'h5py', 'trimesh'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_forecast_is_finite_but_for_land_and_is_written_as_cf_netcdf(
+    small_weights: None, tmp_path: Path
+) -> None:
+    options = {"resolution": 15.0, "mesh": 1, "plot": True}
+    workload = MODEL.workload(options, {"steps": 2, "members": 2})
+    assert workload.size == 13 * 24
+    assert len(workload.notices) == 2
+    prepared, outputs = run(workload, {})
+    assert check_finite(named(outputs), prepared.expected_nan).finite
+    assert outputs["temperature"].shape == (2, 1, 2, 13, 13, 24)
+    assert not np.array_equal(outputs["temperature"][0], outputs["temperature"][1])
+
+    netcdf, page = prepared.write(outputs, tmp_path)
+    with xarray.open_dataset(netcdf, decode_timedelta=False) as file:
+        assert file.attrs["Conventions"].startswith("CF-")
+        assert "synthetic" in file.attrs["comment"]
+        assert file["2m_temperature"].attrs["standard_name"] == "air_temperature"
+        assert file["temperature"].attrs["units"] == "K"
+        assert file["datetime"].values[0, 0] == np.datetime64("2019-03-30T00")
+        np.testing.assert_array_equal(file["time"], [12, 24])
+        np.testing.assert_array_equal(file["temperature"], outputs["temperature"])
+    assert "2019-03-30 12:00" in page.read_text()
+
+
+def test_exact_knobs_agree_in_float32_and_precision_in_bfloat16(small_weights: None) -> None:
+    workload = MODEL.workload({"resolution": 15.0, "mesh": 1}, {})
+    reference, outputs = run(workload, MODEL.reference_values)
+    expected = reference.compared(outputs)
+    exact = {"attention": "banded", "grid_block": "100", "edge_basis": "full"}
+    for overrides in (exact, {"parameters": "constants"}, {"precision": "bfloat16_network"}):
+        prepared, outputs = run(workload, overrides)
+        agreement = compare(prepared.compared(outputs), expected, MODEL.tolerances)
+        assert agreement.reached <= MODEL.declared_class(overrides), overrides
+        if "precision" in overrides:
+            assert agreement.reached == AgreementClass.BFLOAT16
+
+
+def test_parts_are_found_in_the_compiled_program_and_counted(small_weights: None) -> None:
+    workload = MODEL.workload({"resolution": 15.0, "mesh": 1}, {"levels": 20, "steps": 30})
+    counts = MODEL.part_counts(workload.fidelity)
+    # 39 calls and 14 churned levels a step; the first noise makes 15.
+    assert counts == {"denoiser_call": 39 * 30, "noise_set": 15 * 30, "step_setup": 30}
+    prepared = MODEL.prepare(MODEL.workload({"resolution": 15.0, "mesh": 1}, {}), {})
+    text = str(jax.jit(prepared.function).lower(*prepared.arguments).compile().as_text())
+    names = {
+        line.split('op_name="')[1].split('"')[0] for line in text.splitlines() if "op_name" in line
+    }
+    assert {MODEL.part_of(name) for name in names} >= set(counts)
+    assert all(
+        MODEL.part_of(name) == "denoiser_call"
+        for name in names
+        if "erf" not in name and "tanh" in name
+    )
+
+
+def test_a_checkpoint_and_a_file_run_like_any_other(reference: Any, tmp_path: Path) -> None:
+    path = tmp_path / "small.npz"
+    save_checkpoint(synthetic_checkpoint(SMALL), path)
+    data = reference.folder / "data"
+    options = {"input": str(data / "A.nc"), "checkpoint": str(path), "stats": str(data)}
+    workload = MODEL.workload(options, {})
+    assert workload.notices == ()
+    assert workload.name == "A"
+    _, outputs = run(workload, {})
+    assert outputs["temperature"].shape == (1, 1, 1, 13, 13, 24)
+
+
+def test_what_is_computed_decides_the_digest() -> None:
+    base = MODEL.workload({"resolution": 10.0}, {})
+    assert base.digest == MODEL.workload({"resolution": 10.0}, {}).digest
+    assert base.digest != MODEL.workload({"resolution": 15.0}, {}).digest
+    assert base.digest != MODEL.workload({"resolution": 10.0, "mesh": 2}, {}).digest
+    assert base.digest != MODEL.workload({"resolution": 10.0}, {"levels": 3}).digest
+
+
+def test_the_published_models_are_constructible_and_the_fine_one_needs_much_more() -> None:
+    needs = {
+        resolution: MODEL.memory_estimate_bytes(
+            MODEL.workload({"resolution": resolution}, {}), Configuration()
+        )
+        for resolution in (1.0, 0.25)
+    }
+    assert 1.5e9 < needs[1.0] < 5e9
+    assert needs[0.25] > 12e9
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"input": "x.nc"}, "--input: there is no"),
+        ({"resolution": 0.7}, "does not divide the sphere"),
+        ({"resolution": 1.0, "mesh": 1}, "too coarse for a grid of 1 degrees"),
+        ({"mesh": 9}, "--mesh takes 0 to 7 refinements"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        MODEL.workload(options, {})
+
+
+def test_options_that_contradict_each_other_are_refused(reference: Any) -> None:
+    data = reference.folder / "data"
+    checkpoint = str(reference.folder / "fixtures" / "tiny_checkpoint.npz")
+    cases: tuple[tuple[dict[str, str | int | float | bool], str], ...] = (
+        ({"input": str(data / "A.nc"), "resolution": 1.0}, "--input and --resolution exclude"),
+        ({"checkpoint": checkpoint, "mesh": 3}, "--checkpoint and --mesh exclude"),
+        ({"checkpoint": checkpoint}, "needs the statistics it was trained with"),
+    )
+    for options, sentence in cases:
+        with pytest.raises(UserError, match=sentence):
+            MODEL.workload(options, {})
+
+
+def test_weathernext_is_refused_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "find_spec", lambda package: None)
+    with pytest.raises(MissingDependencyError, match="needs the package weathernext"):
+        MODEL.workload({"resolution": 10.0, "engine": "weathernext"}, {})
+    with pytest.raises(UserError, match="unknown engine 'weathernet'; the nearest is 'weather"):
+        MODEL.workload({"resolution": 10.0, "engine": "weathernet"}, {})
+
+
+@pytest.mark.skipif(
+    find_spec("weathernext") is None, reason="weathernext, the published GenCast, is not installed"
+)
+def test_our_engine_agrees_with_weathernext_in_float32(small_weights: None) -> None:
+    options = {"resolution": 15.0, "mesh": 1}
+    ours, outputs = run(MODEL.workload(options, {}), {})
+    expected = ours.compared(outputs)
+    theirs, outputs = run(MODEL.workload({**options, "engine": "weathernext"}, {}), {})
+    agreement = compare(theirs.compared(outputs), expected, MODEL.tolerances)
+    assert agreement.reached <= AgreementClass.FLOAT32
