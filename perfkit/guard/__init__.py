@@ -1,0 +1,1 @@
+"""Is the answer right: finite checks, agreement, the domain guard, known answers."""

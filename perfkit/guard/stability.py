@@ -1,0 +1,170 @@
+"""The stability report: one workload under a matrix of compiler settings, guarded and checked.
+
+Which settings, and what their trials say together. Running the trials is not done here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perfkit.guard.agreement import AgreementClass
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One row of the matrix.
+
+    Attributes
+    ----------
+    name
+        What a person calls it.
+    knobs
+        Knob values that differ from stock.
+    why
+        What it tells beside the others.
+    """
+
+    name: str
+    knobs: Mapping[str, str]
+    why: str
+
+
+COMPILER_SETTINGS = (
+    Setting("stock", {}, "what a user gets who sets nothing"),
+    Setting(
+        "no fused multiply-add",
+        {"xla_cpu_max_isa": "AVX"},
+        "AVX has none: products are rounded before they are subtracted",
+    ),
+    Setting(
+        "not fused",
+        {"xla_disable_hlo_passes": "fusion"},
+        "each operation is rounded on its own, except inside of loops",
+    ),
+    Setting(
+        "optimisation level 0", {"xla_backend_optimization_level": "0"}, "LLVM contracts nothing"
+    ),
+    Setting(
+        "optimisation level 1", {"xla_backend_optimization_level": "1"}, "the first that contracts"
+    ),
+    Setting(
+        "no excess precision",
+        {"xla_allow_excess_precision": "false"},
+        "bfloat16 intermediates are rounded where the program says so",
+    ),
+)
+"""Settings that change how a program is rounded, but not what it means."""
+
+
+def stability_settings(precisions: Mapping[str, Mapping[str, str]]) -> tuple[Setting, ...]:
+    """The matrix: every compiler setting in every precision.
+
+    Parameters
+    ----------
+    precisions
+        What a person calls a precision -> the knob values of the model that give it.
+    """
+    return tuple(
+        Setting(f"{setting.name}, {precision}", {**setting.knobs, **knobs}, setting.why)
+        for precision, knobs in precisions.items()
+        for setting in COMPILER_SETTINGS
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class StabilityRow:
+    """What the trial of one setting says.
+
+    Attributes
+    ----------
+    setting
+        The setting's name.
+    outcome
+        The trial's outcome.
+    lifted, zeroed
+        Elements that the guard touched; None where the trial ran without guard.
+    bad_elements
+        Elements of all outputs that are NaN or infinite; None where it never came to that.
+    agreement
+        The class reached against the reference; None where nothing was compared.
+    distance
+        The largest distance of any compared quantity, without unit; None as above.
+    """
+
+    setting: str
+    outcome: str
+    lifted: int | None
+    zeroed: int | None
+    bad_elements: int | None
+    agreement: str | None
+    distance: float | None
+
+    def as_dict(self) -> dict[str, str | int | float | None]:
+        """The row as plain data for JSON."""
+        return dataclasses.asdict(self)
+
+
+def stability_row(
+    setting: Setting,
+    outcome: str,
+    guard: Mapping[str, Any] | None,
+    finite: Mapping[str, Any] | None,
+    agreement: Mapping[str, Any] | None,
+) -> StabilityRow:
+    """One row, from the plain forms that stand in a record.
+
+    Parameters
+    ----------
+    setting
+        The setting of the trial.
+    outcome
+        The trial's outcome.
+    guard
+        :meth:`perfkit.guard.guarded_jit.Ledger.as_dict`, or None.
+    finite
+        :meth:`perfkit.guard.finite.FiniteReport.as_dict`, or None.
+    agreement
+        :meth:`perfkit.guard.agreement.Agreement.as_dict`, or None.
+    """
+    distances = [
+        quantity["distance"]
+        for quantity in (agreement or {}).get("quantities", ())
+        if quantity["distance"] is not None
+    ]
+    return StabilityRow(
+        setting=setting.name,
+        outcome=outcome,
+        lifted=None if guard is None else guard["lifted"],
+        zeroed=None if guard is None else guard["zeroed"],
+        bad_elements=None if finite is None else sum(leaf["bad"] for leaf in finite["leaves"]),
+        agreement=None if agreement is None else agreement["class"],
+        distance=max(distances, default=None),
+    )
+
+
+def verdict(rows: Sequence[StabilityRow]) -> str:
+    """One sentence on all rows: whether the answer depends on how it was compiled."""
+    if not rows:
+        return "no setting was tried"
+    unfinished = [row for row in rows if row.bad_elements is None]
+    bad = [row for row in rows if row.bad_elements]
+    apart = [row for row in rows if row.agreement == AgreementClass.NONE.label]
+    touched = [row for row in rows if row.lifted or row.zeroed]
+    told = []
+    if bad:
+        told.append(f"not finite under {_names(bad)}")
+    if apart:
+        told.append(f"another answer under {_names(apart)}")
+    if unfinished:
+        told.append(f"no answer under {_names(unfinished)}")
+    if not told:
+        told.append(f"finite and in agreement under all {len(rows)} settings")
+    if touched:
+        told.append(f"the guard was needed under {_names(touched)}")
+    return "; ".join(told)
+
+
+def _names(rows: Sequence[StabilityRow]) -> str:
+    return ", ".join(row.setting for row in rows)

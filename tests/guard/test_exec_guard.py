@@ -1,0 +1,171 @@
+"""An unmodified program runs guarded, however it uses ``jax.jit``, and the parent is told."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array
+
+from perfkit.guard.exec_guard import guarded_environment, read_reports
+from perfkit.guard.guarded_jit import Ledger, make_guarded_jit
+
+NEAR = jnp.asarray([1.0, 1.0000001])
+ONES = jnp.ones(2)
+
+
+def root(a: Array, b: Array) -> Array:
+    return jnp.sqrt(a - b)
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest.fixture
+def jit(ledger: Ledger) -> Any:
+    return make_guarded_jit(jax.jit, ledger, False)
+
+
+def lifted(ledger: Ledger) -> int:
+    return sum(row.lifted for row in ledger.rows())
+
+
+def test_a_call_returns_what_it_did_and_is_counted(jit: Any, ledger: Ledger) -> None:
+    function = jit(root)
+    assert function.__name__ == "root"
+    for _ in range(3):
+        np.testing.assert_array_equal(function(ONES, NEAR), [0, 0])
+    assert lifted(ledger) == 3
+
+
+def test_options_static_and_donated_arguments_work(jit: Any, ledger: Ledger) -> None:
+    @functools.partial(jit, static_argnames=("kind",), donate_argnums=(0,))
+    def run(a: Array, b: Array, kind: str) -> dict[str, Array]:
+        return {kind: root(a, b)}
+
+    result = run(jnp.ones(2), NEAR, kind="x")
+    np.testing.assert_array_equal(result["x"], [0, 0])
+
+    @jit(static_argnums=1)
+    def power(a: Array, times: int) -> Array:
+        for _ in range(times):
+            a = a * 2
+        return a
+
+    assert power(jnp.float32(1), 3) == 8
+    assert lifted(ledger) == 1
+
+
+def test_ahead_of_time_compilation_hides_the_report(jit: Any, ledger: Ledger) -> None:
+    lowered = jit(root).lower(ONES, NEAR)
+    assert lowered.out_info.shape == (2,)
+    compiled = lowered.compile()
+    np.testing.assert_array_equal(compiled(ONES, NEAR), [0, 0])
+    assert compiled.cost_analysis() is not None
+    traced = jit(root).trace(ONES, NEAR).lower().compile()
+    np.testing.assert_array_equal(traced(ONES, NEAR), [0, 0])
+    assert lifted(ledger) == 2
+
+
+def test_methods_and_nested_functions_are_counted_once(jit: Any, ledger: Ledger) -> None:
+    class Model:
+        @functools.partial(jit, static_argnums=0)
+        def outer(self, a: Array, b: Array) -> Array:
+            return inner(a, b) + 1
+
+    @jit
+    def inner(a: Array, b: Array) -> Array:
+        return root(a, b)
+
+    np.testing.assert_array_equal(Model().outer(ONES, NEAR), [1, 1])
+    assert lifted(ledger) == 1
+
+
+def test_other_transformations_around_it_stay_protected(jit: Any, ledger: Ledger) -> None:
+    np.testing.assert_array_equal(jax.vmap(jit(root))(ONES, NEAR), [0, 0])
+    gradient = jax.grad(lambda a: jit(root)(a, jnp.float32(0.75)))(jnp.float32(1))
+    assert gradient == pytest.approx(1.0)
+    assert lifted(ledger) == 0
+
+
+def test_what_the_guard_cannot_take_runs_unguarded_and_is_said(
+    jit: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise NotImplementedError("no rule")
+
+    monkeypatch.setattr("perfkit.guard.domain.Traced.evaluate_guarded", refuse)
+    function = jit(root)
+    for _ in range(2):
+        assert np.isnan(function(ONES, NEAR)[1])
+    (reason,) = ledger.as_dict()["unguarded_functions"].values()  # type: ignore[attr-defined]  # a dict
+    assert "no rule" in reason
+
+
+def test_the_errors_of_the_program_stay_its_own(jit: Any) -> None:
+    def broken(a: Array) -> Array:
+        raise KeyError("theirs")
+
+    with pytest.raises(KeyError, match="theirs"):
+        jit(broken)(ONES)
+
+
+PROGRAM = """
+import sys
+import functools
+from jax import jit
+import jax, jax.numpy as jnp
+from jax.experimental.pjit import pjit
+
+@functools.partial(jit, static_argnums=2)
+def step(a, b, scale):
+    return jnp.sqrt(a - b) * scale
+
+near = jnp.asarray([1.0, 1.0000001])
+print(step(jnp.ones(2), near, 2).tolist(), pjit(lambda a: jnp.sqrt(a - near))(jnp.ones(2)).tolist())
+print(jax.__spec__.loader.__class__.__name__, "theirs" in sys.modules)
+"""
+
+
+def run_program(folder: Path, environment: dict[str, str]) -> list[str]:
+    script = folder / "program.py"
+    script.write_text(PROGRAM, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()
+
+
+def test_an_unmodified_program_is_guarded_and_leaves_a_report(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "sitecustomize.py").write_text("import theirs\n", encoding="utf-8")
+    (other / "theirs.py").touch()
+    before = {**os.environ, "PYTHONPATH": str(other), "JAX_PLATFORMS": "cpu"}
+    assert run_program(tmp_path, before)[0] == "[0.0, nan] [0.0, nan]"
+    environment = guarded_environment(before, tmp_path)
+    output = run_program(tmp_path, environment)
+    assert output == ["[0.0, 0.0] [0.0, 0.0]", "SourceFileLoader True"]
+    report = read_reports(tmp_path)
+    assert (report["processes"], report["lifted"]) == (1, 2)
+    assert {site["function"] for site in report["sites"]} == {"step", "<lambda>"}  # type: ignore[attr-defined]  # a list
+
+
+def test_a_program_without_jax_leaves_no_report(tmp_path: Path) -> None:
+    environment = guarded_environment(os.environ, tmp_path)
+    code = "import sys; print('jax' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False False"
+    assert read_reports(tmp_path)["processes"] == 0

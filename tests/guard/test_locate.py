@@ -1,0 +1,116 @@
+"""Locating names the line, the values and the iteration, without un-jitting the program."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import guard_programs
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from guard_programs import karras_schedule, planted, sampler
+from jax import Array, lax
+
+from perfkit.guard.domain import guard
+from perfkit.guard.locate import locate
+
+
+def line_of(marker: str) -> int:
+    lines = inspect.getsource(guard_programs).splitlines()
+    return 1 + next(number for number, line in enumerate(lines) if marker in line)
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_planted_error_is_named_by_line_value_and_iteration(guarded: bool) -> None:
+    program = (lambda x: guard(planted)(x)[0]) if guarded else planted
+    finding = locate(program, jnp.ones(4))
+    assert finding is not None
+    assert (finding.kind, finding.certainty, finding.primitive) == ("nan", "found", "sqrt")
+    assert finding.origin.file.endswith("guard_programs.py")
+    assert finding.origin.line == line_of("# PLANTED")
+    assert [number for _, number in finding.iterations] == [2]
+    assert finding.operands[0].at_fault == -0.5
+    assert "vmap" in finding.origin.module_path
+    assert "sqrt of -0.5" in finding.sentence()
+    assert "iteration 2 of" in finding.sentence()
+
+
+def test_the_sampler_without_guard_is_named_at_its_first_bad_level() -> None:
+    levels = karras_schedule()
+    _, added = jax.jit(sampler)(jnp.ones(3), levels)
+    first = int(np.flatnonzero(np.isnan(added))[0])
+    finding = locate(sampler, jnp.ones(3), levels)
+    assert finding is not None
+    assert finding.primitive == "sqrt"
+    assert finding.iterations[-1][1] == first
+    value = finding.operands[0].at_fault
+    assert value is not None
+    assert -1e-8 < value < 0
+
+
+def test_a_finite_result_has_no_finding() -> None:
+    assert locate(lambda x: x + 1, jnp.ones(2)) is None
+
+
+def test_a_masked_nan_is_not_blamed() -> None:
+    def masked(x: Array) -> Array:
+        harmless = jnp.where(x > 0, x, jnp.sqrt(x - 5))
+        return harmless + jnp.log(x - 3)
+
+    finding = locate(masked, jnp.asarray([1.0]))
+    assert finding is not None
+    assert finding.primitive == "log"
+    assert finding.operands[0].at_fault == -2
+
+
+def test_a_while_loop_and_a_branch_are_entered() -> None:
+    def root(x: Array) -> Array:
+        return jnp.sqrt(2 - x)
+
+    def program(x: Array) -> Array:
+        def body(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            step, total = carry
+            return step + 1, total + lax.cond(step > 2, root, jnp.abs, step * 1.0)
+
+        return lax.while_loop(lambda c: c[0] < x[1], body, (x[0], x[0]))[1]
+
+    finding = locate(program, jnp.asarray([0.0, 6.0]))
+    assert finding is not None
+    assert (finding.primitive, finding.operands[0].at_fault) == ("sqrt", -1)
+    assert finding.iterations[0][1] == 3
+    assert "cond/branch_1" in finding.origin.module_path
+
+
+def test_a_reversed_scan_is_run_from_its_end() -> None:
+    def body(total: Array, x: Array) -> tuple[Array, Array]:
+        return total, jnp.log(x)
+
+    finding = locate(
+        lambda xs: lax.scan(body, 0.0, xs, reverse=True)[1], jnp.asarray([-1.0, 1, -2, 1])
+    )
+    assert finding is not None
+    assert finding.iterations[0][1] == 2
+    assert finding.operands[0].at_fault == -2
+
+
+def test_infinity_is_found_where_there_is_no_nan() -> None:
+    finding = locate(lambda x: jnp.exp(x * 100) + 1, jnp.asarray([0.5, 2.0]))
+    assert finding is not None
+    assert (finding.kind, finding.primitive, finding.index) == ("inf", "exp", (1,))
+    assert finding.operands[0].at_fault == pytest.approx(200)
+
+
+def test_a_nan_argument_is_named_as_such() -> None:
+    finding = locate(lambda x, y: x + y, jnp.ones(2), jnp.asarray([1.0, jnp.nan]))
+    assert finding is not None
+    assert finding.certainty == "argument"
+    assert "argument 1" in finding.sentence()
+
+
+def test_a_product_of_zero_and_infinity_is_found() -> None:
+    finding = locate(lambda x, y: (x * y) + 1, jnp.asarray([0.0]), jnp.asarray([jnp.inf]))
+    assert finding is not None
+    assert finding.primitive == "mul"
+    json.dumps(finding.as_dict(), allow_nan=False)
