@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rapidfuzz import process
+from rapidfuzz import fuzz
 
 
 class PerfkitError(Exception):
@@ -28,9 +28,16 @@ class ConfigurationRefusedError(PerfkitError):
 def nearest(name: str, valid: Iterable[str], count: int = 1) -> list[str]:
     """The valid names most like ``name``, best first.
 
-    Similarity is rapidfuzz's default weighted ratio; ties keep the order of ``valid``.
+    Likeness is rapidfuzz's ratio over the whole name, which forgives typing errors, plus that of
+    the best matching stretch, which forgives abbreviations; case does not count. Ties keep the
+    order of ``valid``.
     """
-    return [match for match, _, _ in process.extract(name, list(valid), limit=count)]
+
+    def likeness(candidate: str) -> float:
+        one, other = name.casefold(), candidate.casefold()
+        return fuzz.ratio(one, other) + fuzz.partial_ratio(one, other)
+
+    return sorted(valid, key=likeness, reverse=True)[:count]
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:

@@ -76,7 +76,7 @@ def part_seconds(
     ordered = sorted(operations, key=lambda operation: operation.begin_us)
     seconds: dict[str, float] = defaultdict(float)
     part = REST
-    for operation, following in zip(ordered, [*ordered[1:], None], strict=True):
+    for operation, following in zip(ordered, [*ordered, None][1:], strict=True):
         # A loop or call spans the operations inside it, which are in the list themselves.
         if not operation.name.startswith(("while", "call", "conditional")):
             part = part_of(names.get(operation.name, "")) or part

@@ -132,6 +132,8 @@ class Record(_Frozen):
     part_times_s: dict[str, float] | None = None
     """Seconds of each part in one pass at this workload's fidelity, from the XLA trace of a pass
     of its own, scaled to the steady time; ``rest`` is what belongs to no part."""
+    guard: dict[str, Any] | None = None
+    """Mode of the domain guard and what it lifted, by source line; None where it was off."""
     finite: dict[str, Any] | None = None
     agreement: dict[str, Any] | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)

@@ -37,7 +37,7 @@ from perfkit.records.schema import (
     WorkloadRecord,
 )
 from perfkit.trial.limits import Limits
-from perfkit.trial.messages import FINISH, PASS, TRACE, Event, TrialSpec, parse_event
+from perfkit.trial.messages import FINISH, GUARD_OFF, PASS, TRACE, Event, TrialSpec, parse_event
 from perfkit.trial.outcome import outcome_of_death
 
 CONTROLLED_VARIABLES = (
@@ -115,6 +115,8 @@ class TrialProcess:
         Time and memory.
     labels, files
         For the record, and for the child.
+    guard
+        What the domain guard does: ``off``, ``lift`` or ``zero``.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class TrialProcess:
         limits: Limits | None = None,
         labels: TrialLabels | None = None,
         files: TrialFiles | None = None,
+        guard: str = GUARD_OFF,
     ) -> None:
         self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.workload = workload
@@ -134,6 +137,7 @@ class TrialProcess:
         self._limits = limits or Limits()
         self._labels = labels or TrialLabels()
         self._files = files or TrialFiles()
+        self._guard = guard
         self._stages: list[Stage] = []
         self._told: dict[str, dict[str, Any]] = {}
         self._verdict: tuple[Outcome, str] | None = None
@@ -172,6 +176,7 @@ class TrialProcess:
             overrides=self.configuration.overrides(),
             affinity=self._affinity,
             memory_limit_bytes=self._memory_limit,
+            guard=self._guard,
             **{name: _absolute(getattr(self._files, name)) for name in TrialFiles.__annotations__},
         )
         spec.write(self._folder / "spec.json")
@@ -375,6 +380,7 @@ class TrialProcess:
                 rss_bytes=[sample.rss_bytes for sample in thinned],
             ),
             part_times_s=self._part_times(),
+            guard=self._told.get("guarded"),
             finite=checked.get("finite"),
             agreement=checked.get("agreement"),
             artifacts=self._artifacts(checked),

@@ -11,6 +11,9 @@ from typing import Any
 STAGES = ("import", "prepare", "trace", "compile", "first", "steady", "check")
 """The stages of a trial, in order; ``steady`` happens once a timed pass."""
 
+GUARD_OFF, GUARD_LIFT, GUARD_ZERO = "off", "lift", "zero"
+"""What the domain guard does in a trial."""
+
 PASS = "pass"
 TRACE = "trace"
 FINISH = "finish"
@@ -39,6 +42,9 @@ class TrialSpec:
         Folder of JAX's persistent compilation cache, or None for no cache.
     memory_limit_bytes
         Resident set above which the run is not started once the compiler's needs are known.
+    guard
+        ``off``, ``lift`` (operands that left their domain by rounding go back to its edge) or
+        ``zero`` (differences that are rounding in either direction become zero).
     """
 
     workload: dict[str, Any]
@@ -49,6 +55,7 @@ class TrialSpec:
     output_folder: str | None = None
     compile_cache: str | None = None
     memory_limit_bytes: int | None = None
+    guard: str = GUARD_OFF
 
     def write(self, path: Path) -> None:
         """Leave the specification in ``path``."""

@@ -13,10 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit.errors import ConfigurationRefusedError, UserError
-from perfkit.trial.messages import FINISH, PASS, TRACE, Channel, TrialSpec
+from perfkit.trial.messages import (
+    FINISH,
+    GUARD_OFF,
+    GUARD_ZERO,
+    PASS,
+    TRACE,
+    Channel,
+    TrialSpec,
+)
 from perfkit.trial.stages import peak_rss_bytes, stage
 
 if TYPE_CHECKING:
+    from perfkit.guard.guarded_jit import Ledger
     from perfkit.models.base import Model, Prepared, PyTree
 
 OUT_OF_MEMORY_SIGNS = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "bad_alloc")
@@ -93,8 +102,9 @@ class _Worker:
         with stage(self._channel, "prepare"):
             prepared = model.prepare(workload, self._spec.overrides)
         self._channel.send("notices", notices=list(prepared.notices))
+        ledger, jit = self._jit()
         with stage(self._channel, "trace"):
-            lowered = jax.jit(prepared.function).lower(*prepared.arguments)
+            lowered = jit(prepared.function).lower(*prepared.arguments)
         with stage(self._channel, "compile"):
             compiled = lowered.compile()
         del lowered
@@ -113,8 +123,22 @@ class _Worker:
                     outputs = one_pass()
             elif word == TRACE:
                 self._trace(model, compiled, one_pass)
+        if ledger is not None:
+            self._channel.send("guarded", mode=self._spec.guard, **ledger.as_dict())
         with stage(self._channel, "check"):
             self._check(model, prepared, outputs)
+
+    def _jit(self) -> tuple[Ledger | None, Any]:
+        """``jax.jit``, or its guarded double with the ledger of what the guard does."""
+        import jax
+
+        if self._spec.guard == GUARD_OFF:
+            return None, jax.jit
+        from perfkit.guard.guarded_jit import Ledger, make_guarded_jit
+
+        ledger = Ledger()
+        zero_rounding = self._spec.guard == GUARD_ZERO
+        return ledger, make_guarded_jit(jax.jit, ledger, zero_rounding)
 
     def _use_compile_cache(self) -> list[str]:
         """Switch JAX's persistent cache on if it is asked for; returns what it will report."""

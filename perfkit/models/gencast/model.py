@@ -9,6 +9,7 @@ from typing import ClassVar
 from perfkit.errors import MissingDependencyError
 from perfkit.guard.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
+from perfkit.knobs.knob import Knob
 from perfkit.models.base import FidelityAxis, Option, Prepared, Workload
 from perfkit.models.gencast.checkpoint import SamplerConfig
 from perfkit.models.gencast.knobs import (
@@ -39,7 +40,7 @@ class GenCast:
 
     name = "gencast"
     size_unit = "grid nodes"
-    options = (
+    options: tuple[Option, ...] = (
         Option("input", str, "example dataset, NetCDF (default: a synthetic atmosphere)"),
         Option("resolution", float, "grid spacing of the synthetic atmosphere (default: 1.0)"),
         Option("checkpoint", str, "GenCast params .npz (default: synthetic weights)"),
@@ -48,12 +49,12 @@ class GenCast:
         Option("engine", str, "perfkit (default) or weathernext, where that is installed"),
         Option("plot", bool, "also write maps of the first and the last step"),
     )
-    fidelity_axes = (
+    fidelity_axes: tuple[FidelityAxis, ...] = (
         FidelityAxis("levels", 2, 20, 2, "noise levels of the sampler, two calls each but one"),
         FidelityAxis("steps", 1, 30, 1, "12-hour steps of the rollout"),
         FidelityAxis("members", 1, 1, 1, "members of the ensemble"),
     )
-    knobs = KNOBS
+    knobs: tuple[Knob, ...] = KNOBS
     tolerances: ClassVar[Mapping[str, Tolerance]] = {
         name: Tolerance(1e-3, 0.1, why=_WHY) for name in sorted(TaskConfig().target_variables)
     }

@@ -1,0 +1,222 @@
+"""What the terminal shows: the workload, progress while it runs, tables at the end."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from perfkit.records.schema import Outcome, Record
+from perfkit.units import bytes_text, percent_text, seconds_text
+
+if TYPE_CHECKING:
+    from perfkit.models.base import Model, Workload
+    from perfkit.trial.launcher import TrialProcess
+    from perfkit.tune.extrapolate import Extrapolation
+    from perfkit.tune.recommend import Recommendation
+
+REFRESHES_PER_S = 2
+"""More would be CPU time taken from what is measured."""
+
+
+WIDTH_WITHOUT_TERMINAL = 160
+"""Columns of the tables in a log file."""
+
+
+class Console:
+    """Prints for a person; plain lines where the output is no terminal."""
+
+    def __init__(self) -> None:
+        self.rich = RichConsole(highlight=False)
+        if not self.rich.is_terminal:
+            # Without a terminal rich assumes 80 columns, which breaks the tables' lines.
+            self.rich.width = WIDTH_WITHOUT_TERMINAL
+
+    def line(self, text: str) -> None:
+        """One line."""
+        self.rich.print(text, markup=False, soft_wrap=True)
+
+    def workload(self, workload: Workload, model: Model) -> None:
+        """What is about to be computed, and what a reader must know of it."""
+        fidelity = ", ".join(f"{name} {value}" for name, value in workload.fidelity.items())
+        self.line(f"{model.name}: {workload.name}, {workload.size} {model.size_unit} ({fidelity})")
+        for notice in workload.notices:
+            self.line(f"  note: {notice}")
+
+    @contextmanager
+    def waiting(self, trial: TrialProcess, label: str) -> Iterator[None]:
+        """A spinner with the trial's stage while the block runs."""
+        with _progress(self.rich) as progress:
+            task = progress.add_task(label, total=None, stage="")
+            trial.on_stage = lambda stage: progress.update(task, stage=stage)
+            yield
+
+    def record(self, record: Record, folder: Path) -> None:
+        """The stages of one trial, its outcome and its files."""
+        table = Table("stage", "wall", "CPU", "utilisation", "peak memory", "page faults")
+        for stage in record.stages:
+            table.add_row(
+                stage.name,
+                seconds_text(stage.wall_s),
+                seconds_text(stage.cpu_s),
+                percent_text(record.utilisation(stage)),
+                bytes_text(stage.peak_rss_bytes),
+                f"{stage.minor_faults + stage.major_faults:,}",
+            )
+        self.rich.print(table)
+        reason = f": {record.reason}" if record.reason else ""
+        self.line(f"outcome {record.outcome}{reason}; configuration {record.configuration.label}")
+        if record.finite is not None and record.outcome is Outcome.OK:
+            self.line(f"all {len(record.finite['leaves'])} outputs are finite")
+        if record.guard is not None:
+            self.line(guard_sentence(record.guard))
+        compilation = record.compilation
+        if compilation is not None and compilation.cache != "off":
+            self.line(f"compilation cache: {compilation.cache}")
+        for warning in record.warnings:
+            self.line(f"warning: {warning}")
+        for notice in record.notices:
+            self.line(f"note: {notice}")
+        for name, path in record.artifacts.items():
+            self.line(f"  {name}: {folder / path}")
+
+    def recommendation(
+        self, recommendation: Recommendation, extrapolations: list[Extrapolation]
+    ) -> None:
+        """The table of configurations and what was won."""
+        from perfkit.report.tables import HEADERS, configuration_table
+
+        table = Table(*HEADERS)
+        for row in configuration_table(recommendation):
+            table.add_row(*map(Text, row.cells))
+        self.rich.print(table)
+        self.line(recommendation.sentence)
+        for one in extrapolations:
+            error = "" if one.check is None else f" (a longer run was {one.check.error:+.1%} off)"
+            fidelity = ", ".join(f"{name} {value}" for name, value in one.fidelity.items())
+            self.line(
+                f"a production prediction ({fidelity}) in {one.label}: "
+                f"about {seconds_text(one.total_s)}{error}"
+            )
+
+
+class StudyProgress:
+    """A bar with the trial under way, what is done, what is left and when it ends.
+
+    Parameters
+    ----------
+    console
+        Where to draw.
+    budget_s
+        Wall seconds that the study may take; the bar then shows time.
+    trials
+        Trials that the study takes, instead of a budget; the bar then shows trials.
+    """
+
+    def __init__(
+        self, console: Console, *, budget_s: float | None = None, trials: int | None = None
+    ) -> None:
+        self._console = console
+        self._budget_s = budget_s
+        self._trials = trials
+        self._done = 0
+        self._begin_s = time.monotonic()
+        self._started_s = self._begin_s
+        self._durations_s: list[float] = []
+        self._bar = _progress(console.rich)
+        self._task = self._bar.add_task("starting", total=budget_s or trials, stage="")
+
+    def __enter__(self) -> StudyProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def trial_started(self, role: str, label: str) -> None:
+        """A trial has been started."""
+        self._started_s = time.monotonic()
+        self._draw(f"{role}: {label}")
+
+    def trial_finished(self, record: Record) -> None:
+        """A trial has left its record."""
+        self._done += 1
+        self._durations_s.append(time.monotonic() - self._started_s)
+        self._console.line(f"  {_one_line(record)}")
+        self._draw("next trial")
+
+    def say(self, sentence: str) -> None:
+        """Something that a person should know."""
+        self._console.line(f"  {sentence}")
+
+    def stage(self, stage: str) -> None:
+        """The trial under way has entered a stage."""
+        self._bar.update(self._task, completed=self._completed(), stage=stage)
+
+    def _completed(self) -> float:
+        return self._done if self._trials else time.monotonic() - self._begin_s
+
+    def _draw(self, description: str) -> None:
+        done = f"{self._done} done"
+        if self._trials:
+            done = f"{self._done} of {self._trials} done"
+        left_s = self._left_s()
+        end = ""
+        if left_s is not None:
+            end = f", ends {datetime.now() + timedelta(seconds=left_s):%H:%M}"
+        self._bar.update(
+            self._task,
+            completed=self._completed(),
+            description=f"{description[:70]} ({done}{end})",
+        )
+
+    def _left_s(self) -> float | None:
+        if self._budget_s is not None:
+            return max(0.0, self._budget_s - (time.monotonic() - self._begin_s))
+        if self._trials and self._durations_s:
+            return statistics.mean(self._durations_s) * max(0, self._trials - self._done)
+        return None
+
+
+def guard_sentence(guard: Mapping[str, Any]) -> str:
+    """What the domain guard did, in one line."""
+    unguarded = guard["unguarded_functions"]
+    rest = f"; not guarded: {', '.join(unguarded)}" if unguarded else ""
+    return (
+        f"domain guard: {guard['lifted']} operands lifted and {guard['zeroed']} differences "
+        f"zeroed, {guard['guarded_equations']} places watched{rest}"
+    )
+
+
+def _progress(console: RichConsole) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description} {task.fields[stage]}"),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        refresh_per_second=REFRESHES_PER_S,
+    )
+
+
+def _one_line(record: Record) -> str:
+    steady = [stage.wall_s for stage in record.steady]
+    told = [f"{record.role} {record.configuration.label}: {record.outcome}"]
+    if steady:
+        told.append(f"{seconds_text(statistics.median(steady))} a prediction")
+        told.append(bytes_text(record.peak_rss_bytes))
+    if record.agreement is not None:
+        told.append(f"agreement {record.agreement['class']}")
+    if record.reason:
+        told.append(record.reason)
+    return ", ".join([*told, *(f"warning: {warning}" for warning in record.warnings)])

@@ -1,0 +1,103 @@
+"""``perfkit exec``: run any command under a preset, or under the domain guard, or both."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfkit.cli.workload_arguments import Parser
+from perfkit.errors import UserError
+from perfkit.tune.apply import preset_environment
+from perfkit.tune.preset import load_preset
+
+if TYPE_CHECKING:
+    from perfkit.knobs.configuration import Configuration
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; its exit code becomes perfkit's."""
+    parser = Parser(
+        prog="perfkit exec",
+        usage="perfkit exec [--preset P] [--guard] -- CMD...",
+        description="Run any command under a preset's environment, affinity and allocator, or "
+        "with the domain guard put into its jax.jit, or both.",
+    )
+    parser.add_argument("--preset", type=Path, help="preset saved by perfkit tune")
+    parser.add_argument(
+        "--guard",
+        action="store_true",
+        help="lift operands that leave their domain by rounding, and say how many there were",
+    )
+    parser.add_argument(
+        "--guard-report", type=Path, help="with --guard: also leave what it did in a JSON file"
+    )
+    parser.add_argument("command", nargs="*", metavar="CMD", help="the command and its arguments")
+    given = parser.parse_args(arguments)
+    if not given.command:
+        raise UserError("there is no command to run: write it behind '--'")
+    if given.preset is None and not given.guard:
+        raise UserError("say what to run it under: --preset P, or --guard")
+    environment = dict(os.environ)
+    if given.preset is not None:
+        configuration = load_preset(given.preset).configuration
+        environment = preset_environment(configuration)
+        _bind(configuration)
+    if given.guard:
+        return _run_guarded(given.command, environment, given.guard_report)
+    try:
+        os.execvpe(given.command[0], given.command, environment)
+    except OSError as error:
+        raise _cannot_run(given.command, error) from error
+
+
+def _bind(configuration: Configuration) -> None:
+    missing = configuration.unavailable()
+    if missing is not None:
+        raise UserError(missing)
+    cpus = configuration.affinity()
+    left = configuration.overrides()
+    if left:
+        told = ", ".join(f"{name}={value}" for name, value in left.items())
+        print(
+            f"perfkit: the model's own settings are for the command to make: {told}",
+            file=sys.stderr,
+        )
+    os.sched_setaffinity(0, cpus)
+
+
+def _run_guarded(
+    command: Sequence[str], environment: dict[str, str], report_file: Path | None
+) -> int:
+    """Run the command with the guard in it and tell on standard error what the guard did."""
+    from perfkit.guard.exec_guard import guarded_environment, read_reports
+
+    with tempfile.TemporaryDirectory(prefix="perfkit-guard-") as folder:
+        guarded = guarded_environment(environment, Path(folder))
+        try:
+            ended = subprocess.run(command, env=guarded, check=False)
+        except OSError as error:
+            raise _cannot_run(command, error) from error
+        report = read_reports(Path(folder))
+    if report_file is not None:
+        report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if report["processes"] == 0:
+        told = "no Python process with JAX ended there, nothing was guarded"
+    else:
+        told = (
+            f"{report['lifted']} operands lifted, {report['guarded_equations']} places watched, "
+            f"in {report['processes']} process(es)"
+        )
+    print(f"perfkit: domain guard: {told}", file=sys.stderr)
+    # A command that a signal ended has a negative code; shells report 128 + signal.
+    return ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
+
+
+def _cannot_run(command: Sequence[str], error: OSError) -> UserError:
+    return UserError(f"{shlex.join(command)} cannot be run ({error.strerror})")

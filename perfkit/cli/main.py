@@ -1,0 +1,70 @@
+"""The ``perfkit`` command: finds the subcommand's module and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+import perfkit
+from perfkit.errors import UserError, unknown_name
+
+COMMANDS = {
+    "run": "one guarded, measured prediction",
+    "tune": "find the fastest configuration that gives the same answer",
+    "sweep": "measure a full grid of sizes, CPUs and knob values",
+    "guard": "where the first bad value of a prediction arises, and what the usual fixes do",
+    "doctor": "check the installed jaxlib on this CPU against known answers",
+    "report": "render the page of a folder of records again",
+    "exec": "run any command under a preset",
+}
+"""Name and one line of each subcommand; its module ``perfkit.cli.NAME`` has ``main(arguments)``."""
+
+MODULES = {"exec": "exec_command"}
+"""Modules whose name differs from the command's."""
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:<8} {summary}" for name, summary in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="perfkit",
+        description="Measure, guard, tune and plan AlphaFold 3 and GenCast runs on CPUs.",
+        epilog=f"commands:\n{listed}\n\n'perfkit COMMAND --help' tells more about one.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"perfkit {perfkit.__version__}")
+    parser.add_argument("command", metavar="COMMAND", help="what to do")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``perfkit`` with ``arguments``; returns the exit code.
+
+    0 for success, 1 for a run that ended badly, 2 for what the user can mend, 130 for Ctrl-C.
+    """
+    chosen = _parser().parse_args(arguments)
+    try:
+        if chosen.command not in COMMANDS:
+            raise unknown_name("command", chosen.command, COMMANDS)
+        name = MODULES.get(chosen.command, chosen.command)
+        module = importlib.import_module(f"perfkit.cli.{name}")
+        return int(module.main(chosen.arguments))
+    except UserError as error:
+        print(f"perfkit: {error}", file=sys.stderr)
+        return UserError.exit_code
+    except KeyboardInterrupt:
+        print("perfkit: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone, e.g. `perfkit report | head`.
+        sys.stderr.close()
+        return 0
+
+
+def entry_point() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))

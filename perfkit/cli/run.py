@@ -1,0 +1,59 @@
+"""``perfkit run``: one guarded, measured prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from perfkit.cli.console import Console
+from perfkit.cli.workload_arguments import (
+    Parser,
+    add_knob_argument,
+    configuration_of,
+    parse_request,
+)
+from perfkit.errors import UserError
+from perfkit.records.schema import Outcome
+from perfkit.records.store import Store
+from perfkit.trial.launcher import TrialFiles, TrialProcess, run_trial
+from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
+
+
+def _add(parser: Parser) -> None:
+    add_knob_argument(parser)
+    parser.add_argument(
+        "--guard",
+        choices=(GUARD_OFF, GUARD_LIFT, GUARD_ZERO),
+        default=GUARD_LIFT,
+        help="domain guard: lift operands that left their domain by rounding (default), return "
+        "zero for differences that are rounding, or off",
+    )
+    parser.add_argument("--out", type=Path, help="folder for the prediction and the record")
+    parser.add_argument(
+        "--passes", type=int, default=1, help="timed passes after the first (default 1)"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Run one trial and print what was measured; 0 when its outcome is ``ok``, else 1."""
+    request = parse_request("run", "One guarded, measured prediction.", arguments, _add)
+    given = request.arguments
+    if given.passes < 0:
+        raise UserError(f"--passes takes 0 or more, not {given.passes}")
+    configuration = configuration_of(request)
+    limits = request.limits()
+    request.refuse_without_memory(configuration, request.workload)
+    out = given.out or Path("perfkit-results") / f"run-{request.workload.name}"
+    store = Store(out)
+    console = Console()
+    console.workload(request.workload, request.model)
+    files = TrialFiles(output_folder=out)
+    trial = TrialProcess(
+        request.workload, configuration, out, limits, files=files, guard=given.guard
+    )
+    with console.waiting(trial, configuration.label):
+        record = run_trial(trial, given.passes)
+    store.append(record)
+    console.record(record, out)
+    if record.outcome is Outcome.INTERRUPTED:
+        raise KeyboardInterrupt
+    return 0 if record.outcome is Outcome.OK else 1

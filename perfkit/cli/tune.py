@@ -1,0 +1,81 @@
+"""``perfkit tune``: from an input to a recommended configuration, a preset and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from perfkit.cli.console import Console, StudyProgress
+from perfkit.cli.study_output import finish_study
+from perfkit.cli.workload_arguments import Parser, Request, parse_request
+from perfkit.knobs.configuration import STOCK
+from perfkit.records.store import Store
+from perfkit.trial.limits import parse_duration
+from perfkit.tune.live import LiveRunner
+from perfkit.tune.tuner import StudyPlan, Tuner
+
+DEFAULT_BUDGET = "15m"
+"""Leaves five of the twenty minutes that a first `make tune` may take for the installation."""
+
+
+def _add(parser: Parser) -> None:
+    parser.add_argument(
+        "--budget", default=DEFAULT_BUDGET, help=f"wall time, e.g. 2h (default {DEFAULT_BUDGET})"
+    )
+    parser.add_argument("--out", type=Path, help="folder for records, preset and page")
+    parser.add_argument(
+        "--no-extrapolation",
+        action="store_true",
+        help="do not measure the parts for the time of a production prediction",
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Tune and print the recommendation; 0 when there is one, else 1."""
+    request = parse_request(
+        "tune",
+        "Find the fastest configuration that gives the same answer. Ctrl-C at any moment keeps "
+        "what was measured; the same command resumes.",
+        arguments,
+        _add,
+    )
+    budget_s = parse_duration(request.arguments.budget)
+    limits = request.limits()
+    refuse_large(request)
+    out = request.arguments.out or Path("perfkit-results") / (
+        f"tune-{request.model.name}-{request.workload.name}"
+    )
+    plan = StudyPlan(
+        model=request.model,
+        catalogue=request.catalogue,
+        workload=request.workload,
+        store=Store(out),
+        budget_s=budget_s,
+        extrapolate=not request.arguments.no_extrapolation,
+    )
+    console = Console()
+    console.workload(request.workload, request.model)
+    interrupted = False
+    with StudyProgress(console, budget_s=budget_s) as progress:
+        tuner = Tuner(plan, LiveRunner(out, limits, progress.stage), progress)
+        try:
+            tuner.run()
+        except KeyboardInterrupt:
+            interrupted = True
+            progress.say("interrupted: what was measured is kept, the same command goes on")
+    found = finish_study(console, plan.model, plan.workload, tuner.records(), out)
+    if interrupted:
+        raise KeyboardInterrupt
+    return 0 if found else 1
+
+
+def refuse_large(request: Request) -> None:
+    """Refuse a workload that the reference and stock have no memory for.
+
+    Raises
+    ------
+    UserError
+        See :meth:`Request.refuse_without_memory`.
+    """
+    reference = request.catalogue.configuration(request.model.reference_values)
+    for configuration in (STOCK, reference):
+        request.refuse_without_memory(configuration, request.workload)

@@ -1,0 +1,1 @@
+"""WHICH configuration is best: studies, strategy, extrapolation, recommendation."""

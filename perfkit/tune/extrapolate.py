@@ -1,0 +1,115 @@
+"""From the times of the parts at low fidelity to the time of a production prediction."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from perfkit.records.schema import Outcome, Record
+
+PARTS_ROLE = "parts"
+CHECK_ROLE = "check"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a prediction: seconds a run of it, and how often production runs it."""
+
+    name: str
+    seconds: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """An extrapolation held against a longer run that was measured."""
+
+    fidelity: dict[str, int]
+    predicted_s: float
+    measured_s: float
+
+    @property
+    def error(self) -> float:
+        """Predicted over measured, less one."""
+        return self.predicted_s / self.measured_s - 1.0
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """The steady time of a prediction at another fidelity than was measured.
+
+    Parameters
+    ----------
+    label
+        The configuration.
+    parts
+        Seconds and counts; their products add up to ``total_s``.
+    fidelity
+        What is predicted.
+    total_s
+        Predicted steady seconds.
+    check
+        How far off the same addition was for a longer run, None where none was made.
+    """
+
+    label: str
+    parts: tuple[Part, ...]
+    fidelity: dict[str, int]
+    total_s: float
+    check: Check | None
+
+
+def part_seconds(record: Record) -> dict[str, float]:
+    """Seconds a single run of each part, and of the rest once, from a ``parts`` record."""
+    if record.part_times_s is None or record.compilation is None:
+        return {}
+    counts = record.compilation.parts
+    return {name: seconds / counts.get(name, 1) for name, seconds in record.part_times_s.items()}
+
+
+def predicted_s(seconds: Mapping[str, float], counts: Mapping[str, int]) -> float:
+    """Sum over the parts of seconds a run times runs, the rest once."""
+    return sum(each * counts.get(name, 1) for name, each in seconds.items())
+
+
+def extrapolate(
+    records: Sequence[Record],
+    digest: str,
+    production: Mapping[str, int],
+    counts: Mapping[str, int],
+) -> Extrapolation | None:
+    """The production time of one configuration, or None where its parts were not measured.
+
+    Parameters
+    ----------
+    records
+        All records of the study, those of roles ``parts`` and ``check`` among them.
+    digest
+        The configuration's.
+    production, counts
+        The fidelity wanted, and how often it runs each part.
+    """
+    own = [r for r in records if r.configuration.digest == digest and r.outcome is Outcome.OK]
+    measured = [r for r in own if r.role == PARTS_ROLE and r.part_times_s]
+    if not measured:
+        return None
+    record = measured[-1]
+    seconds = part_seconds(record)
+    checks = [
+        Check(
+            fidelity=longer.workload.fidelity,
+            predicted_s=predicted_s(seconds, longer.compilation.parts),
+            measured_s=statistics.median(stage.wall_s for stage in longer.steady),
+        )
+        for longer in own
+        if longer.role == CHECK_ROLE and longer.steady and longer.compilation is not None
+    ]
+    parts = tuple(Part(name, each, counts.get(name, 1)) for name, each in seconds.items())
+    return Extrapolation(
+        label=record.configuration.label,
+        parts=parts,
+        fidelity=dict(production),
+        total_s=predicted_s(seconds, counts),
+        check=checks[-1] if checks else None,
+    )

@@ -1,0 +1,109 @@
+"""Presets: recommended configurations as TOML files, and what applying one means."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from perfkit.errors import UserError
+from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.models import get_model
+from perfkit.tune.recommend import Recommendation
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A configuration for a model, and where it comes from.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    configuration
+        The knobs' values.
+    told
+        What was measured, for a person: not used when the preset is applied.
+    """
+
+    model: str
+    configuration: Configuration
+    told: Mapping[str, Any]
+
+
+def save_preset(
+    path: Path, model: str, recommendation: Recommendation, context: Mapping[str, Any]
+) -> None:
+    """Leave the recommended configuration in a TOML file.
+
+    Parameters
+    ----------
+    path
+        The file; replaced if it exists.
+    context
+        Where it was measured: workload, machine, versions, notices (plain data without None).
+
+    Raises
+    ------
+    UserError
+        Nothing is recommended, or the file cannot be written.
+    """
+    best = recommendation.best
+    if best is None:
+        raise UserError(f"there is no preset to save: {recommendation.sentence}")
+    measured: dict[str, Any] = {"summary": recommendation.sentence, **context}
+    if best.time_s is not None:
+        measured["steady_s"] = round(best.time_s.median, 3)
+    if best.speedup is not None:
+        measured["speedup"] = round(best.speedup.median, 3)
+        measured["speedup_interval"] = [round(best.speedup.low, 3), round(best.speedup.high, 3)]
+    measured["peak_rss_bytes"] = best.peak_rss_bytes
+    data = {
+        "format": FORMAT,
+        "model": model,
+        "knobs": best.settings,
+        "measured": measured,
+    }
+    scratch = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(tomli_w.dumps(data), encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        raise UserError(f"the preset {path} cannot be written ({error.strerror})") from error
+
+
+def load_preset(path: Path) -> Preset:
+    """The preset in a file.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, is no preset, or names a knob or value that does not exist.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"the preset {path} cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"the preset {path} is not TOML: {error}") from error
+    knobs = data.get("knobs")
+    if not isinstance(data.get("model"), str) or not isinstance(knobs, dict):
+        raise UserError(f"{path} is no preset: it needs 'model' and a table [knobs]")
+    if data.get("format", FORMAT) != FORMAT:
+        raise UserError(
+            f"{path} is of preset format {data['format']}, this perfkit reads {FORMAT}; "
+            "use the perfkit that wrote it or a newer one"
+        )
+    model = get_model(data["model"])
+    settings = {str(name): str(value) for name, value in knobs.items()}
+    return Preset(
+        model.name, Catalogue(model.knobs).configuration(settings), data.get("measured", {})
+    )

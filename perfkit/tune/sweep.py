@@ -1,0 +1,143 @@
+"""Sweeps: the full grid of workloads and configurations, measured and resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.models.base import Model, Workload
+from perfkit.records.machine import available_memory_bytes
+from perfkit.records.schema import Outcome, Record
+from perfkit.records.store import Store
+from perfkit.trial.launcher import TrialFiles
+from perfkit.tune.recommend import BASE_ROLE, REFERENCE_ROLE
+from perfkit.tune.session import Progress, Runner, Session
+
+SWEEP_ROLE = "sweep"
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """What a sweep measures.
+
+    Parameters
+    ----------
+    workloads
+        One a size.
+    configurations
+        All are measured on every workload; the first is the one that others are paired with.
+    rounds
+        Timed passes of each.
+    """
+
+    model: Model
+    catalogue: Catalogue
+    workloads: tuple[Workload, ...]
+    configurations: tuple[Configuration, ...]
+    store: Store
+    rounds: int = 3
+
+    @property
+    def study(self) -> str:
+        """Digest of the sweep: the same command resumes it."""
+        same = [
+            "sweep",
+            [workload.digest for workload in self.workloads],
+            [configuration.digest for configuration in self.configurations],
+        ]
+        return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+
+    @property
+    def trials(self) -> int:
+        """Trials that a whole sweep takes, references left aside."""
+        return len(self.workloads) * len(self.configurations)
+
+
+class Sweep:
+    """Runs a plan, size by size; what the store holds already is not measured again.
+
+    Within a size the first configuration stays alive and each other one is measured in turns
+    with it, so that every cell can be compared with its neighbours whatever the machine's drift.
+    Where memory does not hold two trials side by side they run one after the other.
+    """
+
+    def __init__(self, plan: SweepPlan, runner: Runner, progress: Progress) -> None:
+        self._plan = plan
+        self._runner = runner
+        self._progress = progress
+
+    def run(self) -> None:
+        """Measure every cell that is missing."""
+        for workload in self._plan.workloads:
+            missing = [
+                configuration
+                for configuration in self._plan.configurations
+                if not self._has(workload, configuration)
+            ]
+            if missing:
+                self._reference(workload)
+                self._measure(workload, missing)
+
+    def records(self) -> list[Record]:
+        """All records of the sweep so far."""
+        return [r for r in self._plan.store.records() if r.study == self._plan.study]
+
+    def _measure(self, workload: Workload, missing: Sequence[Configuration]) -> None:
+        first, *others = self._plan.configurations
+        files = self._files(workload)
+        if not self._fits_two(workload):
+            for configuration in missing:
+                with self._session() as session:
+                    if session.open(workload, configuration, SWEEP_ROLE, files):
+                        session.rounds([configuration], self._plan.rounds)
+            return
+        with self._session() as session:
+            alive = session.open(workload, first, BASE_ROLE, files)
+            paired = False
+            for other in others:
+                if other in missing and session.open(workload, other, SWEEP_ROLE, files):
+                    session.rounds([first, other] if alive else [other], self._plan.rounds)
+                    session.close(other)
+                    paired = True
+            if alive and not paired:
+                session.rounds([first], self._plan.rounds)
+
+    def _fits_two(self, workload: Workload) -> bool:
+        needed = max(
+            self._plan.model.memory_estimate_bytes(workload, configuration)
+            for configuration in self._plan.configurations
+        )
+        return 2 * needed < available_memory_bytes()
+
+    def _reference(self, workload: Workload) -> None:
+        if self._reference_file(workload).exists():
+            return
+        reference = self._plan.catalogue.configuration(self._plan.model.reference_values)
+        files = TrialFiles(save_compared=self._reference_file(workload))
+        with self._session() as session:
+            session.open(workload, reference, REFERENCE_ROLE, files)
+
+    def _has(self, workload: Workload, configuration: Configuration) -> bool:
+        """Whether a cell failed for good or has all its passes: Ctrl-C cuts idle trials short."""
+        return any(
+            record.workload.digest == workload.digest
+            and record.configuration.digest == configuration.digest
+            and record.role != REFERENCE_ROLE
+            and record.outcome is not Outcome.INTERRUPTED
+            and (record.outcome is not Outcome.OK or len(record.steady) >= self._plan.rounds)
+            for record in self.records()
+        )
+
+    def _files(self, workload: Workload) -> TrialFiles:
+        path = self._reference_file(workload)
+        return TrialFiles(reference=path if path.exists() else None)
+
+    def _reference_file(self, workload: Workload) -> Path:
+        return self._plan.store.folder / f"reference-{workload.digest}.npz"
+
+    def _session(self) -> Session:
+        return Session(self._runner, self._progress, self._plan.study, self._plan.store.append)

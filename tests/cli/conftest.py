@@ -1,0 +1,33 @@
+"""Runs the command line as a person does: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+type Perfkit = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def perfkit(tmp_path: Path) -> Perfkit:
+    """Runs ``perfkit`` with arguments in an empty folder; ``before`` is Python run first."""
+
+    def run(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        code = f"import sys\n{before}\nfrom perfkit.cli.main import entry_point\nentry_point()"
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            cwd=work,
+            env={**os.environ, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run

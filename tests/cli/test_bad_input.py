@@ -1,0 +1,117 @@
+"""What a user can get wrong ends in one clear sentence, exit code 2, and nothing written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("alphafold3", reason="inputs are checked by the af3 extra")
+
+type Perfkit = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _document(*sequences: dict[str, Any]) -> str:
+    return json.dumps(
+        {
+            "dialect": "alphafold3",
+            "version": 1,
+            "name": "bad",
+            "modelSeeds": [1],
+            "sequences": sequences,
+        }
+    )
+
+
+def _refused(finished: subprocess.CompletedProcess[str], told: str, work: Path) -> None:
+    assert finished.returncode == 2, finished.stderr
+    lines = finished.stderr.splitlines()
+    assert len(lines) == 1, finished.stderr
+    assert lines[0].startswith("perfkit: ")
+    assert told in lines[0]
+    assert finished.stdout == ""
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "is empty"),
+        ("{", "is not valid JSON"),
+        ("[]", "holds 0 AlphaFold Server jobs"),
+        (_document({"protein": {"id": "A", "sequence": ""}}), "sequence"),
+        (_document({"protein": {"id": "A", "sequence": "MK1"}}), "'1'"),
+        (_document({"ligand": {"id": "L", "ccdCodes": ["NOSUCH"]}}), "NOSUCH"),
+    ],
+    ids=["empty", "malformed", "no job", "zero length", "unknown residue", "unknown component"],
+)
+def test_a_bad_input_file_is_refused(
+    perfkit: Perfkit, tmp_path: Path, content: str, told: str
+) -> None:
+    path = tmp_path / "input.json"
+    path.write_text(content)
+    _refused(perfkit("run", "--input", str(path)), told, tmp_path / "work")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("run --input none.json", "none.json cannot be read"),
+        ("run --size 0", "at least 1 residue, not 0"),
+        ("run --size ten", "invalid int value"),
+        ("run --size 8 --input x.json", "--input and --size exclude each other"),
+        ("run --size 9 --knob bucket=8", "the bucket of 8 tokens is smaller than the input"),
+        ("run --size 8 --knob alocator=glibc", "the nearest is 'allocator'"),
+        ("run --size 8 --knob allocator=jemaloc", "the nearest is 'jemalloc'"),
+        ("run --size 8 --knob xla_cpu_use_onedn=true", "the nearest is 'xla_cpu_use_onednn'"),
+        ("run --size 8 --knob cpus", "not of the form NAME=VALUE"),
+        ("run --size 8 --knob cpus=100000", "100000 CPUs are asked for"),
+        ("run --size 8 --model-dir .", "holds no weights"),
+        ("run --size 8 --model-dir nowhere", "there is no model folder"),
+        ("run --size 8 --steps 0", "--steps takes 1 or more, not 0"),
+        ("run --size 8 --seeds 3", "the input names only 1"),
+        ("run --size 8 --passes -1", "--passes takes 0 or more, not -1"),
+        ("run --size 8 --memory-limit 1GB", "--force tries all the same"),
+        ("run --size 8 --memory-limit lots", "is no size"),
+        ("run --size 8 --time-limit 0", "leaves nothing to work with"),
+        ("run --size 8 --out /proc/perfkit", "the output folder /proc/perfkit cannot be written"),
+        ("run --size 8 --preset none.toml", "none.toml cannot be read"),
+        ("run --model af4", "unknown model 'af4'; the nearest is 'af3'"),
+        ("tune --size 8 --budget 0", "leaves nothing to work with"),
+        ("tune --size 8 --budget soon", "is no duration"),
+        ("tune --size 8 --memory-limit 1GB", "needs about"),
+        ("sweep --sizes 8,x", "--sizes takes whole numbers"),
+        ("sweep --sizes 8,²", "--sizes takes whole numbers"),
+        ("sweep --sizes 8 --cpus 1,1", "the same value twice"),
+        ("sweep --sizes 8 --rounds 0", "--rounds takes 1 or more"),
+        ("sweep --sizes 8 --knob bucket=4,exact", "smaller than the input"),
+        ("sweep --sizes 8 --memory-limit 1GB", "needs about"),
+        ("report nowhere", "there is no folder nowhere"),
+        ("exec --preset none.toml -- true", "none.toml cannot be read"),
+        ("tnue", "unknown command 'tnue'; the nearest is 'tune'"),
+        ("run --no-such-option", "unrecognized arguments"),
+    ],
+)
+def test_a_bad_command_line_is_refused(
+    perfkit: Perfkit, tmp_path: Path, arguments: str, told: str
+) -> None:
+    _refused(perfkit(*arguments.split()), told, tmp_path / "work")
+
+
+@pytest.mark.parametrize("package", ["alphafold3", "jax", "tokamax"])
+def test_a_missing_extra_is_one_line_saying_what_to_install(
+    perfkit: Perfkit, tmp_path: Path, package: str
+) -> None:
+    finished = perfkit("tune", before=f"sys.modules[{package!r}] = None")
+    _refused(finished, f"AlphaFold 3 needs {package}, which is not installed", tmp_path / "work")
+    assert "pip install 'perfkit[af3]'" in finished.stderr
+
+
+def test_a_preset_with_an_impossible_value_is_refused(perfkit: Perfkit, tmp_path: Path) -> None:
+    path = tmp_path / "preset.toml"
+    path.write_text("model = 'af3'\n[knobs]\nbucket = 'exat'\n")
+    _refused(perfkit("run", "--preset", str(path)), "the nearest is 'exact'", tmp_path / "work")

@@ -1,0 +1,88 @@
+"""One prediction on the real model, through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perfkit.records.schema import Outcome
+from perfkit.records.store import read_records
+from perfkit.trial.messages import STAGES
+
+pytest.importorskip("alphafold3", reason="the run needs the af3 extra")
+
+RESIDUES = 12
+KNOBS = ("bucket=exact", "msa_rows=needed", "bfloat16=none")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a run of twelve residues and one diffusion step, and what it printed."""
+    out = tmp_path_factory.mktemp("run")
+    knobs = [word for knob in KNOBS for word in ("--knob", knob)]
+    command = [sys.executable, "-m", "perfkit", "run", "--model", "af3", "--out", str(out)]
+    fidelity = ["--size", str(RESIDUES), "--steps", "1"]
+    ran = subprocess.run(
+        [*command, *fidelity, *knobs],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return out, ran.stdout
+
+
+def test_the_structure_holds_every_residue(finished: tuple[Path, str]) -> None:
+    import numpy as np
+    from biotite.structure import get_residue_count
+    from biotite.structure.io import pdbx
+
+    (path,) = finished[0].glob("seed-1_sample-0/*_model.cif")
+    atoms = pdbx.get_structure(pdbx.CIFFile.read(path), model=1)
+    assert get_residue_count(atoms) == RESIDUES
+    assert np.isfinite(atoms.coord).all()
+
+
+def test_the_confidences_hold_every_token(finished: tuple[Path, str]) -> None:
+    (path,) = finished[0].glob("seed-1_sample-0/*_sample-0_confidences.json")
+    told = json.loads(path.read_text())
+    (summary,) = finished[0].glob("seed-1_sample-0/*_summary_confidences.json")
+    assert len(told["pae"]) == RESIDUES
+    assert len(told["token_res_ids"]) == RESIDUES
+    assert "ranking_score" in json.loads(summary.read_text())
+
+
+def test_every_file_says_that_the_weights_are_synthetic(finished: tuple[Path, str]) -> None:
+    out, printed = finished
+    (record,) = read_records(out)
+    files = [out / path for name, path in record.artifacts.items() if name != "log"]
+    assert {path.suffix for path in files} == {".cif", ".json", ".csv"}
+    for path in files:
+        assert "synthetic weights" in path.read_text(), path
+    assert any("synthetic weights" in notice for notice in record.notices)
+    assert "synthetic weights" in printed
+
+
+def test_the_record_is_whole(finished: tuple[Path, str]) -> None:
+    (record,) = read_records(finished[0])
+    assert record.outcome is Outcome.OK
+    assert [stage.name for stage in record.stages] == list(STAGES)
+    assert record.configuration.settings == dict(knob.split("=") for knob in KNOBS)
+    assert record.workload.size == RESIDUES
+    assert record.finite is not None
+    assert record.finite["finite"] is True
+    assert record.compilation is not None
+    assert record.compilation.cache == "off"
+    assert record.compilation.flops > 0
+    assert record.compilation.parts["diffusion_step"] == 1
+    # 368 million parameters of four bytes are resident at the least.
+    assert record.peak_rss_bytes > 368e6 * 4
+    for stage in record.stages:
+        assert stage.wall_s > 0
+        assert 0 <= record.utilisation(stage) <= 1.05

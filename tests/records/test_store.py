@@ -1,0 +1,100 @@
+"""The store: what is appended comes back, whatever happened to a writer."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from perfkit.errors import UserError
+from perfkit.records.schema import SCHEMA_VERSION, Record
+from perfkit.records.store import Store, ensure_writable, read_records
+
+type MakeRecord = Callable[..., Record]
+
+
+def _only_file(folder: Path) -> Path:
+    (path,) = folder.glob("records-*.jsonl")
+    return path
+
+
+def test_records_come_back_as_they_were_kept(tmp_path: Path, make_record: MakeRecord) -> None:
+    store = Store(tmp_path / "new" / "folder")
+    first, second = make_record("a"), make_record("b", "2026-01-02T00:00:00+00:00")
+    store.append(first)
+    store.append(second)
+    assert store.records() == [first, second]
+    assert len(_only_file(store.folder).read_text().splitlines()) == 2
+
+
+def test_a_record_may_hold_any_text(tmp_path: Path, make_record: MakeRecord) -> None:
+    record = make_record(name='a\u2028b\x85c\x1cd\n"e" é')
+    store = Store(tmp_path)
+    store.append(record)
+    assert store.records() == [record]
+
+
+@pytest.mark.parametrize("torn", [b'{"id": "b", "crea', b'{"id": "\xc3', b"3\n", b"null\n", b"{}"])
+def test_a_torn_last_line_is_skipped_with_a_warning(
+    tmp_path: Path, make_record: MakeRecord, torn: bytes
+) -> None:
+    store = Store(tmp_path)
+    store.append(make_record())
+    with _only_file(tmp_path).open("ab") as stream:
+        stream.write(torn)
+    with pytest.warns(UserWarning, match="line 2: not a whole record, skipped"):
+        assert store.records() == [make_record()]
+
+
+def test_a_writer_of_the_same_name_does_not_lose_its_record_to_a_torn_line(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    store = Store(tmp_path)
+    store.append(make_record("a"))
+    with _only_file(tmp_path).open("ab") as stream:
+        stream.write(b'{"id": "tor')
+    Store(tmp_path).append(make_record("b"))
+    with pytest.warns(UserWarning, match="line 2"):
+        assert [record.id for record in read_records(tmp_path)] == ["a", "b"]
+
+
+def test_records_of_several_writers_are_merged_in_order_of_time(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    moments = {"b": "2026-01-02", "a": "2026-01-01", "c": "2026-01-03"}
+    for name, moment in moments.items():
+        text = make_record(name, f"{moment}T00:00:00+00:00").model_dump_json()
+        (tmp_path / f"records-host{name}-1.jsonl").write_text(text + "\n\n")
+    (tmp_path / "other.jsonl").write_text("not ours")
+    assert [record.id for record in read_records(tmp_path)] == ["a", "b", "c"]
+
+
+def test_a_newer_schema_is_refused_in_a_sentence(tmp_path: Path, make_record: MakeRecord) -> None:
+    data = json.loads(make_record().model_dump_json())
+    data |= {"schema_version": SCHEMA_VERSION + 1, "what_only_the_newer_knows": 1}
+    (tmp_path / "records-host-1.jsonl").write_text(json.dumps(data))
+    with pytest.raises(UserError, match=f"schema version {SCHEMA_VERSION + 1}, this perfkit reads"):
+        read_records(tmp_path)
+
+
+def test_an_empty_folder_holds_no_records_and_a_missing_one_is_said(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_records(tmp_path) == []
+    with pytest.raises(UserError, match="there is no folder"):
+        read_records(tmp_path / "none")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/perfkit")):
+        with pytest.raises(UserError, match=f"the output folder {folder} cannot be written"):
+            Store(folder)
+
+
+def test_trying_a_folder_leaves_nothing_in_it(tmp_path: Path) -> None:
+    ensure_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []

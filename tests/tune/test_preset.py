@@ -1,0 +1,91 @@
+"""Presets: what is saved is loaded, what is no preset is refused, and what applying one sets."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from replay import record
+
+from perfkit.errors import UserError
+from perfkit.knobs.configuration import STOCK, Catalogue
+from perfkit.tune.apply import preset_environment
+from perfkit.tune.preset import load_preset, save_preset
+from perfkit.tune.recommend import Recommendation, recommend
+
+SETTINGS = {"bucket": "exact", "cpus": "1"}
+
+
+@pytest.fixture
+def recommendation() -> Recommendation:
+    stock = record({}, times={0: 10.0, 1: 12.0}, role="base", block="x")
+    fast = record(SETTINGS, times={0: 5.0, 1: 6.0}, block="x", peak_rss_bytes=123)
+    return recommend([stock, fast])
+
+
+def test_a_saved_preset_is_loaded(tmp_path: Path, recommendation: Recommendation) -> None:
+    path = tmp_path / "new" / "preset.toml"
+    save_preset(path, "af3", recommendation, {"machine": {"cpu": "any"}})
+    preset = load_preset(path)
+    assert preset.model == "af3"
+    assert preset.configuration.as_dict() == SETTINGS
+    told = tomllib.loads(path.read_text())["measured"]
+    assert told["speedup"] == 2.0
+    assert told["speedup_interval"] == [2.0, 2.0]
+    assert told["steady_s"] == 5.5
+    assert told["peak_rss_bytes"] == 123
+    assert told["machine"] == {"cpu": "any"}
+    assert [file.name for file in path.parent.iterdir()] == ["preset.toml"]
+
+
+def test_nothing_recommended_is_nothing_to_save(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no preset to save: Stock was not measured"):
+        save_preset(tmp_path / "preset.toml", "af3", recommend([]), {})
+
+
+def test_a_preset_that_cannot_be_written_is_said(
+    tmp_path: Path, recommendation: Recommendation
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        save_preset(tmp_path / "file" / "preset.toml", "af3", recommendation, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read"),
+        (b"[knobs", "is not TOML"),
+        (b"\xff", "is not TOML"),
+        (b"", "is no preset: it needs 'model'"),
+        (b"model = 'af3'", r"is no preset: it needs 'model' and a table \[knobs\]"),
+        (b"model = 'af3'\nknobs = 3", "is no preset"),
+        (b"format = 2\nmodel = 'af3'\n[knobs]", "preset format 2, this perfkit reads 1"),
+        (b"format = 'x'\nmodel = 'af3'\n[knobs]", "preset format x"),
+        (b"model = 'af33'\n[knobs]", "unknown model 'af33'; the nearest is 'af3'"),
+        (b"model = 'af3'\n[knobs]\nbuckets = 'exact'", "unknown knob 'buckets'; the nearest is"),
+        (b"model = 'af3'\n[knobs]\nbucket = 'exat'", "knob 'bucket' cannot be 'exat'"),
+    ],
+)
+def test_what_is_no_preset_is_refused(tmp_path: Path, content: bytes | None, told: str) -> None:
+    path = tmp_path / "preset.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=told):
+        load_preset(path)
+
+
+def test_applying_keeps_what_is_set_already() -> None:
+    configuration = Catalogue().configuration({"xla_cpu_use_onednn": "true", "cpus": "1"})
+    inherited = {"XLA_FLAGS": "--xla_a=1", "LD_PRELOAD": "/lib/liblog.so", "HOME": "/home"}
+    assert preset_environment(configuration, inherited) == {
+        "XLA_FLAGS": "--xla_a=1 --xla_cpu_use_onednn=true",
+        "LD_PRELOAD": "/lib/liblog.so",
+        "HOME": "/home",
+        "PJRT_NPROC": "1",
+    }
+
+
+def test_applying_stock_changes_nothing() -> None:
+    assert preset_environment(STOCK, {"A": "1"}) == {"A": "1"}
