@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 # Touched when the environment holds what pyproject.toml and constraints.txt say.
 STAMP := $(VENV)/.installed
 
-.PHONY: help env tune tune-256 test lint types check clean
+.PHONY: help env tune tune-gencast test lint types check clean
 
 help:
 	@echo "make tune   tune AlphaFold 3 on the shipped ubiquitin (20 minutes, installation included)"
+	@echo "make tune-gencast  the same for GenCast at 2 degrees"
 	@echo "make test   run the tests"
 	@echo "make check  lint, types and tests"
 	@echo "make env    only create the environment"
@@ -22,6 +23,9 @@ $(STAMP): pyproject.toml constraints.txt scripts/find_python.sh
 	fi
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[af3,gencast,profile,dev]'
 	@touch $(STAMP)
+
+tune-gencast: env
+	$(BIN)/perfkit tune --model gencast --resolution 2 --mesh 3
 
 tune: env
 	$(BIN)/perfkit tune --model af3

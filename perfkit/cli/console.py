@@ -151,7 +151,7 @@ class StudyProgress:
         """A trial has left its record."""
         self._done += 1
         self._durations_s.append(time.monotonic() - self._started_s)
-        self._console.line(f"  {_one_line(record)}")
+        self._console.line(f"  {one_line(record)}")
         self._draw("next trial")
 
     def say(self, sentence: str) -> None:
@@ -209,7 +209,8 @@ def _progress(console: RichConsole) -> Progress:
     )
 
 
-def _one_line(record: Record) -> str:
+def one_line(record: Record) -> str:
+    """A finished trial in one line."""
     steady = [stage.wall_s for stage in record.steady]
     told = [f"{record.role} {record.configuration.label}: {record.outcome}"]
     if steady:

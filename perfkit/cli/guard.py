@@ -1,21 +1,32 @@
-"""``perfkit guard``: where the first bad value arises, and what the usual fixes do."""
+"""``perfkit guard``: is the answer stable, where does a bad value arise, what do fixes do."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from perfkit.cli.console import Console
+from perfkit.cli.console import Console, one_line
 from perfkit.cli.workload_arguments import (
     Parser,
     Request,
     add_knob_argument,
     configuration_of,
+    default_folder,
     parse_request,
 )
 from perfkit.errors import UserError
+from perfkit.records.schema import Outcome
+from perfkit.records.store import Store
+from perfkit.trial.messages import GUARD_LIFT, GUARD_ZERO
+from perfkit.units import distance_text
+
+if TYPE_CHECKING:
+    from perfkit.guard.stability import StabilityRow
 
 
 def _add(parser: Parser) -> None:
@@ -29,26 +40,93 @@ def _add(parser: Parser) -> None:
         action="store_true",
         help="show what jnp.maximum, jnp.where and the guard do to a sampler step",
     )
+    action.add_argument(
+        "--zero",
+        action="store_true",
+        help="the guard also returns zero for differences that are rounding in either direction",
+    )
+    parser.add_argument("--out", type=Path, help="folder for the stability report's records")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
 def main(arguments: list[str]) -> int:
-    """Search a prediction or compare the fixes; 1 when a bad value is found, else 0."""
+    """Report stability, search a prediction or compare the fixes; 1 for a bad value, else 0."""
     request = parse_request(
         "guard",
-        "Say where the first NaN or infinity of a prediction arises, or what the usual fixes do.",
+        "Run the model under a matrix of compiler settings, guarded, and report for each what the "
+        "guard did, whether the answer is finite and whether it agrees; or, with --locate, say "
+        "where the first NaN or infinity arises; or, with --remedies, what the usual fixes do.",
         arguments,
         _add,
     )
     given = request.arguments
-    if given.locate == given.remedies:
-        raise UserError("say what to do: either --locate or --remedies")
-    return _locate(request) if given.locate else _remedies(as_json=given.json)
+    if given.locate and given.remedies:
+        raise UserError("--locate and --remedies exclude each other: give one of them")
+    if given.locate:
+        return _locate(request)
+    if given.remedies:
+        return _remedies(as_json=given.json)
+    return _stability(request)
+
+
+def _stability(request: Request) -> int:
+    from perfkit.guard.stability import stability_settings, verdict
+    from perfkit.tune.stability_study import StabilityPlan, run_stability
+
+    given, model = request.arguments, request.model
+    precisions: dict[str, Mapping[str, str]] = {
+        "stock precision": {},
+        "float32": model.reference_values,
+    }
+    chosen = configuration_of(request).as_dict()
+    settings = stability_settings(
+        {name: {**chosen, **values} for name, values in precisions.items()}
+    )
+    for setting in settings:
+        configuration = request.catalogue.configuration(dict(setting.knobs))
+        request.refuse_without_memory(configuration, request.workload)
+    out = given.out or default_folder("guard", model.name, request.workload.name)
+    plan = StabilityPlan(
+        model=model,
+        catalogue=request.catalogue,
+        workload=request.workload,
+        settings=settings,
+        store=Store(out),
+        limits=request.limits(),
+        guard=GUARD_ZERO if given.zero else GUARD_LIFT,
+    )
+    console = Console()
+    if given.json:
+        rows = run_stability(plan, lambda record: None)
+        json.dump([row.as_dict() for row in rows], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        console.workload(request.workload, model)
+        rows = run_stability(plan, lambda record: console.line(f"  {one_line(record)}"))
+        _show_stability(console, rows)
+        console.line(verdict(rows))
+    return 0 if all(row.outcome == Outcome.OK for row in rows) else 1
+
+
+def _show_stability(console: Console, rows: Sequence[StabilityRow]) -> None:
+    table = Table("setting", "outcome", "lifted", "zeroed", "not finite", "agreement", "distance")
+    for row in rows:
+        cells = (
+            row.setting,
+            row.outcome,
+            row.lifted,
+            row.zeroed,
+            row.bad_elements,
+            row.agreement,
+            None if row.distance is None else distance_text(row.distance),
+        )
+        table.add_row(*("-" if cell is None else str(cell) for cell in cells))
+    console.rich.print(table)
 
 
 def _locate(request: Request) -> int:
     from perfkit.guard.locate_model import locate_in_child
-    from perfkit.trial.launcher import child_environment
+    from perfkit.trial.environment import child_environment
 
     configuration = configuration_of(request)
     request.refuse_without_memory(configuration, request.workload)

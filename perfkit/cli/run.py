@@ -9,13 +9,15 @@ from perfkit.cli.workload_arguments import (
     Parser,
     add_knob_argument,
     configuration_of,
+    default_folder,
     parse_request,
 )
 from perfkit.errors import UserError
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
-from perfkit.trial.launcher import TrialFiles, TrialProcess, run_trial
+from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
+from perfkit.trial.request import TrialFiles
 
 
 def _add(parser: Parser) -> None:
@@ -42,7 +44,7 @@ def main(arguments: list[str]) -> int:
     configuration = configuration_of(request)
     limits = request.limits()
     request.refuse_without_memory(configuration, request.workload)
-    out = given.out or Path("perfkit-results") / f"run-{request.workload.name}"
+    out = given.out or default_folder("run", request.workload.name)
     store = Store(out)
     console = Console()
     console.workload(request.workload, request.model)

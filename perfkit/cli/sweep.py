@@ -6,7 +6,7 @@ from pathlib import Path
 
 from perfkit.cli.console import Console, StudyProgress
 from perfkit.cli.study_output import finish_sweep
-from perfkit.cli.workload_arguments import Parser, Request, parse_request
+from perfkit.cli.workload_arguments import Parser, Request, default_folder, parse_request
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.cpus import CPUS_KNOB
@@ -48,7 +48,10 @@ def main(arguments: list[str]) -> int:
     if given.sizes is not None:
         if "input" in request.workload.source:
             raise UserError("--sizes makes its own inputs: leave --input away")
-        workloads = [request.model.resized(request.workload, size) for size in _sizes(given.sizes)]
+        workloads = [
+            request.model.resized(request.workload, size.strip())
+            for size in dict.fromkeys(given.sizes.split(","))
+        ]
     configurations = _configurations(request)
     for configuration in configurations:
         missing = configuration.unavailable()
@@ -58,7 +61,7 @@ def main(arguments: list[str]) -> int:
         for workload in workloads:
             request.refuse_without_memory(configuration, workload)
     limits = request.limits()
-    out = given.out or Path("perfkit-results") / f"sweep-{request.model.name}"
+    out = given.out or default_folder("sweep", request.model.name)
     plan = SweepPlan(
         model=request.model,
         catalogue=request.catalogue,
@@ -83,13 +86,6 @@ def main(arguments: list[str]) -> int:
     if interrupted:
         raise KeyboardInterrupt
     return 0 if whole else 1
-
-
-def _sizes(text: str) -> list[int]:
-    sizes = [part.strip() for part in text.split(",")]
-    if not all(size.isdecimal() and int(size) > 0 for size in sizes):
-        raise UserError(f"--sizes takes whole numbers, 1 or more, with commas, not {text!r}")
-    return sorted({int(size) for size in sizes})
 
 
 def _configurations(request: Request) -> list[Configuration]:

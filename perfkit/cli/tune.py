@@ -6,7 +6,12 @@ from pathlib import Path
 
 from perfkit.cli.console import Console, StudyProgress
 from perfkit.cli.study_output import finish_study
-from perfkit.cli.workload_arguments import Parser, Request, parse_request
+from perfkit.cli.workload_arguments import (
+    Parser,
+    Request,
+    default_folder,
+    parse_request,
+)
 from perfkit.knobs.configuration import STOCK
 from perfkit.records.store import Store
 from perfkit.trial.limits import parse_duration
@@ -41,9 +46,7 @@ def main(arguments: list[str]) -> int:
     budget_s = parse_duration(request.arguments.budget)
     limits = request.limits()
     refuse_large(request)
-    out = request.arguments.out or Path("perfkit-results") / (
-        f"tune-{request.model.name}-{request.workload.name}"
-    )
+    out = request.arguments.out or default_folder("tune", request.model.name, request.workload.name)
     plan = StudyPlan(
         model=request.model,
         catalogue=request.catalogue,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +153,11 @@ def _fidelity(model: Model, parsed: argparse.Namespace) -> dict[str, int]:
         elif parsed.fidelity == PRODUCTION:
             chosen[axis.name] = axis.production
     return chosen
+
+
+def default_folder(*words: str) -> Path:
+    """Where results go when the user names no folder: below the current one."""
+    return Path("perfkit-results") / re.sub(r"[^\w.-]+", "-", "-".join(words))
 
 
 def add_knob_argument(parser: Parser) -> None:

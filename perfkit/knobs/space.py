@@ -15,8 +15,8 @@ from perfkit.records.machine import fingerprint
 SEARCH_ORDER: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("xla_cpu_prefer_vector_width", ("512",)),
     ("allocator", ("jemalloc-hugepages", "tcmalloc", "jemalloc", "glibc-keep", "glibc-hugepages")),
-    ("xla_cpu_use_onednn", ("true",)),
     ("xla_cpu_experimental_ynn_fusion_type", ("invalid", "dot,eltwise,reduce")),
+    ("xla_cpu_use_onednn", ("true",)),
     ("parameters", ("constants",)),
     ("xla_cpu_use_xnnpack", ("false",)),
     ("xla_backend_optimization_level", ("2", "1")),

@@ -209,8 +209,15 @@ class Model(Protocol):
         """
         ...
 
-    def resized(self, workload: Workload, size: int) -> Workload:
+    def resized(self, workload: Workload, size: str) -> Workload:
         """A synthetic input of another size, at the workload's fidelity and with its weights.
+
+        Parameters
+        ----------
+        workload
+            What to take everything but the size from.
+        size
+            As a user writes it: residues for AlphaFold 3, degrees for GenCast.
 
         Raises
         ------

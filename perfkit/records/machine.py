@@ -103,6 +103,11 @@ def versions() -> dict[str, str | None]:
         "perfkit": perfkit.__version__,
         "perfkit_commit": _commit(),
     }
+    return found | _package_versions()
+
+
+def _package_versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)
@@ -111,11 +116,25 @@ def versions() -> dict[str, str | None]:
     return found
 
 
+def setting_digest() -> str:
+    """Digest of machine and packages: what was measured under another one is another study."""
+    same = [fingerprint()["digest"], platform.python_version(), sorted(_package_versions().items())]
+    return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+
+
 def _commit() -> str | None:
+    """Perfkit's own commit; None where it is not run from a checkout of its own."""
     folder = Path(perfkit.__file__).parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    return _git(folder, "describe", "--always", "--dirty", "--abbrev=12")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        asked = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+        )
     except FileNotFoundError:
         return None
-    return asked.stdout.strip() or None
+    return asked.stdout.strip() or None if asked.returncode == 0 else None

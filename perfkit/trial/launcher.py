@@ -13,90 +13,47 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from perfkit.errors import UserError
-from perfkit.guard.agreement import AgreementClass
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.models.base import Workload
-from perfkit.observers.process_tree import MachineTimes, TreeSample, TreeSampler, machine_times
+from perfkit.observers.process_tree import TreeSample, TreeSampler
 from perfkit.observers.xla_parts import scaled
 from perfkit.records.machine import fingerprint, versions
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
-    Load,
     Outcome,
     Record,
     Samples,
     Stage,
     WorkloadRecord,
 )
+from perfkit.trial.environment import child_environment
 from perfkit.trial.limits import Limits
-from perfkit.trial.messages import FINISH, GUARD_OFF, PASS, TRACE, Event, TrialSpec, parse_event
-from perfkit.trial.outcome import outcome_of_death
-
-CONTROLLED_VARIABLES = (
-    "XLA_FLAGS",
-    "PJRT_NPROC",
-    "NPROC",
-    "LD_PRELOAD",
-    "MALLOC_CONF",
-    "MALLOC_MMAP_MAX_",
-    "MALLOC_TRIM_THRESHOLD_",
-    "MALLOC_ARENA_MAX",
-    "GLIBC_TUNABLES",
-    "TCMALLOC_RELEASE_RATE",
-    "JAX_COMPILATION_CACHE_DIR",
-    "JAX_ENABLE_X64",
+from perfkit.trial.load import LoadMeter, load_warnings
+from perfkit.trial.messages import (
+    CHECK,
+    FINISH,
+    GUARD_OFF,
+    PASS,
+    TRACE,
+    Event,
+    TrialSpec,
+    parse_event,
 )
-"""What a configuration may set is taken out of the inherited environment first: otherwise two
-equal configurations would run differently in two shells."""
+from perfkit.trial.outcome import outcome_of_check, outcome_of_death
+from perfkit.trial.request import TrialFiles, TrialLabels
 
 KEPT_SAMPLES = 600
 """Samples of the process tree in a record; a longer run is thinned."""
 
-BUSY_FRACTION = 0.05
-STEAL_FRACTION = 0.02
-"""Other load and steal above which a trial's times are called untrustworthy."""
-
 GRACE_S = 5.0
 """How long a child that was told to finish may take to exit."""
-
-
-@dataclass(frozen=True)
-class TrialLabels:
-    """Why a trial is run, for the record."""
-
-    study: str | None = None
-    role: str = "single"
-    block: str | None = None
-
-
-@dataclass(frozen=True)
-class TrialFiles:
-    """Files that a trial reads and leaves.
-
-    Parameters
-    ----------
-    reference
-        Compared quantities to hold the trial's against.
-    save_compared
-        Where to leave the trial's own.
-    output_folder
-        Where to write the prediction.
-    compile_cache
-        JAX's persistent compilation cache.
-    """
-
-    reference: Path | None = None
-    save_compared: Path | None = None
-    output_folder: Path | None = None
-    compile_cache: Path | None = None
 
 
 class TrialProcess:
@@ -146,19 +103,17 @@ class TrialProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._sampler: TreeSampler | None = None
         self._created = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._load_average = os.getloadavg()[0]
         self._begin_s = time.monotonic()
         self._waited_s = 0.0
         self._affinity = allowed_cpus()
-        self._entered: MachineTimes | None = None
-        self._steal_s = self._other_s = self._staged_s = 0.0
+        self._meter = LoadMeter()
         self.current_stage = ""
         self.on_stage: Callable[[str], None] = lambda stage: None
 
     def start(self) -> None:
         """Start the child; a configuration that this machine lacks something for is rejected."""
         self._created = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._load_average = os.getloadavg()[0]
+        self._meter = LoadMeter()
         self._begin_s = time.monotonic()
         self._memory_limit = self._limits.effective_memory_bytes()
         try:
@@ -212,10 +167,16 @@ class TrialProcess:
         """One more pass, not timed, that tells the parts' shares; False when the child ended."""
         return self._say(TRACE) and self._wait_for("traced")
 
+    def check(self) -> bool:
+        """Have the last answer checked now; whether it is finite and agrees."""
+        if not self._say(CHECK) or not self._wait_for("checked"):
+            return False
+        return outcome_of_check(self._told["checked"])[0] is Outcome.OK
+
     def finish(self) -> Record:
         """Have the answer checked and written, end the child, and return the record."""
         if self._verdict is None and self._say(FINISH):
-            self._wait_for("checked")
+            self._wait_for("ended")
         return self._end()
 
     def abort(self, outcome: Outcome, reason: str) -> Record:
@@ -293,7 +254,7 @@ class TrialProcess:
         if event.kind == "enter":
             self.current_stage = data["name"]
             self.on_stage(self.current_stage)
-            self._entered = machine_times()
+            self._meter.enter()
         elif event.kind == "stage":
             self._note_stage(data)
         elif event.kind == "failed":
@@ -311,11 +272,7 @@ class TrialProcess:
             **{key: data[key] for key in _STAGE_FIELDS},
         )
         self._stages.append(stage)
-        if self._entered is not None:
-            now = machine_times()
-            self._steal_s += now.steal_s - self._entered.steal_s
-            self._other_s += max(0.0, now.busy_s - self._entered.busy_s - stage.cpu_s)
-            self._staged_s += stage.wall_s
+        self._meter.leave(stage)
 
     def _note_death(self) -> None:
         if self._process is None:
@@ -349,14 +306,14 @@ class TrialProcess:
             if event is not None:
                 self._take(event)
         timeline = self._sampler.stop() if self._sampler is not None else None
-        outcome, reason = self._outcome()
+        outcome, reason = self._verdict or outcome_of_check(self._told.get("checked"))
         checked = self._told.get("checked", {})
         compiled = self._told.get("compiled")
         peaks = [stage.peak_rss_bytes for stage in self._stages]
         if timeline is not None:
             peaks.append(timeline.peak_rss_bytes)
             thinned = timeline.thinned(KEPT_SAMPLES).samples
-        load = self._load()
+        load = self._meter.load()
         notices = [*self.workload.notices, *self._told.get("notices", {}).get("notices", [])]
         return Record(
             id=self.id,
@@ -365,7 +322,11 @@ class TrialProcess:
             role=self._labels.role,
             block=self._labels.block,
             workload=WorkloadRecord(**self.workload.as_dict()),
-            configuration=configuration_record(self.configuration),
+            configuration=ConfigurationRecord(
+                settings=self.configuration.as_dict(),
+                digest=self.configuration.digest,
+                label=self.configuration.label,
+            ),
             machine=fingerprint(),
             versions=versions(),
             allowed_cpus=len(self._affinity),
@@ -385,24 +346,11 @@ class TrialProcess:
             agreement=checked.get("agreement"),
             artifacts=self._artifacts(checked),
             load=load,
-            warnings=_load_warnings(load),
+            warnings=load_warnings(load),
             notices=list(dict.fromkeys(notices)),
             outcome=outcome,
             reason=reason,
         )
-
-    def _outcome(self) -> tuple[Outcome, str]:
-        if self._verdict is not None:
-            return self._verdict
-        checked = self._told.get("checked")
-        if checked is None:
-            return Outcome.CRASHED, "the child ended without a word"
-        if not checked["finite"]["finite"]:
-            return Outcome.NONFINITE, checked["finite_sentence"]
-        agreement = checked["agreement"]
-        if agreement is not None and not agreement["within"]:
-            return Outcome.DISAGREES, _disagreement(agreement)
-        return Outcome.OK, ""
 
     def _artifacts(self, checked: Mapping[str, Any]) -> dict[str, str]:
         paths = {Path(path).name: path for path in checked.get("files", [])}
@@ -417,16 +365,6 @@ class TrialProcess:
             return None
         return scaled(self._told["traced"]["seconds"], statistics.median(steady))
 
-    def _load(self) -> Load | None:
-        if not self._staged_s:
-            return None
-        cpu_time_s = self._staged_s * (os.cpu_count() or 1)
-        return Load(
-            load_average_before=self._load_average,
-            steal_fraction=self._steal_s / cpu_time_s,
-            other_cpu_fraction=self._other_s / cpu_time_s,
-        )
-
 
 _STAGE_FIELDS = (
     "name",
@@ -438,23 +376,6 @@ _STAGE_FIELDS = (
     "involuntary_switches",
     "peak_rss_bytes",
 )
-
-
-def configuration_record(configuration: Configuration) -> ConfigurationRecord:
-    """The configuration as it stands in a record."""
-    return ConfigurationRecord(
-        settings=configuration.as_dict(),
-        digest=configuration.digest,
-        label=configuration.label,
-    )
-
-
-def child_environment(configuration: Configuration) -> dict[str, str]:
-    """The inherited environment, cleared of what a configuration may set, plus what it sets."""
-    inherited = {
-        name: value for name, value in os.environ.items() if name not in CONTROLLED_VARIABLES
-    }
-    return inherited | {"JAX_PLATFORMS": "cpu"} | configuration.environment()
 
 
 def run_trial(trial: TrialProcess, passes: int) -> Record:
@@ -475,24 +396,3 @@ def run_trial(trial: TrialProcess, passes: int) -> Record:
 
 def _absolute(path: Path | None) -> str | None:
     return None if path is None else str(path.resolve())
-
-
-def _disagreement(agreement: Mapping[str, Any]) -> str:
-    declared = AgreementClass[agreement["declared"].upper()]
-    outside = [
-        f"{entry['name']} ({entry['reason'] or format(entry['distance'], '.3g')})"
-        for entry in agreement["quantities"]
-        if AgreementClass[entry["class"].upper()] > declared
-    ]
-    return f"outside its agreement class {declared.label}: {', '.join(outside)}"
-
-
-def _load_warnings(load: Load | None) -> list[str]:
-    if load is None:
-        return []
-    warnings = []
-    if load.other_cpu_fraction > BUSY_FRACTION:
-        warnings.append(f"other programs used {load.other_cpu_fraction:.0%} of the CPUs")
-    if load.steal_fraction > STEAL_FRACTION:
-        warnings.append(f"the hypervisor took {load.steal_fraction:.0%} of the CPUs' time away")
-    return warnings

@@ -16,6 +16,7 @@ GUARD_OFF, GUARD_LIFT, GUARD_ZERO = "off", "lift", "zero"
 
 PASS = "pass"
 TRACE = "trace"
+CHECK = "check"
 FINISH = "finish"
 """The words that the parent says on the child's standard input, one a line."""
 

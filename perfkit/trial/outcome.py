@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from perfkit.guard.agreement import AgreementClass
 from perfkit.records.schema import Outcome
 
 LOG_TAIL_BYTES = 4000
@@ -60,3 +63,25 @@ def outcome_of_death(returncode: int, log: Path) -> tuple[Outcome, str]:
         name = signal.Signals(-returncode).name
         return Outcome.CRASHED, f"died of {name}; last words: {last_words(log)}"
     return Outcome.CRASHED, f"ended with code {returncode}; last words: {last_words(log)}"
+
+
+def outcome_of_check(checked: Mapping[str, Any] | None) -> tuple[Outcome, str]:
+    """Outcome and reason of a child that ran to its end, from what its check told."""
+    if checked is None:
+        return Outcome.CRASHED, "the child ended without a word"
+    if not checked["finite"]["finite"]:
+        return Outcome.NONFINITE, checked["finite_sentence"]
+    agreement = checked["agreement"]
+    if agreement is not None and not agreement["within"]:
+        return Outcome.DISAGREES, _disagreement(agreement)
+    return Outcome.OK, ""
+
+
+def _disagreement(agreement: Mapping[str, Any]) -> str:
+    declared = AgreementClass[agreement["declared"].upper()]
+    outside = [
+        f"{entry['name']} ({entry['reason'] or format(entry['distance'], '.3g')})"
+        for entry in agreement["quantities"]
+        if AgreementClass[entry["class"].upper()] > declared
+    ]
+    return f"outside its agreement class {declared.label}: {', '.join(outside)}"

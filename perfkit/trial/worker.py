@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfkit.errors import ConfigurationRefusedError, UserError
 from perfkit.trial.messages import (
+    CHECK,
     FINISH,
     GUARD_OFF,
     GUARD_ZERO,
@@ -116,6 +117,7 @@ class _Worker:
         with stage(self._channel, "first"):
             outputs = one_pass()
         self._channel.send("ready")
+        checked = False
         for word in words:
             if word == PASS:
                 del outputs
@@ -123,8 +125,16 @@ class _Worker:
                     outputs = one_pass()
             elif word == TRACE:
                 self._trace(model, compiled, one_pass)
+            elif word == CHECK:
+                self._check_once(model, prepared, outputs)
+                checked = True
         if ledger is not None:
             self._channel.send("guarded", mode=self._spec.guard, **ledger.as_dict())
+        if not checked:
+            self._check_once(model, prepared, outputs)
+        self._channel.send("ended")
+
+    def _check_once(self, model: Model, prepared: Prepared, outputs: PyTree) -> None:
         with stage(self._channel, "check"):
             self._check(model, prepared, outputs)
 
@@ -206,7 +216,8 @@ class _Worker:
         report = check_finite(_named_leaves(outputs), prepared.expected_nan)
         compared = prepared.compared(outputs)
         agreement = None
-        if self._spec.save_compared is not None:
+        # A reference that is not finite would make every right answer disagree.
+        if self._spec.save_compared is not None and report.finite:
             _save_arrays(Path(self._spec.save_compared), compared)
         if self._spec.reference is not None:
             with np.load(self._spec.reference) as reference:
@@ -217,7 +228,8 @@ class _Worker:
                 "within": told.within(declared),
             }
         files: list[str] = []
-        if self._spec.output_folder is not None:
+        # Upstream's writers fail on NaN, and a structure made of it is no prediction.
+        if self._spec.output_folder is not None and report.finite:
             folder = Path(self._spec.output_folder)
             files = [str(path) for path in prepared.write(outputs, folder)]
         self._channel.send(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
-from perfkit.trial.launcher import TrialFiles, TrialLabels, TrialProcess
+from perfkit.trial.launcher import TrialProcess
 from perfkit.trial.limits import Limits
+from perfkit.trial.request import TrialFiles, TrialLabels
 
 
 class LiveRunner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -219,7 +220,7 @@ def _agreement(group: Sequence[Record]) -> tuple[str | None, float | None]:
 def direct_ratios(records: Sequence[Record]) -> dict[tuple[str, str], Interval]:
     """Speed-up of one configuration over another, by their digests, from interleaved rounds.
 
-    The first of each pair is one that others of its block are paired with (role ``base``).
+    Passes that trials of one block made in the same round are pairs.
     """
     blocks: dict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -227,13 +228,10 @@ def direct_ratios(records: Sequence[Record]) -> dict[tuple[str, str], Interval]:
             blocks[record.block].append(record)
     direct: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for members in blocks.values():
-        for base in members:
-            if base.role != BASE_ROLE:
-                continue
-            for other in members:
-                edge = (base.configuration.digest, other.configuration.digest)
-                if other is not base and edge[0] != edge[1]:
-                    direct[edge] += _pairs_of(base, other)
+        for base, other in itertools.permutations(members, 2):
+            edge = (base.configuration.digest, other.configuration.digest)
+            if edge[0] != edge[1]:
+                direct[edge] += _pairs_of(base, other)
     return {
         edge: paired_ratio([a for a, _ in pairs], [b for _, b in pairs])
         for edge, pairs in direct.items()

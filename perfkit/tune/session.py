@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.stats.bootstrap import Interval, paired_ratio
-from perfkit.trial.launcher import TrialFiles, TrialLabels
+from perfkit.trial.request import TrialFiles, TrialLabels
 
 
 class Trial(Protocol):
@@ -34,6 +35,10 @@ class Trial(Protocol):
 
     def trace_parts(self) -> bool:
         """One more pass, which tells the parts' shares."""
+        ...
+
+    def check(self) -> bool:
+        """See :meth:`TrialProcess.check`."""
         ...
 
     def finish(self) -> Record:
@@ -119,12 +124,22 @@ class Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        late: KeyboardInterrupt | None = None
         for member in list(self._members.values()):
-            if kind is not None and member.busy:
-                record = member.trial.abort(Outcome.INTERRUPTED, "interrupted by the user")
-                self._done(member, record)
-            else:
-                self._done(member, member.trial.finish())
+            try:
+                if kind is not None and member.busy:
+                    record = self._aborted(member)
+                else:
+                    record = member.trial.finish()
+            except KeyboardInterrupt as interrupt:
+                # Ctrl-C while trials are finished must not cost the records of the others.
+                late, record = interrupt, self._aborted(member)
+            self._done(member, record)
+        if late is not None and kind is None:
+            raise late
+
+    def _aborted(self, member: _Member) -> Record:
+        return member.trial.abort(Outcome.INTERRUPTED, "interrupted by the user")
 
     def open(
         self,
@@ -173,6 +188,23 @@ class Session:
         if not common:
             return None
         return paired_ratio([first[r] for r in common], [second[r] for r in common])
+
+    def pass_s(self, configuration: Configuration) -> float | None:
+        """Median wall seconds of the configuration's passes in this session, None without any."""
+        times = self._times[configuration.digest]
+        return statistics.median(times.values()) if times else None
+
+    def check(self, configuration: Configuration) -> bool:
+        """Whether the configuration's answer is finite and agrees; its trial stays open."""
+        member = self._members.get(configuration.digest)
+        if member is None:
+            return False
+        member.busy = True
+        right = member.trial.check()
+        member.busy = False
+        if not right:
+            self.close(configuration)
+        return right
 
     def trace(self, configuration: Configuration) -> None:
         """A pass under the profiler that tells the parts of the configuration's trial."""

@@ -6,14 +6,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models.base import Model, Workload
-from perfkit.records.machine import available_memory_bytes
+from perfkit.records.machine import available_memory_bytes, setting_digest
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
-from perfkit.trial.launcher import TrialFiles
+from perfkit.trial.request import TrialFiles
 from perfkit.tune.recommend import BASE_ROLE, REFERENCE_ROLE
 from perfkit.tune.session import Progress, Runner, Session
 
@@ -41,11 +42,12 @@ class SweepPlan:
     store: Store
     rounds: int = 3
 
-    @property
+    @cached_property
     def study(self) -> str:
         """Digest of the sweep: the same command resumes it."""
         same = [
             "sweep",
+            setting_digest(),
             [workload.digest for workload in self.workloads],
             [configuration.digest for configuration in self.configurations],
         ]

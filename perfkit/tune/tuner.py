@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.space import search_settings
 from perfkit.models.base import Model, Workload
+from perfkit.records.machine import setting_digest
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.stats.bootstrap import Interval
-from perfkit.trial.launcher import TrialFiles
-from perfkit.tune.extrapolate import CHECK_ROLE, PARTS_ROLE
+from perfkit.trial.request import TrialFiles
+from perfkit.tune.extrapolate import CHECK_ROLE, PARTS_ROLE, extrapolate
 from perfkit.tune.recommend import (
     BASE_ROLE,
     REFERENCE_ROLE,
@@ -29,8 +32,13 @@ from perfkit.tune.session import Progress, Runner, Session
 SCREEN_ROLE = "screen"
 CONFIRM_ROLE = "confirm"
 
-SCREEN_ROUNDS = 2
-"""Rounds of a screening: one can be an accident, three cost more than they tell."""
+SCREEN_ROUNDS_MOST = 3
+"""Rounds of a screening that the first ones leave open: of three pairs of equal configurations
+one in eight points the same way by accident."""
+
+CLEARLY_FASTER, CLEARLY_SLOWER = 1.25, 0.9
+"""Ratios beyond which no further round is needed (pairs of equal configurations were seen between
+0.86 and 1.08 on a shared machine)."""
 
 CONFIRM_ROUNDS_LEAST = 3
 CONFIRM_ROUNDS_MOST = 9
@@ -41,7 +49,7 @@ WORTH_TRYING = 1.01
 """A knob whose median gain is smaller is left at stock: it would only add risk."""
 
 FINALISTS = 2
-"""Configurations confirmed against stock, beside the one that screening stood on."""
+"""Configurations confirmed against stock: the best, and the best before it."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +77,10 @@ class StudyPlan:
     budget_s: float
     extrapolate: bool = True
 
-    @property
+    @cached_property
     def study(self) -> str:
-        """Digest of the study: the same command resumes it."""
-        same = ["tune", self.workload.digest]
+        """Digest of the study: the same command on the same machine resumes it."""
+        same = ["tune", self.workload.digest, setting_digest()]
         return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
 
 
@@ -98,106 +106,109 @@ class Tuner:
         reference = plan.catalogue.configuration(plan.model.reference_values)
         if not self._reference_file.exists():
             self._alone(reference, REFERENCE_ROLE, save=True)
-        if self._confirmed() is None and not self._settled_file.exists():
+        if not self._settled_file.exists():
             with self._session() as session:
                 if not session.open(plan.workload, STOCK, BASE_ROLE, self._files()):
                     return
-                base = self._screen(session, STOCK, self._model_settings())
-                if base != STOCK and not session.open(
-                    plan.workload, base, BASE_ROLE, self._files()
-                ):
-                    base = STOCK
-                if base != STOCK:
-                    session.rounds([STOCK, base], 1)
-                best = self._screen(session, base, self._other_settings())
-                self._confirm(session, base, best)
+                *passed, best = self._climb(session)
+                self._confirm(session, best, passed)
             self._settled_file.touch()
         if plan.extrapolate:
             self._measure_parts()
 
     # -- steps --------------------------------------------------------------------------------
 
-    def _model_settings(self) -> list[tuple[str, str]]:
-        """What changes how much is computed is screened first: it shrinks all that follows."""
-        values = self._plan.model.search_values(self._plan.workload)
-        return [(name, value) for name, listed in values.items() for value in listed]
+    def _settings(self) -> list[tuple[str, str]]:
+        """What to try, in order: what changes how much is computed shrinks all that follows."""
+        own = self._plan.model.search_values(self._plan.workload)
+        first = [(name, value) for name, listed in own.items() for value in listed]
+        rest = search_settings(self._plan.catalogue)
+        return [*first, *((name, value) for name, value in rest if name not in own)]
 
-    def _other_settings(self) -> list[tuple[str, str]]:
-        screened = {name for name, _ in self._model_settings()}
-        settings = search_settings(self._plan.catalogue)
-        return [(name, value) for name, value in settings if name not in screened]
+    def _climb(self, session: Session) -> list[Configuration]:
+        """Try each setting on top of the best so far, which it becomes where it surely wins.
 
-    def _screen(
-        self, session: Session, base: Configuration, settings: Sequence[tuple[str, str]]
-    ) -> Configuration:
-        """Try each setting on top of ``base``, interleaved with it, and combine what won."""
-        left: list[str] = []
-        for name, value in settings:
+        Knobs interact (a flag that helps float32 can harm bfloat16), and a pass of the best so
+        far is several times shorter than one of stock: each is therefore tried where it would be
+        used. What won stays open and is what the next one is measured against.
+
+        Returns
+        -------
+        list of Configuration
+            Stock, and every configuration that was the best for a while, the best one last.
+        """
+        best, left = [STOCK], list[str]()
+        for name, value in self._settings():
+            while len(best) > 1 and self._failed(best[-1]):
+                best.pop()
+            base = best[-1]
             candidate = self._plan.catalogue.changed(base, name, value)
-            if candidate == base or self._measured(session, base, candidate):
+            if candidate in best:
                 continue
-            if not session.is_open(base):
-                self._progress.say(f"screening ended: the trial of {base.label} it pairs with did")
-                break
-            if self._remaining_s() < self._reserve_s() + self._candidate_s(base):
+            wins = self._known(base, candidate)
+            if wins is None and self._remaining_s() < self._reserve_s() + self._candidate_s(
+                session, base
+            ):
                 left.append(f"{name}={value}")
                 continue
-            if session.open(self._plan.workload, candidate, SCREEN_ROLE, self._files()):
-                session.rounds([base, candidate], SCREEN_ROUNDS)
-                session.close(candidate)
+            if wins is None:
+                wins = self._screen(session, base, candidate)
+            if wins:
+                best.append(candidate)
+            if base != STOCK or not wins:
+                session.close(base if wins else candidate)
         if left:
             self._progress.say(f"not tried, for want of time: {', '.join(left)}")
-        return self._combined(session, base, settings)
+        return best
 
-    def _combined(
-        self, session: Session, base: Configuration, settings: Sequence[tuple[str, str]]
-    ) -> Configuration:
-        """``base`` with the best value of every knob that won on top of it."""
-        gains: dict[str, tuple[float, str]] = {}
-        for name, value in settings:
-            candidate = self._plan.catalogue.changed(base, name, value)
-            ratio = self._ratio(session, base, candidate)
-            if ratio is not None and ratio.low > 1.0 and ratio.median > WORTH_TRYING:
-                gains[name] = max(gains.get(name, (0.0, "")), (ratio.median, value))
-        won = {name: value for name, (_, value) in gains.items()}
-        return self._plan.catalogue.configuration(base.as_dict() | won)
+    def _screen(self, session: Session, base: Configuration, candidate: Configuration) -> bool:
+        """Measure a candidate in turns with ``base``; whether it is surely faster, and right."""
+        workload, files = self._plan.workload, self._files()
+        if not session.is_open(base) and (
+            self._failed(base) or not session.open(workload, base, BASE_ROLE, files)
+        ):
+            return False
+        if not session.open(workload, candidate, SCREEN_ROLE, files):
+            return False
+        ratio = None
+        for _ in range(SCREEN_ROUNDS_MOST):
+            session.rounds([base, candidate], 1)
+            ratio = session.ratio(base, candidate)
+            if ratio is None or not CLEARLY_SLOWER < ratio.median < CLEARLY_FASTER:
+                break
+        return _wins(ratio) and session.check(candidate)
 
-    def _confirm(self, session: Session, base: Configuration, best: Configuration) -> None:
-        """Measure the finalists against stock until the best one's interval settles."""
-        finalists = list(dict.fromkeys([best, *self._runners_up(session, base)]))[:FINALISTS]
-        opened = [base] if base != STOCK else []
-        for finalist in finalists:
-            affordable = self._remaining_s() > self._reserve_s() or finalist == best
-            if finalist in (base, STOCK) or not affordable:
+    def _confirm(
+        self, session: Session, best: Configuration, passed: Sequence[Configuration]
+    ) -> None:
+        """Measure the best few against stock until the best one's interval settles."""
+        runners_up = [one for one in reversed(passed) if one != STOCK][: FINALISTS - 1]
+        opened: list[Configuration] = []
+        for finalist in [best, *runners_up]:
+            if finalist == STOCK or self._failed(finalist):
                 continue
-            if session.open(self._plan.workload, finalist, CONFIRM_ROLE, self._files()):
+            spare_s = self._remaining_s() - self._reserve_s() - self._start_s()
+            if session.is_open(finalist) or (
+                (finalist == best or spare_s > 0)
+                and session.open(self._plan.workload, finalist, CONFIRM_ROLE, self._files())
+            ):
                 opened.append(finalist)
         for number in range(CONFIRM_ROUNDS_MOST):
             session.rounds([STOCK, *opened], 1)
-            settled = self._settled(session, opened)
             enough = number + 1 >= CONFIRM_ROUNDS_LEAST
-            if enough and (settled or self._remaining_s() < self._parts_s()):
+            next_s = (session.pass_s(STOCK) or 0.0) * 2
+            if enough and (
+                self._settled(session, opened) or self._remaining_s() < self._parts_s() + next_s
+            ):
                 break
-
-    def _runners_up(self, session: Session, base: Configuration) -> list[Configuration]:
-        """Single changes of ``base`` that won, best first."""
-        won = []
-        for name, value in self._other_settings():
-            candidate = self._plan.catalogue.changed(base, name, value)
-            ratio = self._ratio(session, base, candidate)
-            if ratio is not None and ratio.low > 1.0:
-                won.append((ratio.median, candidate))
-        return [candidate for _, candidate in sorted(won, key=lambda pair: -pair[0])]
 
     def _settled(self, session: Session, opened: Sequence[Configuration]) -> bool:
         """Whether the ratio of every open finalist to stock is known closely enough."""
-        widths = []
-        for configuration in opened:
-            ratio = session.ratio(STOCK, configuration)
-            if ratio is None:
-                return False
-            widths.append((ratio.high - ratio.low) / ratio.median)
-        return all(width < SETTLED_WIDTH for width in widths)
+        ratios = [session.ratio(STOCK, configuration) for configuration in opened]
+        return all(
+            ratio is not None and (ratio.high - ratio.low) / ratio.median < SETTLED_WIDTH
+            for ratio in ratios
+        )
 
     def _measure_parts(self) -> None:
         """The parts of the best configuration and of stock, then a longer run of the best."""
@@ -218,7 +229,7 @@ class Tuner:
                     session.rounds([configuration], 1)
                     session.trace(configuration)
         longer = at_low.with_fidelity(**plan.model.check_fidelity())
-        if not self._has(chosen, CHECK_ROLE) and self._remaining_s() > 0:
+        if not self._has(chosen, CHECK_ROLE) and self._remaining_s() > self._check_s(chosen):
             with self._session() as session:
                 if session.open(longer, chosen, CHECK_ROLE):
                     session.rounds([chosen], 1)
@@ -242,42 +253,24 @@ class Tuner:
             for record in self.records()
         )
 
-    def _measured(self, session: Session, base: Configuration, candidate: Configuration) -> bool:
-        """Whether a candidate needs no screening: a ratio is known, or it failed for good."""
-        failed = any(
-            record.configuration.digest == candidate.digest
+    def _failed(self, configuration: Configuration) -> bool:
+        """Whether a trial of the configuration failed in a way that another would too."""
+        return any(
+            record.configuration.digest == configuration.digest
             and record.outcome not in (Outcome.OK, Outcome.INTERRUPTED, Outcome.TIMEOUT)
             for record in self.records()
         )
-        return failed or self._ratio(session, base, candidate) is not None
 
-    def _ratio(
-        self, session: Session, base: Configuration, candidate: Configuration
-    ) -> Interval | None:
-        """How many times as fast as ``base`` a finished, right candidate is.
-
-        The base's own record exists only once its trial has ended, so that rounds of the running
-        session come from the session and those of earlier ones from the records.
-        """
+    def _known(self, base: Configuration, candidate: Configuration) -> bool | None:
+        """Whether records already tell that a candidate beats ``base`` or not; else None."""
+        if self._failed(candidate):
+            return False
         rows = {row.digest: row for row in self.recommendation().rows}
         row = rows.get(candidate.digest)
-        if row is None or not row.eligible:
+        ratio = direct_ratios(self.records()).get((base.digest, candidate.digest))
+        if row is None or not row.eligible or ratio is None:
             return None
-        ratio = session.ratio(base, candidate)
-        if ratio is not None:
-            return ratio
-        return direct_ratios(self.records()).get((base.digest, candidate.digest))
-
-    def _confirmed(self) -> Record | None:
-        """A finished confirmation of an earlier call, if there is one."""
-        done = (
-            record
-            for record in self.records()
-            if record.role == CONFIRM_ROLE
-            and record.outcome is Outcome.OK
-            and len(record.steady) >= CONFIRM_ROUNDS_LEAST
-        )
-        return next(done, None)
+        return _wins(ratio)
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -303,15 +296,10 @@ class Tuner:
         ]
         return statistics.median(walls) if walls else 30.0
 
-    def _candidate_s(self, base: Configuration) -> float:
-        own = [
-            stage.wall_s
-            for record in self.records()
-            if record.configuration.digest == base.digest
-            for stage in record.steady
-        ]
-        one_pass = statistics.median(own) if own else self._stock_pass_s()
-        return self._start_s() + SCREEN_ROUNDS * 2 * one_pass
+    def _candidate_s(self, session: Session, base: Configuration) -> float:
+        """Seconds that screening one more candidate on ``base`` will take."""
+        pass_s = session.pass_s(base) or self._stock_pass_s()
+        return self._start_s() + 2 * SCREEN_ROUNDS_MOST * pass_s
 
     def _parts_s(self) -> float:
         """Seconds to keep for the parts of two configurations."""
@@ -321,8 +309,16 @@ class Tuner:
 
     def _reserve_s(self) -> float:
         """Seconds that confirmation and parts will need after the screening."""
-        confirmation = self._start_s() + CONFIRM_ROUNDS_LEAST * 1.5 * self._stock_pass_s()
-        return confirmation + self._parts_s()
+        return CONFIRM_ROUNDS_LEAST * 1.5 * self._stock_pass_s() + self._parts_s()
+
+    def _check_s(self, configuration: Configuration) -> float:
+        """Seconds that the longer run of a configuration will take, from its parts."""
+        counts = self._plan.model.part_counts(
+            {**self._plan.model.part_fidelity(), **self._plan.model.check_fidelity()}
+        )
+        found = extrapolate(self.records(), configuration.digest, {}, counts)
+        # It is run twice: the first pass is never the timed one.
+        return math.inf if found is None else self._start_s() + 2 * found.total_s
 
     # -- trials -------------------------------------------------------------------------------
 
@@ -337,3 +333,8 @@ class Tuner:
         files = TrialFiles(save_compared=self._reference_file if save else None)
         with self._session() as session:
             session.open(self._plan.workload, configuration, role, files)
+
+
+def _wins(ratio: Interval | None) -> bool:
+    """Whether a speed-up is sure, and large enough to be worth a setting."""
+    return ratio is not None and ratio.low > 1.0 and ratio.median > WORTH_TRYING

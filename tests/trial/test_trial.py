@@ -18,7 +18,8 @@ from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.knob import Layer
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome
-from perfkit.trial.launcher import TrialProcess, child_environment, run_trial
+from perfkit.trial.environment import child_environment
+from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.limits import Limits
 from perfkit.trial.messages import Event
 

@@ -16,7 +16,7 @@ from perfkit.records.schema import (
     Stage,
     WorkloadRecord,
 )
-from perfkit.trial.launcher import TrialFiles, TrialLabels
+from perfkit.trial.request import TrialFiles, TrialLabels
 
 START_S = 5.0
 """Virtual seconds from the start of a trial to its first pass."""
@@ -139,6 +139,11 @@ class ReplayTrial:
         self.runner.call("trace", self.pass_s)
         self.traced = True
         return True
+
+    def check(self) -> bool:
+        """The table's word."""
+        self.runner.call("check")
+        return not self._dead and self.behaviour.outcome is Outcome.OK
 
     def finish(self) -> Record:
         """The record; the reference leaves its file."""

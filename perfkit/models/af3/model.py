@@ -110,10 +110,12 @@ class AlphaFold3:
             notices=notices,
         )
 
-    def resized(self, workload: Workload, size: int) -> Workload:
+    def resized(self, workload: Workload, size: str) -> Workload:
         """A synthetic protein of ``size`` residues; see the protocol."""
+        if not size.isdecimal() or int(size) < 1:
+            raise UserError(f"--sizes takes whole numbers, 1 or more, with commas, not {size!r}")
         kept = {key: value for key, value in workload.source.items() if key == "model-dir"}
-        return self.workload({**kept, "size": size}, workload.fidelity)
+        return self.workload({**kept, "size": int(size)}, workload.fidelity)
 
     def resolved_fidelity(self, fidelity: Mapping[str, int], workload: Workload) -> dict[str, int]:
         """All seeds as the number of them; see the protocol."""

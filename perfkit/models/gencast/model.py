@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import ClassVar
 
-from perfkit.errors import MissingDependencyError
+from perfkit.errors import MissingDependencyError, UserError
 from perfkit.guard.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
@@ -55,10 +54,10 @@ class GenCast:
         FidelityAxis("members", 1, 1, 1, "members of the ensemble"),
     )
     knobs: tuple[Knob, ...] = KNOBS
-    tolerances: ClassVar[Mapping[str, Tolerance]] = {
+    tolerances: Mapping[str, Tolerance] = {
         name: Tolerance(1e-3, 0.1, why=_WHY) for name in sorted(TaskConfig().target_variables)
     }
-    reference_values: ClassVar[Mapping[str, str]] = {PRECISION.name: FLOAT32}
+    reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
 
     def load(self) -> None:
         """Import JAX and what reads files; see the protocol."""
@@ -99,6 +98,19 @@ class GenCast:
             notices=sources.notices,
         )
 
+    def resized(self, workload: Workload, size: str) -> Workload:
+        """A synthetic atmosphere of ``size`` degrees; see the protocol."""
+        try:
+            resolution = float(size)
+        except ValueError:
+            raise UserError(f"--sizes takes numbers of degrees with commas, not {size!r}") from None
+        kept = {key: value for key, value in workload.source.items() if key != "input"}
+        return self.workload({**kept, "resolution": resolution}, workload.fidelity)
+
+    def resolved_fidelity(self, fidelity: Mapping[str, int], workload: Workload) -> dict[str, int]:
+        """Nothing depends on the input; see the protocol."""
+        return dict(fidelity)
+
     def check(self, workload: Workload, configuration: Configuration) -> None:
         """Every value of every knob is possible on every input; see the protocol."""
 
@@ -136,6 +148,10 @@ class GenCast:
     def part_fidelity(self) -> Mapping[str, int]:
         """Two levels of one step; see the protocol."""
         return {"levels": 2, "steps": 1, "members": 1}
+
+    def check_fidelity(self) -> Mapping[str, int]:
+        """Three times the levels; see the protocol."""
+        return {**self.part_fidelity(), "levels": 6}
 
     def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
         """Precision changes most; see the protocol."""

@@ -1,0 +1,57 @@
+"""What else the machine did while a trial was at work, and when that spoils its times."""
+
+from __future__ import annotations
+
+import os
+
+from perfkit.observers.process_tree import MachineTimes, machine_times
+from perfkit.records.schema import Load, Stage
+
+BUSY_FRACTION = 0.05
+STEAL_FRACTION = 0.02
+"""Other load and steal above which a trial's times are called untrustworthy."""
+
+
+class LoadMeter:
+    """Adds up other load and steal over the stages of a trial; idling between them is left out."""
+
+    def __init__(self) -> None:
+        self._load_average = os.getloadavg()[0]
+        self._entered: MachineTimes | None = None
+        self._steal_s = self._other_s = self._staged_s = 0.0
+
+    def enter(self) -> None:
+        """A stage begins."""
+        self._entered = machine_times()
+
+    def leave(self, stage: Stage) -> None:
+        """The stage that was entered has ended."""
+        if self._entered is None:
+            return
+        now = machine_times()
+        self._steal_s += now.steal_s - self._entered.steal_s
+        self._other_s += max(0.0, now.busy_s - self._entered.busy_s - stage.cpu_s)
+        self._staged_s += stage.wall_s
+
+    def load(self) -> Load | None:
+        """Shares of the CPUs' time over all stages, None where none has ended."""
+        if not self._staged_s:
+            return None
+        cpu_time_s = self._staged_s * (os.cpu_count() or 1)
+        return Load(
+            load_average_before=self._load_average,
+            steal_fraction=self._steal_s / cpu_time_s,
+            other_cpu_fraction=self._other_s / cpu_time_s,
+        )
+
+
+def load_warnings(load: Load | None) -> list[str]:
+    """Sentences on what makes a trial's times untrustworthy."""
+    if load is None:
+        return []
+    warnings = []
+    if load.other_cpu_fraction > BUSY_FRACTION:
+        warnings.append(f"other programs used {load.other_cpu_fraction:.0%} of the CPUs")
+    if load.steal_fraction > STEAL_FRACTION:
+        warnings.append(f"the hypervisor took {load.steal_fraction:.0%} of the CPUs' time away")
+    return warnings

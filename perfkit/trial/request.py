@@ -1,0 +1,37 @@
+"""Why a trial is run and which files it reads and leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TrialLabels:
+    """Why a trial is run, for the record."""
+
+    study: str | None = None
+    role: str = "single"
+    block: str | None = None
+
+
+@dataclass(frozen=True)
+class TrialFiles:
+    """Files that a trial reads and leaves.
+
+    Parameters
+    ----------
+    reference
+        Compared quantities to hold the trial's against.
+    save_compared
+        Where to leave the trial's own.
+    output_folder
+        Where to write the prediction.
+    compile_cache
+        JAX's persistent compilation cache.
+    """
+
+    reference: Path | None = None
+    save_compared: Path | None = None
+    output_folder: Path | None = None
+    compile_cache: Path | None = None

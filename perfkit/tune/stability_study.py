@@ -1,0 +1,88 @@
+"""The stability report's trials: one workload under a matrix of compiler settings, guarded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from perfkit.guard.stability import Setting, StabilityRow, stability_row
+from perfkit.knobs.configuration import Catalogue
+from perfkit.models.base import Model, Workload
+from perfkit.records.schema import Outcome, Record
+from perfkit.records.store import Store
+from perfkit.trial.launcher import TrialProcess, run_trial
+from perfkit.trial.limits import Limits
+from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.tune.recommend import REFERENCE_ROLE
+
+STABILITY_ROLE = "stability"
+
+
+@dataclass(frozen=True)
+class StabilityPlan:
+    """What a stability report runs.
+
+    Parameters
+    ----------
+    settings
+        The matrix.
+    guard
+        What the domain guard does in each trial: ``lift`` or ``zero``.
+    """
+
+    model: Model
+    catalogue: Catalogue
+    workload: Workload
+    settings: Sequence[Setting]
+    store: Store
+    limits: Limits
+    guard: str
+
+
+def run_stability(plan: StabilityPlan, on_record: Callable[[Record], None]) -> list[StabilityRow]:
+    """Run the reference and every setting; one row a setting.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The user interrupted a trial; its record and all before it are kept.
+    """
+    reference = plan.store.folder / f"reference-{plan.workload.digest}.npz"
+    if not reference.exists():
+        values = plan.model.reference_values
+        files = TrialFiles(save_compared=reference)
+        _run(plan, dict(values), TrialLabels(role=REFERENCE_ROLE), files, "off", on_record)
+    rows = []
+    for setting in plan.settings:
+        files = TrialFiles(reference=reference if reference.exists() else None)
+        labels = TrialLabels(role=STABILITY_ROLE)
+        record = _run(plan, dict(setting.knobs), labels, files, plan.guard, on_record)
+        rows.append(
+            stability_row(setting, record.outcome, record.guard, record.finite, record.agreement)
+        )
+    return rows
+
+
+def _run(
+    plan: StabilityPlan,
+    values: dict[str, str],
+    labels: TrialLabels,
+    files: TrialFiles,
+    guard: str,
+    on_record: Callable[[Record], None],
+) -> Record:
+    trial = TrialProcess(
+        plan.workload,
+        plan.catalogue.configuration(values),
+        plan.store.folder,
+        plan.limits,
+        labels,
+        files,
+        guard,
+    )
+    record = run_trial(trial, passes=0)
+    plan.store.append(record)
+    on_record(record)
+    if record.outcome is Outcome.INTERRUPTED:
+        raise KeyboardInterrupt
+    return record
