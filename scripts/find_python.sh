@@ -23,7 +23,7 @@ fi
 for name in python3.12 python3.13 python3 python; do
     try "$name"
 done
-for root in "${PYENV_ROOT:-}" "${HOME:-}/.pyenv" /opt/pyenv /root/.pyenv; do
+for root in "${PYENV_ROOT:-}" "${HOME:-}/.pyenv" /opt/pyenv; do
     for path in "$root"/versions/3.12.*/bin/python "$root"/versions/3.13.*/bin/python; do
         [ -x "$path" ] && try "$path"
     done

@@ -16,6 +16,7 @@ SEARCH_ORDER: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("xla_cpu_prefer_vector_width", ("512",)),
     ("allocator", ("jemalloc-hugepages", "tcmalloc", "jemalloc", "glibc-keep", "glibc-hugepages")),
     ("xla_cpu_experimental_ynn_fusion_type", ("invalid", "dot,eltwise,reduce")),
+    ("bfloat16", ("none",)),
     ("xla_cpu_use_onednn", ("true",)),
     ("parameters", ("constants",)),
     ("xla_cpu_use_xnnpack", ("false",)),
@@ -25,7 +26,7 @@ SEARCH_ORDER: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("xla_cpu_opt_preset", ("CPU_OPT_PRESET_FAST_RUNTIME",)),
 )
 """Knobs beside those that change how much is computed, in the order of what they have been seen
-to win; a short budget is spent from the top."""
+to win; a short budget is spent from the top. A model that lacks one of them is not asked."""
 
 _WIDTH_NEEDS = {"512": "avx512f"}
 _ISA_NEEDS = {"AVX2": "avx512f"}

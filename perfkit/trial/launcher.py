@@ -169,7 +169,8 @@ class TrialProcess:
 
     def check(self) -> bool:
         """Have the last answer checked now; whether it is finite and agrees."""
-        if not self._say(CHECK) or not self._wait_for("checked"):
+        # The stage's end comes last: left unread, it would be taken for the end of a later one.
+        if not self._say(CHECK) or not self._wait_for("stage", name="check"):
             return False
         return outcome_of_check(self._told["checked"])[0] is Outcome.OK
 

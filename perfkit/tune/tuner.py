@@ -97,7 +97,6 @@ class Tuner:
         self._progress = progress
         self._deadline_s = runner.now_s() + plan.budget_s
         self._reference_file = plan.store.folder / f"reference-{plan.workload.digest}.npz"
-        # Where nothing beat stock no confirmation tells that the study has been through.
         self._settled_file = plan.store.folder / f"settled-{plan.study}"
 
     def run(self) -> None:
@@ -106,15 +105,21 @@ class Tuner:
         reference = plan.catalogue.configuration(plan.model.reference_values)
         if not self._reference_file.exists():
             self._alone(reference, REFERENCE_ROLE, save=True)
-        if not self._settled_file.exists():
+        if not self._is_settled():
             with self._session() as session:
                 if not session.open(plan.workload, STOCK, BASE_ROLE, self._files()):
                     return
                 *passed, best = self._climb(session)
                 self._confirm(session, best, passed)
-            self._settled_file.touch()
+            self._settled_file.write_text(f"{plan.budget_s}\n")
         if plan.extrapolate:
             self._measure_parts()
+
+    def _is_settled(self) -> bool:
+        """Whether an earlier call went through with no smaller a budget: more would be the same."""
+        if not self._settled_file.exists():
+            return False
+        return self._plan.budget_s <= float(self._settled_file.read_text())
 
     # -- steps --------------------------------------------------------------------------------
 

@@ -131,6 +131,20 @@ def test_a_finished_tuning_costs_nothing_to_repeat(tmp_path: Path) -> None:
     assert tuner.recommendation().best is not None
 
 
+def test_a_larger_budget_goes_on_with_what_was_left(tmp_path: Path) -> None:
+    short = _tuner(tmp_path, ReplayRunner(planted), 500.0, extrapolate=False)
+    short.run()
+    tried = {frozenset(r.configuration.settings.items()) for r in short.records()}
+    assert frozenset(PLANTED.items()) not in tried
+
+    tuner = _tuner(tmp_path, ReplayRunner(planted, number=100), AMPLE_S, extrapolate=False)
+    tuner.run()
+
+    best = tuner.recommendation().best
+    assert best is not None
+    assert best.settings == PLANTED
+
+
 def _calls_of_a_whole_run(folder: Path) -> int:
     runner = ReplayRunner(planted)
     _tuner(folder, runner).run()

@@ -183,7 +183,6 @@ class AlphaFold3:
         if padded:
             values[BUCKET.name] = (EXACT,)
         values[MSA_ROWS.name] = (NEEDED,)
-        values[PRECISION.name] = ("none",)
         return values
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
