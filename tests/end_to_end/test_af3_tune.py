@@ -13,7 +13,19 @@ from perfkit.records.store import read_records
 from perfkit.tune.preset import load_preset
 from perfkit.tune.recommend import measured_at_own_fidelity, recommend
 
-ARGUMENTS = "tune --model af3 --size 12 --steps 1 --budget 4m --no-extrapolation --out".split()
+ARGUMENTS = [
+    "tune",
+    "--model",
+    "af3",
+    "--size",
+    "12",
+    "--steps",
+    "1",
+    "--budget",
+    "4m",
+    "--no-extrapolation",
+    "--out",
+]
 
 
 @pytest.fixture(scope="module")
