@@ -1,7 +1,5 @@
 """``python -m perfkit``."""
 
-import sys
+from perfkit.cli.main import entry_point
 
-from perfkit.cli.main import main
-
-sys.exit(main(sys.argv[1:]))
+entry_point()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 
 import perfkit
@@ -67,4 +68,6 @@ def main(arguments: list[str]) -> int:
 
 def entry_point() -> None:
     """The console script."""
+    # A batch system ends a job with SIGTERM: what was measured is kept as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

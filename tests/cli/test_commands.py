@@ -101,7 +101,10 @@ def test_exec_without_a_command_that_runs_is_refused(
     assert told in finished.stderr
 
 
-def test_ctrl_c_keeps_an_interrupted_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_batch_systems_end_keep_an_interrupted_record(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     pytest.importorskip("alphafold3", reason="the run needs the af3 extra")
     out = tmp_path / "out"
     running = subprocess.Popen(
@@ -109,11 +112,13 @@ def test_ctrl_c_keeps_an_interrupted_record(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that starts the tests in the background has them ignore SIGINT, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline_s = time.monotonic() + 60
     while not list(out.glob("trials/*/log.txt")) and time.monotonic() < deadline_s:
         time.sleep(0.05)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, printed = running.communicate()
     assert running.returncode == 130
     assert printed.splitlines() == ["perfkit: interrupted"]

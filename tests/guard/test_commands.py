@@ -77,9 +77,9 @@ def test_the_doctor_prints_and_fails_on_a_wrong_answer(
     assert json.loads(capsys.readouterr().out)["answers"][0]["right"] is False
 
 
-def test_guard_wants_to_know_what_to_do() -> None:
-    with pytest.raises(UserError, match="either --locate or --remedies"):
-        guard_command.main(["--model", "af3", "--size", "8"])
+def test_locate_and_remedies_exclude_each_other() -> None:
+    with pytest.raises(UserError, match="--locate and --remedies exclude each other"):
+        guard_command.main(["--locate", "--remedies", "--size", "8"])
 
 
 def test_remedies_are_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:
