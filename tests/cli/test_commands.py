@@ -112,7 +112,7 @@ def test_ctrl_c_and_a_batch_systems_end_keep_an_interrupted_record(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell that starts the tests in the background has them ignore SIGINT, which is inherited.
+        # Tests that a shell started in the background ignore SIGINT, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline_s = time.monotonic() + 60
