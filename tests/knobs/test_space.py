@@ -41,7 +41,7 @@ def test_the_best_value_of_each_knob_comes_before_the_second_of_any(
     assert settings[:3] == [
         ("xla_cpu_prefer_vector_width", "512"),
         ("allocator", "jemalloc-hugepages"),
-        ("xla_cpu_use_onednn", "true"),
+        ("xla_cpu_experimental_ynn_fusion_type", "invalid"),
     ]
     knobs = len(set(names))
     assert len(set(names[:knobs])) == knobs

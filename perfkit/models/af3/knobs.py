@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from perfkit.errors import UserError, nearest
 from perfkit.knobs.knob import Knob, Layer, one_of
 from perfkit.models.af3.package import UPSTREAM_BUCKETS
+from perfkit.models.parameters_knob import PARAMETERS
 
 UPSTREAM = "upstream"
 EXACT = "exact"
@@ -59,15 +60,6 @@ PRECISION = Knob(
     exact=False,
     summary="where the network computes in bfloat16: all of it, or none (float32)",
     parse=one_of("all", "none"),
-)
-PARAMETERS = Knob(
-    name="parameters",
-    default="arguments",
-    values=("arguments", "constants"),
-    layer=Layer.MODEL,
-    exact=True,
-    summary="parameters passed to the executable, or baked into it as constants",
-    parse=one_of("arguments", "constants"),
 )
 
 KNOBS = (BUCKET, MSA_ROWS, PRECISION, PARAMETERS)

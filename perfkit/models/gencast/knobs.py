@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from perfkit.knobs.knob import Knob, Layer, one_of
+from perfkit.models.parameters_knob import PARAMETERS
 
 AUTOMATIC = "automatic"
 WHOLE = "whole"
@@ -58,15 +59,6 @@ EDGE_BASIS = Knob(
     exact=True,
     summary="encoded edges kept as a basis of their numerical rank, or in full",
     parse=one_of("compressed", "full"),
-)
-PARAMETERS = Knob(
-    name="parameters",
-    default="arguments",
-    values=("arguments", "constants"),
-    layer=Layer.MODEL,
-    exact=True,
-    summary="parameters passed to the executable, or baked into it as constants",
-    parse=one_of("arguments", "constants"),
 )
 
 KNOBS = (PRECISION, ATTENTION, GRID_BLOCK, EDGE_BASIS, PARAMETERS)
