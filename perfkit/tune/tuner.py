@@ -117,9 +117,11 @@ class Tuner:
 
     def _is_settled(self) -> bool:
         """Whether an earlier call went through with no smaller a budget: more would be the same."""
-        if not self._settled_file.exists():
+        try:
+            return self._plan.budget_s <= float(self._settled_file.read_text())
+        except (OSError, ValueError):
+            # It is not there, or a crash left it empty.
             return False
-        return self._plan.budget_s <= float(self._settled_file.read_text())
 
     # -- steps --------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ from perfkit.models.gencast.knobs import (
     FLOAT32,
     GRID_BLOCK,
     KNOBS,
-    PARAMETERS,
     PRECISION,
     settings_for,
 )
@@ -25,6 +24,7 @@ from perfkit.models.gencast.memory import peak_resident_bytes
 from perfkit.models.gencast.schedule import churn_rates
 from perfkit.models.gencast.sources import WEATHERNEXT, Sources, sources_from
 from perfkit.models.gencast.task import TaskConfig
+from perfkit.models.parameters_knob import PARAMETERS
 
 _PATH_OPTIONS = ("input", "checkpoint", "stats")
 
