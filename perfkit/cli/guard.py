@@ -20,6 +20,7 @@ from perfkit.cli.workload_arguments import (
     parse_request,
 )
 from perfkit.errors import UserError
+from perfkit.knobs.configuration import STOCK
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
 from perfkit.trial.messages import GUARD_LIFT, GUARD_ZERO
@@ -74,10 +75,10 @@ def _stability(request: Request) -> int:
     from perfkit.tune.stability_study import StabilityPlan, run_stability
 
     given, model = request.arguments, request.model
-    precisions: dict[str, Mapping[str, str]] = {
-        "stock precision": {},
-        "float32": model.reference_values,
-    }
+    precisions: dict[str, Mapping[str, str]] = {"stock precision": {}}
+    # A model whose stock precision is the reference's would only be run twice.
+    if request.catalogue.configuration(model.reference_values) != STOCK:
+        precisions["float32"] = model.reference_values
     chosen = configuration_of(request).as_dict()
     settings = stability_settings(
         {name: {**chosen, **values} for name, values in precisions.items()}
