@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -141,6 +141,15 @@ class StudyProgress:
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+    def watch(self, run: Callable[[], None]) -> bool:
+        """Run a study; whether the user interrupted it, which it survives."""
+        try:
+            run()
+        except KeyboardInterrupt:
+            self.say("interrupted: what was measured is kept, the same command goes on")
+            return True
+        return False
 
     def trial_started(self, role: str, label: str) -> None:
         """A trial has been started."""

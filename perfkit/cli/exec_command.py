@@ -58,10 +58,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _bind(configuration: Configuration) -> None:
-    missing = configuration.unavailable()
-    if missing is not None:
-        raise UserError(missing)
-    cpus = configuration.affinity()
+    cpus = configuration.ensure_possible()
     left = configuration.overrides()
     if left:
         told = ", ".join(f"{name}={value}" for name, value in left.items())

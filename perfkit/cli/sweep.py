@@ -54,10 +54,7 @@ def main(arguments: list[str]) -> int:
         ]
     configurations = _configurations(request)
     for configuration in configurations:
-        missing = configuration.unavailable()
-        if missing is not None:
-            raise UserError(missing)
-        configuration.affinity()
+        configuration.ensure_possible()
         for workload in workloads:
             request.refuse_without_memory(configuration, workload)
     limits = request.limits()
@@ -73,15 +70,10 @@ def main(arguments: list[str]) -> int:
     console = Console()
     for workload in workloads:
         console.workload(workload, request.model)
-    interrupted = False
     # Each size has a reference trial beside its cells.
     with StudyProgress(console, trials=plan.trials + len(workloads)) as progress:
         sweep = Sweep(plan, LiveRunner(out, limits, progress.stage), progress)
-        try:
-            sweep.run()
-        except KeyboardInterrupt:
-            interrupted = True
-            progress.say("interrupted: what was measured is kept, the same command goes on")
+        interrupted = progress.watch(sweep.run)
     whole = finish_sweep(console, plan.model, plan.workloads, sweep.records(), out)
     if interrupted:
         raise KeyboardInterrupt

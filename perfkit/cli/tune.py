@@ -57,14 +57,9 @@ def main(arguments: list[str]) -> int:
     )
     console = Console()
     console.workload(request.workload, request.model)
-    interrupted = False
     with StudyProgress(console, budget_s=budget_s) as progress:
         tuner = Tuner(plan, LiveRunner(out, limits, progress.stage), progress)
-        try:
-            tuner.run()
-        except KeyboardInterrupt:
-            interrupted = True
-            progress.say("interrupted: what was measured is kept, the same command goes on")
+        interrupted = progress.watch(tuner.run)
     found = finish_study(console, plan.model, plan.workload, tuner.records(), out)
     if interrupted:
         raise KeyboardInterrupt

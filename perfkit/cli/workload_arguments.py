@@ -192,8 +192,5 @@ def configuration_of(request: Request) -> Configuration:
         name, value = request.catalogue.parse_setting(text)
         values[name] = value
     configuration = request.catalogue.configuration(values)
-    missing = configuration.unavailable()
-    if missing is not None:
-        raise UserError(missing)
-    configuration.affinity()
+    configuration.ensure_possible()
     return configuration

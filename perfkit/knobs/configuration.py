@@ -84,6 +84,19 @@ class Configuration:
                 return f"allocator {value!r} is not on this machine (Debian package {package})"
         return None
 
+    def ensure_possible(self) -> tuple[int, ...]:
+        """The CPUs that the run is bound to, where this machine has all that it needs.
+
+        Raises
+        ------
+        UserError
+            An allocator is not on this machine, or more CPUs are asked for than are allowed.
+        """
+        missing = self.unavailable()
+        if missing is not None:
+            raise UserError(missing)
+        return self.affinity()
+
 
 STOCK = Configuration()
 """What a user gets who sets nothing."""

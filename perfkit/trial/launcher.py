@@ -187,11 +187,6 @@ class TrialProcess:
         self._kill()
         return self._end()
 
-    @property
-    def alive(self) -> bool:
-        """Whether the child can be passed through again."""
-        return self._verdict is None
-
     # -- the child's life ---------------------------------------------------------------------
 
     def _read_events(self, descriptor: int) -> None:
