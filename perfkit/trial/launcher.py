@@ -40,6 +40,7 @@ from perfkit.trial.messages import (
     CHECK,
     FINISH,
     GUARD_OFF,
+    LAST_STAGE,
     PASS,
     TRACE,
     Event,
@@ -74,6 +75,9 @@ class TrialProcess:
         For the record, and for the child.
     guard
         What the domain guard does: ``off``, ``lift`` or ``zero``.
+    last_stage
+        ``compile`` for what the compiler says alone: nothing is run, no pass is possible, and
+        memory that only a run would need is no reason to end.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class TrialProcess:
         labels: TrialLabels | None = None,
         files: TrialFiles | None = None,
         guard: str = GUARD_OFF,
+        last_stage: str = LAST_STAGE,
     ) -> None:
         self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.workload = workload
@@ -95,6 +100,7 @@ class TrialProcess:
         self._labels = labels or TrialLabels()
         self._files = files or TrialFiles()
         self._guard = guard
+        self._last_stage = last_stage
         self._stages: list[Stage] = []
         self._told: dict[str, dict[str, Any]] = {}
         self._verdict: tuple[Outcome, str] | None = None
@@ -132,6 +138,7 @@ class TrialProcess:
             affinity=self._affinity,
             memory_limit_bytes=self._memory_limit,
             guard=self._guard,
+            last_stage=self._last_stage,
             **{name: _absolute(getattr(self._files, name)) for name in TrialFiles.__annotations__},
         )
         spec.write(self._folder / "spec.json")
@@ -209,6 +216,8 @@ class TrialProcess:
     def _say(self, word: str) -> bool:
         if self._process is None or self._process.stdin is None or self._verdict is not None:
             return False
+        if self._last_stage != LAST_STAGE and word != FINISH:
+            return False
         try:
             self._process.stdin.write(f"{word}\n".encode())
             self._process.stdin.flush()
@@ -274,7 +283,7 @@ class TrialProcess:
         if self._process is None:
             return
         returncode = self._process.wait()
-        if self._verdict is None and "checked" not in self._told:
+        if self._verdict is None and not {"checked", "ended"} & set(self._told):
             self._verdict = outcome_of_death(returncode, self._log)
 
     def _kill(self) -> None:
@@ -302,7 +311,7 @@ class TrialProcess:
             if event is not None:
                 self._take(event)
         timeline = self._sampler.stop() if self._sampler is not None else None
-        outcome, reason = self._verdict or outcome_of_check(self._told.get("checked"))
+        outcome, reason = self._verdict or self._outcome()
         checked = self._told.get("checked", {})
         compiled = self._told.get("compiled")
         peaks = [stage.peak_rss_bytes for stage in self._stages]
@@ -347,6 +356,11 @@ class TrialProcess:
             outcome=outcome,
             reason=reason,
         )
+
+    def _outcome(self) -> tuple[Outcome, str]:
+        if self._last_stage != LAST_STAGE and "ended" in self._told:
+            return Outcome.OK, ""
+        return outcome_of_check(self._told.get("checked"))
 
     def _artifacts(self, checked: Mapping[str, Any]) -> dict[str, str]:
         paths = {Path(path).name: path for path in checked.get("files", [])}

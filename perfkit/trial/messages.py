@@ -11,6 +11,9 @@ from typing import Any
 STAGES = ("import", "prepare", "trace", "compile", "first", "steady", "check")
 """The stages of a trial, in order; ``steady`` happens once a timed pass."""
 
+TRACE_STAGE, COMPILE_STAGE, LAST_STAGE = "trace", "compile", STAGES[-1]
+"""Where a trial may end: once traced, once compiled, or after all of it."""
+
 GUARD_OFF, GUARD_LIFT, GUARD_ZERO = "off", "lift", "zero"
 """What the domain guard does in a trial."""
 
@@ -46,6 +49,8 @@ class TrialSpec:
     guard
         ``off``, ``lift`` (operands that left their domain by rounding go back to its edge) or
         ``zero`` (differences that are rounding in either direction become zero).
+    last_stage
+        ``trace`` or ``compile`` for a trial that never runs what it compiles, ``check`` for all.
     """
 
     workload: dict[str, Any]
@@ -57,6 +62,7 @@ class TrialSpec:
     compile_cache: str | None = None
     memory_limit_bytes: int | None = None
     guard: str = GUARD_OFF
+    last_stage: str = LAST_STAGE
 
     def write(self, path: Path) -> None:
         """Leave the specification in ``path``."""

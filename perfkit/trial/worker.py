@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from perfkit.errors import ConfigurationRefusedError, UserError
 from perfkit.trial.messages import (
     CHECK,
+    COMPILE_STAGE,
     FINISH,
     GUARD_OFF,
     GUARD_ZERO,
     PASS,
     TRACE,
+    TRACE_STAGE,
     Channel,
     TrialSpec,
 )
@@ -106,10 +108,16 @@ class _Worker:
         ledger, jit = self._jit()
         with stage(self._channel, "trace"):
             lowered = jit(prepared.function).lower(*prepared.arguments)
+        if self._spec.last_stage == TRACE_STAGE:
+            self._stop_short(words)
+            return
         with stage(self._channel, "compile"):
             compiled = lowered.compile()
         del lowered
         self._report_compilation(compiled, cache_events, prepared)
+        if self._spec.last_stage == COMPILE_STAGE:
+            self._stop_short(words)
+            return
 
         def one_pass() -> PyTree:
             return jax.block_until_ready(prepared.drive(compiled))
@@ -132,6 +140,13 @@ class _Worker:
             self._channel.send("guarded", mode=self._spec.guard, **ledger.as_dict())
         if not checked:
             self._check_once(model, prepared, outputs)
+        self._channel.send("ended")
+
+    def _stop_short(self, words: Iterator[str]) -> None:
+        """End without a run: wait for the parent's last word, whatever it says before."""
+        self._channel.send("ready")
+        for _ in words:
+            continue
         self._channel.send("ended")
 
     def _check_once(self, model: Model, prepared: Prepared, outputs: PyTree) -> None:
@@ -185,6 +200,8 @@ class _Worker:
             bytes_accessed=float(cost.get("bytes accessed", 0.0)),
             parts=dict(prepared.parts),
         )
+        if self._spec.last_stage == COMPILE_STAGE:
+            return
         limit = self._spec.memory_limit_bytes
         needed = _resident_bytes() + temporary_bytes + output_bytes
         if limit is not None and needed > limit:

@@ -21,7 +21,7 @@ from perfkit.records.schema import Outcome
 from perfkit.trial.environment import child_environment
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.limits import Limits
-from perfkit.trial.messages import Event
+from perfkit.trial.messages import COMPILE_STAGE, Event
 
 pytest.importorskip("alphafold3", reason="trials run the af3 extra")
 
@@ -162,6 +162,18 @@ def test_a_trial_that_waits_for_its_turn_does_not_use_up_its_time(
     time.sleep(0.3)
     trial._events.put(Event("ready"))
     assert trial.wait_ready()
+
+
+def test_a_trial_may_end_once_it_is_compiled(workload: Workload, tmp_path: Path) -> None:
+    limits = Limits(time_s=600)
+    trial = TrialProcess(workload, STOCK, tmp_path, limits, last_stage=COMPILE_STAGE)
+    record = run_trial(trial, 3)
+    assert record.outcome is Outcome.OK
+    assert [stage.name for stage in record.stages] == ["import", "prepare", "trace", "compile"]
+    assert record.compilation is not None
+    # The parameters alone are 368.4 million numbers of two bytes.
+    assert record.compilation.argument_bytes > 700_000_000
+    assert record.compilation.temporary_bytes > 0
 
 
 PARENT = """
