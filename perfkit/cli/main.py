@@ -16,6 +16,7 @@ COMMANDS = {
     "sweep": "measure a full grid of sizes, CPUs and knob values",
     "guard": "where the first bad value of a prediction arises, and what the usual fixes do",
     "doctor": "check the installed jaxlib on this CPU against known answers",
+    "plan": "what a queue of jobs takes on your machines: time, memory, price, schedule",
     "report": "render the page of a folder of records again",
     "exec": "run any command under a preset",
 }

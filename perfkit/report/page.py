@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
+from perfkit.report.plain_table import PlainTable
 from perfkit.report.standing import Standing
 from perfkit.report.tables import HEADERS, TableRow
 
@@ -41,12 +42,15 @@ class PageSection:
         In order; an empty section shows nothing.
     table
         One row a configuration.
+    plain
+        Tables of any other kind, behind it.
     """
 
     heading: str
     lead: str = ""
     figures: tuple[PageFigure, ...] = ()
     table: tuple[TableRow, ...] = ()
+    plain: tuple[PlainTable, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ def _sections(sections: Sequence[PageSection]) -> list[str]:
     parts: list[str] = []
     drawn = 0
     for section in sections:
-        if not section.figures and not section.table:
+        if not (section.figures or section.table or section.plain):
             continue
         parts.append(_element("h2", _text(section.heading)))
         if section.lead:
@@ -200,6 +204,7 @@ def _sections(sections: Sequence[PageSection]) -> list[str]:
             parts.append(_figure(figure, f"figure-{drawn}"))
         if section.table:
             parts.append(_table(section.table))
+        parts += [_plain_table(table) for table in section.plain]
     return parts
 
 
@@ -220,10 +225,21 @@ def _figure(figure: PageFigure, identifier: str) -> str:
 
 
 def _table(rows: Sequence[TableRow]) -> str:
-    head = _element("tr", "".join(_element("th", _text(header)) for header in HEADERS))
+    head = _row("th", HEADERS)
     body = "\n".join(_table_row(row) for row in rows)
     table = _element("table", _element("thead", head) + _element("tbody", body))
     return _element("h3", "All configurations") + _element("div", table, "scroll")
+
+
+def _plain_table(table: PlainTable) -> str:
+    head = _row("th", table.headers)
+    body = "\n".join(_row("td", row) for row in table.rows)
+    drawn = _element("table", _element("thead", head) + _element("tbody", body))
+    return _element("h3", _text(table.heading)) + _element("div", drawn, "scroll")
+
+
+def _row(tag: str, cells: Iterable[str]) -> str:
+    return _element("tr", "".join(_element(tag, _text(cell)) for cell in cells))
 
 
 def _table_row(row: TableRow) -> str:

@@ -1,0 +1,1 @@
+"""HOW MUCH AND WHEN: scaling laws, calibration, machine inventory, jobs, planner."""

@@ -1,0 +1,368 @@
+"""All laws of one model under one preset on one machine: fitted, saved, read, asked."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+from scipy import stats
+
+from perfkit.capacity.law import Law, fit_law
+from perfkit.capacity.observation import Observation, observations, whole
+from perfkit.capacity.parallel import CpuLaw
+from perfkit.capacity.terms import (
+    CHECK,
+    MAIN_FEATURE,
+    STAGES,
+    WARM_UP,
+    Features,
+    compiled_terms,
+    overhead_terms,
+    time_terms,
+)
+from perfkit.errors import UserError
+from perfkit.models.base import REST
+from perfkit.records.schema import Record
+
+FIT_VERSION = 1
+"""Raised with each change of the file's layout."""
+
+COVERAGE = 0.90
+"""Share of measurements that the intervals are meant to hold."""
+
+ONCE = (*STAGES, WARM_UP, CHECK)
+"""What a process does once, whatever the fidelity."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Range(_Frozen):
+    """A prediction with the interval that is meant to hold :data:`COVERAGE` of measurements."""
+
+    value: float
+    low: float
+    high: float
+
+    def scaled(self, factor: float, spread: float = 1.0) -> Range:
+        """Times ``factor``; the interval is stretched by ``spread`` on both sides."""
+        return Range(
+            value=self.value * factor,
+            low=self.low * factor / spread,
+            high=self.high * factor * spread,
+        )
+
+
+class Compiled(_Frozen):
+    """The compiler's count of bytes at one point; exact, where the law only interpolates."""
+
+    features: dict[str, float]
+    compiled_bytes: int
+
+
+class HeldOut(_Frozen):
+    """One quantity predicted for a run that the fit has not seen.
+
+    Attributes
+    ----------
+    quantity
+        ``time`` (seconds) or ``memory`` (bytes).
+    place
+        ``within`` the measured range of sizes, or ``beyond`` it.
+    """
+
+    quantity: str
+    place: str
+    size: float
+    predicted: Range
+    measured: float
+
+    @property
+    def error(self) -> float:
+        """Predicted over measured, less one."""
+        return self.predicted.value / self.measured - 1.0
+
+    @property
+    def inside(self) -> bool:
+        """Whether the interval holds the measurement."""
+        return self.predicted.low <= self.measured <= self.predicted.high
+
+
+class ModelFit(_Frozen):
+    """The laws of one model and preset; see :func:`fit_records`.
+
+    Attributes
+    ----------
+    settings
+        Of the configuration that was measured: the preset.
+    cpus
+        That the fitted trials were allowed.
+    laws
+        Part or stage to its law of seconds a run.
+    covariance
+        Of relative residuals between the laws, in their order.
+    freedom
+        Degrees of freedom of the residuals.
+    compiled, overhead
+        Laws of the compiler's bytes and of the resident bytes beside them.
+    output_bytes
+        The law of one call's results, which are kept for every further call.
+    compiled_exactly
+        Points at which the compiler was asked.
+    running_cpus, starting_cpus
+        How passes and start follow the CPUs; None where one CPU count was measured.
+    contention
+        Share by which each further instance slows the others, None where it was not measured.
+    cached_compile_s
+        Of a program that comes from the compilation cache, None where it was not measured.
+    held_out
+        Predictions of runs that were kept out of the fit.
+    """
+
+    version: int = FIT_VERSION
+    model: str
+    settings: dict[str, str]
+    label: str
+    created: str
+    machine: dict[str, Any]
+    versions: dict[str, str | None]
+    cpus: int
+    least_size: float
+    largest_size: float
+    points: int
+    laws: dict[str, Law]
+    covariance: tuple[tuple[float, ...], ...]
+    freedom: int
+    compiled: Law
+    overhead: Law
+    memory_spread: float
+    output_bytes: Law
+    compiled_exactly: tuple[Compiled, ...]
+    running_cpus: CpuLaw | None = None
+    starting_cpus: CpuLaw | None = None
+    contention: float | None = None
+    cached_compile_s: float | None = None
+    notices: tuple[str, ...] = ()
+    held_out: tuple[HeldOut, ...] = ()
+
+    def refusal(self, features: Features) -> str | None:
+        """Why the fit says nothing about ``features``, or None."""
+        return next((told for law in self.laws.values() if (told := law.covers(features))), None)
+
+    def seconds(self, features: Features, counts: Mapping[str, int]) -> dict[str, float]:
+        """Seconds of each part and stage at ``features``.
+
+        Parameters
+        ----------
+        counts
+            How often each part runs; what is not named runs once.
+        """
+        return {name: law.value(features) * counts.get(name, 1) for name, law in self.laws.items()}
+
+    def time_range(self, features: Features, seconds: Mapping[str, float]) -> Range:
+        """The sum of ``seconds`` (from :meth:`seconds`, or some of them) with its interval.
+
+        The relative errors of the parts go together as they did in the trials; each is widened
+        by its law's leverage at ``features``.
+        """
+        total = sum(seconds.values())
+        names = list(self.laws)
+        shares = np.array([seconds.get(name, 0.0) for name in names]) / total
+        widened = shares * np.sqrt([1 + law.leverage(features) for law in self.laws.values()])
+        variance = float(widened @ np.array(self.covariance) @ widened)
+        return _range(total, math.sqrt(variance), self.freedom)
+
+    def memory_range(self, features: Features, calls: int) -> Range:
+        """Peak resident bytes of a run that keeps the results of ``calls`` calls."""
+        exact = next(
+            (each for each in self.compiled_exactly if each.features == dict(features)), None
+        )
+        compiled = self.compiled.value(features) if exact is None else exact.compiled_bytes
+        kept = self.output_bytes.value(features) * (calls - 1)
+        total = compiled + self.overhead.value(features) + kept
+        leverage = self.overhead.leverage(features)
+        if exact is None:
+            leverage += self.compiled.leverage(features)
+        return _range(
+            total, self.memory_spread * math.sqrt(1 + leverage), max(1, self.overhead.freedom)
+        )
+
+    def save(self, path: Path) -> None:
+        """Leave the fit in a JSON file, replaced if it exists.
+
+        Raises
+        ------
+        UserError
+            It cannot be written.
+        """
+        scratch = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            scratch.replace(path)
+        except OSError as error:
+            raise UserError(f"the fit {path} cannot be written ({error.strerror})") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The fit in a JSON file.
+
+        Raises
+        ------
+        UserError
+            The file cannot be read, is no fit, or is newer than this perfkit.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"the fit {path} cannot be read ({error.strerror})") from error
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"the fit {path} is not JSON") from error
+        version = data.get("version") if isinstance(data, dict) else None
+        if isinstance(version, int) and version > FIT_VERSION:
+            raise UserError(
+                f"the fit {path} is of version {version}, this perfkit reads up to {FIT_VERSION}"
+            )
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise UserError(
+                f"{path} is no fit of 'perfkit plan fit' ({error.error_count()} keys are wrong)"
+            ) from error
+
+
+def _range(total: float, relative: float, freedom: int) -> Range:
+    half = float(stats.t.ppf((1 + COVERAGE) / 2, max(1, freedom))) * relative
+    return Range(value=total, low=total * math.exp(-half), high=total * math.exp(half))
+
+
+def fit_records(records: Sequence[Record]) -> ModelFit:
+    """Fit all laws to the records of one model and one configuration.
+
+    Parameters
+    ----------
+    records
+        Trials with traced parts at several sizes, all at the same number of CPUs, and trials
+        that were only compiled.
+
+    Raises
+    ------
+    UserError
+        The records are of several models or configurations, or too few or too alike to fit.
+    """
+    _ensure_one_kind(records)
+    first = records[0]
+    model = first.workload.model
+    observed = observations(records)
+    measured = [one for one in observed if whole(one)]
+    main = MAIN_FEATURE[model]
+    sizes = sorted({one.features[main] for one in measured})
+    if len(sizes) < 2:
+        told = "none was" if not sizes else f"only {sizes[0]:g} was"
+        raise UserError(
+            "a law needs several sizes with traced parts, "
+            f"{told} measured ('perfkit plan fit --sizes A,B,C,D,E' measures them)"
+        )
+    laws = _time_laws(model, measured)
+    covariance = _covariance(laws, len(measured))
+    compiled = _bytes_law("memory", compiled_terms(model), observed, "compiled_bytes")
+    output = _bytes_law("outputs", compiled_terms(model), observed, "output_bytes")
+    overhead = fit_law(
+        "memory overhead",
+        overhead_terms(model),
+        [one.features for one in measured],
+        [float((one.peak_rss_bytes or 0) - one.compiled_bytes) for one in measured],
+    )
+    return ModelFit(
+        model=model,
+        settings=first.configuration.settings,
+        label=first.configuration.label,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=first.machine,
+        versions=first.versions,
+        cpus=measured[0].cpus,
+        least_size=sizes[0],
+        largest_size=sizes[-1],
+        points=len(measured),
+        laws=laws,
+        covariance=covariance,
+        freedom=max(1, len(measured) - max(len(law.terms) for law in laws.values())),
+        compiled=compiled,
+        overhead=overhead,
+        memory_spread=_memory_spread(measured, compiled, overhead),
+        output_bytes=output,
+        compiled_exactly=tuple(
+            Compiled(features=dict(one.features), compiled_bytes=one.compiled_bytes)
+            for one in {tuple(sorted(o.features.items())): o for o in observed}.values()
+        ),
+        notices=tuple(dict.fromkeys(notice for r in records for notice in r.notices)),
+    )
+
+
+def _ensure_one_kind(records: Sequence[Record]) -> None:
+    if not records:
+        raise UserError("there are no records to fit")
+    for what, found in (
+        ("models", {record.workload.model for record in records}),
+        ("configurations", {record.configuration.label for record in records}),
+        ("machines", {str(record.machine.get("digest")) for record in records}),
+    ):
+        if len(found) > 1:
+            raise UserError(
+                f"the records are of several {what} ({', '.join(sorted(found))}): a fit is of one"
+            )
+
+
+def _time_laws(model: str, measured: Sequence[Observation]) -> dict[str, Law]:
+    names = dict.fromkeys(name for one in measured for name in (*one.counts, REST, *ONCE))
+    laws = {}
+    for name in names:
+        having = [one for one in measured if name in one.seconds]
+        if having:
+            laws[name] = fit_law(
+                name,
+                time_terms(model, name),
+                [one.features for one in having],
+                [one.seconds[name] for one in having],
+            )
+    return laws
+
+
+def _bytes_law(
+    quantity: str, terms: Sequence[str], observed: Sequence[Observation], attribute: str
+) -> Law:
+    return fit_law(
+        quantity,
+        terms,
+        [one.features for one in observed],
+        [float(getattr(one, attribute)) for one in observed],
+    )
+
+
+def _covariance(laws: Mapping[str, Law], points: int) -> tuple[tuple[float, ...], ...]:
+    """Of relative residuals, each law's inflated for the terms that were fitted to them."""
+    columns = []
+    for law in laws.values():
+        residuals = np.zeros(points)
+        residuals[: len(law.residuals)] = law.residuals
+        columns.append(residuals / math.sqrt(max(1, law.freedom)))
+    matrix = np.array(columns)
+    return tuple(tuple(float(value) for value in row) for row in matrix @ matrix.T)
+
+
+def _memory_spread(measured: Sequence[Observation], compiled: Law, overhead: Law) -> float:
+    """Relative standard deviation of peak memory about the sum of its two laws."""
+    errors = [
+        (compiled.value(one.features) + overhead.value(one.features)) / one.peak_rss_bytes - 1.0
+        for one in measured
+        if one.peak_rss_bytes
+    ]
+    return math.sqrt(sum(error**2 for error in errors) / max(1, overhead.freedom))

@@ -1,0 +1,254 @@
+"""The trials that a fit rests on, run one after the other and resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from perfkit.capacity.runner import FitRunner
+from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.knobs.cpus import ALL_CPUS, CPUS_KNOB
+from perfkit.models.base import Model, Workload
+from perfkit.records.machine import setting_digest
+from perfkit.records.schema import Outcome, Record
+from perfkit.records.store import Store
+from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.tune.extrapolate import PARTS_ROLE
+from perfkit.tune.session import Progress, Session
+
+HELD_OUT_ROLE = "held_out"
+"""Measured like the points of a fit, but only used to judge it."""
+
+CPUS_ROLE = "cpus"
+"""The same workload on other CPU counts."""
+
+TOGETHER_ROLE = "together"
+"""Trials of one block that ran at the same time, each on CPUs of its own."""
+
+COMPILED_ROLE = "compiled"
+"""Compiled at a size that need not fit, and not run."""
+
+CACHED_ROLE = "cached"
+"""The program came from the compilation cache."""
+
+DEFAULT_SIZES = {"af3": "16,24,32,48,64,96", "gencast": "10,6,5,4,3,2"}
+"""Residues, and degrees: cheap, and enough of them for the terms of every law."""
+
+DEFAULT_COMPILED = {"af3": "256,512,1024", "gencast": "1.5,1"}
+"""Sizes that are only compiled, for their memory."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One trial of a fit: what is run, how, and for what."""
+
+    workload: Workload
+    configuration: Configuration
+    role: str
+    traced: bool = True
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What a fit measures.
+
+    Parameters
+    ----------
+    workloads
+        Points of the fit, smallest first.
+    held_out
+        Points to judge it by.
+    compiled
+        Workloads that are only compiled.
+    configuration
+        The preset to fit.
+    cpu_counts
+        CPUs of an instance beside all of them.
+    rounds
+        Timed passes of each trial.
+    """
+
+    model: Model
+    workloads: tuple[Workload, ...]
+    held_out: tuple[Workload, ...]
+    compiled: tuple[Workload, ...]
+    configuration: Configuration
+    cpu_counts: tuple[int, ...]
+    store: Store
+    rounds: int
+
+    @cached_property
+    def study(self) -> str:
+        """Digest of machine, packages and configuration: further sizes join the same study."""
+        same = ["fit", self.model.name, setting_digest(), self.configuration.digest]
+        return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+
+    @property
+    def middle(self) -> Workload:
+        """Of middling size: where CPUs and instances are varied."""
+        own = self.workloads[0].fidelity
+        alike = [each for each in self.workloads if each.fidelity == own]
+        return alike[len(alike) // 2]
+
+    def on_cpus(self, cpus: int) -> Configuration:
+        """The preset on so many CPUs."""
+        return Catalogue(self.model.knobs).changed(self.configuration, CPUS_KNOB.name, str(cpus))
+
+    @property
+    def trials(self) -> int:
+        """Trials that the whole plan takes."""
+        together = 2 if self.cpu_counts else 0
+        return len(self.steps()) + len(self.compiled) + together + 2
+
+    def steps(self) -> list[Step]:
+        """The trials that run alone, in the order in which they are measured."""
+        points = [Step(each, self.configuration, PARTS_ROLE) for each in self.workloads]
+        judged = [Step(each, self.configuration, HELD_OUT_ROLE) for each in self.held_out]
+        counts = [
+            Step(self.middle, self.on_cpus(cpus), CPUS_ROLE, traced=False)
+            for cpus in self.cpu_counts
+        ]
+        return [*points, *judged, *counts]
+
+
+class FitMeasurement:
+    """Runs a plan; what the store holds already is not measured again.
+
+    Parameters
+    ----------
+    runner, progress
+        What makes trials, and who is told.
+    """
+
+    def __init__(self, plan: FitPlan, runner: FitRunner, progress: Progress) -> None:
+        self._plan = plan
+        self._runner = runner
+        self._progress = progress
+
+    def run(self) -> None:
+        """Measure what is missing."""
+        for step in self._plan.steps():
+            if not self._has(step):
+                self._measure(step)
+        for workload in self._plan.compiled:
+            step = Step(workload, self._plan.configuration, COMPILED_ROLE, traced=False)
+            if not self._has(step):
+                self._compile(step)
+        self._measure_together()
+        self._measure_cached()
+
+    def records(self) -> list[Record]:
+        """All records of the study so far."""
+        return [r for r in self._plan.store.records() if r.study == self._plan.study]
+
+    def _measure(self, step: Step) -> None:
+        with self._session() as session:
+            if session.open(step.workload, step.configuration, step.role):
+                session.rounds([step.configuration], self._plan.rounds)
+                if step.traced:
+                    session.trace(step.configuration)
+
+    def _compile(self, step: Step) -> None:
+        self._progress.trial_started(step.role, f"{step.workload.size}")
+        labels = TrialLabels(self._plan.study, step.role)
+        self._keep([self._runner.compiled(step.workload, step.configuration, labels)])
+
+    def _keep(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._plan.store.append(record)
+            self._progress.trial_finished(record)
+        if any(record.outcome is Outcome.INTERRUPTED for record in records):
+            raise KeyboardInterrupt
+
+    def _measure_together(self) -> None:
+        """As many instances as there are CPUs, each on one of its own."""
+        instances = self._runner.cpus
+        alone = Step(self._plan.middle, self._plan.on_cpus(1), CPUS_ROLE, traced=False)
+        if instances < 2 or not self._has(alone) or self._found(TOGETHER_ROLE):
+            return
+        self._progress.trial_started(TOGETHER_ROLE, f"{instances} instances of one CPU each")
+        labels = TrialLabels(self._plan.study, TOGETHER_ROLE, secrets.token_hex(4))
+        self._keep(
+            self._runner.together(
+                self._plan.middle, self._plan.configuration, labels, self._plan.rounds
+            )
+        )
+
+    def _measure_cached(self) -> None:
+        """The smallest workload twice with a compilation cache: the second time it hits."""
+        step = Step(self._plan.workloads[0], self._plan.configuration, CACHED_ROLE)
+        cache = TrialFiles(compile_cache=self._plan.store.folder / "compile-cache")
+        while len(self._found(CACHED_ROLE)) < 2:
+            with self._session() as session:
+                if not session.open(step.workload, step.configuration, step.role, cache):
+                    return
+
+    def _found(self, role: str) -> list[Record]:
+        return [
+            r for r in self.records() if r.role == role and r.outcome is not Outcome.INTERRUPTED
+        ]
+
+    def _has(self, step: Step) -> bool:
+        """Whether a trial failed for good or has all its passes: Ctrl-C cuts it short."""
+        return any(
+            record.workload.digest == step.workload.digest
+            and record.configuration.digest == step.configuration.digest
+            and (record.outcome is not Outcome.OK or self._complete(record, step))
+            for record in self._found(step.role)
+        )
+
+    def _complete(self, record: Record, step: Step) -> bool:
+        if step.role == COMPILED_ROLE:
+            return record.compilation is not None
+        traced = not step.traced or bool(record.part_times_s)
+        return traced and len(record.steady) >= self._plan.rounds
+
+    def _session(self) -> Session:
+        return Session(self._runner, self._progress, self._plan.study, self._plan.store.append)
+
+
+def other_samples(workloads: Sequence[Workload]) -> list[Workload]:
+    """The smallest, middle and largest workload with a single diffusion sample, where there are
+    samples at all: what a step costs once is told from what it costs a sample."""
+    if "samples" not in workloads[0].fidelity:
+        return []
+    chosen = dict.fromkeys((0, len(workloads) // 2, len(workloads) - 1))
+    return [replace_fidelity(workloads[index], samples=1) for index in chosen]
+
+
+def replace_fidelity(workload: Workload, **values: int) -> Workload:
+    """The workload at another fidelity."""
+    return replace(workload, fidelity={**workload.fidelity, **values})
+
+
+def median_pass_s(records: Iterable[Record]) -> dict[int, list[float]]:
+    """CPUs to the median steady seconds of each record."""
+    times: dict[int, list[float]] = defaultdict(list)
+    for record in records:
+        if record.steady:
+            times[record.allowed_cpus].append(
+                statistics.median(stage.wall_s for stage in record.steady)
+            )
+    return dict(times)
+
+
+def parse_cpu_counts(text: str, available: int) -> tuple[int, ...]:
+    """The CPU counts of e.g. ``1,2,all`` that differ from all CPUs.
+
+    Raises
+    ------
+    UserError
+        A count is impossible here.
+    """
+    counts = []
+    for word in text.split(","):
+        value = CPUS_KNOB.canonical(word)
+        if value != ALL_CPUS and int(value) < available:
+            counts.append(int(value))
+    return tuple(dict.fromkeys(counts))

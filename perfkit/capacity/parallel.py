@@ -1,0 +1,98 @@
+"""How time follows the CPUs of an instance, and the instances that run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from scipy.optimize import nnls
+
+from perfkit.errors import UserError
+
+
+class CpuLaw(BaseModel):
+    """N. Gunther's universal scalability law, ``T(p) = T(1)(1 + s(p-1) + kp(p-1))/p``.
+
+    Attributes
+    ----------
+    serial
+        s, the share that waits for a single CPU (with k = 0 this is Amdahl's law).
+    crosstalk
+        k, what CPUs cost each other; 0 where fewer than three CPU counts were measured.
+    measured
+        The CPU counts that it rests on; beyond the largest it is extrapolated.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    serial: float
+    crosstalk: float
+    measured: tuple[int, ...]
+
+    def relative_time(self, cpus: float) -> float:
+        """Time on ``cpus`` over time on one."""
+        return (1 + self.serial * (cpus - 1) + self.crosstalk * cpus * (cpus - 1)) / cpus
+
+    def ratio(self, cpus: float, base: float) -> float:
+        """Time on ``cpus`` over time on ``base`` CPUs."""
+        return self.relative_time(cpus) / self.relative_time(base)
+
+
+def fit_cpu_law(times_s: Mapping[int, Sequence[float]]) -> CpuLaw:
+    """The law of measurements of one workload at several CPU counts.
+
+    Parameters
+    ----------
+    times_s
+        CPUs to seconds of one or more passes.
+
+    Raises
+    ------
+    UserError
+        Only one CPU count was measured.
+
+    References
+    ----------
+    N. Gunther, "Guerrilla Capacity Planning" (2007), chapter 4. ``pT(p)`` is linear in s and k;
+    they are found by non-negative least squares of relative errors.
+    """
+    counts = sorted(times_s)
+    if len(counts) < 2:
+        raise UserError(
+            f"a law of CPUs needs two CPU counts, only {counts[0]} was measured: "
+            "add another, e.g. --cpus 1,2"
+        )
+    rows = [(cpus, seconds) for cpus in counts for seconds in times_s[cpus]]
+    work = np.array([cpus * seconds for cpus, seconds in rows])
+    columns = [np.ones(len(rows)), np.array([cpus - 1.0 for cpus, _ in rows])]
+    if len(counts) > 2:
+        columns.append(np.array([cpus * (cpus - 1.0) for cpus, _ in rows]))
+    design = np.stack(columns, axis=1)
+    found, _ = nnls(design / work[:, None], np.ones(len(rows)))
+    one, serial, *more = (float(value) for value in found)
+    if one <= 0:
+        # Slower in proportion to the CPUs: nothing runs in parallel.
+        return CpuLaw(serial=1.0, crosstalk=0.0, measured=tuple(counts))
+    return CpuLaw(
+        serial=min(1.0, serial / one),
+        crosstalk=more[0] / one if more else 0.0,
+        measured=tuple(counts),
+    )
+
+
+def fit_contention(alone_s: float, together_s: Mapping[int, float]) -> float:
+    """Share by which each further instance slows the others down, at least 0.
+
+    Parameters
+    ----------
+    alone_s
+        A pass of an instance on its CPUs, the others idle.
+    together_s
+        Number of instances to the median pass while all of them run, each on as many CPUs.
+    """
+    further = np.array([instances - 1.0 for instances in together_s])
+    slower = np.array([seconds / alone_s - 1.0 for seconds in together_s.values()])
+    if not further.size or not further.any():
+        return 0.0
+    return max(0.0, float(further @ slower / (further @ further)))

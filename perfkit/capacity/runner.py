@@ -1,0 +1,107 @@
+"""Trials that a fit needs beside those of a session: only compiled, or several at the same time."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from perfkit.knobs.configuration import Configuration
+from perfkit.knobs.cpus import allowed_cpus
+from perfkit.models.base import Workload
+from perfkit.records.schema import Outcome, Record
+from perfkit.trial.launcher import TrialProcess
+from perfkit.trial.limits import Limits
+from perfkit.trial.messages import COMPILE_STAGE
+from perfkit.trial.request import TrialLabels
+from perfkit.tune.live import LiveRunner
+
+
+@dataclass
+class _Instance:
+    """One of several trials that run at the same time, bound to a CPU of its own."""
+
+    make: Callable[[], TrialProcess]
+    cpu: int
+    rounds: int
+    barrier: threading.Barrier
+    stop: threading.Event
+    records: list[Record] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Bind this thread, whose child inherits the binding, and run the trial in step."""
+        os.sched_setaffinity(0, {self.cpu})
+        trial = self.make()
+        trial.start()
+        try:
+            if trial.wait_ready():
+                for number in range(self.rounds):
+                    self.barrier.wait()
+                    if self.stop.is_set() or trial.steady_pass(number) is None:
+                        break
+        except threading.BrokenBarrierError:
+            pass
+        finally:
+            # One that is gone must not keep the others waiting for it.
+            self.barrier.abort()
+        if self.stop.is_set():
+            self.records.append(trial.abort(Outcome.INTERRUPTED, "interrupted by the user"))
+        else:
+            self.records.append(trial.finish())
+
+
+class FitRunner(LiveRunner):
+    """Makes all trials of a fit on this machine."""
+
+    def __init__(self, folder: Path, limits: Limits, on_stage: Callable[[str], None]) -> None:
+        super().__init__(folder, limits, on_stage)
+        self._place = folder
+
+    @property
+    def cpus(self) -> int:
+        """CPUs that this process may use."""
+        return len(allowed_cpus())
+
+    def compiled(
+        self, workload: Workload, configuration: Configuration, labels: TrialLabels
+    ) -> Record:
+        """The record of a trial that ends once it has compiled, whatever running would need."""
+        trial = TrialProcess(
+            workload, configuration, self._place, labels=labels, last_stage=COMPILE_STAGE
+        )
+        try:
+            trial.start()
+            trial.wait_ready()
+            return trial.finish()
+        except KeyboardInterrupt:
+            return trial.abort(Outcome.INTERRUPTED, "interrupted by the user")
+
+    def together(
+        self,
+        workload: Workload,
+        configuration: Configuration,
+        labels: TrialLabels,
+        rounds: int,
+    ) -> list[Record]:
+        """One trial a CPU, all at the same time, their passes begun in step."""
+        cpus = allowed_cpus()
+        barrier, stop = threading.Barrier(len(cpus)), threading.Event()
+
+        def make() -> TrialProcess:
+            return TrialProcess(workload, configuration, self._place, labels=labels)
+
+        instances = [_Instance(make, cpu, rounds, barrier, stop) for cpu in cpus]
+        threads = [threading.Thread(target=instance.run) for instance in instances]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            stop.set()
+            barrier.abort()
+            for thread in threads:
+                thread.join()
+        return [record for instance in instances for record in instance.records]

@@ -1,0 +1,1 @@
+"""WHERE it runs: this machine, or Slurm."""

@@ -1,0 +1,72 @@
+"""A fit as tables: its laws, and how far they were off."""
+
+from __future__ import annotations
+
+from perfkit.capacity.assemble import BEYOND, TIME, accuracies
+from perfkit.capacity.fit import COVERAGE, ModelFit
+from perfkit.capacity.law import Law
+from perfkit.capacity.terms import CONSTANT
+from perfkit.report.plain_table import PlainTable
+from perfkit.units import percent_text, seconds_text
+
+SIZE_UNITS = {"af3": "tokens", "gencast": "grid nodes"}
+
+
+def fit_sentence(fit: ModelFit) -> str:
+    """What was fitted, in one sentence."""
+    unit = SIZE_UNITS[fit.model]
+    return (
+        f"{fit.model} in {fit.label}: {fit.points} trials from {fit.least_size:g} to "
+        f"{fit.largest_size:g} {unit} on {fit.cpus} CPUs of {fit.machine.get('cpu', 'unknown')}"
+    )
+
+
+def law_table(fit: ModelFit) -> PlainTable:
+    """One row a law: its terms, and what it gives at the largest size that was measured."""
+    rows = [(name, law_text(law), *_residual(law)) for name, law in fit.laws.items()]
+    rows += [
+        ("memory: XLA's buffers", law_text(fit.compiled, "B"), *_residual(fit.compiled)),
+        ("memory: the rest", law_text(fit.overhead, "B"), *_residual(fit.overhead)),
+    ]
+    told = [
+        (name, f"{100 * law.serial:.1f} % serial, CPUs {', '.join(map(str, law.measured))}", "")
+        for name, law in (("CPUs, passes", fit.running_cpus), ("CPUs, start", fit.starting_cpus))
+        if law is not None
+    ]
+    if fit.contention is not None:
+        told.append(("instances", f"each further one slows by {percent_text(fit.contention)}", ""))
+    if fit.cached_compile_s is not None:
+        told.append(("compile, from cache", seconds_text(fit.cached_compile_s), ""))
+    return PlainTable("Laws", ("what", "law", "residual"), (*rows, *told))
+
+
+def law_text(law: Law, unit: str = "s") -> str:
+    """E.g. ``0.12 s + 0.0031 s n^2``."""
+    pairs = zip(law.coefficients, law.terms, strict=True)
+    texts = [f"{value:.3g} {unit}{'' if term == CONSTANT else ' ' + term}" for value, term in pairs]
+    return " + ".join(texts) or "0"
+
+
+def _residual(law: Law) -> tuple[str]:
+    """Root mean square of the relative residuals, counted on the degrees of freedom."""
+    if law.freedom < 1:
+        return ("-",)
+    return (percent_text((sum(one**2 for one in law.residuals) / law.freedom) ** 0.5),)
+
+
+def accuracy_table(fit: ModelFit) -> PlainTable:
+    """Errors of predictions of runs that a fit has not seen."""
+    rows = tuple(
+        (
+            one.quantity if one.quantity != TIME else "time of a pass",
+            "beyond, up to twice the largest" if one.place == BEYOND else "within the range",
+            str(one.cases),
+            percent_text(one.mean_error),
+            percent_text(one.largest_error),
+            percent_text(one.inside),
+        )
+        for one in accuracies(fit.held_out)
+    )
+    headers = ("quantity", "sizes", "cases", "mean error", "largest error")
+    interval = f"in the {percent_text(COVERAGE)} interval"
+    return PlainTable("Held out", (*headers, interval), rows)

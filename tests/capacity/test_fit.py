@@ -1,0 +1,170 @@
+"""Fits: planted laws are found again in records, intervals hold, files survive, bad ones do not."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from planted import (
+    SETTINGS,
+    compiled_bytes,
+    confidence_s,
+    overhead_bytes,
+    record,
+    step_s,
+    study,
+    trunk_s,
+)
+
+from perfkit.capacity.assemble import accuracies, assemble
+from perfkit.capacity.fit import ModelFit, fit_records
+from perfkit.capacity.terms import af3_features
+from perfkit.errors import UserError
+
+PRODUCTION = {"trunk_pass": 11, "diffusion_step": 200, "confidence": 1}
+
+
+def test_planted_laws_are_found_and_added_up() -> None:
+    fit = fit_records(study())
+    features = af3_features(80, 5, SETTINGS)
+    seconds = fit.seconds(features, PRODUCTION)
+    assert seconds["trunk_pass"] == pytest.approx(11 * trunk_s(80), rel=1e-6)
+    assert seconds["diffusion_step"] == pytest.approx(200 * step_s(80, 5), rel=1e-6)
+    assert seconds["confidence"] == pytest.approx(confidence_s(80, 5), rel=1e-6)
+    assert seconds["prepare"] == pytest.approx(1.3)
+    assert seconds["compile"] == pytest.approx(20.0)
+    assert seconds["warm_up"] == pytest.approx(0.4)
+
+
+def test_a_step_is_split_into_what_it_costs_once_and_a_sample() -> None:
+    fit = fit_records(study())
+    three = fit.seconds(af3_features(40, 3, SETTINGS), PRODUCTION)
+    assert three["diffusion_step"] == pytest.approx(200 * step_s(40, 3), rel=1e-6)
+
+
+def test_samples_that_were_not_varied_cannot_be_asked_for() -> None:
+    fit = fit_records([record(size) for size in (16, 24, 32, 48, 64, 96)])
+    told = fit.refusal(af3_features(40, 3, SETTINGS))
+    assert told == "the samples measured were all 5, not 3"
+    assert fit.refusal(af3_features(40, 5, SETTINGS)) is None
+
+
+def test_upstreams_buckets_are_the_size_that_counts() -> None:
+    records = study((100, 200, 300, 400, 600, 900), settings={})
+    fit = fit_records(records)
+    assert (fit.least_size, fit.largest_size) == (128.0, 1024.0)
+
+
+def test_memory_is_the_compilers_count_and_the_measured_overhead() -> None:
+    fit = fit_records(study())
+    one = fit.memory_range(af3_features(80, 5, SETTINGS), 1)
+    assert one.value == pytest.approx(compiled_bytes(80) + overhead_bytes(80), rel=1e-6)
+    five = fit.memory_range(af3_features(80, 5, SETTINGS), 5)
+    # The results of four more seeds are kept: 10 MB each.
+    assert five.value - one.value == pytest.approx(40e6, rel=1e-3)
+
+
+def test_a_compiled_size_is_taken_as_the_compiler_counted_it() -> None:
+    larger = record(512, role="compiled").model_copy(update={"stages": [], "part_times_s": None})
+    assert larger.compilation is not None
+    odd = larger.compilation.model_copy(update={"temporary_bytes": 5_000_000_000})
+    fit = fit_records([*study(), larger.model_copy(update={"compilation": odd})])
+    told = fit.memory_range(af3_features(512, 5, SETTINGS), 1)
+    assert told.value == pytest.approx(5_060_000_000 + overhead_bytes(512), rel=1e-6)
+    assert fit.largest_size == 96.0
+
+
+def test_nine_in_ten_measurements_lie_in_the_interval() -> None:
+    """500 draws of a noisy study and of an unseen trial each; noise 3 % a part."""
+    generator = random.Random(1)
+    held, draws = 0, 500
+    features = af3_features(56, 5, SETTINGS)
+    for _ in range(draws):
+        fit = fit_records(study(noise=lambda: generator.lognormvariate(0, 0.03)))
+        seconds = fit.seconds(features, {"diffusion_step": 2})
+        parts = {name: seconds[name] for name in ("trunk_pass", "diffusion_step", "confidence")}
+        unseen = record(56, noise=lambda: generator.lognormvariate(0, 0.03)).part_times_s
+        assert unseen is not None
+        told = fit.time_range(features, parts)
+        held += told.low <= sum(unseen[name] for name in parts) <= told.high
+    assert 0.85 <= held / draws <= 0.95
+
+
+def test_a_saved_fit_predicts_the_same(tmp_path: Path) -> None:
+    fit = assemble(study())
+    path = tmp_path / "fits" / "fit.json"
+    fit.save(path)
+    assert ModelFit.load(path) == fit
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "is not JSON"),
+        ("{}", "is no fit of 'perfkit plan fit'"),
+        ('{"version": 99}', "is of version 99, this perfkit reads up to 1"),
+    ],
+)
+def test_what_is_no_fit_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "fit.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=told):
+        ModelFit.load(path)
+
+
+def test_a_missing_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        ModelFit.load(tmp_path / "none.json")
+
+
+def test_one_size_is_no_law() -> None:
+    with pytest.raises(UserError, match="needs several sizes with traced parts, only 16 was"):
+        fit_records([record(16), record(16)])
+
+
+def test_few_sizes_are_refused_by_the_law_that_lacks_them() -> None:
+    with pytest.raises(UserError, match="the law of trunk_pass has 4 terms"):
+        fit_records(study((16, 24, 32)))
+
+
+def test_several_configurations_are_no_fit() -> None:
+    with pytest.raises(UserError, match="of several configurations"):
+        fit_records([*study(), record(16, settings={"bucket": "64"})])
+
+
+def test_cpus_instances_and_the_cache_are_taken_from_their_trials() -> None:
+    cached = record(16, role="cached")
+    assert cached.compilation is not None
+    hit = cached.model_copy(
+        update={"compilation": cached.compilation.model_copy(update={"cache": "hit"})}
+    )
+    alone = record(48, role="cpus", cpus=1, slower=1.6)
+    together = [record(48, role="together", cpus=1, slower=1.6 * 1.25) for _ in range(2)]
+    fit = assemble([*study(), alone, *together, cached, hit])
+    assert fit.running_cpus is not None
+    # 1.6 times as long on one CPU as on two: serial share 2/1.6 - 1 = 0.25.
+    assert fit.running_cpus.serial == pytest.approx(0.25)
+    assert fit.starting_cpus is not None
+    # The start takes as long on one CPU: all serial.
+    assert fit.starting_cpus.serial == pytest.approx(1.0)
+    assert fit.contention == pytest.approx(0.25)
+    assert fit.cached_compile_s == pytest.approx(20.0)
+    assert fit.points == 9
+
+
+def test_held_out_runs_are_judged_and_not_fitted() -> None:
+    """A held-out trial 10 % slower than the laws is predicted 1/1.1 - 1 = 9.1 % too short."""
+    fit = assemble([*study(), record(128, role="held_out", slower=1.1)])
+    (one,) = [h for h in fit.held_out if h.size == 128.0 and h.quantity == "time"]
+    assert one.place == "beyond"
+    assert one.error == pytest.approx(1 / 1.1 - 1, rel=1e-4)
+    assert fit.largest_size == 96.0
+
+
+def test_every_size_but_the_ends_is_left_out_once() -> None:
+    fit = assemble(study())
+    (within,) = [a for a in accuracies(fit.held_out) if (a.quantity, a.place) == ("time", "within")]
+    # Sizes 24, 32, 48 (twice: with one sample too) and 64.
+    assert within.cases == 5
+    assert within.mean_error < 1e-6

@@ -1,0 +1,87 @@
+"""Laws: planted coefficients are found, what cannot be told is refused."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from perfkit.capacity.law import fit_law
+from perfkit.capacity.terms import gencast_features, resized_features, term_value
+from perfkit.errors import UserError
+
+SIZES = (8.0, 16.0, 24.0, 32.0, 48.0)
+
+
+def test_a_term_is_a_product_of_powers() -> None:
+    assert term_value("s*n^2", {"n": 3.0, "s": 5.0}) == 45.0
+    assert term_value("1", {}) == 1.0
+
+
+def test_planted_coefficients_are_found() -> None:
+    points = [{"n": n} for n in SIZES]
+    law = fit_law("x", ("1", "n", "n^2"), points, [2 + 0.5 * n + 0.01 * n**2 for n in SIZES])
+    assert law.terms == ("1", "n", "n^2")
+    assert law.coefficients == pytest.approx((2.0, 0.5, 0.01))
+    assert law.value({"n": 100.0}) == pytest.approx(152.0)
+
+
+def test_no_coefficient_is_negative() -> None:
+    """A falling curve can only be answered with a constant."""
+    law = fit_law("x", ("1", "n"), [{"n": n} for n in SIZES], [10 - 0.1 * n for n in SIZES])
+    assert law.terms == ("1",)
+
+
+def test_relative_errors_count_not_absolute_ones() -> None:
+    """Of 1 and 100 at the same place, the constant with the least relative error is
+    (1/1 + 1/100) / (1/1 + 1/100²), not the mean."""
+    points = [{"n": 1.0}, {"n": 1.0}]
+    law = fit_law("x", ("1",), points, [1.0, 100.0])
+    assert law.coefficients[0] == pytest.approx(1.01 / 1.0001)
+
+
+def test_too_few_sizes_are_refused() -> None:
+    points = [{"n": 8.0}, {"n": 16.0}, {"n": 16.0}]
+    with pytest.raises(
+        UserError, match=r"has 3 terms .* only 2 different sizes.*measure 4 or more"
+    ):
+        fit_law("trunk_pass", ("1", "n", "n^2"), points, [1.0, 2.0, 2.0])
+
+
+def test_sizes_that_move_in_step_are_refused() -> None:
+    points = [{"g": n, "m": 3 * n} for n in SIZES]
+    with pytest.raises(UserError, match=r"cannot tell its terms 1, g, m apart.*collinear"):
+        fit_law("denoiser_call", ("1", "g", "m"), points, [1 + n for n in SIZES])
+
+
+def test_a_law_holds_only_for_features_that_did_not_differ() -> None:
+    points = [{"n": n, "s": 5.0} for n in SIZES]
+    law = fit_law("x", ("1", "n", "s*n"), points, [1 + n for n in SIZES])
+    assert law.covers({"n": 9.0, "s": 5.0}) is None
+    assert law.covers({"n": 9.0, "s": 1.0}) == "the samples measured were all 5, not 1"
+
+
+def test_leverage_is_that_of_a_mean_for_a_constant() -> None:
+    """The mean of four equal measurements has a quarter of one's variance."""
+    law = fit_law("x", ("1",), [{"n": n} for n in SIZES[:4]], [7.0] * 4)
+    assert law.leverage({"n": 1.0}) == pytest.approx(0.25)
+
+
+def test_extrapolation_is_less_sure_than_interpolation() -> None:
+    points = [{"n": n} for n in SIZES]
+    law = fit_law("x", ("1", "n"), points, [1 + 0.2 * n for n in SIZES])
+    assert law.leverage({"n": 200.0}) > law.leverage({"n": 24.0})
+
+
+def test_a_grid_is_computed_in_whole_blocks() -> None:
+    features = gencast_features(5000, 1, {})
+    assert features == {"g": 5000.0, "r": 6144.0, "b": 2048.0, "m": 42.0}
+    assert gencast_features(5000, 1, {"grid_block": "whole"})["r"] == 5000.0
+    assert gencast_features(100, 2, {})["r"] == 100.0
+    assert resized_features("gencast", features, 2049.0, {})["r"] == 4096.0
+    assert resized_features("gencast", features, 2049.0, {})["m"] == 42.0
+
+
+def test_powers_may_be_fractions() -> None:
+    assert term_value("g^1.5", {"g": 4.0}) == pytest.approx(8.0)
+    assert math.isclose(term_value("g^1.5", {"g": 9.0}), 27.0)

@@ -1,0 +1,45 @@
+"""CPUs and instances: the laws of textbook numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfkit.capacity.parallel import CpuLaw, fit_contention, fit_cpu_law
+from perfkit.errors import UserError
+
+
+def test_amdahls_law_of_two_counts() -> None:
+    """10 s on one CPU, 6 s on two: 10 (f + (1-f)/2) = 6 gives a serial share f of 0.2."""
+    law = fit_cpu_law({1: [10.0], 2: [6.0]})
+    assert law.serial == pytest.approx(0.2)
+    assert law.crosstalk == 0.0
+    assert law.ratio(2, 1) == pytest.approx(0.6)
+    assert law.ratio(4, 1) == pytest.approx(0.4)
+    assert law.ratio(1, 2) == pytest.approx(1 / 0.6)
+
+
+def test_crosstalk_of_three_counts() -> None:
+    """Planted s = 0.1, k = 0.02: T(2) = 10·(1 + 0.1 + 0.04)/2, T(4) = 10·(1 + 0.3 + 0.24)/4."""
+    law = fit_cpu_law({1: [10.0], 2: [5.7], 4: [3.85]})
+    assert law.serial == pytest.approx(0.1)
+    assert law.crosstalk == pytest.approx(0.02)
+
+
+def test_slower_on_more_cpus_is_all_serial() -> None:
+    law = fit_cpu_law({1: [10.0], 2: [30.0]})
+    assert law.ratio(2, 1) >= 1.0
+
+
+def test_one_count_is_refused() -> None:
+    with pytest.raises(UserError, match=r"only 2 was measured: add another, e.g. --cpus 1,2"):
+        fit_cpu_law({2: [1.0]})
+
+
+def test_contention_is_the_share_each_further_instance_costs() -> None:
+    assert fit_contention(10.0, {2: 11.0, 4: 13.0}) == pytest.approx(0.1)
+    assert fit_contention(10.0, {2: 9.0}) == 0.0
+
+
+def test_a_law_knows_what_it_rests_on() -> None:
+    assert fit_cpu_law({1: [10.0], 2: [6.0]}).measured == (1, 2)
+    assert CpuLaw(serial=0.0, crosstalk=0.0, measured=(1,)).relative_time(8) == 0.125
