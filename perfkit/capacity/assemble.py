@@ -96,7 +96,7 @@ def _label_without_cpus(record: Record) -> str:
 
 
 def contention(records: Sequence[Record]) -> float | None:
-    """Share by which each further instance slows the others, None where it was not measured."""
+    """How much slower an instance is while others fill the machine, None if not measured."""
     together = [r for r in records if r.role == TOGETHER_ROLE and r.steady]
     if len(together) < 2:
         return None

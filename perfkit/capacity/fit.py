@@ -120,9 +120,11 @@ class ModelFit(_Frozen):
     running_cpus, starting_cpus
         How passes and start follow the CPUs; None where one CPU count was measured.
     contention
-        Share by which each further instance slows the others, None where it was not measured.
+        How much slower an instance is while others fill the machine, None if not measured.
     cached_compile_s
         Of a program that comes from the compilation cache, None where it was not measured.
+    ceilings
+        Rates of the machine (matrix product, copy), by name; empty where they are not known.
     held_out
         Predictions of runs that were kept out of the fit.
     """
@@ -150,6 +152,7 @@ class ModelFit(_Frozen):
     starting_cpus: CpuLaw | None = None
     contention: float | None = None
     cached_compile_s: float | None = None
+    ceilings: dict[str, float] = {}
     notices: tuple[str, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
 
@@ -303,7 +306,7 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
             Compiled(features=dict(one.features), compiled_bytes=one.compiled_bytes)
             for one in {tuple(sorted(o.features.items())): o for o in observed}.values()
         ),
-        notices=tuple(dict.fromkeys(notice for r in records for notice in r.notices)),
+        notices=tuple(each for each in first.notices if all(each in r.notices for r in records)),
     )
 
 

@@ -72,6 +72,8 @@ class FitPlan:
         CPUs of an instance beside all of them.
     rounds
         Timed passes of each trial.
+    cached
+        Whether the time of a program from the compilation cache is measured too.
     """
 
     model: Model
@@ -82,6 +84,7 @@ class FitPlan:
     cpu_counts: tuple[int, ...]
     store: Store
     rounds: int
+    cached: bool = True
 
     @cached_property
     def study(self) -> str:
@@ -104,7 +107,7 @@ class FitPlan:
     def trials(self) -> int:
         """Trials that the whole plan takes."""
         together = 2 if self.cpu_counts else 0
-        return len(self.steps()) + len(self.compiled) + together + 2
+        return len(self.steps()) + len(self.compiled) + together + (2 if self.cached else 0)
 
     def steps(self) -> list[Step]:
         """The trials that run alone, in the order in which they are measured."""
@@ -141,7 +144,8 @@ class FitMeasurement:
             if not self._has(step):
                 self._compile(step)
         self._measure_together()
-        self._measure_cached()
+        if self._plan.cached:
+            self._measure_cached()
 
     def records(self) -> list[Record]:
         """All records of the study so far."""

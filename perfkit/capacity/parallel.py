@@ -82,17 +82,35 @@ def fit_cpu_law(times_s: Mapping[int, Sequence[float]]) -> CpuLaw:
 
 
 def fit_contention(alone_s: float, together_s: Mapping[int, float]) -> float:
-    """Share by which each further instance slows the others down, at least 0.
+    """How much slower an instance gets when the others take all the rest of the machine.
 
     Parameters
     ----------
     alone_s
         A pass of an instance on its CPUs, the others idle.
     together_s
-        Number of instances to the median pass while all of them run, each on as many CPUs.
+        Number of instances that fill the machine to the median pass while all of them run.
+
+    Returns
+    -------
+    The slope of the slow-down over the share of the machine that the others take, at least 0; see
+    :func:`contention_factor`.
     """
-    further = np.array([instances - 1.0 for instances in together_s])
+    others = np.array([_share_of_others(instances) for instances in together_s])
     slower = np.array([seconds / alone_s - 1.0 for seconds in together_s.values()])
-    if not further.size or not further.any():
+    if not others.any():
         return 0.0
-    return max(0.0, float(further @ slower / (further @ further)))
+    return max(0.0, float(others @ slower / (others @ others)))
+
+
+def contention_factor(contention: float, instances: int) -> float:
+    """Time of one of ``instances`` that fill a machine, over its time with the others idle.
+
+    It depends on the share of the machine that the others take, not on how many they are: what
+    they compete for (memory, cache) is the machine's.
+    """
+    return 1.0 + contention * _share_of_others(instances)
+
+
+def _share_of_others(instances: int) -> float:
+    return 1.0 - 1.0 / instances

@@ -17,6 +17,7 @@ COMMANDS = {
     "guard": "where the first bad value of a prediction arises, and what the usual fixes do",
     "doctor": "check the installed jaxlib on this CPU against known answers",
     "plan": "what a queue of jobs takes on your machines: time, memory, price, schedule",
+    "calibrate": "measure how fast this machine is beside the one that laws were fitted on",
     "report": "render the page of a folder of records again",
     "exec": "run any command under a preset",
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from perfkit.cli.console import Console, StudyProgress
@@ -57,6 +58,7 @@ def _measure(request: Request) -> int:
     from perfkit.capacity.runner import FitRunner
     from perfkit.knobs.cpus import allowed_cpus
     from perfkit.records.store import Store
+    from perfkit.trial.ceilings import measured_ceilings
 
     given = request.arguments
     if given.rounds < 1:
@@ -87,7 +89,8 @@ def _measure(request: Request) -> int:
         interrupted = progress.watch(measurement.run)
     if interrupted:
         raise KeyboardInterrupt
-    return _finish(console, measurement.records(), out)
+    ceilings = dataclasses.asdict(measured_ceilings())
+    return _finish(console, measurement.records(), out, ceilings)
 
 
 def _workloads(request: Request, text: str) -> list[Workload]:
@@ -115,17 +118,19 @@ def _fit_existing(arguments: Sequence[str]) -> int:
         records = [r for r in records if r.configuration.label == given.configuration]
         if not records:
             raise UserError(f"{given.folder} holds no records of {given.configuration!r}")
-    return _finish(Console(), records, given.out or given.folder)
+    return _finish(Console(), records, given.out or given.folder, {})
 
 
-def _finish(console: Console, records: list[Record], out: Path) -> int:
+def _finish(
+    console: Console, records: list[Record], out: Path, ceilings: Mapping[str, float]
+) -> int:
     """Fit, save, print and draw."""
     from perfkit.capacity.assemble import assemble
     from perfkit.cli.plan_output import print_fit
     from perfkit.report.build import write_report
     from perfkit.report.fit_page import fit_page
 
-    fit = assemble(records)
+    fit = assemble(records).model_copy(update={"ceilings": dict(ceilings)})
     fit.save(out / FIT_NAME)
     print_fit(console, fit)
     page = out / PAGE_NAME

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -11,7 +12,13 @@ from perfkit.cli.console import Console
 
 if TYPE_CHECKING:
     from perfkit.capacity.fit import ModelFit
+    from perfkit.capacity.invert import Need
+    from perfkit.capacity.jobs import WhatIf
+    from perfkit.capacity.plan import Plan
     from perfkit.report.plain_table import PlainTable
+
+SHOWN_JOBS = 20
+"""Rows of the table of jobs in the terminal."""
 
 
 def print_table(console: Console, table: PlainTable) -> None:
@@ -37,3 +44,33 @@ def print_fit(console: Console, fit: ModelFit) -> None:
         print_table(console, accuracy)
     else:
         console.line("too few sizes to leave any out: the fit is not judged")
+
+
+def print_plan(console: Console, plan: Plan, base: Plan | None, what_if: WhatIf | None) -> None:
+    """The plan; ``base`` is the queue as it was given, where ``what_if`` changed it."""
+    from perfkit.report import plan_tables
+
+    for notice in plan.notices:
+        console.line(f"note: {notice}")
+    shown = plan.jobs[:SHOWN_JOBS]
+    print_table(console, plan_tables.job_table(plan, shown))
+    if len(shown) < len(plan.jobs):
+        console.line(f"... and {len(plan.jobs) - len(shown)} more (all are in plan.csv)")
+    print_table(console, plan_tables.machine_table(plan))
+    rejected = plan_tables.reject_table(plan)
+    if rejected.rows:
+        print_table(console, rejected)
+    compared = plan_tables.comparison_table(plan)
+    if compared.rows:
+        print_table(console, compared)
+    console.line(plan_tables.plan_sentence(plan))
+    console.line(plan_tables.method_sentence(plan))
+    if base is not None and what_if is not None:
+        console.line(f"that is with {what_if.text}; as given: {plan_tables.plan_sentence(base)}")
+
+
+def print_needs(console: Console, found: Sequence[Need], currency: str) -> None:
+    """How many machines of each kind it takes."""
+    from perfkit.report.plan_tables import needs_table
+
+    print_table(console, needs_table(found, currency))

@@ -31,6 +31,9 @@ def _add(parser: Parser) -> None:
     )
     parser.add_argument("--out", type=Path, help="folder for the prediction and the record")
     parser.add_argument(
+        "--compile-cache", type=Path, help="folder of compiled programs to take from and add to"
+    )
+    parser.add_argument(
         "--passes", type=int, default=1, help="timed passes after the first (default 1)"
     )
 
@@ -48,7 +51,7 @@ def main(arguments: list[str]) -> int:
     store = Store(out)
     console = Console()
     console.workload(request.workload, request.model)
-    files = TrialFiles(output_folder=out)
+    files = TrialFiles(output_folder=out, compile_cache=given.compile_cache)
     trial = TrialProcess(
         request.workload, configuration, out, limits, files=files, guard=given.guard
     )

@@ -34,7 +34,8 @@ def law_table(fit: ModelFit) -> PlainTable:
         if law is not None
     ]
     if fit.contention is not None:
-        told.append(("instances", f"each further one slows by {percent_text(fit.contention)}", ""))
+        slower = percent_text(fit.contention)
+        told.append(("instances", f"{slower} slower where others fill the machine", ""))
     if fit.cached_compile_s is not None:
         told.append(("compile, from cache", seconds_text(fit.cached_compile_s), ""))
     return PlainTable("Laws", ("what", "law", "residual"), (*rows, *told))

@@ -65,11 +65,29 @@ def save_preset(
         measured["speedup"] = round(best.speedup.median, 3)
         measured["speedup_interval"] = [round(best.speedup.low, 3), round(best.speedup.high, 3)]
     measured["peak_rss_bytes"] = best.peak_rss_bytes
+    write_preset(path, model, best.settings, measured)
+
+
+def write_preset(
+    path: Path, model: str, settings: Mapping[str, str], measured: Mapping[str, Any]
+) -> None:
+    """Leave knob values in a preset's file; see :func:`save_preset`.
+
+    Parameters
+    ----------
+    measured
+        What a person should know of it.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
     data = {
         "format": FORMAT,
         "model": model,
-        "knobs": best.settings,
-        "measured": measured,
+        "knobs": dict(settings),
+        "measured": dict(measured),
     }
     scratch = path.with_suffix(f".{os.getpid()}")
     try:

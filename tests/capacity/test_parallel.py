@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfkit.capacity.parallel import CpuLaw, fit_contention, fit_cpu_law
+from perfkit.capacity.parallel import CpuLaw, contention_factor, fit_contention, fit_cpu_law
 from perfkit.errors import UserError
 
 
@@ -35,8 +35,12 @@ def test_one_count_is_refused() -> None:
         fit_cpu_law({2: [1.0]})
 
 
-def test_contention_is_the_share_each_further_instance_costs() -> None:
-    assert fit_contention(10.0, {2: 11.0, 4: 13.0}) == pytest.approx(0.1)
+def test_contention_grows_with_the_share_that_others_take() -> None:
+    """Half the machine taken: 10 % slower, three quarters: 15 %; all of it would be 20 %."""
+    slope = fit_contention(10.0, {2: 11.0, 4: 11.5})
+    assert slope == pytest.approx(0.2)
+    assert contention_factor(slope, 4) == pytest.approx(1.15)
+    assert contention_factor(slope, 1) == 1.0
     assert fit_contention(10.0, {2: 9.0}) == 0.0
 
 

@@ -1,0 +1,203 @@
+"""How fast a machine is beside the one that laws were fitted on, from a few minutes of it."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from perfkit.capacity.assemble import contention, cpu_laws
+from perfkit.capacity.fit import ONCE, ModelFit
+from perfkit.capacity.observation import observe, whole
+from perfkit.capacity.parallel import CpuLaw
+from perfkit.capacity.tables import first_sentence, read_toml
+from perfkit.capacity.terms import STAGES
+from perfkit.errors import UserError
+from perfkit.records.schema import Record
+
+CALIBRATION_VERSION = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CalibrationTrial(_Frozen):
+    """One small real trial: what it was, and what it took.
+
+    Attributes
+    ----------
+    running_s
+        Median steady pass.
+    starting_s
+        Import to compilation.
+    """
+
+    model: str
+    settings: dict[str, str]
+    features: dict[str, float]
+    counts: dict[str, int]
+    cpus: int
+    running_s: float
+    starting_s: float
+    running_cpus: CpuLaw | None = None
+    starting_cpus: CpuLaw | None = None
+    contention: float | None = None
+
+
+class Factor(_Frozen):
+    """Time there over time on the fit's machine, each on all CPUs that were measured.
+
+    Attributes
+    ----------
+    spread
+        By how much the machine's ceilings (matrix product, copy) would put it otherwise: what the
+        small trial says need not hold for a large one, which is more of the one or the other.
+    """
+
+    running: float
+    starting: float
+    spread: float
+
+
+class Calibration(_Frozen):
+    """What ``perfkit calibrate`` found on a machine."""
+
+    version: int = CALIBRATION_VERSION
+    created: str
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    ceilings: dict[str, float]
+    trials: tuple[CalibrationTrial, ...]
+
+    def trial_for(self, fit: ModelFit) -> CalibrationTrial | None:
+        """The trial of the fit's model under its preset, else of its model."""
+        own = [trial for trial in self.trials if trial.model == fit.model]
+        alike = [trial for trial in own if trial.settings == fit.settings]
+        return next(iter([*alike, *own]), None)
+
+    def factor(self, fit: ModelFit) -> Factor:
+        """How the machine compares with the fit's.
+
+        Raises
+        ------
+        UserError
+            The fit's model was not calibrated.
+        """
+        trial = self.trial_for(fit)
+        if trial is None:
+            raise UserError(
+                f"the calibration of {self.machine.get('host')} has no trial of {fit.model}: "
+                f"run 'perfkit calibrate --model {fit.model}' there"
+            )
+        there = fit.seconds(trial.features, trial.counts)
+        running = trial.running_s / sum(s for name, s in there.items() if name not in ONCE)
+        starting = trial.starting_s / sum(s for name, s in there.items() if name in STAGES)
+        ratios = [
+            fit.ceilings[name] / rate / running
+            for name, rate in self.ceilings.items()
+            if fit.ceilings.get(name)
+        ]
+        spread = max((max(ratio, 1 / ratio) for ratio in ratios), default=1.0)
+        return Factor(running=running, starting=starting, spread=spread)
+
+    def save(self, path: Path) -> None:
+        """Leave the calibration in a TOML file, replaced if it exists.
+
+        Raises
+        ------
+        UserError
+            It cannot be written.
+        """
+        scratch = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_text(tomli_w.dumps(self.model_dump(exclude_none=True)), encoding="utf-8")
+            scratch.replace(path)
+        except OSError as error:
+            raise UserError(
+                f"the calibration {path} cannot be written ({error.strerror})"
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The calibration in a TOML file.
+
+        Raises
+        ------
+        UserError
+            The file cannot be read or is no calibration.
+        """
+        data = read_toml(path, "calibration")
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise UserError(
+                f"{path} is no calibration of 'perfkit calibrate': {first_sentence(error)}"
+            ) from error
+
+
+def calibrate(
+    records: Sequence[Record], ceilings: Mapping[str, float], before: Calibration | None
+) -> Calibration:
+    """The calibration that a study's records support.
+
+    Parameters
+    ----------
+    records
+        Of one model and preset on one workload, see
+        :class:`perfkit.capacity.measure.FitMeasurement`.
+    ceilings
+        Rates of the machine, by name.
+    before
+        An earlier calibration of the same machine, whose trials of other models are kept.
+
+    Raises
+    ------
+    UserError
+        The trial did not end well.
+    """
+    measured = [
+        (record, one)
+        for record in records
+        if (one := observe(record)) is not None and whole(one) and one.steady_s is not None
+    ]
+    if not measured:
+        told = f": {records[-1].outcome} ({records[-1].reason})" if records else ""
+        raise UserError(f"the calibration's trial did not end well{told}")
+    cpus = max(one.cpus for _, one in measured)
+    full = [(record, one) for record, one in measured if one.cpus == cpus]
+    record, one = full[-1]
+    running_cpus, starting_cpus = cpu_laws(records)
+    trial = CalibrationTrial(
+        model=record.workload.model,
+        settings=record.configuration.settings,
+        features=dict(one.features),
+        counts=one.counts,
+        cpus=cpus,
+        running_s=statistics.median(each.steady_s or 0.0 for _, each in full),
+        starting_s=statistics.median(
+            sum(each.seconds.get(name, 0.0) for name in STAGES) for _, each in full
+        ),
+        running_cpus=running_cpus,
+        starting_cpus=starting_cpus,
+        contention=contention(records),
+    )
+    kept = [
+        other
+        for other in (before.trials if before is not None else ())
+        if (other.model, other.settings) != (trial.model, trial.settings)
+    ]
+    return Calibration(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine={key: value for key, value in record.machine.items() if value is not None},
+        versions={key: value for key, value in record.versions.items() if value is not None},
+        ceilings=dict(ceilings),
+        trials=(*kept, trial),
+    )

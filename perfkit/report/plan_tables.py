@@ -1,0 +1,145 @@
+"""A plan as tables, for the terminal and the page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perfkit.capacity.accelerators import published
+from perfkit.capacity.fit import Range
+from perfkit.capacity.invert import Need
+from perfkit.capacity.plan import Plan, PlannedJob
+from perfkit.report.plain_table import PlainTable
+from perfkit.units import bytes_text, percent_text, seconds_text
+
+NOTHING = "-"
+
+
+def plan_sentence(plan: Plan) -> str:
+    """The plan in one sentence."""
+    low, high = plan.makespan_range_s
+    count = len(plan.jobs)
+    price = "" if plan.price is None else f", {money(plan.price, plan.inventory.currency)}"
+    return (
+        f"{count} job{'s' if count != 1 else ''} done after {seconds_text(plan.makespan_s)} "
+        f"[{seconds_text(low)}, {seconds_text(high)}]{price}"
+    )
+
+
+def method_sentence(plan: Plan) -> str:
+    """How the packing was found and how good it is known to be."""
+    packing = plan.packing
+    gap = packing.makespan_s / packing.bound_s - 1 if packing.bound_s else 0.0
+    return (
+        f"Packing: {packing.method}; no packing ends before {seconds_text(packing.bound_s)}, "
+        f"so this one is at most {percent_text(gap)} from the shortest."
+    )
+
+
+def money(amount: float, currency: str) -> str:
+    """E.g. ``12.30 EUR``."""
+    return f"{amount:,.2f} {currency}"
+
+
+def time_text(told: Range) -> str:
+    """A time with its interval."""
+    return f"{seconds_text(told.value)} [{seconds_text(told.low)}, {seconds_text(told.high)}]"
+
+
+def memory_text(told: Range) -> str:
+    """Bytes with their interval."""
+    return f"{bytes_text(told.value)} [{bytes_text(told.low)}, {bytes_text(told.high)}]"
+
+
+def size_text(each: PlannedJob) -> str:
+    """The size, and what it is padded to where the queue says so."""
+    padded = each.bucket is not None and each.bucket != each.job.size
+    return f"{each.job.size}" + (f" (in {each.bucket})" if padded else "")
+
+
+def job_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
+    """One row a job, in the order in which they begin."""
+    rows = tuple(
+        (
+            each.job.name,
+            each.job.model,
+            size_text(each),
+            time_text(each.way.time),
+            memory_text(each.way.memory),
+            plan.fits[each.way.fit].label,
+            f"{each.machine.name} {each.placement.node + 1}",
+            f"1/{each.way.instances}",
+            seconds_text(each.placement.begin_s) if each.placement.begin_s else "at once",
+            seconds_text(each.placement.end_s),
+        )
+        for each in jobs
+    )
+    headers = ("job", "model", "size", "time", "memory", "preset", "machine", "share", "begins")
+    return PlainTable("Jobs", (*headers, "ends"), rows)
+
+
+def machine_table(plan: Plan) -> PlainTable:
+    """One row a kind of machine: what it does, how long, at what price."""
+    currency = plan.inventory.currency
+    rows = tuple(
+        (
+            use.machine.name,
+            f"{use.used} of {use.machine.count}",
+            str(use.jobs),
+            f"{use.hours:.2f}",
+            percent_text(use.busy),
+            NOTHING if use.price is None else money(use.price, currency),
+            NOTHING if use.energy_kwh is None else f"{use.energy_kwh:.2f} kWh",
+        )
+        for use in plan.uses()
+    )
+    headers = ("machine", "used", "jobs", "machine-hours", "filled", "price", "energy")
+    return PlainTable("Machines", headers, rows)
+
+
+def reject_table(plan: Plan) -> PlainTable:
+    """What could not be planned, with row or key."""
+    rows = tuple((each.name, each.origin, each.reason) for each in plan.rejects)
+    return PlainTable("Not planned", ("name", "where", "why"), rows)
+
+
+def needs_table(needs: Sequence[Need], currency: str) -> PlainTable:
+    """One row a kind of machine by itself."""
+    rows = tuple(
+        (
+            need.machine.name,
+            NOTHING if need.machines is None else str(need.machines),
+            seconds_text(need.makespan_s) if need.makespan_s else NOTHING,
+            NOTHING if need.price is None else money(need.price, currency),
+            need.reason,
+        )
+        for need in needs
+    )
+    headers = ("machines of", "needed", "done after", "price", "why not")
+    return PlainTable("How many machines, of one kind alone", headers, rows)
+
+
+def comparison_table(plan: Plan) -> PlainTable:
+    """The queue on accelerators, and the price of a device hour that would cost as much."""
+    currency = plan.inventory.currency
+    rows = tuple(
+        (
+            one.model,
+            one.device,
+            str(one.jobs) + (f" ({one.left_out} without a figure)" if one.left_out else ""),
+            f"{one.hours:.2f}",
+            NOTHING if one.break_even is None else f"{money(one.break_even, currency)} an hour",
+            one.source,
+        )
+        for one in plan.comparisons()
+    )
+    headers = ("model", "device", "jobs", "device-hours", "break-even price", "source")
+    return PlainTable("Against accelerators", headers, rows)
+
+
+def published_table() -> PlainTable:
+    """The figures themselves."""
+    rows = tuple(
+        (one.model, one.device, one.size, seconds_text(one.seconds), one.source)
+        for one in published()
+    )
+    return PlainTable("Published times", ("model", "device", "size", "time", "source"), rows)
