@@ -8,10 +8,20 @@ import jax
 import jax.numpy as jnp
 
 
+def even_size(rows: int, most: int | None) -> int:
+    """Size of the fewest blocks of at most ``most`` rows, as equal as they can be.
+
+    A last block that is nearly empty would cost as much as a full one.
+    """
+    if most is None or most >= rows:
+        return rows
+    return -(-rows // -(-rows // most))
+
+
 def by_blocks(
     function: Callable[..., tuple[jax.Array, ...]],
     arrays: tuple[jax.Array, ...],
-    size: int | None,
+    most: int | None,
 ) -> tuple[jax.Array, ...]:
     """``function(*arrays)`` on blocks of rows, written side by side.
 
@@ -24,11 +34,12 @@ def by_blocks(
         Of rows of ``arrays`` to rows of its outputs, each row by itself.
     arrays
         With equally many rows.
-    size
-        Rows of a block; ``None`` for all at once.
+    most
+        Rows of a block at most; ``None`` for all at once.
     """
     rows = arrays[0].shape[0]
-    if size is None or size >= rows:
+    size = even_size(rows, most)
+    if size == rows:
         return function(*arrays)
 
     def slices(start: int | jax.Array) -> list[jax.Array]:

@@ -138,8 +138,13 @@ def _used(params: Parameters, dtype: np.dtype[Any]) -> dict[str, dict[str, jax.A
             for leaf, array in leaves.items()
         }
         for module, leaves in params.items()
-        if not module.startswith(_UNUSED_MODULES)
+        if is_read(module)
     }
+
+
+def is_read(module: str) -> bool:
+    """Whether any call reads the parameters of ``module``."""
+    return not module.startswith(_UNUSED_MODULES)
 
 
 def numerical_directions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,8 +64,15 @@ def maps_info(forecast: Forecast) -> tuple[tuple[Map, ...], ...]:
     return tuple(rows)
 
 
-def maps_figure(info: tuple[tuple[Map, ...], ...]) -> go.Figure:
+def maps_figure(info: tuple[tuple[Map, ...], ...], notices: Sequence[str] = ()) -> go.Figure:
     """The maps side by side; those of one variable share their colours.
+
+    Parameters
+    ----------
+    info
+        Rows of maps, from :func:`maps_info`.
+    notices
+        What a reader must know, put into the title.
 
     Raises
     ------
@@ -87,10 +95,15 @@ def maps_figure(info: tuple[tuple[Map, ...], ...]) -> go.Figure:
         middle = 1 - (number - 0.5) / len(info)
         bar = {"title": row[0].unit, "len": 0.9 / len(info), "y": middle}
         figure.update_layout({axis: {"colorscale": "Viridis", "colorbar": bar}})
-    figure.update_layout(height=320 * len(info), width=560 * columns + 140)
+    figure.update_xaxes(title_text="longitude, degrees east", row=len(info))
+    figure.update_yaxes(title_text="latitude", col=1)
+    title = {"text": "<br>".join(("GenCast forecast", *notices)), "font_size": 14}
+    figure.update_layout(
+        height=320 * len(info) + 60, width=560 * columns + 140, title=title, margin_t=140
+    )
     return figure
 
 
 def write_maps(forecast: Forecast, path: Path) -> None:
     """Write the maps as one page that needs no network."""
-    maps_figure(maps_info(forecast)).write_html(path, include_plotlyjs=True)
+    maps_figure(maps_info(forecast), forecast.notices).write_html(path, include_plotlyjs=True)

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from perfkit.models.gencast.attention import AttentionMask, attend
-from perfkit.models.gencast.blocks import by_blocks
+from perfkit.models.gencast.blocks import by_blocks, even_size
 from perfkit.models.gencast.layers import (
     Weights,
     block,
@@ -238,7 +238,7 @@ def _aggregate_on_mesh(
 ) -> jax.Array:
     """Sum of the messages into every mesh node, in float32 at least."""
     edges = constants.to_mesh_senders.shape[0]
-    size = edges if settings.grid_block is None else min(3 * settings.grid_block, edges)
+    size = even_size(edges, None if settings.grid_block is None else 3 * settings.grid_block)
     wide = jnp.promote_types(sent.dtype, jnp.float32)
 
     def add_block(index: int | jax.Array, sums: jax.Array) -> jax.Array:

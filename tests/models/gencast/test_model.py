@@ -83,7 +83,9 @@ def test_a_forecast_is_finite_but_for_land_and_is_written_as_cf_netcdf(
         assert file["datetime"].values[0, 0] == np.datetime64("2019-03-30T00")
         np.testing.assert_array_equal(file["time"], [12, 24])
         np.testing.assert_array_equal(file["temperature"], outputs["temperature"])
-    assert "2019-03-30 12:00" in page.read_text()
+    told = page.read_text()
+    assert "2019-03-30 12:00" in told
+    assert all(notice in told for notice in workload.notices)
 
 
 def test_exact_knobs_agree_in_float32_and_precision_in_bfloat16(small_weights: None) -> None:
