@@ -1,4 +1,4 @@
-"""What a user can get wrong with GenCast ends in one clear sentence, exit code 2, nothing written."""
+"""What a user can get wrong with GenCast ends in one clear sentence, and nothing is written."""
 
 from __future__ import annotations
 
