@@ -1,23 +1,53 @@
-"""Attention among mesh nodes: one function, two ways of computing it.
+"""Attention among mesh nodes: one function, three ways of computing it.
 
-Both agree to rounding. Which is cheaper depends on the mesh: dense computes ``nodes ** 2``
-logits, banded ``3 * block * nodes``, where the block grows with the number of hops.
+All agree to rounding. Which is cheapest depends on the mesh: dense computes ``nodes ** 2`` logits,
+banded ``3 * block * nodes``, where the block grows with the number of hops, and patches what lies
+around compact groups of nodes, whose products and softmax stay in cache besides.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-from perfkit.models.gencast.mesh import TriangularMesh, band_block_size, neighbourhood
+from perfkit.models.gencast.mesh import (
+    TriangularMesh,
+    band_block_size,
+    compact_patches,
+    neighbourhood,
+)
 
-AttentionKind = Literal["dense", "banded"]
+AttentionKind = Literal["dense", "patches", "banded"]
+ATTENTION_KINDS: tuple[AttentionKind, ...] = ("dense", "patches", "banded")
+
+PATCH_NODES = 128
+"""Nodes of a patch: fewer repeat more keys, more attend to more that is masked
+(benchmarks/gencast_choices.py)."""
 
 _MASKED_LOGIT = -1e30
+
+
+class Patches(NamedTuple):
+    """Which nodes are taken together.
+
+    Attributes
+    ----------
+    queries, keys
+        Node numbers, int32 ``[patches, queries]`` and ``[patches, keys]``; short rows are filled
+        up with node 0, which is masked there.
+    places
+        Where each node is found among all patches' queries, int32 ``[nodes]``.
+    """
+
+    queries: NDArray[np.int32] | jax.Array
+    keys: NDArray[np.int32] | jax.Array
+    places: NDArray[np.int32] | jax.Array
 
 
 class AttentionMask(NamedTuple):
@@ -26,11 +56,15 @@ class AttentionMask(NamedTuple):
     Attributes
     ----------
     allowed
-        Dense: bool ``[nodes, nodes]``. Banded: bool ``[blocks, block, 3 * block]``, the keys
-        being those of the block before, the same and the next.
+        Dense: bool ``[nodes, nodes]``. Patches: bool ``[patches, queries, keys]``. Banded: bool
+        ``[blocks, block, 3 * block]``, the keys being those of the block before, the same and the
+        next.
+    patches
+        For patches alone.
     """
 
     allowed: NDArray[np.bool_] | jax.Array
+    patches: Patches | None = None
 
 
 def attention_mask(mesh: TriangularMesh, hops: int, kind: AttentionKind) -> AttentionMask:
@@ -38,9 +72,12 @@ def attention_mask(mesh: TriangularMesh, hops: int, kind: AttentionKind) -> Atte
     allowed = neighbourhood(mesh, hops)
     if kind == "dense":
         return AttentionMask(allowed.toarray())
+    return _patch_mask(mesh, allowed) if kind == "patches" else _band_mask(allowed)
+
+
+def _band_mask(allowed: sparse.csr_matrix) -> AttentionMask:
     size = band_block_size(allowed)
-    nodes = len(mesh.vertices)
-    blocks = -(-nodes // size)
+    blocks = -(-allowed.shape[0] // size)
     banded = np.zeros((blocks, size, 3 * size), np.bool_)
     rows, columns = allowed.nonzero()
     block = rows // size
@@ -48,12 +85,27 @@ def attention_mask(mesh: TriangularMesh, hops: int, kind: AttentionKind) -> Atte
     return AttentionMask(banded)
 
 
-def choose_attention(mesh: TriangularMesh, hops: int) -> AttentionKind:
-    """The kind that computes fewer logits."""
-    nodes = len(mesh.vertices)
-    size = band_block_size(neighbourhood(mesh, hops))
-    blocks = -(-nodes // size)
-    return "banded" if blocks * size * 3 * size < nodes**2 else "dense"
+def _patch_mask(mesh: TriangularMesh, allowed: sparse.csr_matrix) -> AttentionMask:
+    members = compact_patches(mesh, PATCH_NODES)
+    reached = [np.unique(allowed[patch].indices) for patch in members]
+    most_queries, most_keys = (max(map(len, rows)) for rows in (members, reached))
+    queries = np.zeros((len(members), most_queries), np.int32)
+    keys = np.zeros((len(members), most_keys), np.int32)
+    mask = np.zeros((len(members), most_queries, most_keys), np.bool_)
+    places = np.empty(allowed.shape[0], np.int32)
+    for index, (patch, near) in enumerate(zip(members, reached, strict=True)):
+        queries[index, : len(patch)] = patch
+        keys[index, : len(near)] = near
+        mask[index, : len(patch), : len(near)] = allowed[patch][:, near].toarray()
+        places[patch] = index * most_queries + np.arange(len(patch))
+    return AttentionMask(mask, Patches(queries, keys, places))
+
+
+def choose_attention(
+    mesh: TriangularMesh, hops: int, kinds: Sequence[AttentionKind] = ATTENTION_KINDS
+) -> AttentionKind:
+    """The first of ``kinds`` that computes the fewest logits."""
+    return min(kinds, key=lambda kind: attention_mask(mesh, hops, kind).allowed.size)
 
 
 def attend(
@@ -66,47 +118,61 @@ def attend(
     queries, keys, values
         ``[batch, nodes, heads, size]``.
     mask
-        Dense or banded; its rank says which.
+        Its layout says how it is computed.
 
     Returns
     -------
     ``[batch, nodes, heads, size]``. The softmax is computed in float32 at least.
     """
+    scale = jnp.asarray(queries.shape[-1] ** -0.5, queries.dtype)
+    # Heads before nodes: the products are then of plain matrices, which no copy has to precede.
+    q, k, v = (x.swapaxes(1, 2) for x in (queries * scale, keys, values))
     allowed = jnp.asarray(mask.allowed)
-    if allowed.ndim == 2:
-        return _attend_dense(queries, keys, values, allowed)
-    return _attend_banded(queries, keys, values, allowed)
+    if mask.patches is not None:
+        mixed = _attend_patches(q, k, v, allowed, mask.patches)
+    elif allowed.ndim == 2:
+        mixed = _mix(q, k, v, allowed)
+    else:
+        mixed = _attend_banded(q, k, v, allowed)
+    return mixed.swapaxes(1, 2)
 
 
-def _softmax(logits: jax.Array, allowed: jax.Array, size: int) -> jax.Array:
-    scaled = logits * jnp.asarray(size**-0.5, logits.dtype)
-    wide = scaled.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    return jax.nn.softmax(jnp.where(allowed, wide, _MASKED_LOGIT), axis=-1).astype(logits.dtype)
+def _mix(queries: jax.Array, keys: jax.Array, values: jax.Array, allowed: jax.Array) -> jax.Array:
+    """Attention of ``[..., queries, size]`` to ``[..., keys, size]``."""
+    logits = jnp.einsum("...qd,...kd->...qk", queries, keys)
+    wide = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    weights = jax.nn.softmax(jnp.where(allowed, wide, _MASKED_LOGIT), axis=-1)
+    return jnp.einsum("...qk,...kd->...qd", weights.astype(values.dtype), values)
 
 
-def _attend_dense(
-    queries: jax.Array, keys: jax.Array, values: jax.Array, allowed: jax.Array
+def _attend_patches(
+    queries: jax.Array, keys: jax.Array, values: jax.Array, allowed: jax.Array, patches: Patches
 ) -> jax.Array:
-    logits = jnp.einsum("bqhd,bkhd->bhqk", queries, keys)
-    weights = _softmax(logits, allowed, queries.shape[-1])
-    return jnp.einsum("bhqk,bkhd->bqhd", weights, values)
+    def attend_patch(patch: tuple[jax.Array, ...]) -> jax.Array:
+        query_nodes, key_nodes, allowed = patch
+        return _mix(
+            queries[:, :, query_nodes], keys[:, :, key_nodes], values[:, :, key_nodes], allowed
+        )
+
+    rows = tuple(map(jnp.asarray, (patches.queries, patches.keys, allowed)))
+    mixed = jnp.moveaxis(jax.lax.map(attend_patch, rows), 0, 2)
+    flat = mixed.reshape(*mixed.shape[:2], -1, mixed.shape[-1])
+    return flat[:, :, jnp.asarray(patches.places)]
 
 
 def _attend_banded(
     queries: jax.Array, keys: jax.Array, values: jax.Array, allowed: jax.Array
 ) -> jax.Array:
     blocks, block, _ = allowed.shape
-    batch, nodes, heads, size = queries.shape
+    batch, heads, nodes, size = queries.shape
 
     def cut(x: jax.Array) -> jax.Array:
-        padded = jnp.pad(x, ((0, 0), (0, blocks * block - nodes), (0, 0), (0, 0)))
-        return padded.reshape(batch, blocks, block, heads, size)
+        padded = jnp.pad(x, ((0, 0), (0, 0), (0, blocks * block - nodes), (0, 0)))
+        return padded.reshape(batch, heads, blocks, block, size)
 
     def with_neighbours(x: jax.Array) -> jax.Array:
-        around = jnp.pad(cut(x), ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
-        return jnp.concatenate([around[:, :-2], around[:, 1:-1], around[:, 2:]], axis=2)
+        around = jnp.pad(cut(x), ((0, 0), (0, 0), (1, 1), (0, 0), (0, 0)))
+        return jnp.concatenate([around[:, :, :-2], around[:, :, 1:-1], around[:, :, 2:]], axis=3)
 
-    logits = jnp.einsum("bnqhd,bnkhd->bnhqk", cut(queries), with_neighbours(keys))
-    weights = _softmax(logits, allowed[:, None], size)
-    mixed = jnp.einsum("bnhqk,bnkhd->bnqhd", weights, with_neighbours(values))
-    return mixed.reshape(batch, blocks * block, heads, size)[:, :nodes]
+    mixed = _mix(cut(queries), with_neighbours(keys), with_neighbours(values), allowed)
+    return mixed.reshape(batch, heads, blocks * block, size)[:, :, :nodes]

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfkit.models.base import Prepared, PyTree
-from perfkit.models.gencast.attention import AttentionKind, choose_attention
+from perfkit.models.gencast.attention import ATTENTION_KINDS, AttentionKind, choose_attention
 from perfkit.models.gencast.checkpoint import Checkpoint
 from perfkit.models.gencast.constants import Execution, build_constants, network_settings
 from perfkit.models.gencast.dataset import Example, Extracted, forecast_inputs
-from perfkit.models.gencast.engine_weathernext import weathernext_step
+from perfkit.models.gencast.engine_weathernext import WEATHERNEXT_KINDS, weathernext_step
 from perfkit.models.gencast.forecast import Forecast, write_forecast
 from perfkit.models.gencast.geometry import build_geometry
 from perfkit.models.gencast.knobs import BFLOAT16, FLOAT32, Settings
@@ -116,7 +116,7 @@ def _step(
 ) -> tuple[Callable[..., PyTree], PyTree]:
     """The function of one step, and the arrays it takes before its inputs."""
     if engine == WEATHERNEXT:
-        attention = _attention_kind(checkpoint, settings)
+        attention = _attention_kind(checkpoint, settings, WEATHERNEXT_KINDS)
         return weathernext_step(checkpoint, example, statistics, settings, attention)
     step_settings, arrays = forecast_arrays(checkpoint, example, statistics, settings)
     return jax.named_scope("step_setup")(partial(predict_step, step_settings)), arrays
@@ -151,14 +151,23 @@ def forecast_arrays(
     return step_settings, jax.tree.map(jnp.asarray, ForecastArrays(constants, statistics, tables))
 
 
-def _attention_kind(checkpoint: Checkpoint, settings: Settings) -> AttentionKind:
-    if settings.attention == "dense":
-        return "dense"
-    if settings.attention == "banded":
-        return "banded"
+def _attention_kind(
+    checkpoint: Checkpoint, settings: Settings, kinds: tuple[AttentionKind, ...] = ATTENTION_KINDS
+) -> AttentionKind:
+    """What is asked for, or the one of ``kinds`` with the fewest logits."""
+    for kind in kinds:
+        if settings.attention == kind:
+            return kind
+    return automatic_attention(checkpoint, kinds)
+
+
+def automatic_attention(
+    checkpoint: Checkpoint, kinds: tuple[AttentionKind, ...] = ATTENTION_KINDS
+) -> AttentionKind:
+    """The one of ``kinds`` with the fewest logits on the mesh of ``checkpoint``."""
     mesh = banded_icosahedron(checkpoint.denoiser_architecture_config.mesh_size)
     transformer = checkpoint.denoiser_architecture_config.sparse_transformer_config
-    return choose_attention(mesh, transformer.attention_k_hop)
+    return choose_attention(mesh, transformer.attention_k_hop, kinds)
 
 
 def _forcings_of(given: Extracted, step: int) -> dict[str, NDArray[np.float32]]:

@@ -23,6 +23,7 @@ from perfkit.models.gencast.task import MASKED_VARIABLE, STEP_HOURS, dimensions_
 if TYPE_CHECKING:
     import xarray
 
+WEATHERNEXT_KINDS: tuple[AttentionKind, ...] = ("dense", "banded")
 _ATTENTION = {"dense": "mha", "banded": "triblockdiag_mha"}
 
 

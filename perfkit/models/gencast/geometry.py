@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from perfkit.errors import UserError
 from perfkit.models.gencast.mesh import TriangularMesh, banded_icosahedron
+from perfkit.models.gencast.mesh_angles import mesh_coordinates
 
 MOST_GRID_SPACINGS_AN_EDGE = 8
 """Twice what the published models have (an edge of 4 degrees on a grid of 1)."""
@@ -110,16 +111,6 @@ def grid_coordinates(
     """Latitude and longitude in degrees of every grid node, float32 ``[nodes]`` each."""
     grid_lon, grid_lat = np.meshgrid(lon.astype(np.float32), lat.astype(np.float32))
     return grid_lat.reshape(-1), grid_lon.reshape(-1)
-
-
-def mesh_coordinates(
-    mesh: TriangularMesh,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Latitude and longitude in degrees of every mesh node, float32 ``[nodes]`` each."""
-    x, y, z = mesh.vertices.T
-    lon = np.mod(np.rad2deg(np.arctan2(y, x)), np.float32(360))
-    lat = np.float32(90) - np.rad2deg(np.arccos(z))
-    return lat.astype(np.float32), lon.astype(np.float32)
 
 
 def _rotate_to_receiver(

@@ -36,11 +36,11 @@ PRECISION = Knob(
 ATTENTION = Knob(
     name="attention",
     default=AUTOMATIC,
-    values=("dense", "banded"),
+    values=("patches", "dense", "banded"),
     layer=Layer.MODEL,
     exact=True,
-    summary="attention on the mesh: dense, banded, or whichever computes fewer logits",
-    parse=one_of(AUTOMATIC, "dense", "banded"),
+    summary="attention on the mesh: dense, banded, patches, or whichever computes fewest logits",
+    parse=one_of(AUTOMATIC, "dense", "patches", "banded"),
 )
 GRID_BLOCK = Knob(
     name="grid_block",
@@ -73,7 +73,7 @@ class Settings:
     precision
         One of the values of :data:`PRECISION`.
     attention
-        ``dense``, ``banded`` or ``automatic``.
+        ``dense``, ``patches``, ``banded`` or ``automatic``.
     grid_block
         Grid nodes taken together; ``None`` for the whole grid.
     compress_edges

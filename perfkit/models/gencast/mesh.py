@@ -142,3 +142,24 @@ def band_block_size(allowed: sparse.csr_matrix) -> int:
     """
     rows, columns = allowed.nonzero()
     return int(np.abs(rows - columns).max()) + 1
+
+
+def compact_patches(mesh: TriangularMesh, size: int) -> list[NDArray[np.int32]]:
+    """All nodes in groups of at most ``size`` that lie close together.
+
+    Recursive coordinate bisection: halves along the direction in which a group is longest, which
+    keeps groups equally large (Berger and Bokhari 1987).
+    """
+
+    def bisect(nodes: NDArray[np.int32], parts: int) -> list[NDArray[np.int32]]:
+        if parts == 1:
+            return [np.sort(nodes)]
+        places = mesh.vertices[nodes].astype(np.float64)
+        centred = places - places.mean(axis=0)
+        longest = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+        order = nodes[np.argsort(centred @ longest, kind="stable")]
+        first = len(nodes) * (parts // 2) // parts
+        return bisect(order[:first], parts // 2) + bisect(order[first:], parts - parts // 2)
+
+    nodes = len(mesh.vertices)
+    return bisect(np.arange(nodes, dtype=np.int32), -(-nodes // size))

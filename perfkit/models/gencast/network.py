@@ -8,6 +8,8 @@ edge MLP is multiplied per node before the gather instead of per edge after a co
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -328,9 +330,20 @@ def decode(
         updated = grid + block(
             weights, f"{ENCODER}/processor_nodes_0_grid_nodes", grid, conditioning
         )
-        x = edge_terms(basis) + sent[senders] + (updated @ receiver_weights)[:, None]
-        messages = block_tail(weights, MESSAGE_TO_GRID, x, conditioning)
-        aggregated = messages.sum(axis=1)
+        received = updated @ receiver_weights
+        # Corner by corner: XLA fuses matrices of rows well, and arrays of one more rank badly.
+        aggregated = functools.reduce(
+            operator.add,
+            (
+                block_tail(
+                    weights,
+                    MESSAGE_TO_GRID,
+                    edge_terms(basis[:, corner]) + sent[senders[:, corner]] + received,
+                    conditioning,
+                )
+                for corner in range(3)
+            ),
+        )
         x = updated @ node_weights + aggregated @ aggregate_weights + bias
         updated = updated + block_tail(weights, name, x, conditioning)
         return (mlp(weights, f"{DECODER}/decoder_nodes_grid_nodes_mlp", updated),)

@@ -20,6 +20,7 @@ from perfkit.models.gencast.stacking import stack, unstack
 EXECUTIONS = {
     "plain": Execution(attention="dense", grid_block=None, compress_edges=False),
     "dense in blocks": Execution(attention="dense", grid_block=100, compress_edges=True),
+    "patches in blocks": Execution(attention="patches", grid_block=100, compress_edges=True),
     "banded in blocks": Execution(attention="banded", grid_block=97, compress_edges=True),
 }
 

@@ -93,7 +93,12 @@ def test_exact_knobs_agree_in_float32_and_precision_in_bfloat16(small_weights: N
     reference, outputs = run(workload, MODEL.reference_values)
     expected = reference.compared(outputs)
     exact = {"attention": "banded", "grid_block": "100", "edge_basis": "full"}
-    for overrides in (exact, {"parameters": "constants"}, {"precision": "bfloat16_network"}):
+    for overrides in (
+        exact,
+        {"attention": "patches"},
+        {"parameters": "constants"},
+        {"precision": "bfloat16_network"},
+    ):
         prepared, outputs = run(workload, overrides)
         agreement = compare(prepared.compared(outputs), expected, MODEL.tolerances)
         assert agreement.reached <= MODEL.declared_class(overrides), overrides

@@ -1,0 +1,172 @@
+"""One GenCast denoiser call in perfkit's own layout, against each choice undone.
+
+All variants are compiled in this process and run in turns, so that the machine's drift cancels:
+
+    python benchmarks/gencast_choices.py                          # 1 degree, mesh 4: full size
+    python benchmarks/gencast_choices.py --resolution 2 --mesh 3  # a quarter of it
+    python benchmarks/gencast_choices.py --only perfkit           # its peak resident set alone
+
+Prints a row a variant: seconds (median), the ratio to perfkit's own layout with its bootstrap
+interval (above 1: the choice pays), GFLOP and GB by XLA's count, which counts the body of a loop
+once, temporary memory, and the largest difference of the outputs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gencast_published_flow import published_arrays, published_denoiser
+
+from perfkit.models.gencast.checkpoint import Checkpoint
+from perfkit.models.gencast.computation import automatic_attention
+from perfkit.models.gencast.constants import Execution, build_constants, network_settings
+from perfkit.models.gencast.denoiser import denoise
+from perfkit.models.gencast.geometry import Geometry, build_geometry
+from perfkit.models.gencast.grid import regular_grid
+from perfkit.models.gencast.network import embed_context
+from perfkit.models.gencast.synthetic_weights import architecture_for, synthetic_checkpoint
+from perfkit.stats.bootstrap import paired_ratio
+from perfkit.units import bytes_text, ratio_text
+
+OWN = "perfkit"
+PUBLISHED = "published data flow"
+BAKED = "parameters as constants"
+NOISE_LEVEL = 2.0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What every variant is given."""
+
+    checkpoint: Checkpoint
+    geometry: Geometry
+    context: np.ndarray
+    noisy: np.ndarray
+    levels: np.ndarray
+
+
+def executions(own: Execution) -> dict[str, Execution]:
+    """perfkit's own layout, and each of its choices taken otherwise."""
+    return {
+        OWN: own,
+        "attention dense": replace(own, attention="dense"),
+        "attention banded": replace(own, attention="banded"),
+        "blocks of 512": replace(own, grid_block=512),
+        "blocks of 1024": replace(own, grid_block=1024),
+        "blocks of 4096": replace(own, grid_block=4096),
+        "whole grid at once": replace(own, grid_block=None),
+        "edges in full": replace(own, compress_edges=False),
+        "bfloat16 network": replace(own, dtype=np.dtype(jnp.bfloat16)),
+    }
+
+
+def own_call(
+    given: Inputs, execution: Execution, bake: bool = False
+) -> tuple[Callable[..., jax.Array], tuple[Any, ...]]:
+    """The function of a call and its arguments; the context is embedded beforehand."""
+    settings = network_settings(given.checkpoint, execution)
+    constants = build_constants(given.checkpoint, given.geometry, execution)
+    context = given.context.astype(execution.dtype)
+    embedded = jax.jit(lambda c, x: embed_context(c, settings, x))(constants, context)
+
+    def call(constants: Any, embedded: Any, noisy: Any, levels: Any) -> jax.Array:
+        return denoise(constants, settings, embedded, noisy, levels)
+
+    if bake:
+        return partial(call, constants), (embedded, given.noisy, given.levels)
+    return call, (constants, embedded, given.noisy, given.levels)
+
+
+def published_call(given: Inputs) -> tuple[Callable[..., jax.Array], tuple[Any, ...]]:
+    """The published data flow and its arguments."""
+    execution = Execution(attention="dense", compress_edges=False)
+    settings = network_settings(given.checkpoint, execution)
+    constants = build_constants(given.checkpoint, given.geometry, execution)
+    arrays = published_arrays(given.checkpoint, given.geometry, constants)
+    arrays = jax.tree.map(jnp.asarray, arrays)
+    return partial(published_denoiser, settings), (arrays, given.context, given.noisy, given.levels)
+
+
+class Variant:
+    """A compiled call with its arguments and the times it took."""
+
+    def __init__(self, call: Callable[..., jax.Array], arguments: tuple[Any, ...]) -> None:
+        self._arguments = jax.tree.map(jnp.asarray, arguments)
+        self.compiled = jax.jit(call).lower(*self._arguments).compile()
+        self.output = np.asarray(self.compiled(*self._arguments), np.float32)
+        self.seconds: list[float] = []
+
+    def run(self) -> None:
+        begin_s = time.perf_counter()
+        jax.block_until_ready(self.compiled(*self._arguments))
+        self.seconds.append(time.perf_counter() - begin_s)
+
+    def row(self, name: str, own: Variant) -> str:
+        cost, memory = self.compiled.cost_analysis(), self.compiled.memory_analysis()
+        ratio = ratio_text(paired_ratio(self.seconds, own.seconds))
+        difference = float(np.abs(self.output - own.output).max())
+        return (
+            f"{name:26s} {statistics.median(self.seconds):7.2f} {ratio:>20s} "
+            f"{cost['flops'] / 1e9:7.0f} {cost['bytes accessed'] / 1e9:7.1f} "
+            f"{bytes_text(memory.temp_size_in_bytes):>9s} {difference:10.1e}"
+        )
+
+
+def prepared(resolution: float, mesh: int) -> Inputs:
+    """Synthetic weights of full width and random fields on a grid."""
+    checkpoint = synthetic_checkpoint(architecture_for(mesh))
+    geometry = build_geometry(*regular_grid(resolution), mesh, 0.6)
+    settings = network_settings(checkpoint, Execution())
+    random = np.random.default_rng(0)
+    shape = (geometry.grid_nodes, 1)
+    context = random.standard_normal((*shape, len(settings.context_rows)), np.float32)
+    noisy = random.standard_normal((*shape, len(settings.target_rows)), np.float32)
+    noisy *= np.float32(np.sqrt(1 + NOISE_LEVEL**2))
+    return Inputs(checkpoint, geometry, context, noisy, np.array([NOISE_LEVEL], np.float32))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--resolution", type=float, default=1.0, help="degrees (default 1)")
+    parser.add_argument("--mesh", type=int, default=4, help="refinements (default 4)")
+    parser.add_argument("--rounds", type=int, default=3, help="timed calls of each (default 3)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these variants alone")
+    options = parser.parse_args()
+    given = prepared(options.resolution, options.mesh)
+    own = Execution(attention=automatic_attention(given.checkpoint), grid_block=2048)
+    makers: dict[str, Callable[[], tuple[Callable[..., jax.Array], tuple[Any, ...]]]] = {
+        name: partial(own_call, given, execution) for name, execution in executions(own).items()
+    }
+    makers[BAKED] = partial(own_call, given, own, True)
+    makers[PUBLISHED] = partial(published_call, given)
+    chosen = options.only or list(makers)
+    unknown = set(chosen) - set(makers)
+    if unknown:
+        parser.error(f"there is no {', '.join(unknown)}; take some of {', '.join(makers)}")
+    variants = {name: Variant(*makers[name]()) for name in chosen}
+    for _ in range(options.rounds):
+        for variant in variants.values():
+            variant.run()
+    print(
+        f"{'variant':26s} {'seconds':>7s} {'times ours':>20s} {'GFLOP':>7s} {'GB':>7s}"
+        f" {'temporary':>9s} {'difference':>10s}"
+    )
+    first = variants.get(OWN, next(iter(variants.values())))
+    for name, variant in variants.items():
+        print(variant.row(name, first), flush=True)
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(f"peak resident set of this process: {bytes_text(peak_bytes)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The published GenCast's data flow, written from its specification: a stand-in for its arithmetic.
+
+The published code cannot be installed everywhere, so what ours is compared with in one session is
+this: edge features are encoded at every call, edge MLPs read a concatenation of edge, sender and
+receiver, everything is computed for the whole grid at once, and attention is dense. It is not the
+published code, and differs from it in all that its authors' libraries add.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from perfkit.models.gencast.attention import attention_mask
+from perfkit.models.gencast.checkpoint import Checkpoint
+from perfkit.models.gencast.geometry import Edges, Geometry
+from perfkit.models.gencast.layers import Weights, block, mlp, noise_encoding
+from perfkit.models.gencast.network import (
+    DECODER,
+    ENCODER,
+    MESSAGE_TO_GRID,
+    MESSAGE_TO_MESH,
+    NetworkConstants,
+    NetworkSettings,
+    transform,
+)
+
+
+def published_arrays(
+    checkpoint: Checkpoint, geometry: Geometry, constants: NetworkConstants
+) -> dict[str, object]:
+    """What a call takes besides its state: all parameters, edges as they are, the dense mask."""
+
+    def edges(given: Edges) -> dict[str, np.ndarray]:
+        return {
+            "senders": given.senders,
+            "receivers": given.receivers,
+            "features": given.features[:, None],
+        }
+
+    hops = checkpoint.denoiser_architecture_config.sparse_transformer_config.attention_k_hop
+    weights = jax.tree.map(jnp.asarray, checkpoint.params)
+    mask = jax.tree.map(jnp.asarray, attention_mask(geometry.mesh, hops, "dense"))
+    return {
+        "constants": constants._replace(weights=weights, mask=mask),
+        "grid_features": geometry.grid_features,
+        "mesh_features": geometry.mesh_features,
+        "to_mesh": edges(geometry.grid_to_mesh),
+        "to_grid": edges(geometry.mesh_to_grid),
+    }
+
+
+def published_denoiser(
+    settings: NetworkSettings,
+    arrays: dict[str, object],
+    context: jax.Array,
+    noisy: jax.Array,
+    noise_levels: jax.Array,
+) -> jax.Array:
+    """One preconditioned call, ``[grid nodes, batch, outputs]``.
+
+    Parameters
+    ----------
+    context
+        Stacked inputs and forcings, ``[grid nodes, batch, channels]``.
+    noisy
+        Normalised noisy targets, ``[grid nodes, batch, outputs]``.
+    noise_levels
+        ``[batch]``.
+    """
+    total = noise_levels**2 + 1
+    constants = arrays["constants"]
+    weights, (nodes, batch, outputs) = constants.weights, noisy.shape
+    channels = jnp.zeros((nodes, batch, context.shape[-1] + outputs), context.dtype)
+    channels = channels.at[..., jnp.array(settings.context_rows)].set(context)
+    scaled = noisy * total[:, None] ** -0.5
+    channels = channels.at[..., jnp.array(settings.target_rows)].set(scaled)
+    encoded = noise_encoding(weights, noise_levels, settings.base_period, settings.apply_log_first)
+
+    def structural(features: jax.Array, values: jax.Array) -> jax.Array:
+        spread = jnp.broadcast_to(features[:, None], (len(features), batch, features.shape[-1]))
+        return jnp.concatenate([values, spread], axis=-1)
+
+    grid_inputs = structural(arrays["grid_features"], channels)
+    empty = jnp.zeros((len(arrays["mesh_features"]), batch, channels.shape[-1]))
+    mesh_inputs = structural(arrays["mesh_features"], empty)
+    grid = block(weights, f"{ENCODER}/encoder_nodes_grid_nodes", grid_inputs, encoded)
+    mesh = block(weights, f"{ENCODER}/encoder_nodes_mesh_nodes", mesh_inputs, encoded)
+
+    edge = f"{ENCODER}/encoder_edges_grid2mesh"
+    aggregated = _messages(weights, edge, MESSAGE_TO_MESH, arrays["to_mesh"], (grid, mesh), encoded)
+    joined = jnp.concatenate([mesh, aggregated], axis=-1)
+    mesh = mesh + block(weights, f"{ENCODER}/processor_nodes_0_mesh_nodes", joined, encoded)
+    grid = grid + block(weights, f"{ENCODER}/processor_nodes_0_grid_nodes", grid, encoded)
+
+    mesh = transform(constants, settings, mesh, encoded)
+
+    edge = f"{DECODER}/encoder_edges_mesh2grid"
+    aggregated = _messages(weights, edge, MESSAGE_TO_GRID, arrays["to_grid"], (mesh, grid), encoded)
+    joined = jnp.concatenate([grid, aggregated], axis=-1)
+    grid = grid + block(weights, f"{DECODER}/processor_nodes_0_grid_nodes", joined, encoded)
+    raw = mlp(weights, f"{DECODER}/decoder_nodes_grid_nodes_mlp", grid)
+    return (noise_levels * total**-0.5)[:, None] * raw + noisy / total[:, None]
+
+
+def _messages(
+    weights: Weights,
+    edge_encoder: str,
+    message: str,
+    edges: dict[str, jax.Array],
+    ends: tuple[jax.Array, jax.Array],
+    encoded: jax.Array,
+) -> jax.Array:
+    """Sum of the messages into every receiver."""
+    senders, receivers = ends
+    batch = senders.shape[1]
+    features = jnp.broadcast_to(edges["features"], (len(edges["features"]), batch, 4))
+    embedded = block(weights, edge_encoder, features, encoded)
+    joined = jnp.concatenate(
+        [embedded, senders[edges["senders"]], receivers[edges["receivers"]]], axis=-1
+    )
+    sent = block(weights, message, joined, encoded)
+    return jax.ops.segment_sum(sent, edges["receivers"], num_segments=len(receivers))
