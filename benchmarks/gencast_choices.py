@@ -7,8 +7,8 @@ All variants are compiled in this process and run in turns, so that the machine'
     python benchmarks/gencast_choices.py --only perfkit           # its peak resident set alone
 
 Prints a row a variant: seconds (median), the ratio to perfkit's own layout with its bootstrap
-interval (above 1: the choice pays), GFLOP and GB by XLA's count, which counts the body of a loop
-once, temporary memory, and the largest difference of the outputs.
+interval (above 1: the choice pays), CPU seconds, GFLOP and GB by XLA's count, which counts the
+body of a loop once, temporary memory, and the largest difference of the outputs.
 """
 
 from __future__ import annotations
@@ -105,11 +105,13 @@ class Variant:
         self.compiled = jax.jit(call).lower(*self._arguments).compile()
         self.output = np.asarray(self.compiled(*self._arguments), np.float32)
         self.seconds: list[float] = []
+        self.cpu_seconds: list[float] = []
 
     def run(self) -> None:
-        begin_s = time.perf_counter()
+        begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
         jax.block_until_ready(self.compiled(*self._arguments))
         self.seconds.append(time.perf_counter() - begin_s)
+        self.cpu_seconds.append(time.process_time() - begin_cpu_s)
 
     def row(self, name: str, own: Variant) -> str:
         cost, memory = self.compiled.cost_analysis(), self.compiled.memory_analysis()
@@ -117,6 +119,7 @@ class Variant:
         difference = float(np.abs(self.output - own.output).max())
         return (
             f"{name:26s} {statistics.median(self.seconds):7.2f} {ratio:>20s} "
+            f"{statistics.median(self.cpu_seconds):7.2f} "
             f"{cost['flops'] / 1e9:7.0f} {cost['bytes accessed'] / 1e9:7.1f} "
             f"{bytes_text(memory.temp_size_in_bytes):>9s} {difference:10.1e}"
         )
@@ -158,8 +161,8 @@ def main() -> None:
         for variant in variants.values():
             variant.run()
     print(
-        f"{'variant':26s} {'seconds':>7s} {'times ours':>20s} {'GFLOP':>7s} {'GB':>7s}"
-        f" {'temporary':>9s} {'difference':>10s}"
+        f"{'variant':26s} {'seconds':>7s} {'times ours':>20s} {'CPU s':>7s} {'GFLOP':>7s} "
+        f"{'GB':>7s} {'temporary':>9s} {'difference':>10s}"
     )
     first = variants.get(OWN, next(iter(variants.values())))
     for name, variant in variants.items():
