@@ -34,6 +34,11 @@ _ISA_NEEDS = {"AVX2": "avx512f"}
 it to cut off."""
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether the CPU has products of bfloat16; without them float32 is the faster precision."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(fingerprint()["instruction_sets"])
+
+
 def applies_here(name: str, value: str) -> bool:
     """Whether a value can make a difference on this machine."""
     sets = fingerprint()["instruction_sets"]

@@ -9,6 +9,7 @@ from perfkit.errors import MissingDependencyError, UserError
 from perfkit.guard.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
+from perfkit.knobs.space import multiplies_bfloat16
 from perfkit.models.base import FidelityAxis, Option, Prepared, Workload
 from perfkit.models.gencast.checkpoint import SamplerConfig
 from perfkit.models.gencast.knobs import (
@@ -154,12 +155,13 @@ class GenCast:
         return {**self.part_fidelity(), "levels": 6}
 
     def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
-        """Precision changes most; see the protocol."""
-        return {
-            PRECISION.name: (BFLOAT16_NETWORK, BFLOAT16),
+        """Precision changes most where the CPU multiplies bfloat16; see the protocol."""
+        precision: dict[str, Sequence[str]] = {PRECISION.name: (BFLOAT16_NETWORK, BFLOAT16)}
+        others: dict[str, Sequence[str]] = {
             PARAMETERS.name: ("constants",),
-            GRID_BLOCK.name: GRID_BLOCK.values,
+            GRID_BLOCK.name: ("1024", "4096"),
         }
+        return precision | others if multiplies_bfloat16() else others | precision
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
         """Geometry, constants, one step and how it is driven; see the protocol."""
