@@ -78,7 +78,9 @@ class Console:
         if record.finite is not None and record.outcome is Outcome.OK:
             self.line(f"all {len(record.finite['leaves'])} outputs are finite")
         if record.guard is not None:
-            self.line(guard_sentence(record.guard))
+            self.line(f"domain guard: {guard_sentence(record.guard)}")
+            for site in record.guard["sites"]:
+                self.line(f"  {site_sentence(site)}")
         compilation = record.compilation
         if compilation is not None and compilation.cache != "off":
             self.line(f"compilation cache: {compilation.cache}")
@@ -201,8 +203,16 @@ def guard_sentence(guard: Mapping[str, Any]) -> str:
     unguarded = guard["unguarded_functions"]
     rest = f"; not guarded: {', '.join(unguarded)}" if unguarded else ""
     return (
-        f"domain guard: {guard['lifted']} operands lifted and {guard['zeroed']} differences "
-        f"zeroed, {guard['guarded_equations']} places watched{rest}"
+        f"{guard['lifted']} operands lifted and {guard['zeroed']} differences zeroed, "
+        f"{guard['guarded_equations']} places watched{rest}"
+    )
+
+
+def site_sentence(site: Mapping[str, Any]) -> str:
+    """What the domain guard did in one place, in one line."""
+    return (
+        f"{site['primitive']} at {site['file']}:{site['line']} ({site['function']}): "
+        f"{site['lifted']} lifted, {site['zeroed']} zeroed"
     )
 
 

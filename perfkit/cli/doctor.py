@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import Parser
-from perfkit.errors import MissingDependencyError
+from perfkit.errors import MissingDependencyError, UserError
+from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.models import get_model
+from perfkit.tune.apply import preset_environment
+from perfkit.tune.preset import load_preset
 
 if TYPE_CHECKING:
     from perfkit.guard.doctor import Diagnosis
@@ -21,10 +29,21 @@ def main(arguments: list[str]) -> int:
     parser = Parser(
         prog="perfkit doctor",
         description="Run small programs whose answers are known against the installed jaxlib, on "
-        "this CPU, under XLA_FLAGS, and list the known faults of its version.",
+        "this CPU, under XLA_FLAGS and the preset or knobs given, and list the known faults of "
+        "its version.",
     )
     parser.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
+    parser.add_argument("--preset", type=Path, help="examine under this preset's settings")
+    parser.add_argument(
+        "--knob",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="examine under this setting too; repeatable",
+    )
     given = parser.parse_args(arguments)
+    if given.preset is not None or given.knob:
+        return _examine_under(_configuration(given.preset, given.knob), as_json=given.json)
     try:
         from perfkit.guard.doctor import examine
     except ModuleNotFoundError as error:
@@ -38,6 +57,36 @@ def main(arguments: list[str]) -> int:
     else:
         _show(diagnosis)
     return 0 if diagnosis.healthy else 1
+
+
+def _configuration(preset: Path | None, settings: Sequence[str]) -> Configuration:
+    values: dict[str, str] = {}
+    catalogue = Catalogue()
+    if preset is not None:
+        loaded = load_preset(preset)
+        catalogue = Catalogue(get_model(loaded.model).knobs)
+        values = loaded.configuration.as_dict()
+    return catalogue.configuration(values | dict(map(catalogue.parse_setting, settings)))
+
+
+def _examine_under(configuration: Configuration, *, as_json: bool) -> int:
+    """Examine in a process of its own: XLA reads its flags once, CPUs are bound before it."""
+    cpus = configuration.ensure_possible()
+    command = [sys.executable, "-m", "perfkit", "doctor", *(["--json"] if as_json else [])]
+    # The child must find the same perfkit, wherever it is run from.
+    root = str(Path(__file__).parents[2])
+    environment = preset_environment(configuration)
+    paths = [root, *filter(None, [environment.get("PYTHONPATH")])]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        returned = subprocess.run(command, env=environment, check=False).returncode
+    finally:
+        os.sched_setaffinity(0, allowed)
+    if returned < 0:
+        raise UserError(f"XLA does not start under {configuration.label}: see its words above")
+    return returned
 
 
 def _show(diagnosis: Diagnosis) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfkit.cli.console import guard_sentence, site_sentence
 from perfkit.cli.workload_arguments import Parser
 from perfkit.errors import UserError
 from perfkit.tune.apply import preset_environment
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
     """Run the command; its exit code becomes perfkit's."""
     parser = Parser(
         prog="perfkit exec",
-        usage="perfkit exec [--preset P] [--guard] -- CMD...",
+        usage="perfkit exec [--preset P] [--guard [--zero] [--guard-report FILE]] -- CMD...",
         description="Run any command under a preset's environment, affinity and allocator, or "
         "with the domain guard put into its jax.jit, or both.",
     )
@@ -36,6 +37,11 @@ def main(arguments: list[str]) -> int:
         help="lift operands that leave their domain by rounding, and say how many there were",
     )
     parser.add_argument(
+        "--zero",
+        action="store_true",
+        help="with --guard: also return zero for differences that are rounding in either direction",
+    )
+    parser.add_argument(
         "--guard-report", type=Path, help="with --guard: also leave what it did in a JSON file"
     )
     parser.add_argument("command", nargs="*", metavar="CMD", help="the command and its arguments")
@@ -44,13 +50,15 @@ def main(arguments: list[str]) -> int:
         raise UserError("there is no command to run: write it behind '--'")
     if given.preset is None and not given.guard:
         raise UserError("say what to run it under: --preset P, or --guard")
+    if not given.guard and (given.zero or given.guard_report is not None):
+        raise UserError("--zero and --guard-report say more of --guard: give that too")
     environment = dict(os.environ)
     if given.preset is not None:
         configuration = load_preset(given.preset).configuration
         environment = preset_environment(configuration)
         _bind(configuration)
     if given.guard:
-        return _run_guarded(given.command, environment, given.guard_report)
+        return _run_guarded(given.command, environment, given.guard_report, zero=given.zero)
     try:
         os.execvpe(given.command[0], given.command, environment)
     except OSError as error:
@@ -70,13 +78,13 @@ def _bind(configuration: Configuration) -> None:
 
 
 def _run_guarded(
-    command: Sequence[str], environment: dict[str, str], report_file: Path | None
+    command: Sequence[str], environment: dict[str, str], report_file: Path | None, *, zero: bool
 ) -> int:
     """Run the command with the guard in it and tell on standard error what the guard did."""
     from perfkit.guard.exec_guard import guarded_environment, read_reports
 
     with tempfile.TemporaryDirectory(prefix="perfkit-guard-") as folder:
-        guarded = guarded_environment(environment, Path(folder))
+        guarded = guarded_environment(environment, Path(folder), zero_rounding=zero)
         try:
             ended = subprocess.run(command, env=guarded, check=False)
         except OSError as error:
@@ -87,11 +95,10 @@ def _run_guarded(
     if report["processes"] == 0:
         told = "no Python process with JAX ended there, nothing was guarded"
     else:
-        told = (
-            f"{report['lifted']} operands lifted, {report['guarded_equations']} places watched, "
-            f"in {report['processes']} process(es)"
-        )
+        told = f"{guard_sentence(report)}, in {report['processes']} process(es)"
     print(f"perfkit: domain guard: {told}", file=sys.stderr)
+    for site in report["sites"]:
+        print(f"perfkit:   {site_sentence(site)}", file=sys.stderr)
     # A command that a signal ended has a negative code; shells report 128 + signal.
     return ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
 

@@ -23,10 +23,11 @@ from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
-from perfkit.trial.messages import GUARD_LIFT, GUARD_ZERO
+from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
 from perfkit.units import distance_text
 
 if TYPE_CHECKING:
+    from perfkit.guard.remedies import Remedy
     from perfkit.guard.stability import StabilityRow
 
 
@@ -35,6 +36,11 @@ def _add(parser: Parser) -> None:
     action = parser.add_argument_group("what to do")
     action.add_argument(
         "--locate", action="store_true", help="say where the first NaN or infinity arises"
+    )
+    action.add_argument(
+        "--record",
+        metavar="ID",
+        help="with --locate and --out: search the trial of this record, as it was run",
     )
     action.add_argument(
         "--remedies",
@@ -46,7 +52,9 @@ def _add(parser: Parser) -> None:
         action="store_true",
         help="the guard also returns zero for differences that are rounding in either direction",
     )
-    parser.add_argument("--out", type=Path, help="folder for the stability report's records")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the records: the stability report's, or --record's"
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
@@ -63,6 +71,8 @@ def main(arguments: list[str]) -> int:
     given = request.arguments
     if given.locate and given.remedies:
         raise UserError("--locate and --remedies exclude each other: give one of them")
+    if given.record is not None and not (given.locate and given.out):
+        raise UserError("--record goes with --locate and --out FOLDER, the folder of its records")
     if given.locate:
         return _locate(request)
     if given.remedies:
@@ -71,6 +81,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _stability(request: Request) -> int:
+    from perfkit.guard.remedies import compare_remedies
     from perfkit.guard.stability import stability_settings, verdict
     from perfkit.tune.stability_study import StabilityPlan, run_stability
 
@@ -99,13 +110,24 @@ def _stability(request: Request) -> int:
     console = Console()
     if given.json:
         rows = run_stability(plan, lambda record: None)
-        json.dump([row.as_dict() for row in rows], sys.stdout, indent=2)
+        report = {
+            "workload": request.workload.as_dict(),
+            "settings": [row.as_dict() for row in rows],
+            "verdict": verdict(rows),
+            "remedies": [remedy.as_dict() for remedy in compare_remedies()],
+        }
+        json.dump(report, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
         console.workload(request.workload, model)
         rows = run_stability(plan, lambda record: console.line(f"  {one_line(record)}"))
         _show_stability(console, rows)
         console.line(verdict(rows))
+        for row in rows:
+            if row.outcome == Outcome.NONFINITE:
+                command = f"perfkit guard --locate --record {row.record} --out {out}"
+                console.line(f"where it arose under {row.setting}: {command}")
+        _show_remedies(console, compare_remedies())
     return 0 if all(row.outcome == Outcome.OK for row in rows) else 1
 
 
@@ -126,32 +148,24 @@ def _show_stability(console: Console, rows: Sequence[StabilityRow]) -> None:
 
 
 def _locate(request: Request) -> int:
-    from perfkit.guard.locate_model import locate_in_child
-    from perfkit.trial.environment import child_environment
+    from perfkit.tune.locating import find_record, locate, locate_again
 
-    configuration = configuration_of(request)
-    request.refuse_without_memory(configuration, request.workload)
-    console = Console()
-    if not request.arguments.json:
-        console.workload(request.workload, request.model)
-    located = locate_in_child(
-        request.workload.as_dict(),
-        configuration.overrides(),
-        child_environment(configuration),
-        configuration.affinity(),
-    )
-    finding = located.finding
-    if request.arguments.json:
-        plain = {"finding": finding and finding.as_dict(), "call": located.call}
-        json.dump(plain, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    elif finding is None:
-        console.line("every value of the prediction is finite")
+    given, console = request.arguments, Console()
+    if given.record is not None:
+        located = locate_again(find_record(given.out, given.record))
     else:
-        console.line(finding.sentence())
-        if located.call:
-            console.line(f"in call {located.call} of the compiled function, counted from 0")
-    return 0 if finding is None else 1
+        configuration = configuration_of(request)
+        request.refuse_without_memory(configuration, request.workload)
+        if not given.json:
+            console.workload(request.workload, request.model)
+        located = locate(request.workload, configuration, GUARD_OFF)
+    if given.json:
+        json.dump(located.as_dict(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        for sentence in located.sentences():
+            console.line(sentence)
+    return 0 if located.finding is None else 1
 
 
 def _remedies(*, as_json: bool) -> int:
@@ -161,8 +175,13 @@ def _remedies(*, as_json: bool) -> int:
     if as_json:
         json.dump([remedy.as_dict() for remedy in remedies], sys.stdout, indent=2)
         sys.stdout.write("\n")
-        return 0
-    console = Console()
+    else:
+        _show_remedies(Console(), remedies)
+    return 0
+
+
+def _show_remedies(console: Console, remedies: Sequence[Remedy]) -> None:
+    console.line("what fixes do to the sampler step that went wrong:")
     table = Table("fix", "levels NaN", "levels with noise too much", "hides -0.5", "hides NaN")
     for remedy in remedies:
         table.add_row(
@@ -173,4 +192,3 @@ def _remedies(*, as_json: bool) -> int:
             "yes" if remedy.hides_nan else "no",
         )
     console.rich.print(table)
-    return 0

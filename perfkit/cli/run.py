@@ -18,6 +18,7 @@ from perfkit.records.store import Store
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
 from perfkit.trial.request import TrialFiles
+from perfkit.tune.locating import with_location
 
 
 def _add(parser: Parser) -> None:
@@ -28,6 +29,11 @@ def _add(parser: Parser) -> None:
         default=GUARD_LIFT,
         help="domain guard: lift operands that left their domain by rounding (default), return "
         "zero for differences that are rounding, or off",
+    )
+    parser.add_argument(
+        "--locate",
+        action="store_true",
+        help="if the answer is not finite, also say where the first bad value arose",
     )
     parser.add_argument("--out", type=Path, help="folder for the prediction and the record")
     parser.add_argument(
@@ -57,6 +63,8 @@ def main(arguments: list[str]) -> int:
     )
     with console.waiting(trial, configuration.label):
         record = run_trial(trial, given.passes)
+    if given.locate:
+        record = with_location(record, out)
     store.append(record)
     console.record(record, out)
     if record.outcome is Outcome.INTERRUPTED:

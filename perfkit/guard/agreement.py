@@ -40,22 +40,29 @@ class Tolerance:
     kind
         ``values`` are compared element by element, ``positions`` (shape ``(..., atoms, 3)``)
         after superposition of each structure.
+    scale
+        For positions, what the RMSD is divided by, in the positions' unit; None for the
+        reference's radius of gyration.
     why
         Why this quantity stands for the prediction, for the report.
 
     Raises
     ------
     ValueError
-        A tolerance is negative or not finite, or float32 is wider than bfloat16.
+        A tolerance is negative or not finite, float32 is wider than bfloat16, or the scale is
+        no length.
     """
 
     float32: float
     bfloat16: float
     kind: Literal["values", "positions"] = "values"
+    scale: float | None = None
     why: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what is no tolerance."""
+        if self.scale is not None and not 0 < self.scale < math.inf:
+            raise ValueError(f"a scale of distances must be above 0, got {self.scale}")
         if not 0 <= self.float32 <= self.bfloat16 < math.inf:
             raise ValueError(
                 "tolerances must satisfy 0 <= float32 <= bfloat16 < inf, "
@@ -89,6 +96,8 @@ class QuantityAgreement:
         superposition, in the quantity's own unit; NaN where it cannot be measured.
     reason
         Why it cannot be measured, else empty.
+    why
+        Why this quantity stands for the prediction.
     """
 
     name: str
@@ -96,6 +105,7 @@ class QuantityAgreement:
     distance: float
     largest_difference: float
     reason: str = ""
+    why: str = ""
 
     def as_dict(self) -> dict[str, str | float | None]:
         """The comparison as plain data for JSON; what is not finite becomes None."""
@@ -105,6 +115,7 @@ class QuantityAgreement:
             "distance": _finite_or_none(self.distance),
             "largest_difference": _finite_or_none(self.largest_difference),
             "reason": self.reason,
+            "why": self.why,
         }
 
 
@@ -161,17 +172,20 @@ def compare(
     Returns
     -------
     Agreement
-        One entry a tolerance, in their order. A quantity that is missing, of another shape or
-        not finite is in class ``NONE``, with the reason.
+        One entry a tolerance, in their order, without those of quantities that neither side
+        has. A quantity that one side lacks, of another shape or not finite is in class ``NONE``,
+        with the reason.
     """
     masks = expected_nan or {}
-    return Agreement(
-        tuple(
-            _compare_quantity(
-                name, candidate.get(name), reference.get(name), tolerance, masks.get(name)
-            )
-            for name, tolerance in tolerances.items()
+    entries = (
+        _compare_quantity(
+            name, candidate.get(name), reference.get(name), tolerance, masks.get(name)
         )
+        for name, tolerance in tolerances.items()
+        if name in candidate or name in reference
+    )
+    return Agreement(
+        tuple(dataclasses.replace(entry, why=tolerances[entry.name].why) for entry in entries)
     )
 
 
@@ -252,7 +266,7 @@ def _compare_quantity(
         if not np.all(np.isfinite(array)):
             return _unmeasured(name, f"not finite in the {side}")
     if tolerance.kind == "positions":
-        distance, largest = _structure_distance(ours64, theirs64)
+        distance, largest = _structure_distance(ours64, theirs64, tolerance.scale)
     else:
         distance = relative_distance(ours64, theirs64)
         largest = float(np.max(np.abs(ours64 - theirs64), initial=0.0))
@@ -260,8 +274,10 @@ def _compare_quantity(
     return QuantityAgreement(name, reached, distance, largest)
 
 
-def _structure_distance(candidate: Float64Array, reference: Float64Array) -> tuple[float, float]:
-    """Worst RMSD over radius of gyration of any structure, and largest displacement."""
+def _structure_distance(
+    candidate: Float64Array, reference: Float64Array, scale: float | None
+) -> tuple[float, float]:
+    """Worst RMSD over scale or radius of gyration of any structure, and largest displacement."""
     distance = largest = 0.0
     atoms = reference.shape[-2] if reference.ndim >= 2 else 0
     if reference.shape[-1:] != (3,) or atoms == 0:
@@ -270,7 +286,7 @@ def _structure_distance(candidate: Float64Array, reference: Float64Array) -> tup
         candidate.reshape(-1, atoms, 3), reference.reshape(-1, atoms, 3), strict=True
     ):
         displaced = superpose(ours, theirs) - theirs
-        relative = _ratio(_root_mean_square(displaced), radius_of_gyration(theirs))
+        relative = _ratio(_root_mean_square(displaced), scale or radius_of_gyration(theirs))
         distance = max(distance, relative)
         largest = max(largest, float(np.linalg.norm(displaced, axis=-1).max()))
     return distance, largest

@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array
 
 from perfkit.guard.interpreter import evaluate
-from perfkit.guard.planner import Planner, Site
+from perfkit.guard.planner import Planner, Site, closed_sites
 from perfkit.guard.structure import opened
 from perfkit.guard.traits import Trait
 
@@ -54,7 +54,9 @@ class SiteCount:
         }
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["counts"], meta_fields=["sites"])
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["counts"], meta_fields=["sites", "closed"]
+)
 @dataclasses.dataclass(frozen=True)
 class GuardReport:
     """What the guard did in one call: an auxiliary output that passes through transformations.
@@ -66,10 +68,13 @@ class GuardReport:
         with the mapped axes in front. A count wraps around at 2**31.
     sites
         The guarded equations, known from tracing alone.
+    closed
+        Equations that the guard cannot enter, though something in them has a domain.
     """
 
     counts: Array
     sites: tuple[Site, ...]
+    closed: tuple[Site, ...] = ()
 
     def rows(self) -> tuple[SiteCount, ...]:
         """The counts of every guarded equation, summed over mapped axes."""
@@ -156,7 +161,7 @@ class Traced:
     def of(cls, function: Callable[..., object], args: Any, kwargs: Any) -> Traced:
         """Trace a function; only arrays and tracers become operands."""
         leaves, tree = jax.tree_util.tree_flatten((args, kwargs))
-        places = [index for index, leaf in enumerate(leaves) if _is_array(leaf)]
+        places = [index for index, leaf in enumerate(leaves) if is_array(leaf)]
 
         def of_arrays(*arrays: Array) -> object:
             filled = list(leaves)
@@ -177,10 +182,11 @@ class Traced:
         plan = Planner(zero_rounding).plan(program, operands, results)
         outcome = evaluate(plan, self.arrays, [None] * len(self.arrays), zero_rounding)
         result = jax.tree_util.tree_unflatten(self.out_tree, outcome.values)
-        return result, GuardReport(outcome.counts, plan.sites)
+        return result, GuardReport(outcome.counts, plan.sites, closed_sites(program))
 
 
-def _is_array(leaf: object) -> bool:
+def is_array(leaf: object) -> bool:
+    """Whether a leaf of the arguments is an array, and so an operand of the traced program."""
     if isinstance(leaf, (np.ndarray, np.generic)):
         return leaf.dtype.kind not in "OSU"
     return isinstance(leaf, Array)

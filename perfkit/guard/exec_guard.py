@@ -77,7 +77,7 @@ def guarded_environment(
     }
 
 
-def read_reports(folder: Path) -> dict[str, object]:
+def read_reports(folder: Path) -> dict[str, Any]:
     """Add up what all guarded processes left in a folder.
 
     Returns
@@ -108,7 +108,7 @@ def wait_for_jax() -> None:
 
 
 def install(zero_rounding: bool, reports: Path | None) -> None:
-    """Replace ``jax.jit`` and ``pjit`` in this process.
+    """Replace ``jax.jit``, ``jax.pmap`` and ``pjit`` in this process.
 
     Parameters
     ----------
@@ -120,11 +120,12 @@ def install(zero_rounding: bool, reports: Path | None) -> None:
     import jax
     from jax.experimental import pjit
 
-    from perfkit.guard.guarded_jit import Ledger, make_guarded_jit
+    from perfkit.guard.guarded_jit import Ledger, make_guarded_jit, make_guarded_pmap
 
     ledger = Ledger()
     # Set through the modules' dictionaries: the program must find it under the usual names.
     vars(jax)["jit"] = make_guarded_jit(jax.jit, ledger, zero_rounding)
+    vars(jax)["pmap"] = make_guarded_pmap(jax.pmap, ledger, zero_rounding)
     vars(pjit)["pjit"] = make_guarded_jit(pjit.pjit, ledger, zero_rounding)
     if reports is not None:
         atexit.register(_leave_report, ledger, reports)

@@ -13,6 +13,25 @@ _EXACT_KINDS = "biuSUO"
 
 
 @dataclasses.dataclass(frozen=True)
+class DeclaredNan:
+    """Where one call of a function may hold NaN by the model's definition.
+
+    Attributes
+    ----------
+    arguments, results
+        Key path of a leaf, in the tuple of arguments and in the result (as
+        ``jax.tree_util.keystr`` writes it, e.g. ``[1]['sea_surface_temperature']``), to a boolean
+        mask that can be broadcast to the leaf.
+    """
+
+    arguments: Mapping[str, NDArray[np.bool_]] = dataclasses.field(default_factory=dict)
+    results: Mapping[str, NDArray[np.bool_]] = dataclasses.field(default_factory=dict)
+
+
+NOTHING_DECLARED = DeclaredNan()
+
+
+@dataclasses.dataclass(frozen=True)
 class LeafCounts:
     """What one output array holds beside finite numbers.
 

@@ -67,6 +67,9 @@ class Ledger:
     def _settle(self) -> None:
         pending, self._pending = self._pending, []
         for report in pending:
+            for site in report.closed:
+                name = f"{site.primitive} at {site.origin.file}:{site.origin.line}"
+                self._unguarded[name] = "the guard cannot enter it"
             for row in report.rows():
                 counts = np.array([row.lifted, row.zeroed], np.int64)
                 self._totals[row.site] = self._totals.get(row.site, 0) + counts
@@ -114,6 +117,19 @@ def make_guarded_jit(
     return jit
 
 
+def make_guarded_pmap(
+    plain_pmap: Callable[..., Any], ledger: Ledger, zero_rounding: bool
+) -> Callable[..., Any]:
+    """A replacement of ``jax.pmap``; parameters as in :func:`make_guarded_jit`."""
+
+    @functools.wraps(plain_pmap)
+    def pmap(function: Callable[..., Any], axis_name: Any = None, **options: Any) -> Any:
+        options = {"out_axes": 0, **options, "axis_name": axis_name}
+        return GuardedFunction(function, plain_pmap, options, ledger, zero_rounding)
+
+    return pmap
+
+
 class GuardedFunction:
     """What the replaced ``jax.jit`` returns."""
 
@@ -133,6 +149,8 @@ class GuardedFunction:
         self._plain = plain_jit(function, **options)
         if options.get("out_shardings") is not None:
             options = {**options, "out_shardings": (options["out_shardings"], None)}
+        if "out_axes" in options:
+            options = {**options, "out_axes": (options["out_axes"], 0)}
         self._guarded: Any = plain_jit(self._with_report(), **options)
 
     def _with_report(self) -> Callable[..., tuple[Any, GuardReport]]:

@@ -25,7 +25,7 @@ from perfkit.guard.provenance import (
     result_bounds,
     sum_bound_from_result,
 )
-from perfkit.guard.rules import Lift, lift, lift_divisor
+from perfkit.guard.rules import Lift, divisor_place, lift, lift_divisor
 from perfkit.guard.structure import (
     REMATERIALISED,
     ControlFlow,
@@ -153,8 +153,10 @@ class _Evaluation:
         elif index in self._plan.divisors:
             producer = self._plan.divisors[index]
             factors = [jnp.asarray(self._read(atom)) for atom in producer.invars]
-            lifted = lift_divisor(values, producer, factors)
-            values[1] = lifted.operand
+            place = divisor_place(equation)
+            assert place is not None
+            lifted = lift_divisor(jnp.asarray(values[place]), producer, factors)
+            values[place] = lifted.operand
             rows.append(_row(lifted))
         results = repeat(equation, values)
         self._values.update(zip(equation.outvars, results, strict=True))

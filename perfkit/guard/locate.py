@@ -10,7 +10,7 @@ the contraction the fault would vanish (see :mod:`perfkit.guard.provenance`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.extend.core import JaxprEqn, Var
-from jax.extend.core import Literal as Constant
 
-from perfkit.guard.domain import Traced
+from perfkit.guard.declared import Mask
+from perfkit.guard.domain import Traced, is_array
 from perfkit.guard.finding import Finding, Kind, Operand
-from perfkit.guard.interpreter import in_place_of
+from perfkit.guard.finite import NOTHING_DECLARED, DeclaredNan
 from perfkit.guard.origin import Origin, join_path
 from perfkit.guard.source import origin_of
 from perfkit.guard.structure import (
@@ -32,13 +32,30 @@ from perfkit.guard.structure import (
     is_floating,
     opened,
     program_label,
-    repeat,
+)
+from perfkit.guard.watched import (
+    Seen,
+    bad_elements,
+    compiled_run,
+    first_cause,
+    holds,
+    outputs,
+    run_watched,
+    unmasked,
 )
 
 _PRODUCTS = frozenset({"mul", "square", "integer_pow"})
 
+_Stopped = tuple[int, list[Array], list[Mask], list[bool]]
+"""Where a loop became bad: the iteration, its operands, their masks, which results are bad."""
 
-def locate(function: Callable[..., object], *args: Any, **kwargs: Any) -> Finding | None:
+
+def locate(
+    function: Callable[..., object],
+    *args: Any,
+    declared: DeclaredNan = NOTHING_DECLARED,
+    **kwargs: Any,
+) -> Finding | None:
     """Find the first NaN, or where there is none the first infinity, that reaches the result.
 
     Parameters
@@ -47,6 +64,9 @@ def locate(function: Callable[..., object], *args: Any, **kwargs: Any) -> Findin
         Any function that JAX can trace.
     *args, **kwargs
         Its concrete arguments.
+    declared
+        Where NaN is meant: it is followed through the program and passed over, until it leaks
+        into what it is not meant for.
 
     Returns
     -------
@@ -56,12 +76,39 @@ def locate(function: Callable[..., object], *args: Any, **kwargs: Any) -> Findin
     """
     traced = Traced.of(function, args, kwargs)
     program = opened(traced.closed)
-    results = _compiled(program)(program.consts, traced.arrays)
+    results = compiled_run(program)(program.consts, traced.arrays, unmasked(traced.arrays))[0]
+    meant = masks_by_path(declared.results, jax.tree_util.tree_unflatten(traced.out_tree, results))
+    masks = masks_by_path(declared.arguments, args, more=len(traced.arrays))
     for kind in _KINDS:
-        bad = [_holds(kind, value) for value in results]
-        if any(bad):
-            return _Search(kind).inside(program, traced.arrays, bad, "", ())
+        bad = [holds(kind, value, mask) for value, mask in zip(results, meant, strict=True)]
+        if not any(bad):
+            continue
+        found = _Search(kind, bool(declared.results)).inside(
+            program, traced.arrays, masks, bad, "", ()
+        )
+        # What is bad by the model's word and declared by its way through the program was moved
+        # to where it does not belong; it is then followed back as any other.
+        return found or _Search(kind, False).inside(
+            program, traced.arrays, unmasked(traced.arrays), bad, "", ()
+        )
     return None
+
+
+def masks_by_path(declared: Mapping[str, Any], tree: object, more: int = 0) -> list[Mask]:
+    """The masks of the arrays in a tree, in order, filled up to ``more`` entries."""
+    leaves = [
+        (jax.tree_util.keystr(path), leaf)
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+        if is_array(leaf)
+    ]
+    unknown = sorted(set(declared) - {name for name, _ in leaves})
+    if unknown:
+        raise ValueError(f"NaN is declared for what does not exist: {', '.join(unknown)}")
+    masks: list[Mask] = [
+        jnp.asarray(np.broadcast_to(declared[name], leaf.shape)) if name in declared else None
+        for name, leaf in leaves
+    ]
+    return masks + [None] * (more - len(masks))
 
 
 _KINDS: tuple[Kind, ...] = ("nan", "inf")
@@ -70,13 +117,16 @@ _KINDS: tuple[Kind, ...] = ("nan", "inf")
 class _Search:
     """The descent after one kind of bad value."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, trusts_literals: bool) -> None:
+        """``trusts_literals``: a NaN that is written in the program is meant."""
         self._kind = kind
+        self._trusts_literals = trusts_literals
 
     def inside(
         self,
         program: Program,
         operands: Sequence[Array],
+        masks: Sequence[Mask],
         wanted: Sequence[bool],
         path: str,
         iterations: tuple[tuple[str, int], ...],
@@ -84,39 +134,51 @@ class _Search:
         """Search a program whose wanted results are bad; None when they turn out good."""
         jaxpr = program.jaxpr
         variables = [*jaxpr.constvars, *jaxpr.invars]
-        given = dict(zip(variables, [*program.consts, *operands], strict=True))
-        bad = {variable for variable in variables if self._bad_value(variable, given[variable])}
-        flagged = np.asarray(jax.jit(self._flags(program))(program.consts, list(operands)))
-        bad.update(out for out, flag in zip(_outputs(program), flagged, strict=True) if flag)
+        given = zip(
+            variables,
+            [*program.consts, *operands],
+            [*unmasked(program.consts), *masks],
+            strict=True,
+        )
+        bad = {
+            variable
+            for variable, value, mask in given
+            if is_floating(variable) and holds(self._kind, value, mask)
+        }
+        flags = jax.jit(self._flags(program))(program.consts, list(operands), list(masks))
+        flagged = np.asarray(flags)
+        bad.update(out for out, flag in zip(outputs(program), flagged, strict=True) if flag)
         ends = [atom for atom, is_wanted in zip(jaxpr.outvars, wanted, strict=True) if is_wanted]
-        found = _first_cause(program, bad, [end for end in ends if isinstance(end, Var)])
+        found = first_cause(program, bad, [end for end in ends if isinstance(end, Var)])
         if found is None:
             return None
         if isinstance(found, Var):
             label = f"argument {variables.index(found) - len(jaxpr.constvars)}"
             origin = Origin("unknown", 0, "", join_path(path, label))
             return Finding(self._kind, "argument", "argument", origin, iterations)
-        return self._at(program, found, operands, bad, path, iterations)
+        return self._at(program, found, operands, masks, bad, path, iterations)
 
     def _at(
         self,
         program: Program,
         index: int,
         operands: Sequence[Array],
+        masks: Sequence[Mask],
         bad: set[Var],
         path: str,
         iterations: tuple[tuple[str, int], ...],
     ) -> Finding:
         """The finding at, or inside of, one equation of a program."""
         equation = program.jaxpr.eqns[index]
-        values, results = jax.jit(_around(program, index))(program.consts, list(operands))
+        around = jax.jit(self._around(program, index))
+        seen = around(program.consts, list(operands), list(masks))
         flow = control_flow(equation)
         if flow is not None:
             wanted = [out in bad for out in equation.outvars]
-            deeper = self._into(equation, flow, values, wanted, path, iterations)
+            deeper = self._into(equation, flow, seen, wanted, path, iterations)
             if deeper is not None:
                 return deeper
-        place = self._first_bad(results)
+        place = self._first_bad(seen)
         return Finding(
             self._kind,
             "found" if flow is None else "inside",
@@ -124,18 +186,19 @@ class _Search:
             origin_of(equation).below(path),
             iterations,
             place[1] if place else (),
-            tuple(_summary(value, place) for value in values) if flow is None else (),
+            tuple(_summary(value, place) for value in seen.values) if flow is None else (),
         )
 
     def _into(
         self,
         equation: JaxprEqn,
         flow: ControlFlow,
-        values: list[Array],
+        seen: Seen,
         wanted: list[bool],
         path: str,
         iterations: tuple[tuple[str, int], ...],
     ) -> Finding | None:
+        values, masks = seen.values, seen.masks
         branch = (
             int(np.clip(int(values[0]), 0, len(flow.programs) - 1)) if (flow.kind == "cond") else 0
         )
@@ -143,189 +206,124 @@ class _Search:
         below = join_path(outer, program_label(equation, branch))
         program = flow.programs[branch]
         if flow.kind == "call":
-            return self.inside(program, values, wanted, below, iterations)
+            return self.inside(program, values, masks, wanted, below, iterations)
         if flow.kind == "cond":
-            return self.inside(program, values[1:], wanted, below, iterations)
+            return self.inside(program, values[1:], masks[1:], wanted, below, iterations)
         run = self._scan if flow.kind == "scan" else self._while
-        stopped = run(equation, flow, values, wanted)
+        stopped = run(equation, flow, values, masks, wanted)
         if stopped is None:
             return None
-        number, inputs, bad = stopped
-        return self.inside(program, inputs, bad, below, (*iterations, (below, number)))
+        number, inputs, marked, bad = stopped
+        return self.inside(program, inputs, marked, bad, below, (*iterations, (below, number)))
 
     def _scan(
-        self, equation: JaxprEqn, flow: ControlFlow, values: list[Array], wanted: list[bool]
-    ) -> tuple[int, list[Array], list[bool]] | None:
+        self,
+        equation: JaxprEqn,
+        flow: ControlFlow,
+        values: list[Array],
+        masks: list[Mask],
+        wanted: list[bool],
+    ) -> _Stopped | None:
         """Run a scan one iteration at a time until a carried or wanted result is bad."""
         program = flow.programs[0]
-        body = _compiled(program)
-        end = flow.consts + flow.carry
-        consts, carry, slices = values[: flow.consts], values[flow.consts : end], values[end:]
+        body = compiled_run(program, self._trusts_literals)
+        first, end = flow.consts, flow.consts + flow.carry
+        carry, carry_masks = values[first:end], masks[first:end]
         length = equation.params["length"]
         order = range(length)
         for number in reversed(order) if equation.params["reverse"] else order:
-            inputs = [*consts, *carry, *(stacked[number] for stacked in slices)]
-            results = body(program.consts, inputs)
+            inputs = [*values[:first], *carry, *(stacked[number] for stacked in values[end:])]
+            sliced = [None if stacked is None else stacked[number] for stacked in masks[end:]]
+            marked = [*masks[:first], *carry_masks, *sliced]
+            results, result_masks = body(program.consts, inputs, marked)
             bad = [
-                (place < flow.carry or wanted[place]) and _holds(self._kind, value)
-                for place, value in enumerate(results)
+                (place < flow.carry or wanted[place]) and holds(self._kind, value, mask)
+                for place, (value, mask) in enumerate(zip(results, result_masks, strict=True))
             ]
             if any(bad):
-                return number, inputs, bad
-            carry = results[: flow.carry]
+                return number, inputs, marked, bad
+            carry, carry_masks = results[: flow.carry], result_masks[: flow.carry]
         return None
 
     def _while(
-        self, equation: JaxprEqn, flow: ControlFlow, values: list[Array], wanted: list[bool]
-    ) -> tuple[int, list[Array], list[bool]] | None:
+        self,
+        equation: JaxprEqn,
+        flow: ControlFlow,
+        values: list[Array],
+        masks: list[Mask],
+        wanted: list[bool],
+    ) -> _Stopped | None:
         """Run a while loop one iteration at a time until a carried value is bad."""
         program, condition = flow.programs[0], flow.condition
         assert condition is not None
-        body, proceed = _compiled(program), _compiled(condition)
+        body, proceed = compiled_run(program, self._trusts_literals), compiled_run(condition)
         first, end = flow.condition_consts, flow.condition_consts + flow.consts
-        carry = values[end:]
+        carry, carry_masks = values[end:], masks[end:]
         number = 0
-        while bool(proceed(condition.consts, [*values[:first], *carry])[0]):
-            inputs = [*values[first:end], *carry]
-            carry = body(program.consts, inputs)
-            bad = [_holds(self._kind, value) for value in carry]
+        while True:
+            asked = [*values[:first], *carry]
+            if not bool(proceed(condition.consts, asked, unmasked(asked))[0][0]):
+                return None
+            inputs, marked = [*values[first:end], *carry], [*masks[first:end], *carry_masks]
+            carry, carry_masks = body(program.consts, inputs, marked)
+            bad = [
+                holds(self._kind, value, mask)
+                for value, mask in zip(carry, carry_masks, strict=True)
+            ]
             if any(bad):
-                return number, inputs, bad
+                return number, inputs, marked, bad
             number += 1
-        return None
 
-    def _flags(self, program: Program) -> Callable[[Sequence[Array], list[Array]], Array]:
-        """A function of constants and operands: for each of ``_outputs``, whether it is bad."""
+    def _flags(self, program: Program) -> Callable[..., Array]:
+        """A function of constants, operands and masks: whether each of ``outputs`` is bad."""
 
-        def flags(consts: Sequence[Array], operands: list[Array]) -> Array:
+        def flags(consts: Sequence[Array], operands: list[Array], masks: list[Mask]) -> Array:
             found: list[Array] = [jnp.zeros((0,), jnp.bool_)]
 
-            def look(equation: JaxprEqn, values: list[Array], results: list[Array]) -> None:
-                for out, result in zip(equation.outvars, results, strict=True):
+            def look(equation: JaxprEqn, seen: Seen) -> None:
+                for out, result, mask in zip(
+                    equation.outvars, seen.results, seen.result_masks, strict=True
+                ):
                     if is_floating(out):
-                        found.append(self._flag(equation, values, result)[None])
+                        found.append(self._flag(equation, seen.values, result, mask)[None])
 
-            _run(program, consts, operands, look)
+            run_watched(program, consts, operands, masks, self._trusts_literals, look)
             return jnp.concatenate(found)
 
         return flags
 
-    def _flag(self, equation: JaxprEqn, values: list[Array], result: Array) -> Array:
+    def _flag(self, equation: JaxprEqn, values: list[Array], result: Array, mask: Mask) -> Array:
         looked_at = result
         if equation.primitive.name in _PRODUCTS:
             first = 0.5 * jnp.abs(values[0])
             other = jnp.abs(values[-1])
             looked_at = first * other ** (equation.params.get("y", 2) - 1)
-        return jnp.any(_test(self._kind)(looked_at))
+        return jnp.any(bad_elements(self._kind, looked_at, mask))
 
-    def _bad_value(self, variable: Var, value: Array) -> bool:
-        return is_floating(variable) and _holds(self._kind, value)
+    def _around(self, program: Program, index: int) -> Callable[..., Seen]:
+        """A function that returns what stands around one equation."""
+        wanted = program.jaxpr.eqns[index]
 
-    def _first_bad(
-        self, results: Sequence[Array]
-    ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        def run(consts: Sequence[Array], operands: list[Array], masks: list[Mask]) -> Seen:
+            kept: list[Seen] = []
+
+            def look(equation: JaxprEqn, seen: Seen) -> None:
+                if equation is wanted:
+                    values = [jnp.asarray(value) for value in seen.values]
+                    kept.append(seen._replace(values=values))
+
+            run_watched(program, consts, operands, masks, self._trusts_literals, look)
+            return kept[0]
+
+        return run
+
+    def _first_bad(self, seen: Seen) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """Shape of the first bad result, and the position of its first bad element."""
-        for value in results:
-            if _holds(self._kind, value):
-                places = np.argwhere(np.asarray(_test(self._kind)(value)))
+        for value, mask in zip(seen.results, seen.result_masks, strict=True):
+            if holds(self._kind, value, mask):
+                places = np.argwhere(np.asarray(bad_elements(self._kind, value, mask)))
                 return value.shape, tuple(int(place) for place in places[0])
         return None
-
-
-def _test(kind: Kind) -> Callable[[Array], Array]:
-    return jnp.isnan if kind == "nan" else jnp.isinf
-
-
-def _holds(kind: Kind, value: Array) -> bool:
-    floating = jnp.issubdtype(jnp.result_type(value), jnp.floating)
-    return bool(floating) and bool(jnp.any(_test(kind)(jnp.asarray(value))))
-
-
-def _outputs(program: Program) -> list[Var]:
-    """The floating-point results of all equations, in order."""
-    return [out for equation in program.jaxpr.eqns for out in equation.outvars if is_floating(out)]
-
-
-def _first_cause(program: Program, bad: set[Var], ends: Sequence[Var]) -> int | Var | None:
-    """Follow bad values back from the results to what first made one.
-
-    Returns the index of an equation with a bad result and good operands, or an operand of the
-    program that is bad itself, or None when the ends are good.
-    """
-    producers = {
-        out: index for index, equation in enumerate(program.jaxpr.eqns) for out in equation.outvars
-    }
-    pending = [end for end in ends if end in bad]
-    seen = set(pending)
-    causes: list[int] = []
-    arguments: list[Var] = []
-    while pending:
-        variable = pending.pop()
-        if variable not in producers:
-            arguments.append(variable)
-            continue
-        equation = program.jaxpr.eqns[producers[variable]]
-        operands = [atom for atom in equation.invars if isinstance(atom, Var) and atom in bad]
-        if not operands:
-            causes.append(producers[variable])
-        pending.extend(operand for operand in operands if operand not in seen)
-        seen.update(operands)
-    if causes:
-        return min(causes)
-    return arguments[0] if arguments else None
-
-
-def _run(
-    program: Program,
-    consts: Sequence[Array],
-    operands: Sequence[Array],
-    look: Callable[[JaxprEqn, list[Array], list[Array]], None],
-) -> list[Array]:
-    """Evaluate a program as it stands, showing each equation's operands and results."""
-    jaxpr = program.jaxpr
-    known: dict[Var, Array] = dict(zip(jaxpr.constvars, consts, strict=True))
-    known.update(zip(jaxpr.invars, operands, strict=True))
-
-    def read(atom: Var | Constant) -> Array:
-        value: Array = atom.val if isinstance(atom, Constant) else known[atom]
-        return value
-
-    for equation in jaxpr.eqns:
-        values = [read(atom) for atom in equation.invars]
-        with in_place_of(equation):
-            results = repeat(equation, values)
-            look(equation, values, results)
-        known.update(zip(equation.outvars, results, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
-
-
-def _compiled(program: Program) -> Callable[[Sequence[Array], Sequence[Array]], list[Array]]:
-    """A compiled function of constants and operands that returns the program's results."""
-
-    def run(consts: Sequence[Array], operands: Sequence[Array]) -> list[Array]:
-        return _run(program, consts, operands, lambda *_: None)
-
-    compiled: Callable[[Sequence[Array], Sequence[Array]], list[Array]] = jax.jit(run)
-    return compiled
-
-
-def _around(
-    program: Program, index: int
-) -> Callable[[Sequence[Array], list[Array]], tuple[list[Array], list[Array]]]:
-    """A function that returns the operands and the results of one equation."""
-    wanted = program.jaxpr.eqns[index]
-
-    def run(consts: Sequence[Array], operands: list[Array]) -> tuple[list[Array], list[Array]]:
-        kept: list[tuple[list[Array], list[Array]]] = []
-
-        def look(equation: JaxprEqn, values: list[Array], results: list[Array]) -> None:
-            if equation is wanted:
-                kept.append(([jnp.asarray(value) for value in values], results))
-
-        _run(program, consts, operands, look)
-        return kept[0]
-
-    return run
 
 
 def _summary(value: Array, place: tuple[tuple[int, ...], tuple[int, ...]] | None) -> Operand:

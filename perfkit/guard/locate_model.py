@@ -18,6 +18,7 @@ from typing import Any
 from perfkit.errors import PerfkitError, UserError
 from perfkit.guard.finding import Finding, finding_from_dict
 from perfkit.guard.finite import check_finite
+from perfkit.trial.messages import GUARD_OFF, GUARD_ZERO
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,19 @@ class Located:
     finding: Finding | None
     call: int
 
+    def as_dict(self) -> dict[str, object]:
+        """The end of the search as plain data for JSON."""
+        return {"finding": self.finding and self.finding.as_dict(), "call": self.call}
+
+    def sentences(self) -> list[str]:
+        """What a person is told, one sentence an entry."""
+        if self.finding is None:
+            return ["every value of the prediction is finite"]
+        told = [self.finding.sentence()]
+        if self.call:
+            told.append(f"in call {self.call} of the compiled function, counted from 0")
+        return told
+
 
 class _FoundError(Exception):
     """Ends the prediction once something is found."""
@@ -51,6 +65,7 @@ def locate_in_child(
     overrides: Mapping[str, str],
     environment: Mapping[str, str],
     affinity: tuple[int, ...],
+    guard: str = GUARD_OFF,
 ) -> Located:
     """Search a workload under a configuration, in a process of its own.
 
@@ -60,6 +75,8 @@ def locate_in_child(
         As :meth:`perfkit.models.base.Workload.as_dict` gives it.
     overrides, environment, affinity
         What the configuration gives: the model's own knobs, variables, CPUs.
+    guard
+        What the domain guard does meanwhile: ``off``, ``lift`` or ``zero``.
 
     Raises
     ------
@@ -72,7 +89,12 @@ def locate_in_child(
         request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
         request.write_text(
             json.dumps(
-                {"workload": dict(workload), "overrides": dict(overrides), "affinity": affinity}
+                {
+                    "workload": dict(workload),
+                    "overrides": dict(overrides),
+                    "affinity": affinity,
+                    "guard": guard,
+                }
             ),
             encoding="utf-8",
         )
@@ -93,7 +115,9 @@ def locate_in_child(
     return Located(finding, told["call"])
 
 
-def search(workload: Mapping[str, Any], overrides: Mapping[str, str]) -> Located:
+def search(
+    workload: Mapping[str, Any], overrides: Mapping[str, str], guard: str = GUARD_OFF
+) -> Located:
     """Search a workload in this process; arguments as in :func:`locate_in_child`."""
     from perfkit.models import get_model
     from perfkit.models.base import Workload
@@ -107,16 +131,21 @@ def search(workload: Mapping[str, Any], overrides: Mapping[str, str]) -> Located
     from perfkit.guard.locate import locate
 
     prepared = model.prepare(parsed, overrides)
-    compiled = jax.jit(prepared.function)
+    function = prepared.function if guard == GUARD_OFF else _guarded(prepared.function, guard)
+    compiled = jax.jit(function)
+    declared = prepared.declared_nan
     calls = 0
 
     def call(*arguments: Any) -> Any:
         nonlocal calls
         outputs = compiled(*arguments)
-        leaves = {str(place): leaf for place, leaf in enumerate(jax.tree_util.tree_leaves(outputs))}
+        leaves = {
+            jax.tree_util.keystr(path): leaf
+            for path, leaf in jax.tree_util.tree_flatten_with_path(outputs)[0]
+        }
         finding = None
-        if not check_finite(leaves).finite:
-            finding = locate(prepared.function, *arguments)
+        if not check_finite(leaves, declared.results).finite:
+            finding = locate(function, *arguments, declared=declared)
         if finding is not None:
             raise _FoundError(finding, calls)
         calls += 1
@@ -129,18 +158,23 @@ def search(workload: Mapping[str, Any], overrides: Mapping[str, str]) -> Located
     return Located(None, calls)
 
 
+def _guarded(function: Any, mode: str) -> Any:
+    from perfkit.guard.domain import guard
+
+    guarded = guard(function, zero_rounding=mode == GUARD_ZERO)
+    return lambda *arguments: guarded(*arguments)[0]
+
+
 def main(arguments: list[str]) -> int:
     """Read the request file, search, and leave the answer file."""
     request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     os.sched_setaffinity(0, request["affinity"])
     try:
-        located = search(request["workload"], request["overrides"])
+        located = search(request["workload"], request["overrides"], request["guard"])
     except UserError as error:
         print(error, file=sys.stderr)
         return UserError.exit_code
-    finding = None if located.finding is None else located.finding.as_dict()
-    answer = json.dumps({"finding": finding, "call": located.call})
-    Path(arguments[1]).write_text(answer, encoding="utf-8")
+    Path(arguments[1]).write_text(json.dumps(located.as_dict()), encoding="utf-8")
     return 0
 
 

@@ -18,13 +18,14 @@ from perfkit.guard.provenance import (
     is_square,
     sums_nonnegative_terms,
 )
-from perfkit.guard.rules import divides_by_product, needs_lift
+from perfkit.guard.rules import DOMAINS, divides_by_product, divisor_place, needs_lift
 from perfkit.guard.source import origin_of
 from perfkit.guard.structure import (
     ControlFlow,
     Program,
     control_flow,
     dtype_of,
+    held_programs,
     is_floating,
     program_label,
 )
@@ -277,10 +278,10 @@ def trait_of(known: Mapping[Var, Trait], atom: Var | Literal) -> Trait:
 
 
 def _producer(equation: JaxprEqn, producers: Mapping[Var, JaxprEqn]) -> JaxprEqn | None:
-    """The equation that made the second operand, if there is one."""
-    if len(equation.invars) < 2 or isinstance(equation.invars[1], Literal):
-        return None
-    return producers.get(equation.invars[1])
+    """The equation that made the divisor, if there is one."""
+    place = divisor_place(equation)
+    divisor = None if place is None else equation.invars[place]
+    return producers.get(divisor) if isinstance(divisor, Var) else None
 
 
 def _variables(atoms: Sequence[Var | Literal]) -> list[Var]:
@@ -301,10 +302,36 @@ def _sites(jaxpr: Jaxpr, here: set[int], inner: Mapping[int, tuple[Plan, ...]]) 
     for index, equation in enumerate(jaxpr.eqns):
         origin = origin_of(equation) if index in here or index in inner else None
         if origin is not None and index in here:
-            operand = equation.invars[1 if equation.primitive.name == "div" else 0]
+            operand = equation.invars[divisor_place(equation) or 0]
             sites.append(Site(equation.primitive.name, str(dtype_of(operand)), origin))
         if origin is not None and index in inner:
             for branch, plan in enumerate(inner[index]):
                 path = join_path(origin.module_path, program_label(equation, branch))
                 sites.extend(site.below(path) for site in plan.sites)
     return tuple(sites)
+
+
+def closed_sites(program: Program, path: str = "") -> tuple[Site, ...]:
+    """Equations with a domain inside of what the guard does not enter: it runs as it stands.
+
+    That is the condition of a ``while`` loop, where nothing can be counted, and primitives that
+    hold programs in ways not known here, such as ``shard_map`` over a mesh.
+    """
+    found: list[Site] = []
+    for equation in program.jaxpr.eqns:
+        flow = control_flow(equation)
+        closed = held_programs(equation) if flow is None else [flow.condition]
+        if any(held is not None and _has_domain(held) for held in closed):
+            origin = origin_of(equation).below(path)
+            found.append(Site(equation.primitive.name, "", origin))
+        for branch, held in enumerate(() if flow is None else flow.programs):
+            inside = join_path(path, program_label(equation, branch))
+            found.extend(closed_sites(held, inside))
+    return tuple(found)
+
+
+def _has_domain(program: Program) -> bool:
+    return any(
+        equation.primitive.name in DOMAINS or any(map(_has_domain, held_programs(equation)))
+        for equation in program.jaxpr.eqns
+    )

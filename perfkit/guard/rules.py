@@ -43,10 +43,11 @@ DOMAINS = {
     "asin": Domain(low=-1.0, high=1.0),
     "atanh": Domain(low=-1.0, high=1.0),
     "acosh": Domain(low=1.0),
+    "erf_inv": Domain(low=-1.0, high=1.0),
 }
 """Primitive -> domain of its first operand. A power has it only for exponents that are no
-integers. Division is apart: see :func:`lift_divisor`. The inverse error function is left out:
-models meet it in normal random draws only, which JAX keeps inside of its domain."""
+integers. Division is apart: see :func:`lift_divisor`. What JAX composes of these (``log2``,
+``xlogy``, ``logit``, ``entr``, norms, random normals) is guarded through them."""
 
 _FINITE_AT_ZERO = frozenset({"sqrt", "pow"})
 """Where a difference that is rounding may become zero: at a pole, zero would make infinity of a
@@ -146,16 +147,24 @@ def lift(
     return Lift(operand, lifted, zeroed)
 
 
+def divisor_place(equation: JaxprEqn) -> int | None:
+    """Which operand of an equation is a divisor, if any is."""
+    name = equation.primitive.name
+    if name in ("div", "rem"):
+        return 1
+    return 0 if name == "integer_pow" and equation.params["y"] < 0 else None
+
+
 def divides_by_product(equation: JaxprEqn, producer: JaxprEqn | None) -> bool:
     """Whether an equation divides by a floating-point product, which may underflow to zero."""
-    if equation.primitive.name != "div" or producer is None:
+    if divisor_place(equation) is None or producer is None:
         return False
     if producer.primitive.name == "integer_pow" and producer.params["y"] <= 0:
         return False
     return producer.primitive.name in _PRODUCTS and is_floating(equation.outvars[0])
 
 
-def lift_divisor(values: Sequence[Array], producer: JaxprEqn, factors: Sequence[Array]) -> Lift:
+def lift_divisor(divisor: Array, producer: JaxprEqn, factors: Sequence[Array]) -> Lift:
     """Put divisors that underflowed to zero on the smallest normal number of their sign.
 
     Zero is outside the domain of division, and a product of factors that are not zero is zero
@@ -164,14 +173,13 @@ def lift_divisor(values: Sequence[Array], producer: JaxprEqn, factors: Sequence[
 
     Parameters
     ----------
-    values
-        Numerator and divisor.
+    divisor
+        The divisor.
     producer
         The equation that multiplied the divisor.
     factors
         The operands of ``producer``.
     """
-    divisor = values[1]
     powers = producer.params.get("y", 2) if len(factors) == 1 else 1
     sign = jnp.sign(factors[0]) ** powers if len(factors) == 1 else _sign_of_product(factors)
     underflowed = (divisor == 0) & (sign != 0)

@@ -81,6 +81,8 @@ class StabilityRow:
     ----------
     setting
         The setting's name.
+    record
+        Id of the trial's record.
     outcome
         The trial's outcome.
     lifted, zeroed
@@ -91,23 +93,28 @@ class StabilityRow:
         The class reached against the reference; None where nothing was compared.
     distance
         The largest distance of any compared quantity, without unit; None as above.
+    distances
+        The distance of each, by name; None for what cannot be measured.
     """
 
     setting: str
+    record: str
     outcome: str
     lifted: int | None
     zeroed: int | None
     bad_elements: int | None
     agreement: str | None
     distance: float | None
+    distances: Mapping[str, float | None]
 
-    def as_dict(self) -> dict[str, str | int | float | None]:
+    def as_dict(self) -> dict[str, Any]:
         """The row as plain data for JSON."""
         return dataclasses.asdict(self)
 
 
 def stability_row(
     setting: Setting,
+    record: str,
     outcome: str,
     guard: Mapping[str, Any] | None,
     finite: Mapping[str, Any] | None,
@@ -119,6 +126,8 @@ def stability_row(
     ----------
     setting
         The setting of the trial.
+    record
+        Id of its record.
     outcome
         The trial's outcome.
     guard
@@ -128,19 +137,20 @@ def stability_row(
     agreement
         :meth:`perfkit.guard.agreement.Agreement.as_dict`, or None.
     """
-    distances = [
-        quantity["distance"]
+    distances: dict[str, float | None] = {
+        quantity["name"]: quantity["distance"]
         for quantity in (agreement or {}).get("quantities", ())
-        if quantity["distance"] is not None
-    ]
+    }
     return StabilityRow(
         setting=setting.name,
+        record=record,
         outcome=outcome,
         lifted=None if guard is None else guard["lifted"],
         zeroed=None if guard is None else guard["zeroed"],
         bad_elements=None if finite is None else sum(leaf["bad"] for leaf in finite["leaves"]),
         agreement=None if agreement is None else agreement["class"],
-        distance=max(distances, default=None),
+        distance=max((one for one in distances.values() if one is not None), default=None),
+        distances=distances,
     )
 
 

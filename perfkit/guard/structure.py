@@ -12,7 +12,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
-from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 CALLS = frozenset(
     {
@@ -104,6 +104,16 @@ def control_flow(equation: JaxprEqn) -> ControlFlow | None:
             if len(program.jaxpr.invars) == len(equation.invars):
                 return ControlFlow("call", (program,))
     return None
+
+
+def held_programs(equation: JaxprEqn) -> list[Program]:
+    """Every program among an equation's parameters, also of primitives not known here."""
+    listed = [
+        held
+        for value in equation.params.values()
+        for held in (value if isinstance(value, (tuple, list)) else (value,))
+    ]
+    return [opened(held) for held in listed if isinstance(held, (Jaxpr, ClosedJaxpr))]
 
 
 def call_label(equation: JaxprEqn) -> str:

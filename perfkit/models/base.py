@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from perfkit.guard.agreement import AgreementClass, Tolerance
+from perfkit.guard.finite import NOTHING_DECLARED, DeclaredNan
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 
@@ -157,7 +158,9 @@ class Prepared:
     compared
         From the outputs, the quantities to compare, without padding, as float32 or float64.
     expected_nan
-        Leaf name to mask of the elements that may be NaN by the model's definition.
+        Leaf name to mask of the elements of the outputs that may be NaN by the model's definition.
+    declared_nan
+        The same for one call of ``function``, its arguments included.
     write
         Writes the prediction's files into a folder and returns their paths.
     notices
@@ -171,6 +174,7 @@ class Prepared:
     compared: Callable[[PyTree], Mapping[str, np.ndarray]]
     write: Callable[[PyTree, Path], Sequence[Path]]
     expected_nan: Mapping[str, np.ndarray] = field(default_factory=dict)
+    declared_nan: DeclaredNan = NOTHING_DECLARED
     notices: tuple[str, ...] = ()
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfkit.models.base import Workload
+
+REFERENCE_GENERATION = 2
+"""Raised with each change of what models compare: older files lack quantities."""
+
 
 @dataclass(frozen=True)
 class TrialLabels:
@@ -35,3 +40,8 @@ class TrialFiles:
     save_compared: Path | None = None
     output_folder: Path | None = None
     compile_cache: Path | None = None
+
+
+def reference_file(folder: Path, workload: Workload) -> Path:
+    """Where a store keeps the compared quantities of the reference configuration."""
+    return folder / f"reference-{REFERENCE_GENERATION}-{workload.digest}.npz"

@@ -12,7 +12,7 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.limits import Limits
-from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
 from perfkit.tune.recommend import REFERENCE_ROLE
 
 STABILITY_ROLE = "stability"
@@ -47,7 +47,7 @@ def run_stability(plan: StabilityPlan, on_record: Callable[[Record], None]) -> l
     KeyboardInterrupt
         The user interrupted a trial; its record and all before it are kept.
     """
-    reference = plan.store.folder / f"reference-{plan.workload.digest}.npz"
+    reference = reference_file(plan.store.folder, plan.workload)
     if not reference.exists():
         values = plan.model.reference_values
         files = TrialFiles(save_compared=reference)
@@ -58,7 +58,14 @@ def run_stability(plan: StabilityPlan, on_record: Callable[[Record], None]) -> l
         labels = TrialLabels(role=STABILITY_ROLE)
         record = _run(plan, dict(setting.knobs), labels, files, plan.guard, on_record)
         rows.append(
-            stability_row(setting, record.outcome, record.guard, record.finite, record.agreement)
+            stability_row(
+                setting,
+                record.id,
+                record.outcome,
+                record.guard,
+                record.finite,
+                record.agreement,
+            )
         )
     return rows
 

@@ -14,7 +14,7 @@ from perfkit.models.base import Model, Workload
 from perfkit.records.machine import available_memory_bytes, setting_digest
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
-from perfkit.trial.request import TrialFiles
+from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.recommend import BASE_ROLE, REFERENCE_ROLE
 from perfkit.tune.session import Progress, Runner, Session
 
@@ -139,7 +139,7 @@ class Sweep:
         return TrialFiles(reference=path if path.exists() else None)
 
     def _reference_file(self, workload: Workload) -> Path:
-        return self._plan.store.folder / f"reference-{workload.digest}.npz"
+        return reference_file(self._plan.store.folder, workload)
 
     def _session(self) -> Session:
         return Session(self._runner, self._progress, self._plan.study, self._plan.store.append)

@@ -18,7 +18,7 @@ from perfkit.records.machine import setting_digest
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.stats.bootstrap import Interval
-from perfkit.trial.request import TrialFiles
+from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.extrapolate import CHECK_ROLE, PARTS_ROLE, extrapolate
 from perfkit.tune.recommend import (
     BASE_ROLE,
@@ -96,7 +96,7 @@ class Tuner:
         self._runner = runner
         self._progress = progress
         self._deadline_s = runner.now_s() + plan.budget_s
-        self._reference_file = plan.store.folder / f"reference-{plan.workload.digest}.npz"
+        self._reference_file = reference_file(plan.store.folder, plan.workload)
         self._settled_file = plan.store.folder / f"settled-{plan.study}"
 
     def run(self) -> None:

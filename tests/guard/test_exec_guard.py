@@ -6,6 +6,7 @@ import functools
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from jax import Array
 
 from perfkit.guard.exec_guard import guarded_environment, read_reports
-from perfkit.guard.guarded_jit import Ledger, make_guarded_jit
+from perfkit.guard.guarded_jit import Ledger, make_guarded_jit, make_guarded_pmap
 
 NEAR = jnp.asarray([1.0, 1.0000001])
 ONES = jnp.ones(2)
@@ -98,6 +99,24 @@ def test_other_transformations_around_it_stay_protected(jit: Any, ledger: Ledger
     assert lifted(ledger) == 0
 
 
+def test_pmap_is_guarded_and_its_devices_are_counted(ledger: Ledger) -> None:
+    pmap = make_guarded_pmap(jax.pmap, ledger, False)
+    scaled = pmap(lambda a, b: root(a, b) + jax.lax.psum(0 * a, "i"), "i", in_axes=(0, None))
+    np.testing.assert_array_equal(scaled(ONES[None], NEAR), [[0, 0]])
+    assert lifted(ledger) == 1
+
+
+def test_what_the_guard_cannot_enter_is_said(jit: Any, ledger: Ledger) -> None:
+    mesh = jax.make_mesh((1,), ("i",))
+    whole = jax.sharding.PartitionSpec()
+    inside = jax.shard_map(lambda a: jnp.sqrt(a - 2), mesh=mesh, in_specs=whole, out_specs=whole)
+    assert np.isnan(jit(lambda a: inside(a))(ONES)).all()
+    jit(lambda a: jax.lax.while_loop(lambda x: jnp.sqrt(x) < 2, lambda x: x + 1, a))(1.0)
+    told = list(ledger.as_dict()["unguarded_functions"])  # type: ignore[call-overload]  # a dict
+    assert [name.split(" at ")[0] for name in told] == ["shard_map", "while"]
+    assert all("test_exec_guard.py:" in name for name in told)
+
+
 def test_what_the_guard_cannot_take_runs_unguarded_and_is_said(
     jit: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,16 +156,25 @@ print(jax.__spec__.loader.__class__.__name__, "theirs" in sys.modules)
 """
 
 
-def run_program(folder: Path, environment: dict[str, str]) -> list[str]:
-    script = folder / "program.py"
-    script.write_text(PROGRAM, encoding="utf-8")
+def run_program(
+    folder: Path, environment: dict[str, str], words: Sequence[str] = ("program.py",)
+) -> list[str]:
+    (folder / "program.py").write_text(PROGRAM, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, script], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, *words],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout.splitlines()
 
 
-def test_an_unmodified_program_is_guarded_and_leaves_a_report(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("program.py",), ("-m", "program")])
+def test_an_unmodified_program_is_guarded_and_leaves_a_report(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "sitecustomize.py").write_text("import theirs\n", encoding="utf-8")
@@ -154,11 +182,11 @@ def test_an_unmodified_program_is_guarded_and_leaves_a_report(tmp_path: Path) ->
     before = {**os.environ, "PYTHONPATH": str(other), "JAX_PLATFORMS": "cpu"}
     assert run_program(tmp_path, before)[0] == "[0.0, nan] [0.0, nan]"
     environment = guarded_environment(before, tmp_path)
-    output = run_program(tmp_path, environment)
+    output = run_program(tmp_path, environment, words)
     assert output == ["[0.0, 0.0] [0.0, 0.0]", "SourceFileLoader True"]
     report = read_reports(tmp_path)
     assert (report["processes"], report["lifted"]) == (1, 2)
-    assert {site["function"] for site in report["sites"]} == {"step", "<lambda>"}  # type: ignore[attr-defined]  # a list
+    assert {site["function"] for site in report["sites"]} == {"step", "<lambda>"}
 
 
 def test_a_program_without_jax_leaves_no_report(tmp_path: Path) -> None:

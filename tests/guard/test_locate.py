@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from typing import Any
 
 import guard_programs
 import jax
@@ -14,6 +15,7 @@ from guard_programs import karras_schedule, planted, sampler
 from jax import Array, lax
 
 from perfkit.guard.domain import guard
+from perfkit.guard.finite import DeclaredNan
 from perfkit.guard.locate import locate
 
 
@@ -114,3 +116,67 @@ def test_a_product_of_zero_and_infinity_is_found() -> None:
     assert finding is not None
     assert finding.primitive == "mul"
     json.dumps(finding.as_dict(), allow_nan=False)
+
+
+LAND = np.array([True, False, False, True])
+OCEAN = jnp.asarray(np.where(LAND, np.nan, [0.0, 280.0, 290.0, 0.0]), jnp.float32)
+SEA = DeclaredNan({"[0]": LAND}, {"": LAND})
+
+
+def filled(ocean: Array) -> Array:
+    return jnp.where(jnp.isnan(ocean), 0, ocean)
+
+
+def in_scan(step: Any) -> Any:
+    return lambda ocean: lax.scan(lambda c, _: (step(c), None), ocean, None, length=2)[0]
+
+
+def in_while(step: Any) -> Any:
+    return lambda ocean: lax.fori_loop(0, jnp.int32(2), lambda _, c: step(c), ocean)
+
+
+def in_cond(step: Any) -> Any:
+    return lambda ocean: lax.cond(ocean[1] > 0, step, lambda c: c, ocean)
+
+
+@pytest.mark.parametrize("nesting", [jax.jit, in_scan, in_while, in_cond])
+def test_declared_nan_is_passed_over_on_its_way(nesting: Any) -> None:
+    program = nesting(lambda ocean: jnp.flip(jnp.flip(ocean) * 2 + 1) - 3)
+    assert locate(program, OCEAN, declared=SEA) is None
+    found = locate(program, OCEAN)
+    assert found is not None
+    assert found.certainty == "argument"
+
+
+@pytest.mark.parametrize("nesting", [jax.jit, in_scan, in_while, in_cond])
+def test_an_error_beside_declared_nan_is_named(nesting: Any) -> None:
+    program = nesting(lambda ocean: ocean + jnp.sqrt(filled(ocean) - 285))
+    finding = locate(program, OCEAN, declared=SEA)
+    assert finding is not None
+    assert (finding.primitive, finding.index) == ("sqrt", (0,))
+    where_it_matters = locate(lambda o: program(o) * 1, OCEAN, declared=SEA)
+    assert where_it_matters is not None
+
+
+def test_a_leak_of_declared_nan_is_named_where_it_leaks() -> None:
+    finding = locate(lambda ocean: ocean - jnp.sum(jnp.tanh(ocean)), OCEAN, declared=SEA)
+    assert finding is not None
+    assert (finding.certainty, finding.primitive) == ("found", "reduce_sum")
+
+
+def test_nan_that_the_program_blanks_itself_is_declared() -> None:
+    def program(ocean: Array) -> Array:
+        return jnp.where(jnp.isnan(ocean), jnp.nan, jnp.log(filled(ocean) + 1))
+
+    assert locate(program, OCEAN, declared=SEA) is None
+
+
+def test_declared_nan_that_was_moved_to_other_cells_is_found() -> None:
+    finding = locate(lambda ocean: jnp.roll(ocean, 1), OCEAN, declared=SEA)
+    assert finding is not None
+    assert finding.certainty == "argument"
+
+
+def test_nan_declared_for_what_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="snow"):
+        locate(lambda x: x, OCEAN, declared=DeclaredNan({"['snow']": LAND}, {}))

@@ -24,7 +24,7 @@ def row_of(values: np.ndarray, lifted: int = 0, number: int = 0) -> StabilityRow
     agreement = compare({"x": values}, {"x": PLAIN}, {"x": Tolerance(1e-5, 1e-2)}).as_dict()
     guard: dict[str, Any] = {"lifted": lifted, "zeroed": 0}
     finite = check_finite({"x": values}).as_dict()
-    return stability_row(COMPILER_SETTINGS[number], "ok", guard, finite, agreement)
+    return stability_row(COMPILER_SETTINGS[number], "id", "ok", guard, finite, agreement)
 
 
 def test_the_matrix_has_every_setting_in_every_precision() -> None:
@@ -39,10 +39,11 @@ def test_a_row_says_what_the_trial_said() -> None:
     row = row_of(PLAIN * 1.001, lifted=3)
     assert (row.lifted, row.bad_elements, row.agreement) == (3, 0, "bfloat16")
     assert row.distance == pytest.approx(1e-3)
+    assert dict(row.distances) == {"x": row.distance}
 
 
 def test_a_trial_that_never_ended_has_no_numbers() -> None:
-    row = stability_row(COMPILER_SETTINGS[0], "timeout", None, None, None)
+    row = stability_row(COMPILER_SETTINGS[0], "id", "timeout", None, None, None)
     assert (row.lifted, row.bad_elements, row.agreement, row.distance) == (None,) * 4
     assert verdict([row]) == "no answer under stock"
 

@@ -24,6 +24,24 @@ from perfkit.models.base import Prepared, PyTree
 MSA_FEATURES = ("msa", "msa_mask", "deletion_matrix")
 """Features with a row a sequence of the MSA, padded by upstream to 16,384 rows."""
 
+LARGEST_LOGITS_BYTES = 64 << 20
+"""Above this the confidence head's logits stay inside the program, so that comparing parts does
+not decide how much memory a prediction needs; its decoded scores are compared in any case."""
+
+LOGIT_BINS = 64
+"""Bins of the logits of a token pair, of which there are two sets (aligned and distance error)."""
+
+CHAOTIC_STEPS = 20
+"""Diffusion steps beyond which what follows from the sample is not compared: rounding grows from
+step to step until two right programs have different structures."""
+
+LOGITS = {
+    "plddt_logits": "predicted_lddt_logits",
+    "pae_logits": "predicted_aligned_error_logits",
+    "pde_logits": "predicted_distance_error_logits",
+}
+"""What the confidence head's logits are called here and by upstream."""
+
 
 def prepare(
     fold_input: Any,
@@ -65,8 +83,13 @@ def prepare(
         samples=fidelity["samples"],
         msa_rows=rows,
         bfloat16=settings.bfloat16,
+        confidence_logits=_logits_bytes(tokens, fidelity["samples"]) <= LARGEST_LOGITS_BYTES,
     )
     forward = transformed(config)
+
+    def predict(weights: PyTree, key: Any, example: PyTree) -> PyTree:
+        return _only_what_is_compared(forward.apply(weights, key, example))
+
     examples = [
         {name: jnp.asarray(value) for name, value in _trimmed(batch, settings, rows).items()}
         for batch in batches
@@ -79,12 +102,12 @@ def prepare(
     if settings.constants:
 
         def baked(key: Any, example: PyTree) -> PyTree:
-            return forward.apply(weights, key, example)
+            return predict(weights, key, example)
 
         function: Callable[..., PyTree] = baked
         runs: list[tuple[Any, ...]] = list(zip(keys, examples, strict=True))
     else:
-        function = forward.apply
+        function = predict
         runs = [(weights, key, example) for key, example in zip(keys, examples, strict=True)]
 
     def drive(compiled: Callable[..., PyTree]) -> PyTree:
@@ -100,13 +123,13 @@ def prepare(
         arguments=runs[0],
         drive=drive,
         parts={name: count * len(runs) for name, count in parts.items()},
-        compared=lambda outputs: compared_quantities(outputs[0], tokens),
+        compared=lambda outputs: compared_quantities(outputs[0], tokens, fidelity["steps"]),
         write=write,
         notices=notices,
     )
 
 
-def compared_quantities(result: PyTree, tokens: int) -> dict[str, np.ndarray]:
+def compared_quantities(result: PyTree, tokens: int, steps: int) -> dict[str, np.ndarray]:
     """What is held against the reference: first seed, first sample, padding cut off.
 
     Parameters
@@ -115,25 +138,51 @@ def compared_quantities(result: PyTree, tokens: int) -> dict[str, np.ndarray]:
         Upstream's result of one seed.
     tokens
         Tokens before padding, n.
+    steps
+        Diffusion steps; beyond :data:`CHAOTIC_STEPS` the sample and its confidence are left out.
 
     Returns
     -------
     dict
-        ``single_embedding`` [n, 384], ``pair_embedding`` [n, n, 128], ``atom_positions``
-        [atoms, 3] in ångström, ``plddt`` [atoms] and ``pae`` [n, n] in ångström.
+        ``single_embedding`` [n, 384], ``pair_embedding`` [n, n, 128], ``denoising_step``
+        [atoms, 3] in ångström: the state after the first step; ``atom_positions`` [atoms, 3] in
+        ångström, ``plddt`` [atoms], ``pae`` [n, n] in ångström, and the logits that
+        :data:`LOGITS` names, [atoms, bins] and [n, n, bins]. A step and logits only where
+        the installed package returns them.
     """
     samples = result["diffusion_samples"]
     mask = np.asarray(samples["mask"])[0, :tokens].astype(bool)
-    positions = np.asarray(samples["atom_positions"])[0, :tokens]
-    plddt = np.asarray(result["predicted_lddt"])[0, :tokens]
     quantities = {
         "single_embedding": np.asarray(result["single_embeddings"])[:tokens],
         "pair_embedding": np.asarray(result["pair_embeddings"])[:tokens, :tokens],
-        "atom_positions": positions[mask],
-        "plddt": plddt[mask],
-        "pae": np.asarray(result["full_pae"])[0, :tokens, :tokens],
     }
+    if "trajectory" in samples:
+        quantities["denoising_step"] = np.asarray(samples["trajectory"])[0, 0, :tokens][mask]
+    if steps <= CHAOTIC_STEPS:
+        quantities["atom_positions"] = np.asarray(samples["atom_positions"])[0, :tokens][mask]
+        quantities["plddt"] = np.asarray(result["predicted_lddt"])[0, :tokens][mask]
+        quantities["pae"] = np.asarray(result["full_pae"])[0, :tokens, :tokens]
+        for name, key in LOGITS.items():
+            if key in result:
+                # Those of pLDDT are one set an atom, the others one a pair of tokens.
+                where = mask if name == "plddt_logits" else np.s_[:, :tokens]
+                quantities[name] = np.asarray(result[key])[0, :tokens][where]
     return {name: np.asarray(value, np.float32) for name, value in quantities.items()}
+
+
+def _logits_bytes(tokens: int, samples: int) -> int:
+    """Size of the logits of all token pairs and samples, in float32."""
+    return 2 * 4 * LOGIT_BINS * samples * tokens**2
+
+
+def _only_what_is_compared(result: PyTree) -> PyTree:
+    """The result with the state after the first step, and logits, of the first sample only."""
+    kept = dict(result)
+    samples = dict(kept["diffusion_samples"])
+    if "trajectory" in samples:
+        samples["trajectory"] = samples["trajectory"][:1, :1]
+    kept["diffusion_samples"] = samples
+    return kept | {key: kept[key][:1] for key in LOGITS.values() if key in kept}
 
 
 def _msa_rows(batch: Batch) -> int:

@@ -37,6 +37,13 @@ ALL_SEEDS = 0
 SEQUENCE_SEED = 1
 """Seed of the sequence that ``--size`` makes."""
 
+SIGMA_DATA = 16.0
+"""Standard deviation of the atoms' positions in ångström that the diffusion is scaled by
+(``diffusion_head.SIGMA_DATA`` upstream)."""
+
+_TRUNK = "the trunk's result, before any sampling"
+_CONFIDENCE = "the confidence head's result before it is decoded"
+
 LOOP = "while/body/"
 """How JAX names what runs inside the loops of recycling and of diffusion."""
 
@@ -59,8 +66,16 @@ class AlphaFold3:
     )
     knobs: tuple[Knob, ...] = KNOBS
     tolerances: Mapping[str, Tolerance] = {
-        "single_embedding": Tolerance(1e-3, 0.1, why="the trunk's result, before any sampling"),
-        "pair_embedding": Tolerance(1e-3, 0.1, why="the trunk's result, before any sampling"),
+        "single_embedding": Tolerance(1e-3, 0.1, why=_TRUNK),
+        "pair_embedding": Tolerance(1e-3, 0.1, why=_TRUNK),
+        "denoising_step": Tolerance(
+            1e-3,
+            0.1,
+            kind="positions",
+            scale=SIGMA_DATA,
+            why="the state after one diffusion step from the same noise, against the spread of "
+            "the structures that the model was made for: it is mostly noise itself",
+        ),
         "atom_positions": Tolerance(
             1e-3,
             0.1,
@@ -68,8 +83,11 @@ class AlphaFold3:
             why="after a few diffusion steps from the same noise; after many the sampler is "
             "chaotic and two right programs differ",
         ),
-        "plddt": Tolerance(1e-3, 0.05, why="the confidence head's result for each atom"),
-        "pae": Tolerance(1e-3, 0.05, why="the confidence head's result for each pair"),
+        "plddt_logits": Tolerance(1e-3, 0.1, why=_CONFIDENCE),
+        "pae_logits": Tolerance(1e-3, 0.1, why=_CONFIDENCE),
+        "pde_logits": Tolerance(1e-3, 0.1, why=_CONFIDENCE),
+        "plddt": Tolerance(1e-3, 0.05, why="what the logits say for each atom"),
+        "pae": Tolerance(1e-3, 0.05, why="what the logits say for each pair of tokens"),
     }
     reference_values: Mapping[str, str] = {PRECISION.name: "none"}
 

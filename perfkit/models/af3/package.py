@@ -48,7 +48,15 @@ def import_model() -> Any:
     return model
 
 
-def model_config(*, recycles: int, steps: int, samples: int, msa_rows: int, bfloat16: str) -> Any:
+def model_config(
+    *,
+    recycles: int,
+    steps: int,
+    samples: int,
+    msa_rows: int,
+    bfloat16: str,
+    confidence_logits: bool = False,
+) -> Any:
     """Upstream's configuration, as ``run_alphafold.py`` makes it, at a fidelity.
 
     Parameters
@@ -59,11 +67,15 @@ def model_config(*, recycles: int, steps: int, samples: int, msa_rows: int, bflo
         Rows of the MSA that the trunk sees.
     bfloat16
         ``all`` or ``none``.
+    confidence_logits
+        Whether the confidence head returns its logits too.
 
     Notes
     -----
-    Embeddings are returned beside what upstream returns by default: the agreement of the trunk
-    is judged on them. They are results of the same computation and cost one copy.
+    Embeddings, the state after each diffusion step and logits are returned beside what upstream
+    returns by default, where the installed package has the option (DeepMind's own has the first
+    only): agreement is judged on them part by part. They are results of the same computation and
+    cost one copy.
     """
     config = import_model().Model.Config()
     config.global_config.flash_attention_implementation = "xla"
@@ -73,6 +85,10 @@ def model_config(*, recycles: int, steps: int, samples: int, msa_rows: int, bflo
     config.heads.diffusion.eval.num_samples = samples
     config.evoformer.num_msa = msa_rows
     config.return_embeddings = True
+    if hasattr(config.heads.diffusion.eval, "return_trajectory"):
+        config.heads.diffusion.eval.return_trajectory = True
+    if hasattr(config, "return_confidence_logits"):
+        config.return_confidence_logits = confidence_logits
     return config
 
 

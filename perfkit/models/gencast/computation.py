@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from perfkit.guard.finite import DeclaredNan
 from perfkit.models.base import Prepared, PyTree
 from perfkit.models.gencast.attention import ATTENTION_KINDS, AttentionKind, choose_attention
 from perfkit.models.gencast.checkpoint import Checkpoint
@@ -95,6 +96,7 @@ def prepare_forecast(
 
     missing = np.isnan(given.inputs[MASKED_VARIABLE]).any(axis=1)
     shape = (members, len(missing), steps, *missing.shape[1:])
+    leaf, frames = f"['{MASKED_VARIABLE}']", missing[:, None]
     return Prepared(
         function=function,
         arguments=(*leading, given.inputs, first, keys[0]),
@@ -102,7 +104,8 @@ def prepare_forecast(
         parts=parts,
         compared=partial(normalised_changes, given, statistics),
         write=write,
-        expected_nan={f"['{MASKED_VARIABLE}']": np.broadcast_to(missing[None, :, None], shape)},
+        expected_nan={leaf: np.broadcast_to(missing[None, :, None], shape)},
+        declared_nan=DeclaredNan({f"[{len(leading)}]{leaf}": frames}, {leaf: frames}),
         notices=notices,
     )
 

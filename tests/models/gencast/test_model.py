@@ -18,10 +18,11 @@ import xarray
 from perfkit.errors import MissingDependencyError, UserError
 from perfkit.guard.agreement import AgreementClass, compare
 from perfkit.guard.finite import check_finite
+from perfkit.guard.locate_model import Located, search
 from perfkit.knobs import space
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Prepared, Workload
-from perfkit.models.gencast import model, sources
+from perfkit.models.gencast import denoiser, model, prediction, sources
 from perfkit.models.gencast.checkpoint import save_checkpoint
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.gencast.synthetic_weights import architecture_for, synthetic_checkpoint
@@ -214,3 +215,48 @@ def test_our_engine_agrees_with_weathernext_in_float32(small_weights: None) -> N
     theirs, outputs = run(MODEL.workload({**options, "engine": "weathernext"}, {}), {})
     agreement = compare(theirs.compared(outputs), expected, MODEL.tolerances)
     assert agreement.reached <= AgreementClass.FLOAT32
+
+
+def test_a_forecast_with_declared_nan_has_no_finding(small_weights: None) -> None:
+    workload = MODEL.workload({"resolution": 10.0}, {"steps": 2})
+    assert search(workload.as_dict(), {}) == Located(None, 2)
+
+
+def test_an_error_in_the_denoiser_is_located_beside_declared_nan(
+    small_weights: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = denoiser.run_network
+
+    def planted(*given: Any) -> Any:
+        return real(*given) + jax.numpy.sqrt(given[-1][:, None] - 1)  # PLANTED
+
+    monkeypatch.setattr(denoiser, "run_network", planted)
+    workload = MODEL.workload({"resolution": 10.0}, {})
+    finding = search(workload.as_dict(), {}).finding
+    assert finding is not None
+    assert (finding.kind, finding.certainty, finding.primitive) == ("nan", "found", "sqrt")
+    lines = Path(__file__).read_text().splitlines()
+    assert lines[finding.origin.line - 1].endswith("# PLANTED")
+    assert "denoiser_call" in finding.origin.module_path
+    # The calls are at noise levels 80, 1.5 (their geometric mean) and 0.03.
+    assert [number for _, number in finding.iterations] == [2]
+
+
+class _ForgetsToFill:
+    """``jax.numpy`` in which sea-surface temperature over land is not filled in."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(jax.numpy, name)
+
+    def where(self, condition: Any, one: Any, other: Any) -> Any:
+        return jax.numpy.where(condition, one, other) if one is jax.numpy.nan else other
+
+
+def test_declared_nan_that_reaches_the_network_is_named_where_it_leaks(
+    small_weights: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction, "jnp", _ForgetsToFill())
+    workload = MODEL.workload({"resolution": 10.0}, {})
+    finding = search(workload.as_dict(), {}).finding
+    assert finding is not None
+    assert (finding.certainty, finding.primitive) == ("found", "dot_general")

@@ -1,0 +1,207 @@
+"""Follows NaN that a model declares through a program, element by element.
+
+GenCast's sea-surface temperature is NaN over land, in its inputs and in its results. Where such
+an element is moved, or computed with on its own, what comes out is still a declared NaN. Where
+it is mixed with other elements (a sum, a product of matrices) it is not: a NaN that comes out of
+that has leaked, and the search for its cause ends there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.extend.core import JaxprEqn, Literal, Var
+
+from perfkit.guard.structure import (
+    ControlFlow,
+    Program,
+    control_flow,
+    dtype_of,
+    is_floating,
+    repeat,
+)
+
+Mask = Array | None
+"""Boolean, of its value's shape: where NaN is declared. None: nowhere."""
+
+_MOVES = frozenset(
+    {
+        "broadcast_in_dim",
+        "concatenate",
+        "copy",
+        "copy_p",
+        "dynamic_slice",
+        "dynamic_update_slice",
+        "expand_dims",
+        "gather",
+        "pad",
+        "reshape",
+        "rev",
+        "scatter",
+        "select_n",
+        "slice",
+        "split",
+        "squeeze",
+        "stack",
+        "transpose",
+        "unstack",
+    }
+)
+"""Primitives whose results are elements of their operands."""
+
+_ELEMENTWISE = frozenset(
+    {
+        *("abs", "add", "add_any", "ceil", "clamp", "convert_element_type", "cos", "cosh", "div"),
+        *("erf", "erfc", "exp", "exp2", "expm1", "floor", "integer_pow", "log", "log1p"),
+        *("logistic", "max", "min", "mul", "neg", "pow", "reduce_precision", "rem", "round"),
+        *("rsqrt", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh"),
+    }
+)
+"""Primitives whose results depend on the elements in their own place only."""
+
+
+def masks_of_results(
+    equation: JaxprEqn, values: Sequence[Array], masks: Sequence[Mask]
+) -> list[Mask]:
+    """Where the results of an equation may be NaN because its operands are, as declared.
+
+    Parameters
+    ----------
+    equation
+        Any equation.
+    values, masks
+        Its operands, and where NaN is declared in them.
+    """
+    none: list[Mask] = [None for _ in equation.outvars]
+    if all(mask is None for mask in masks):
+        return none
+    flow = control_flow(equation)
+    if flow is not None:
+        found = _through(flow, equation, values, masks)
+        return [
+            mask if is_floating(out) else None
+            for out, mask in zip(equation.outvars, found, strict=True)
+        ]
+    name = equation.primitive.name
+    if not is_floating(equation.outvars[0]):
+        return none
+    if name in _MOVES:
+        moved = [
+            _filled(mask, value).astype(dtype_of(atom)) if is_floating(atom) else value
+            for atom, value, mask in zip(equation.invars, values, masks, strict=True)
+        ]
+        return [result == 1 for result in repeat(equation, moved)]
+    if name in _ELEMENTWISE:
+        shape = equation.outvars[0].aval.shape
+        either = jnp.zeros(shape, jnp.bool_)
+        for mask in masks:
+            either = either if mask is None else either | jnp.broadcast_to(mask, shape)
+        return [either]
+    return none
+
+
+def mask_of_literal(literal: Literal) -> Mask:
+    """A NaN that stands in the program itself was written there by its author."""
+    if not is_floating(literal) or not np.any(np.isnan(np.asarray(literal.val, np.float64))):
+        return None
+    return jnp.isnan(jnp.asarray(literal.val))
+
+
+def _through(
+    flow: ControlFlow, equation: JaxprEqn, values: Sequence[Array], masks: Sequence[Mask]
+) -> list[Mask]:
+    if flow.kind == "call":
+        return _run(flow.programs[0], values, masks)[1]
+    filled = [_filled(mask, value) for mask, value in zip(masks, values, strict=True)]
+    if flow.kind == "cond":
+        branches = [
+            lambda values, masks, program=program: _filled_run(program, values, masks)[1]
+            for program in flow.programs
+        ]
+        number = jnp.clip(jnp.asarray(values[0], jnp.int32), 0, len(branches) - 1)
+        return list(lax.switch(number, branches, list(values[1:]), filled[1:]))
+    run = _scan if flow.kind == "scan" else _while
+    return run(flow, equation, list(values), filled)
+
+
+def _scan(
+    flow: ControlFlow, equation: JaxprEqn, values: list[Array], masks: list[Array]
+) -> list[Mask]:
+    first, end = flow.consts, flow.consts + flow.carry
+
+    def body(carry: Any, slices: Any) -> Any:
+        operands = [
+            [*constant, *carried, *sliced]
+            for constant, carried, sliced in zip(
+                (values[:first], masks[:first]), carry, slices, strict=True
+            )
+        ]
+        results, marked = _filled_run(flow.programs[0], *operands)
+        return (results[: flow.carry], marked[: flow.carry]), marked[flow.carry :]
+
+    start = (values[first:end], masks[first:end])
+    carry, stacked = lax.scan(
+        body,
+        start,
+        (values[end:], masks[end:]),
+        length=equation.params["length"],
+        reverse=equation.params["reverse"],
+    )
+    return [*carry[1], *stacked]
+
+
+def _while(
+    flow: ControlFlow, equation: JaxprEqn, values: list[Array], masks: list[Array]
+) -> list[Mask]:
+    condition = flow.condition
+    assert condition is not None
+    first, end = flow.condition_consts, flow.condition_consts + flow.consts
+
+    def proceed(carry: Any) -> Array:
+        return _filled_run(condition, [*values[:first], *carry[0]], None)[0][0]
+
+    def body(carry: Any) -> Any:
+        operands = [*values[first:end], *carry[0]], [*masks[first:end], *carry[1]]
+        return _filled_run(flow.programs[0], *operands)
+
+    return list(lax.while_loop(proceed, body, (values[end:], masks[end:]))[1])
+
+
+def _run(
+    program: Program, operands: Sequence[Array], masks: Sequence[Mask]
+) -> tuple[list[Array], list[Mask]]:
+    """The results of a program and their masks."""
+    jaxpr = program.jaxpr
+    known: dict[Var, Array] = dict(zip(jaxpr.constvars, program.consts, strict=True))
+    known.update(zip(jaxpr.invars, operands, strict=True))
+    marked: dict[Var, Mask] = dict(zip(jaxpr.invars, masks, strict=True))
+
+    def read(atom: Var | Literal) -> Array:
+        value: Array = atom.val if isinstance(atom, Literal) else known[atom]
+        return value
+
+    def mask_of(atom: Var | Literal) -> Mask:
+        return mask_of_literal(atom) if isinstance(atom, Literal) else marked.get(atom)
+
+    for equation in jaxpr.eqns:
+        values = [read(atom) for atom in equation.invars]
+        found = masks_of_results(equation, values, [mask_of(atom) for atom in equation.invars])
+        known.update(zip(equation.outvars, repeat(equation, values), strict=True))
+        marked.update(zip(equation.outvars, found, strict=True))
+    return [read(atom) for atom in jaxpr.outvars], [mask_of(atom) for atom in jaxpr.outvars]
+
+
+def _filled_run(
+    program: Program, operands: Sequence[Array], masks: Sequence[Mask] | None
+) -> tuple[list[Array], list[Array]]:
+    """As :func:`_run`, with a mask for every value: branches and iterations must be alike."""
+    results, marked = _run(program, operands, masks or [None] * len(operands))
+    return results, [_filled(mask, value) for mask, value in zip(marked, results, strict=True)]
+
+
+def _filled(mask: Mask, value: Array) -> Array:
+    return jnp.zeros(jnp.shape(value), jnp.bool_) if mask is None else mask

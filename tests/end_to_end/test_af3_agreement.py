@@ -1,0 +1,84 @@
+"""A real prediction made wrong on purpose disagrees, part by part."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from perfkit.knobs.configuration import Catalogue
+from perfkit.models import get_model
+from perfkit.records.schema import Outcome, Record
+from perfkit.trial.launcher import TrialProcess, run_trial
+from perfkit.trial.request import TrialFiles
+
+pytest.importorskip("alphafold3", reason="the trials need the af3 extra")
+
+KNOBS = {"bucket": "exact", "msa_rows": "needed", "bfloat16": "none"}
+
+PERTURB = """
+import os
+import perfkit.models.af3.weights as weights
+
+made = weights.synthetic_parameters_mapped
+
+def perturbed(*arguments, **options):
+    parameters = made(*arguments, **options)
+    (module,) = [name for name in parameters if name.endswith(os.environ["PERTURBED"])]
+    return {**parameters, module: {**parameters[module], "weights": wrong(parameters, module)}}
+
+def wrong(parameters, module):
+    return parameters[module]["weights"] * parameters[module]["weights"].dtype.type(1.01)
+
+weights.synthetic_parameters_mapped = perturbed
+"""
+"""A ``sitecustomize`` that makes one weight of the model 1 % too large."""
+
+
+def run(folder: Path, files: TrialFiles) -> Record:
+    model = get_model("af3")
+    workload = model.workload({"size": 8}, {"steps": 1})
+    configuration = Catalogue(model.knobs).configuration(KNOBS)
+    return run_trial(TrialProcess(workload, configuration, folder, files=files), 0)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reference")
+    record = run(folder, TrialFiles(save_compared=folder / "reference.npz"))
+    assert record.outcome is Outcome.OK
+    return folder / "reference.npz"
+
+
+@pytest.mark.parametrize(
+    ("module", "outside"),
+    [
+        ("evoformer/single_activations", {"single_embedding", "denoising_step", "plddt_logits"}),
+        ("confidence_head/pae_logits", {"pae_logits"}),
+    ],
+)
+def test_one_weight_perturbed_by_one_per_cent_disagrees(
+    reference: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    outside: set[str],
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(PERTURB)
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setenv("PERTURBED", module)
+    record = run(tmp_path, TrialFiles(reference=reference))
+    assert record.outcome is Outcome.DISAGREES, record.reason
+    assert record.agreement is not None
+    classes = {one["name"]: one["class"] for one in record.agreement["quantities"]}
+    assert len(classes) == 9
+    assert outside <= {name for name, reached in classes.items() if reached != "float32"}
+    # What comes before the fault is as it was.
+    assert module.startswith("evoformer") or classes["pair_embedding"] in ("bitwise", "float32")
+
+
+def test_the_same_weights_agree(reference: Path, tmp_path: Path) -> None:
+    record = run(tmp_path, TrialFiles(reference=reference))
+    assert record.outcome is Outcome.OK, record.reason
