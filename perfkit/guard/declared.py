@@ -8,6 +8,7 @@ that has leaked, and the search for its cause ends there.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,6 +58,8 @@ _ELEMENTWISE = frozenset(
     {
         *("abs", "add", "add_any", "ceil", "clamp", "convert_element_type", "cos", "cosh", "div"),
         *("erf", "erfc", "exp", "exp2", "expm1", "floor", "integer_pow", "log", "log1p"),
+        *("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "erf_inv", "log2"),
+        *("nextafter", "one_minus_square"),
         *("logistic", "max", "min", "mul", "neg", "pow", "reduce_precision", "rem", "round"),
         *("rsqrt", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh"),
     }
@@ -96,11 +99,8 @@ def masks_of_results(
         ]
         return [result == 1 for result in repeat(equation, moved)]
     if name in _ELEMENTWISE:
-        shape = equation.outvars[0].aval.shape
-        either = jnp.zeros(shape, jnp.bool_)
-        for mask in masks:
-            either = either if mask is None else either | jnp.broadcast_to(mask, shape)
-        return [either]
+        filled = [_filled(mask, value) for mask, value in zip(masks, values, strict=True)]
+        return [functools.reduce(jnp.logical_or, filled)]
     return none
 
 

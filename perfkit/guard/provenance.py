@@ -155,6 +155,12 @@ def _power_bound(
     return jnp.multiply(factor, base ** (exponent - 1))
 
 
+def _one_minus_square_bound(
+    equation: JaxprEqn, values: Sequence[Array], bounds: Sequence[Array], result: Array
+) -> Array:
+    return _power_bound(equation, values, bounds, result) + representation_bound(result)
+
+
 def _sum_growth(terms: int) -> float:
     """Errors of n additions grow like sqrt(n): Higham and Mary, SIAM J. Sci. Comput. 41 (2019)."""
     return math.sqrt(max(terms, 1))
@@ -230,6 +236,7 @@ _BOUND_RULES: dict[str, _BoundRule] = {
     "div": _quotient_bound,
     "square": _power_bound,
     "integer_pow": _power_bound,
+    "one_minus_square": _one_minus_square_bound,
     "reduce_sum": _reduced_sum_bound,
     "dot_general": _dot_bound,
     "neg": _same_bound,

@@ -37,6 +37,7 @@ DOMAINS = {
     "sqrt": Domain(low=0.0),
     "rsqrt": Domain(low=0.0),
     "log": Domain(low=0.0),
+    "log2": Domain(low=0.0),
     "log1p": Domain(low=-1.0),
     "pow": Domain(low=0.0),
     "acos": Domain(low=-1.0, high=1.0),
@@ -46,7 +47,7 @@ DOMAINS = {
     "erf_inv": Domain(low=-1.0, high=1.0),
 }
 """Primitive -> domain of its first operand. A power has it only for exponents that are no
-integers. Division is apart: see :func:`lift_divisor`. What JAX composes of these (``log2``,
+integers. Division is apart: see :func:`lift_divisor`. What JAX composes of these (``log10``,
 ``xlogy``, ``logit``, ``entr``, norms, random normals) is guarded through them."""
 
 _FINITE_AT_ZERO = frozenset({"sqrt", "pow"})

@@ -12,13 +12,14 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
 CALLS = frozenset(
     {
         "jit",
         "pjit",
         "closed_call",
+        "composite",
         "core_call",
         "eval_jaxpr",
         "remat2",
@@ -113,7 +114,8 @@ def held_programs(equation: JaxprEqn) -> list[Program]:
         for value in equation.params.values()
         for held in (value if isinstance(value, (tuple, list)) else (value,))
     ]
-    return [opened(held) for held in listed if isinstance(held, (Jaxpr, ClosedJaxpr))]
+    programs = [opened(held) for held in listed]
+    return [program for program in programs if isinstance(program.jaxpr, Jaxpr)]
 
 
 def call_label(equation: JaxprEqn) -> str:

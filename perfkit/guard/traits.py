@@ -164,7 +164,7 @@ def _nonnegative(name: str, equation: JaxprEqn, operands: Sequence[Trait]) -> bo
 
 def _cancels(name: str, nonnegative: bool, equation: JaxprEqn, operands: Sequence[Trait]) -> bool:
     flags = [operand.cancels for operand in operands]
-    if name in ("add", "sub", "reduce_sum"):
+    if name in ("add", "sub", "one_minus_square", "reduce_sum"):
         return not nonnegative or any(flags)
     if name == "mul":
         return any(flags) and not same_operand(equation)

@@ -121,6 +121,9 @@ def test_the_precision_of_terms_survives_a_widening_conversion() -> None:
         (lambda d: jnp.arcsin(d - 1), -np.pi / 2),
         (lambda d: jnp.arctanh(1 - d), np.inf),
         (lambda d: jnp.arccosh(1 + d), 0.0),
+        (lambda d: lax.erf_inv(1 - d), np.inf),
+        (jnp.log2, -np.inf),
+        (lambda d: jax.scipy.special.xlogy(2.0, d), -np.inf),
     ],
 )
 def test_each_domain_has_its_edge(function: Callable[[Array], Array], edge_value: float) -> None:
@@ -151,6 +154,26 @@ def test_an_underflowed_divisor_is_lifted_and_a_true_zero_is_not() -> None:
     assert report.rows()[0].lifted == 1
     result, report = run(jnp.float32(0.0), tiny, jnp.float32(0.0))
     assert np.isnan(result)
+    assert report.rows()[0].lifted == 0
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda a, b: (a * b) ** -1, 1 / np.finfo(np.float32).tiny),
+        (lambda a, b: lax.rem(jnp.float32(0), a * b), 0.0),
+    ],
+)
+def test_other_divisions_by_an_underflowed_product_are_lifted(
+    function: Callable[[Array, Array], Array], expected: float
+) -> None:
+    tiny = jnp.float32(1e-30)
+    assert not np.isfinite(jax.jit(function)(tiny, tiny))
+    result, report = jax.jit(guard(function))(tiny, tiny)
+    assert float(result) == pytest.approx(expected)
+    assert report.rows()[0].lifted == 1
+    true_zero, report = jax.jit(guard(function))(tiny, jnp.float32(0))
+    assert not np.isfinite(true_zero)
     assert report.rows()[0].lifted == 0
 
 
@@ -247,6 +270,12 @@ def in_custom_vjp(a: Array, b: Array) -> Array:
     return root(a, b)
 
 
+def in_custom_vmap(a: Array, b: Array) -> Array:
+    root = jax.custom_batching.custom_vmap(lambda p, q: jnp.sqrt(p - q))
+    root.def_vmap(lambda size, batched, p, q: (jnp.sqrt(p - q), True))
+    return jax.vmap(root)(a, b)
+
+
 def in_vmap(a: Array, b: Array) -> Array:
     return jax.vmap(lambda p, q: jnp.sqrt(p - q))(a, b)
 
@@ -264,6 +293,7 @@ def in_vmap(a: Array, b: Array) -> Array:
         in_cond,
         in_custom_jvp,
         in_custom_vjp,
+        in_custom_vmap,
         in_vmap,
     ],
 )

@@ -47,6 +47,10 @@ LEAVES: dict[str, Step] = {
     "arc cosine": lambda x: jnp.arccos(x * 0.3 - x * x * 0.2),
     "arc sine": lambda x: jnp.arcsin(x * 0.4),
     "arc hyperbolic tangent": lambda x: jnp.arctanh(x * 0.5 - 0.25),
+    "arc hyperbolic cosine": lambda x: jnp.arccosh(x * 2.0 + 1.5 - x),
+    "inverse error function": lambda x: lax.erf_inv(x * 0.7 - x * x * 0.3),
+    "negative power": lambda x: ((x + 1.0) * (x + 2.0)) ** -2,
+    "remainder": lambda x: (x + 3.0) % ((x + 1.0) * (x + 0.5)),
     "division by a product": lambda x: x / ((x + 1.0) * (x + 2.0)),
     "a matrix product": lambda x: jnp.sqrt(jnp.outer(x + 1.0, x + 1.0) @ x + 1.0 - x),
 }
