@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from perfkit.guard.stability import Setting, StabilityRow, stability_row
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models.base import Model, Workload
+from perfkit.records.machine import setting_digest
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.trial.launcher import TrialProcess, run_trial
@@ -38,9 +41,17 @@ class StabilityPlan:
     limits: Limits
     guard: str
 
+    @property
+    def study(self) -> str:
+        """Digest of the study: the same command on the same machine goes on with it."""
+        same = [STABILITY_ROLE, self.workload.digest, self.guard, setting_digest()]
+        return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+
 
 def run_stability(plan: StabilityPlan, on_record: Callable[[Record], None]) -> list[StabilityRow]:
     """Run the reference and every setting; one row a setting.
+
+    What the store holds of the same study already is not run again.
 
     Raises
     ------
@@ -52,11 +63,18 @@ def run_stability(plan: StabilityPlan, on_record: Callable[[Record], None]) -> l
         values = plan.model.reference_values
         files = TrialFiles(save_compared=reference)
         _run(plan, dict(values), TrialLabels(role=REFERENCE_ROLE), files, "off", on_record)
+    done = {
+        record.configuration.digest: record
+        for record in plan.store.records()
+        if record.study == plan.study and record.outcome is not Outcome.INTERRUPTED
+    }
     rows = []
     for setting in plan.settings:
         files = TrialFiles(reference=reference if reference.exists() else None)
-        labels = TrialLabels(role=STABILITY_ROLE)
-        record = _run(plan, dict(setting.knobs), labels, files, plan.guard, on_record)
+        labels = TrialLabels(study=plan.study, role=STABILITY_ROLE)
+        record = done.get(plan.catalogue.configuration(setting.knobs).digest)
+        if record is None:
+            record = _run(plan, dict(setting.knobs), labels, files, plan.guard, on_record)
         rows.append(
             stability_row(
                 setting,
