@@ -28,6 +28,7 @@ from perfkit.models.gencast.mesh import banded_icosahedron
 from perfkit.models.gencast.prediction import (
     ForecastArrays,
     ForecastSettings,
+    Frames,
     advance_frames,
     predict_step,
 )
@@ -35,6 +36,9 @@ from perfkit.models.gencast.sources import WEATHERNEXT
 from perfkit.models.gencast.sphere_noise import harmonic_tables
 from perfkit.models.gencast.statistics import Statistics
 from perfkit.models.gencast.task import MASKED_VARIABLE
+
+DENOISER_CALL = "denoiser_call"
+"""Beside the fields of a forecast: the result of the very first call of the denoiser."""
 
 BASE_SEED = 0
 """Seed of the key that members are folded into."""
@@ -80,7 +84,7 @@ def prepare_forecast(
 
     def write(outputs: PyTree, folder: Path) -> list[Path]:
         forecast = Forecast(
-            fields=outputs,
+            fields={name: field for name, field in outputs.items() if name != DENOISER_CALL},
             lat=example.lat,
             lon=example.lon,
             levels=levels,
@@ -122,7 +126,14 @@ def _step(
         attention = _attention_kind(checkpoint, settings, WEATHERNEXT_KINDS)
         return weathernext_step(checkpoint, example, statistics, settings, attention)
     step_settings, arrays = forecast_arrays(checkpoint, example, statistics, settings)
-    return jax.named_scope("step_setup")(partial(predict_step, step_settings)), arrays
+
+    def step(
+        arrays: ForecastArrays, inputs: Frames, forcings: Frames, key: jax.Array
+    ) -> dict[str, jax.Array]:
+        frames, call = predict_step(step_settings, arrays, inputs, forcings, key)
+        return {**frames, DENOISER_CALL: call}
+
+    return jax.named_scope("step_setup")(step), arrays
 
 
 def forecast_arrays(
@@ -194,9 +205,11 @@ def roll_out(
 
     Returns
     -------
-    Variable -> ``[member, batch, step, ...]`` in physical units.
+    Variable -> ``[member, batch, step, ...]`` in physical units, and what the very first call of
+    the denoiser returned, where the step gives it.
     """
     members = []
+    first_call = {}
     for key in keys:
         inputs: Mapping[str, Any] = given.inputs
         frames = []
@@ -204,25 +217,36 @@ def roll_out(
             key, this = jax.random.split(key)
             forcings = _forcings_of(given, index)
             predicted = {name: np.asarray(v) for name, v in step(inputs, forcings, this).items()}
+            call = predicted.pop(DENOISER_CALL, None)
+            if call is not None and not first_call:
+                first_call = {DENOISER_CALL: call}
             inputs = advance_frames(inputs, predicted, forcings)
             frames.append(predicted)
         members.append(
             {name: np.concatenate([f[name] for f in frames], axis=1) for name in frames[0]}
         )
-    return {name: np.stack([member[name] for member in members]) for name in members[0]}
+    fields = {name: np.stack([member[name] for member in members]) for name in members[0]}
+    return fields | first_call
 
 
 def normalised_changes(
     given: Extracted, statistics: Statistics, outputs: PyTree
 ) -> dict[str, NDArray[np.float32]]:
-    """Predicted change since the last input frame in spreads of the 12-hour change, by variable.
+    """The first denoiser call, and the change that the first step predicts, by variable.
+
+    Changes are since the last input frame, in spreads of the 12-hour change. Later steps start
+    from what earlier ones sampled, where small differences grow: they are not compared.
 
     Fields themselves agree however wrong the network is, because most of a field is the last
     input frame. Precipitation, which is no input, is given in spreads of its values. Cells
     without a value are left out.
     """
     compared = {}
-    for name, field in outputs.items():
+    for name, forecast in outputs.items():
+        if name == DENOISER_CALL:
+            compared[name] = np.asarray(forecast, np.float32)
+            continue
+        field = forecast[:, :, :1]
         change = name in given.inputs
         spread = np.asarray((statistics.change_spread if change else statistics.spread)[name])
         scaled = field - given.inputs[name][None, :, -1:] if change else field

@@ -57,8 +57,8 @@ def predict_step(
     inputs: Frames,
     forcings: Frames,
     key: jax.Array,
-) -> dict[str, jax.Array]:
-    """Sample the state 12 hours ahead.
+) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Sample the state 12 hours ahead, and keep what the first denoiser call returned.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def predict_step(
     Returns
     -------
     One frame of every target in physical units; sea-surface temperature is NaN where an input
-    frame was.
+    frame was. And the estimate of the first call, ``[grid nodes, batch, outputs]``, normalised.
     """
     surface = jnp.asarray(inputs[MASKED_VARIABLE])
     missing = jnp.isnan(surface)
@@ -86,7 +86,7 @@ def predict_step(
         normalise(filled, arrays.statistics),
         normalise(forcings, arrays.statistics),
     )
-    drawn = sample(
+    drawn, first_call = sample(
         lambda state, levels: denoise(arrays.constants, settings.network, context, state, levels),
         key,
         settings.sampler,
@@ -102,7 +102,7 @@ def predict_step(
     predicted = physical_targets(changes, latest, arrays.statistics)
     blanked = missing.any(axis=1, keepdims=True)
     predicted[MASKED_VARIABLE] = jnp.where(blanked, jnp.nan, predicted[MASKED_VARIABLE])
-    return predicted
+    return predicted, first_call
 
 
 def embed_normalised(

@@ -26,7 +26,7 @@ def sample(
     tables: HarmonicTables,
     batch: int,
     dtype: np.dtype[Any],
-) -> jax.Array:
+) -> tuple[jax.Array, jax.Array]:
     """Draw one sample by the second-order stochastic solver of DPM-Solver++ 2S.
 
     The published loop draws noise that it never uses and evaluates a last call whose result it
@@ -44,6 +44,7 @@ def sample(
 
     Returns
     -------
+    The sample, and what the first call of the denoiser made of pure noise: each
     ``[nodes, batch, outputs]`` in ``dtype``.
     """
     schedule = call_schedule(config, dtype)
@@ -66,18 +67,19 @@ def sample(
         return churned
 
     def call(
-        states: tuple[jax.Array, jax.Array], row: tuple[jax.Array, ...]
-    ) -> tuple[tuple[jax.Array, jax.Array], None]:
-        base, state = states
-        noise_level, keep, amplitude, starts_level, level = row
+        states: tuple[jax.Array, jax.Array, jax.Array], row: tuple[jax.Array, ...]
+    ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], None]:
+        base, state, first = states
+        noise_level, keep, amplitude, starts_level, level, is_first = row
         if churns:
             state = add_churn(state, level, amplitude)
         base = jnp.where(starts_level, state, base)
         estimate = denoise(state, jnp.broadcast_to(noise_level, (batch,)))
-        return (base, keep * base + (1 - keep) * estimate), None
+        first = jnp.where(is_first, estimate, first)
+        return (base, keep * base + (1 - keep) * estimate, first), None
 
     start = noise(0, 0) * noise_levels(config)[0].astype(dtype)
     rows = tuple(jnp.asarray(column) for column in schedule)
-    states, _ = jax.lax.scan(call, (start, start), rows)
-    final: jax.Array = states[1]
-    return final
+    is_first = jnp.arange(len(rows[0])) == 0
+    (_, final, first), _ = jax.lax.scan(call, (start, start, start), (*rows, is_first))
+    return final, first

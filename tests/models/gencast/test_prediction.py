@@ -25,7 +25,7 @@ def step_function(reference: Any, set_up: Any, case: str, execution: Execution =
     statistics = load_statistics(reference.folder / "data", checkpoint.task_config)
     tables = harmonic_tables(extracted["lat"], len(extracted["lon"]))
     arrays = ForecastArrays(constants, statistics, tables)
-    return partial(jax.jit(partial(predict_step, settings)), arrays)
+    return partial(jax.jit(lambda *given: predict_step(settings, *given)[0]), arrays)
 
 
 def forcings_of(reference: Any, step: int) -> dict[str, Any]:
