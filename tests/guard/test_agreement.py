@@ -168,6 +168,26 @@ def test_the_worst_of_several_structures_decides() -> None:
     assert result.quantities[0].distance == pytest.approx(0.05)
 
 
+def test_positions_may_be_judged_by_a_length_that_is_given() -> None:
+    square = np.array([[1.0, 1, 0], [1, -1, 0], [-1, -1, 0], [-1, 1, 0]])
+    noise = Tolerance(float32=1e-4, bfloat16=1e-2, kind="positions", scale=16.0, why="noise")
+    (quantity,) = compare({"p": square * 1.1}, {"p": square}, {"p": noise}).quantities
+    assert quantity.distance == pytest.approx(0.1 * math.sqrt(2) / 16)
+    assert quantity.as_dict()["why"] == "noise"
+
+
+def test_what_neither_side_has_is_not_compared() -> None:
+    one = {"x": np.ones(2)}
+    result = compare(one, one, {"x": VALUES, "logits": VALUES})
+    assert [quantity.name for quantity in result.quantities] == ["x"]
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.inf])
+def test_an_impossible_scale_is_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match="scale"):
+        Tolerance(float32=0.1, bfloat16=0.2, scale=scale)
+
+
 @pytest.mark.parametrize(("narrow", "wide"), [(-1.0, 1.0), (2.0, 1.0), (0.0, math.nan)])
 def test_impossible_tolerances_are_refused(narrow: float, wide: float) -> None:
     with pytest.raises(ValueError, match="tolerances"):

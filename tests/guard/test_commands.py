@@ -17,6 +17,7 @@ from perfkit.cli import guard as guard_command
 from perfkit.errors import UserError
 from perfkit.guard import doctor, known_answers
 from perfkit.guard.finding import finding_from_dict
+from perfkit.guard.finite import NOTHING_DECLARED
 from perfkit.guard.locate import locate
 from perfkit.guard.locate_model import Located, locate_in_child, search
 
@@ -35,6 +36,7 @@ def use_model(monkeypatch: pytest.MonkeyPatch, function: Any, calls: int) -> Non
     prepared = SimpleNamespace(
         function=function,
         drive=lambda compiled: [compiled(jnp.full(2, float(call))) for call in range(calls)],
+        declared_nan=NOTHING_DECLARED,
     )
     model = SimpleNamespace(load=lambda: None, prepare=lambda workload, overrides: prepared)
     monkeypatch.setattr(perfkit.models, "get_model", lambda name: model)

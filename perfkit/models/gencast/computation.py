@@ -209,7 +209,7 @@ def roll_out(
     the denoiser returned, where the step gives it.
     """
     members = []
-    first_call = {}
+    first_call: dict[str, NDArray[np.float32]] = {}
     for key in keys:
         inputs: Mapping[str, Any] = given.inputs
         frames = []
