@@ -84,39 +84,42 @@ class Packing:
 
 LPT = "list scheduling, longest first"
 
+LONGEST = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 2.0)
+"""How long a task may take at most, in lower bounds of the makespan: each is tried."""
+
 
 def pack(tasks: Sequence[Task], kinds: Sequence[Kind]) -> Packing:
     """The shortest of several list schedules.
 
-    Each task takes the share of a machine that costs least machine-time among those with at most
-    so many instances, and goes where it ends first; all limits on the instances are tried. Many
-    instances waste least, few end a short queue sooner.
+    As usual for tasks that may have more or fewer CPUs, shares are chosen first and placed then
+    (J. Turek, J. Wolf, P. Yu, "Approximate algorithms for scheduling parallelizable tasks", SPAA
+    1992): each task takes the share that costs least machine-time among those that are quick
+    enough, and goes where it ends first, longest tasks first. Several meanings of quick enough
+    are tried.
 
     On ``m`` equal shares, longest first ends within ``4/3 - 1/(3m)`` of the shortest schedule in
     these shares (R. Graham, "Bounds on Multiprocessing Timing Anomalies", SIAM Journal on Applied
-    Mathematics 17 (1969), 416-429). For machines of several kinds there is no such bound: the
-    distance to :attr:`Packing.bound_s` tells how good a schedule is.
+    Mathematics 17 (1969), 416-429). For shares and machines of several kinds there is no such
+    bound: the distance to :attr:`Packing.bound_s` tells how good a schedule is.
     """
+    if not tasks:
+        return Packing((), 0.0, 0.0, LPT)
     bound_s = lower_bound_s(tasks, kinds)
-    limits = sorted({cut for kind in kinds for cut in kind.cuts})
-    best: tuple[float, float, tuple[Placement, ...]] | None = None
-    tried: set[tuple[Share | None, ...]] = set()
-    for limit in limits:
-        chosen = [_limited(task, limit) for task in tasks]
-        key = tuple(share for shares in chosen for share in shares)
-        if key in tried:
+    best: tuple[float, float, Sequence[Placement]] | None = None
+    tried: set[tuple[tuple[Share | None, ...], ...]] = set()
+    for factor in LONGEST:
+        chosen = tuple(_quick_enough(task, factor * bound_s) for task in tasks)
+        if chosen in tried:
             continue
-        tried.add(key)
+        tried.add(chosen)
         placements = _list_schedule(chosen, kinds)
-        makespan_s = max((each.end_s for each in placements), default=0.0)
+        makespan_s = max(each.end_s for each in placements)
         hours = sum(machine_seconds(placements).values())
         if best is None or (makespan_s * (1 + TIE), hours) < (best[0], best[1]):
-            best = (makespan_s, hours, tuple(placements))
-    if best is None:
-        return Packing((), 0.0, 0.0, LPT)
-    makespan_s, _, found = best
-    ordered = tuple(sorted(found, key=lambda each: (each.begin_s, each.kind, each.node, each.slot)))
-    return Packing(ordered, makespan_s, bound_s, LPT)
+            best = (makespan_s, hours, placements)
+    assert best is not None
+    ordered = sorted(best[2], key=lambda each: (each.begin_s, each.kind, each.node, each.slot))
+    return Packing(tuple(ordered), best[0], bound_s, LPT)
 
 
 def machine_seconds(placements: Sequence[Placement]) -> dict[tuple[int, int], float]:
@@ -186,12 +189,17 @@ def _fractional_s(
     return float(found.fun) if found.success else 0.0
 
 
-def _limited(task: Task, limit: int) -> tuple[Share | None, ...]:
-    """The share a kind that costs least machine-time, of at most ``limit`` instances if it can."""
+def _quick_enough(task: Task, longest_s: float) -> tuple[Share | None, ...]:
+    """The share a kind that costs least machine-time within ``longest_s``, else the quickest."""
     chosen: list[Share | None] = []
     for shares in task.shares:
-        within = [share for share in shares if share.instances <= limit] or list(shares[:1])
-        chosen.append(min(within, key=lambda s: (s.seconds / s.instances, s.seconds), default=None))
+        within = [share for share in shares if share.seconds <= longest_s]
+        quickest = [min(shares, key=lambda share: share.seconds)] if shares else []
+        chosen.append(
+            min(
+                within or quickest, key=lambda s: (s.seconds / s.instances, s.seconds), default=None
+            )
+        )
     return tuple(chosen)
 
 
