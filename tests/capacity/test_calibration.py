@@ -1,0 +1,76 @@
+"""Calibration: a slower machine is as much slower as its trial says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from planted import record, study
+
+from perfkit.capacity.assemble import assemble
+from perfkit.capacity.calibration import Calibration, calibrate
+from perfkit.errors import UserError
+from perfkit.records.schema import Outcome
+
+CEILINGS = {"float32_flops_per_s": 1e11, "copy_bytes_per_s": 1e10}
+
+
+def test_a_trial_that_takes_thrice_as_long_makes_a_factor_of_three() -> None:
+    fit = assemble(study()).model_copy(update={"ceilings": CEILINGS})
+    slow = {name: rate / 3 for name, rate in CEILINGS.items()}
+    factor = calibrate([record(32, slower=3.0)], slow, None).factor(fit)
+    assert factor.running == pytest.approx(3.0, rel=1e-6)
+    assert factor.starting == pytest.approx(1.0, rel=1e-6)
+    assert factor.spread == pytest.approx(1.0, rel=1e-6)
+
+
+def test_ceilings_that_say_otherwise_widen_the_interval() -> None:
+    """Three times slower in the trial, six times in the copy: a factor of two either way."""
+    fit = assemble(study()).model_copy(update={"ceilings": CEILINGS})
+    slow = {"float32_flops_per_s": 1e11 / 3, "copy_bytes_per_s": 1e10 / 6}
+    factor = calibrate([record(32, slower=3.0)], slow, None).factor(fit)
+    assert factor.spread == pytest.approx(2.0, rel=1e-6)
+
+
+def test_its_own_cpus_are_measured() -> None:
+    records = [record(32), record(32, role="cpus", cpus=1, slower=1.5)]
+    (trial,) = calibrate(records, CEILINGS, None).trials
+    assert trial.cpus == 2
+    assert trial.running_cpus is not None
+    # 2/1.5 - 1 of the time of one CPU is serial.
+    assert trial.running_cpus.serial == pytest.approx(1 / 3)
+
+
+def test_a_saved_calibration_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.toml"
+    calibration = calibrate([record(32)], CEILINGS, None)
+    calibration.save(path)
+    assert Calibration.load(path) == calibration
+
+
+def test_further_models_join_and_the_same_is_replaced() -> None:
+    first = calibrate([record(32)], CEILINGS, None)
+    again = calibrate([record(32, slower=2.0)], CEILINGS, first)
+    assert len(again.trials) == 1
+    other = calibrate([record(32, settings={"bucket": "64"})], CEILINGS, again)
+    assert len(other.trials) == 2
+
+
+def test_a_failed_trial_calibrates_nothing() -> None:
+    failed = record(32).model_copy(update={"outcome": Outcome.CRASHED, "reason": "SIGSEGV"})
+    with pytest.raises(UserError, match="did not end well: crashed"):
+        calibrate([failed], CEILINGS, None)
+
+
+def test_a_calibration_of_another_model_is_refused() -> None:
+    fit = assemble(study()).model_copy(update={"model": "gencast"})
+    with pytest.raises(UserError, match="has no trial of gencast: run 'perfkit calibrate --model"):
+        calibrate([record(32)], CEILINGS, None).factor(fit)
+
+
+@pytest.mark.parametrize(("text", "told"), [("x = 1\n", "is no calibration"), ("[", "is not TOML")])
+def test_what_is_no_calibration_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "calibration.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=told):
+        Calibration.load(path)

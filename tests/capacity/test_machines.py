@@ -1,0 +1,83 @@
+"""Inventories: checked, with the machine and key in every sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perfkit.capacity.machines import read_inventory
+from perfkit.errors import UserError
+
+GOOD = """
+currency = "CHF"
+[[machine]]
+name = "epyc"
+count = 4
+cores = 64
+memory = "256GB"
+numa = 2
+speed = 1.5
+price_per_hour = 2.5
+watts = 350
+time_limit = "24h"
+partition = "long"
+"""
+
+
+def _toml(folder: Path, text: str) -> Path:
+    path = folder / "machines.toml"
+    path.write_text(text)
+    return path
+
+
+def test_an_inventory_is_read(tmp_path: Path) -> None:
+    inventory = read_inventory(_toml(tmp_path, GOOD))
+    (machine,) = inventory.machines
+    assert (machine.count, machine.cores, machine.memory_bytes) == (4, 64, 256 * 10**9)
+    assert (machine.time_limit_s, machine.price_per_hour, machine.watts) == (86400, 2.5, 350)
+    assert inventory.currency == "CHF"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('memory = "256GB"\n', "", "machine 'epyc': memory field required"),
+        ('memory = "256GB"', 'memory = "0GB"', "memory is '0GB': a size of 0GB leaves nothing"),
+        ('memory = "256GB"', 'memory = "lots"', "memory is 'lots': 'lots' is no size"),
+        ("cores = 64", "cores = 0", "cores is 0: input should be greater than or equal to 1"),
+        ("count = 4", "count = -1", "count is -1"),
+        ("speed = 1.5\n", "", "it needs either calibration"),
+        ("speed = 1.5", "speed = 0", "speed is 0"),
+        ("speed = 1.5", 'calibration = "none.toml"', "none.toml cannot be read"),
+        ('"24h"', '"soon"', "time_limit is 'soon'"),
+        ("price_per_hour = 2.5", 'price_per_hour = "much"', "price_per_hour is 'much'"),
+        ('partition = "long"', 'partition = "a; rm b"', "partition is 'a; rm b'"),
+    ],
+)
+def test_a_bad_machine_is_a_reject(tmp_path: Path, old: str, new: str, told: str) -> None:
+    text = GOOD.replace(old, new) + '[[machine]]\nname="b"\ncores=2\nmemory="8GB"\nspeed=1\n'
+    inventory = read_inventory(_toml(tmp_path, text))
+    assert [machine.name for machine in inventory.machines] == ["b"]
+    (reject,) = inventory.rejects
+    assert told in reject.sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", r"it needs a \[\[machine\]\]"),
+        ("[[machine", "is not TOML"),
+        (GOOD.replace("cores", "kores"), "key 'kores' is unknown; the nearest is 'cores'"),
+        (GOOD.replace("currency", "curency"), "key 'curency' is unknown"),
+    ],
+)
+def test_what_is_no_inventory_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        read_inventory(_toml(tmp_path, text))
+
+
+def test_a_name_stands_once(tmp_path: Path) -> None:
+    inventory = read_inventory(_toml(tmp_path, GOOD + GOOD.replace('currency = "CHF"', "")))
+    assert len(inventory.machines) == 1
+    assert "the name stands there twice" in inventory.rejects[0].sentence

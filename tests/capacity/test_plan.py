@@ -1,0 +1,220 @@
+"""Plans: hand-made laws, machines and queues whose answer can be worked out."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from planted import SETTINGS, compiled_bytes, overhead_bytes, step_s, study, trunk_s
+
+from perfkit.capacity.assemble import assemble
+from perfkit.capacity.estimate import instance_counts, pace
+from perfkit.capacity.fit import ModelFit
+from perfkit.capacity.invert import needs
+from perfkit.capacity.jobs import Job, production, sized_jobs
+from perfkit.capacity.machines import Inventory, Machine
+from perfkit.capacity.parallel import CpuLaw
+from perfkit.capacity.plan import make_plan
+from perfkit.capacity.plan_files import write_csv, write_json
+
+PERFECT = CpuLaw(serial=0.0, crosstalk=0.0, measured=(1, 2))
+START_S = 3.0 + 5.0 + 0.1
+"""Import, trace and check of the planted records."""
+
+
+@pytest.fixture(scope="module")
+def fit() -> ModelFit:
+    return assemble(study())
+
+
+@pytest.fixture(scope="module")
+def parallel(fit: ModelFit) -> ModelFit:
+    """The same with CPUs that help in full and instances that do not disturb each other."""
+    laws = {"running_cpus": PERFECT, "starting_cpus": PERFECT, "contention": 0.0}
+    return fit.model_copy(update=laws)
+
+
+def machine(**told: object) -> Machine:
+    return dataclasses.replace(Machine("m", 1, 2, 100 * 10**9), **told)  # type: ignore[arg-type]
+
+
+def inventory(*machines: Machine) -> Inventory:
+    return Inventory(machines or (machine(),), "EUR")
+
+
+def fold(name: str, tokens: int, **fidelity: int) -> Job:
+    options = {"size": str(tokens)}
+    return Job(name, "af3", tokens, production("af3", **fidelity), options, 0, "test")
+
+
+def production_s(n: int) -> float:
+    """One seed by the planted laws: 11 trunk passes, 200 steps, confidence, rest, start, compile,
+    preparing, and the 0.4 s that a first pass takes longer."""
+    passes = 11 * trunk_s(n) + 200 * step_s(n, 5) + 0.1 + 15e-5 * n**2 + 0.05 + 1e-5 * n**2 + 0.4
+    return passes + START_S + 20.0 + 0.5 + 0.01 * n
+
+
+def test_a_production_run_is_the_sum_of_its_parts(fit: ModelFit) -> None:
+    plan = make_plan([fold("a", 80)], inventory(), [fit])
+    assert plan.makespan_s == pytest.approx(production_s(80), rel=1e-6)
+    assert plan.jobs[0].way.time.low <= plan.makespan_s <= plan.jobs[0].way.time.high
+
+
+def test_price_and_energy_are_of_machine_hours(parallel: ModelFit) -> None:
+    """Two jobs on a machine each: twice the hours, at 3.6 an hour and 500 W."""
+    two = inventory(machine(count=2, price_per_hour=3.6, watts=500.0))
+    plan = make_plan([fold("a", 80), fold("b", 80)], two, [parallel])
+    (use,) = plan.uses()
+    seconds = 2 * production_s(80)
+    assert plan.price == pytest.approx(3.6 * seconds / 3600, rel=1e-6)
+    assert use.energy_kwh == pytest.approx(0.5 * seconds / 3600, rel=1e-6)
+    assert (use.used, use.jobs, use.busy) == (2, 2, pytest.approx(1.0))
+
+
+def test_instances_share_the_memory(parallel: ModelFit) -> None:
+    """With room for one job and a half there is one at a time, with room for two both."""
+    needed = compiled_bytes(80) + overhead_bytes(80)
+    jobs = [fold(name, 80) for name in "abcd"]
+    for room, shares in ((1.5, {1}), (2.2, {2})):
+        slow_start = parallel.model_copy(
+            update={"running_cpus": CpuLaw(serial=0.5, crosstalk=0.0, measured=(1, 2))}
+        )
+        plan = make_plan(jobs, inventory(machine(memory_bytes=int(room * needed))), [slow_start])
+        assert {each.way.instances for each in plan.jobs} == shares
+
+
+def test_a_job_larger_than_every_machine_is_told_what_would_do(fit: ModelFit) -> None:
+    """80 tokens need 1.21 GB by the planted laws."""
+    small = inventory(machine(memory_bytes=10**9))
+    plan = make_plan([fold("big", 80)], small, [fit])
+    (reject,) = plan.rejects
+    assert "job 'big' fits on no machine: needs up to 1.2 GB of memory, m has 1.0 GB" in (
+        reject.reason
+    )
+    assert "the smallest that would do has 8 GB of memory" in reject.reason
+
+
+def test_a_job_over_the_time_limit_is_told_how_many_cores_would_do(parallel: ModelFit) -> None:
+    """CPUs help in full: with a limit of a third of the time on 2, 8 of 1, 2, 4, 8 would do."""
+    limited = inventory(machine(time_limit_s=production_s(80) / 3))
+    (reject,) = make_plan([fold("long", 80)], limited, [parallel]).rejects
+    assert "the time limit of m is" in reject.reason
+    assert "8 cores of this kind" in reject.reason
+
+
+def test_a_job_without_a_fit_is_refused(fit: ModelFit) -> None:
+    (reject,) = make_plan(sized_jobs("gencast", "10"), inventory(), [fit]).rejects
+    assert "there is no fit of gencast: measure one with 'perfkit plan fit --model" in reject.reason
+
+
+def test_cpus_without_a_law_are_refused(fit: ModelFit) -> None:
+    (reject,) = make_plan([fold("a", 80)], inventory(machine(cores=3)), [fit]).rejects
+    assert "an instance would have 3 CPUs, the fit measured 2 and no law of CPUs" in reject.reason
+
+
+def test_the_quicker_preset_is_chosen_where_its_memory_fits(fit: ModelFit) -> None:
+    """A second preset that is twice as fast and needs ten times the memory."""
+    laws = {
+        name: law.model_copy(update={"coefficients": tuple(c / 2 for c in law.coefficients)})
+        for name, law in fit.laws.items()
+    }
+    heavy = fit.overhead.model_copy(update={"coefficients": (2e10, 0.0)})
+    quick = fit.model_copy(update={"laws": laws, "overhead": heavy, "label": "quick"})
+    for room, chosen in ((100 * 10**9, 1), (5 * 10**9, 0)):
+        plan = make_plan([fold("a", 80)], inventory(machine(memory_bytes=room)), [fit, quick])
+        assert plan.jobs[0].way.fit == chosen
+
+
+def test_a_stated_speed_divides_the_time_and_is_told(fit: ModelFit) -> None:
+    plan = make_plan([fold("a", 80)], inventory(machine(speed=2.0)), [fit])
+    assert plan.makespan_s == pytest.approx(production_s(80) / 2, rel=1e-6)
+    assert any("was stated, not measured" in notice for notice in plan.notices)
+
+
+def test_neighbours_crowd(fit: ModelFit) -> None:
+    """All of the rest of the machine costs 40 %: two instances 20 %, on half the CPUs each."""
+    crowded = fit.model_copy(
+        update={"running_cpus": PERFECT, "starting_cpus": PERFECT, "contention": 0.4}
+    )
+    assert pace(crowded, machine(), 2).running == pytest.approx(2 * 1.2)
+    assert pace(crowded, machine(), 1).running == pytest.approx(1.0)
+
+
+def test_instance_counts_divide_each_other() -> None:
+    assert instance_counts(machine(cores=12)) == (1, 2, 4, 12)
+    assert instance_counts(machine(cores=1)) == (1,)
+
+
+def test_a_cache_lets_neighbouring_sizes_share_a_program(fit: ModelFit) -> None:
+    """Compiling takes 20 s, padding one token little: one program; without a cache each its own."""
+    cached = fit.model_copy(update={"cached_compile_s": 0.5})
+    jobs = [fold("a", 39), fold("b", 40)]
+    plan = make_plan(jobs, inventory(), [cached])
+    assert {each.bucket for each in plan.jobs} == {40}
+    assert sorted(each.compiles for each in plan.jobs) == [False, True]
+    alone = make_plan(jobs, inventory(), [cached], cached=False)
+    assert {each.bucket for each in alone.jobs} == {None}
+    assert all(each.compiles for each in alone.jobs)
+
+
+def test_a_deadline_says_how_many_machines(parallel: ModelFit) -> None:
+    """Six jobs of T each: two deadlines of T take three machines, one takes six."""
+    jobs = [fold(f"j{number}", 80) for number in range(6)]
+    one_s = production_s(80)
+    for deadline_s, machines in ((2.01 * one_s, 3), (1.01 * one_s, 6)):
+        (need,) = needs(
+            jobs, [machine()], [parallel], cached=False, deadline_s=deadline_s, budget=None
+        )
+        assert need.machines == machines
+    (late,) = needs(
+        jobs, [machine()], [parallel], cached=False, deadline_s=0.9 * one_s, budget=None
+    )
+    assert late.machines is None
+    assert late.reason == "the longest job alone takes longer"
+
+
+def test_a_budget_says_how_soon(parallel: ModelFit) -> None:
+    """Machine-hours are the same on one machine or six, so the budget that pays for one pays for
+    the soonest; a little less pays for none."""
+    jobs = [fold(f"j{number}", 80) for number in range(6)]
+    price = 6 * production_s(80) / 3600
+    priced = machine(price_per_hour=1.0)
+    (need,) = needs(jobs, [priced], [parallel], cached=False, deadline_s=None, budget=1.001 * price)
+    assert need.machines == 6
+    (poor,) = needs(jobs, [priced], [parallel], cached=False, deadline_s=None, budget=0.9 * price)
+    assert poor.machines is None
+    (unpriced,) = needs(jobs, [machine()], [parallel], cached=False, deadline_s=None, budget=1.0)
+    assert unpriced.reason == "it has no price_per_hour"
+
+
+def test_accelerators_have_a_break_even_price(fit: ModelFit) -> None:
+    """1024 tokens take 62 s on an A100: the plan's price over 62/3600 hours. Twice the seeds take
+    twice as long; 1448 tokens, halfway on a logarithmic scale, the geometric mean of 62 and 275."""
+    rich = inventory(machine(price_per_hour=3.6))
+    plan = make_plan([fold("a", 1024)], rich, [fit])
+    a100 = next(one for one in plan.comparisons() if one.device == "A100 80 GB")
+    assert a100.hours == pytest.approx(62 / 3600)
+    assert plan.price is not None
+    assert a100.break_even == pytest.approx(plan.price / (62 / 3600), rel=1e-6)
+    half = make_plan([fold("b", 1448, seeds=2)], rich, [fit]).comparisons()[0]
+    assert half.hours == pytest.approx(2 * (62 * 275) ** 0.5 / 3600, rel=1e-3)
+
+
+def test_csv_and_json_hold_every_job(fit: ModelFit, tmp_path: Path) -> None:
+    plan = make_plan([fold("a", 80), fold("b", 40, seeds=2)], inventory(), [fit])
+    write_csv(tmp_path / "plan.csv", plan)
+    write_json(tmp_path / "plan.json", plan)
+    rows = {row["name"]: row for row in csv.DictReader((tmp_path / "plan.csv").open())}
+    assert rows["b"]["seeds"] == "2"
+    assert float(rows["a"]["time_s"]) == pytest.approx(production_s(80), abs=0.1)
+    assert rows["a"]["members"] == ""
+    data = json.loads((tmp_path / "plan.json").read_text())
+    assert {job["name"] for job in data["jobs"]} == {"a", "b"}
+    assert data["makespan_s"] == plan.makespan_s
+
+
+def test_the_settings_of_the_fit_are_the_preset(fit: ModelFit) -> None:
+    assert fit.settings == SETTINGS
