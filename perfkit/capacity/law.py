@@ -74,7 +74,6 @@ FEATURE_NAMES = {
     "n": "the sizes measured",
     "s": "the samples measured",
     "g": "the grids measured",
-    "r": "the rows measured",
     "b": "the blocks measured",
     "m": "the mesh nodes measured",
 }

@@ -50,12 +50,11 @@ _TERMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         WARM_UP: (CONSTANT, "n^2"),
         CHECK: (CONSTANT, "n", "s*n^2"),
     },
-    # g: grid nodes; r: rows computed, grid nodes rounded up to whole blocks; b: rows of a block,
-    # 0 where the grid is not cut; m: mesh nodes.
+    # g: grid nodes; b: rows of a block, 0 where the grid is not cut; m: mesh nodes.
     "gencast": {
         # Encoder and decoder work on grid nodes and their edges, the transformer on mesh nodes,
         # its attention on pairs of them.
-        "denoiser_call": (CONSTANT, "r", "m", "m^2"),
+        "denoiser_call": (CONSTANT, "g", "m", "m^2"),
         # Spherical harmonics: a transform along longitudes, one along latitudes a wave number.
         "noise_set": (CONSTANT, "g", "g^1.5"),
         "step_setup": (CONSTANT, "g"),
@@ -127,12 +126,11 @@ def af3_features(tokens: int, samples: int, settings: Mapping[str, str]) -> dict
 
 
 def gencast_features(grid_nodes: int, mesh: int, settings: Mapping[str, str]) -> dict[str, float]:
-    """Nodes of grid and mesh, and how the grid is cut into blocks (the last one is full too)."""
-    wanted = gencast_settings(settings).grid_block
-    block = min(wanted, grid_nodes) if wanted else 0
-    rows = math.ceil(grid_nodes / block) * block if block else grid_nodes
+    """Nodes of grid and mesh, and the size of the equal blocks that the grid is cut into."""
+    most = gencast_settings(settings).grid_block
+    block = math.ceil(grid_nodes / math.ceil(grid_nodes / most)) if most else 0
     mesh_nodes = 10 * 4**mesh + 2
-    return {"g": float(grid_nodes), "r": float(rows), "b": float(block), "m": float(mesh_nodes)}
+    return {"g": float(grid_nodes), "b": float(block), "m": float(mesh_nodes)}
 
 
 def features_of(

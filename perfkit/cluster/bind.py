@@ -71,8 +71,8 @@ def _lock_all(folder: Path, cpus: tuple[int, ...]) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Take the CPUs, bind to them and become the command."""
-    count, separator, *command = arguments
-    if not count.isdecimal() or int(count) < 1 or separator != "--" or not command:
+    count, separator, *command = [*arguments, "", ""][: max(3, len(arguments))]
+    if not count.isdecimal() or int(count) < 1 or separator != "--" or not command[0]:
         raise UserError("usage: python -m perfkit.cluster.bind N -- CMD...")
     os.sched_setaffinity(0, take(int(count)))
     try:

@@ -73,12 +73,13 @@ def test_extrapolation_is_less_sure_than_interpolation() -> None:
     assert law.leverage({"n": 200.0}) > law.leverage({"n": 24.0})
 
 
-def test_a_grid_is_computed_in_whole_blocks() -> None:
+def test_a_grid_is_cut_into_equal_blocks() -> None:
+    """5000 rows in blocks of at most 2048 are three of 1667."""
     features = gencast_features(5000, 1, {})
-    assert features == {"g": 5000.0, "r": 6144.0, "b": 2048.0, "m": 42.0}
-    assert gencast_features(5000, 1, {"grid_block": "whole"})["r"] == 5000.0
-    assert gencast_features(100, 2, {})["r"] == 100.0
-    assert resized_features("gencast", features, 2049.0, {})["r"] == 4096.0
+    assert features == {"g": 5000.0, "b": 1667.0, "m": 42.0}
+    assert gencast_features(5000, 1, {"grid_block": "whole"})["b"] == 0.0
+    assert gencast_features(100, 2, {})["b"] == 100.0
+    assert resized_features("gencast", features, 2049.0, {})["b"] == 1025.0
     assert resized_features("gencast", features, 2049.0, {})["m"] == 42.0
 
 

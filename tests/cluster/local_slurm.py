@@ -1,0 +1,147 @@
+"""A real Slurm on this machine: its own munge, controller and one node, in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo")
+NODE = "localhost"
+CPUS = 2
+MEMORY_MB = 8000
+READY_S = 60.0
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """A running Slurm; ``environment`` lets its commands find it."""
+
+    environment: dict[str, str]
+
+    def run(self, *command: str) -> str:
+        """The standard output of a command that must succeed."""
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def wait_until_empty(self, limit_s: float) -> None:
+        """Wait until no job is left in the queue."""
+        deadline_s = time.monotonic() + limit_s
+        while self.run("squeue", "--noheader"):
+            assert time.monotonic() < deadline_s, self.run("squeue")
+            time.sleep(0.2)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _configuration(folder: Path) -> str:
+    return f"""
+ClusterName=perfkit
+SlurmctldHost={socket.gethostname()}(127.0.0.1)
+SlurmUser=root
+SlurmctldPort={_free_port()}
+SlurmdPort={_free_port()}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CryptoType=crypto/munge
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+ReturnToService=2
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmdSpoolDir={folder}/spool
+StateSaveLocation={folder}/state
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+NodeName={NODE} NodeAddr=127.0.0.1 NodeHostname={socket.gethostname()} \\
+    CPUs={CPUS} RealMemory={MEMORY_MB} State=UNKNOWN
+PartitionName=main Nodes={NODE} Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+@contextmanager
+def local_slurm(folder: Path) -> Iterator[Slurm]:
+    """Slurm's daemons on loopback, ended with the block; skips the test where they are missing."""
+    missing = [name for name in PROGRAMS if shutil.which(name, path=_PATH) is None]
+    if missing:
+        pytest.skip(f"Slurm is not installed ({', '.join(missing)}): apt install slurm-wlm munge")
+    if os.getuid() != 0:
+        pytest.skip("a Slurm of the test's own needs root")
+    for name in ("spool", "state"):
+        (folder / name).mkdir()
+    (folder / "slurm.conf").write_text(_configuration(folder))
+    key = folder / "munge.key"
+    key.write_bytes(secrets.token_bytes(1024))
+    key.chmod(0o600)
+    # munged refuses sockets below folders that others could replace.
+    folder.chmod(0o711)
+    environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": _PATH}
+    commands = (
+        [
+            "munged", "--foreground", "--force", f"--key-file={key}",
+            f"--socket={folder}/munge.socket", f"--pid-file={folder}/munged.pid",
+            f"--log-file={folder}/munged.log", f"--seed-file={folder}/munged.seed",
+        ],
+        ["slurmctld", "-D"],
+        ["slurmd", "-D", "-N", NODE],
+    )  # fmt: skip
+    daemons = []
+    try:
+        for command in commands:
+            daemons.append(
+                subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+            time.sleep(1.0)
+        running = Slurm(environment)
+        _wait_until_idle(running, folder)
+        yield running
+    finally:
+        for daemon in reversed(daemons):
+            daemon.terminate()
+            daemon.wait(timeout=20)
+
+
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+def _wait_until_idle(running: Slurm, folder: Path) -> None:
+    deadline_s = time.monotonic() + READY_S
+    while time.monotonic() < deadline_s:
+        asked = subprocess.run(
+            ["sinfo", "--noheader", "--format=%T"],
+            env=running.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if asked.stdout.strip() == "idle":
+            return
+        time.sleep(0.5)
+    logs = "\n".join(path.read_text()[-2000:] for path in sorted(folder.glob("*.log")))
+    pytest.fail(f"Slurm did not become idle: {asked.stdout}{asked.stderr}\n{logs}")

@@ -1,0 +1,147 @@
+"""Slurm: what the scripts ask for, and a real Slurm that runs a plan of real predictions."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from pathlib import Path
+
+import pytest
+from local_slurm import Slurm
+from planted import study
+
+from perfkit.capacity.assemble import assemble
+from perfkit.capacity.fit import ModelFit
+from perfkit.capacity.jobs import Job, production
+from perfkit.capacity.machines import Inventory, Machine
+from perfkit.capacity.parallel import CpuLaw
+from perfkit.capacity.plan import Plan, make_plan
+from perfkit.cluster.slurm import arrays, folder_names, write_scripts
+from perfkit.records.schema import Outcome
+from perfkit.records.store import read_records
+from perfkit.tune.preset import load_preset
+
+MACHINE = Machine("node", 1, 2, 8000 * 2**20, partition="main")
+PARALLEL = CpuLaw(serial=0.5, crosstalk=0.0, measured=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def fit() -> ModelFit:
+    """Two instances of one CPU waste less than one of two."""
+    laws = {"running_cpus": PARALLEL, "starting_cpus": PARALLEL, "contention": 0.0}
+    return assemble(study()).model_copy(update={**laws, "cached_compile_s": 0.5})
+
+
+def _plan(fit: ModelFit, *jobs: Job, machine: Machine = MACHINE) -> Plan:
+    return make_plan(jobs, Inventory((machine,), "EUR"), [fit])
+
+
+def _fold(name: str, tokens: int, **fidelity: int) -> Job:
+    chosen = production("af3", **fidelity)
+    return Job(name, "af3", tokens, chosen, {"size": str(tokens)}, 0, "test")
+
+
+def _folds(count: int) -> list[Job]:
+    return [_fold(f"job {number}", 40) for number in range(count)]
+
+
+def test_jobs_that_ask_for_the_same_are_one_array(fit: ModelFit) -> None:
+    (array,) = arrays(_plan(fit, *_folds(4)))
+    assert (len(array.jobs), array.cpus) == (4, 1)
+    needed = max(each.way.memory.high for each in array.jobs)
+    assert needed / 2**20 <= array.mebibytes <= 4000
+
+
+def test_arrays_are_no_longer_than_slurm_takes(fit: ModelFit) -> None:
+    plan = _plan(fit, *_folds(1200))
+    assert [len(array.jobs) for array in arrays(plan)] == [1000, 200]
+
+
+def test_the_time_limit_of_the_machine_is_never_passed(fit: ModelFit) -> None:
+    """The job takes 287 s: twice that is asked for, but at least ten minutes, and no more than
+    the machine gives."""
+    (free,) = arrays(_plan(fit, _fold("a", 40)))
+    assert free.minutes == 10
+    limited = dataclasses.replace(MACHINE, time_limit_s=300.0)
+    (array,) = arrays(_plan(fit, _fold("a", 40), machine=limited))
+    assert array.minutes == 5
+
+
+def test_a_command_runs_the_job_under_its_preset_and_bucket(fit: ModelFit, tmp_path: Path) -> None:
+    plan = _plan(fit, _fold("a b/c", 39, seeds=1), _fold("d", 40))
+    write_scripts(tmp_path, plan, cached=True)
+    folder = tmp_path / "slurm"
+    commands = [shlex.split(line) for line in (folder / "array-1.txt").read_text().splitlines()]
+    command = next(words for words in commands if words[words.index("--size") + 1] == "39")
+    options = dict(zip(command[4::2], command[5::2], strict=False))
+    assert options["--knob"] == "bucket=40"
+    assert (options["--recycles"], options["--steps"], options["--samples"]) == ("10", "200", "5")
+    assert options["--compile-cache"] == str(folder / "compile-cache")
+    assert command[-1] == str(tmp_path / "results" / "a-b-c")
+    preset = load_preset(Path(options["--preset"]))
+    assert preset.configuration.as_dict() == fit.settings
+    submit = (folder / "submit.sh").read_text()
+    assert "sbatch --job-name=perfkit-node --array=1-2 --ntasks=1 --cpus-per-task=1" in submit
+    assert "--partition=main" in submit
+
+
+def test_seeds_that_an_input_does_not_name_are_written_into_one(
+    fit: ModelFit, tmp_path: Path
+) -> None:
+    pytest.importorskip("alphafold3", reason="inputs are written by the af3 extra")
+    write_scripts(tmp_path, _plan(fit, _fold("many", 40, seeds=3)), cached=False)
+    (command,) = (tmp_path / "slurm" / "array-1.txt").read_text().splitlines()
+    written = tmp_path / "slurm" / "inputs" / "many.json"
+    assert f"--input {written}" in command
+    assert "--seeds 3" in command
+    assert "--compile-cache" not in command
+    assert '"modelSeeds": [' in written.read_text()
+
+
+def test_folder_names_are_safe_and_different() -> None:
+    names = folder_names(["a/b", "a b", "../x", "plain"])
+    assert len(set(names.values())) == 4
+    assert names["plain"] == "plain"
+    assert all("/" not in name and not name.startswith(".") for name in names.values())
+
+
+def test_slurm_runs_the_plan(slurm: Slurm, fit: ModelFit, tmp_path: Path) -> None:
+    """Two small forecasts, one CPU each, at the same time on the two CPUs of the node."""
+    pytest.importorskip("jax", reason="the predictions need the gencast extra")
+    base = fit.model_copy(update={"model": "gencast", "settings": {}, "label": "stock"})
+    plan = _forecast_plan(base)
+    script = write_scripts(tmp_path, plan, cached=True)
+    slurm.run("sh", str(script))
+    slurm.wait_until_empty(240)
+    logs = "\n".join(path.read_text() for path in (tmp_path / "slurm" / "logs").iterdir())
+    records = [
+        record for name in ("one", "two") for record in read_records(tmp_path / "results" / name)
+    ]
+    assert [record.outcome for record in records] == [Outcome.OK, Outcome.OK], logs
+    assert [record.allowed_cpus for record in records] == [1, 1]
+    for name in ("one", "two"):
+        assert (tmp_path / "results" / name / "forecast.nc").exists()
+
+
+def _forecast_plan(base: ModelFit) -> Plan:
+    """A plan whose laws are those of a constant: what runs is what matters here."""
+    constant = base.laws["import"].model_copy(update={"fixed": {}})
+    parts = ("denoiser_call", "noise_set", "step_setup", "compile", "import")
+    light = constant.model_copy(update={"coefficients": (1.2e9,), "quantity": "memory"})
+    nothing = constant.model_copy(update={"coefficients": (1.0,)})
+    fit = base.model_copy(
+        update={
+            "laws": dict.fromkeys(parts, constant),
+            "covariance": ((0.0,) * 5,) * 5,
+            "compiled": light,
+            "overhead": light,
+            "output_bytes": nothing,
+            "compiled_exactly": (),
+        }
+    )
+    fidelity = {"levels": 2, "steps": 1, "members": 1}
+    options = {"resolution": "10", "mesh": "1"}
+    jobs = [Job(name, "gencast", 684, fidelity, options, 1, "test") for name in ("one", "two")]
+    plan = _plan(fit, *jobs)
+    assert [each.way.instances for each in plan.jobs] == [2, 2]
+    return plan
