@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 # Touched when the environment holds what pyproject.toml and constraints.txt say.
 STAMP := $(VENV)/.installed
 
-.PHONY: help env tune tune-gencast test lint types check clean
+.PHONY: help env tune tune-gencast test lint types check asv clean
 
 help:
 	@echo "make tune   tune AlphaFold 3 on the shipped ubiquitin (20 minutes, installation included)"
 	@echo "make tune-gencast  the same for GenCast at 2 degrees"
 	@echo "make test   run the tests"
 	@echo "make check  lint, types and tests"
+	@echo "make asv    check the benchmarks and run each of them once"
 	@echo "make env    only create the environment"
 
 env: $(STAMP)
@@ -41,6 +42,12 @@ types: env
 	$(BIN)/mypy perfkit
 
 check: lint types test
+
+# A new machine is asked for its name by asv; a name that was given before is kept.
+asv: env
+	test -f $(HOME)/.asv-machine.json || $(BIN)/asv machine --yes
+	$(BIN)/asv check --environment existing:$(BIN)/python
+	PERFKIT_BENCH_PASSES=1 $(BIN)/asv run --quick --show-stderr --environment existing:$(BIN)/python
 
 clean:
 	rm -rf $(VENV) perfkit-results .asv

@@ -1,6 +1,8 @@
-"""AlphaFold 3 on ubiquitin without perfkit's trial: stock settings, one pass a line of input.
+"""AlphaFold 3 without perfkit's trial: stock settings, one pass a line of input.
 
-What `trial_overhead.py` holds perfkit's own steady time against. Prints the seconds of each pass.
+What `trial_overhead.py` holds perfkit's own steady time against: of ubiquitin in its stock bucket,
+or of the synthetic protein of so many residues that the first argument says, which fills its
+bucket. Prints the seconds of each pass.
 """
 
 import sys
@@ -10,17 +12,23 @@ import haiku as hk
 import jax
 
 from perfkit.models.af3.featurise import featurise
-from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input
+from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input, synthetic_protein
+from perfkit.models.af3.model import SEQUENCE_SEED
 from perfkit.models.af3.package import import_model
 from perfkit.models.af3.weights import synthetic_parameters_mapped
 
+if len(sys.argv) > 1:
+    bucket = int(sys.argv[1])
+    fold_input = synthetic_protein(bucket, SEQUENCE_SEED)
+else:
+    bucket, fold_input = 128, load_fold_input(UBIQUITIN)[0]
 model = import_model()
 config = model.Model.Config()
 config.global_config.flash_attention_implementation = "xla"
 config.num_recycles, config.return_embeddings = 0, True
 config.heads.diffusion.eval.steps, config.heads.diffusion.eval.num_samples = 4, 1
 forward = hk.transform(lambda batch: model.Model(config)(batch))
-batch = jax.device_put(dict(featurise(load_fold_input(UBIQUITIN)[0], 128)[0].numeric))
+batch = jax.device_put(dict(featurise(fold_input, bucket)[0].numeric))
 key = jax.random.PRNGKey(1)
 parameters = synthetic_parameters_mapped(
     lambda: jax.eval_shape(forward.init, key, batch), float32=False

@@ -1,0 +1,94 @@
+"""What perfkit itself costs: start-up, a trial beside a bare script, ten thousand records."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from benchmarks import trials
+
+RECORDS = 10_000
+RECORDED = trials.HERE.parent / "reports" / "af3-ubiquitin" / "records-vm.jsonl"
+"""Real records, of which the benchmarks' ten thousand are copies."""
+
+
+class StartUp:
+    """A fresh process each time, as a shell starts it."""
+
+    number, warmup_time, rounds = 1, 0, 1
+    repeat = 10
+
+    def time_help(self) -> None:
+        command = [sys.executable, "-m", "perfkit", "--help"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+class TrialOverhead:
+    """The same small AlphaFold 3 prediction in a trial and in a bare script, pass by pass."""
+
+    size = 16
+    timeout = 600
+
+    def track_trial_over_bare(self) -> float:
+        """Median of the paired ratios: 1 is no overhead."""
+        from benchmarks.scripts.trial_overhead import measure
+
+        bare_s, trial_s = measure(self.size, trials.PASSES)
+        return statistics.median(mine / bare for mine, bare in zip(trial_s, bare_s, strict=True))
+
+    track_trial_over_bare.unit = "ratio"
+
+
+class TenThousandRecords:
+    """A store of ten thousand real trials, read back and drawn."""
+
+    number, warmup_time, rounds = 1, 0, 1
+    repeat = (1, 3, 20.0)
+    timeout = 600
+
+    def setup_cache(self) -> None:
+        lines = RECORDED.read_text(encoding="utf-8").splitlines()
+        recorded = [json.loads(line) for line in lines]
+        folder = Path("store")
+        folder.mkdir()
+        with (folder / "records-copies-1.jsonl").open("w", encoding="utf-8") as stream:
+            for number in range(RECORDS):
+                copy = recorded[number % len(recorded)] | {"id": f"copy-{number}"}
+                stream.write(json.dumps(copy) + "\n")
+
+    setup_cache.timeout = 600
+
+    def time_load(self) -> None:
+        self._load()
+
+    def peakmem_load(self) -> None:
+        self._load()
+
+    def time_report(self) -> None:
+        """Load and page together, as `perfkit report` does it."""
+        from perfkit.cli.study_output import page_of_records
+
+        page_of_records(self._load(), None)
+
+    def _load(self) -> list[trials.Record]:
+        from perfkit.records.store import read_records
+
+        records = read_records(Path("store"))
+        assert len(records) == RECORDS
+        return records
+
+
+class Setting:
+    """What a result was measured with, kept among the results: asv knows only what it installed."""
+
+    def track_jaxlib(self) -> float:
+        """jaxlib 0.12.3.4 is 12.0304; a step in its history explains many others."""
+        from perfkit.history.asv_results import jaxlib_number
+
+        return jaxlib_number(metadata.version("jaxlib"))
+
+    track_jaxlib.unit = "version"

@@ -1,0 +1,95 @@
+"""The stored reference outputs: a few hundred elements of each compared quantity, in float32.
+
+`python -m benchmarks.references` makes them anew, from the float32 configuration; a reason to do so
+is a model or an input that is meant to be another one, never a benchmark that complains.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.subjects import AF3, GENCAST
+from benchmarks.trials import Subject, ensure_ok
+
+if TYPE_CHECKING:
+    from perfkit.models.base import Model
+
+ELEMENTS = 500
+"""Elements kept of a quantity: enough for a distance that moves with any change of the whole."""
+
+FOLDER = Path(__file__).with_name("reference_outputs")
+
+
+def thinned(compared: Mapping[str, np.ndarray], model: Model) -> dict[str, np.ndarray]:
+    """Evenly spaced elements of every quantity; positions whole, as they are superposed."""
+    kept = {}
+    for name, array in compared.items():
+        if model.tolerances[name].kind == "positions":
+            kept[name] = np.asarray(array, np.float32)
+        else:
+            step = -(-array.size // ELEMENTS)
+            # An odd step meets every channel of an array whose last axis is a power of two.
+            kept[name] = np.asarray(array, np.float32).ravel()[:: step | 1]
+    return kept
+
+
+def reference_file(model: str, size: int) -> Path:
+    """Where the reference outputs of a model at a size are."""
+    return FOLDER / f"{model}-{size}.npz"
+
+
+def distance_to_reference(answers: Path, model_name: str, size: int) -> float:
+    """Largest distance of any compared quantity to the stored one.
+
+    Raises
+    ------
+    RuntimeError
+        A quantity cannot be compared: it is missing, not finite, or of another shape.
+    """
+    from perfkit.guard.agreement import compare
+    from perfkit.models import get_model
+
+    model = get_model(model_name)
+    with np.load(answers) as ours, np.load(reference_file(model_name, size)) as stored:
+        agreement = compare(thinned(dict(ours), model), dict(stored), model.tolerances)
+    unmeasured = [f"{one.name}: {one.reason}" for one in agreement.quantities if one.reason]
+    if unmeasured:
+        raise RuntimeError("; ".join(unmeasured))
+    return max(one.distance for one in agreement.quantities)
+
+
+def make_reference(subject: Subject, size: int, folder: Path) -> None:
+    """Run the float32 configuration and store what it gives."""
+    from perfkit.trial.launcher import TrialProcess, run_trial
+    from perfkit.trial.request import TrialFiles
+
+    answers = folder / "answers.npz"
+    trial = TrialProcess(
+        subject.workload(size),
+        subject.reference_configuration(),
+        folder,
+        files=TrialFiles(save_compared=answers),
+    )
+    ensure_ok(run_trial(trial, 0))
+    with np.load(answers) as compared:
+        kept = thinned(dict(compared), subject.get_model())
+    np.savez_compressed(reference_file(subject.model, size), **kept)
+
+
+def main() -> None:
+    """Make the references of both models at all sizes."""
+    for subject in (AF3, GENCAST):
+        for size in subject.inputs:
+            with tempfile.TemporaryDirectory() as folder:
+                make_reference(subject, size, Path(folder))
+            path = reference_file(subject.model, size)
+            print(f"{path}: {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
