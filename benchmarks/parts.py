@@ -84,7 +84,8 @@ class ModelParts(abc.ABC):
     track_agreement_distance.unit = DISTANCE
 
     def __init_subclass__(cls) -> None:
-        cls.params = (list(cls.subject.inputs), [trials.STOCK, trials.RECOMMENDED])
+        sizes = list(cls.subject.inputs)[: trials.SIZES]
+        cls.params = (sizes, [trials.STOCK, trials.RECOMMENDED])
         cls.version = cls.subject.version
 
     def __init__(self) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PASSES = int(os.environ.get("PERFKIT_BENCH_PASSES", "8"))
 """Timed passes of each trial: with fewer than 7 a side asv's Mann-Whitney test can tell nothing."""
 
+SIZES = int(os.environ.get("PERFKIT_BENCH_SIZES", "2"))
+"""Sizes of each model that are measured, the cheapest first."""
+
 PRESET_VARIABLE = "PERFKIT_PRESET"
 """Names another preset to measure as ``recommended``, for the model that it is for."""
 
@@ -131,7 +134,7 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], Re
     configurations = subject.configurations()
     runner = LiveRunner(folder, Limits(), lambda stage: None)
     found = {}
-    for size in subject.inputs:
+    for size in list(subject.inputs)[:SIZES]:
         store = Store(folder / str(size))
         with Session(runner, NoProgress(), "asv", store.append) as session:
             for name, configuration in configurations.items():

@@ -77,6 +77,12 @@ def distance_text(distance: float) -> str:
     return f"{distance:.2g}"
 
 
+def value_text(value: float, unit: str) -> str:
+    """A value in a unit that is named: seconds, bytes, relative distances, or any other."""
+    known = {"seconds": seconds_text, "bytes": bytes_text, "relative distance": distance_text}
+    return known[unit](value) if unit in known else f"{value:.4g}"
+
+
 def _scale(seconds: float) -> tuple[float, str] | None:
     """Seconds a unit and its name, up to a minute; None beyond."""
     for factor, unit in _SECOND_UNITS[:-1]:

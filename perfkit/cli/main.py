@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": "check the installed jaxlib on this CPU against known answers",
     "plan": "what a queue of jobs takes on your machines: time, memory, price, schedule",
     "calibrate": "measure how fast this machine is beside the one that laws were fitted on",
+    "compare": "what changed between two folders of records or two asv results",
     "report": "render the page of a folder of records again",
     "exec": "run any command under a preset",
 }

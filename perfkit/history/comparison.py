@@ -44,6 +44,17 @@ REGRESSIONS = (Verdict.WORSE, Verdict.ANSWER_CHANGED, Verdict.FAILED)
 """What makes ``perfkit compare`` end with exit code 1."""
 
 
+_SUMMARY = (
+    (Verdict.ANSWER_CHANGED, "numerical change", "numerical changes"),
+    (Verdict.FAILED, "new failure", "new failures"),
+    (Verdict.WORSE, "regression", "regressions"),
+    (Verdict.ANSWER_CLOSER, "answer closer to the reference", "answers closer to the reference"),
+    (Verdict.BETTER, "improvement", "improvements"),
+    (Verdict.MENDED, "mended failure", "mended failures"),
+    (Verdict.INCOMPARABLE, "entry that is not comparable", "entries that are not comparable"),
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """One entry in both snapshots.
@@ -101,6 +112,15 @@ class Comparison:
     def having(self, *verdicts: Verdict) -> list[Row]:
         """The rows with one of ``verdicts``."""
         return [row for row in self.rows if row.verdict in verdicts]
+
+    def sentence(self) -> str:
+        """What a person must know, numerical changes before slowdowns."""
+        told = [
+            f"{len(rows)} {words if len(rows) > 1 else word}"
+            for verdict, word, words in _SUMMARY
+            if (rows := self.having(verdict))
+        ]
+        return ", ".join(told) if told else "nothing has changed beyond the measurements' spread"
 
 
 def compare_snapshots(old: Snapshot, new: Snapshot, factor: float = FACTOR) -> Comparison:
@@ -174,11 +194,9 @@ def _ratio(old: Entry, new: Entry) -> Interval | None:
     if old.count and new.count:
         return unpaired_ratio(old.groups, new.groups)
     median = new.value / old.value
-    if None in (old.low, old.high, new.low, new.high):
+    if old.low is None or old.high is None or new.low is None or new.high is None:
         return Interval(median, median, median, 1)
-    # Of two intervals without samples the ratio may be anywhere between the extremes.
-    assert old.low is not None
-    assert old.high is not None
-    assert new.low is not None
-    assert new.high is not None
-    return Interval(median, new.low / old.high, new.high / old.low if old.low else math.inf, 2)
+    # Of two intervals without samples the ratio may be anywhere between the extremes; of few
+    # samples asv's intervals are infinite.
+    high = new.high / old.low if old.low > 0 else math.inf
+    return Interval(median, max(0.0, new.low / old.high), high, 2)

@@ -137,7 +137,9 @@ def unpaired_ratio(
     tail = (1 - confidence) / 2
     low, high = np.quantile(ratios, [tail, 1 - tail], method="inverted_cdf")
     counts = [sum(len(group) for group in side) for side in (old, new)]
-    medians = [np.median(np.concatenate([np.asarray(g, float) for g in side])) for side in (old, new)]
+    medians = [
+        np.median(np.concatenate([np.asarray(g, float) for g in side])) for side in (old, new)
+    ]
     return Interval(float(medians[1] / medians[0]), float(low), float(high), min(counts))
 
 
@@ -146,6 +148,9 @@ def _group_medians(
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Medians of resamples of groups and of measurements within them, shape (resamples,)."""
     arrays = [np.asarray(group, float) for group in groups]
+    if len(arrays) == 1:
+        only = generator.choice(arrays[0], (RESAMPLES, len(arrays[0])))
+        return np.asarray(np.median(only, axis=1))
     medians = np.empty(RESAMPLES)
     for number in range(RESAMPLES):
         chosen = generator.integers(0, len(arrays), len(arrays))
