@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import trials
 
-RECORDS = 10_000
+RECORDS = JOBS = 10_000
 RECORDED = trials.HERE.parent / "reports" / "af3-ubiquitin" / "records-vm.jsonl"
 """Real records, of which the benchmarks' ten thousand are copies."""
 
@@ -57,7 +57,9 @@ class TenThousandRecords:
         folder.mkdir()
         with (folder / "records-copies-1.jsonl").open("w", encoding="utf-8") as stream:
             for number in range(RECORDS):
-                copy = recorded[number % len(recorded)] | {"id": f"copy-{number}"}
+                # A study is one block: trials of different ones are not compared pass by pass.
+                study, place = divmod(number, len(recorded))
+                copy = recorded[place] | {"id": f"copy-{number}", "block": f"study-{study}"}
                 stream.write(json.dumps(copy) + "\n")
 
     setup_cache.timeout = 600
@@ -92,3 +94,22 @@ class Setting:
         return jaxlib_number(metadata.version("jaxlib"))
 
     track_jaxlib.unit = "version"
+
+
+class TenThousandJobs:
+    """A long queue on a hundred machines, under laws of the usual shape."""
+
+    number, warmup_time, rounds = 1, 0, 1
+    repeat = (1, 3, 20.0)
+    timeout = 600
+
+    def setup(self) -> None:
+        from benchmarks.scripts import plan_queue
+
+        self.fit = plan_queue.made_up_fit()
+        self.jobs, self.machines = plan_queue.queue(JOBS), plan_queue.machines(100)
+
+    def time_plan(self) -> None:
+        from perfkit.capacity.plan import make_plan
+
+        make_plan(self.jobs, self.machines, [self.fit])

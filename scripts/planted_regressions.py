@@ -127,13 +127,19 @@ class Scratch:
 
     def run(self, *arguments: str, passes: int = 1) -> subprocess.CompletedProcess[str]:
         """Run a command of asv or perfkit in the clone and show what it prints."""
-        variables = {"PERFKIT_BENCH_PASSES": str(passes), "PERFKIT_BENCH_SIZES": "1"}
+        variables = {
+            "PERFKIT_BENCH_PASSES": str(passes),
+            "PERFKIT_BENCH_SIZES": "1",
+            # asv keeps what it knows of the machine at home, where it is none of this script's.
+            "HOME": str(self._folder.parent),
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
+        }
         command = [sys.executable, "-m", *arguments]
         print("$", *arguments, flush=True)
         done = subprocess.run(
             command,
             cwd=self._folder,
-            env={**os.environ, **variables, "HOME": str(self._folder)},
+            env={**os.environ, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -4,7 +4,7 @@ The guarded and the unguarded program are compiled in this process and run in tu
 machine's drift cancels; every second pair runs in the other order, so that neither is always
 first:
 
-    python benchmarks/scripts/guard_cost.py --size 76 --knob bucket=exact --knob msa_rows=needed --rounds 30
+    python benchmarks/scripts/guard_cost.py --knob bucket=exact --knob msa_rows=needed --rounds 30
 
 Prints the median ratios (1 is no cost) of wall and CPU seconds with their bootstrap intervals,
 what the optimised programs hold, and how the outputs compare.

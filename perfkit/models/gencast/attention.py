@@ -28,7 +28,7 @@ ATTENTION_KINDS: tuple[AttentionKind, ...] = ("dense", "patches", "banded")
 
 PATCH_NODES = 128
 """Nodes of a patch: fewer repeat more keys, more attend to more that is masked
-(benchmarks/gencast_choices.py)."""
+(benchmarks/scripts/gencast_choices.py)."""
 
 _MASKED_LOGIT = -1e30
 

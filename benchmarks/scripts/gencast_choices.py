@@ -2,9 +2,9 @@
 
 All variants are compiled in this process and run in turns, so that the machine's drift cancels:
 
-    python benchmarks/gencast_choices.py                          # 1 degree, mesh 4: full size
-    python benchmarks/gencast_choices.py --resolution 2 --mesh 3  # a quarter of it
-    python benchmarks/gencast_choices.py --only perfkit           # its peak resident set alone
+    python benchmarks/scripts/gencast_choices.py                          # 1 degree, full size
+    python benchmarks/scripts/gencast_choices.py --resolution 2 --mesh 3  # a quarter of it
+    python benchmarks/scripts/gencast_choices.py --only perfkit           # its peak memory alone
 
 Prints a row a variant: seconds (median), the ratio to perfkit's own layout with its bootstrap
 interval (above 1: the choice pays), CPU seconds, GFLOP and GB by XLA's count, which counts the

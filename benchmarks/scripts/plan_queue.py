@@ -3,7 +3,7 @@
 The laws are those of a fit file; where none is given, a made-up one of the usual shape is used,
 because what is timed is the planning and not the model:
 
-    python benchmarks/plan_queue.py --jobs 10000 --machines 100 --repeats 3 [--fit FIT.json]
+    python benchmarks/scripts/plan_queue.py --jobs 10000 --machines 100 --repeats 3 [--fit FIT.json]
 
 Prints the seconds of each repeat, the makespan and its distance to the lower bound.
 """

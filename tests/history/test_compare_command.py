@@ -1,0 +1,122 @@
+"""`perfkit compare`: two folders of records or two results of asv, and its exit code."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from records_factory import make_record
+
+from perfkit.cli.main import main
+from perfkit.records.store import Store
+
+type WriteResult = Callable[..., Path]
+
+
+def asv_compare(old: str, new: str, results: Path, *more: str) -> int:
+    return main(["compare", old, new, "--results", str(results), *more])
+
+
+def test_two_equal_commits_compare_as_unchanged(
+    write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for commit in "ab":
+        write_result(commit, {"toy.time_steady": [[1.0, 1.1], [2.0, 2.1]]})
+    assert asv_compare("aaaa", "bbbb", results_folder) == 0
+    told = capsys.readouterr().out
+    assert "2 measurements compared: nothing has changed" in told
+
+
+def test_a_slower_commit_ends_with_exit_code_1(
+    write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_result("a", {"toy.time_steady": [[1.0, 1.01], [2.0, 2.01]]})
+    write_result("b", {"toy.time_steady": [[1.0, 1.01], [3.0, 3.01]]})
+    assert asv_compare("aaaa", "bbbb", results_folder) == 1
+    told = capsys.readouterr().out
+    assert "toy.time_steady(2, stock)" in told
+    assert "toy.time_steady(1, stock)" not in told
+    assert "WORSE" in told
+
+
+def test_a_changed_answer_ends_with_exit_code_1(
+    write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_result("a", {"toy.track_agreement_distance": 1e-7})
+    write_result("b", {"toy.track_agreement_distance": 1e-4})
+    assert asv_compare("aaaa", "bbbb", results_folder) == 1
+    assert "ANSWER CHANGED" in capsys.readouterr().out
+
+
+def test_another_jaxlib_is_said(
+    write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for commit, jaxlib in (("a", 11.0), ("b", 12.0001)):
+        write_result(commit, {"itself.Setting.track_jaxlib": jaxlib, "toy.track_peakmem": 1e9})
+    assert asv_compare("aaaa", "bbbb", results_folder) == 0
+    assert "warning: not the same setting, jaxlib: 0.11.0 before, 0.12.0.1 now" in (
+        capsys.readouterr().out
+    )
+
+
+def test_two_machines_compare_by_their_files_and_it_is_said(
+    write_result: WriteResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = write_result("a", {"toy.track_peakmem": 1e9})
+    new = write_result("a", {"toy.track_peakmem": 1e9}, machine="other")
+    assert main(["compare", str(old), str(new)]) == 0
+    assert "warning: not the same setting, machine: box before, other now" in (
+        capsys.readouterr().out
+    )
+
+
+def records(folder: Path, steady_s: list[float], host: str = "testhost") -> str:
+    record = make_record(steady_s=steady_s)
+    machine = {**record.machine, "host": host}
+    Store(folder).append(record.model_copy(update={"machine": machine}))
+    return str(folder)
+
+
+def test_two_folders_of_records_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = records(tmp_path / "old", [1.0, 1.01, 0.99])
+    new = records(tmp_path / "new", [2.0, 2.01, 1.99], host="otherhost")
+    assert main(["compare", old, new]) == 1
+    told = capsys.readouterr().out
+    assert "2.00x" in told
+    assert "host: testhost before, otherhost now" in told
+    assert main(["compare", new, old]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["compare", "aaaa", "bbbb"], "nor a commit with results"),
+        (["compare", "aaaa", "aaaa", "--factor", "0.5"], "--factor takes 1 or more"),
+        (["compare", "aaaa", "aaaa", "--machine", "none"], "has no results of machine 'none'"),
+        (["compare", "aaaa", "{results}"], "holds no records; of asv results, name a commit"),
+        (["compare", "aaaa", "{records}"], "records and asv results do not compare"),
+        (["compare", "aaaa"], "required"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    arguments: list[str],
+    told: str,
+    write_result: WriteResult,
+    results_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_result("a", {"toy.track_peakmem": 1e9})
+    places = {"results": str(results_folder), "records": records(tmp_path / "old", [1.0])}
+    given = [one.format(**places) for one in arguments]
+    assert main([*given, "--results", str(results_folder)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_report_draws_the_results_folder_of_asv(
+    write_result: WriteResult, results_folder: Path
+) -> None:
+    write_result("a", {"toy.time_steady": [[1.0], [2.0]]})
+    assert main(["report", str(results_folder)]) == 0
+    page = (results_folder / "report.html").read_text()
+    assert "Regression history" in page
+    assert "toy.time_steady" in page

@@ -1,0 +1,98 @@
+"""The course of a benchmark: asv's steps, and which of them are regressions."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from perfkit.history.asv_results import read_results
+from perfkit.history.course import Series, series_of_results
+from perfkit.history.snapshot import Kind
+from perfkit.report.figures.history import history_figure, history_info
+from perfkit.report.history import history_page
+
+type WriteResult = Callable[..., Path]
+
+type Course = Callable[..., Series]
+
+COMMITS = "abcdef"
+
+
+@pytest.fixture
+def course(write_result: WriteResult, results_folder: Path) -> Course:
+    """Writes one benchmark's values at six commits and reads them as a series."""
+
+    def write(name: str, values: Sequence[float | None], **versions: str) -> Series:
+        for day, (commit, value) in enumerate(zip(COMMITS, values, strict=True)):
+            version = {name: versions.get(commit, "1")}
+            write_result(commit, {name: value}, day=day + 1, versions=version)
+        (series,) = series_of_results(read_results(results_folder))
+        return series
+
+    return write
+
+
+def test_a_slowdown_is_one_jump_between_the_two_commits(course: Course) -> None:
+    series = course("toy.track_peakmem", [1.0, 1.01, 1.0, 1.5, 1.51, 1.5])
+    (jump,) = series.jumps
+    assert (jump.before[0], jump.after[0]) == ("c", "d")
+    assert (jump.old, jump.new) == pytest.approx((1.0, 1.5))
+    assert [(step.first, step.last) for step in series.steps] == [(0, 2), (3, 5)]
+
+
+def test_a_level_course_and_one_that_improves_have_no_jump(course: Course) -> None:
+    assert course("toy.track_peakmem", [1.0, 1.01, 0.99, 1.0, 1.01, 1.0]).jumps == ()
+    assert course("toy.track_peakmem", [2.0, 2.0, 2.0, 1.0, 1.0, 1.0]).jumps == ()
+
+
+def test_an_answer_that_moves_either_way_is_a_jump(course: Course) -> None:
+    further = course("toy.track_agreement_distance", [1e-7, 1e-7, 1e-7, 1e-3, 1e-3, 1e-3])
+    assert further.kind is Kind.ANSWER
+    assert [jump.after[0] for jump in further.jumps] == ["d"]
+    closer = course("toy.track_agreement_distance", [1e-3, 1e-3, 1e-3, 1e-5, 1e-5, 1e-5])
+    assert [jump.after[0] for jump in closer.jumps] == ["d"]
+
+
+def test_a_missing_value_is_no_step(course: Course) -> None:
+    series = course("toy.track_peakmem", [1.0, None, 1.0, 1.0, None, 1.0])
+    assert series.jumps == ()
+    assert [point.value for point in series.points] == [1.0, None, 1.0, 1.0, None, 1.0]
+
+
+def test_points_of_an_older_version_of_the_benchmark_are_left_out(course: Course) -> None:
+    series = course("toy.track_peakmem", [9.0, 9.0, 1.0, 1.0, 1.0, 1.0], a="0", b="0")
+    assert [point.commit[0] for point in series.points] == list("cdef")
+
+
+def test_the_figure_rings_the_jump_and_draws_both_levels(course: Course) -> None:
+    info = history_info([course("toy.track_peakmem", [1e9, 1e9, 1e9, 2e9, 2e9, 2e9])])
+    assert info.unit == "GB"
+    (line,) = info.lines
+    assert line.values == (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
+    assert line.levels == ((0, 2, 1.0), (3, 5, 2.0))
+    assert line.jumps == ((3, 2.0, "1.0 GB to 2.0 GB, 2.00x"),)
+    rings = [t for t in history_figure(info).data if t.marker.symbol == "circle-open"]
+    assert [list(trace.x) for trace in rings] == [[3]]
+
+
+def test_the_page_tells_a_numerical_change_as_loudly_as_a_slowdown(
+    results_folder: Path, write_result: WriteResult
+) -> None:
+    slow, apart = [[1.0, 1.01]] * 2, [[2.0, 2.01]] * 2
+    for day, commit in enumerate(COMMITS):
+        late = day >= 3
+        write_result(
+            commit,
+            {
+                "toy.time_steady": apart if late else slow,
+                "toy.track_agreement_distance": 1e-3 if late else 1e-7,
+            },
+            day=day + 1,
+        )
+    page = history_page(read_results(results_folder))
+    assert "Found: 1 x numerical change, 2 x slowdown." in page
+    assert (
+        "the answer changed: toy.track_agreement_distance on box (virtualenv-py3.12): "
+        "1e-07 to 0.001, 10000.00x between cccccccc and dddddddd" in page
+    )
+    assert "toy.time_steady (1, stock) on box (virtualenv-py3.12): 1.00 s to 2.00 s" in page
