@@ -1,0 +1,176 @@
+"""``perfkit plan`` and ``perfkit calibrate`` as a person types them."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "capacity"))
+
+from planted import record, study
+
+from perfkit.capacity.assemble import assemble
+from perfkit.records.store import Store
+
+type Perfkit = Callable[..., subprocess.CompletedProcess[str]]
+
+MACHINES = """
+[[machine]]
+name = "node"
+count = 2
+cores = 2
+memory = "16GB"
+speed = 1.0
+price_per_hour = 0.5
+watts = 200
+"""
+
+CALIBRATION = 'calibration = "none.toml"'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A fit, an inventory and a queue, in the folder above the one that commands run in."""
+    assemble(study()).save(tmp_path / "fit.json")
+    (tmp_path / "machines.toml").write_text(MACHINES)
+    (tmp_path / "jobs.csv").write_text("name,tokens\na,40\nb,80\nc,60\n")
+    return tmp_path
+
+
+GOOD = "plan --fit ../fit.json --jobs ../jobs.csv --machines ../machines.toml --out out"
+
+
+def _refused(finished: subprocess.CompletedProcess[str], told: str) -> None:
+    assert finished.returncode == 2, finished.stderr
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith("perfkit: ")
+    assert told in line
+
+
+def test_a_queue_is_planned(perfkit: Perfkit, folder: Path) -> None:
+    finished = perfkit(*GOOD.split())
+    assert finished.returncode == 0, finished.stderr
+    assert "3 jobs done after" in finished.stdout
+    assert "no packing ends before" in finished.stdout
+    out = folder / "work" / "out"
+    rows = list(csv.DictReader((out / "plan.csv").open()))
+    assert sorted(row["name"] for row in rows) == ["a", "b", "c"]
+    page = (out / "report.html").read_text()
+    for heading in ("What runs where and when", "Sizes and memory", "Against accelerators"):
+        assert heading in page
+    assert (out / "slurm" / "submit.sh").exists()
+
+
+def test_a_plan_imports_no_jax(perfkit: Perfkit, folder: Path) -> None:
+    told = "import atexit\natexit.register(lambda: print('jax' in sys.modules))\n"
+    finished = perfkit(*GOOD.split(), before=told)
+    assert finished.stdout.splitlines()[-1] == "False"
+
+
+def test_what_if_is_held_against_the_queue_as_given(perfkit: Perfkit, folder: Path) -> None:
+    finished = perfkit(*GOOD.split(), "--seeds", "3")
+    assert "that is with seeds 3; as given: 3 jobs done after" in finished.stdout
+
+
+def test_a_deadline_and_a_budget_are_turned_round(perfkit: Perfkit, folder: Path) -> None:
+    finished = perfkit(*GOOD.split(), "--deadline", "24h", "--budget", "100")
+    assert finished.returncode == 0, finished.stderr
+    assert "How many machines, of one kind alone" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("jobs.csv", "name,tokns\na,4\n", "column 'tokns' is unknown; the nearest is 'tokens'"),
+        ("jobs.csv", "name,tokens\na,-4\n", "jobs.csv, row 2: tokens is '-4'"),
+        ("jobs.csv", "name,tokens\na,four\n", "jobs.csv, row 2: tokens is 'four'"),
+        ("jobs.csv", "name,tokens\na,4\na,5\n", "jobs.csv, row 3: the name 'a' is taken by"),
+        ("jobs.csv", "name,tokens\na,4000\n", "row 2: job 'a' fits on no machine: needs up to"),
+        ("jobs.csv", "name,grid\na,1\n", "there is no fit of gencast"),
+        (
+            "machines.toml",
+            MACHINES.replace('memory = "16GB"\n', ""),
+            "machine 'node': memory field required",
+        ),
+        ("machines.toml", MACHINES.replace("speed = 1.0\n", ""), "it needs either calibration"),
+        ("machines.toml", MACHINES.replace("speed = 1.0", CALIBRATION), "none.toml cannot be read"),
+        ("fit.json", "{}", "is no fit of 'perfkit plan fit'"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    perfkit: Perfkit, folder: Path, file: str, text: str, told: str
+) -> None:
+    (folder / file).write_text(text)
+    _refused(perfkit(*GOOD.split()), told)
+    assert not (folder / "work" / "out").exists()
+
+
+def test_keep_going_plans_the_rest_and_lists_the_rejects(perfkit: Perfkit, folder: Path) -> None:
+    (folder / "jobs.csv").write_text("name,tokens\na,40\nbad,-1\nhuge,4000\na,50\n")
+    (folder / "machines.toml").write_text(MACHINES + '[[machine]]\nname = "x"\ncores = 2\n')
+    finished = perfkit(*GOOD.split(), "--keep-going")
+    assert finished.returncode == 0, finished.stderr
+    assert "1 job done after" in finished.stdout
+    listed = finished.stdout.split("Not planned")[1]
+    for told in ("memory field required", "tokens is '-1'", "fits on no machine", "is taken by"):
+        assert told in " ".join(listed.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("plan --here --size 40", "a plan rests on a fit: name one with --fit"),
+        ("plan --fit none.json --here --size 40", "none.json cannot be read"),
+        ("plan --fit ../fit.json --size 40", "either --machines FILE or --here"),
+        ("plan --fit ../fit.json --machines ../machines.toml", "there is nothing to plan"),
+        ("plan --fit ../fit.json --machines ../machines.toml --size 0", "tokens is '0'"),
+        ("plan --fit ../fit.json --machines none.toml --size 8", "none.toml cannot be read"),
+        ("plan --fit ../fit.json --here --size 40", "the fit of af3 was measured on Test CPU"),
+        ("plan --fit ../fit.json --here --size 40 --speed 0", "--speed takes more than 0"),
+        ("plan --fit ../fit.json --here --speed 1 --size 40 --seeds 0", "--seeds takes 1 or more"),
+        ("plan --fit ../fit.json --here --size 8 --deadline soon", "is no duration"),
+        ("plan --fit ../fit.json --here --size 8 --budget -1", "--budget takes more than 0"),
+        ("plan fit --from nowhere", "there is no folder nowhere"),
+        ("plan fit --size 8 --rounds 0", "--rounds takes 1 or more"),
+        ("plan fit --size 8 --sizes 8,x", "takes whole numbers"),
+        ("calibrate --size 8 --rounds 0", "--rounds takes 1 or more"),
+    ],
+)
+def test_a_bad_command_line_is_one_sentence(
+    perfkit: Perfkit, folder: Path, arguments: str, told: str
+) -> None:
+    _refused(perfkit(*arguments.split()), told)
+
+
+def _store(folder: Path, sizes: tuple[int, ...]) -> None:
+    store = Store(folder / "records")
+    for size in sizes:
+        store.append(record(size))
+
+
+def test_existing_records_are_fitted(perfkit: Perfkit, folder: Path) -> None:
+    _store(folder, (16, 24, 32, 48, 64, 96))
+    finished = perfkit("plan", "fit", "--from", "../records", "--out", "fitted")
+    assert finished.returncode == 0, finished.stderr
+    assert "Held out" in finished.stdout
+    assert (folder / "work" / "fitted" / "fit.json").exists()
+    assert "Time of each part over size" in (folder / "work" / "fitted" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ((16, 24, 32), "the law of trunk_pass has 4 terms (1, n, n^2, n^3), but only 3"),
+        ((16, 16, 16, 16, 16), "a law needs several sizes with traced parts, only 16 was measured"),
+    ],
+)
+def test_too_few_or_equal_points_are_refused(
+    perfkit: Perfkit, folder: Path, sizes: tuple[int, ...], told: str
+) -> None:
+    _store(folder, sizes)
+    _refused(perfkit("plan", "fit", "--from", "../records"), told)
