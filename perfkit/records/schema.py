@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from perfkit.errors import UserError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised with each change of the schema; :func:`upgrade` reads all older versions."""
 
 
@@ -120,6 +120,9 @@ class Record(_Frozen):
     """Why the trial was run: ``single``, ``reference``, ``screen``, ``confirm``, ``parts``, ..."""
     block: str | None = None
     """Trials of one block ran interleaved; their equal rounds may be compared."""
+    shared_start: bool = False
+    """Whether another trial was started at the same time: the stages up to the first pass then
+    shared the CPUs with its, and their times are those of neither alone. Since version 2."""
     workload: WorkloadRecord
     configuration: ConfigurationRecord
     machine: dict[str, Any]

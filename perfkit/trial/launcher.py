@@ -42,6 +42,7 @@ from perfkit.trial.messages import (
     GUARD_OFF,
     LAST_STAGE,
     PASS,
+    STARTING_STAGES,
     TRACE,
     Event,
     TrialSpec,
@@ -259,7 +260,8 @@ class TrialProcess:
         if event.kind == "enter":
             self.current_stage = data["name"]
             self.on_stage(self.current_stage)
-            self._meter.enter()
+            if not (self._labels.shared_start and self.current_stage in STARTING_STAGES):
+                self._meter.enter()
         elif event.kind == "stage":
             self._note_stage(data)
         elif event.kind == "failed":
@@ -326,6 +328,7 @@ class TrialProcess:
             study=self._labels.study,
             role=self._labels.role,
             block=self._labels.block,
+            shared_start=self._labels.shared_start,
             workload=WorkloadRecord(**self.workload.as_dict()),
             configuration=ConfigurationRecord(
                 settings=self.configuration.as_dict(),

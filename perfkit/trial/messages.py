@@ -14,6 +14,9 @@ STAGES = ("import", "prepare", "trace", "compile", "first", "steady", "check")
 TRACE_STAGE, COMPILE_STAGE, LAST_STAGE = "trace", "compile", STAGES[-1]
 """Where a trial may end: once traced, once compiled, or after all of it."""
 
+STARTING_STAGES = STAGES[: STAGES.index("steady")]
+"""Those before a trial can be passed through."""
+
 GUARD_OFF, GUARD_LIFT, GUARD_ZERO = "off", "lift", "zero"
 """What the domain guard does in a trial."""
 

@@ -13,11 +13,25 @@ REFERENCE_GENERATION = 2
 
 @dataclass(frozen=True)
 class TrialLabels:
-    """Why a trial is run, for the record."""
+    """Why a trial is run, for the record.
+
+    Parameters
+    ----------
+    study
+        The study's digest.
+    role
+        What the trial is for in its study.
+    block
+        Trials of one block are interleaved.
+    shared_start
+        Whether another trial is started at the same time, which shares the CPUs with this one
+        until both have passed once.
+    """
 
     study: str | None = None
     role: str = "single"
     block: str | None = None
+    shared_start: bool = False
 
 
 @dataclass(frozen=True)

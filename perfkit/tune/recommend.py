@@ -38,7 +38,8 @@ class Row:
     utilisation
         Median over steady passes, 1 for all allowed CPUs all the time.
     compile_s
-        Median compile time of trials whose program did not come from a cache.
+        Median compile time of trials whose program did not come from a cache and that were
+        started alone.
     agreement, distance
         Class against the reference configuration, and the largest distance of any quantity.
     speedup
@@ -166,7 +167,9 @@ def _row(group: Sequence[Record], speedup: Interval | None) -> Row:
     compiled = [
         stage.wall_s
         for record in group
-        if record.compilation is not None and record.compilation.cache != "hit"
+        if record.compilation is not None
+        and record.compilation.cache != "hit"
+        and not record.shared_start
         for stage in record.stages
         if stage.name == "compile"
     ]

@@ -1,4 +1,4 @@
-"""Trials measured in turns: started one after the other, passed through round by round."""
+"""Trials measured in turns: started side by side, passed through round by round."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import secrets
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from perfkit.knobs.configuration import Configuration
@@ -84,19 +84,45 @@ class Progress(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Start:
+    """A trial that is to be started.
+
+    Parameters
+    ----------
+    workload, configuration
+        What is computed and how.
+    role
+        Why, for the record.
+    files
+        What it reads and leaves.
+    """
+
+    workload: Workload
+    configuration: Configuration
+    role: str
+    files: TrialFiles = field(default_factory=TrialFiles)
+
+
 @dataclass
 class _Member:
-    trial: Trial
-    role: str
+    """A trial of a session; one that is parked has ended to make room and is started anew."""
+
+    start: Start
+    trial: Trial | None = None
     busy: bool = False
+    used: int = 0
 
 
 class Session:
-    """Trials of one study that may be alive side by side.
+    """Trials of one study that are alive side by side as far as memory holds them.
 
     Every record is passed to ``keep`` as soon as it exists. Leaving the session (a ``with``
     block) by an exception ends what is under way as ``interrupted`` and finishes what is idle,
     so that nothing that was measured is lost.
+
+    Where there is no room for another trial, the one whose turn was longest ago is finished and
+    started again for its next pass: the passes stay interleaved, at the price of a start each.
 
     Parameters
     ----------
@@ -106,19 +132,28 @@ class Session:
         The study's digest.
     keep
         Takes each record.
+    fits
+        Whether memory holds such trials side by side.
     """
 
     def __init__(
-        self, runner: Runner, progress: Progress, study: str, keep: Callable[[Record], None]
+        self,
+        runner: Runner,
+        progress: Progress,
+        study: str,
+        keep: Callable[[Record], None],
+        fits: Callable[[Sequence[Start]], bool] = lambda starts: True,
     ) -> None:
         self._runner = runner
         self._progress = progress
         self._study = study
         self._keep = keep
+        self._fits = fits
         self._block = secrets.token_hex(4)
         self._members: dict[str, _Member] = {}
         self._times: dict[str, dict[int, float]] = defaultdict(dict)
         self._round = 0
+        self._turn = 0
 
     def __enter__(self) -> Session:
         return self
@@ -126,20 +161,19 @@ class Session:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         late: KeyboardInterrupt | None = None
         for member in list(self._members.values()):
+            if member.trial is None:
+                continue
             try:
                 if kind is not None and member.busy:
-                    record = self._aborted(member)
+                    record = _aborted(member.trial)
                 else:
                     record = member.trial.finish()
             except KeyboardInterrupt as interrupt:
                 # Ctrl-C while trials are finished must not cost the records of the others.
-                late, record = interrupt, self._aborted(member)
+                late, record = interrupt, _aborted(member.trial)
             self._done(member, record)
         if late is not None and kind is None:
             raise late
-
-    def _aborted(self, member: _Member) -> Record:
-        return member.trial.abort(Outcome.INTERRUPTED, "interrupted by the user")
 
     def open(
         self,
@@ -149,28 +183,30 @@ class Session:
         files: TrialFiles | None = None,
     ) -> bool:
         """Start a trial and keep it alive; False where it ended before its first pass did."""
-        labels = TrialLabels(self._study, role, self._block)
-        trial = self._runner.trial(workload, configuration, labels, files or TrialFiles())
-        member = _Member(trial, role, busy=True)
-        self._members[configuration.digest] = member
-        self._progress.trial_started(role, configuration.label)
-        trial.start()
-        if trial.wait_ready():
-            member.busy = False
-            return True
-        self._done(member, trial.finish())
-        return False
+        return self.open_all([Start(workload, configuration, role, files or TrialFiles())])[0]
+
+    def open_all(self, starts: Sequence[Start]) -> list[bool]:
+        """Start trials side by side, which compile at once, and keep those alive that get so far.
+
+        Compiling uses the CPUs badly alone, and nothing of it is compared.
+        """
+        members = [_Member(start) for start in starts]
+        if len(starts) > 1 and self._fits(starts):
+            for member in members:
+                self._begin(member, shared=True)
+            return [self._await(member) for member in members]
+        return [self._begun(member) for member in members]
 
     def is_open(self, configuration: Configuration) -> bool:
-        """Whether the configuration's trial is alive."""
+        """Whether passes of the configuration can be had."""
         return configuration.digest in self._members
 
     def rounds(self, configurations: Sequence[Configuration], count: int) -> None:
         """So many rounds: one pass of each configuration's trial in turn, round by round."""
         for _ in range(count):
             for configuration in configurations:
-                member = self._members.get(configuration.digest)
-                if member is None:
+                member = self._awake(configuration)
+                if member is None or member.trial is None:
                     continue
                 member.busy = True
                 passed = member.trial.steady_pass(self._round)
@@ -199,6 +235,9 @@ class Session:
         member = self._members.get(configuration.digest)
         if member is None:
             return False
+        if member.trial is None:
+            # Its answer was judged when it was parked; had it been wrong, it would be gone.
+            return True
         member.busy = True
         right = member.trial.check()
         member.busy = False
@@ -208,8 +247,8 @@ class Session:
 
     def trace(self, configuration: Configuration) -> None:
         """A pass under the profiler that tells the parts of the configuration's trial."""
-        member = self._members.get(configuration.digest)
-        if member is None:
+        member = self._awake(configuration)
+        if member is None or member.trial is None:
             return
         member.busy = True
         member.trial.trace_parts()
@@ -218,11 +257,81 @@ class Session:
     def close(self, configuration: Configuration) -> None:
         """Have the answer checked and end the configuration's trial."""
         member = self._members.get(configuration.digest)
-        if member is not None:
-            member.busy = True
-            self._done(member, member.trial.finish())
+        if member is None:
+            return
+        if member.trial is None:
+            self._members.pop(configuration.digest)
+            return
+        member.busy = True
+        self._done(member, member.trial.finish())
+
+    # -- room in memory -----------------------------------------------------------------------
+
+    def _begun(self, member: _Member) -> bool:
+        """Start a member's trial alone; whether its first pass came."""
+        self._begin(member, shared=False)
+        return self._await(member)
+
+    def _begin(self, member: _Member, *, shared: bool) -> None:
+        """Start a member's trial, without waiting for it, when there is room."""
+        start = member.start
+        self._make_room(start)
+        labels = TrialLabels(self._study, start.role, self._block, shared)
+        member.trial = self._runner.trial(start.workload, start.configuration, labels, start.files)
+        member.busy = True
+        self._members[start.configuration.digest] = member
+        self._progress.trial_started(start.role, start.configuration.label)
+        member.trial.start()
+
+    def _await(self, member: _Member) -> bool:
+        """Wait for a started trial's first pass; whether it came."""
+        assert member.trial is not None
+        self._progress.trial_started(member.start.role, member.start.configuration.label)
+        self._touch(member)
+        if member.trial.wait_ready():
+            member.busy = False
+            return True
+        self._done(member, member.trial.finish())
+        return False
+
+    def _awake(self, configuration: Configuration) -> _Member | None:
+        """The configuration's member, started again if it was parked; None where it has ended."""
+        member = self._members.get(configuration.digest)
+        if member is None:
+            return None
+        if member.trial is None and not self._begun(member):
+            return None
+        self._touch(member)
+        return member
+
+    def _touch(self, member: _Member) -> None:
+        self._turn += 1
+        member.used = self._turn
+
+    def _make_room(self, start: Start) -> None:
+        """Park idle trials, the one used longest ago first, until another one fits."""
+        while True:
+            alive = [one for one in self._members.values() if one.trial is not None]
+            idle = sorted((one for one in alive if not one.busy), key=lambda one: one.used)
+            if not idle or self._fits([*(one.start for one in alive), start]):
+                return
+            self._park(idle[0])
+
+    def _park(self, member: _Member) -> None:
+        """End a trial for now; one that ended badly is not started again."""
+        assert member.trial is not None
+        member.busy = True
+        record = member.trial.finish()
+        self._done(member, record)
+        if record.outcome is Outcome.OK:
+            member.trial, member.busy = None, False
+            self._members[member.start.configuration.digest] = member
 
     def _done(self, member: _Member, record: Record) -> None:
-        self._members.pop(member.trial.configuration.digest, None)
+        self._members.pop(member.start.configuration.digest, None)
         self._keep(record)
         self._progress.trial_finished(record)
+
+
+def _aborted(trial: Trial) -> Record:
+    return trial.abort(Outcome.INTERRUPTED, "interrupted by the user")

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import statistics
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.space import search_settings
 from perfkit.models.base import Model, Workload
-from perfkit.records.machine import setting_digest
-from perfkit.records.schema import Outcome, Record
+from perfkit.records.machine import available_memory_bytes, setting_digest
+from perfkit.records.schema import Record
 from perfkit.records.store import Store
-from perfkit.stats.bootstrap import Interval
+from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY
 from perfkit.trial.request import TrialFiles, reference_file
-from perfkit.tune.extrapolate import CHECK_ROLE, PARTS_ROLE, extrapolate
-from perfkit.tune.recommend import (
-    BASE_ROLE,
-    REFERENCE_ROLE,
-    Recommendation,
-    direct_ratios,
-    recommend,
-)
-from perfkit.tune.session import Progress, Runner, Session
+from perfkit.tune.estimates import Estimates
+from perfkit.tune.extrapolate import CHECK_ROLE, PARTS_ROLE
+from perfkit.tune.known import Known, is_open_question, wins
+from perfkit.tune.recommend import BASE_ROLE, REFERENCE_ROLE, Recommendation
+from perfkit.tune.session import Progress, Runner, Session, Start
+
+type Change = tuple[tuple[str, str], ...]
+"""Knobs and values that are tried in one step."""
 
 SCREEN_ROLE = "screen"
 CONFIRM_ROLE = "confirm"
@@ -36,17 +33,13 @@ SCREEN_ROUNDS_MOST = 3
 """Rounds of a screening that the first ones leave open: of three pairs of equal configurations
 one in eight points the same way by accident."""
 
-CLEARLY_FASTER, CLEARLY_SLOWER = 1.25, 0.9
-"""Ratios beyond which no further round is needed (pairs of equal configurations were seen between
-0.86 and 1.08 on a shared machine)."""
+BATCH = 2
+"""Candidates that start side by side: while one is traced the other compiles."""
 
 CONFIRM_ROUNDS_LEAST = 3
 CONFIRM_ROUNDS_MOST = 9
 SETTLED_WIDTH = 0.04
 """A confirmation ends when the interval of the ratio is narrower than this share of it."""
-
-WORTH_TRYING = 1.01
-"""A knob whose median gain is smaller is left at stock: it would only add risk."""
 
 FINALISTS = 2
 """Configurations confirmed against stock: the best, and the best before it."""
@@ -95,6 +88,9 @@ class Tuner:
         self._plan = plan
         self._runner = runner
         self._progress = progress
+        self._known = Known(plan.store, plan.study)
+        self._estimates = Estimates(plan.model, self._known.records)
+        self._memory_bytes = available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY
         self._deadline_s = runner.now_s() + plan.budget_s
         self._reference_file = reference_file(plan.store.folder, plan.workload)
         self._settled_file = plan.store.folder / f"settled-{plan.study}"
@@ -102,12 +98,9 @@ class Tuner:
     def run(self) -> None:
         """Measure until the recommendation is settled or the budget is spent."""
         plan = self._plan
-        reference = plan.catalogue.configuration(plan.model.reference_values)
-        if not self._reference_file.exists():
-            self._alone(reference, REFERENCE_ROLE, save=True)
         if not self._is_settled():
             with self._session() as session:
-                if not session.open(plan.workload, STOCK, BASE_ROLE, self._files()):
+                if not self._begin(session):
                     return
                 *passed, best = self._climb(session)
                 self._confirm(session, best, passed)
@@ -125,65 +118,133 @@ class Tuner:
 
     # -- steps --------------------------------------------------------------------------------
 
-    def _settings(self) -> list[tuple[str, str]]:
-        """What to try, in order: what changes how much is computed shrinks all that follows."""
+    def _begin(self, session: Session) -> bool:
+        """Start stock, beside the reference where that is not known yet; whether stock lives."""
+        workload = self._plan.workload
+        reference = self._plan.catalogue.configuration(self._plan.model.reference_values)
+        stock = self._start(STOCK, BASE_ROLE)
+        if self._reference_file.exists():
+            return session.open_all([stock])[0]
+        files = TrialFiles(save_compared=self._reference_file)
+        if reference == STOCK:
+            # A session has one trial of a configuration, and stock's is held against the file.
+            with self._session() as first:
+                first.open(workload, reference, REFERENCE_ROLE, files)
+            return session.open_all([stock])[0]
+        lives = session.open_all([Start(workload, reference, REFERENCE_ROLE, files), stock])
+        session.close(reference)
+        return lives[1]
+
+    def _changes(self) -> deque[Change]:
+        """What to try, in order: what changes how much is computed shrinks all that follows.
+
+        The model's own such knobs are tried in one step at first, because each pass of stock is
+        dear; where the step fails they are tried one by one.
+        """
         own = self._plan.model.search_values(self._plan.workload)
         first = [(name, value) for name, listed in own.items() for value in listed]
-        rest = search_settings(self._plan.catalogue)
-        return [*first, *((name, value) for name, value in rest if name not in own)]
+        rest = [one for one in search_settings(self._plan.catalogue) if one[0] not in own]
+        together = tuple((name, listed[0]) for name, listed in own.items())
+        bundle = [together] if len(together) > 1 else []
+        return deque([*bundle, *((setting,) for setting in [*first, *rest])])
 
     def _climb(self, session: Session) -> list[Configuration]:
-        """Try each setting on top of the best so far, which it becomes where it surely wins.
+        """Try each change on top of the best so far, which it becomes where it surely wins.
 
         Knobs interact (a flag that helps float32 can harm bfloat16), and a pass of the best so
         far is several times shorter than one of stock: each is therefore tried where it would be
-        used. What won stays open and is what the next one is measured against.
+        used. What won stays open and is what the next ones are measured against.
 
         Returns
         -------
         list of Configuration
             Stock, and every configuration that was the best for a while, the best one last.
         """
-        best, left = [STOCK], list[str]()
-        for name, value in self._settings():
-            while len(best) > 1 and self._failed(best[-1]):
+        best, waiting = [STOCK], self._changes()
+        while waiting:
+            while len(best) > 1 and self._known.failed(best[-1]):
                 best.pop()
             base = best[-1]
-            candidate = self._plan.catalogue.changed(base, name, value)
-            if candidate in best:
+            batch = self._batch(best, waiting)
+            if not batch:
                 continue
-            wins = self._known(base, candidate)
-            if wins is None and self._remaining_s() < self._reserve_s() + self._candidate_s(
-                session, base
-            ):
-                left.append(f"{name}={value}")
-                continue
-            if wins is None:
-                wins = self._screen(session, base, candidate)
-            if wins:
-                best.append(candidate)
-            if base != STOCK or not wins:
-                session.close(base if wins else candidate)
-        if left:
-            self._progress.say(f"not tried, for want of time: {', '.join(left)}")
+            batch = self._affordable(session, base, batch, waiting)
+            if not batch:
+                break
+            winners = self._screen(session, base, list(batch))
+            best += winners[:1]
+            # What won beside the best one is tried again, on top of it.
+            waiting.extendleft(batch[other] for other in reversed(winners[1:]))
+        untried = [one for change in waiting if (one := self._untried(best[-1], change))]
+        if untried:
+            self._progress.say(f"not tried, for want of time: {', '.join(untried)}")
         return best
 
-    def _screen(self, session: Session, base: Configuration, candidate: Configuration) -> bool:
-        """Measure a candidate in turns with ``base``; whether it is surely faster, and right."""
-        workload, files = self._plan.workload, self._files()
-        if not session.is_open(base) and (
-            self._failed(base) or not session.open(workload, base, BASE_ROLE, files)
-        ):
-            return False
-        if not session.open(workload, candidate, SCREEN_ROLE, files):
-            return False
-        ratio = None
-        for _ in range(SCREEN_ROUNDS_MOST):
-            session.rounds([base, candidate], 1)
-            ratio = session.ratio(base, candidate)
-            if ratio is None or not CLEARLY_SLOWER < ratio.median < CLEARLY_FASTER:
+    def _batch(
+        self, best: list[Configuration], waiting: deque[Change]
+    ) -> dict[Configuration, Change]:
+        """The next candidates, which are measured beside each other, taken from ``waiting``.
+
+        What records already tell of a candidate is used instead of a measurement: one that wins
+        becomes the best and ends the batch.
+        """
+        base, batch = best[-1], dict[Configuration, Change]()
+        while waiting and len(batch) < (1 if base == STOCK else BATCH):
+            candidate = self._changed(base, waiting[0])
+            faster = False if candidate in best else self._known.beats(candidate, base)
+            if faster and batch:
                 break
-        return _wins(ratio) and session.check(candidate)
+            change = waiting.popleft()
+            if faster:
+                best.append(candidate)
+                break
+            if faster is None:
+                batch[candidate] = change
+        return batch
+
+    def _affordable(
+        self,
+        session: Session,
+        base: Configuration,
+        batch: dict[Configuration, Change],
+        waiting: deque[Change],
+    ) -> dict[Configuration, Change]:
+        """As many of a batch as there is time for; the others go back to ``waiting``."""
+        base_s = session.pass_s(base) or self._estimates.pass_s(base)
+        spare_s = self._remaining_s() - self._reserve_s(base_s)
+        while batch and spare_s < self._estimates.screening_s(
+            base_s, len(batch), SCREEN_ROUNDS_MOST
+        ):
+            _, change = batch.popitem()
+            waiting.appendleft(change)
+        return batch
+
+    def _screen(
+        self, session: Session, base: Configuration, candidates: Sequence[Configuration]
+    ) -> list[Configuration]:
+        """Measure candidates in turns with ``base``; those surely faster, and right, best first.
+
+        The best one and stock stay open, the others are closed.
+        """
+        starts = [self._start(candidate, SCREEN_ROLE) for candidate in candidates]
+        if not session.is_open(base) and (
+            self._known.failed(base) or not session.open_all([self._start(base, BASE_ROLE)])[0]
+        ):
+            return []
+        opened = zip(candidates, session.open_all(starts), strict=True)
+        alive = undecided = [candidate for candidate, lives in opened if lives]
+        for _ in range(SCREEN_ROUNDS_MOST):
+            if not undecided:
+                break
+            session.rounds([base, *undecided], 1)
+            undecided = [one for one in undecided if is_open_question(session.ratio(base, one))]
+        ratios = {one: ratio for one in alive if (ratio := session.ratio(base, one))}
+        winners = [one for one, ratio in ratios.items() if wins(ratio) and session.check(one)]
+        winners.sort(key=lambda one: -ratios[one].median)
+        for one in [base, *alive]:
+            if one not in winners[:1] and one != STOCK and (one != base or winners):
+                session.close(one)
+        return winners
 
     def _confirm(
         self, session: Session, best: Configuration, passed: Sequence[Configuration]
@@ -192,20 +253,22 @@ class Tuner:
         runners_up = [one for one in reversed(passed) if one != STOCK][: FINALISTS - 1]
         opened: list[Configuration] = []
         for finalist in [best, *runners_up]:
-            if finalist == STOCK or self._failed(finalist):
+            if finalist == STOCK or self._known.failed(finalist):
                 continue
-            spare_s = self._remaining_s() - self._reserve_s() - self._start_s()
+            best_s = session.pass_s(best) or self._estimates.pass_s(best)
+            spare_s = self._remaining_s() - self._reserve_s(best_s) - self._estimates.start_s()
             if session.is_open(finalist) or (
                 (finalist == best or spare_s > 0)
-                and session.open(self._plan.workload, finalist, CONFIRM_ROLE, self._files())
+                and session.open_all([self._start(finalist, CONFIRM_ROLE)])[0]
             ):
                 opened.append(finalist)
         for number in range(CONFIRM_ROUNDS_MOST):
             session.rounds([STOCK, *opened], 1)
             enough = number + 1 >= CONFIRM_ROUNDS_LEAST
-            next_s = (session.pass_s(STOCK) or 0.0) * 2
+            passes_s = [session.pass_s(one) or 0.0 for one in [STOCK, *opened]]
             if enough and (
-                self._settled(session, opened) or self._remaining_s() < self._parts_s() + next_s
+                self._settled(session, opened)
+                or self._remaining_s() < self._after_s(passes_s[:2]) + sum(passes_s)
             ):
                 break
 
@@ -225,123 +288,79 @@ class Tuner:
             return
         chosen = plan.catalogue.configuration(best.settings)
         at_low = plan.workload.with_fidelity(**plan.model.part_fidelity())
-        for configuration in dict.fromkeys([chosen, STOCK]):
-            if self._has(configuration, PARTS_ROLE):
-                continue
-            if self._remaining_s() < self._parts_s() / 2:
-                self._progress.say(f"parts of {configuration.label} not measured: budget spent")
-                continue
-            with self._session() as session:
-                if session.open(at_low, configuration, PARTS_ROLE):
-                    session.rounds([configuration], 1)
-                    session.trace(configuration)
+        missing = [
+            one for one in dict.fromkeys([chosen, STOCK]) if not self._known.has(one, PARTS_ROLE)
+        ]
+        while missing and self._remaining_s() < self._estimates.parts_s(
+            [self._estimates.pass_s(one) for one in missing]
+        ):
+            left = missing.pop()
+            self._progress.say(f"parts of {left.label} not measured, for want of time")
+        with self._session() as session:
+            lives = session.open_all([Start(at_low, one, PARTS_ROLE) for one in missing])
+            for one, alive in zip(missing, lives, strict=True):
+                if alive:
+                    session.rounds([one], 1)
+                    session.trace(one)
         longer = at_low.with_fidelity(**plan.model.check_fidelity())
-        if not self._has(chosen, CHECK_ROLE) and self._remaining_s() > self._check_s(chosen):
-            with self._session() as session:
-                if session.open(longer, chosen, CHECK_ROLE):
-                    session.rounds([chosen], 1)
-
-    # -- what is known ------------------------------------------------------------------------
+        if self._known.has(chosen, CHECK_ROLE):
+            return
+        if self._remaining_s() < self._estimates.check_s(chosen):
+            self._progress.say("no longer run to check the parts' sum, for want of time")
+            return
+        with self._session() as session:
+            if session.open(longer, chosen, CHECK_ROLE):
+                session.rounds([chosen], 1)
 
     def records(self) -> list[Record]:
         """All records of the study so far, of every role."""
-        return [r for r in self._plan.store.records() if r.study == self._plan.study]
+        return self._known.records()
 
     def recommendation(self) -> Recommendation:
         """What the records so far support."""
-        other = (PARTS_ROLE, CHECK_ROLE)
-        return recommend([record for record in self.records() if record.role not in other])
-
-    def _has(self, configuration: Configuration, role: str) -> bool:
-        return any(
-            record.role == role
-            and record.configuration.digest == configuration.digest
-            and record.outcome is not Outcome.INTERRUPTED
-            for record in self.records()
-        )
-
-    def _failed(self, configuration: Configuration) -> bool:
-        """Whether a trial of the configuration failed in a way that another would too."""
-        return any(
-            record.configuration.digest == configuration.digest
-            and record.outcome not in (Outcome.OK, Outcome.INTERRUPTED, Outcome.TIMEOUT)
-            for record in self.records()
-        )
-
-    def _known(self, base: Configuration, candidate: Configuration) -> bool | None:
-        """Whether records already tell that a candidate beats ``base`` or not; else None."""
-        if self._failed(candidate):
-            return False
-        rows = {row.digest: row for row in self.recommendation().rows}
-        row = rows.get(candidate.digest)
-        ratio = direct_ratios(self.records()).get((base.digest, candidate.digest))
-        if row is None or not row.eligible or ratio is None:
-            return None
-        return _wins(ratio)
+        return self._known.recommendation()
 
     # -- time ---------------------------------------------------------------------------------
 
     def _remaining_s(self) -> float:
         return self._deadline_s - self._runner.now_s()
 
-    def _typical(self, pick: Callable[[Record], list[float]], default: float) -> float:
-        values = [value for record in self.records() for value in pick(record)]
-        return statistics.median(values) if values else default
-
-    def _start_s(self) -> float:
-        """Typical seconds from the start of a trial to its first timed pass."""
-        return self._typical(
-            lambda record: [s.begin_s + s.wall_s for s in record.stages if s.name == "first"], 60.0
-        )
-
-    def _stock_pass_s(self) -> float:
-        walls = [
-            stage.wall_s
-            for record in self.records()
-            for stage in record.stages
-            if stage.name in ("first", "steady") and record.role == REFERENCE_ROLE
-        ]
-        return statistics.median(walls) if walls else 30.0
-
-    def _candidate_s(self, session: Session, base: Configuration) -> float:
-        """Seconds that screening one more candidate on ``base`` will take."""
-        pass_s = session.pass_s(base) or self._stock_pass_s()
-        return self._start_s() + 2 * SCREEN_ROUNDS_MOST * pass_s
-
-    def _parts_s(self) -> float:
-        """Seconds to keep for the parts of two configurations."""
+    def _after_s(self, passes_s: Sequence[float]) -> float:
+        """Seconds to keep for what follows a confirmation of configurations of such passes."""
         if not self._plan.extrapolate:
             return 0.0
-        return 2 * self._start_s() + 4 * self._stock_pass_s()
+        return self._estimates.parts_s(passes_s)
 
-    def _reserve_s(self) -> float:
+    def _reserve_s(self, best_s: float) -> float:
         """Seconds that confirmation and parts will need after the screening."""
-        return CONFIRM_ROUNDS_LEAST * 1.5 * self._stock_pass_s() + self._parts_s()
-
-    def _check_s(self, configuration: Configuration) -> float:
-        """Seconds that the longer run of a configuration will take, from its parts."""
-        counts = self._plan.model.part_counts(
-            {**self._plan.model.part_fidelity(), **self._plan.model.check_fidelity()}
-        )
-        found = extrapolate(self.records(), configuration.digest, {}, counts)
-        # It is run twice: the first pass is never the timed one.
-        return math.inf if found is None else self._start_s() + 2 * found.total_s
+        stock_s = self._estimates.pass_s()
+        confirming_s = CONFIRM_ROUNDS_LEAST * (stock_s + FINALISTS * best_s)
+        return confirming_s + self._after_s([stock_s, best_s])
 
     # -- trials -------------------------------------------------------------------------------
 
     def _session(self) -> Session:
-        return Session(self._runner, self._progress, self._plan.study, self._plan.store.append)
+        plan = self._plan
+        return Session(self._runner, self._progress, plan.study, plan.store.append, self._fits)
 
-    def _files(self) -> TrialFiles:
-        reference: Path | None = self._reference_file
-        return TrialFiles(reference=reference if self._reference_file.exists() else None)
+    def _fits(self, starts: Sequence[Start]) -> bool:
+        """Whether the memory that was free at the beginning holds such trials side by side."""
+        estimate = self._plan.model.memory_estimate_bytes
+        needed = sum(estimate(one.workload, one.configuration) for one in starts)
+        return needed < self._memory_bytes
 
-    def _alone(self, configuration: Configuration, role: str, *, save: bool) -> None:
-        files = TrialFiles(save_compared=self._reference_file if save else None)
-        with self._session() as session:
-            session.open(self._plan.workload, configuration, role, files)
+    def _start(self, configuration: Configuration, role: str) -> Start:
+        files = TrialFiles(reference=self._reference_file)
+        return Start(self._plan.workload, configuration, role, files)
 
+    def _changed(self, base: Configuration, change: Change) -> Configuration:
+        for name, value in change:
+            base = self._plan.catalogue.changed(base, name, value)
+        return base
 
-def _wins(ratio: Interval | None) -> bool:
-    """Whether a speed-up is sure, and large enough to be worth a setting."""
-    return ratio is not None and ratio.low > 1.0 and ratio.median > WORTH_TRYING
+    def _untried(self, base: Configuration, change: Change) -> str | None:
+        """The name of a change that nothing is known of, None for another."""
+        candidate = self._changed(base, change)
+        if candidate == base or self._known.beats(candidate, base) is not None:
+            return None
+        return " ".join(f"{name}={value}" for name, value in change)

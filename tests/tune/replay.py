@@ -174,6 +174,7 @@ class ReplayTrial:
             study=self.labels.study,
             role=self.labels.role,
             block=self.labels.block,
+            shared_start=self.labels.shared_start,
             workload=WorkloadRecord(**self.workload.as_dict()),
             stages=self.stages,
             compilation=compilation({"diffusion_step": self.workload.fidelity["steps"]}),

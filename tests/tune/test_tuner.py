@@ -204,7 +204,7 @@ def test_nothing_more_is_screened_on_a_base_that_has_died(tmp_path: Path) -> Non
     tuner = _tuner(tmp_path, ReplayRunner(table))
     tuner.run()
     on_stock, *on_base = roles(tuner.records(), "screen")
-    assert on_stock.configuration.settings == {"bucket": "exact"}
+    assert on_stock.configuration.settings == {"bucket": "exact", "msa_rows": "needed"}
     assert on_base
     assert all(r.configuration.settings["bucket"] == "exact" for r in on_base)
 

@@ -1,0 +1,86 @@
+"""Sessions on replayed trials: who is alive, what is started again, what pairs remain."""
+
+from __future__ import annotations
+
+import pytest
+from replay import WORKLOAD, Behaviour, Listener, ReplayRunner
+
+from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
+from perfkit.models.af3.knobs import KNOBS
+from perfkit.records.schema import Outcome, Record
+from perfkit.tune.recommend import direct_ratios
+from perfkit.tune.session import Session, Start
+
+EXACT = Catalogue(KNOBS).configuration({"bucket": "exact"})
+ROWS = Catalogue(KNOBS).configuration({"msa_rows": "needed"})
+
+
+def table(configuration: Configuration) -> Behaviour:
+    """Stock takes 30 s, the exact size 12 s, fewer rows 20 s and the answer is wrong."""
+    if configuration == ROWS:
+        return Behaviour(20.0, Outcome.DISAGREES)
+    return Behaviour(12.0 if configuration == EXACT else 30.0)
+
+
+def _session(runner: ReplayRunner, kept: list[Record], room: int) -> Session:
+    """A session in whose memory there is room for so many trials."""
+    return Session(runner, Listener(), "study", kept.append, lambda starts: len(starts) <= room)
+
+
+def _start(configuration: Configuration) -> Start:
+    return Start(WORKLOAD, configuration, "screen")
+
+
+def test_where_memory_holds_one_trial_the_passes_are_still_taken_in_turns() -> None:
+    runner, kept = ReplayRunner(table), list[Record]()
+    with _session(runner, kept, room=1) as session:
+        assert session.open_all([_start(STOCK), _start(EXACT)]) == [True, True]
+        session.rounds([STOCK, EXACT], 2)
+        ratio = session.ratio(STOCK, EXACT)
+    assert ratio is not None
+    assert (ratio.median, ratio.count) == (2.5, 2)
+    assert direct_ratios(kept)[STOCK.digest, EXACT.digest] == ratio
+    # Both at first, then each again for each of its passes, except that exact is still alive
+    # when it is left.
+    assert [one for _, one in runner.opened] == [STOCK, EXACT, STOCK, EXACT, STOCK, EXACT]
+    assert [len(record.steady) for record in kept] == [0, 0, 1, 1, 1, 1]
+
+
+def test_where_memory_holds_all_each_trial_is_started_once() -> None:
+    runner, kept = ReplayRunner(table), list[Record]()
+    with _session(runner, kept, room=2) as session:
+        session.open_all([_start(STOCK), _start(EXACT)])
+        session.rounds([STOCK, EXACT], 3)
+    assert [one for _, one in runner.opened] == [STOCK, EXACT]
+    assert [len(record.steady) for record in kept] == [3, 3]
+
+
+@pytest.mark.parametrize(("room", "shared"), [(1, False), (2, True)])
+def test_a_start_beside_another_is_told_in_the_record(room: int, shared: bool) -> None:
+    kept = list[Record]()
+    with _session(ReplayRunner(table), kept, room) as session:
+        session.open_all([_start(STOCK), _start(EXACT)])
+    assert [record.shared_start for record in kept] == [shared, shared]
+
+
+def test_what_ends_badly_when_it_makes_room_is_not_started_again() -> None:
+    runner, kept = ReplayRunner(table), list[Record]()
+    with _session(runner, kept, room=1) as session:
+        session.open_all([_start(ROWS), _start(STOCK)])
+        session.rounds([ROWS, STOCK], 1)
+        assert not session.is_open(ROWS)
+        assert not session.check(ROWS)
+    assert [one for _, one in runner.opened] == [ROWS, STOCK]
+    assert kept[0].outcome is Outcome.DISAGREES
+
+
+def test_the_trial_that_was_used_longest_ago_makes_room() -> None:
+    runner = ReplayRunner(table)
+    other = Catalogue(KNOBS).configuration({"bfloat16": "none"})
+    with _session(runner, [], room=2) as session:
+        session.open_all([_start(STOCK), _start(EXACT)])
+        session.rounds([STOCK], 1)
+        session.open(WORKLOAD, other, "screen")
+        opened = len(runner.opened)
+        session.rounds([STOCK, other], 1)
+    assert len(runner.opened) == opened
