@@ -34,6 +34,7 @@ from perfkit.records.schema import (
     WorkloadRecord,
 )
 from perfkit.trial.environment import child_environment
+from perfkit.trial.interrupts import interrupts_put_off
 from perfkit.trial.limits import Limits
 from perfkit.trial.load import LoadMeter, load_warnings
 from perfkit.trial.messages import (
@@ -404,7 +405,10 @@ def run_trial(trial: TrialProcess, passes: int) -> Record:
                 trial.steady_pass(number)
         return trial.finish()
     except KeyboardInterrupt:
-        return trial.abort(Outcome.INTERRUPTED, "interrupted by the user")
+        # Another Ctrl-C says nothing new.
+        with contextlib.suppress(KeyboardInterrupt), interrupts_put_off():
+            record = trial.abort(Outcome.INTERRUPTED, "interrupted by the user")
+        return record
 
 
 def _absolute(path: Path | None) -> str | None:

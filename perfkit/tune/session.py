@@ -13,6 +13,7 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.stats.bootstrap import Interval, paired_ratio
+from perfkit.trial.interrupts import interrupts_put_off
 from perfkit.trial.request import TrialFiles, TrialLabels
 
 
@@ -163,15 +164,17 @@ class Session:
         for member in list(self._members.values()):
             if member.trial is None:
                 continue
+            # A second Ctrl-C must cost neither the records of the others nor leave a child.
             try:
-                if kind is not None and member.busy:
-                    record = _aborted(member.trial)
-                else:
-                    record = member.trial.finish()
+                hurry = late is not None or (kind is not None and member.busy)
+                record = None if hurry else member.trial.finish()
             except KeyboardInterrupt as interrupt:
-                # Ctrl-C while trials are finished must not cost the records of the others.
-                late, record = interrupt, _aborted(member.trial)
-            self._done(member, record)
+                late, record = interrupt, None
+            try:
+                with interrupts_put_off():
+                    self._done(member, record or _aborted(member.trial))
+            except KeyboardInterrupt as interrupt:
+                late = interrupt
         if late is not None and kind is None:
             raise late
 
@@ -328,9 +331,10 @@ class Session:
             self._members[member.start.configuration.digest] = member
 
     def _done(self, member: _Member, record: Record) -> None:
-        self._members.pop(member.start.configuration.digest, None)
-        self._keep(record)
-        self._progress.trial_finished(record)
+        with interrupts_put_off():
+            self._members.pop(member.start.configuration.digest, None)
+            self._keep(record)
+            self._progress.trial_finished(record)
 
 
 def _aborted(trial: Trial) -> Record:

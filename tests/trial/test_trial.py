@@ -189,7 +189,7 @@ trial.wait_ready()
 """
 
 
-@pytest.mark.parametrize("stage", ["import", "prepare"])
+@pytest.mark.parametrize("stage", ["import", "trace", "compile"])
 def test_a_worker_whose_parent_was_killed_leaves_too(tmp_path: Path, stage: str) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True
