@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from perfkit.records.schema import Outcome
@@ -20,11 +20,11 @@ def _children(pid: int) -> list[int]:
     return [int(number) for number in listed.split()]
 
 
-def _wait_until(condition: object, seconds: float = 120.0) -> None:
+def _wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline_s = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline_s:  # type: ignore[operator]
+    while not condition() and time.monotonic() < deadline_s:
         time.sleep(0.05)
-    assert condition()  # type: ignore[operator]
+    assert condition()
 
 
 def test_ctrl_c_pressed_twice_keeps_valid_records_and_leaves_no_process(tmp_path: Path) -> None:
@@ -48,4 +48,4 @@ def test_ctrl_c_pressed_twice_keeps_valid_records_and_leaves_no_process(tmp_path
     assert {record.outcome for record in read_records(out)} == {Outcome.INTERRUPTED}
     assert len(read_records(out)) == 2
     for worker in workers:
-        assert not os.path.exists(f"/proc/{worker}")
+        assert not Path(f"/proc/{worker}").exists()

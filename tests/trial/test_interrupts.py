@@ -15,10 +15,15 @@ from perfkit.trial.interrupts import interrupts_put_off
 def test_an_interrupt_waits_for_the_block_to_end(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     done = []
-    with pytest.raises(KeyboardInterrupt), interrupts_put_off():
-        os.kill(os.getpid(), number)
-        os.kill(os.getpid(), number)
-        done.append("whole")
+
+    def press_twice() -> None:
+        with interrupts_put_off():
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)
+            done.append("whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        press_twice()
     assert done == ["whole"]
     assert signal.getsignal(number) is before
 
@@ -30,9 +35,13 @@ def test_without_an_interrupt_nothing_happens() -> None:
 
 
 def test_an_error_of_the_block_goes_before_the_interrupt() -> None:
-    with pytest.raises(ValueError, match="broken"), interrupts_put_off():
-        os.kill(os.getpid(), signal.SIGINT)
-        raise ValueError("broken")
+    def press_and_break() -> None:
+        with interrupts_put_off():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        press_and_break()
 
 
 def test_another_thread_is_left_alone() -> None:
