@@ -13,8 +13,9 @@ from perfkit.cli.workload_arguments import (
     parse_request,
 )
 from perfkit.knobs.configuration import STOCK
+from perfkit.records.machine import available_memory_bytes
 from perfkit.records.store import Store
-from perfkit.trial.limits import parse_duration
+from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, parse_duration
 from perfkit.tune.live import LiveRunner
 from perfkit.tune.tuner import StudyPlan, Tuner
 
@@ -53,6 +54,7 @@ def main(arguments: list[str]) -> int:
         workload=request.workload,
         store=Store(out),
         budget_s=budget_s,
+        memory_bytes=available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY,
         extrapolate=not request.arguments.no_extrapolation,
     )
     console = Console()

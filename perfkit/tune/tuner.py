@@ -12,10 +12,9 @@ from functools import cached_property
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.space import search_settings
 from perfkit.models.base import Model, Workload
-from perfkit.records.machine import available_memory_bytes, setting_digest
+from perfkit.records.machine import setting_digest
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
-from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.estimates import Estimates
 from perfkit.tune.extrapolate import CHECK_ROLE, PARTS_ROLE
@@ -59,6 +58,8 @@ class StudyPlan:
         Where records go; what it holds of the same study already is not measured again.
     budget_s
         Wall seconds from now.
+    memory_bytes
+        What trials that are alive side by side may hold together.
     extrapolate
         Whether to measure the parts for an extrapolation to production fidelity.
     """
@@ -68,6 +69,7 @@ class StudyPlan:
     workload: Workload
     store: Store
     budget_s: float
+    memory_bytes: float
     extrapolate: bool = True
 
     @cached_property
@@ -90,7 +92,6 @@ class Tuner:
         self._progress = progress
         self._known = Known(plan.store, plan.study)
         self._estimates = Estimates(plan.model, self._known.records)
-        self._memory_bytes = available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY
         self._deadline_s = runner.now_s() + plan.budget_s
         self._reference_file = reference_file(plan.store.folder, plan.workload)
         self._settled_file = plan.store.folder / f"settled-{plan.study}"
@@ -344,10 +345,10 @@ class Tuner:
         return Session(self._runner, self._progress, plan.study, plan.store.append, self._fits)
 
     def _fits(self, starts: Sequence[Start]) -> bool:
-        """Whether the memory that was free at the beginning holds such trials side by side."""
+        """Whether memory holds such trials side by side."""
         estimate = self._plan.model.memory_estimate_bytes
         needed = sum(estimate(one.workload, one.configuration) for one in starts)
-        return needed < self._memory_bytes
+        return needed < self._plan.memory_bytes
 
     def _start(self, configuration: Configuration, role: str) -> Start:
         files = TrialFiles(reference=self._reference_file)

@@ -40,6 +40,7 @@ PLANTED = {
 """The fastest of those that agree: 30 s x 0.5 x 0.8 x 0.7 x 0.9 = 7.56 s."""
 
 AMPLE_S = 100_000.0
+AMPLE_BYTES = 1e15
 
 
 def planted(configuration: Configuration) -> Behaviour:
@@ -61,7 +62,8 @@ def _tuner(
     folder: Path, runner: ReplayRunner, budget_s: float = AMPLE_S, *, extrapolate: bool = True
 ) -> Tuner:
     model = AlphaFold3()
-    plan = StudyPlan(model, Catalogue(model.knobs), WORKLOAD, Store(folder), budget_s, extrapolate)
+    catalogue, store = Catalogue(model.knobs), Store(folder)
+    plan = StudyPlan(model, catalogue, WORKLOAD, store, budget_s, AMPLE_BYTES, extrapolate)
     return Tuner(plan, runner, Listener())
 
 
@@ -204,7 +206,8 @@ def test_nothing_more_is_screened_on_a_base_that_has_died(tmp_path: Path) -> Non
     tuner = _tuner(tmp_path, ReplayRunner(table))
     tuner.run()
     on_stock, *on_base = roles(tuner.records(), "screen")
-    assert on_stock.configuration.settings == {"bucket": "exact", "msa_rows": "needed"}
+    own = ("bucket", "msa_rows")
+    assert on_stock.configuration.settings == {name: PLANTED[name] for name in own}
     assert on_base
     assert all(r.configuration.settings["bucket"] == "exact" for r in on_base)
 
