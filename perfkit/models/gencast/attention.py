@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from perfkit.models.gencast.memory import PATCH_NODES
 from perfkit.models.gencast.mesh import (
     TriangularMesh,
     band_block_size,
@@ -25,10 +26,6 @@ from perfkit.models.gencast.mesh import (
 
 AttentionKind = Literal["dense", "patches", "banded"]
 ATTENTION_KINDS: tuple[AttentionKind, ...] = ("dense", "patches", "banded")
-
-PATCH_NODES = 128
-"""Nodes of a patch: fewer repeat more keys, more attend to more that is masked
-(benchmarks/scripts/gencast_choices.py)."""
 
 _MASKED_LOGIT = -1e30
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ from perfkit.models.gencast.stacking import channel_layout
 
 _SAMPLED_EDGES = 20000
 """Edges whose encodings span those of all: displacements fill a small disc densely."""
+
+_ENCODED_TOGETHER = 32768
+"""Edges encoded at a time: 64 MB of encodings at the published width."""
 
 _UNUSED_MODULES = (
     f"{DECODER}/processor_nodes_0_mesh_nodes",
@@ -91,17 +95,20 @@ def build_constants(
     hops = checkpoint.denoiser_architecture_config.sparse_transformer_config.attention_k_hop
 
     def edge_terms(name: str, features: NDArray[np.float32]) -> EdgeTerms:
-        encoded = _encode(checkpoint.params, name, features, wide)
+        encode = _encoder(checkpoint.params, name, wide)
         if execution.compress_edges:
             sample = features[:: max(1, len(features) // _SAMPLED_EDGES)]
-            exact = _encode(checkpoint.params, name, sample, np.dtype(np.float64))
+            exact = _encoder(checkpoint.params, name, np.dtype(np.float64))(sample)
             kept = numerical_directions(exact.astype(np.float64), wide)
         else:
-            kept = np.eye(encoded.shape[1], dtype=wide)
-        return EdgeTerms(jnp.asarray(encoded @ kept, dtype), jnp.asarray(kept.T, dtype))
+            kept = np.eye(checkpoint.denoiser_architecture_config.latent_size, dtype=wide)
+        # Encoded in full, edges are the largest array there is: only some are at a time.
+        pieces = np.array_split(features, -(-len(features) // _ENCODED_TOGETHER))
+        basis = np.concatenate([(encode(piece) @ kept).astype(dtype) for piece in pieces])
+        return EdgeTerms(jnp.asarray(basis), jnp.asarray(kept.T, dtype))
 
     mesh_encoder = f"{ENCODER}/encoder_nodes_mesh_nodes"
-    mesh_nodes = _encode(checkpoint.params, mesh_encoder, geometry.mesh_features, wide)
+    mesh_nodes = _encoder(checkpoint.params, mesh_encoder, wide)(geometry.mesh_features)
     to_grid = edge_terms(f"{DECODER}/encoder_edges_mesh2grid", geometry.mesh_to_grid.features)
     three_a_node = to_grid.basis.reshape(geometry.grid_nodes, 3, -1)
     return NetworkConstants(
@@ -117,17 +124,22 @@ def build_constants(
     )
 
 
-def _encode(
-    params: Parameters, name: str, features: NDArray[np.float32], dtype: np.dtype[Any]
-) -> NDArray[np.floating]:
+def _encoder(
+    params: Parameters, name: str, dtype: np.dtype[Any]
+) -> Callable[[NDArray[np.float32]], NDArray[np.floating]]:
+    """The encoder ``name`` up to its layer norm, of features to ``[rows, channels]``."""
     weights = {
         module: {leaf: array.astype(dtype) for leaf, array in leaves.items()}
         for module, leaves in params.items()
         if module.startswith(f"{name}_mlp")
     }
-    with jax.enable_x64(dtype == np.float64):
-        encode = jax.jit(lambda weights, x: encode_once(weights, name, x))
-        return np.asarray(encode(weights, features.astype(dtype)))
+    compiled = jax.jit(lambda weights, x: encode_once(weights, name, x))
+
+    def encode(features: NDArray[np.float32]) -> NDArray[np.floating]:
+        with jax.enable_x64(dtype == np.float64):
+            return np.asarray(compiled(weights, features.astype(dtype)))
+
+    return encode
 
 
 def _used(params: Parameters, dtype: np.dtype[Any]) -> dict[str, dict[str, jax.Array]]:

@@ -1,29 +1,50 @@
-"""Peak memory of a forecast on a CPU, predicted before anything is compiled."""
+"""Peak memory of a forecast on a CPU, predicted before anything is compiled.
+
+The terms are fitted to what the compiler says of the published sizes, from their shapes alone
+(``tests/models/gencast/test_memory.py`` holds them against it).
+"""
 
 from __future__ import annotations
 
+import math
+
 from perfkit.models.gencast.checkpoint import DenoiserArchitectureConfig
-from perfkit.models.gencast.knobs import FLOAT32, Settings
+from perfkit.models.gencast.knobs import AUTOMATIC, FLOAT32, Settings
 from perfkit.models.gencast.task import TaskConfig
 
 PROCESS_BYTES = 0.9e9
 """Interpreter, imported packages, the compiler and XLA's own matrix-product buffers."""
 
+PATCH_NODES = 128
+"""Nodes of a patch of attention: fewer repeat more keys, more attend to more that is masked
+(benchmarks/scripts/gencast_choices.py)."""
+
+_PUBLISHED_WIDTH = 512
+
 PARAMETER_COUNT = 57_492_612
 """Parameters of the published network (counted from its shapes)."""
+
+EDGES_A_GRID_NODE = 5
+"""Three into each grid node and, at the published query radius, 1.57 into the mesh; rounded up."""
 
 _LIVE_LATENTS = 3
 """Latents of the whole grid that live through a call: context, encoded grid, its messages."""
 
 _LIVE_BLOCK_LATENTS = 11
 """XLA's temporary bytes a grid node of a block, in latents of that node (three are one edge set):
-1.95 GB for the whole grid at 1 degree and 0.66 GB in blocks of 2,048, latent 512, float32."""
+1.99 GB for the whole grid at 1 degree and 0.64 GB in blocks of 2,048, latent 512, float32."""
 
 _EDGE_RANK = 80
 """Numerical rank of encoded edges, rounded up (65 to 75 seen)."""
 
 _STATES = 6
-"""Arrays of all outputs that the sampler and its noise keep."""
+"""Arrays of all outputs that the sampler, its noise and the stacking of inputs keep."""
+
+_MESH_LATENTS = 25
+"""Latents of the whole mesh that the transformer's layers hold at once, widened ones included."""
+
+_PATCH_REACH_HOPS = 6
+"""From the middle of a patch of 128 nodes to its rim."""
 
 
 def peak_resident_bytes(
@@ -40,21 +61,76 @@ def peak_resident_bytes(
     settings
         What the knobs mean.
     """
-    width = 4 if settings.precision == FLOAT32 else 2
-    latent = architecture.latent_size * width
-    mesh_nodes = 10 * 4**architecture.mesh_size + 2
-    block = min(settings.grid_block or grid_nodes, grid_nodes)
-    edges = 5 * grid_nodes
-    rank = min(_EDGE_RANK, architecture.latent_size)
-    stored_edge = (rank if settings.compress_edges else architecture.latent_size) * width
-    heads = architecture.sparse_transformer_config.num_heads
     # A baked-in parameter exists as literal, as constant of the module and in generated code.
-    copies = 5 if settings.constants else 1
-    encoding_bytes = 4 * edges * architecture.latent_size
-    running_bytes = (
-        latent * (_LIVE_LATENTS * grid_nodes + _LIVE_BLOCK_LATENTS * block)
-        + mesh_nodes**2 * (2 * 4 * heads + 1)
+    copies = 4 if settings.constants else 0
+    baked_bytes = copies * (PARAMETER_COUNT * _width(settings) + _edge_bytes(grid_nodes, settings))
+    return int(
+        PROCESS_BYTES
+        # Weights as they are in the file are held beside those in the layout of the products.
+        + 4 * PARAMETER_COUNT
+        + baked_bytes
+        + argument_bytes(architecture, grid_nodes, settings)
+        + temporary_bytes(architecture, grid_nodes, settings)
+    )
+
+
+def argument_bytes(
+    architecture: DenoiserArchitectureConfig, grid_nodes: int, settings: Settings
+) -> int:
+    """What a step takes: weights, edges, mask, harmonics and input frames."""
+    task = TaskConfig()
+    orders = math.isqrt(grid_nodes // 2)
+    mask_bytes = _mesh_nodes(architecture) * _keys(architecture, settings)
+    frames_bytes = 4 * grid_nodes * (task.grid_channels - task.output_channels)
+    weights_bytes = PARAMETER_COUNT * _width(settings)
+    edge_bytes = _edge_bytes(grid_nodes, settings)
+    return int(weights_bytes + edge_bytes + mask_bytes + 4 * orders**3 + frames_bytes)
+
+
+def temporary_bytes(
+    architecture: DenoiserArchitectureConfig, grid_nodes: int, settings: Settings
+) -> int:
+    """What XLA allocates for the time of a step."""
+    latent_bytes = architecture.latent_size * _width(settings)
+    block = min(settings.grid_block or grid_nodes, grid_nodes)
+    heads = architecture.sparse_transformer_config.num_heads
+    queries = PATCH_NODES if _in_patches(settings) else _mesh_nodes(architecture)
+    logits_bytes = 2 * 4 * heads * queries * _keys(architecture, settings)
+    latents = (
+        _LIVE_LATENTS * grid_nodes
+        + _LIVE_BLOCK_LATENTS * block
+        + _MESH_LATENTS * _mesh_nodes(architecture)
+    )
+    return int(
+        latent_bytes * latents
+        + logits_bytes
         + _STATES * 4 * grid_nodes * TaskConfig().output_channels
     )
-    kept_bytes = copies * (PARAMETER_COUNT * width + edges * stored_edge)
-    return int(PROCESS_BYTES + kept_bytes + max(running_bytes, encoding_bytes))
+
+
+def _width(settings: Settings) -> int:
+    return 4 if settings.precision == FLOAT32 else 2
+
+
+def _edge_bytes(grid_nodes: int, settings: Settings) -> int:
+    rank = _EDGE_RANK if settings.compress_edges else _PUBLISHED_WIDTH
+    return EDGES_A_GRID_NODE * grid_nodes * rank * _width(settings)
+
+
+def _mesh_nodes(architecture: DenoiserArchitectureConfig) -> int:
+    nodes: int = 10 * 4**architecture.mesh_size + 2
+    return nodes
+
+
+def _in_patches(settings: Settings) -> bool:
+    return settings.attention in (AUTOMATIC, "patches")
+
+
+def _keys(architecture: DenoiserArchitectureConfig, settings: Settings) -> int:
+    """Most nodes that one query's logits are computed for."""
+    nodes = _mesh_nodes(architecture)
+    if not _in_patches(settings):
+        return nodes
+    reach = architecture.sparse_transformer_config.attention_k_hop + _PATCH_REACH_HOPS
+    # A triangular lattice has 3 r (r + 1) + 1 nodes within r steps.
+    return min(nodes, 3 * reach * (reach + 1) + 1)
