@@ -102,7 +102,21 @@ def choose_attention(
     mesh: TriangularMesh, hops: int, kinds: Sequence[AttentionKind] = ATTENTION_KINDS
 ) -> AttentionKind:
     """The first of ``kinds`` that computes the fewest logits."""
-    return min(kinds, key=lambda kind: attention_mask(mesh, hops, kind).allowed.size)
+    allowed = neighbourhood(mesh, hops)
+    return min(kinds, key=lambda kind: _logits(mesh, allowed, kind))
+
+
+def _logits(mesh: TriangularMesh, allowed: sparse.csr_matrix, kind: AttentionKind) -> int:
+    """Logits a head, without the mask, which is gigabytes on the finest meshes."""
+    nodes: int = allowed.shape[0]
+    if kind == "dense":
+        return nodes**2
+    if kind == "banded":
+        size = band_block_size(allowed)
+        return -(-nodes // size) * 3 * size**2
+    members = compact_patches(mesh, PATCH_NODES)
+    keys = max(len(np.unique(allowed[patch].indices)) for patch in members)
+    return len(members) * max(map(len, members)) * keys
 
 
 def attend(

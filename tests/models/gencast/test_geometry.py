@@ -217,6 +217,8 @@ def test_attention_is_computed_in_the_way_with_the_fewest_logits() -> None:
     mesh = banded_icosahedron(3)
     assert choose_attention(mesh, 16) == "dense"
     assert choose_attention(mesh, 4) == "patches"
+    sizes = {kind: attention_mask(mesh, 4, kind).allowed.size for kind in ATTENTION_KINDS}
+    assert min(sizes, key=lambda kind: sizes[kind]) == "patches"
     assert choose_attention(mesh, 16, ("dense", "banded")) == "dense"
     assert choose_attention(mesh, 2, ("dense", "banded")) == "banded"
 
