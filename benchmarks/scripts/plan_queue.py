@@ -69,7 +69,6 @@ def made_up_fit() -> ModelFit:
         freedom=4,
         compiled=law("memory", one=8e8, n_to_2=9e3),
         overhead=law("overhead", one=1.2e9),
-        memory_spread=0.02,
         output_bytes=law("outputs", n_to_2=600.0),
         compiled_exactly=(),
         running_cpus=cpus,

@@ -145,7 +145,6 @@ class ModelFit(_Frozen):
     freedom: int
     compiled: Law
     overhead: Law
-    memory_spread: float
     output_bytes: Law
     compiled_exactly: tuple[Compiled, ...]
     running_cpus: CpuLaw | None = None
@@ -189,14 +188,12 @@ class ModelFit(_Frozen):
             (each for each in self.compiled_exactly if each.features == dict(features)), None
         )
         compiled = self.compiled.value(features) if exact is None else exact.compiled_bytes
-        kept = self.output_bytes.value(features) * (calls - 1)
-        total = compiled + self.overhead.value(features) + kept
-        leverage = self.overhead.leverage(features)
-        if exact is None:
-            leverage += self.compiled.leverage(features)
-        return _range(
-            total, self.memory_spread * math.sqrt(1 + leverage), max(1, self.overhead.freedom)
-        )
+        beside = self.overhead.value(features)
+        # What the compiler counted is no measurement: only its law can be wrong, not its count.
+        unsure = 0.0 if exact is not None else self.compiled.deviation(features)
+        deviation = math.hypot(compiled * unsure, beside * self.overhead.deviation(features))
+        total = compiled + beside + self.output_bytes.value(features) * (calls - 1)
+        return _range(total, deviation / total, self.overhead.freedom)
 
     def save(self, path: Path) -> None:
         """Leave the fit in a JSON file, replaced if it exists.
@@ -300,7 +297,6 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
         freedom=max(1, len(measured) - max(len(law.terms) for law in laws.values())),
         compiled=compiled,
         overhead=overhead,
-        memory_spread=_memory_spread(measured, compiled, overhead),
         output_bytes=output,
         compiled_exactly=tuple(
             Compiled(features=dict(one.features), compiled_bytes=one.compiled_bytes)
@@ -359,13 +355,3 @@ def _covariance(laws: Mapping[str, Law], points: int) -> tuple[tuple[float, ...]
         columns.append(residuals / math.sqrt(max(1, law.freedom)))
     matrix = np.array(columns)
     return tuple(tuple(float(value) for value in row) for row in matrix @ matrix.T)
-
-
-def _memory_spread(measured: Sequence[Observation], compiled: Law, overhead: Law) -> float:
-    """Relative standard deviation of peak memory about the sum of its two laws."""
-    errors = [
-        (compiled.value(one.features) + overhead.value(one.features)) / one.peak_rss_bytes - 1.0
-        for one in measured
-        if one.peak_rss_bytes
-    ]
-    return math.sqrt(sum(error**2 for error in errors) / max(1, overhead.freedom))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,6 +62,17 @@ class Law(BaseModel):
             return 0.0
         row = np.array([term_value(term, features) for term in self.terms]) / predicted
         return float(row @ np.array(self.spread) @ row)
+
+    @property
+    def error(self) -> float:
+        """Relative standard deviation of a measurement about the law; 0 without a residual."""
+        if self.freedom < 1:
+            return 0.0
+        return math.sqrt(sum(one**2 for one in self.residuals) / self.freedom)
+
+    def deviation(self, features: Features) -> float:
+        """Relative standard deviation of a new measurement about the prediction."""
+        return self.error * math.sqrt(1 + self.leverage(features))
 
     def covers(self, features: Features) -> str | None:
         """Why the law says nothing about ``features``, or None."""

@@ -63,6 +63,8 @@ def print_plan(console: Console, plan: Plan, base: Plan | None, what_if: WhatIf 
     compared = plan_tables.comparison_table(plan)
     if compared.rows:
         print_table(console, compared)
+        for source in dict.fromkeys(one.source for one in plan.comparisons()):
+            console.line(f"  {source}")
     console.line(plan_tables.plan_sentence(plan))
     console.line(plan_tables.method_sentence(plan))
     if base is not None and what_if is not None:

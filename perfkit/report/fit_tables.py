@@ -50,9 +50,7 @@ def law_text(law: Law, unit: str = "s") -> str:
 
 def _residual(law: Law) -> tuple[str]:
     """Root mean square of the relative residuals, counted on the degrees of freedom."""
-    if law.freedom < 1:
-        return ("-",)
-    return (percent_text((sum(one**2 for one in law.residuals) / law.freedom) ** 0.5),)
+    return (percent_text(law.error) if law.freedom > 0 else "-",)
 
 
 def accuracy_table(fit: ModelFit) -> PlainTable:

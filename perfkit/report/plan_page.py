@@ -14,7 +14,7 @@ from perfkit.report.plan_tables import (
     machine_table,
     method_sentence,
     plan_sentence,
-    published_table,
+    published_tables,
     reject_table,
 )
 from perfkit.units import bytes_text
@@ -36,7 +36,7 @@ def plan_page(plan: Plan) -> str:
                 _packing_section(plan),
                 _jobs_section(plan),
                 *_possible_sections(plan),
-                PageSection("Accelerators", plain=(comparison_table(plan), published_table())),
+                PageSection("Accelerators", plain=(comparison_table(plan), *published_tables())),
                 *(held_out_section(fit) for fit in plan.fits),
             ),
         )

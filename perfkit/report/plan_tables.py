@@ -128,18 +128,25 @@ def comparison_table(plan: Plan) -> PlainTable:
             str(one.jobs) + (f" ({one.left_out} without a figure)" if one.left_out else ""),
             f"{one.hours:.2f}",
             NOTHING if one.break_even is None else f"{money(one.break_even, currency)} an hour",
-            one.source,
         )
         for one in plan.comparisons()
     )
-    headers = ("model", "device", "jobs", "device-hours", "break-even price", "source")
+    headers = ("model", "device", "jobs", "device-hours", "break-even price")
     return PlainTable("Against accelerators", headers, rows)
 
 
-def published_table() -> PlainTable:
-    """The figures themselves."""
-    rows = tuple(
-        (one.model, one.device, one.size, seconds_text(one.seconds), one.source)
-        for one in published()
+def published_tables() -> tuple[PlainTable, ...]:
+    """The figures themselves, a table a source."""
+    figures = published()
+    return tuple(
+        PlainTable(
+            f"Published times: {source}",
+            ("device", "size", "time"),
+            tuple(
+                (one.device, one.size, seconds_text(one.seconds))
+                for one in figures
+                if one.source == source
+            ),
+        )
+        for source in dict.fromkeys(one.source for one in figures)
     )
-    return PlainTable("Published times", ("model", "device", "size", "time", "source"), rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +15,8 @@ from perfkit.capacity.jobs import Job, production
 from perfkit.capacity.machines import Machine
 from perfkit.errors import UserError
 from perfkit.models.gencast.sources import mesh_for
-from perfkit.report.style import SERIES, styled
-from perfkit.units import seconds_text
+from perfkit.report.style import BLACK, SERIES, spread_axis, styled
+from perfkit.units import bytes_text, seconds_text
 
 SIZES = {
     "af3": (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 5120),
@@ -57,8 +58,6 @@ def feasibility_info(fit: ModelFit, machine: Machine) -> FeasibilityInfo:
     machine
         Whose cores the hours are of.
     """
-    import dataclasses
-
     sizes, needed, times, reach = [], [], [], -1
     for size in SIZES[fit.model]:
         job = _job(fit.model, size)
@@ -110,7 +109,7 @@ def feasibility_figure(info: FeasibilityInfo) -> go.Figure:
             ygap=2,
             text=[
                 [
-                    f"{need:.3g} GB" if ok else ""
+                    bytes_text(need * 1e9) if ok else ""
                     for need, ok in zip(info.needed_gb, row, strict=True)
                 ]
                 for row in info.fits
@@ -120,7 +119,7 @@ def feasibility_figure(info: FeasibilityInfo) -> go.Figure:
         )
     )
     if 0 <= info.measured_to < len(info.sizes) - 1:
-        figure.add_vline(x=info.measured_to + 0.5, line={"dash": "dot", "color": SERIES[-1]})
+        figure.add_vline(x=info.measured_to + 0.5, line={"dash": "dot", "color": BLACK})
     styled(figure, 440)
     figure.update_xaxes(title_text=info.unit, type="category")
     figure.update_yaxes(title_text="memory of the machine", type="category")
@@ -149,5 +148,6 @@ def hours_figure(info: FeasibilityInfo) -> go.Figure:
         )
     styled(figure, 400)
     figure.update_xaxes(title_text=info.unit, type="category")
-    figure.update_yaxes(title_text="hours of one production run", type="log")
+    known = [value for row in info.hours for value in row if value == value]
+    figure.update_yaxes(title_text="hours of one production run", **spread_axis(known))
     return figure

@@ -2,7 +2,7 @@
 
 On an otherwise idle machine, resumable, about half an hour on two CPUs:
 
-    python benchmarks/plan_accuracy.py --out reports/plan-accuracy
+    python benchmarks/scripts/plan_accuracy.py --out reports/plan-accuracy
 
 It runs `perfkit plan fit` for AlphaFold 3 and GenCast with sizes held out inside the range and up
 to twice the largest, one prediction of each at full fidelity, and the planning of 10,000 jobs on
