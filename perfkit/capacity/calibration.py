@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perfkit.capacity.assemble import contention, cpu_laws
+from perfkit.capacity.files import write_whole
 from perfkit.capacity.fit import ONCE, ModelFit
 from perfkit.capacity.observation import observe, whole
 from perfkit.capacity.parallel import CpuLaw
@@ -115,15 +115,7 @@ class Calibration(_Frozen):
         UserError
             It cannot be written.
         """
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_text(tomli_w.dumps(self.model_dump(exclude_none=True)), encoding="utf-8")
-            scratch.replace(path)
-        except OSError as error:
-            raise UserError(
-                f"the calibration {path} cannot be written ({error.strerror})"
-            ) from error
+        write_whole(path, tomli_w.dumps(self.model_dump(exclude_none=True)), "calibration")
 
     @classmethod
     def load(cls, path: Path) -> Self:

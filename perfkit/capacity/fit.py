@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy import stats
 
+from perfkit.capacity.files import write_whole
 from perfkit.capacity.law import Law, fit_law
 from perfkit.capacity.observation import Observation, observations, whole
 from perfkit.capacity.parallel import CpuLaw
@@ -203,13 +203,7 @@ class ModelFit(_Frozen):
         UserError
             It cannot be written.
         """
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            scratch.replace(path)
-        except OSError as error:
-            raise UserError(f"the fit {path} cannot be written ({error.strerror})") from error
+        write_whole(path, self.model_dump_json(indent=1) + "\n", "fit")
 
     @classmethod
     def load(cls, path: Path) -> Self:

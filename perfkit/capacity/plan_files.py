@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from perfkit.capacity.files import write_whole
 from perfkit.capacity.plan import Plan, PlannedJob
-from perfkit.errors import UserError
 
 
 def job_row(plan: Plan, each: PlannedJob) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def write_csv(path: Path, plan: Plan) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
     writer.writerows(job_row(plan, each) for each in plan.jobs)
-    _write(path, text.getvalue())
+    write_whole(path, text.getvalue(), "plan")
 
 
 def write_json(path: Path, plan: Plan) -> None:
@@ -100,11 +100,4 @@ def write_json(path: Path, plan: Plan) -> None:
         "rejects": [dataclasses.asdict(reject) for reject in plan.rejects],
         "notices": list(plan.notices),
     }
-    _write(path, json.dumps(data, indent=1) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror})") from error
+    write_whole(path, json.dumps(data, indent=1) + "\n", "plan")
