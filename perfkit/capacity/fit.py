@@ -296,7 +296,7 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
             Compiled(features=dict(one.features), compiled_bytes=one.compiled_bytes)
             for one in {tuple(sorted(o.features.items())): o for o in observed}.values()
         ),
-        notices=tuple(each for each in first.notices if all(each in r.notices for r in records)),
+        notices=_notices(records),
     )
 
 
@@ -312,6 +312,18 @@ def _ensure_one_kind(records: Sequence[Record]) -> None:
             raise UserError(
                 f"the records are of several {what} ({', '.join(sorted(found))}): a fit is of one"
             )
+
+
+def _notices(records: Sequence[Record]) -> tuple[str, ...]:
+    """What holds for all records, and how many were measured in bad company."""
+    common = [each for each in records[0].notices if all(each in r.notices for r in records)]
+    warned = [record for record in records if record.warnings]
+    if warned:
+        common.append(
+            f"{len(warned)} of the fit's {len(records)} trials carry a warning "
+            f"(the first: {warned[0].warnings[0]}): do not trust their times"
+        )
+    return tuple(common)
 
 
 def _time_laws(model: str, measured: Sequence[Observation]) -> dict[str, Law]:

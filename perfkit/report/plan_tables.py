@@ -36,8 +36,9 @@ def method_sentence(plan: Plan) -> str:
 
 
 def money(amount: float, currency: str) -> str:
-    """E.g. ``12.30 EUR``."""
-    return f"{amount:,.2f} {currency}"
+    """E.g. ``12.30 EUR``; below one of the currency to two significant digits."""
+    digits = f"{amount:,.2f}" if amount >= 1 or amount == 0 else f"{amount:.2g}"
+    return f"{digits} {currency}"
 
 
 def time_text(told: Range) -> str:

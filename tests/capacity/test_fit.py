@@ -169,3 +169,9 @@ def test_every_size_but_the_ends_is_left_out_once() -> None:
     # Sizes 24, 32, 48 (twice: with one sample too) and 64.
     assert within.cases == 5
     assert within.mean_error < 1e-6
+
+
+def test_trials_in_bad_company_are_told() -> None:
+    busy = record(48).model_copy(update={"warnings": ["other programs used 60% of the CPUs"]})
+    (notice,) = fit_records([*study(), busy]).notices
+    assert notice.startswith("1 of the fit's 10 trials carry a warning (the first: other programs")
