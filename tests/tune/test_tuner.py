@@ -19,6 +19,7 @@ STOCK_S = 30.0
 FACTORS = {
     ("bucket", "exact"): 0.5,
     ("msa_rows", "needed"): 0.8,
+    ("atom_slots", "needed"): 1.0,
     ("bfloat16", "none"): 1.5,
     ("allocator", "glibc-keep"): 0.7,
     ("xla_cpu_use_onednn", "true"): 0.9,
@@ -34,6 +35,7 @@ SEARCHED = [
 PLANTED = {
     "bucket": "exact",
     "msa_rows": "needed",
+    "atom_slots": "needed",
     "allocator": "glibc-keep",
     "xla_cpu_use_onednn": "true",
 }
@@ -206,7 +208,7 @@ def test_nothing_more_is_screened_on_a_base_that_has_died(tmp_path: Path) -> Non
     tuner = _tuner(tmp_path, ReplayRunner(table))
     tuner.run()
     on_stock, *on_base = roles(tuner.records(), "screen")
-    own = ("bucket", "msa_rows")
+    own = ("bucket", "msa_rows", "atom_slots")
     assert on_stock.configuration.settings == {name: PLANTED[name] for name in own}
     assert on_base
     assert all(r.configuration.settings["bucket"] == "exact" for r in on_base)

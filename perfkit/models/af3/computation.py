@@ -13,6 +13,12 @@ from perfkit.models.af3.featurise import Batch, featurise
 from perfkit.models.af3.knobs import UPSTREAM_MSA_ROWS, Settings
 from perfkit.models.af3.output import write_predictions
 from perfkit.models.af3.package import model_config, transformed
+from perfkit.models.af3.padding import (
+    used_msa_rows,
+    used_subsets,
+    with_msa_rows,
+    with_subsets,
+)
 from perfkit.models.af3.weights import (
     SYNTHETIC_NOTICE,
     Parameters,
@@ -20,9 +26,6 @@ from perfkit.models.af3.weights import (
     synthetic_parameters_mapped,
 )
 from perfkit.models.base import Prepared, PyTree
-
-MSA_FEATURES = ("msa", "msa_mask", "deletion_matrix")
-"""Features with a row a sequence of the MSA, padded by upstream to 16,384 rows."""
 
 LARGEST_LOGITS_BYTES = 64 << 20
 """Above this the confidence head's logits stay inside the program, so that comparing parts does
@@ -75,7 +78,7 @@ def prepare(
     import jax.numpy as jnp
 
     batches = featurise(fold_input, settings.bucket)
-    rows = settings.msa_rows or max(_msa_rows(batch) for batch in batches)
+    rows = settings.msa_rows or max(used_msa_rows(batch.numeric) for batch in batches)
     rows = min(rows, UPSTREAM_MSA_ROWS) if settings.msa_rows is None else rows
     config = model_config(
         recycles=fidelity["recycles"],
@@ -185,21 +188,13 @@ def _only_what_is_compared(result: PyTree) -> PyTree:
     return kept | {key: kept[key][:1] for key in LOGITS.values() if key in kept}
 
 
-def _msa_rows(batch: Batch) -> int:
-    """Rows of the MSA that hold anything; they come before all empty ones."""
-    return max(1, int(np.asarray(batch.numeric["msa_mask"]).any(axis=1).sum()))
-
-
-def _trimmed(batch: Batch, settings: Settings, rows: int) -> dict[str, Any]:
-    """The features, without empty MSA rows beyond ``rows`` where as many as needed are asked for.
-
-    Upstream draws which rows it keeps at random, empty ones last, with numbers that do not
-    depend on how many empty rows follow: cutting them changes nothing.
-    """
-    features = dict(batch.numeric)
+def _trimmed(batch: Batch, settings: Settings, rows: int) -> Mapping[str, Any]:
+    """The features, without padding that the knobs say is not wanted."""
+    features = batch.numeric
     if settings.msa_rows is None:
-        kept = max(rows, _msa_rows(batch))
-        features |= {name: np.asarray(features[name])[:kept] for name in MSA_FEATURES}
+        features = with_msa_rows(features, rows)
+    if settings.fewest_atom_slots:
+        features = with_subsets(features, used_subsets(features))
     return features
 
 

@@ -52,6 +52,15 @@ MSA_ROWS = Knob(
     summary="rows of the MSA in the trunk: upstream's 1024, as many as the input has, or a number",
     parse=_word_or_positive(NEEDED),
 )
+ATOM_SLOTS = Knob(
+    name="atom_slots",
+    default=UPSTREAM,
+    values=(NEEDED, UPSTREAM),
+    layer=Layer.MODEL,
+    exact=True,
+    summary="atoms that there is room for: upstream's 24 a token, or those that the input has",
+    parse=one_of(UPSTREAM, NEEDED),
+)
 PRECISION = Knob(
     name="bfloat16",
     default="all",
@@ -62,7 +71,7 @@ PRECISION = Knob(
     parse=one_of("all", "none"),
 )
 
-KNOBS = (BUCKET, MSA_ROWS, PRECISION, PARAMETERS)
+KNOBS = (BUCKET, MSA_ROWS, ATOM_SLOTS, PRECISION, PARAMETERS)
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,8 @@ class Settings:
         Tokens to pad to.
     msa_rows
         Rows asked for, or None for as many as the input has.
+    fewest_atom_slots
+        Whether atoms get as much room as there are, instead of 24 slots a token.
     bfloat16
         ``all`` or ``none``.
     constants
@@ -83,6 +94,7 @@ class Settings:
 
     bucket: int
     msa_rows: int | None
+    fewest_atom_slots: bool
     bfloat16: str
     constants: bool
 
@@ -100,6 +112,7 @@ def settings_for(overrides: Mapping[str, str], tokens: int) -> Settings:
     return Settings(
         bucket=_bucket(values[BUCKET.name], tokens),
         msa_rows=None if rows == NEEDED else int(rows),
+        fewest_atom_slots=values[ATOM_SLOTS.name] == NEEDED,
         bfloat16=values[PRECISION.name],
         constants=values[PARAMETERS.name] == "constants",
     )

@@ -14,6 +14,7 @@ from perfkit.guard.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.models.af3.knobs import (
+    ATOM_SLOTS,
     BUCKET,
     EXACT,
     KNOBS,
@@ -201,6 +202,7 @@ class AlphaFold3:
         if padded:
             values[BUCKET.name] = (EXACT,)
         values[MSA_ROWS.name] = (NEEDED,)
+        values[ATOM_SLOTS.name] = (NEEDED,)
         return values
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:

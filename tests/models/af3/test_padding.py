@@ -1,0 +1,77 @@
+"""Cut padding: what real atoms and sequences see and give back stays what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from perfkit.models.af3.padding import used_msa_rows, used_subsets, with_msa_rows, with_subsets
+
+if TYPE_CHECKING:
+    from perfkit.models.af3.featurise import Batch
+
+type Featurised = Callable[[str], list[Batch]]
+type Floats = npt.NDArray[np.float64]
+
+_KINDS = ["ubiquitin", "nucleoprotein", "holo", "modified", "glycoprotein", "own_component"]
+
+
+def _gathered(features: Mapping[str, Any], name: str, values: Floats, axes: int) -> Floats:
+    """What upstream's own gather takes from ``values``."""
+    from alphafold3.model.atom_layout import atom_layout
+
+    info = atom_layout.GatherInfo.from_dict(dict(features), key_prefix=name)
+    found = atom_layout.convert(info, values, layout_axes=tuple(range(axes)))
+    return np.asarray(found)
+
+
+def _seen(features: Mapping[str, Any], values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Queries and keys of each subset, the tokens of the keys, and what comes back."""
+    queries = _gathered(features, "token_atoms_to_queries", values, 2)
+    keys = _gathered(features, "queries_to_keys", queries, 2)
+    tokens = _gathered(features, "tokens_to_keys", values[:, 0], 1)
+    back = _gathered(features, "queries_to_token_atoms", queries, 2)
+    return queries, keys, tokens, back
+
+
+@pytest.mark.parametrize("name", _KINDS)
+def test_real_atoms_see_and_give_back_the_same(name: str, featurised: Featurised) -> None:
+    features = featurised(name)[0].numeric
+    cut = with_subsets(features, used_subsets(features))
+    values = np.random.default_rng(0).normal(size=features["pred_dense_atom_mask"].shape)
+    whole, short = _seen(features, values), _seen(cut, values)
+    atoms = int(np.asarray(features["pred_dense_atom_mask"]).sum())
+    real = -(-atoms // 32)
+    for before, after in zip(whole[:3], short[:3], strict=True):
+        assert np.array_equal(before[:real], after[:real])
+    assert np.array_equal(whole[3], short[3])
+
+
+def test_ubiquitin_keeps_19_of_57_subsets(featurised: Featurised) -> None:
+    """602 atoms in subsets of 32; 76 tokens of 24 slots are 1824."""
+    features = featurised("ubiquitin")[0].numeric
+    assert features["token_atoms_to_queries:gather_mask"].shape == (57, 32)
+    cut = with_subsets(features, used_subsets(features))
+    assert cut["token_atoms_to_queries:gather_mask"].shape == (19, 32)
+    assert cut["queries_to_keys:gather_idxs"].shape == (19, 128)
+    assert cut["queries_to_token_atoms:input_shape"].tolist() == [19, 32]
+
+
+def test_fewer_atoms_than_a_window_of_keys_keep_their_padding(featurised: Featurised) -> None:
+    """Upstream fills such windows with the last empty slot, and what becomes of it is seen."""
+    features = featurised("own_component")[0].numeric
+    assert np.asarray(features["queries_to_keys:gather_idxs"])[2, 0] == 6 * 32 - 1
+    assert used_subsets(features) == 6
+
+
+def test_only_empty_msa_rows_are_cut(featurised: Featurised) -> None:
+    features = featurised("aligned")[0].numeric
+    rows = used_msa_rows(features)
+    cut = with_msa_rows(features, rows)
+    assert np.asarray(cut["msa_mask"]).any(axis=1).all()
+    assert not np.asarray(features["msa_mask"])[rows:].any()
+    assert np.array_equal(cut["msa"], np.asarray(features["msa"])[:rows])
