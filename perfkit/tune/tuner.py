@@ -212,7 +212,7 @@ class Tuner:
     ) -> dict[Configuration, Change]:
         """As many of a batch as there is time for; the others go back to ``waiting``."""
         base_s = session.pass_s(base) or self._estimates.pass_s(base)
-        spare_s = self._remaining_s() - self._reserve_s(base_s)
+        spare_s = self._remaining_s() - self._reserve_s(session, base, base_s)
         while batch and spare_s < self._estimates.screening_s(
             base_s, len(batch), SCREEN_ROUNDS_MOST
         ):
@@ -257,21 +257,29 @@ class Tuner:
             if finalist == STOCK or self._known.failed(finalist):
                 continue
             best_s = session.pass_s(best) or self._estimates.pass_s(best)
-            spare_s = self._remaining_s() - self._reserve_s(best_s) - self._estimates.start_s()
+            rounds_s = CONFIRM_ROUNDS_LEAST * best_s
+            spare_s = self._remaining_s() - self._reserve_s(session, best, best_s) - rounds_s
+            spare_s -= self._estimates.start_s()
             if session.is_open(finalist) or (
                 (finalist == best or spare_s > 0)
                 and session.open_all([self._start(finalist, CONFIRM_ROLE)])[0]
             ):
                 opened.append(finalist)
-        for number in range(CONFIRM_ROUNDS_MOST):
-            session.rounds([STOCK, *opened], 1)
-            enough = number + 1 >= CONFIRM_ROUNDS_LEAST
+        if not opened and session.pass_s(STOCK) is None:
+            session.rounds([STOCK], 1)
+        for _ in range(CONFIRM_ROUNDS_MOST if opened else 0):
             passes_s = [session.pass_s(one) or 0.0 for one in [STOCK, *opened]]
-            if enough and (
-                self._settled(session, opened)
-                or self._remaining_s() < self._after_s(passes_s[:2]) + sum(passes_s)
+            next_s = self._after_s(passes_s[:2]) + sum(passes_s)
+            if self._pairs(session, opened) >= CONFIRM_ROUNDS_LEAST and (
+                self._settled(session, opened) or self._remaining_s() < next_s
             ):
                 break
+            session.rounds([STOCK, *opened], 1)
+
+    def _pairs(self, session: Session, opened: Sequence[Configuration]) -> int:
+        """Pairs with stock that every open finalist has; those of its screening count."""
+        ratios = [session.ratio(STOCK, configuration) for configuration in opened]
+        return min((0 if ratio is None else ratio.count for ratio in ratios), default=0)
 
     def _settled(self, session: Session, opened: Sequence[Configuration]) -> bool:
         """Whether the ratio of every open finalist to stock is known closely enough."""
@@ -332,11 +340,16 @@ class Tuner:
             return 0.0
         return self._estimates.parts_s(passes_s)
 
-    def _reserve_s(self, best_s: float) -> float:
-        """Seconds that confirmation and parts will need after the screening."""
-        stock_s = self._estimates.pass_s()
-        confirming_s = CONFIRM_ROUNDS_LEAST * (stock_s + FINALISTS * best_s)
-        return confirming_s + self._after_s([stock_s, best_s])
+    def _reserve_s(self, session: Session, base: Configuration, best_s: float) -> float:
+        """Seconds that confirmation and parts will need after a screening on ``base``.
+
+        What is screened on stock itself is confirmed by the same rounds, and something to
+        recommend comes before the time of a production prediction.
+        """
+        if base == STOCK:
+            return 0.0
+        stock_s = session.pass_s(STOCK) or self._estimates.pass_s()
+        return CONFIRM_ROUNDS_LEAST * (stock_s + best_s) + self._after_s([stock_s, best_s])
 
     # -- trials -------------------------------------------------------------------------------
 

@@ -136,7 +136,7 @@ def test_a_finished_tuning_costs_nothing_to_repeat(tmp_path: Path) -> None:
 
 
 def test_a_larger_budget_goes_on_with_what_was_left(tmp_path: Path) -> None:
-    short = _tuner(tmp_path, ReplayRunner(planted), 500.0, extrapolate=False)
+    short = _tuner(tmp_path, ReplayRunner(planted), 300.0, extrapolate=False)
     short.run()
     tried = {frozenset(r.configuration.settings.items()) for r in short.records()}
     assert frozenset(PLANTED.items()) not in tried
@@ -236,3 +236,28 @@ def test_a_candidate_that_crashes_is_left_out_and_not_tried_again(tmp_path: Path
     assert best is not None
     assert best.settings == {k: v for k, v in PLANTED.items() if k != "allocator"}
     assert "screen" not in [role for role, _ in again.opened]
+
+
+def test_a_short_budget_still_confirms_against_stock_itself(tmp_path: Path) -> None:
+    runner = ReplayRunner(planted)
+    tuner = _tuner(tmp_path, runner, 500.0)
+    tuner.run()
+    best = tuner.recommendation().best
+    assert best is not None
+    direct = direct_ratios(tuner.records())[STOCK.digest, best.digest]
+    assert direct.count >= 3
+    assert direct == best.speedup
+
+
+def test_trials_that_do_not_fit_side_by_side_are_still_compared_in_turns(tmp_path: Path) -> None:
+    model = AlphaFold3()
+    one_byte = StudyPlan(
+        model, Catalogue(model.knobs), WORKLOAD, Store(tmp_path), AMPLE_S, 1.0, extrapolate=False
+    )
+    tuner = Tuner(one_byte, ReplayRunner(planted), Listener())
+    tuner.run()
+    best = tuner.recommendation().best
+    assert best is not None
+    assert best.settings == PLANTED
+    assert best.speedup is not None
+    assert best.speedup.median == pytest.approx(30.0 / 7.56)

@@ -49,7 +49,8 @@ def used_subsets(features: Arrays) -> int:
     """Subsets of atoms that hold any; all of them where empty ones are seen."""
     mask = np.asarray(features["token_atoms_to_queries:gather_mask"])
     atoms = int(mask.sum())
-    return mask.shape[0] if atoms < KEYS else -(-atoms // mask.shape[1])
+    subsets, width = map(int, mask.shape)
+    return subsets if atoms < KEYS else -(-atoms // width)
 
 
 def with_subsets(features: Arrays, subsets: int) -> dict[str, npt.NDArray[np.generic]]:
