@@ -91,7 +91,7 @@ def test_a_bad_dataset_is_refused(
         ("--resolution 10 --engine weathernxt", "the nearest is 'weathernext'"),
         ("--resolution 10 --knob attention=splash", "attention"),
         ("--resolution 10 --knob grid_block=0", "it takes 'whole' or a whole number, 1 or more"),
-        ("--resolution 0.25 --memory-limit 20GB", "needs about"),
+        ("--resolution 0.25 --memory-limit 10GB", "needs about"),
     ],
 )
 def test_a_bad_command_line_is_refused(
