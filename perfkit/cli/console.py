@@ -84,6 +84,9 @@ class Console:
         compilation = record.compilation
         if compilation is not None and compilation.cache != "off":
             self.line(f"compilation cache: {compilation.cache}")
+        for name, observation in record.observations.items():
+            if observation.missing:
+                self.line(f"{name}: {observation.missing}")
         for warning in record.warnings:
             self.line(f"warning: {warning}")
         for notice in record.notices:

@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "one guarded, measured prediction",
     "tune": "find the fastest configuration that gives the same answer",
     "sweep": "measure a full grid of sizes, CPUs and knob values",
+    "profile": "where time and memory go, and what limits each module",
     "guard": "where the first bad value of a prediction arises, and what the usual fixes do",
     "doctor": "check the installed jaxlib on this CPU against known answers",
     "plan": "what a queue of jobs takes on your machines: time, memory, price, schedule",

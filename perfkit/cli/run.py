@@ -8,15 +8,19 @@ from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
     add_knob_argument,
+    add_observe_argument,
     configuration_of,
     default_folder,
+    observers_of,
     parse_request,
 )
 from perfkit.errors import UserError
+from perfkit.observers.registry import make_observers
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
-from perfkit.trial.launcher import TrialProcess, run_trial
+from perfkit.trial.launcher import run_trial
 from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
+from perfkit.trial.observed import ObservedTrial
 from perfkit.trial.request import TrialFiles
 from perfkit.tune.locating import with_location
 
@@ -35,6 +39,7 @@ def _add(parser: Parser) -> None:
         action="store_true",
         help="if the answer is not finite, also say where the first bad value arose",
     )
+    add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for the prediction and the record")
     parser.add_argument(
         "--compile-cache", type=Path, help="folder of compiled programs to take from and add to"
@@ -51,6 +56,7 @@ def main(arguments: list[str]) -> int:
     if given.passes < 0:
         raise UserError(f"--passes takes 0 or more, not {given.passes}")
     configuration = configuration_of(request)
+    observers = observers_of(request)
     limits = request.limits()
     request.refuse_without_memory(configuration, request.workload)
     out = given.out or default_folder("run", request.workload.name)
@@ -58,8 +64,14 @@ def main(arguments: list[str]) -> int:
     console = Console()
     console.workload(request.workload, request.model)
     files = TrialFiles(output_folder=out, compile_cache=given.compile_cache)
-    trial = TrialProcess(
-        request.workload, configuration, out, limits, files=files, guard=given.guard
+    trial = ObservedTrial(
+        request.workload,
+        configuration,
+        out,
+        limits,
+        files=files,
+        guard=given.guard,
+        observers=make_observers(observers),
     )
     with console.waiting(trial, configuration.label):
         record = run_trial(trial, given.passes)
@@ -67,6 +79,6 @@ def main(arguments: list[str]) -> int:
         record = with_location(record, out)
     store.append(record)
     console.record(record, out)
-    if record.outcome is Outcome.INTERRUPTED:
+    if record.outcome is Outcome.INTERRUPTED or trial.interrupted:
         raise KeyboardInterrupt
     return 0 if record.outcome is Outcome.OK else 1

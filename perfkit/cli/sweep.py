@@ -6,7 +6,14 @@ from pathlib import Path
 
 from perfkit.cli.console import Console, StudyProgress
 from perfkit.cli.study_output import finish_sweep
-from perfkit.cli.workload_arguments import Parser, Request, default_folder, parse_request
+from perfkit.cli.workload_arguments import (
+    Parser,
+    Request,
+    add_observe_argument,
+    default_folder,
+    observers_of,
+    parse_request,
+)
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.cpus import CPUS_KNOB
@@ -30,6 +37,7 @@ def _add(parser: Parser) -> None:
         "--configurations", type=Path, help="TOML file with a list of [[configuration]] instead"
     )
     parser.add_argument("--rounds", type=int, default=3, help="timed passes of each (default 3)")
+    add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for records and page")
 
 
@@ -58,6 +66,7 @@ def main(arguments: list[str]) -> int:
         for workload in workloads:
             request.refuse_without_memory(configuration, workload)
     limits = request.limits()
+    observers = observers_of(request)
     out = given.out or default_folder("sweep", request.model.name)
     plan = SweepPlan(
         model=request.model,
@@ -72,7 +81,7 @@ def main(arguments: list[str]) -> int:
         console.workload(workload, request.model)
     # Each size has a reference trial beside its cells.
     with StudyProgress(console, trials=plan.trials + len(workloads)) as progress:
-        sweep = Sweep(plan, LiveRunner(out, limits, progress.stage), progress)
+        sweep = Sweep(plan, LiveRunner(out, limits, progress.stage, observers), progress)
         interrupted = progress.watch(sweep.run)
     whole = finish_sweep(console, plan.model, plan.workloads, sweep.records(), out)
     if interrupted:

@@ -9,7 +9,9 @@ from perfkit.cli.study_output import finish_study
 from perfkit.cli.workload_arguments import (
     Parser,
     Request,
+    add_observe_argument,
     default_folder,
+    observers_of,
     parse_request,
 )
 from perfkit.knobs.configuration import STOCK
@@ -27,6 +29,7 @@ def _add(parser: Parser) -> None:
     parser.add_argument(
         "--budget", default=DEFAULT_BUDGET, help=f"wall time, e.g. 2h (default {DEFAULT_BUDGET})"
     )
+    add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for records, preset and page")
     parser.add_argument(
         "--no-extrapolation",
@@ -46,6 +49,7 @@ def main(arguments: list[str]) -> int:
     )
     budget_s = parse_duration(request.arguments.budget)
     limits = request.limits()
+    observers = observers_of(request)
     refuse_large(request)
     out = request.arguments.out or default_folder("tune", request.model.name, request.workload.name)
     plan = StudyPlan(
@@ -60,7 +64,7 @@ def main(arguments: list[str]) -> int:
     console = Console()
     console.workload(request.workload, request.model)
     with StudyProgress(console, budget_s=budget_s) as progress:
-        tuner = Tuner(plan, LiveRunner(out, limits, progress.stage), progress)
+        tuner = Tuner(plan, LiveRunner(out, limits, progress.stage, observers), progress)
         interrupted = progress.watch(tuner.run)
     found = finish_study(console, plan.model, plan.workload, tuner.records(), out)
     if interrupted:

@@ -13,6 +13,7 @@ from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model, model_names
 from perfkit.models.base import Model, Workload
+from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.records.machine import available_memory_bytes
 from perfkit.trial.limits import Limits, parse_duration, parse_size
 from perfkit.units import bytes_text
@@ -167,6 +168,41 @@ def add_knob_argument(parser: Parser) -> None:
         "--knob", action="append", default=[], metavar="NAME=VALUE", help="set a knob; repeatable"
     )
     group.add_argument("--preset", type=Path, help="start from a saved preset")
+
+
+def add_observe_argument(parser: Parser, default: Sequence[str] = ()) -> None:
+    """Add ``--observe NAME``.
+
+    Parameters
+    ----------
+    parser
+        Of the subcommand.
+    default
+        Who observes where nobody is named.
+    """
+    told = "all" if default else "none"
+    parser.add_argument(
+        "--observe",
+        action="append",
+        metavar="NAME",
+        help=f"what to look at each trial with: {', '.join(OBSERVERS)}; repeatable "
+        f"(default {told})",
+    )
+    parser.set_defaults(observers=tuple(default))
+
+
+def observers_of(request: Request) -> tuple[str, ...]:
+    """The names given with ``--observe``, or the default.
+
+    Raises
+    ------
+    UserError
+        There is no such observer.
+    """
+    given = request.arguments.observe
+    names = request.arguments.observers if given is None else tuple(given)
+    make_observers(names)
+    return names
 
 
 def configuration_of(request: Request) -> Configuration:

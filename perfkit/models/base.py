@@ -264,6 +264,13 @@ class Model(Protocol):
         """
         ...
 
+    def module_of(self, op_name: str) -> str | None:
+        """The module of the network that an operation belongs to, as its authors call it.
+
+        E.g. ``pairformer/triangle attention``; None where the name does not tell.
+        """
+        ...
+
     def part_fidelity(self) -> Mapping[str, int]:
         """A low fidelity at which every part costs what it costs in production."""
         ...

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from perfkit.errors import PerfkitError
 from perfkit.models.base import REST
@@ -44,11 +45,26 @@ def read_operations(trace_folder: Path) -> list[Operation]:
     PerfkitError
         The profiler left no trace.
     """
+    with gzip.open(trace_file(trace_folder), "rt", encoding="utf-8") as stream:
+        return operations_of(json.load(stream)["traceEvents"])
+
+
+def trace_file(trace_folder: Path) -> Path:
+    """The trace that the profiler left in a folder, in Chrome's format.
+
+    Raises
+    ------
+    PerfkitError
+        It left none.
+    """
     files = sorted(trace_folder.rglob("*.trace.json.gz"))
     if not files:
         raise PerfkitError(f"the profiler left no trace in {trace_folder}")
-    with gzip.open(files[-1], "rt", encoding="utf-8") as stream:
-        events = json.load(stream)["traceEvents"]
+    return files[-1]
+
+
+def operations_of(events: Iterable[Mapping[str, Any]]) -> list[Operation]:
+    """The HLO operations among the events of a trace."""
     return [
         Operation(event["args"]["hlo_op"], event["ts"], event["dur"])
         for event in events

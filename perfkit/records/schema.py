@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from perfkit.errors import UserError
 
@@ -107,6 +107,15 @@ class Samples(_Frozen):
     rss_bytes: list[int]
 
 
+class Observation(_Frozen):
+    """What one observer found."""
+
+    data: dict[str, JsonValue] = Field(default_factory=dict)
+    """As the observer's own model describes it, e.g. :class:`perfkit.observers.cpu.CpuSeen`."""
+    missing: str = ""
+    """One line on what could not be seen and why; empty if nothing."""
+
+
 class Record(_Frozen):
     """One finished trial."""
 
@@ -139,6 +148,8 @@ class Record(_Frozen):
     """Mode of the domain guard and what it lifted, by source line; None where it was off."""
     finite: dict[str, Any] | None = None
     agreement: dict[str, Any] | None = None
+    observations: dict[str, Observation] = Field(default_factory=dict)
+    """By name of the observer."""
     artifacts: dict[str, str] = Field(default_factory=dict)
     """Name to path, relative to the store's folder."""
     load: Load | None = None
@@ -175,6 +186,9 @@ def upgrade(data: dict[str, Any]) -> dict[str, Any]:
             f"a record has schema version {version}, this perfkit reads up to {SCHEMA_VERSION}; "
             "use a newer perfkit"
         )
+    if version == 1:
+        # Version 2 added what observers found; before, there was nothing to find.
+        return data | {"schema_version": 2}
     return data
 
 

@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from urllib.parse import quote
 
 import plotly.graph_objects as go
 from plotly.io import to_html
@@ -29,6 +30,15 @@ class PageFigure:
 
 
 @dataclass(frozen=True)
+class PageLink:
+    """A file beside the page: what it is, its relative path, and a word on it."""
+
+    text: str
+    path: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class PageSection:
     """Figures that belong together, and the table behind them.
 
@@ -44,6 +54,8 @@ class PageSection:
         One row a configuration.
     plain
         Tables of any other kind, behind it.
+    links
+        Files beside the page, last.
     """
 
     heading: str
@@ -51,6 +63,7 @@ class PageSection:
     figures: tuple[PageFigure, ...] = ()
     table: tuple[TableRow, ...] = ()
     plain: tuple[PlainTable, ...] = ()
+    links: tuple[PageLink, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,7 +207,7 @@ def _sections(sections: Sequence[PageSection]) -> list[str]:
     parts: list[str] = []
     drawn = 0
     for section in sections:
-        if not (section.figures or section.table or section.plain):
+        if not (section.figures or section.table or section.plain or section.links):
             continue
         parts.append(_element("h2", _text(section.heading)))
         if section.lead:
@@ -205,6 +218,8 @@ def _sections(sections: Sequence[PageSection]) -> list[str]:
         if section.table:
             parts.append(_table(section.table))
         parts += [_plain_table(table) for table in section.plain]
+        if section.links:
+            parts.append(_element("ul", "".join(map(_link, section.links))))
     return parts
 
 
@@ -229,6 +244,12 @@ def _table(rows: Sequence[TableRow]) -> str:
     body = "\n".join(_table_row(row) for row in rows)
     table = _element("table", _element("thead", head) + _element("tbody", body))
     return _element("h3", "All configurations") + _element("div", table, "scroll")
+
+
+def _link(link: PageLink) -> str:
+    address = html.escape(quote(link.path), quote=True)
+    note = f" ({_text(link.note)})" if link.note else ""
+    return _element("li", f'<a href="{address}">{_text(link.text)}</a>{note}')
 
 
 def _plain_table(table: PlainTable) -> str:

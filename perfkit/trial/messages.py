@@ -20,11 +20,14 @@ STARTING_STAGES = STAGES[: STAGES.index("steady")]
 GUARD_OFF, GUARD_LIFT, GUARD_ZERO = "off", "lift", "zero"
 """What the domain guard does in a trial."""
 
+GO = "go"
 PASS = "pass"
 TRACE = "trace"
 CHECK = "check"
 FINISH = "finish"
-"""The words that the parent says on the child's standard input, one a line."""
+"""The words that the parent says on the child's standard input, one a line.
+
+``go`` is waited for by a child that is observed, before anything else."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class TrialSpec:
         ``zero`` (differences that are rounding in either direction become zero).
     last_stage
         ``trace`` or ``compile`` for a trial that never runs what it compiles, ``check`` for all.
+    observers
+        Names of the observers of this child, if it is a further one: it then waits for ``go``,
+        runs inside of what they put around it, and keeps the files of a traced pass.
     """
 
     workload: dict[str, Any]
@@ -66,6 +72,7 @@ class TrialSpec:
     memory_limit_bytes: int | None = None
     guard: str = GUARD_OFF
     last_stage: str = LAST_STAGE
+    observers: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         """Leave the specification in ``path``."""
@@ -75,7 +82,8 @@ class TrialSpec:
     def read(cls, path: Path) -> TrialSpec:
         """The specification that :meth:`write` left in ``path``."""
         data = json.loads(path.read_text())
-        data["affinity"] = tuple(data["affinity"])
+        for name in ("affinity", "observers"):
+            data[name] = tuple(data[name])
         return cls(**data)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import shutil
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +56,11 @@ def main(arguments: list[str]) -> int:
     spec = TrialSpec.read(Path(arguments[0]))
     channel = Channel(int(arguments[1]))
     os.sched_setaffinity(0, spec.affinity)
+    words = _parents_words()
+    folder = Path(arguments[0]).parent
     try:
-        _Worker(spec, channel, Path(arguments[0]).parent).run()
+        with _observed(spec, folder, words):
+            _Worker(spec, channel, folder).run(words)
     except (UserError, ConfigurationRefusedError) as error:
         channel.send("failed", outcome="rejected", reason=str(error))
         return 1
@@ -66,6 +72,19 @@ def main(arguments: list[str]) -> int:
         channel.send("failed", outcome=_outcome_of(error), reason=_one_line(error))
         return 1
     return 0
+
+
+@contextmanager
+def _observed(spec: TrialSpec, folder: Path, words: Iterator[str]) -> Iterator[None]:
+    """What the child's observers put around it, once the parent has seen to its own side."""
+    with ExitStack() as around:
+        if spec.observers:
+            from perfkit.observers.registry import make_observer
+
+            next(words, None)
+            for name in spec.observers:
+                around.enter_context(make_observer(name).around(folder))
+        yield
 
 
 def _one_line(error: BaseException) -> str:
@@ -90,8 +109,8 @@ class _Worker:
         self._folder = folder
         self._channel = channel
 
-    def run(self) -> None:
-        words = _parents_words()
+    def run(self, words: Iterator[str]) -> None:
+        """All stages, and between them what the parent's words ask for."""
         from perfkit.models import get_model
         from perfkit.models.base import Workload
 
@@ -211,14 +230,25 @@ class _Worker:
             )
 
     def _trace(self, model: Model, compiled: Any, one_pass: Callable[[], PyTree]) -> None:
-        """One more pass, under JAX's profiler, reduced to seconds a part."""
+        """One more pass, under JAX's profiler, reduced to seconds a part or kept as files."""
         import jax
 
         from perfkit.observers.xla_parts import op_names, part_seconds, read_operations
+        from perfkit.observers.xla_trace import HLO_FILE, MARK_FILE, PASS_MARK, TRACE_FOLDER
 
-        folder = self._folder / "trace"
-        with jax.profiler.trace(str(folder)):
-            one_pass()
+        folder = self._folder / TRACE_FOLDER
+        options = jax.profiler.ProfileOptions()
+        # Python's own events are many, and no part of what is asked here.
+        options.python_tracer_level = 0
+        with jax.profiler.trace(str(folder), profiler_options=options):
+            begin_s = time.monotonic()
+            with jax.profiler.TraceAnnotation(PASS_MARK):
+                one_pass()
+        if self._spec.observers:
+            (self._folder / HLO_FILE).write_text(compiled.as_text())
+            (self._folder / MARK_FILE).write_text(json.dumps({"begin_s": begin_s}))
+            self._channel.send("traced")
+            return
         seconds = part_seconds(read_operations(folder), op_names(compiled.as_text()), model.part_of)
         # A trace of a real model is tens of megabytes; what is kept of it is this table.
         shutil.rmtree(folder)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
-from perfkit.trial.launcher import TrialProcess
+from perfkit.observers.registry import make_observers
 from perfkit.trial.limits import Limits
+from perfkit.trial.observed import ObservedTrial
 from perfkit.trial.request import TrialFiles, TrialLabels
 
 
@@ -24,12 +25,21 @@ class LiveRunner:
         Of each trial.
     on_stage
         Called with the name of each stage that a trial enters.
+    observers
+        Names of who looks at each trial.
     """
 
-    def __init__(self, folder: Path, limits: Limits, on_stage: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits,
+        on_stage: Callable[[str], None],
+        observers: Sequence[str] = (),
+    ) -> None:
         self._folder = folder
         self._limits = limits
         self._on_stage = on_stage
+        self._observers = tuple(observers)
 
     def trial(
         self,
@@ -37,9 +47,17 @@ class LiveRunner:
         configuration: Configuration,
         labels: TrialLabels,
         files: TrialFiles,
-    ) -> TrialProcess:
+    ) -> ObservedTrial:
         """A trial that has not been started."""
-        trial = TrialProcess(workload, configuration, self._folder, self._limits, labels, files)
+        trial = ObservedTrial(
+            workload,
+            configuration,
+            self._folder,
+            self._limits,
+            labels,
+            files,
+            observers=make_observers(self._observers),
+        )
         trial.on_stage = self._on_stage
         return trial
 

@@ -29,3 +29,14 @@ def test_a_record_with_an_unknown_field_is_no_record(make_record: MakeRecord) ->
     data = make_record().model_dump() | {"unknown": 1}
     with pytest.raises(ValidationError):
         read_record(data)
+
+
+def test_a_record_of_version_1_is_read_as_one_without_observations(
+    make_record: MakeRecord,
+) -> None:
+    data = make_record().model_dump() | {"schema_version": 1}
+    del data["observations"]
+    old = read_record(data)
+    assert old.observations == {}
+    assert old.schema_version == 2
+    assert old.steady == make_record().steady

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,10 +20,11 @@ from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.knob import Layer
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome
+from perfkit.trial.child import ChildProcess, TimeIsUpError
 from perfkit.trial.environment import child_environment
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.limits import Limits
-from perfkit.trial.messages import COMPILE_STAGE, Event
+from perfkit.trial.messages import COMPILE_STAGE, Event, TrialSpec
 
 pytest.importorskip("alphafold3", reason="trials run the af3 extra")
 
@@ -53,9 +56,8 @@ def _at_stage(trial: TrialProcess, name: str, act: Callable[[], None]) -> None:
 
 
 def _pid(trial: TrialProcess) -> int:
-    process = trial._process
-    assert process is not None
-    return process.pid
+    assert trial._child is not None
+    return trial._child.pid
 
 
 def test_a_trial_over_its_time_limit_ends_as_timeout(workload: Workload, tmp_path: Path) -> None:
@@ -145,23 +147,38 @@ def test_a_trial_that_was_never_started_can_be_aborted(workload: Workload, tmp_p
     assert record.artifacts == {}
 
 
-def test_half_an_event_of_a_killed_child_is_passed_over(workload: Workload, tmp_path: Path) -> None:
-    trial = _trial(workload, tmp_path)
+def _sleeping_child(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> ChildProcess:
+    """A child that says nothing and ends when its standard input does."""
+    monkeypatch.setattr(sys, "executable", shutil.which("cat"))
+    return ChildProcess(TrialSpec({}, {}, (0,)), folder, {}, **options)
+
+
+def test_half_an_event_of_a_killed_child_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = _sleeping_child(tmp_path, monkeypatch, time_limit_s=60)
+    # `cat` knows no option -m and is gone at once.
+    assert child.next_event() is None
     read_end, write_end = os.pipe()
     os.write(write_end, b'{"kind": "ready", "data": {}}\n{"kind": "chec')
     os.close(write_end)
-    trial._read_events(read_end)
-    assert trial._events.get_nowait() == Event("ready")
-    assert trial._events.get_nowait() is None
+    child.read_events(read_end)
+    assert child.next_event() == Event("ready")
+    assert child.next_event() is None
+    child.end(patient=True)
 
 
-def test_a_trial_that_waits_for_its_turn_does_not_use_up_its_time(
-    workload: Workload, tmp_path: Path
+def test_a_child_that_is_not_waited_for_does_not_use_up_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trial = _trial(workload, tmp_path, limits=Limits(time_s=0.2))
-    time.sleep(0.3)
-    trial._events.put(Event("ready"))
-    assert trial.wait_ready()
+    child = _sleeping_child(tmp_path, monkeypatch, time_limit_s=0.3)
+    assert child.next_event() is None
+    time.sleep(0.5)
+    child._events.put(Event("ready"))
+    assert child.next_event() == Event("ready")
+    with pytest.raises(TimeIsUpError):
+        child.next_event()
+    child.end(patient=True)
 
 
 def test_a_trial_may_end_once_it_is_compiled(workload: Workload, tmp_path: Path) -> None:
@@ -183,7 +200,7 @@ from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.trial.launcher import TrialProcess
 trial = TrialProcess(get_model("af3").workload({"size": 8}, {"steps": 1}), STOCK, Path(sys.argv[1]))
-trial.on_stage = lambda stage: print(stage, trial._process.pid, flush=True)
+trial.on_stage = lambda stage: print(stage, trial._child.pid, flush=True)
 trial.start()
 trial.wait_ready()
 """

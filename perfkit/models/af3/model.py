@@ -24,10 +24,12 @@ from perfkit.models.af3.knobs import (
     settings_for,
 )
 from perfkit.models.af3.memory import peak_resident_bytes
+from perfkit.models.af3.modules import BLOCKS, STACKS
 from perfkit.models.af3.package import ensure_installed, import_model
 from perfkit.models.af3.synthetic_weights import SEED
 from perfkit.models.af3.weights import SYNTHETIC_NOTICE, check_model_dir
 from perfkit.models.base import REST, FidelityAxis, Option, Prepared, Workload
+from perfkit.models.module_names import module_name
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
@@ -184,6 +186,10 @@ class AlphaFold3:
         if "diffusion_head" in op_name:
             return "diffusion_step"
         return "trunk_pass" if "/evoformer/" in op_name else None
+
+    def module_of(self, op_name: str) -> str | None:
+        """The module by upstream's names; see the protocol."""
+        return module_name(op_name, STACKS, BLOCKS)
 
     def part_fidelity(self) -> Mapping[str, int]:
         """One trunk pass and two steps of production's samples; see the protocol."""

@@ -22,9 +22,11 @@ from perfkit.models.gencast.knobs import (
     settings_for,
 )
 from perfkit.models.gencast.memory import peak_resident_bytes
+from perfkit.models.gencast.modules import BLOCKS, STACKS
 from perfkit.models.gencast.schedule import churn_rates
 from perfkit.models.gencast.sources import WEATHERNEXT, Sources, sources_from
 from perfkit.models.gencast.task import TaskConfig
+from perfkit.models.module_names import module_name
 from perfkit.models.parameters_knob import PARAMETERS
 
 _PATH_OPTIONS = ("input", "checkpoint", "stats")
@@ -148,6 +150,10 @@ class GenCast:
     def part_of(self, op_name: str) -> str | None:
         """The part by the named scopes of the computation; see the protocol."""
         return next((part for part in PARTS if part in op_name), None)
+
+    def module_of(self, op_name: str) -> str | None:
+        """The module by the named scopes of the network; see the protocol."""
+        return module_name(op_name, STACKS, BLOCKS)
 
     def part_fidelity(self) -> Mapping[str, int]:
         """Two levels of one step; see the protocol."""

@@ -176,9 +176,12 @@ def run_network(
     )
     conditioning = encoded_noise.astype(embedded.dtype)
     targets = targets.astype(embedded.dtype)
-    grid, mesh = encode(constants, settings, embedded, targets, conditioning)
-    mesh = transform(constants, settings, mesh, conditioning)
-    return decode(constants, settings, grid, mesh, conditioning)
+    with jax.named_scope("grid2mesh"):
+        grid, mesh = encode(constants, settings, embedded, targets, conditioning)
+    with jax.named_scope("mesh_transformer"):
+        mesh = transform(constants, settings, mesh, conditioning)
+    with jax.named_scope("mesh2grid"):
+        return decode(constants, settings, grid, mesh, conditioning)
 
 
 def encode(
@@ -293,7 +296,8 @@ def transform(
             )
             for part in ("q", "k", "v")
         )
-        mixed = attend(queries, keys, values, constants.mask).reshape(x.shape)
+        with jax.named_scope("attend"):
+            mixed = attend(queries, keys, values, constants.mask).reshape(x.shape)
         x = x + linear(weights, f"{prefix}/mha_final", mixed)
         wide = linear(weights, f"{prefix}/ffw_up", modulated(f"{norm}_1", x))
         x = x + linear(weights, f"{prefix}/ffw_down", jax.nn.gelu(wide, approximate=True))

@@ -1,0 +1,248 @@
+"""Memory over time: resident by kind, proportional, huge pages; peaks; what the cgroup says.
+
+``/proc/PID/status`` is cheap and read with every sample. ``smaps_rollup`` walks all page tables of
+the process and blocks its mappings meanwhile, so it is read as seldom as its cost demands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
+from perfkit.observers.pace import Pace
+from perfkit.observers.process_tree import TreeSample
+
+STATUS_INTERVAL_S = 0.1
+ROLLUP_INTERVAL_S = 1.0
+KEPT_SAMPLES = 300
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+UNLIMITED = 1 << 60
+"""Version 1 writes its largest number of pages where there is no limit."""
+
+STATUS_FIELDS = ("VmHWM", "RssAnon", "RssFile", "RssShmem")
+ROLLUP_FIELDS = ("Pss", "AnonHugePages")
+
+
+class MemorySeen(BaseModel):
+    """Memory of a trial's process in bytes; times count from its start.
+
+    Attributes
+    ----------
+    time_s, anonymous, file, shared
+        Resident memory by kind, ``[samples]``.
+    rollup_time_s, pss, anonymous_huge
+        Proportional set and anonymous huge pages, sampled more seldom.
+    peak_rss
+        Largest resident set of the whole life (``VmHWM``, exact where the child does not reset
+        it; else the largest of the stages).
+    peaks
+        By stage: resident memory by kind at its largest sample.
+    cgroup
+        Limit, peak and events (differences over the trial) of the memory cgroup.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    time_s: list[float]
+    anonymous: list[int]
+    file: list[int]
+    shared: list[int]
+    rollup_time_s: list[float]
+    pss: list[int]
+    anonymous_huge: list[int]
+    peak_rss: int
+    peaks: dict[str, dict[str, int]]
+    cgroup: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Moment:
+    time_s: float
+    anonymous: int
+    file: int
+    shared: int
+
+    @property
+    def resident(self) -> int:
+        return self.anonymous + self.file + self.shared
+
+
+class Memory(Observer):
+    """Samples the child's memory from outside."""
+
+    name = "memory"
+    place = Place.TIMED
+    summary = "resident memory by kind, proportional set, huge pages, peaks, cgroup"
+
+    def __init__(self) -> None:
+        self._status_pace = Pace(STATUS_INTERVAL_S)
+        self._rollup_pace = Pace(ROLLUP_INTERVAL_S)
+        self._moments: list[_Moment] = []
+        self._rollups: list[tuple[float, int, int]] = []
+        self._peak = 0
+        self._child: Child | None = None
+        self._cgroup: Cgroup | None = None
+        self._cgroup_before: dict[str, int] = {}
+
+    def started(self, child: Child) -> None:
+        """Remember whom to look at, and what its cgroup has counted so far."""
+        self._child = child
+        self._cgroup = memory_cgroup(child.pid)
+        if self._cgroup is not None:
+            self._cgroup_before = self._cgroup.counts()
+
+    def sampled(self, sample: TreeSample) -> None:
+        """Read what is due."""
+        child, now_s = self._child, sample.time_s
+        if child is None:
+            return
+        at_s = now_s - child.begin_s
+        try:
+            if self._status_pace.due(now_s):
+                with self._status_pace.sampling(now_s):
+                    read = kilobyte_fields(Path(f"/proc/{child.pid}/status"), STATUS_FIELDS)
+                if read:
+                    self._peak = max(self._peak, read["VmHWM"])
+                    kinds = (read["RssAnon"], read["RssFile"], read["RssShmem"])
+                    self._moments.append(_Moment(at_s, *kinds))
+            if self._rollup_pace.due(now_s):
+                with self._rollup_pace.sampling(now_s):
+                    read = kilobyte_fields(Path(f"/proc/{child.pid}/smaps_rollup"), ROLLUP_FIELDS)
+                if read:
+                    self._rollups.append((at_s, read["Pss"], read["AnonHugePages"]))
+        except OSError:
+            # The process has gone, or belongs to somebody else: what was seen stands.
+            return
+
+    def results(self, seen: Seen) -> Finding:
+        """The time line thinned, the peaks, and the cgroup's differences."""
+        if not self._moments:
+            return Finding(missing="the trial ended before a sample was taken")
+        kept = self._moments[:: max(1, -(-len(self._moments) // KEPT_SAMPLES))]
+        rollups = self._rollups[:: max(1, -(-len(self._rollups) // KEPT_SAMPLES))]
+        missing = []
+        if not self._rollups:
+            missing.append("smaps_rollup cannot be read: no proportional set, no huge pages")
+        counts: dict[str, int] = {}
+        if self._cgroup is None:
+            missing.append("no cgroup memory files: no limit, no events")
+        else:
+            counts = self._cgroup.difference(self._cgroup_before)
+        found = MemorySeen(
+            time_s=[round(moment.time_s, 3) for moment in kept],
+            anonymous=[moment.anonymous for moment in kept],
+            file=[moment.file for moment in kept],
+            shared=[moment.shared for moment in kept],
+            rollup_time_s=[round(time_s, 3) for time_s, _, _ in rollups],
+            pss=[pss for _, pss, _ in rollups],
+            anonymous_huge=[huge for _, _, huge in rollups],
+            peak_rss=max([self._peak, *(stage.peak_rss_bytes for stage in seen.stages)]),
+            peaks=self._peaks(seen),
+            cgroup=counts,
+        )
+        return Finding(found.model_dump(), missing="; ".join(missing))
+
+    def _peaks(self, seen: Seen) -> dict[str, dict[str, int]]:
+        peaks: dict[str, dict[str, int]] = {}
+        for name in dict.fromkeys(stage.name for stage in seen.stages):
+            own = [
+                moment
+                for moment in self._moments
+                for stage in seen.stages
+                if stage.name == name
+                and stage.begin_s <= moment.time_s <= stage.begin_s + stage.wall_s
+            ]
+            exact = max(s.peak_rss_bytes for s in seen.stages if s.name == name)
+            peaks[name] = {"resident": exact}
+            if own:
+                most = max(own, key=lambda moment: moment.resident)
+                peaks[name] |= {
+                    "anonymous": most.anonymous,
+                    "file": most.file,
+                    "shared": most.shared,
+                }
+        return peaks
+
+
+def kilobyte_fields(path: Path, names: tuple[str, ...]) -> dict[str, int]:
+    """Some fields of a file of ``Name: N kB`` lines, in bytes; empty if one is absent.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    found = {}
+    for line in path.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name in names:
+            found[name] = int(value.split()[0]) * 1024
+    return found if len(found) == len(names) else {}
+
+
+@dataclass(frozen=True)
+class Cgroup:
+    """A memory cgroup: its folder, and where each figure stands (version 2 or 1)."""
+
+    folder: Path
+    version: int
+
+    def counts(self) -> dict[str, int]:
+        """What the cgroup counts: ``limit``, ``peak``, and one entry an event."""
+        if self.version == 2:
+            found = self._numbers(limit="memory.max", peak="memory.peak")
+            for line in self._text("memory.events").splitlines():
+                name, _, value = line.partition(" ")
+                found[f"event_{name}"] = int(value)
+            return found
+        return self._numbers(
+            limit="memory.limit_in_bytes",
+            peak="memory.max_usage_in_bytes",
+            event_max="memory.failcnt",
+        )
+
+    def difference(self, before: dict[str, int]) -> dict[str, int]:
+        """Limit and peak as they are now, events since ``before``."""
+        return {
+            name: value - before.get(name, 0) if name.startswith("event_") else value
+            for name, value in self.counts().items()
+        }
+
+    def _numbers(self, **files: str) -> dict[str, int]:
+        texts = {name: self._text(file) for name, file in files.items()}
+        numbers = {name: int(text) for name, text in texts.items() if text.isdigit()}
+        return {name: number for name, number in numbers.items() if number < UNLIMITED}
+
+    def _text(self, file: str) -> str:
+        try:
+            return (self.folder / file).read_text().strip()
+        except OSError:
+            return ""
+
+
+def memory_cgroup(pid: int, root: Path = CGROUP_ROOT) -> Cgroup | None:
+    """The memory cgroup of a process, None where there is none to be read.
+
+    Inside a container the path that ``/proc`` tells may not exist; the root of what is mounted
+    is then the container's own.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        tail = path.lstrip("/")
+        if "memory" in controllers.split(","):
+            for folder in (root / "memory" / tail, root / "memory"):
+                if (folder / "memory.limit_in_bytes").exists():
+                    return Cgroup(folder, 1)
+        if number == "0":
+            for folder in (root / tail, root):
+                if (folder / "memory.events").exists():
+                    return Cgroup(folder, 2)
+    return None

@@ -1,0 +1,110 @@
+"""The child that reads a memray file: prints what held the peak, leaves memray's two pages."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import memray
+from memray.reporters.flamegraph import FlameGraphReporter
+from memray.reporters.table import TableReporter
+
+from perfkit.observers.memray_heap import HeapSeen, Holder, pages_of
+
+KEPT_HOLDERS = 12
+RESOLVED_SHARE = 0.99
+"""Share of the peak whose frames are looked up: a lookup in a library of hundreds of megabytes
+takes milliseconds, and the last per cent is tens of thousands of places. The capture has all."""
+
+RUNTIME = ("/libc.so", "libstdc++", "libpthread", "<unknown>", "ld-linux")
+"""Parts of native file names that say nothing about who wanted the memory."""
+
+
+def main(arguments: list[str]) -> int:
+    """Read one capture.
+
+    Parameters
+    ----------
+    arguments
+        Path of the capture.
+    """
+    capture = Path(arguments[0])
+    with memray.FileReader(capture) as reader:
+        records = largest_records(reader.get_high_watermark_allocation_records(merge_threads=True))
+        found = HeapSeen(
+            peak_bytes=reader.metadata.peak_memory,
+            allocations=reader.metadata.total_allocations,
+            file_bytes=capture.stat().st_size,
+            holders=largest_holders(records),
+        )
+        _write_pages(reader, records, capture)
+    print(found.model_dump_json())
+    return 0
+
+
+def largest_records(records: Iterable[memray.AllocationRecord]) -> list[memray.AllocationRecord]:
+    """The places that hold :data:`RESOLVED_SHARE` of the peak, largest first."""
+    ranked = sorted(records, key=lambda record: -record.size)
+    wanted = RESOLVED_SHARE * sum(record.size for record in ranked)
+    held = accumulate((record.size for record in ranked), initial=0)
+    return [record for record, before in zip(ranked, held, strict=False) if before < wanted]
+
+
+def largest_holders(records: Iterable[memray.AllocationRecord]) -> list[Holder]:
+    """The places that held most at the peak, largest first.
+
+    A place is the innermost Python frame, behind it the innermost native frame above the runtime
+    library: ``backend_compile (compiler.py:362) via llvm::...``.
+    """
+    sizes: dict[str, int] = defaultdict(int)
+    counts: dict[str, int] = defaultdict(int)
+    for record in records:
+        place = _place(record.hybrid_stack_trace())
+        sizes[place] += record.size
+        counts[place] += record.n_allocations
+    ranked = sorted(sizes, key=lambda place: -sizes[place])[:KEPT_HOLDERS]
+    return [Holder(where=p, bytes=sizes[p], allocations=counts[p]) for p in ranked]
+
+
+def _place(stack: list[tuple[str, str, int]]) -> str:
+    native = ""
+    for function, file, line in stack:
+        if file.endswith(".py"):
+            called = f"{function} ({Path(file).name}:{line})"
+            return f"{called} via {native}" if native else called
+        if not native and not any(word in file for word in RUNTIME):
+            native = f"{function[:80]} ({Path(file).name})"
+    return native or "unknown"
+
+
+def _write_pages(
+    reader: memray.FileReader, records: Sequence[memray.AllocationRecord], capture: Path
+) -> None:
+    """memray's own flame graph and table.
+
+    Both are made here from the same records, not by its command: looking up frames takes most of
+    the time, and what was looked up once is known from then on.
+    """
+    snapshots = tuple(reader.get_memory_snapshots())
+    flamegraph = FlameGraphReporter.from_snapshot(
+        records, memory_records=snapshots, native_traces=True
+    )
+    # A row shows the innermost frame alone, which would be malloc's everywhere.
+    table = TableReporter.from_snapshot(records, memory_records=snapshots, native_traces=False)
+    reports: tuple[FlameGraphReporter | TableReporter, ...] = (flamegraph, table)
+    for page, report in zip(pages_of(capture), reports, strict=True):
+        with page.open("w", encoding="utf-8") as stream:
+            report.render(
+                stream,
+                metadata=reader.metadata,
+                show_memory_leaks=False,
+                merge_threads=True,
+                inverted=False,
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

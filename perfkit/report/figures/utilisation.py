@@ -1,0 +1,107 @@
+"""CPU use over time: the trial, everything else, and what a hypervisor took."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from perfkit.observers.cpu import CpuSeen
+from perfkit.observers.reading import found
+from perfkit.records.schema import Record
+from perfkit.report.figures.stages import STAGE_COLOURS
+from perfkit.report.style import BLUE, GREY, SERIES, VERMILION, styled
+
+
+class UtilisationInfo(NamedTuple):
+    """CPUs in use at the ends of windows, ``time_s`` counted from the trial's start."""
+
+    time_s: tuple[float, ...]
+    layers: dict[str, tuple[float, ...]]
+    stages: tuple[tuple[str, float, float], ...]
+    """Name, begin and end of each stage in seconds."""
+    cpus: int
+
+
+class BusyInfo(NamedTuple):
+    """By stage, the fraction of time with 0, 1, ... busy CPUs."""
+
+    fractions: dict[str, tuple[float, ...]]
+
+
+def utilisation_info(record: Record) -> UtilisationInfo | None:
+    """What the cpu observer saw, None where it did not look."""
+    seen = found(record, "cpu", CpuSeen)
+    if seen is None:
+        return None
+    stages = ((one.name, one.begin_s, one.begin_s + one.wall_s) for one in record.stages)
+    layers = {"trial": seen.tree, "everything else": seen.other, "hypervisor": seen.steal}
+    return UtilisationInfo(
+        tuple(seen.time_s),
+        {name: tuple(values) for name, values in layers.items()},
+        tuple(stages),
+        len(seen.cpus),
+    )
+
+
+def busy_info(record: Record) -> BusyInfo | None:
+    """Busy CPUs by stage, None where the cpu observer did not look."""
+    seen = found(record, "cpu", CpuSeen)
+    if seen is None or not seen.busy:
+        return None
+    return BusyInfo({stage: tuple(shares) for stage, shares in seen.busy.items()})
+
+
+def utilisation_figure(info: UtilisationInfo) -> go.Figure:
+    """Stacked areas, the stages shaded behind them, a line at all CPUs of the machine."""
+    figure = go.Figure()
+    for (name, values), colour in zip(info.layers.items(), (BLUE, GREY, VERMILION), strict=True):
+        figure.add_trace(
+            go.Scatter(
+                x=info.time_s,
+                y=values,
+                name=name,
+                mode="lines",
+                stackgroup="use",
+                line={"width": 0.5, "color": colour},
+                hovertemplate="%{x:.1f} s: %{y:.2f} CPUs<extra>" + name + "</extra>",
+            )
+        )
+    for name, begin_s, end_s in info.stages:
+        figure.add_vrect(
+            x0=begin_s,
+            x1=end_s,
+            fillcolor=STAGE_COLOURS.get(name, GREY),
+            opacity=0.14,
+            line_width=0,
+            layer="below",
+            annotation={"text": name, "font_size": 11, "yanchor": "bottom", "y": 1.0},
+        )
+    figure.add_hline(y=info.cpus, line={"color": GREY, "dash": "dot", "width": 1})
+    styled(figure, 340)
+    figure.update_layout(margin={"t": 60}, legend={"y": 1.1})
+    figure.update_xaxes(title_text="seconds since the trial began")
+    figure.update_yaxes(title_text="CPUs in use", rangemode="tozero")
+    return figure
+
+
+def busy_figure(info: BusyInfo) -> go.Figure:
+    """A bar a stage, one piece a number of busy CPUs."""
+    figure = go.Figure()
+    stages = list(info.fractions)
+    counts = max(len(shares) for shares in info.fractions.values())
+    for count in range(counts):
+        figure.add_trace(
+            go.Bar(
+                x=[100 * info.fractions[stage][count] for stage in stages],
+                y=stages,
+                orientation="h",
+                name=f"{count} busy",
+                marker={"color": SERIES[count % len(SERIES)]},
+                hovertemplate="%{y}: %{x:.1f} %<extra>" + f"{count} busy</extra>",
+            )
+        )
+    styled(figure, 110 + 34 * len(stages))
+    figure.update_xaxes(title_text="share of the stage, %", range=[0, 100])
+    figure.update_yaxes(autorange="reversed")
+    return figure

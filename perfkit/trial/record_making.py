@@ -1,0 +1,146 @@
+"""From what was seen of a trial to the record that it leaves."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perfkit.knobs.configuration import Configuration
+from perfkit.models.base import Workload
+from perfkit.observers.observer import Finding
+from perfkit.observers.process_tree import Timeline
+from perfkit.observers.xla_parts import scaled
+from perfkit.records.machine import fingerprint, versions
+from perfkit.records.schema import (
+    Compilation,
+    ConfigurationRecord,
+    Load,
+    Observation,
+    Outcome,
+    Record,
+    Samples,
+    Stage,
+    WorkloadRecord,
+)
+from perfkit.trial.load import load_warnings
+from perfkit.trial.request import TrialLabels
+
+KEPT_SAMPLES = 600
+"""Samples of the process tree in a record; a longer run is thinned."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that is known of a trial at its end.
+
+    Parameters
+    ----------
+    told
+        Data of the child's last event of each kind.
+    begin_s
+        Monotonic clock at the trial's start.
+    log
+        What the child printed, None where no child was started.
+    """
+
+    id: str
+    created: str
+    workload: Workload
+    configuration: Configuration
+    labels: TrialLabels
+    allowed_cpus: int
+    stages: Sequence[Stage]
+    told: Mapping[str, Mapping[str, Any]]
+    timeline: Timeline | None
+    begin_s: float
+    load: Load | None
+    log: Path | None
+    outcome: Outcome
+    reason: str
+
+
+def make_record(measured: Measured, store_folder: Path) -> Record:
+    """The record of a trial; paths in it are relative to the store's folder."""
+    told, timeline = measured.told, measured.timeline
+    checked = told.get("checked", {})
+    compiled = told.get("compiled")
+    peaks = [stage.peak_rss_bytes for stage in measured.stages]
+    if timeline is not None:
+        peaks.append(timeline.peak_rss_bytes)
+    notices = [*measured.workload.notices, *told.get("notices", {}).get("notices", [])]
+    files = {Path(path).name: Path(path) for path in checked.get("files", [])}
+    if measured.log is not None:
+        files["log"] = measured.log
+    return Record(
+        id=measured.id,
+        created=measured.created,
+        study=measured.labels.study,
+        role=measured.labels.role,
+        block=measured.labels.block,
+        shared_start=measured.labels.shared_start,
+        workload=WorkloadRecord(**measured.workload.as_dict()),
+        configuration=ConfigurationRecord(
+            settings=measured.configuration.as_dict(),
+            digest=measured.configuration.digest,
+            label=measured.configuration.label,
+        ),
+        machine=fingerprint(),
+        versions=versions(),
+        allowed_cpus=measured.allowed_cpus,
+        stages=list(measured.stages),
+        compilation=Compilation(**compiled) if compiled else None,
+        peak_rss_bytes=max(peaks, default=0),
+        samples=None if timeline is None else _samples(timeline, measured.begin_s),
+        part_times_s=_part_times(measured),
+        guard=_plain(told.get("guarded")),
+        finite=checked.get("finite"),
+        agreement=checked.get("agreement"),
+        artifacts=relative_paths(files, store_folder),
+        load=measured.load,
+        warnings=load_warnings(measured.load),
+        notices=list(dict.fromkeys(notices)),
+        outcome=measured.outcome,
+        reason=measured.reason,
+    )
+
+
+def with_findings(
+    record: Record, findings: Iterable[tuple[str, Finding]], store_folder: Path
+) -> Record:
+    """The record with what observers found, and links to their files."""
+    observations, artifacts = dict(record.observations), dict(record.artifacts)
+    for name, finding in findings:
+        observations[name] = Observation(data=dict(finding.data), missing=finding.missing)
+        artifacts |= relative_paths(finding.files, store_folder)
+    return record.model_copy(update={"observations": observations, "artifacts": artifacts})
+
+
+def relative_paths(files: Mapping[str, Path], folder: Path) -> dict[str, str]:
+    """The same files, told from ``folder``."""
+    root = folder.resolve()
+    return {name: os.path.relpath(path.resolve(), root) for name, path in files.items()}
+
+
+def _plain(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if data is None else dict(data)
+
+
+def _samples(timeline: Timeline, begin_s: float) -> Samples:
+    kept = timeline.thinned(KEPT_SAMPLES).samples
+    return Samples(
+        time_s=[round(sample.time_s - begin_s, 3) for sample in kept],
+        cpu_s=[round(sample.cpu_s, 2) for sample in kept],
+        rss_bytes=[sample.rss_bytes for sample in kept],
+    )
+
+
+def _part_times(measured: Measured) -> dict[str, float] | None:
+    steady = [stage.wall_s for stage in measured.stages if stage.name == "steady"]
+    seconds = measured.told.get("traced", {}).get("seconds")
+    if not seconds or not steady:
+        return None
+    return scaled(seconds, statistics.median(steady))

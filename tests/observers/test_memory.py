@@ -1,0 +1,123 @@
+"""The memory observer on programs that hold a known amount of memory."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from perfkit.observers.memory import Memory, MemorySeen, kilobyte_fields, memory_cgroup
+from perfkit.observers.observer import Seen
+from perfkit.trial.messages import parse_event
+from tests.observers.programs import observed
+from tests.records_factory import make_stage
+
+MEGABYTE = 1 << 20
+HOLD = """
+import mmap, time
+held = mmap.mmap(-1, {megabytes} << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+[held.__setitem__(at, 1) for at in range(0, {megabytes} << 20, 4096)]
+print("held", flush=True)
+time.sleep(1.5)
+"""
+
+
+def test_an_allocation_shows_by_kind_and_in_the_stage_that_made_it(tmp_path: Path) -> None:
+    observer = Memory()
+    with observed(
+        [observer], "import time\ntime.sleep(1)" + HOLD.format(megabytes=200), tmp_path
+    ) as (
+        process,
+        begin_s,
+    ):
+        assert process.stdout is not None
+        process.stdout.readline()
+        held_s = time.monotonic() - begin_s
+        process.wait()
+    before = make_stage("prepare", 0.3, 0.5, peak_rss_bytes=0)
+    during = make_stage("steady", held_s + 0.1, 1.0, peak_rss_bytes=0)
+    seen = MemorySeen.model_validate(observer.results(Seen((before, during), None)).data)
+    gained = seen.peaks["steady"]["anonymous"] - seen.peaks["prepare"]["anonymous"]
+    assert gained == pytest.approx(200 * MEGABYTE, rel=0.02)
+    assert max(seen.pss) > 200 * MEGABYTE
+    assert len(seen.time_s) == len(seen.anonymous) == len(seen.file) == len(seen.shared)
+
+
+AT_ITS_END = """
+import hashlib, os
+from pathlib import Path
+from perfkit.observers.memory import kilobyte_fields
+from perfkit.observers.process_tree import cpu_seconds
+from perfkit.trial.messages import Channel
+from perfkit.trial.stages import stage
+held = bytearray(150 << 20)
+with stage(Channel(1), "steady"):
+    data = bytes(1 << 22)
+    while sum(os.times()[:2]) < 3: hashlib.sha256(data)
+peak = kilobyte_fields(Path("/proc/self/status"), ("VmHWM",))["VmHWM"]
+os.write(1, f"cpu {cpu_seconds(os.getpid())} peak {peak}".encode())
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(shutil.which("time") is None, reason="GNU time is not installed")
+def test_cpu_seconds_and_peak_are_those_of_gnu_time_to_two_per_cent() -> None:
+    asked = subprocess.run(
+        ["time", "-v", sys.executable, "-c", AT_ITS_END],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    times = re.findall(r"(?:User|System) time \(seconds\): ([\d.]+)", asked.stderr)
+    peak = re.search(r"Maximum resident set size \(kbytes\): (\d+)", asked.stderr)
+    told = re.search(r"cpu ([\d.]+) peak (\d+)", asked.stdout)
+    assert peak is not None
+    assert told is not None
+    assert float(told[1]) == pytest.approx(sum(map(float, times)), rel=0.02)
+    assert int(told[2]) == pytest.approx(int(peak[1]) * 1024, rel=0.02)
+    entered, left = map(parse_event, asked.stdout.splitlines()[:2])
+    assert (entered.kind, left.kind) == ("enter", "stage")
+    assert left.data["peak_rss_bytes"] == pytest.approx(int(peak[1]) * 1024, rel=0.02)
+
+
+def test_events_of_the_cgroup_are_told_since_the_start(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.peak").write_text("900\n")
+    (tmp_path / "memory.events").write_text("low 0\nhigh 2\nmax 5\noom 0\n")
+    found = memory_cgroup(os.getpid(), tmp_path)
+    assert found is not None
+    before = found.counts()
+    (tmp_path / "memory.events").write_text("low 0\nhigh 2\nmax 8\noom 1\n")
+    assert found.difference(before) == {
+        "limit": 1000,
+        "peak": 900,
+        "event_low": 0,
+        "event_high": 0,
+        "event_max": 3,
+        "event_oom": 1,
+    }
+
+
+def test_a_machine_without_cgroup_files_costs_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perfkit.observers.memory.memory_cgroup", lambda pid: None)
+    observer = Memory()
+    with observed([observer], "import time\ntime.sleep(0.5)", tmp_path):
+        pass
+    found = observer.results(Seen((), None))
+    assert found.missing == "no cgroup memory files: no limit, no events"
+    assert MemorySeen.model_validate(found.data).peak_rss > MEGABYTE
+
+
+def test_fields_that_are_not_there_are_no_half_answer(tmp_path: Path) -> None:
+    path = tmp_path / "status"
+    path.write_text("VmHWM:\t 100 kB\nName:\tx\n")
+    assert kilobyte_fields(path, ("VmHWM",)) == {"VmHWM": 102400}
+    assert kilobyte_fields(path, ("VmHWM", "RssAnon")) == {}

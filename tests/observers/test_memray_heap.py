@@ -1,0 +1,88 @@
+"""memray on a program that holds a known amount of memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from perfkit.observers.memray_heap import HeapSeen, MemrayHeap
+from perfkit.observers.observer import Child, Seen
+from tests.observers.programs import WORKLOAD
+
+pytest.importorskip("memray")
+
+from perfkit.observers.memray_reading import largest_holders, largest_records
+
+TRACKED = """
+import sys
+from pathlib import Path
+from perfkit.observers.memray_heap import MemrayHeap
+def hold_a_lot():
+    return bytearray(300 << 20)
+with MemrayHeap().around(Path(sys.argv[1])):
+    held = hold_a_lot()
+    del held
+    small = bytearray(10 << 20)
+"""
+
+
+def test_an_allocation_of_known_size_is_the_peak_and_names_its_holder(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(TRACKED)
+    subprocess.run([sys.executable, str(program), str(tmp_path)], check=True)
+    observer = MemrayHeap()
+    observer.started(Child(1, tmp_path, 0.0, 1, WORKLOAD))
+    found = observer.results(Seen((), None))
+    seen = HeapSeen.model_validate(found.data)
+    assert seen.peak_bytes == pytest.approx(300 << 20, rel=0.01)
+    assert "hold_a_lot (program.py:6)" in seen.holders[0].where
+    assert seen.holders[0].bytes == pytest.approx(300 << 20, rel=0.01)
+    # memray's own reader has read the file; its two pages hold the function's name.
+    assert set(found.files) == {"memray capture", "memray flamegraph", "memray table"}
+    for name in ("memray flamegraph", "memray table"):
+        assert "hold_a_lot" in found.files[name].read_text()
+
+
+def test_a_child_that_died_before_the_file_was_whole_is_one_line(tmp_path: Path) -> None:
+    observer = MemrayHeap()
+    observer.started(Child(1, tmp_path, 0.0, 1, WORKLOAD))
+    assert "before memray wrote" in observer.results(Seen((), None)).missing
+    (tmp_path / "memray.bin").write_bytes(b"half a file")
+    assert observer.results(Seen((), None)).missing.startswith("memray cannot read its file")
+
+
+@dataclass
+class _Record:
+    size: int
+    n_allocations: int
+    stack: list[tuple[str, str, int]]
+
+    def hybrid_stack_trace(self) -> list[tuple[str, str, int]]:
+        return self.stack
+
+
+def test_holders_are_python_frames_with_the_native_one_behind_them() -> None:
+    malloc = ("malloc", "/lib/libc.so.6", 0)
+    compile_frame = ("compile", "/x/compiler.py", 7)
+    records = [
+        _Record(100, 1, [malloc, ("llvm::alloc", "/x/libjax.so", 0), compile_frame]),
+        _Record(50, 2, [malloc, ("llvm::alloc", "/x/libjax.so", 0), compile_frame]),
+        _Record(10, 1, [malloc, ("pool", "/x/libjax.so", 0)]),
+    ]
+    first, second = largest_holders(records)
+    assert (first.where, first.bytes, first.allocations) == (
+        "compile (compiler.py:7) via llvm::alloc (libjax.so)",
+        150,
+        3,
+    )
+    assert (second.where, second.bytes) == ("pool (libjax.so)", 10)
+
+
+def test_the_last_per_cent_is_left_out() -> None:
+    records = [_Record(size, 1, []) for size in (1, 990, 5, 4)]
+    assert [record.size for record in largest_records(records)] == [990]
+    assert [record.size for record in largest_records([_Record(3, 1, [])] * 3)] == [3, 3, 3]

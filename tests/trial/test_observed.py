@@ -1,0 +1,160 @@
+"""A small GenCast under all observers: what the record, its artifacts and the page then hold."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from perfkit.knobs.configuration import STOCK
+from perfkit.models import get_model
+from perfkit.models.base import Workload
+from perfkit.observers.clocks import ClocksSeen
+from perfkit.observers.cpu import CpuSeen
+from perfkit.observers.memory import MemorySeen
+from perfkit.observers.memray_heap import HeapSeen
+from perfkit.observers.py_spy import PythonSeen
+from perfkit.observers.reading import found
+from perfkit.observers.registry import OBSERVERS, make_observers
+from perfkit.observers.xla_trace import XlaSeen
+from perfkit.records.schema import Outcome, Record
+from perfkit.report.profile_page import build_profile_page
+from perfkit.report.profile_summary import profile_summary
+from perfkit.trial.launcher import run_trial
+from perfkit.trial.observed import ObservedTrial
+
+pytest.importorskip("jax", reason="trials run the gencast extra")
+pytest.importorskip("h5netcdf", reason="trials run the gencast extra")
+
+
+@pytest.fixture(scope="module")
+def workload() -> Workload:
+    return get_model("gencast").workload({"resolution": 10.0, "mesh": 1}, {})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("profile")
+
+
+@pytest.fixture(scope="module")
+def record(workload: Workload, folder: Path) -> Record:
+    observers = make_observers(OBSERVERS)
+    record = run_trial(ObservedTrial(workload, STOCK, folder, observers=observers), 1)
+    # What is kept is what is read: a line of JSON.
+    return Record.model_validate_json(record.model_dump_json())
+
+
+def test_the_timed_trial_is_what_it_would_be_without_observers(record: Record) -> None:
+    assert record.outcome is Outcome.OK
+    assert [stage.name for stage in record.stages] == [
+        "import",
+        "prepare",
+        "trace",
+        "compile",
+        "first",
+        "steady",
+        "check",
+    ]
+    assert set(record.observations) == set(OBSERVERS)
+
+
+def test_timed_observers_agree_with_the_stages(record: Record) -> None:
+    clocks, cpu = found(record, "clocks", ClocksSeen), found(record, "cpu", CpuSeen)
+    memory = found(record, "memory", MemorySeen)
+    assert clocks is not None
+    assert cpu is not None
+    assert memory is not None
+    steady = record.steady[0]
+    assert clocks.stages["steady"].user_s == pytest.approx(steady.user_s)
+    spent_s = sum(stage.cpu_s for stage in record.stages)
+    windows = zip(cpu.tree, [cpu.begin_s, *cpu.time_s], cpu.time_s, strict=False)
+    assert sum(use * (b - a) for use, a, b in windows) == pytest.approx(spent_s, rel=0.25)
+    stages = max(stage.peak_rss_bytes for stage in record.stages)
+    assert memory.peak_rss == pytest.approx(stages, rel=0.02)
+    assert 200_000_000 < max(memory.anonymous) < memory.peak_rss
+
+
+def test_the_traced_pass_is_divided_without_a_rest(record: Record) -> None:
+    seen = found(record, "xla", XlaSeen)
+    assert seen is not None
+    assert sum(seen.kinds.values()) == pytest.approx(seen.pass_s)
+    assert sum(module.share for module in seen.modules) == pytest.approx(1.0)
+    names = {module.name for module in seen.modules}
+    assert {"grid2mesh", "mesh2grid", "mesh transformer"} <= names
+    assert record.compilation is not None
+    # The loop over the sampler's calls runs its body three times, which XLA counts once.
+    flops = sum(module.flops for module in seen.modules)
+    assert flops == pytest.approx(3 * record.compilation.flops, rel=0.1)
+
+
+def test_own_passes_look_from_inside(record: Record) -> None:
+    heap, python = found(record, "memray", HeapSeen), found(record, "py-spy", PythonSeen)
+    assert heap is not None
+    # The synthetic weights, 56 million numbers of four bytes, are held at the peak.
+    assert heap.peak_bytes > 200_000_000
+    assert heap.file_bytes < 50_000_000
+    assert python is not None
+    assert any("backend_compile" in name for name in python.innermost)
+
+
+def test_every_artifact_is_a_file_beside_the_page(record: Record, folder: Path) -> None:
+    expected = {"memray capture", "memray flamegraph", "memray table", "py-spy speedscope"}
+    expected |= {"py-spy flamegraph", "xla trace for Perfetto", "optimised HLO", "log"}
+    assert expected <= set(record.artifacts)
+    assert not any(Path(path).is_absolute() for path in record.artifacts.values())
+    assert all(
+        (folder / path).stat().st_size for name, path in record.artifacts.items() if name != "log"
+    )
+    trace = folder / record.artifacts["xla trace for Perfetto"]
+    with gzip.open(trace, "rt") as stream:
+        events = json.load(stream)["traceEvents"]
+    complete = [event for event in events if event.get("ph") == "X"]
+    assert all({"name", "ts", "dur", "pid", "tid"} <= set(event) for event in complete)
+
+
+def test_the_summary_names_three_modules_with_their_limits(record: Record) -> None:
+    sentences = profile_summary(record)
+    seen = found(record, "xla", XlaSeen)
+    assert seen is not None
+    for number, module in enumerate(seen.modules[:3], start=1):
+        assert sentences[number - 1].startswith(f"{number}. {module.name}: ")
+        assert f"limited by {module.limit.value} (" in sentences[number - 1]
+
+
+def test_the_page_links_every_artifact(record: Record, folder: Path) -> None:
+    page = build_profile_page(record, folder)
+    for path in record.artifacts.values():
+        assert f'href="{path.replace("+", "%2B")}"' in page
+    for heading in ("Roofline", "Time by module of the model", "CPUs in use over time"):
+        assert heading in page
+
+
+def test_an_observer_that_cannot_look_leaves_one_line_and_the_rest(
+    workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perfkit.observers.py_spy.find_tool", lambda name: None)
+    observers = make_observers(["clocks", "py-spy"])
+    record = run_trial(ObservedTrial(workload, STOCK, tmp_path, observers=observers), 1)
+    assert record.outcome is Outcome.OK
+    assert record.observations["py-spy"].missing.startswith("py-spy is not installed")
+    assert record.observations["clocks"].missing == ""
+
+
+def test_ctrl_c_in_a_further_child_keeps_the_timed_record(
+    workload: Workload, tmp_path: Path
+) -> None:
+    trial = ObservedTrial(workload, STOCK, tmp_path, observers=make_observers(["clocks", "xla"]))
+
+    def interrupt(stage: str) -> None:
+        if stage.startswith("xla: prepare"):
+            raise KeyboardInterrupt
+
+    trial.on_stage = interrupt
+    record = run_trial(trial, 1)
+    assert trial.interrupted
+    assert record.outcome is Outcome.OK
+    assert len(record.steady) == 1
+    assert record.observations["xla"].missing == "interrupted"
