@@ -11,7 +11,7 @@ from pathlib import Path
 
 from perfkit.models.base import Workload
 from perfkit.observers.observer import Child, Observer
-from perfkit.observers.process_tree import TreeSampler
+from perfkit.observers.process_tree import TreeSample, TreeSampler
 
 WORKLOAD = Workload("gencast", "a program", 1, {}, {}, "digest")
 
@@ -36,9 +36,9 @@ def observed(
     for observer in observers:
         observer.started(child)
 
-    def pass_on(sample: object) -> None:
+    def pass_on(sample: TreeSample) -> None:
         for observer in observers:
-            observer.sampled(sample)  # type: ignore[arg-type]
+            observer.sampled(sample)
 
     sampler = TreeSampler(process.pid, pass_on)
     sampler.start()

@@ -1,0 +1,31 @@
+"""The trace that is kept for Perfetto, loaded by Perfetto's own trace processor where there is one.
+
+The processor's Python package downloads its binary when it is used, so it is only asked where
+``trace_processor_shell`` is on the PATH already.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+PROCESSOR = shutil.which("trace_processor_shell")
+
+
+@pytest.mark.skipif(PROCESSOR is None, reason="trace_processor_shell is not on the PATH")
+def test_the_trace_of_a_product_loads_in_the_trace_processor(tmp_path: Path) -> None:
+    jax = pytest.importorskip("jax")
+    processor = pytest.importorskip("perfetto.trace_processor")
+    from perfkit.observers.xla_parts import read_operations, trace_file
+
+    product = jax.jit(lambda a: a @ a)
+    a = jax.numpy.ones((256, 256))
+    jax.block_until_ready(product(a))
+    with jax.profiler.trace(str(tmp_path)):
+        jax.block_until_ready(product(a))
+    config = processor.TraceProcessorConfig(bin_path=PROCESSOR)
+    with processor.TraceProcessor(trace=str(trace_file(tmp_path)), config=config) as loaded:
+        names = {row.name for row in loaded.query("select name from slice")}
+    assert {operation.name for operation in read_operations(tmp_path)} <= names

@@ -1,0 +1,167 @@
+"""What a profile's figures and sentences hold, from a record with known findings."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfkit.observers.cpu import CpuSeen
+from perfkit.observers.limit import Limit, ModuleSeen
+from perfkit.observers.memory import MemorySeen
+from perfkit.observers.xla_trace import XlaSeen
+from perfkit.records.schema import Observation, Record
+from perfkit.report.figures.memory_kinds import memory_kinds_figure, memory_kinds_info, peaks_info
+from perfkit.report.figures.pass_time import kinds_info, modules_info, pass_figure
+from perfkit.report.figures.roofline import roofline_figure, roofline_info
+from perfkit.report.figures.utilisation import (
+    busy_figure,
+    busy_info,
+    utilisation_figure,
+    utilisation_info,
+)
+from perfkit.report.profile_summary import profile_summary
+from tests.records_factory import make_record
+
+
+def _module(name: str, seconds: float, limit: Limit, **changed: float) -> ModuleSeen:
+    values: dict[str, float] = {
+        "flops": 40e9 * seconds,
+        "bytes": 2e9 * seconds,
+        "busy_cpus": 1.2,
+        "single": 0.2,
+        "waiting": 0.1,
+        "kernel": 0.1,
+        "working": 0.6,
+        "compute": 0.4,
+        "bandwidth": 0.2,
+    }
+    return ModuleSeen(
+        name=name,
+        seconds=seconds,
+        share=seconds / 10,
+        faults=5000,
+        dtype="bf16",
+        limit=limit,
+        **(values | changed),
+    )
+
+
+XLA = XlaSeen(
+    pass_s=10.0,
+    kinds={"dot": 8.0, "waiting": 2.0, "reduce": 0.0},
+    modules=[
+        _module("pairformer", 5.0, Limit.COMPUTE),
+        _module("msa", 3.0, Limit.FAULTS, kernel=0.5),
+        _module("noise", 1.5, Limit.WAITING, waiting=0.7),
+        _module("heads", 0.5, Limit.SINGLE, flops=0.0),
+    ],
+    operations=[],
+    ceilings={
+        "float32_flops_per_s": 100e9,
+        "bfloat16_flops_per_s": 200e9,
+        "copy_bytes_per_s": 10e9,
+    },
+    cpus=2,
+)
+CPU = CpuSeen(
+    begin_s=0.0,
+    time_s=[1.0, 2.0],
+    tree=[1.0, 1.5],
+    other=[0.1, 0.2],
+    steal=[0.0, 0.1],
+    cpus=[[0.5, 1.0], [0.6, 0.7]],
+    threads={"tf_XLAEigen": 2.0},
+    busy={"steady": [0.1, 0.3, 0.6]},
+    interval_s=0.1,
+)
+MEMORY = MemorySeen(
+    time_s=[0.0, 1.0],
+    anonymous=[10, 20],
+    file=[5, 5],
+    shared=[0, 1],
+    rollup_time_s=[0.5],
+    pss=[22],
+    anonymous_huge=[4],
+    peak_rss=26,
+    peaks={},
+    cgroup={},
+)
+
+
+@pytest.fixture
+def record() -> Record:
+    seen = {"xla": XLA, "cpu": CPU, "memory": MEMORY}
+    observations = {
+        name: Observation(data=each.model_dump(mode="json")) for name, each in seen.items()
+    }
+    return make_record().model_copy(update={"observations": observations})
+
+
+def test_the_three_costliest_are_told_with_what_limits_them(record: Record) -> None:
+    first, second, third, busy, memory = profile_summary(record)
+    assert first == (
+        "1. pairformer: 50 % of a pass (5.00 s), limited by compute (40 GFLOP/s is 40 % of this "
+        "machine's bf16 matrix product, 2.0 GB/s 20 % of its copy; 1.2 of 2 CPUs busy)"
+    )
+    # 5,000 faults in 3 s.
+    assert "limited by page faults (1,667 a second, the kernel has 50 % of the CPUs' time" in second
+    assert "limited by waiting (no CPU busy 70 % of the time" in third
+    assert busy == "CPUs busy at once while predicting: 0 10 %, 1 30 %, 2 60 % of the time"
+    assert memory == "memory: resident peak 26 B, proportional peak 22 B"
+
+
+def test_a_record_without_observations_has_nothing_to_say() -> None:
+    assert profile_summary(make_record()) == []
+    assert utilisation_info(make_record()) is None
+    assert busy_info(make_record()) is None
+    assert memory_kinds_info(make_record()) is None
+
+
+def test_the_roofline_holds_what_computes_under_both_roofs() -> None:
+    info = roofline_info(XLA)
+    assert [point.name for point in info.points] == ["pairformer", "msa", "noise"]
+    assert info.points[0].intensity == 20.0
+    assert info.points[0].flops_per_s == 40e9
+    assert list(info.products.values()) == [200e9, 100e9]
+    figure = roofline_figure(info)
+    # The roof of bfloat16 bends where 10 GB/s times the intensity reaches 200 GFLOP/s.
+    assert figure.data[0].x[1] == 20.0
+    assert {trace.name for trace in figure.data[2:]} == {"compute", "page faults", "waiting"}
+
+
+def test_kinds_and_modules_are_shares_of_the_pass() -> None:
+    assert [(row.name, row.share) for row in kinds_info(XLA).rows] == [
+        ("dot", 0.8),
+        ("waiting", 0.2),
+    ]
+    rows = modules_info(XLA).rows
+    assert [row.share for row in rows] == [0.5, 0.3, 0.15, 0.05]
+    bars = pass_figure(modules_info(XLA)).data
+    assert {bar.name: list(bar.x) for bar in bars}["page faults"] == [3.0]
+
+
+def test_utilisation_stacks_trial_others_and_hypervisor(record: Record) -> None:
+    use, busy = utilisation_info(record), busy_info(record)
+    assert use is not None
+    assert busy is not None
+    assert use.layers == {
+        "trial": (1.0, 1.5),
+        "everything else": (0.1, 0.2),
+        "hypervisor": (0.0, 0.1),
+    }
+    assert use.cpus == 2
+    assert list(utilisation_figure(use).data[0].y) == [1.0, 1.5]
+    assert [bar.x[0] for bar in busy_figure(busy).data] == pytest.approx([10, 30, 60])
+
+
+def test_memory_is_shown_by_kind_and_by_observer(record: Record) -> None:
+    kinds = memory_kinds_info(record)
+    assert kinds is not None
+    assert kinds.kinds["anonymous"] == (10, 20)
+    assert [trace.name for trace in memory_kinds_figure(kinds).data] == [
+        "anonymous",
+        "file",
+        "shared",
+        "proportional set",
+        "huge pages",
+    ]
+    assert peaks_info(record).peaks == {"resident peak": 26, "proportional peak": 22}
