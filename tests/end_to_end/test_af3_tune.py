@@ -56,7 +56,11 @@ def test_the_answer_of_stock_is_held_against_the_float32_reference(records: list
     assert {entry["name"] for entry in stock.agreement["quantities"]} == {
         "single_embedding",
         "pair_embedding",
+        "denoising_step",
         "atom_positions",
+        "plddt_logits",
+        "pae_logits",
+        "pde_logits",
         "plddt",
         "pae",
     }
