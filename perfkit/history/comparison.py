@@ -133,10 +133,10 @@ def compare_snapshots(old: Snapshot, new: Snapshot, factor: float = FACTOR) -> C
     factor
         Times and memory that differ by less are the same, however sure the difference is.
     """
-    order = {Kind.ANSWER: 0, Kind.TIME: 1, Kind.MEMORY: 2, Kind.OTHER: 3}
+    order = list(Kind)
     names = dict.fromkeys([*old.entries, *new.entries])
     rows = [_row(name, old.entries.get(name), new.entries.get(name), factor) for name in names]
-    rows.sort(key=lambda row: (order[row.entry.kind], row.name))
+    rows.sort(key=lambda row: (order.index(row.entry.kind), row.name))
     return Comparison(old, new, tuple(rows), tuple(_differences(old, new)))
 
 

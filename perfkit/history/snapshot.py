@@ -11,12 +11,12 @@ import numpy as np
 
 
 class Kind(enum.StrEnum):
-    """What an entry is about, which decides when it counts as changed."""
+    """What an entry is about, which decides when it counts as changed; what matters most first."""
 
-    TIME = "time"
-    MEMORY = "memory"
     ANSWER = "answer"
     """A distance between answers, or what the guard had to do: any change matters."""
+    TIME = "time"
+    MEMORY = "memory"
     OTHER = "other"
     """Shown, and never called a regression: utilisation, versions, counts of equations."""
 

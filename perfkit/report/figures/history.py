@@ -92,7 +92,7 @@ def _line(series: Series, commits: Sequence[str], scale: float, several: bool) -
 
 def jump_text(series: Series, old: float, new: float) -> str:
     """From what to what a series jumped, and by which factor."""
-    ratio = f", {new / old:.2f}x" if old else ""
+    ratio = f", {new / old:.3g}x" if old else ""
     return f"{value_text(old, series.unit)} to {value_text(new, series.unit)}{ratio}"
 
 
@@ -166,6 +166,10 @@ def history_figure(info: HistoryInfo) -> go.Figure:
     )
     figure.update_yaxes(
         title_text=info.unit,
-        **({"type": "log"} if info.logarithmic else {"rangemode": "tozero"}),
+        **(
+            {"type": "log", "exponentformat": "power"}
+            if info.logarithmic
+            else {"rangemode": "tozero"}
+        ),
     )
     return figure

@@ -1,0 +1,51 @@
+"""asv's environments: which Python makes them, and which versions they hold."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from asv.plugins.virtualenv import Virtualenv
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_asv_takes_its_own_python_before_a_shim_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    shim = tmp_path / f"python{version}"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Virtualenv._find_python(version) == str(shim)
+    load("asv_plugin").setup()
+    assert Path(Virtualenv._find_python(version)).parent == Path(sys.executable).parent
+    assert os.environ["PATH"].split(os.pathsep)[1] == str(tmp_path)
+
+
+def test_a_jaxlib_of_the_matrix_replaces_the_pinned_one_and_nothing_else() -> None:
+    pinned = "jax==0.12.0.1\njaxlib==0.12.0.1\njaxtyping==0.3.11\nnumpy==2.5.5\n"
+    replaced = load("asv_install").constraints_with_jax(pinned, "0.11.0")
+    assert replaced.split() == [
+        "jaxtyping==0.3.11",
+        "numpy==2.5.5",
+        "jax==0.11.0",
+        "jaxlib==0.11.0",
+    ]
+
+
+def test_without_a_matrix_the_constraints_stay_as_they_are() -> None:
+    pinned = "jax==0.12.0.1\njaxlib==0.12.0.1\n"
+    assert load("asv_install").constraints_with_jax(pinned, None) == pinned
