@@ -28,7 +28,7 @@ FOLDER = Path(__file__).with_name("reference_outputs")
 def thinned(compared: Mapping[str, np.ndarray], model: Model) -> dict[str, np.ndarray]:
     """Evenly spaced elements of every quantity; positions whole, as they are superposed."""
     kept = {}
-    for name in compared.keys() & model.tolerances.keys():
+    for name in sorted(compared.keys() & model.tolerances.keys()):
         array = compared[name]
         if model.tolerances[name].kind == "positions":
             kept[name] = np.asarray(array, np.float32)
