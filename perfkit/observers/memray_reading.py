@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -19,8 +20,10 @@ RESOLVED_SHARE = 0.99
 """Share of the peak whose frames are looked up: a lookup in a library of hundreds of megabytes
 takes milliseconds, and the last per cent is tens of thousands of places. The capture has all."""
 
-RUNTIME = ("/libc.so", "libstdc++", "libpthread", "<unknown>", "ld-linux")
-"""Parts of native file names that say nothing about who wanted the memory."""
+GENERIC = ("std", "absl", "Eigen", "tsl", "nanobind", "__gnu_cxx")
+"""Namespaces that say nothing about who wanted the memory."""
+
+TEMPLATE = re.compile(r"<[^<>]*>")
 
 
 def main(arguments: list[str]) -> int:
@@ -56,8 +59,9 @@ def largest_records(records: Iterable[memray.AllocationRecord]) -> list[memray.A
 def largest_holders(records: Iterable[memray.AllocationRecord]) -> list[Holder]:
     """The places that held most at the peak, largest first.
 
-    A place is the innermost Python frame, behind it the innermost native frame above the runtime
-    library: ``backend_compile (compiler.py:362) via llvm::...``.
+    A place is the innermost Python frame with the C++ namespace that it called into, e.g.
+    ``backend_compile (compiler.py:362) in llvm``; in a thread without Python frames it is the
+    innermost C++ function, e.g. ``xla::AlignedAllocator::Allocate``.
     """
     sizes: dict[str, int] = defaultdict(int)
     counts: dict[str, int] = defaultdict(int)
@@ -69,15 +73,24 @@ def largest_holders(records: Iterable[memray.AllocationRecord]) -> list[Holder]:
     return [Holder(where=p, bytes=sizes[p], allocations=counts[p]) for p in ranked]
 
 
-def _place(stack: list[tuple[str, str, int]]) -> str:
+def _place(stack: Sequence[tuple[str, str, int]]) -> str:
     native = ""
     for function, file, line in stack:
         if file.endswith(".py"):
             called = f"{function} ({Path(file).name}:{line})"
-            return f"{called} via {native}" if native else called
-        if not native and not any(word in file for word in RUNTIME):
-            native = f"{function[:80]} ({Path(file).name})"
-    return native or "unknown"
+            return f"{called} in {native.partition('::')[0]}" if native else called
+        name = _short(function)
+        if not native and "::" in name and name.partition("::")[0] not in GENERIC:
+            native = name
+    return native or "a thread without names"
+
+
+def _short(function: str) -> str:
+    """A C++ function's name without return type, template and other arguments."""
+    name = function.replace("(anonymous namespace)::", "")
+    while (shorter := TEMPLATE.sub("", name)) != name:
+        name = shorter
+    return name.partition("(")[0].rpartition(" ")[2]
 
 
 def _write_pages(

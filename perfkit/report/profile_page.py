@@ -78,10 +78,13 @@ def _xla_section(record: Record) -> PageSection:
         return PageSection("Where a pass goes")
     return PageSection(
         "Where a pass goes",
+        lead="While a module runs, the CPUs' time goes to the program's own work, to the kernel, "
+        "to idling beside one busy thread, or to waiting. The largest share names the limit; own "
+        "work is limited by compute or bandwidth, whichever is closer to its ceiling.",
         figures=(
             PageFigure(
                 "Time by module of the model",
-                "Colours say what limits a module; the rule is below the table.",
+                "Colours say what limits a module, by the rule above.",
                 pass_figure(modules_info(seen)),
             ),
             PageFigure(
@@ -118,8 +121,7 @@ MODULE_HEADERS = (
 
 def _module_table(seen: XlaSeen) -> PlainTable:
     return PlainTable(
-        "Modules: shares of the CPUs' time while each ran; the largest names the limit, and own "
-        "work is limited by compute or bandwidth, whichever is closer to its ceiling",
+        "Modules",
         MODULE_HEADERS,
         tuple(_module_row(module) for module in seen.modules[:TABLE_MODULES]),
     )

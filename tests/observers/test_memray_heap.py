@@ -65,21 +65,24 @@ class _Record:
         return self.stack
 
 
-def test_holders_are_python_frames_with_the_native_one_behind_them() -> None:
-    malloc = ("malloc", "/lib/libc.so.6", 0)
-    compile_frame = ("compile", "/x/compiler.py", 7)
+def test_holders_are_python_frames_or_the_function_of_a_thread_without_any() -> None:
+    new = ("operator new(unsigned long)", "<unknown>", 0)
+    build = ("std::vector<int> llvm::(anonymous namespace)::build<x<y>>(int)", "<unknown>", 0)
+    grow = ("void std::__1::grow<xla::Shape>(long)", "<unknown>", 0)
+    call = ("_PyObject_MakeTpCall", "Objects/call.c", 240)
+    compiler = ("compile", "/x/compiler.py", 7)
+    pool = ("xla::(anonymous namespace)::AlignedAllocator::Allocate(unsigned long) const", "", 0)
     records = [
-        _Record(100, 1, [malloc, ("llvm::alloc", "/x/libjax.so", 0), compile_frame]),
-        _Record(50, 2, [malloc, ("llvm::alloc", "/x/libjax.so", 0), compile_frame]),
-        _Record(10, 1, [malloc, ("pool", "/x/libjax.so", 0)]),
+        _Record(100, 1, [new, grow, build, call, compiler]),
+        _Record(50, 2, [new, build, call, compiler]),
+        _Record(30, 1, [new, pool, ("start_thread", "pthread_create.c", 1)]),
+        _Record(10, 1, [call, compiler]),
     ]
-    first, second = largest_holders(records)
-    assert (first.where, first.bytes, first.allocations) == (
-        "compile (compiler.py:7) via llvm::alloc (libjax.so)",
-        150,
-        3,
-    )
-    assert (second.where, second.bytes) == ("pool (libjax.so)", 10)
+    assert [(one.where, one.bytes, one.allocations) for one in largest_holders(records)] == [
+        ("compile (compiler.py:7) in llvm", 150, 3),
+        ("xla::AlignedAllocator::Allocate", 30, 1),
+        ("compile (compiler.py:7)", 10, 1),
+    ]
 
 
 def test_the_last_per_cent_is_left_out() -> None:

@@ -28,6 +28,9 @@ GIGA = 1e9
 LEAST_SHARE = 0.002
 """Modules with a smaller share of the pass would only cover the others."""
 
+NAMED_SHARE = 0.05
+"""Modules with a smaller share are named where the pointer is."""
+
 LIMIT_COLOURS = {
     Limit.COMPUTE: BLUE,
     Limit.BANDWIDTH: SKY,
@@ -107,7 +110,10 @@ def roofline_figure(info: RooflineInfo) -> go.Figure:
                     "size": [8 + 60 * point.share**0.5 for point in chosen],
                     "opacity": 0.75,
                 },
-                text=[shortened(point.name, 30) if point.share > 0.03 else "" for point in chosen],
+                text=[
+                    shortened(point.name, 30) if point.share > NAMED_SHARE else ""
+                    for point in chosen
+                ],
                 textposition="bottom center",
                 textfont={"size": 11},
                 hovertext=[
@@ -120,6 +126,6 @@ def roofline_figure(info: RooflineInfo) -> go.Figure:
             )
         )
     styled(figure, 520)
-    figure.update_xaxes(title_text="FLOP a byte", type="log")
-    figure.update_yaxes(title_text="GFLOP/s", type="log")
+    figure.update_xaxes(title_text="FLOP a byte", type="log", dtick=1)
+    figure.update_yaxes(title_text="GFLOP/s", type="log", dtick=1)
     return figure

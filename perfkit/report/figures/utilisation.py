@@ -10,6 +10,7 @@ from perfkit.observers.cpu import CpuSeen
 from perfkit.observers.reading import found
 from perfkit.records.schema import Record
 from perfkit.report.figures.stages import STAGE_COLOURS
+from perfkit.report.figures.timeline import LABELLED_SHARE
 from perfkit.report.style import BLUE, GREY, SERIES, VERMILION, styled
 
 
@@ -67,6 +68,7 @@ def utilisation_figure(info: UtilisationInfo) -> go.Figure:
                 hovertemplate="%{x:.1f} s: %{y:.2f} CPUs<extra>" + name + "</extra>",
             )
         )
+    least_s = LABELLED_SHARE * max((end_s for _, _, end_s in info.stages), default=0.0)
     for name, begin_s, end_s in info.stages:
         figure.add_vrect(
             x0=begin_s,
@@ -75,7 +77,14 @@ def utilisation_figure(info: UtilisationInfo) -> go.Figure:
             opacity=0.14,
             line_width=0,
             layer="below",
-            annotation={"text": name, "font_size": 11, "yanchor": "bottom", "y": 1.0},
+            annotation={
+                "text": name if end_s - begin_s > least_s else "",
+                "font_size": 11,
+                "xanchor": "center",
+                "x": (begin_s + end_s) / 2,
+                "yanchor": "bottom",
+                "y": 1.0,
+            },
         )
     figure.add_hline(y=info.cpus, line={"color": GREY, "dash": "dot", "width": 1})
     styled(figure, 340)
