@@ -28,7 +28,7 @@ from asv.util import load_json
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = "asv.conf.json"
 TIMES = r"GenCastParts\.time_steady"
-ANSWERS = r"GenCast.*\.track_agreement_distance"
+ANSWERS = r"GenCastAnswers\.track_agreement_distance"
 
 
 @dataclass(frozen=True)
