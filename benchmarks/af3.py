@@ -21,3 +21,12 @@ class AlphaFold3Answers(parts.ModelAnswers):
         return trials.measure_guarded(self.subject, parts.STORE)
 
     setup_cache.timeout = parts.SETUP_TIMEOUT_S
+
+
+class AlphaFold3Rates(parts.ModelRates):
+    subject = subjects.AF3
+
+    def setup_cache(self) -> trials.Record:
+        return trials.measure_observed(self.subject, parts.STORE)
+
+    setup_cache.timeout = parts.SETUP_TIMEOUT_S

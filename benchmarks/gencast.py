@@ -21,3 +21,12 @@ class GenCastAnswers(parts.ModelAnswers):
         return trials.measure_guarded(self.subject, parts.STORE)
 
     setup_cache.timeout = parts.SETUP_TIMEOUT_S
+
+
+class GenCastRates(parts.ModelRates):
+    subject = subjects.GENCAST
+
+    def setup_cache(self) -> trials.Record:
+        return trials.measure_observed(self.subject, parts.STORE)
+
+    setup_cache.timeout = parts.SETUP_TIMEOUT_S

@@ -43,6 +43,22 @@ class TrialOverhead:
     track_trial_over_bare.unit = "ratio"
 
 
+class ObserverOverhead:
+    """The same small GenCast forecast with the observers of the timed pass and without."""
+
+    timeout = 600
+
+    def track_observed_over_bare(self) -> float:
+        """Median of the paired ratios of CPU seconds: 1 is no overhead."""
+        from benchmarks.scripts.observer_overhead import measure
+
+        _, cpu_s = measure("gencast", {"resolution": 10, "mesh": 1}, trials.PASSES)
+        pairs = zip(cpu_s["observed"], cpu_s["bare"], strict=True)
+        return statistics.median(observed / bare for observed, bare in pairs)
+
+    track_observed_over_bare.unit = "ratio"
+
+
 class TenThousandRecords:
     """A store of ten thousand real trials, read back and drawn."""
 

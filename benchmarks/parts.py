@@ -133,3 +133,29 @@ class ModelAnswers(abc.ABC):
 
     def __init_subclass__(cls) -> None:
         cls.version = cls.subject.version
+
+
+class ModelRates(abc.ABC):
+    """How near to the machine's ceiling the cheapest size comes in stock settings."""
+
+    subject: trials.Subject
+    timeout = 120
+
+    @abc.abstractmethod
+    def setup_cache(self) -> Record:
+        """A trial whose further child was traced."""
+
+    def track_flops_share(self, observed: Record) -> float:
+        """Achieved FLOP/s of the traced pass over those of a large matrix product."""
+        from perfkit.observers.xla_trace import XlaSeen
+
+        found = trials.ensure_ok(observed).observations["xla"]
+        if found.missing:
+            raise RuntimeError(found.missing)
+        seen = XlaSeen.model_validate(found.data)
+        return sum(one.compute * one.seconds for one in seen.modules) / seen.pass_s
+
+    track_flops_share.unit = "share of the ceiling"
+
+    def __init_subclass__(cls) -> None:
+        cls.version = cls.subject.version

@@ -163,6 +163,16 @@ def measure_guarded(subject: Subject, folder: Path) -> list[Record]:
     ]
 
 
+def measure_observed(subject: Subject, folder: Path) -> Record:
+    """A stock trial with the XLA trace of a further child."""
+    from perfkit.observers.registry import make_observers
+    from perfkit.trial.launcher import run_trial
+    from perfkit.trial.observed import ObservedTrial
+
+    workload, stock = subject.workload(subject.cheapest), subject.configurations()[STOCK]
+    return run_trial(ObservedTrial(workload, stock, folder, observers=make_observers(["xla"])), 1)
+
+
 def compared_file(folder: Path, size: int, configuration: str) -> Path:
     """Where a trial leaves its compared quantities."""
     return folder / f"answers-{size}-{configuration}.npz"

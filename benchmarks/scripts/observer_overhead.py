@@ -2,7 +2,7 @@
 
 Both trials stay alive and are passed through in turns that alternate, so that drift cancels:
 
-    python benchmarks/observer_overhead.py --model gencast --rounds 20
+    python benchmarks/scripts/observer_overhead.py --model gencast --rounds 20
 
 Prints the median ratios of wall and of CPU seconds (1 is no overhead) with bootstrap intervals.
 """
@@ -28,12 +28,18 @@ SOURCES: dict[str, dict[str, str | int | float | bool]] = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", choices=model_names(), default="gencast")
-    parser.add_argument("--rounds", type=int, default=20, help="passes of each (default 20)")
-    given = parser.parse_args()
-    workload = get_model(given.model).workload(SOURCES[given.model], {})
+Seconds = dict[str, list[float]]
+
+
+def measure(model: str, source: dict[str, str | int | float | bool], rounds: int) -> list[Seconds]:
+    """Wall and CPU seconds of each pass of a ``bare`` and an ``observed`` trial, in turns.
+
+    Raises
+    ------
+    RuntimeError
+        A trial ended early.
+    """
+    workload = get_model(model).workload(source, {})
     timed = of_place(make_observers(OBSERVERS), Place.TIMED)
     with tempfile.TemporaryDirectory() as folder:
 
@@ -41,19 +47,19 @@ def main() -> int:
             trial = TrialProcess(workload, STOCK, Path(folder), observers=observers)
             trial.start()
             if not trial.wait_ready():
-                raise SystemExit(f"the trial ended early: {trial.finish().reason}")
+                raise RuntimeError(f"the trial ended early: {trial.finish().reason}")
             return trial
 
         # The bare trial is sampled as every trial is: for its memory limit and time line.
         trials = {"bare": started([]), "observed": started(timed)}
-        wall_s: dict[str, list[float]] = {name: [] for name in trials}
-        cpu_s: dict[str, list[float]] = {name: [] for name in trials}
-        for number in range(given.rounds):
+        wall_s: Seconds = {name: [] for name in trials}
+        cpu_s: Seconds = {name: [] for name in trials}
+        for number in range(rounds):
             order = list(trials) if number % 2 == 0 else list(reversed(trials))
             for name in order:
                 stage = trials[name].steady_pass(number)
                 if stage is None:
-                    raise SystemExit(f"the trial ended early: {trials[name].finish().reason}")
+                    raise RuntimeError(f"the trial ended early: {trials[name].finish().reason}")
                 wall_s[name].append(stage.wall_s)
                 cpu_s[name].append(stage.cpu_s)
             print(
@@ -63,7 +69,19 @@ def main() -> int:
             )
         for trial in trials.values():
             trial.finish()
-    for what, seconds in (("wall", wall_s), ("CPU", cpu_s)):
+    return [wall_s, cpu_s]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=model_names(), default="gencast")
+    parser.add_argument("--rounds", type=int, default=20, help="passes of each (default 20)")
+    given = parser.parse_args()
+    try:
+        measured = measure(given.model, SOURCES[given.model], given.rounds)
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from error
+    for what, seconds in zip(("wall", "CPU"), measured, strict=True):
         ratio = paired_ratio(seconds["observed"], seconds["bare"])
         print(f"observed / bare, {what}: {ratio_text(ratio)}, {given.rounds} pairs")
     return 0
