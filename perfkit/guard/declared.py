@@ -9,14 +9,15 @@ that has leaked, and the search for its cause ends there.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.extend.core import JaxprEqn, Literal, Var
 
+from perfkit.guard.interpreter import in_place_of
 from perfkit.guard.structure import (
     ControlFlow,
     Program,
@@ -28,6 +29,16 @@ from perfkit.guard.structure import (
 
 Mask = Array | None
 """Boolean, of its value's shape: where NaN is declared. None: nowhere."""
+
+
+class Seen(NamedTuple):
+    """What stands around one equation: operands and results, and where NaN is declared in them."""
+
+    values: list[Array]
+    masks: list[Mask]
+    results: list[Array]
+    result_masks: list[Mask]
+
 
 _MOVES = frozenset(
     {
@@ -115,7 +126,8 @@ def _through(
     flow: ControlFlow, equation: JaxprEqn, values: Sequence[Array], masks: Sequence[Mask]
 ) -> list[Mask]:
     if flow.kind == "call":
-        return _run(flow.programs[0], values, masks)[1]
+        program = flow.programs[0]
+        return run_marked(program, program.consts, values, masks)[1]
     filled = [_filled(mask, value) for mask, value in zip(masks, values, strict=True)]
     if flow.kind == "cond":
         branches = [
@@ -171,12 +183,28 @@ def _while(
     return list(lax.while_loop(proceed, body, (values[end:], masks[end:]))[1])
 
 
-def _run(
-    program: Program, operands: Sequence[Array], masks: Sequence[Mask]
+def run_marked(
+    program: Program,
+    consts: Sequence[Array],
+    operands: Sequence[Array],
+    masks: Sequence[Mask],
+    *,
+    trusts_literals: bool = True,
+    look: Callable[[JaxprEqn, Seen], None] = lambda equation, seen: None,
 ) -> tuple[list[Array], list[Mask]]:
-    """The results of a program and their masks."""
+    """Evaluate a program as it stands: its results and their masks.
+
+    Parameters
+    ----------
+    program, consts, operands, masks
+        What is run, and where NaN is declared in its operands.
+    trusts_literals
+        Whether a NaN that stands in the program itself counts as declared.
+    look
+        Shown what stands around each equation.
+    """
     jaxpr = program.jaxpr
-    known: dict[Var, Array] = dict(zip(jaxpr.constvars, program.consts, strict=True))
+    known: dict[Var, Array] = dict(zip(jaxpr.constvars, consts, strict=True))
     known.update(zip(jaxpr.invars, operands, strict=True))
     marked: dict[Var, Mask] = dict(zip(jaxpr.invars, masks, strict=True))
 
@@ -185,21 +213,28 @@ def _run(
         return value
 
     def mask_of(atom: Var | Literal) -> Mask:
-        return mask_of_literal(atom) if isinstance(atom, Literal) else marked.get(atom)
+        if isinstance(atom, Literal):
+            return mask_of_literal(atom) if trusts_literals else None
+        return marked.get(atom)
 
     for equation in jaxpr.eqns:
         values = [read(atom) for atom in equation.invars]
-        found = masks_of_results(equation, values, [mask_of(atom) for atom in equation.invars])
-        known.update(zip(equation.outvars, repeat(equation, values), strict=True))
-        marked.update(zip(equation.outvars, found, strict=True))
+        given = [mask_of(atom) for atom in equation.invars]
+        with in_place_of(equation):
+            results = repeat(equation, values)
+            result_masks = masks_of_results(equation, values, given)
+            look(equation, Seen(values, given, results, result_masks))
+        known.update(zip(equation.outvars, results, strict=True))
+        marked.update(zip(equation.outvars, result_masks, strict=True))
     return [read(atom) for atom in jaxpr.outvars], [mask_of(atom) for atom in jaxpr.outvars]
 
 
 def _filled_run(
     program: Program, operands: Sequence[Array], masks: Sequence[Mask] | None
 ) -> tuple[list[Array], list[Array]]:
-    """As :func:`_run`, with a mask for every value: branches and iterations must be alike."""
-    results, marked = _run(program, operands, masks or [None] * len(operands))
+    """As :func:`run_marked`, with a mask for every value: branches and iterations must be alike."""
+    given = masks or [None] * len(operands)
+    results, marked = run_marked(program, program.consts, operands, given)
     return results, [_filled(mask, value) for mask, value in zip(marked, results, strict=True)]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from jax import Array
 from jax.extend.core import JaxprEqn, Var
 
-from perfkit.guard.declared import Mask
+from perfkit.guard.declared import Mask, Seen, run_marked
 from perfkit.guard.domain import Traced, is_array
 from perfkit.guard.finding import Finding, Kind, Operand
 from perfkit.guard.finite import NOTHING_DECLARED, DeclaredNan
@@ -34,13 +34,11 @@ from perfkit.guard.structure import (
     program_label,
 )
 from perfkit.guard.watched import (
-    Seen,
     bad_elements,
     compiled_run,
     first_cause,
     holds,
     outputs,
-    run_watched,
     unmasked,
 )
 
@@ -287,7 +285,14 @@ class _Search:
                     if is_floating(out):
                         found.append(self._flag(equation, seen.values, result, mask)[None])
 
-            run_watched(program, consts, operands, masks, self._trusts_literals, look)
+            run_marked(
+                program,
+                consts,
+                operands,
+                masks,
+                trusts_literals=self._trusts_literals,
+                look=look,
+            )
             return jnp.concatenate(found)
 
         return flags
@@ -312,7 +317,14 @@ class _Search:
                     values = [jnp.asarray(value) for value in seen.values]
                     kept.append(seen._replace(values=values))
 
-            run_watched(program, consts, operands, masks, self._trusts_literals, look)
+            run_marked(
+                program,
+                consts,
+                operands,
+                masks,
+                trusts_literals=self._trusts_literals,
+                look=look,
+            )
             return kept[0]
 
         return run

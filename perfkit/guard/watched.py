@@ -1,4 +1,4 @@
-"""Evaluates a traced program as it stands while something looks on, and follows bad values back.
+"""Finds bad values among the results of a traced program, and follows them back.
 
 What :mod:`perfkit.guard.locate` searches with.
 """
@@ -6,27 +6,15 @@ What :mod:`perfkit.guard.locate` searches with.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.extend.core import JaxprEqn, Var
-from jax.extend.core import Literal as Constant
+from jax.extend.core import Var
 
-from perfkit.guard.declared import Mask, mask_of_literal, masks_of_results
+from perfkit.guard.declared import Mask, run_marked
 from perfkit.guard.finding import Kind
-from perfkit.guard.interpreter import in_place_of
-from perfkit.guard.structure import Program, is_floating, repeat
-
-
-class Seen(NamedTuple):
-    """What stands around one equation: operands and results, and where NaN is declared in them."""
-
-    values: list[Array]
-    masks: list[Mask]
-    results: list[Array]
-    result_masks: list[Mask]
+from perfkit.guard.structure import Program, is_floating
 
 
 def _test(kind: Kind) -> Callable[[Array], Array]:
@@ -84,41 +72,6 @@ def first_cause(program: Program, bad: set[Var], ends: Sequence[Var]) -> int | V
     return arguments[0] if arguments else None
 
 
-def run_watched(
-    program: Program,
-    consts: Sequence[Array],
-    operands: Sequence[Array],
-    masks: Sequence[Mask],
-    trusts_literals: bool,
-    look: Callable[[JaxprEqn, Seen], None],
-) -> tuple[list[Array], list[Mask]]:
-    """Evaluate a program as it stands, showing what stands around each equation."""
-    jaxpr = program.jaxpr
-    known: dict[Var, Array] = dict(zip(jaxpr.constvars, consts, strict=True))
-    known.update(zip(jaxpr.invars, operands, strict=True))
-    marked: dict[Var, Mask] = dict(zip(jaxpr.invars, masks, strict=True))
-
-    def read(atom: Var | Constant) -> Array:
-        value: Array = atom.val if isinstance(atom, Constant) else known[atom]
-        return value
-
-    def mask_of(atom: Var | Constant) -> Mask:
-        if isinstance(atom, Constant):
-            return mask_of_literal(atom) if trusts_literals else None
-        return marked.get(atom)
-
-    for equation in jaxpr.eqns:
-        values = [read(atom) for atom in equation.invars]
-        given = [mask_of(atom) for atom in equation.invars]
-        with in_place_of(equation):
-            results = repeat(equation, values)
-            result_masks = masks_of_results(equation, values, given)
-            look(equation, Seen(values, given, results, result_masks))
-        known.update(zip(equation.outvars, results, strict=True))
-        marked.update(zip(equation.outvars, result_masks, strict=True))
-    return [read(atom) for atom in jaxpr.outvars], [mask_of(atom) for atom in jaxpr.outvars]
-
-
 def compiled_run(
     program: Program, trusts_literals: bool = False
 ) -> Callable[..., tuple[list[Array], list[Mask]]]:
@@ -127,7 +80,7 @@ def compiled_run(
     def run(
         consts: Sequence[Array], operands: Sequence[Array], masks: Sequence[Mask]
     ) -> tuple[list[Array], list[Mask]]:
-        return run_watched(program, consts, operands, masks, trusts_literals, lambda *_: None)
+        return run_marked(program, consts, operands, masks, trusts_literals=trusts_literals)
 
     compiled: Callable[..., tuple[list[Array], list[Mask]]] = jax.jit(run)
     return compiled
