@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-type Perfkit = Callable[..., subprocess.CompletedProcess[str]]
+type Finished = subprocess.CompletedProcess[str]
+type Perfkit = Callable[..., Finished]
+type Refused = Callable[[Finished, str], None]
 
 
 @pytest.fixture
@@ -31,3 +33,19 @@ def perfkit(tmp_path: Path) -> Perfkit:
         )
 
     return run
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Refused:
+    """Asserts that a command ended in one sentence with these words, and left nothing behind."""
+
+    def check(finished: Finished, told: str) -> None:
+        assert finished.returncode == 2, finished.stderr
+        lines = finished.stderr.splitlines()
+        assert len(lines) == 1, finished.stderr
+        assert lines[0].startswith("perfkit: ")
+        assert told in lines[0]
+        assert finished.stdout == ""
+        assert list((tmp_path / "work").iterdir()) == []
+
+    return check
