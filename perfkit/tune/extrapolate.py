@@ -81,6 +81,9 @@ def extrapolate(
 ) -> Extrapolation | None:
     """The production time of one configuration, or None where its parts were not measured.
 
+    The trial of the parts tells their shares; how long a pass takes, all passes at its fidelity
+    tell together: a shared machine is at times slower than at others for longer than one trial.
+
     Parameters
     ----------
     records
@@ -95,7 +98,7 @@ def extrapolate(
     if not measured:
         return None
     record = measured[-1]
-    seconds = part_seconds(record)
+    seconds = _levelled(part_seconds(record), record, own)
     checks = [
         Check(
             fidelity=longer.workload.fidelity,
@@ -113,3 +116,20 @@ def extrapolate(
         total_s=predicted_s(seconds, counts),
         check=checks[-1] if checks else None,
     )
+
+
+def _levelled(
+    seconds: dict[str, float], traced: Record, records: Sequence[Record]
+) -> dict[str, float]:
+    """Seconds of the parts, at the level of all passes at the fidelity of the traced ones."""
+    passes = [
+        stage.wall_s
+        for record in records
+        if record.workload.fidelity == traced.workload.fidelity
+        for stage in record.steady
+    ]
+    whole = sum((traced.part_times_s or {}).values())
+    if not passes or not whole:
+        return seconds
+    level = statistics.median(passes) / whole
+    return {name: each * level for name, each in seconds.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from replay import compilation, record
 
 from perfkit.records.schema import Outcome
@@ -27,6 +28,21 @@ def test_production_is_the_sum_of_its_parts() -> None:
     assert found.check is None
 
 
+def test_all_passes_say_how_long_a_pass_takes() -> None:
+    """The parts were traced while the machine was slow: 12 s where nine other passes took 10 s."""
+    slow = record(
+        {},
+        role="parts",
+        times={0: 12.0},
+        compilation=compilation(PARTS),
+        part_times_s={"trunk_pass": 6.0, "diffusion_step": 6.0},
+    )
+    confirmed = record({}, role="confirm", times=dict.fromkeys(range(9), 10.0))
+    found = extrapolate([confirmed, slow], DIGEST, PRODUCTION, COUNTS)
+    assert found is not None
+    assert found.total_s == pytest.approx((11 * 6.0 + 400 * 1.5) * 10.0 / 12.0)
+
+
 def test_the_same_sum_is_held_against_a_longer_run() -> None:
     longer = record(
         {},
@@ -34,6 +50,10 @@ def test_the_same_sum_is_held_against_a_longer_run() -> None:
         times={0: 28.0, 1: 32.0},
         compilation=compilation({"trunk_pass": 3, "diffusion_step": 10, "confidence": 1}),
     )
+    more = longer.workload.model_copy(
+        update={"fidelity": {"recycles": 2, "steps": 10, "samples": 1, "seeds": 1}}
+    )
+    longer = longer.model_copy(update={"workload": more})
     found = extrapolate([LOW, longer], DIGEST, PRODUCTION, COUNTS)
     assert found is not None
     assert found.check is not None
