@@ -23,7 +23,7 @@ from perfkit.capacity.fit import ModelFit
 from perfkit.capacity.jobs import Job, Reject
 from perfkit.capacity.machines import Machine
 from perfkit.errors import UserError
-from perfkit.models.af3.knobs import BUCKET
+from perfkit.models.af3.knobs import ATOM_SLOTS, BUCKET, NEEDED
 
 PROGRAM_AXES = {"af3": ("recycles", "steps", "samples"), "gencast": ("levels",)}
 """Fidelity axes that are compiled in; GenCast's steps of the rollout are calls of one program."""
@@ -156,7 +156,7 @@ class Queue:
         machines = sum(machine.count for machine in self._machines)
         found: dict[tuple[int, int], int] = {}
         for place, fit in enumerate(self._fits):
-            if fit.model != "af3" or fit.cached_compile_s is None:
+            if fit.model != "af3" or fit.cached_compile_s is None or _one_program_a_job(fit):
                 continue
             groups: dict[tuple[tuple[str, int], ...], list[int]] = defaultdict(list)
             for index, job in enumerate(self._jobs):
@@ -187,10 +187,11 @@ class Queue:
                     features = job.features(settings)
                 except UserError:
                     continue
-                key = (tuple(sorted(features.items())), _program_axes(job))
+                own = index if _one_program_a_job(fit) else None
+                key = (tuple(sorted(features.items())), _program_axes(job), own)
                 programs[key].append((-float(job.calls), index))
             found[place] = {
-                index for own in programs.values() for _, index in sorted(own)[:machines]
+                index for alike in programs.values() for _, index in sorted(alike)[:machines]
             }
         return found
 
@@ -216,6 +217,11 @@ class Queue:
 
 def _program_axes(job: Job) -> tuple[tuple[str, int], ...]:
     return tuple((axis, job.fidelity[axis]) for axis in PROGRAM_AXES[job.model])
+
+
+def _one_program_a_job(fit: ModelFit) -> bool:
+    """Whether programs hold the number of an input's atoms, which no two inputs need share."""
+    return fit.settings.get(ATOM_SLOTS.name) == NEEDED
 
 
 def _group_buckets(

@@ -160,6 +160,15 @@ def test_a_cache_lets_neighbouring_sizes_share_a_program(fit: ModelFit) -> None:
     assert all(each.compiles for each in alone.jobs)
 
 
+def test_programs_that_hold_the_atoms_of_their_input_are_not_shared(fit: ModelFit) -> None:
+    """Two proteins of one length may differ in atoms, so both compile, and neither is padded."""
+    settings = fit.settings | {"atom_slots": "needed"}
+    cached = fit.model_copy(update={"cached_compile_s": 0.5, "settings": settings})
+    plan = make_plan([fold("a", 40), fold("b", 40), fold("c", 39)], inventory(), [cached])
+    assert {each.bucket for each in plan.jobs} == {None}
+    assert all(each.compiles for each in plan.jobs)
+
+
 def test_a_deadline_says_how_many_machines(parallel: ModelFit) -> None:
     """Six jobs of T each: two deadlines of T take three machines, one takes six."""
     jobs = [fold(f"j{number}", 80) for number in range(6)]
