@@ -40,6 +40,7 @@ from perfkit.units import bytes_text, ratio_text
 
 OWN = "perfkit"
 PUBLISHED = "published data flow"
+PUBLISHED_BFLOAT16 = "published, bfloat16"
 BAKED = "parameters as constants"
 NOISE_LEVEL = 2.0
 
@@ -87,14 +88,17 @@ def own_call(
     return call, (constants, embedded, given.noisy, given.levels)
 
 
-def published_call(given: Inputs) -> tuple[Callable[..., jax.Array], tuple[Any, ...]]:
+def published_call(
+    given: Inputs, dtype: np.dtype[Any]
+) -> tuple[Callable[..., jax.Array], tuple[Any, ...]]:
     """The published data flow and its arguments."""
-    execution = Execution(attention="dense", compress_edges=False)
+    execution = Execution(attention="dense", compress_edges=False, dtype=dtype)
     settings = network_settings(given.checkpoint, execution)
     constants = build_constants(given.checkpoint, given.geometry, execution)
-    arrays = published_arrays(given.checkpoint, given.geometry, constants)
+    arrays = published_arrays(given.checkpoint, given.geometry, constants, dtype)
     arrays = jax.tree.map(jnp.asarray, arrays)
-    return partial(published_denoiser, settings), (arrays, given.context, given.noisy, given.levels)
+    context = given.context.astype(dtype)
+    return partial(published_denoiser, settings), (arrays, context, given.noisy, given.levels)
 
 
 class Variant:
@@ -151,7 +155,8 @@ def main() -> None:
         name: partial(own_call, given, execution) for name, execution in executions(own).items()
     }
     makers[BAKED] = partial(own_call, given, own, True)
-    makers[PUBLISHED] = partial(published_call, given)
+    makers[PUBLISHED] = partial(published_call, given, np.dtype(np.float32))
+    makers[PUBLISHED_BFLOAT16] = partial(published_call, given, np.dtype(jnp.bfloat16))
     chosen = options.only or list(makers)
     unknown = set(chosen) - set(makers)
     if unknown:

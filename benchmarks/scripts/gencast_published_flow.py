@@ -8,6 +8,8 @@ published code, and differs from it in all that its authors' libraries add.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,24 +30,36 @@ from perfkit.models.gencast.network import (
 
 
 def published_arrays(
-    checkpoint: Checkpoint, geometry: Geometry, constants: NetworkConstants
+    checkpoint: Checkpoint,
+    geometry: Geometry,
+    constants: NetworkConstants,
+    dtype: np.dtype[Any],
 ) -> dict[str, object]:
-    """What a call takes besides its state: all parameters, edges as they are, the dense mask."""
+    """What a call takes besides its state: all parameters, edges as they are, the dense mask.
+
+    Floats are in ``dtype``, but for the network of the noise level, which stays in float32.
+    """
 
     def edges(given: Edges) -> dict[str, np.ndarray]:
         return {
             "senders": given.senders,
             "receivers": given.receivers,
-            "features": given.features[:, None],
+            "features": given.features[:, None].astype(dtype),
         }
 
     hops = checkpoint.denoiser_architecture_config.sparse_transformer_config.attention_k_hop
-    weights = jax.tree.map(jnp.asarray, checkpoint.params)
+    weights = {
+        module: {
+            leaf: jnp.asarray(array, None if module.startswith("fourier") else dtype)
+            for leaf, array in leaves.items()
+        }
+        for module, leaves in checkpoint.params.items()
+    }
     mask = jax.tree.map(jnp.asarray, attention_mask(geometry.mesh, hops, "dense"))
     return {
         "constants": constants._replace(weights=weights, mask=mask),
-        "grid_features": geometry.grid_features,
-        "mesh_features": geometry.mesh_features,
+        "grid_features": geometry.grid_features.astype(dtype),
+        "mesh_features": geometry.mesh_features.astype(dtype),
         "to_mesh": edges(geometry.grid_to_mesh),
         "to_grid": edges(geometry.mesh_to_grid),
     }
@@ -63,7 +77,8 @@ def published_denoiser(
     Parameters
     ----------
     context
-        Stacked inputs and forcings, ``[grid nodes, batch, channels]``.
+        Stacked inputs and forcings, ``[grid nodes, batch, channels]``; the network runs in their
+        dtype.
     noisy
         Normalised noisy targets, ``[grid nodes, batch, outputs]``.
     noise_levels
@@ -75,15 +90,16 @@ def published_denoiser(
     channels = jnp.zeros((nodes, batch, context.shape[-1] + outputs), context.dtype)
     channels = channels.at[..., jnp.array(settings.context_rows)].set(context)
     scaled = noisy * total[:, None] ** -0.5
-    channels = channels.at[..., jnp.array(settings.target_rows)].set(scaled)
+    channels = channels.at[..., jnp.array(settings.target_rows)].set(scaled.astype(context.dtype))
     encoded = noise_encoding(weights, noise_levels, settings.base_period, settings.apply_log_first)
+    encoded = encoded.astype(context.dtype)
 
     def structural(features: jax.Array, values: jax.Array) -> jax.Array:
         spread = jnp.broadcast_to(features[:, None], (len(features), batch, features.shape[-1]))
         return jnp.concatenate([values, spread], axis=-1)
 
     grid_inputs = structural(arrays["grid_features"], channels)
-    empty = jnp.zeros((len(arrays["mesh_features"]), batch, channels.shape[-1]))
+    empty = jnp.zeros((len(arrays["mesh_features"]), batch, channels.shape[-1]), context.dtype)
     mesh_inputs = structural(arrays["mesh_features"], empty)
     grid = block(weights, f"{ENCODER}/encoder_nodes_grid_nodes", grid_inputs, encoded)
     mesh = block(weights, f"{ENCODER}/encoder_nodes_mesh_nodes", mesh_inputs, encoded)
@@ -101,6 +117,7 @@ def published_denoiser(
     joined = jnp.concatenate([grid, aggregated], axis=-1)
     grid = grid + block(weights, f"{DECODER}/processor_nodes_0_grid_nodes", joined, encoded)
     raw = mlp(weights, f"{DECODER}/decoder_nodes_grid_nodes_mlp", grid)
+    raw = raw.astype(noisy.dtype)
     return (noise_levels * total**-0.5)[:, None] * raw + noisy / total[:, None]
 
 

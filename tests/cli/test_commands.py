@@ -101,6 +101,60 @@ def test_exec_without_a_command_that_runs_is_refused(
     assert told in finished.stderr
 
 
+RESIDUES = (
+    "import jax, jax.numpy as jnp\n"
+    "terms = jnp.asarray([1.0, 1.0000001, 1.0]), jnp.asarray([1.0000001, 1.0, 0.75])\n"
+    "print(*jax.jit(lambda a, b: jnp.sqrt(a - b))(*terms).tolist())\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "positive_residue", "counts"),
+    [([], 3.4526698e-4, (1, 0)), (["--zero"], 0.0, (1, 1))],
+)
+def test_exec_under_the_guard_lifts_and_on_request_returns_zero(
+    perfkit: Perfkit,
+    tmp_path: Path,
+    options: list[str],
+    positive_residue: float,
+    counts: tuple[int, int],
+) -> None:
+    report = tmp_path / "guard.json"
+    command = ["--", sys.executable, "-c", RESIDUES]
+    finished = perfkit("exec", "--guard", *options, "--guard-report", str(report), *command)
+    assert finished.returncode == 0, finished.stderr
+    values = [float(word) for word in finished.stdout.split()]
+    assert values == pytest.approx([0.0, positive_residue, 0.5])
+    told = json.loads(report.read_text(encoding="utf-8"))
+    assert (told["lifted"], told["zeroed"]) == counts
+
+
+@pytest.mark.parametrize("source", ["preset", "knob"])
+def test_doctor_examines_under_the_settings_it_is_given(
+    perfkit: Perfkit, tmp_path: Path, source: str
+) -> None:
+    given = {
+        "preset": ["--preset", _preset(tmp_path, "xla_cpu_prefer_vector_width = 512\n")],
+        "knob": ["--knob", "xla_cpu_prefer_vector_width=512"],
+    }
+    finished = perfkit("doctor", "--json", *given[source])
+    assert finished.returncode == 0, finished.stderr
+    told = json.loads(finished.stdout)
+    assert told["healthy"]
+    assert "--xla_cpu_prefer_vector_width=512" in told["xla_flags"].split()
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("xla_cpu_prefer_vector_widht=512", "prefer_vector_width"), ("cpus=4096", "4096")],
+)
+def test_doctor_refuses_settings_that_cannot_be(perfkit: Perfkit, option: str, told: str) -> None:
+    finished = perfkit("doctor", "--knob", option)
+    assert finished.returncode == 2
+    assert len(finished.stderr.splitlines()) == 1
+    assert told in finished.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_a_batch_systems_end_keep_an_interrupted_record(
     tmp_path: Path, number: signal.Signals

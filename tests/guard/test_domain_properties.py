@@ -7,9 +7,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import Array, lax
+from jax.typing import DTypeLike
 
 from perfkit.guard.domain import guard
 
@@ -96,17 +98,20 @@ def programs(draw: st.DrawFn) -> Step:
     return program
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float64])
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(program=programs(), seed=st.integers(0, 99), zero_rounding=st.booleans())
 def test_the_guard_changes_no_bit_of_what_is_inside(
-    program: Step, seed: int, zero_rounding: bool
+    dtype: DTypeLike, program: Step, seed: int, zero_rounding: bool
 ) -> None:
-    x = np.random.default_rng(seed).uniform(0.01, 0.99, 5).astype(np.float32)
-    expected = jax.jit(program)(x)
-    result, report = jax.jit(guard(program, zero_rounding=zero_rounding))(x)
-    np.testing.assert_array_equal(result, expected)
-    assert all(row.lifted == row.zeroed == 0 for row in report.rows())
-    assert np.all(np.isfinite(result))
+    with jax.enable_x64(dtype == jnp.float64):
+        x = jnp.asarray(np.random.default_rng(seed).uniform(0.01, 0.99, 5), dtype)
+        expected = jax.jit(program)(x)
+        assert expected.dtype == dtype
+        result, report = jax.jit(guard(program, zero_rounding=zero_rounding))(x)
+        np.testing.assert_array_equal(result, expected)
+        assert all(row.lifted == row.zeroed == 0 for row in report.rows())
+        assert np.all(np.isfinite(np.asarray(result, np.float64)))
 
 
 root_of_difference = jax.jit(guard(lambda a, b: jnp.sqrt(a * a - b * b)))
