@@ -123,8 +123,11 @@ def _scaling_figures(records: Sequence[Record]) -> tuple[PageFigure, ...]:
     info = scaling_info(records)
     if info is None:
         return ()
-    caption = "Median steady time; both axes are logarithmic, so a power law is a straight line."
-    return (PageFigure(f"Time against {info.over}", caption, scaling_figure(info)),)
+    figure = scaling_figure(info)
+    caption = "Median steady time."
+    if figure.layout.yaxis.type == "log":
+        caption += " Both axes are logarithmic, so a power law is a straight line."
+    return (PageFigure(f"Time against {info.over}", caption, figure),)
 
 
 def _production_figures(extrapolations: Sequence[Extrapolation]) -> tuple[PageFigure, ...]:
