@@ -228,10 +228,14 @@ class Session:
             return None
         return paired_ratio([first[r] for r in common], [second[r] for r in common])
 
+    def passes_s(self, configuration: Configuration) -> list[float]:
+        """Wall seconds of the configuration's passes in this session, in their order."""
+        return list(self._times[configuration.digest].values())
+
     def pass_s(self, configuration: Configuration) -> float | None:
         """Median wall seconds of the configuration's passes in this session, None without any."""
-        times = self._times[configuration.digest]
-        return statistics.median(times.values()) if times else None
+        times_s = self.passes_s(configuration)
+        return statistics.median(times_s) if times_s else None
 
     def check(self, configuration: Configuration) -> bool:
         """Whether the configuration's answer is finite and agrees; its trial stays open."""
