@@ -85,11 +85,12 @@ CASES = {
 }
 
 
-def fitted(case: Case, folder: Path, rounds: int) -> ModelFit:
+def fitted(case: Case, folder: Path, rounds: int, repeats: int) -> ModelFit:
     """The fit of `perfkit plan fit`, which resumes."""
     command = [sys.executable, "-m", "perfkit", "plan", "fit", "--model", case.model]
     command += ["--sizes", case.sizes, "--held-out", case.held_out]
     command += ["--compile-sizes", case.compiled, "--rounds", str(rounds), "--out", str(folder)]
+    command += ["--repeats", str(repeats)]
     for name, value in case.knobs.items():
         command += ["--knob", f"{name}={value}"]
     subprocess.run(command, check=True)
@@ -167,14 +168,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeats", default="1,3", help="trials of each size, by model")
     parser.add_argument("--models", default="af3,gencast")
     given = parser.parse_args()
     told: dict[str, Any] = {}
     inside = cases = 0
-    for name in given.models.split(","):
+    for name, repeats in zip(given.models.split(","), given.repeats.split(","), strict=True):
         begin_s = time.monotonic()
         case, folder = CASES[name], given.out / name
-        fit = fitted(case, folder, given.rounds)
+        fit = fitted(case, folder, given.rounds, int(repeats))
         record = full_run(case, folder)
         told[name] = {
             "machine": fit.machine,

@@ -1,10 +1,13 @@
 """Steady time of a stock AlphaFold 3 trial over that of the same computation in a bare script.
 
-Both processes stay alive and are passed through in turns, so that the machine's drift cancels:
+Both processes stay alive and are passed through in turns, so that the machine's drift cancels. Two
+processes of the same program may differ for good, by where their memory happens to lie, so several
+pairs of them are started one after the other:
 
-    python benchmarks/scripts/trial_overhead.py --rounds 8
+    python benchmarks/scripts/trial_overhead.py --starts 4 --rounds 6
 
-Prints the median ratio (1 is no overhead) with its bootstrap interval.
+Prints the median ratio of each pair of processes and of all passes (1 is no overhead), the latter
+with its bootstrap interval.
 """
 
 from __future__ import annotations
@@ -86,13 +89,19 @@ def _in_turns(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=8, help="passes of each (default 8)")
+    parser.add_argument("--starts", type=int, default=1, help="pairs of processes (default 1)")
     parser.add_argument("--size", type=int, help="residues (default: ubiquitin in bucket 128)")
     given = parser.parse_args()
-    try:
-        bare_s, trial_s = measure(given.size, given.rounds)
-    except RuntimeError as error:
-        raise SystemExit(str(error)) from error
-    print(f"trial / bare: {ratio_text(paired_ratio(trial_s, bare_s))}, {given.rounds} pairs")
+    bare_s, trial_s = [], []
+    for start in range(given.starts):
+        try:
+            bare, trial = measure(given.size, given.rounds)
+        except RuntimeError as error:
+            raise SystemExit(str(error)) from error
+        print(f"start {start}: trial / bare {ratio_text(paired_ratio(trial, bare))}", flush=True)
+        bare_s += bare
+        trial_s += trial
+    print(f"trial / bare: {ratio_text(paired_ratio(trial_s, bare_s))}, {len(bare_s)} pairs")
     return 0
 
 

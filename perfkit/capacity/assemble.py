@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from perfkit.capacity.measure import (
     TOGETHER_ROLE,
     median_pass_s,
 )
-from perfkit.capacity.observation import CACHE_HIT, observe
+from perfkit.capacity.observation import CACHE_HIT, Observation, observe
 from perfkit.capacity.parallel import CpuLaw, fit_contention, fit_cpu_law
 from perfkit.capacity.terms import MAIN_FEATURE, STAGES, features_of
 from perfkit.errors import UserError
@@ -128,22 +128,29 @@ def _cached_compile_s(records: Sequence[Record]) -> float | None:
 
 
 def _judged(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
-    """Time and memory of runs that the fit has not seen, predicted by it."""
-    found = []
+    """Time and memory of runs that the fit has not seen, predicted by it.
+
+    Where a workload ran in several trials, their median is what is held against the prediction.
+    """
+    alike: dict[str, list[Observation]] = defaultdict(list)
     for record in records:
         one = observe(record)
-        if one is None or one.steady_s is None or not one.peak_rss_bytes:
-            continue
+        if one is not None and one.steady_s is not None and one.peak_rss_bytes:
+            alike[record.workload.digest].append(one)
+    found = []
+    for trials in alike.values():
+        one = trials[0]
         size = one.features[MAIN_FEATURE[fit.model]]
         if fit.refusal(one.features) is not None or size > REACH * fit.largest_size:
             continue
         place = WITHIN if fit.least_size <= size <= fit.largest_size else BEYOND
         seconds = fit.seconds(one.features, one.counts)
         parts = {name: seconds[name] for name in seconds if name not in ONCE}
-        predicted = fit.time_range(one.features, parts)
+        times_s = [each.steady_s for each in trials if each.steady_s is not None]
+        peaks_bytes = [each.peak_rss_bytes for each in trials if each.peak_rss_bytes is not None]
         measured = (
-            (TIME, predicted, one.steady_s),
-            (MEMORY, fit.memory_range(one.features, 1), float(one.peak_rss_bytes)),
+            (TIME, fit.time_range(one.features, parts), statistics.median(times_s)),
+            (MEMORY, fit.memory_range(one.features, 1), float(statistics.median(peaks_bytes))),
         )
         found += [
             HeldOut(quantity=quantity, place=place, size=size, predicted=told, measured=value)

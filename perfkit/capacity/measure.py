@@ -16,7 +16,7 @@ from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.cpus import ALL_CPUS, CPUS_KNOB
 from perfkit.models.base import Model, Workload
 from perfkit.records.machine import setting_digest
-from perfkit.records.schema import Outcome, Record, Stage
+from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.stats.bootstrap import median_interval
 from perfkit.trial.request import TrialFiles, TrialLabels
@@ -38,8 +38,8 @@ COMPILED_ROLE = "compiled"
 CACHED_ROLE = "cached"
 """The program came from the compilation cache."""
 
-ONE_A_WORKLOAD = (PARTS_ROLE, HELD_OUT_ROLE, CPUS_ROLE, COMPILED_ROLE)
-"""Roles of which one trial a workload and configuration is enough."""
+COUNTED_ROLES = (PARTS_ROLE, HELD_OUT_ROLE, CPUS_ROLE, COMPILED_ROLE)
+"""Roles of which a workload and configuration has a number of trials."""
 
 DEFAULT_SIZES = {"af3": "16,24,32,48,64,96", "gencast": "5,4,3,2.5,2,1.8"}
 """Residues, and degrees: cheap, and enough of them for the terms of every law. GenCast takes a mesh
@@ -85,6 +85,9 @@ class FitPlan:
         Timed passes of each trial.
     cached
         Whether the time of a program from the compilation cache is measured too.
+    repeats
+        Trials of each point: two processes of one program may differ for good, by where their
+        memory happens to lie, which more passes do not even out.
     """
 
     model: Model
@@ -96,6 +99,7 @@ class FitPlan:
     store: Store
     rounds: int
     cached: bool = True
+    repeats: int = 1
 
     @cached_property
     def study(self) -> str:
@@ -118,7 +122,12 @@ class FitPlan:
     def trials(self) -> int:
         """Trials that the whole plan takes."""
         together = 2 if self.cpu_counts else 0
-        return len(self.steps()) + len(self.compiled) + together + (2 if self.cached else 0)
+        alone = sum(self.wanted(step) for step in self.steps())
+        return alone + len(self.compiled) + together + (2 if self.cached else 0)
+
+    def wanted(self, step: Step) -> int:
+        """Trials of a step."""
+        return 1 if step.role == CPUS_ROLE else self.repeats
 
     def steps(self) -> list[Step]:
         """The trials that run alone, in the order in which they are measured."""
@@ -147,9 +156,11 @@ class FitMeasurement:
 
     def run(self) -> None:
         """Measure what is missing."""
-        for step in self._plan.steps():
-            if not self._has(step):
-                self._measure(step)
+        # One trial of each before the second of any: a machine may be slow for minutes.
+        for number in range(1, self._plan.repeats + 1):
+            for step in self._plan.steps():
+                if not self._has(step, min(number, self._plan.wanted(step))):
+                    self._measure(step)
         for workload in self._plan.compiled:
             step = Step(workload, self._plan.configuration, COMPILED_ROLE, traced=False)
             if not self._has(step):
@@ -161,12 +172,17 @@ class FitMeasurement:
     def records(self) -> list[Record]:
         """Records of the study so far, without trials that others with more passes replace."""
         own = [r for r in self._plan.store.records() if r.study == self._plan.study]
-        fullest: dict[tuple[str, ...], Record] = {}
+        alike: dict[tuple[str, ...], list[Record]] = defaultdict(list)
         for record in own:
-            place = _place(record)
-            if place is not None and len(record.steady) >= len(_steady(fullest.get(place))):
-                fullest[place] = record
-        return [r for r in own if (place := _place(r)) is None or fullest[place] is r]
+            if (place := _place(record)) is not None:
+                alike[place].append(record)
+        kept = set()
+        for place, trials in alike.items():
+            most = 1 if place[0] in (CPUS_ROLE, COMPILED_ROLE) else self._plan.repeats
+            # The sort is stable: of those with equally many passes the newest stay.
+            fullest = sorted(trials, key=lambda one: len(one.steady))[-most:]
+            kept |= {record.id for record in fullest}
+        return [r for r in own if _place(r) is None or r.id in kept]
 
     def _measure(self, step: Step) -> None:
         with self._session() as session:
@@ -224,14 +240,16 @@ class FitMeasurement:
             r for r in self.records() if r.role == role and r.outcome is not Outcome.INTERRUPTED
         ]
 
-    def _has(self, step: Step) -> bool:
-        """Whether a trial failed for good or has all its passes: Ctrl-C cuts it short."""
-        return any(
-            record.workload.digest == step.workload.digest
-            and record.configuration.digest == step.configuration.digest
-            and (record.outcome is not Outcome.OK or self._complete(record, step))
+    def _has(self, step: Step, wanted: int = 1) -> bool:
+        """Whether a trial failed for good or so many have all passes: Ctrl-C cuts them short."""
+        own = [
+            record
             for record in self._found(step.role)
-        )
+            if record.workload.digest == step.workload.digest
+            and record.configuration.digest == step.configuration.digest
+        ]
+        failed = any(record.outcome is not Outcome.OK for record in own)
+        return failed or sum(self._complete(record, step) for record in own) >= wanted
 
     def _complete(self, record: Record, step: Step) -> bool:
         if step.role == COMPILED_ROLE:
@@ -252,14 +270,10 @@ class FitMeasurement:
 
 
 def _place(record: Record) -> tuple[str, ...] | None:
-    """What one trial is enough for, None where each trial tells something of its own."""
-    if record.role not in ONE_A_WORKLOAD or record.outcome is not Outcome.OK:
+    """What a number of trials is enough for, None where each tells something of its own."""
+    if record.role not in COUNTED_ROLES or record.outcome is not Outcome.OK:
         return None
     return record.role, record.workload.digest, record.configuration.digest
-
-
-def _steady(record: Record | None) -> Sequence[Stage]:
-    return [] if record is None else record.steady
 
 
 def other_samples(workloads: Sequence[Workload]) -> list[Workload]:

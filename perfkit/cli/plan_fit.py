@@ -43,6 +43,7 @@ def _add(parser: Parser) -> None:
     parser.add_argument("--compile-sizes", help="sizes that are only compiled, for their memory")
     parser.add_argument("--cpus", default="1", help="CPU counts beside all (default 1)")
     parser.add_argument("--rounds", type=int, default=5, help="timed passes of each (default 5)")
+    parser.add_argument("--repeats", type=int, default=1, help="trials of each size (default 1)")
     parser.add_argument("--out", type=Path, help="folder for records, fit and page")
 
 
@@ -63,6 +64,8 @@ def _measure(request: Request) -> int:
     given = request.arguments
     if given.rounds < 1:
         raise UserError(f"--rounds takes 1 or more, not {given.rounds}")
+    if given.repeats < 1:
+        raise UserError(f"--repeats takes 1 or more, not {given.repeats}")
     if "input" in request.workload.source:
         raise UserError("a fit makes its own inputs: leave --input away")
     name = request.model.name
@@ -80,6 +83,7 @@ def _measure(request: Request) -> int:
         cpu_counts=parse_cpu_counts(given.cpus, len(allowed_cpus())),
         store=Store(out),
         rounds=given.rounds,
+        repeats=given.repeats,
     )
     for workload in (*plan.workloads, *plan.held_out):
         request.refuse_without_memory(configuration, workload)

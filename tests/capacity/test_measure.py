@@ -38,9 +38,9 @@ class Passes:
         return self.made
 
 
-def measurement(records: Sequence[Record] = ()) -> FitMeasurement:
+def measurement(records: Sequence[Record] = (), repeats: int = 1) -> FitMeasurement:
     store = SimpleNamespace(records=lambda: records)
-    plan = SimpleNamespace(rounds=ROUNDS, store=store, study=None)
+    plan = SimpleNamespace(rounds=ROUNDS, store=store, study=None, repeats=repeats)
     return FitMeasurement(plan, None, None)  # type: ignore[arg-type]  # no trial is run
 
 
@@ -76,3 +76,8 @@ def test_a_trial_with_more_passes_replaces_one_that_had_not_settled() -> None:
         found = measurement(kept).records()
         assert sorted(one.workload.size for one in found) == [32, 64]
         assert next(one for one in found if one.workload.size == 32).id == long.id
+
+
+def test_as_many_trials_as_are_wanted_count() -> None:
+    trials = [record(32).model_copy(update={"study": None, "id": f"{n}"}) for n in range(4)]
+    assert [one.id for one in measurement(trials, repeats=3).records()] == ["1", "2", "3"]
