@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from perfkit.capacity.fit import ONCE, ModelFit
-from perfkit.capacity.observation import observations, whole
+from perfkit.capacity.observation import Observation, observations, whole
 from perfkit.capacity.terms import MAIN_FEATURE, resized_features
 from perfkit.records.schema import Record
 from perfkit.report.style import SERIES, spread_axis, styled
@@ -37,15 +38,18 @@ class LawsInfo(NamedTuple):
 
 def laws_info(fit: ModelFit, records: Sequence[Record]) -> LawsInfo:
     """The curve of each part up to twice the largest size, with the other features as in the
-    largest trial."""
+    trial of the nearest size."""
     main = MAIN_FEATURE[fit.model]
     measured = [one for one in observations(records) if whole(one) and one.cpus == fit.cpus]
-    base = max(measured, key=lambda one: one.features[main]).features
-    alike = [one for one in measured if one.features.get("s") == base.get("s")]
+    largest = max(measured, key=lambda one: one.features[main]).features
+    alike = [one for one in measured if one.features.get("s") == largest.get("s")]
     sizes = [
         float(size) for size in np.geomspace(fit.least_size, 2 * fit.largest_size, CURVE_POINTS)
     ]
-    places = [resized_features(fit.model, base, size, fit.settings) for size in sizes]
+    places = [
+        resized_features(fit.model, _nearest(alike, main, size).features, size, fit.settings)
+        for size in sizes
+    ]
     curves = tuple(
         LawCurve(
             name,
@@ -58,6 +62,10 @@ def laws_info(fit: ModelFit, records: Sequence[Record]) -> LawsInfo:
         if name not in ONCE and law.terms
     )
     return LawsInfo(curves, fit.largest_size)
+
+
+def _nearest(measured: Sequence[Observation], main: str, size: float) -> Observation:
+    return min(measured, key=lambda one: abs(math.log(one.features[main] / size)))
 
 
 def laws_figure(info: LawsInfo) -> go.Figure:
