@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ from perfkit.cli.workload_arguments import (
     parse_request,
 )
 from perfkit.errors import UserError
-from perfkit.knobs.configuration import STOCK
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
 from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
@@ -86,10 +85,13 @@ def _stability(request: Request) -> int:
     from perfkit.tune.stability_study import StabilityPlan, run_stability
 
     given, model = request.arguments, request.model
-    precisions: dict[str, Mapping[str, str]] = {"stock precision": {}}
-    # A model whose stock precision is the reference's would only be run twice.
-    if request.catalogue.configuration(model.reference_values) != STOCK:
-        precisions["float32"] = model.reference_values
+    # What the reference is made with is the model's knob of precision.
+    knobs = [knob for knob in model.knobs if knob.name in model.reference_values]
+    precisions = {
+        f"{knob.name}={value}": {knob.name: value}
+        for knob in knobs
+        for value in dict.fromkeys((knob.default, *knob.values))
+    }
     chosen = configuration_of(request).as_dict()
     settings = stability_settings(
         {name: {**chosen, **values} for name, values in precisions.items()}
