@@ -81,17 +81,11 @@ def main(arguments: list[str]) -> int:
 
 def _stability(request: Request) -> int:
     from perfkit.guard.remedies import compare_remedies
-    from perfkit.guard.stability import stability_settings, verdict
+    from perfkit.guard.stability import precisions_of, stability_settings, verdict
     from perfkit.tune.stability_study import StabilityPlan, run_stability
 
     given, model = request.arguments, request.model
-    # What the reference is made with is the model's knob of precision.
-    knobs = [knob for knob in model.knobs if knob.name in model.reference_values]
-    precisions = {
-        f"{knob.name}={value}": {knob.name: value}
-        for knob in knobs
-        for value in dict.fromkeys((knob.default, *knob.values))
-    }
+    precisions = precisions_of(model.knobs, model.reference_values)
     chosen = configuration_of(request).as_dict()
     settings = stability_settings(
         {name: {**chosen, **values} for name, values in precisions.items()}

@@ -6,10 +6,11 @@ Which settings, and what their trials say together. Running the trials is not do
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from perfkit.guard.agreement import AgreementClass
+from perfkit.knobs.knob import Knob
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,26 @@ COMPILER_SETTINGS = (
     ),
 )
 """Settings that change how a program is rounded, but not what it means."""
+
+
+def precisions_of(
+    knobs: Iterable[Knob], reference_values: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """The precisions of a model, as :func:`stability_settings` takes them.
+
+    Parameters
+    ----------
+    knobs
+        The model's own.
+    reference_values
+        What its reference is made with, which names its knob of precision.
+    """
+    return {
+        f"{knob.name}={value}": {knob.name: value}
+        for knob in knobs
+        if knob.name in reference_values
+        for value in dict.fromkeys((knob.default, *knob.values))
+    }
 
 
 def stability_settings(precisions: Mapping[str, Mapping[str, str]]) -> tuple[Setting, ...]:

@@ -12,10 +12,12 @@ from perfkit.guard.finite import check_finite
 from perfkit.guard.stability import (
     COMPILER_SETTINGS,
     StabilityRow,
+    precisions_of,
     stability_row,
     stability_settings,
     verdict,
 )
+from perfkit.models import get_model
 
 PLAIN = np.ones(4)
 
@@ -33,6 +35,18 @@ def test_the_matrix_has_every_setting_in_every_precision() -> None:
     assert len({setting.name for setting in settings}) == len(settings)
     without_fma = next(one for one in settings if one.name == "no fused multiply-add, float32")
     assert without_fma.knobs == {"xla_cpu_max_isa": "AVX", "bfloat16": "none"}
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("af3", ["bfloat16=all", "bfloat16=none"]),
+        ("gencast", ["precision=float32", "precision=bfloat16_network", "precision=bfloat16"]),
+    ],
+)
+def test_every_precision_of_a_model_is_in_its_matrix(model: str, expected: list[str]) -> None:
+    own = get_model(model)
+    assert list(precisions_of(own.knobs, own.reference_values)) == expected
 
 
 def test_a_row_says_what_the_trial_said() -> None:
