@@ -16,6 +16,7 @@ import numpy as np
 
 from perfkit.models.gencast.attention import attention_mask
 from perfkit.models.gencast.checkpoint import Checkpoint
+from perfkit.models.gencast.constants import parameters_in
 from perfkit.models.gencast.geometry import Edges, Geometry
 from perfkit.models.gencast.layers import Weights, block, mlp, noise_encoding
 from perfkit.models.gencast.network import (
@@ -48,13 +49,7 @@ def published_arrays(
         }
 
     hops = checkpoint.denoiser_architecture_config.sparse_transformer_config.attention_k_hop
-    weights = {
-        module: {
-            leaf: jnp.asarray(array, None if module.startswith("fourier") else dtype)
-            for leaf, array in leaves.items()
-        }
-        for module, leaves in checkpoint.params.items()
-    }
+    weights = parameters_in(checkpoint.params, dtype)
     mask = jax.tree.map(jnp.asarray, attention_mask(geometry.mesh, hops, "dense"))
     return {
         "constants": constants._replace(weights=weights, mask=mask),

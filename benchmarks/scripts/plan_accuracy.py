@@ -52,6 +52,8 @@ class Case:
         Of the latter, as a user writes it.
     full_fidelity
         Its axes.
+    repeats
+        Trials of each size.
     """
 
     model: str
@@ -61,6 +63,7 @@ class Case:
     compiled: str
     full_size: str
     full_fidelity: dict[str, int]
+    repeats: int
 
 
 CASES = {
@@ -72,6 +75,7 @@ CASES = {
         "128,192",
         "16",
         {"recycles": 10, "steps": 200, "samples": 5, "seeds": 1},
+        1,
     ),
     "gencast": Case(
         "gencast",
@@ -81,16 +85,17 @@ CASES = {
         "1.5",
         "3",
         {"levels": 20, "steps": 1, "members": 1},
+        3,
     ),
 }
 
 
-def fitted(case: Case, folder: Path, rounds: int, repeats: int) -> ModelFit:
+def fitted(case: Case, folder: Path, rounds: int) -> ModelFit:
     """The fit of `perfkit plan fit`, which resumes."""
     command = [sys.executable, "-m", "perfkit", "plan", "fit", "--model", case.model]
     command += ["--sizes", case.sizes, "--held-out", case.held_out]
     command += ["--compile-sizes", case.compiled, "--rounds", str(rounds), "--out", str(folder)]
-    command += ["--repeats", str(repeats)]
+    command += ["--repeats", str(case.repeats)]
     for name, value in case.knobs.items():
         command += ["--knob", f"{name}={value}"]
     subprocess.run(command, check=True)
@@ -168,15 +173,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repeats", default="1,3", help="trials of each size, by model")
     parser.add_argument("--models", default="af3,gencast")
     given = parser.parse_args()
     told: dict[str, Any] = {}
     inside = cases = 0
-    for name, repeats in zip(given.models.split(","), given.repeats.split(","), strict=True):
+    for name in given.models.split(","):
         begin_s = time.monotonic()
         case, folder = CASES[name], given.out / name
-        fit = fitted(case, folder, given.rounds, int(repeats))
+        fit = fitted(case, folder, given.rounds)
         record = full_run(case, folder)
         told[name] = {
             "machine": fit.machine,

@@ -132,25 +132,25 @@ def _judged(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
 
     Where a workload ran in several trials, their median is what is held against the prediction.
     """
-    alike: dict[str, list[Observation]] = defaultdict(list)
+    alike: dict[str, list[tuple[Observation, float, int]]] = defaultdict(list)
     for record in records:
         one = observe(record)
         if one is not None and one.steady_s is not None and one.peak_rss_bytes:
-            alike[record.workload.digest].append(one)
+            alike[record.workload.digest].append((one, one.steady_s, one.peak_rss_bytes))
     found = []
     for trials in alike.values():
-        one = trials[0]
+        one = trials[0][0]
         size = one.features[MAIN_FEATURE[fit.model]]
         if fit.refusal(one.features) is not None or size > REACH * fit.largest_size:
             continue
         place = WITHIN if fit.least_size <= size <= fit.largest_size else BEYOND
         seconds = fit.seconds(one.features, one.counts)
         parts = {name: seconds[name] for name in seconds if name not in ONCE}
-        times_s = [each.steady_s for each in trials if each.steady_s is not None]
-        peaks_bytes = [each.peak_rss_bytes for each in trials if each.peak_rss_bytes is not None]
+        time_s = statistics.median(time_s for _, time_s, _ in trials)
+        peak_bytes = statistics.median(peak_bytes for _, _, peak_bytes in trials)
         measured = (
-            (TIME, fit.time_range(one.features, parts), statistics.median(times_s)),
-            (MEMORY, fit.memory_range(one.features, 1), float(statistics.median(peaks_bytes))),
+            (TIME, fit.time_range(one.features, parts), time_s),
+            (MEMORY, fit.memory_range(one.features, 1), float(peak_bytes)),
         )
         found += [
             HeldOut(quantity=quantity, place=place, size=size, predicted=told, measured=value)

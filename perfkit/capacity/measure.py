@@ -122,12 +122,12 @@ class FitPlan:
     def trials(self) -> int:
         """Trials that the whole plan takes."""
         together = 2 if self.cpu_counts else 0
-        alone = sum(self.wanted(step) for step in self.steps())
+        alone = sum(self.wanted(step.role) for step in self.steps())
         return alone + len(self.compiled) + together + (2 if self.cached else 0)
 
-    def wanted(self, step: Step) -> int:
-        """Trials of a step."""
-        return 1 if step.role == CPUS_ROLE else self.repeats
+    def wanted(self, role: str) -> int:
+        """Trials of a workload in one of :data:`COUNTED_ROLES`."""
+        return self.repeats if role in (PARTS_ROLE, HELD_OUT_ROLE) else 1
 
     def steps(self) -> list[Step]:
         """The trials that run alone, in the order in which they are measured."""
@@ -159,7 +159,7 @@ class FitMeasurement:
         # One trial of each before the second of any: a machine may be slow for minutes.
         for number in range(1, self._plan.repeats + 1):
             for step in self._plan.steps():
-                if not self._has(step, min(number, self._plan.wanted(step))):
+                if not self._has(step, min(number, self._plan.wanted(step.role))):
                     self._measure(step)
         for workload in self._plan.compiled:
             step = Step(workload, self._plan.configuration, COMPILED_ROLE, traced=False)
@@ -178,9 +178,9 @@ class FitMeasurement:
                 alike[place].append(record)
         kept = set()
         for place, trials in alike.items():
-            most = 1 if place[0] in (CPUS_ROLE, COMPILED_ROLE) else self._plan.repeats
+            role, *_ = place
             # The sort is stable: of those with equally many passes the newest stay.
-            fullest = sorted(trials, key=lambda one: len(one.steady))[-most:]
+            fullest = sorted(trials, key=lambda one: len(one.steady))[-self._plan.wanted(role) :]
             kept |= {record.id for record in fullest}
         return [r for r in own if _place(r) is None or r.id in kept]
 

@@ -10,6 +10,7 @@ the contraction the fault would vanish (see :mod:`perfkit.guard.provenance`).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -119,6 +120,7 @@ class _Search:
         """``trusts_literals``: a NaN that is written in the program is meant."""
         self._kind = kind
         self._trusts_literals = trusts_literals
+        self._run = functools.partial(run_marked, trusts_literals=trusts_literals)
 
     def inside(
         self,
@@ -285,14 +287,7 @@ class _Search:
                     if is_floating(out):
                         found.append(self._flag(equation, seen.values, result, mask)[None])
 
-            run_marked(
-                program,
-                consts,
-                operands,
-                masks,
-                trusts_literals=self._trusts_literals,
-                look=look,
-            )
+            self._run(program, consts, operands, masks, look=look)
             return jnp.concatenate(found)
 
         return flags
@@ -317,14 +312,7 @@ class _Search:
                     values = [jnp.asarray(value) for value in seen.values]
                     kept.append(seen._replace(values=values))
 
-            run_marked(
-                program,
-                consts,
-                operands,
-                masks,
-                trusts_literals=self._trusts_literals,
-                look=look,
-            )
+            self._run(program, consts, operands, masks, look=look)
             return kept[0]
 
         return run

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from planted import record
 
-from perfkit.capacity.measure import FitMeasurement, Step
+from perfkit.capacity.measure import FitMeasurement, FitPlan, Step
 from perfkit.records.schema import Record
 
 ROUNDS = 5
@@ -41,6 +42,7 @@ class Passes:
 def measurement(records: Sequence[Record] = (), repeats: int = 1) -> FitMeasurement:
     store = SimpleNamespace(records=lambda: records)
     plan = SimpleNamespace(rounds=ROUNDS, store=store, study=None, repeats=repeats)
+    plan.wanted = partial(FitPlan.wanted, plan)
     return FitMeasurement(plan, None, None)  # type: ignore[arg-type]  # no trial is run
 
 

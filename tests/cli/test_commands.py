@@ -18,6 +18,7 @@ from perfkit.records.schema import Outcome
 from perfkit.records.store import read_records
 
 type Perfkit = Callable[..., subprocess.CompletedProcess[str]]
+type Refused = Callable[[subprocess.CompletedProcess[str], str], None]
 
 SHOW = (
     "import json, os; print(json.dumps({'flags': os.environ.get('XLA_FLAGS'), "
@@ -148,11 +149,10 @@ def test_doctor_examines_under_the_settings_it_is_given(
     ("option", "told"),
     [("xla_cpu_prefer_vector_widht=512", "prefer_vector_width"), ("cpus=4096", "4096")],
 )
-def test_doctor_refuses_settings_that_cannot_be(perfkit: Perfkit, option: str, told: str) -> None:
-    finished = perfkit("doctor", "--knob", option)
-    assert finished.returncode == 2
-    assert len(finished.stderr.splitlines()) == 1
-    assert told in finished.stderr
+def test_doctor_refuses_settings_that_cannot_be(
+    perfkit: Perfkit, refused: Refused, option: str, told: str
+) -> None:
+    refused(perfkit("doctor", "--knob", option), told)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -143,14 +143,20 @@ def _encoder(
 
 
 def _used(params: Parameters, dtype: np.dtype[Any]) -> dict[str, dict[str, jax.Array]]:
-    # The noise encoding keeps its own precision: it is tiny, and decides about every layer.
+    return parameters_in({m: leaves for m, leaves in params.items() if is_read(m)}, dtype)
+
+
+def parameters_in(params: Parameters, dtype: np.dtype[Any]) -> dict[str, dict[str, jax.Array]]:
+    """The parameters as the network takes them.
+
+    The noise encoding keeps its own precision: it is tiny, and decides about every layer.
+    """
     return {
         module: {
             leaf: jnp.asarray(array if module.startswith("fourier") else array.astype(dtype))
             for leaf, array in leaves.items()
         }
         for module, leaves in params.items()
-        if is_read(module)
     }
 
 
