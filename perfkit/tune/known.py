@@ -20,6 +20,16 @@ CLEARLY_FASTER = 1.25
 """Ratio above which no further round is needed (pairs of equal configurations were seen between
 0.86 and 1.08 on a shared machine)."""
 
+CLEARLY_SLOWER = 0.97
+"""Ratio of several pairs below which no further round is needed."""
+
+CLEARLY_SLOWER_AT_ONCE = 0.93
+"""The same of one pair alone, which says little: one lost pair must not cost a knob that wins."""
+
+SURE_PAIRS = 3
+"""Pairs that a small gain must be seen in: of three pairs of equal configurations one in eight
+points the same way by accident."""
+
 
 class Known:
     """The records of one study, read anew each time: other processes may add to them.
@@ -61,6 +71,11 @@ class Known:
             for record in self.records()
         )
 
+    def leans(self, candidate: Configuration, base: Configuration) -> float:
+        """Median speed-up of a right candidate over ``base``, sure or not; 0 where not known."""
+        ratio = direct_ratios(self.records()).get((base.digest, candidate.digest))
+        return 0.0 if ratio is None or self.failed(candidate) else ratio.median
+
     def beats(self, candidate: Configuration, base: Configuration) -> bool | None:
         """Whether the candidate is surely faster than ``base``, and right; None: not known."""
         if self.failed(candidate):
@@ -79,5 +94,8 @@ def wins(ratio: Interval | None) -> bool:
 
 
 def is_open_question(ratio: Interval | None) -> bool:
-    """Whether another round may still tell: one lost pair of three is no sure win."""
-    return ratio is not None and ratio.low > 1.0 and ratio.median < CLEARLY_FASTER
+    """Whether another round may still tell: neither surely faster nor clearly one or the other."""
+    if ratio is None or (ratio.count >= SURE_PAIRS and wins(ratio)):
+        return False
+    slower = CLEARLY_SLOWER_AT_ONCE if ratio.count == 1 else CLEARLY_SLOWER
+    return slower < ratio.median < CLEARLY_FASTER

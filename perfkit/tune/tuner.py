@@ -18,7 +18,7 @@ from perfkit.records.store import Store
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.estimates import Estimates
 from perfkit.tune.extrapolate import CHECK_ROLE, PARTS_ROLE
-from perfkit.tune.known import Known, is_open_question, wins
+from perfkit.tune.known import SURE_PAIRS, WORTH_TRYING, Known, is_open_question, wins
 from perfkit.tune.recommend import BASE_ROLE, REFERENCE_ROLE, Recommendation
 from perfkit.tune.session import Progress, Runner, Session, Start
 
@@ -28,9 +28,11 @@ type Change = tuple[tuple[str, str], ...]
 SCREEN_ROLE = "screen"
 CONFIRM_ROLE = "confirm"
 
-SCREEN_ROUNDS_MOST = 3
-"""Rounds of a screening that the first ones leave open: of three pairs of equal configurations
-one in eight points the same way by accident."""
+SCREEN_ROUNDS_MOST = 5
+"""Rounds of a screening that the first ones leave open, where there is time."""
+
+COMBINED_ROUNDS_MOST = 9
+"""The same where all that leaned towards a gain is tried at once: it is one candidate, the last."""
 
 BATCH = 2
 """Candidates that start side by side: while one is traced the other compiles."""
@@ -176,6 +178,7 @@ class Tuner:
             best += winners[:1]
             # What won beside the best one is tried again, on top of it.
             waiting.extendleft(batch[other] for other in reversed(winners[1:]))
+        best += self._together(session, best)
         untried = [one for change in waiting if (one := self._untried(best[-1], change))]
         if untried:
             self._progress.say(f"not tried, for want of time: {', '.join(untried)}")
@@ -213,19 +216,52 @@ class Tuner:
         """As many of a batch as there is time for; the others go back to ``waiting``."""
         base_s = session.pass_s(base) or self._estimates.pass_s(base)
         spare_s = self._remaining_s() - self._reserve_s(session, base, base_s)
-        while batch and spare_s < self._estimates.screening_s(
-            base_s, len(batch), SCREEN_ROUNDS_MOST
-        ):
+        while batch and spare_s < self._estimates.screening_s(base_s, len(batch), SURE_PAIRS):
             _, change = batch.popitem()
             waiting.appendleft(change)
         return batch
 
+    def _together(self, session: Session, best: Sequence[Configuration]) -> list[Configuration]:
+        """Try at once what leaned towards a gain without being sure of it, on top of the best.
+
+        A knob that wins 4 % does not stand out of the noise of a few pairs; several together may.
+
+        Returns
+        -------
+        list of Configuration
+            The combination where it surely wins, else nothing.
+        """
+        gains: dict[str, tuple[float, Change]] = {}
+        for change in self._changes():
+            # Measured on the last of the best that it was tried on, which is nearest to the best.
+            tried = (self._known.leans(self._changed(base, change), base) for base in best[::-1])
+            gain = next((median for median in tried if median), 0.0)
+            name = change[0][0]
+            if len(change) == 1 and gain > max(WORTH_TRYING, gains.get(name, (0.0, change))[0]):
+                gains[name] = gain, change
+        base = combined = best[-1]
+        changed = 0
+        for _, change in gains.values():
+            following = self._changed(combined, change)
+            changed += following != combined
+            combined = following
+        # One change alone was measured as it is.
+        if changed < 2 or self._known.beats(combined, base) is not None:
+            return []
+        candidates = self._affordable(session, base, {combined: ()}, deque())
+        return self._screen(session, base, list(candidates), COMBINED_ROUNDS_MOST)[:1]
+
     def _screen(
-        self, session: Session, base: Configuration, candidates: Sequence[Configuration]
+        self,
+        session: Session,
+        base: Configuration,
+        candidates: Sequence[Configuration],
+        rounds_most: int = SCREEN_ROUNDS_MOST,
     ) -> list[Configuration]:
         """Measure candidates in turns with ``base``; those surely faster, and right, best first.
 
-        The best one and stock stay open, the others are closed.
+        The best one and stock stay open, the others are closed. Rounds beyond those that a sure
+        gain takes are only run where they leave time for what follows.
         """
         starts = [self._start(candidate, SCREEN_ROLE) for candidate in candidates]
         if not session.is_open(base) and (
@@ -234,8 +270,10 @@ class Tuner:
             return []
         opened = zip(candidates, session.open_all(starts), strict=True)
         alive = undecided = [candidate for candidate, lives in opened if lives]
-        for _ in range(SCREEN_ROUNDS_MOST):
-            if not undecided:
+        for done in range(rounds_most):
+            base_s = session.pass_s(base) or self._estimates.pass_s(base)
+            spare_s = self._remaining_s() - self._reserve_s(session, base, base_s)
+            if not undecided or (done >= SURE_PAIRS and spare_s < (1 + len(undecided)) * base_s):
                 break
             session.rounds([base, *undecided], 1)
             undecided = [one for one in undecided if is_open_question(session.ratio(base, one))]
