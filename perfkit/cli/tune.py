@@ -21,7 +21,7 @@ from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, parse_duration
 from perfkit.tune.live import LiveRunner
 from perfkit.tune.tuner import StudyPlan, Tuner
 
-DEFAULT_BUDGET = "15m"
+DEFAULT_BUDGET = "17m"
 """Leaves five of the twenty minutes that a first `make tune` may take for the installation."""
 
 

@@ -26,9 +26,14 @@ CLEARLY_SLOWER = 0.97
 CLEARLY_SLOWER_AT_ONCE = 0.93
 """The same of one pair alone, which says little: one lost pair must not cost a knob that wins."""
 
-SURE_PAIRS = 3
-"""Pairs that a small gain must be seen in: of three pairs of equal configurations one in eight
+SURE_PAIRS = 4
+"""Pairs that a small gain must be seen in: of four pairs of equal configurations one in sixteen
 points the same way by accident."""
+
+SCREENING_CONFIDENCE = 0.8
+"""Of the intervals that screening decides by: with it one lost pair of five is allowed. Accepting
+what makes no difference costs little, and the recommendation is held against stock in the end;
+asking for every pair loses knobs that win 5 % to the noise of one pass."""
 
 
 class Known:
@@ -71,21 +76,21 @@ class Known:
             for record in self.records()
         )
 
-    def leans(self, candidate: Configuration, base: Configuration) -> float:
-        """Median speed-up of a right candidate over ``base``, sure or not; 0 where not known."""
-        ratio = direct_ratios(self.records()).get((base.digest, candidate.digest))
-        return 0.0 if ratio is None or self.failed(candidate) else ratio.median
-
     def beats(self, candidate: Configuration, base: Configuration) -> bool | None:
         """Whether the candidate is surely faster than ``base``, and right; None: not known."""
         if self.failed(candidate):
             return False
         rows = {row.digest: row for row in self.recommendation().rows}
         row = rows.get(candidate.digest)
-        ratio = direct_ratios(self.records()).get((base.digest, candidate.digest))
+        ratio = self.ratio(candidate, base)
         if row is None or not row.eligible or ratio is None:
             return None
         return wins(ratio)
+
+    def ratio(self, candidate: Configuration, base: Configuration) -> Interval | None:
+        """Speed-up of the candidate over ``base`` by trials that have ended, None without any."""
+        ratios = direct_ratios(self.records(), SCREENING_CONFIDENCE)
+        return ratios.get((base.digest, candidate.digest))
 
 
 def wins(ratio: Interval | None) -> bool:

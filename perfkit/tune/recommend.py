@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from perfkit.knobs.configuration import STOCK_LABEL
 from perfkit.records.schema import Outcome, Record
-from perfkit.stats.bootstrap import Interval, median_interval, paired_ratio
+from perfkit.stats.bootstrap import CONFIDENCE, Interval, median_interval, paired_ratio
 
 REFERENCE_ROLE = "reference"
 BASE_ROLE = "base"
@@ -220,7 +220,9 @@ def _agreement(group: Sequence[Record]) -> tuple[str | None, float | None]:
     return worst["class"], max(known) if known else None
 
 
-def direct_ratios(records: Sequence[Record]) -> dict[tuple[str, str], Interval]:
+def direct_ratios(
+    records: Sequence[Record], confidence: float = CONFIDENCE
+) -> dict[tuple[str, str], Interval]:
     """Speed-up of one configuration over another, by their digests, from interleaved rounds.
 
     Passes that trials of one block made in the same round are pairs.
@@ -236,7 +238,7 @@ def direct_ratios(records: Sequence[Record]) -> dict[tuple[str, str], Interval]:
             if edge[0] != edge[1]:
                 direct[edge] += _pairs_of(base, other)
     return {
-        edge: paired_ratio([a for a, _ in pairs], [b for _, b in pairs])
+        edge: paired_ratio([a for a, _ in pairs], [b for _, b in pairs], confidence)
         for edge, pairs in direct.items()
         if pairs
     }

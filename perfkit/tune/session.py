@@ -12,7 +12,7 @@ from typing import Protocol
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record, Stage
-from perfkit.stats.bootstrap import Interval, paired_ratio
+from perfkit.stats.bootstrap import CONFIDENCE, Interval, paired_ratio
 from perfkit.trial.interrupts import interrupts_put_off
 from perfkit.trial.request import TrialFiles, TrialLabels
 
@@ -220,13 +220,16 @@ class Session:
                     self._times[configuration.digest][self._round] = passed.wall_s
             self._round += 1
 
-    def ratio(self, base: Configuration, other: Configuration) -> Interval | None:
+    def ratio(
+        self, base: Configuration, other: Configuration, confidence: float = CONFIDENCE
+    ) -> Interval | None:
         """Speed-up of ``other`` over ``base`` from this session's rounds, None without any."""
         first, second = self._times[base.digest], self._times[other.digest]
         common = sorted(first.keys() & second.keys())
         if not common:
             return None
-        return paired_ratio([first[r] for r in common], [second[r] for r in common])
+        pairs = [first[r] for r in common], [second[r] for r in common]
+        return paired_ratio(*pairs, confidence)
 
     def passes_s(self, configuration: Configuration) -> list[float]:
         """Wall seconds of the configuration's passes in this session, in their order."""

@@ -10,15 +10,23 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.knobs.space import search_settings
+from perfkit.knobs.space import promising, search_settings
 from perfkit.models.base import Model, Workload
 from perfkit.records.machine import setting_digest
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
+from perfkit.stats.bootstrap import Interval
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.estimates import Estimates
 from perfkit.tune.extrapolate import CHECK_ROLE, PARTS_ROLE
-from perfkit.tune.known import SURE_PAIRS, WORTH_TRYING, Known, is_open_question, wins
+from perfkit.tune.known import (
+    SCREENING_CONFIDENCE,
+    SURE_PAIRS,
+    WORTH_TRYING,
+    Known,
+    is_open_question,
+    wins,
+)
 from perfkit.tune.recommend import BASE_ROLE, REFERENCE_ROLE, Recommendation
 from perfkit.tune.session import Progress, Runner, Session, Start
 
@@ -142,14 +150,15 @@ class Tuner:
         """What to try, in order: what changes how much is computed shrinks all that follows.
 
         The model's own such knobs are tried in one step at first, because each pass of stock is
-        dear; where the step fails they are tried one by one.
+        dear; where the step fails they are tried one by one. So are then those that have been
+        seen to win a little on every machine: together they stand out of the noise.
         """
         own = self._plan.model.search_values(self._plan.workload)
         first = [(name, value) for name, listed in own.items() for value in listed]
         rest = [one for one in search_settings(self._plan.catalogue) if one[0] not in own]
         together = tuple((name, listed[0]) for name, listed in own.items())
-        bundle = [together] if len(together) > 1 else []
-        return deque([*bundle, *((setting,) for setting in [*first, *rest])])
+        bundles = [bundle for bundle in (together, promising(rest)) if len(bundle) > 1]
+        return deque([*bundles, *((setting,) for setting in [*first, *rest])])
 
     def _climb(self, session: Session) -> list[Configuration]:
         """Try each change on top of the best so far, which it becomes where it surely wins.
@@ -234,7 +243,7 @@ class Tuner:
         gains: dict[str, tuple[float, Change]] = {}
         for change in self._changes():
             # Measured on the last of the best that it was tried on, which is nearest to the best.
-            tried = (self._known.leans(self._changed(base, change), base) for base in best[::-1])
+            tried = (self._gain(session, self._changed(base, change), base) for base in best[::-1])
             gain = next((median for median in tried if median), 0.0)
             name = change[0][0]
             if len(change) == 1 and gain > max(WORTH_TRYING, gains.get(name, (0.0, change))[0]):
@@ -250,6 +259,13 @@ class Tuner:
             return []
         candidates = self._affordable(session, base, {combined: ()}, deque())
         return self._screen(session, base, list(candidates), COMBINED_ROUNDS_MOST)[:1]
+
+    def _gain(self, session: Session, candidate: Configuration, base: Configuration) -> float:
+        """Median speed-up of a right candidate over ``base``, sure or not; 0 where not known."""
+        if self._known.failed(candidate):
+            return 0.0
+        ratio = session.ratio(base, candidate) or self._known.ratio(candidate, base)
+        return 0.0 if ratio is None else ratio.median
 
     def _screen(
         self,
@@ -270,14 +286,19 @@ class Tuner:
             return []
         opened = zip(candidates, session.open_all(starts), strict=True)
         alive = undecided = [candidate for candidate, lives in opened if lives]
+        ratios: dict[Configuration, Interval] = {}
         for done in range(rounds_most):
             base_s = session.pass_s(base) or self._estimates.pass_s(base)
             spare_s = self._remaining_s() - self._reserve_s(session, base, base_s)
             if not undecided or (done >= SURE_PAIRS and spare_s < (1 + len(undecided)) * base_s):
                 break
             session.rounds([base, *undecided], 1)
-            undecided = [one for one in undecided if is_open_question(session.ratio(base, one))]
-        ratios = {one: ratio for one in alive if (ratio := session.ratio(base, one))}
+            ratios = {
+                one: ratio
+                for one in alive
+                if (ratio := session.ratio(base, one, SCREENING_CONFIDENCE))
+            }
+            undecided = [one for one in undecided if is_open_question(ratios.get(one))]
         winners = [one for one, ratio in ratios.items() if wins(ratio) and session.check(one)]
         winners.sort(key=lambda one: -ratios[one].median)
         for one in [base, *alive]:

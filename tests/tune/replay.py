@@ -84,11 +84,15 @@ def record(
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a configuration does: seconds a pass, how it ends, and after how many passes it dies."""
+    """What a configuration does: seconds a pass, how it ends, and after how many passes it dies.
+
+    ``noise`` are factors that its passes take in turn.
+    """
 
     seconds: float
     outcome: Outcome = Outcome.OK
     dies_after: int | None = None
+    noise: tuple[float, ...] = (1.0,)
 
 
 @dataclass
@@ -127,11 +131,13 @@ class ReplayTrial:
         return True
 
     def steady_pass(self, round_number: int) -> Stage | None:
-        """A pass of the table's seconds."""
-        self.runner.call("pass", self.pass_s)
+        """A pass of the table's seconds, with the noise of its turn."""
+        noise = self.behaviour.noise
+        wall_s = self.pass_s * noise[sum(one.name == "steady" for one in self.stages) % len(noise)]
+        self.runner.call("pass", wall_s)
         if self._dead:
             return None
-        self.stages.append(stage("steady", self.pass_s, round_number))
+        self.stages.append(stage("steady", wall_s, round_number))
         return self.stages[-1]
 
     def trace_parts(self) -> bool:
