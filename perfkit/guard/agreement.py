@@ -230,12 +230,6 @@ def superpose(mobile: ArrayLike, target: ArrayLike) -> Float64Array:
     return moved
 
 
-def superposed_rmsd(mobile: ArrayLike, target: ArrayLike) -> float:
-    """Root mean square distance of the atoms after :func:`superpose`, in the unit given."""
-    displaced = superpose(mobile, target) - _as_float64(np.asarray(target))
-    return _root_mean_square(displaced)
-
-
 def radius_of_gyration(positions: ArrayLike) -> float:
     """Root mean square distance of atoms, shape ``(atoms, 3)``, from their centroid."""
     atoms = _as_float64(np.asarray(positions))

@@ -23,7 +23,7 @@ from perfkit.knobs.cpus import allowed_cpus
 from perfkit.observers.process_tree import machine_times
 from perfkit.paths import cache_folder
 from perfkit.records.machine import fingerprint
-from perfkit.trial.environment import child_environment
+from perfkit.knobs.environment import child_environment
 from perfkit.trial.load import BUSY_FRACTION, STEAL_FRACTION
 
 TIMEOUT_S = 300.0

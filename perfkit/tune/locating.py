@@ -12,7 +12,7 @@ from perfkit.models import get_model
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_records
-from perfkit.trial.environment import child_environment
+from perfkit.knobs.environment import child_environment
 from perfkit.trial.messages import GUARD_OFF
 
 LOCATED = "located.json"
