@@ -3,11 +3,12 @@
     perfkit exec --preset preset.toml -- \\
         python benchmarks/scripts/product_floor.py --model af3 --preset preset.toml
 
+The first ``--preset`` sets XLA's flags, CPUs and allocator, the second the model's own knobs.
 Every product of the traced program is counted, loops expanded. Each shape is then compiled alone:
 several products with one left operand and with right operands of their own in one program, which
 XLA may run side by side, nothing before them and nothing after them. The best of several calls,
 times how often a pass runs such a product, is what a pass spends on it at the least while XLA
-computes it. Beside the sum stand passes of the whole program, measured in turns with nothing.
+computes it. Beside the sum stands the time of the whole program.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import JaxprEqn
 
-from perfkit.guard.structure import Program, control_flow, opened
+from perfkit.guard.structure import Program, held_programs, opened
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.models.base import Prepared
@@ -86,21 +87,21 @@ def products(program: Program, times: int = 1) -> Iterator[tuple[Product, int]]:
     for equation in program.jaxpr.eqns:
         if equation.primitive.name == "dot_general":
             yield _product(equation), times
-        flow = control_flow(equation)
-        if flow is not None:
-            length = equation.params["length"] if flow.kind == "scan" else 1
-            for inner in flow.programs:
-                yield from products(inner, times * length)
+        runs = equation.params["length"] if equation.primitive.name == "scan" else 1
+        for inner in held_programs(equation):
+            yield from products(inner, times * runs)
 
 
 def _product(equation: JaxprEqn) -> Product:
-    left, right = (
-        jax.ShapeDtypeStruct(operand.aval.shape, operand.aval.dtype) for operand in equation.invars
-    )
+    left, right = (_shape(operand) for operand in equation.invars)
     given = equation.params
     contracted_batched = given["dimension_numbers"]
-    result = equation.outvars[0].aval.dtype
+    result = _shape(equation.outvars[0]).dtype
     return Product(left, right, contracted_batched, result, given["precision"])
+
+
+def _shape(variable: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(variable.aval.shape, variable.aval.dtype)
 
 
 def least_s(product: Product) -> float:

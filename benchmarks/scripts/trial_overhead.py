@@ -19,9 +19,9 @@ import tempfile
 from pathlib import Path
 
 from perfkit.knobs.configuration import STOCK, Catalogue
+from perfkit.knobs.environment import child_environment
 from perfkit.models import get_model
 from perfkit.stats.bootstrap import paired_ratio
-from perfkit.knobs.environment import child_environment
 from perfkit.trial.launcher import TrialProcess
 from perfkit.units import ratio_text
 

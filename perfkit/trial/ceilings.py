@@ -20,10 +20,10 @@ from pathlib import Path
 from perfkit.errors import PerfkitError
 from perfkit.knobs.configuration import STOCK
 from perfkit.knobs.cpus import allowed_cpus
+from perfkit.knobs.environment import child_environment
 from perfkit.observers.process_tree import machine_times
 from perfkit.paths import cache_folder
 from perfkit.records.machine import fingerprint
-from perfkit.knobs.environment import child_environment
 from perfkit.trial.load import BUSY_FRACTION, STEAL_FRACTION
 
 TIMEOUT_S = 300.0

@@ -13,12 +13,12 @@ from typing import Any
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.cpus import allowed_cpus
+from perfkit.knobs.environment import child_environment
 from perfkit.models.base import Workload
 from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
 from perfkit.observers.process_tree import TreeSample, TreeSampler
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.trial.child import GRACE_S, ChildProcess, TimeIsUpError
-from perfkit.knobs.environment import child_environment
 from perfkit.trial.interrupts import interrupts_put_off
 from perfkit.trial.limits import Limits
 from perfkit.trial.load import LoadMeter

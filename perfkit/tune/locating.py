@@ -8,11 +8,11 @@ from pathlib import Path
 from perfkit.errors import UserError, unknown_name
 from perfkit.guard.locate_model import Located, locate_in_child
 from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.knobs.environment import child_environment
 from perfkit.models import get_model
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_records
-from perfkit.knobs.environment import child_environment
 from perfkit.trial.messages import GUARD_OFF
 
 LOCATED = "located.json"

@@ -17,11 +17,11 @@ import pytest
 
 from perfkit.knobs import allocators
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
+from perfkit.knobs.environment import child_environment
 from perfkit.knobs.knob import Layer
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome
 from perfkit.trial.child import ChildProcess, TimeIsUpError
-from perfkit.knobs.environment import child_environment
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.limits import Limits
 from perfkit.trial.messages import COMPILE_STAGE, Event, TrialSpec
