@@ -19,7 +19,8 @@ from perfkit.records.machine import available_memory_bytes
 from perfkit.records.store import Store
 from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, parse_duration
 from perfkit.tune.live import LiveRunner
-from perfkit.tune.tuner import StudyPlan, Tuner
+from perfkit.tune.study_plan import StudyPlan
+from perfkit.tune.tuner import Tuner
 
 DEFAULT_BUDGET = "17m"
 """Leaves five of the twenty minutes that a first `make tune` may take for the installation."""

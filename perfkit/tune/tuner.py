@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
-from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
+from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.space import promising, search_settings
-from perfkit.models.base import Model, Workload
-from perfkit.records.machine import setting_digest
 from perfkit.records.schema import Record
-from perfkit.records.store import Store
 from perfkit.stats.bootstrap import Interval
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.estimates import Estimates
@@ -29,6 +22,7 @@ from perfkit.tune.known import (
 )
 from perfkit.tune.recommend import BASE_ROLE, REFERENCE_ROLE, Recommendation
 from perfkit.tune.session import Progress, Runner, Session, Start
+from perfkit.tune.study_plan import StudyPlan
 
 type Change = tuple[tuple[str, str], ...]
 """Knobs and values that are tried in one step."""
@@ -52,41 +46,6 @@ SETTLED_WIDTH = 0.04
 
 FINALISTS = 2
 """Configurations confirmed against stock: the best, and the best before it."""
-
-
-@dataclass(frozen=True)
-class StudyPlan:
-    """What a tuning is given.
-
-    Parameters
-    ----------
-    model, catalogue
-        The model and the knobs that may be set for it.
-    workload
-        At the fidelity that configurations are compared at.
-    store
-        Where records go; what it holds of the same study already is not measured again.
-    budget_s
-        Wall seconds from now.
-    memory_bytes
-        What trials that are alive side by side may hold together.
-    extrapolate
-        Whether to measure the parts for an extrapolation to production fidelity.
-    """
-
-    model: Model
-    catalogue: Catalogue
-    workload: Workload
-    store: Store
-    budget_s: float
-    memory_bytes: float
-    extrapolate: bool = True
-
-    @cached_property
-    def study(self) -> str:
-        """Digest of the study: the same command on the same machine resumes it."""
-        same = ["tune", self.workload.digest, setting_digest()]
-        return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
 
 
 class Tuner:

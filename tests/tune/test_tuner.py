@@ -14,7 +14,8 @@ from perfkit.records.store import Store
 from perfkit.tune import tuner as tuner_module
 from perfkit.tune.known import wins
 from perfkit.tune.recommend import direct_ratios
-from perfkit.tune.tuner import StudyPlan, Tuner
+from perfkit.tune.study_plan import StudyPlan
+from perfkit.tune.tuner import Tuner
 
 STOCK_S = 30.0
 FACTORS = {
