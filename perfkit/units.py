@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfkit.stats.bootstrap import Interval
+from perfkit.stats.interval import Interval
 
 MINUTE_S = 60
 HOUR_S = 60 * MINUTE_S
@@ -33,16 +33,16 @@ def seconds_text(seconds: float) -> str:
 def seconds_interval_text(interval: Interval) -> str:
     """A duration in seconds with its interval, in one unit: ``5.31 s [5.28, 5.40]``.
 
-    Of a single measurement there is no interval to tell.
+    The median alone where there is no interval.
     """
     median = seconds_text(interval.median)
-    if interval.count < 2:
+    if interval.ends is None:
         return median
     scale = _scale(interval.median)
     if scale is None:
-        return f"{median} [{seconds_text(interval.low)}, {seconds_text(interval.high)}]"
-    factor, _ = scale
-    low, high = (_three_digits(end / factor) for end in (interval.low, interval.high))
+        low, high = map(seconds_text, interval.ends)
+    else:
+        low, high = (_three_digits(end / scale[0]) for end in interval.ends)
     return f"{median} [{low}, {high}]"
 
 
@@ -66,10 +66,11 @@ def percent_text(fraction: float, *, signed: bool = False) -> str:
 
 
 def ratio_text(interval: Interval) -> str:
-    """A ratio with its interval: ``4.12x [3.98, 4.30]``; without, if it rests on one pair."""
-    if interval.count < 2:
+    """A ratio with its interval: ``4.12x [3.98, 4.30]``; the estimate alone where there is none."""
+    if interval.ends is None:
         return f"{interval.median:.2f}x"
-    return f"{interval.median:.2f}x [{interval.low:.2f}, {interval.high:.2f}]"
+    low, high = interval.ends
+    return f"{interval.median:.2f}x [{low:.2f}, {high:.2f}]"
 
 
 def distance_text(distance: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfkit.stats.bootstrap import Interval
+from perfkit.stats.interval import Interval
 from perfkit.units import (
     bytes_text,
     distance_text,

@@ -35,7 +35,7 @@ from perfkit.models.gencast.geometry import Geometry, build_geometry
 from perfkit.models.gencast.grid import regular_grid
 from perfkit.models.gencast.network import embed_context
 from perfkit.models.gencast.synthetic_weights import architecture_for, synthetic_checkpoint
-from perfkit.stats.bootstrap import paired_ratio
+from perfkit.stats.exact import paired_ratio
 from perfkit.units import bytes_text, ratio_text
 
 OWN = "perfkit"

@@ -25,7 +25,7 @@ from perfkit.guard.agreement import compare
 from perfkit.guard.guarded_jit import Ledger, make_guarded_jit
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
-from perfkit.stats.bootstrap import paired_ratio
+from perfkit.stats.exact import paired_ratio
 from perfkit.units import ratio_text
 
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?[\w.\-]+ = (?:\(.*?\)|\S+) (?P<opcode>[a-z][\w\-]*)\(")

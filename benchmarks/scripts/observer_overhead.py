@@ -18,7 +18,7 @@ from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model, model_names
 from perfkit.observers.observer import Observer, Place
 from perfkit.observers.registry import OBSERVERS, make_observers, of_place
-from perfkit.stats.bootstrap import paired_ratio
+from perfkit.stats.exact import paired_ratio
 from perfkit.trial.launcher import TrialProcess
 from perfkit.units import ratio_text
 

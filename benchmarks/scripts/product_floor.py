@@ -31,7 +31,7 @@ from perfkit.guard.structure import Program, held_programs, opened
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.models.base import Prepared
-from perfkit.stats.bootstrap import median_interval
+from perfkit.stats.exact import median_interval
 from perfkit.tune.preset import load_preset
 
 TOGETHER_FLOP = 4e9

@@ -21,7 +21,7 @@ from pathlib import Path
 from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.knobs.environment import child_environment
 from perfkit.models import get_model
-from perfkit.stats.bootstrap import paired_ratio
+from perfkit.stats.exact import paired_ratio
 from perfkit.trial.launcher import TrialProcess
 from perfkit.units import ratio_text
 

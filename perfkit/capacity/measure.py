@@ -16,11 +16,11 @@ from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.cpus import ALL_CPUS, CPUS_KNOB
 from perfkit.models.base import Model, Workload
 from perfkit.records.machine import setting_digest
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
-from perfkit.stats.bootstrap import median_interval
+from perfkit.stats.exact import median_uncertainty
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tune.extrapolate import PARTS_ROLE
 from perfkit.tune.session import Progress, Session
 
 HELD_OUT_ROLE = "held_out"
@@ -38,7 +38,7 @@ COMPILED_ROLE = "compiled"
 CACHED_ROLE = "cached"
 """The program came from the compilation cache."""
 
-COUNTED_ROLES = (PARTS_ROLE, HELD_OUT_ROLE, CPUS_ROLE, COMPILED_ROLE)
+COUNTED_ROLES = (Role.PARTS, HELD_OUT_ROLE, CPUS_ROLE, COMPILED_ROLE)
 """Roles of which a workload and configuration has a number of trials."""
 
 DEFAULT_SIZES = {"af3": "16,24,32,48,64,96", "gencast": "5,4,3,2.5,2,1.8"}
@@ -127,11 +127,11 @@ class FitPlan:
 
     def wanted(self, role: str) -> int:
         """Trials of a workload in one of :data:`COUNTED_ROLES`."""
-        return self.repeats if role in (PARTS_ROLE, HELD_OUT_ROLE) else 1
+        return self.repeats if role in (Role.PARTS, HELD_OUT_ROLE) else 1
 
     def steps(self) -> list[Step]:
         """The trials that run alone, in the order in which they are measured."""
-        points = [Step(each, self.configuration, PARTS_ROLE) for each in self.workloads]
+        points = [Step(each, self.configuration, Role.PARTS) for each in self.workloads]
         judged = [Step(each, self.configuration, HELD_OUT_ROLE) for each in self.held_out]
         counts = [
             Step(self.middle, self.on_cpus(cpus), CPUS_ROLE, traced=False)
@@ -261,9 +261,10 @@ class FitMeasurement:
         """Whether there are as many passes as were asked for and their median has settled."""
         if len(passes_s) < self._plan.rounds:
             return False
-        found = median_interval(passes_s)
-        unsure = (found.high - found.low) / 2 / found.median
-        return unsure <= SETTLED or len(passes_s) >= MOST_ROUNDS * self._plan.rounds
+        return (
+            median_uncertainty(passes_s) <= SETTLED
+            or len(passes_s) >= MOST_ROUNDS * self._plan.rounds
+        )
 
     def _session(self) -> Session:
         return Session(self._runner, self._progress, self._plan.study, self._plan.store.append)

@@ -18,9 +18,10 @@ from perfkit.knobs.configuration import STOCK
 from perfkit.records.machine import available_memory_bytes
 from perfkit.records.store import Store
 from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, parse_duration
+from perfkit.tune.coordinate_ascent import CoordinateAscent
 from perfkit.tune.live import LiveRunner
+from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
-from perfkit.tune.tuner import Tuner
 
 DEFAULT_BUDGET = "17m"
 """Leaves five of the twenty minutes that a first `make tune` may take for the installation."""
@@ -65,9 +66,10 @@ def main(arguments: list[str]) -> int:
     console = Console()
     console.workload(request.workload, request.model)
     with StudyProgress(console, budget_s=budget_s) as progress:
-        tuner = Tuner(plan, LiveRunner(out, limits, progress.stage, observers), progress)
-        interrupted = progress.watch(tuner.run)
-    found = finish_study(console, plan.model, plan.workload, tuner.records(), out)
+        runner = LiveRunner(out, limits, progress.stage, observers)
+        study = Study(plan, CoordinateAscent(), runner, progress)
+        interrupted = progress.watch(study.run)
+    found = finish_study(console, plan.model, plan.workload, study.records(), out)
     if interrupted:
         raise KeyboardInterrupt
     return 0 if found else 1

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from perfkit.history.snapshot import Entry, Kind, Snapshot
-from perfkit.stats.bootstrap import Interval, unpaired_ratio
+from perfkit.stats.exact import unpaired_ratio
+from perfkit.stats.interval import Interval
 
 FACTOR = 1.05
 """Default size of a change that is reported: below it, interleaved rounds are needed."""

@@ -22,7 +22,7 @@ from perfkit.report.page import PageContent, PageFigure, PageSection, render_pag
 from perfkit.report.standing import Standing
 from perfkit.report.tables import configuration_table
 from perfkit.tune.extrapolate import Extrapolation
-from perfkit.tune.recommend import PARTS_ROLES, Recommendation, recommend
+from perfkit.tune.recommend import Recommendation, measured_at_own_fidelity, recommend
 from perfkit.units import seconds_text
 
 
@@ -56,7 +56,7 @@ def build_report(
     if not records:
         raise UserError("there is nothing to report: no trial has left a record yet")
     ordered = sorted(records, key=lambda record: record.created)
-    compared = [record for record in ordered if record.role not in PARTS_ROLES] or ordered
+    compared = measured_at_own_fidelity(ordered) or ordered
     best = recommendation.best if recommendation is not None else None
     return render_page(
         PageContent(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perfkit.report.standing import Standing, agreement_text, outcome_text, standing_of
-from perfkit.tune.recommend import Recommendation, Row
+from perfkit.tune.recommend import Recommendation
+from perfkit.tune.rows import Row
 from perfkit.units import bytes_text, percent_text, ratio_text, seconds_interval_text
 
 NOTHING = "-"

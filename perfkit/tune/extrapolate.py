@@ -6,10 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
-
-PARTS_ROLE = "parts"
-CHECK_ROLE = "check"
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def extrapolate(
         The fidelity wanted, and how often it runs each part.
     """
     own = [r for r in records if r.configuration.digest == digest and r.outcome is Outcome.OK]
-    measured = [r for r in own if r.role == PARTS_ROLE and r.part_times_s]
+    measured = [r for r in own if r.role == Role.PARTS and r.part_times_s]
     if not measured:
         return None
     record = measured[-1]
@@ -106,7 +104,7 @@ def extrapolate(
             measured_s=statistics.median(stage.wall_s for stage in longer.steady),
         )
         for longer in own
-        if longer.role == CHECK_ROLE and longer.steady and longer.compilation is not None
+        if longer.role == Role.CHECK and longer.steady and longer.compilation is not None
     ]
     parts = tuple(Part(name, each, counts.get(name, 1)) for name, each in seconds.items())
     return Extrapolation(

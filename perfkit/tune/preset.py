@@ -63,7 +63,8 @@ def save_preset(
         measured["steady_s"] = round(best.time_s.median, 3)
     if best.speedup is not None:
         measured["speedup"] = round(best.speedup.median, 3)
-        measured["speedup_interval"] = [round(best.speedup.low, 3), round(best.speedup.high, 3)]
+        if best.speedup.ends is not None:
+            measured["speedup_interval"] = [round(end, 3) for end in best.speedup.ends]
     measured["peak_rss_bytes"] = best.peak_rss_bytes
     write_preset(path, model, best.settings, measured)
 

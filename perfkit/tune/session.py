@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import statistics
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,9 +11,9 @@ from typing import Protocol
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record, Stage
-from perfkit.stats.bootstrap import CONFIDENCE, Interval, paired_ratio
 from perfkit.trial.interrupts import interrupts_put_off
 from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.tune.evidence import Process
 
 
 class Trial(Protocol):
@@ -107,12 +106,16 @@ class Start:
 
 @dataclass
 class _Member:
-    """A trial of a session; one that is parked has ended to make room and is started anew."""
+    """A trial of a session; one that is parked has ended to make room and is started anew.
+
+    ``times_s`` holds the passes of the process that is alive, by round.
+    """
 
     start: Start
     trial: Trial | None = None
     busy: bool = False
     used: int = 0
+    times_s: dict[int, float] = field(default_factory=dict)
 
 
 class Session:
@@ -152,7 +155,6 @@ class Session:
         self._fits = fits
         self._block = secrets.token_hex(4)
         self._members: dict[str, _Member] = {}
-        self._times: dict[str, dict[int, float]] = defaultdict(dict)
         self._round = 0
         self._turn = 0
 
@@ -205,9 +207,14 @@ class Session:
         return configuration.digest in self._members
 
     def rounds(self, configurations: Sequence[Configuration], count: int) -> None:
-        """So many rounds: one pass of each configuration's trial in turn, round by round."""
+        """So many rounds: one pass of each configuration's trial in turn.
+
+        Every other round goes through them in the opposite order, so that a machine that becomes
+        steadily slower or faster favours neither the first nor the last.
+        """
         for _ in range(count):
-            for configuration in configurations:
+            turn = configurations if self._round % 2 == 0 else tuple(reversed(configurations))
+            for configuration in turn:
                 member = self._awake(configuration)
                 if member is None or member.trial is None:
                     continue
@@ -217,26 +224,24 @@ class Session:
                 if passed is None:
                     self._done(member, member.trial.finish())
                 else:
-                    self._times[configuration.digest][self._round] = passed.wall_s
+                    member.times_s[self._round] = passed.wall_s
             self._round += 1
 
-    def ratio(
-        self, base: Configuration, other: Configuration, confidence: float = CONFIDENCE
-    ) -> Interval | None:
-        """Speed-up of ``other`` over ``base`` from this session's rounds, None without any."""
-        first, second = self._times[base.digest], self._times[other.digest]
-        common = sorted(first.keys() & second.keys())
-        if not common:
-            return None
-        pairs = [first[r] for r in common], [second[r] for r in common]
-        return paired_ratio(*pairs, confidence)
+    def processes(self) -> list[Process]:
+        """The processes that are alive, with their passes so far."""
+        return [
+            Process(digest, member.start.role, self._block, dict(member.times_s))
+            for digest, member in self._members.items()
+            if member.trial is not None
+        ]
 
     def passes_s(self, configuration: Configuration) -> list[float]:
-        """Wall seconds of the configuration's passes in this session, in their order."""
-        return list(self._times[configuration.digest].values())
+        """Wall seconds of the passes of the configuration's process, in their order."""
+        member = self._members.get(configuration.digest)
+        return [] if member is None else list(member.times_s.values())
 
     def pass_s(self, configuration: Configuration) -> float | None:
-        """Median wall seconds of the configuration's passes in this session, None without any."""
+        """Median wall seconds of the passes of the configuration's process, None without any."""
         times_s = self.passes_s(configuration)
         return statistics.median(times_s) if times_s else None
 
@@ -274,6 +279,11 @@ class Session:
             return
         member.busy = True
         self._done(member, member.trial.finish())
+
+    def close_all(self) -> None:
+        """End every trial of the session; more may be opened."""
+        for member in list(self._members.values()):
+            self.close(member.start.configuration)
 
     # -- room in memory -----------------------------------------------------------------------
 
@@ -340,6 +350,7 @@ class Session:
     def _done(self, member: _Member, record: Record) -> None:
         with interrupts_put_off():
             self._members.pop(member.start.configuration.digest, None)
+            member.times_s.clear()
             self._keep(record)
             self._progress.trial_finished(record)
 

@@ -11,14 +11,12 @@ from perfkit.guard.stability import Setting, StabilityRow, stability_row
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models.base import Model, Workload
 from perfkit.records.machine import setting_digest
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.limits import Limits
 from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
-from perfkit.tune.recommend import REFERENCE_ROLE
-
-STABILITY_ROLE = "stability"
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class StabilityPlan:
     @property
     def study(self) -> str:
         """Digest of the study: the same command on the same machine goes on with it."""
-        same = [STABILITY_ROLE, self.workload.digest, self.guard, setting_digest()]
+        same = [Role.STABILITY, self.workload.digest, self.guard, setting_digest()]
         return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
 
 
@@ -62,7 +60,7 @@ def run_stability(plan: StabilityPlan, on_record: Callable[[Record], None]) -> l
     if not reference.exists():
         values = plan.model.reference_values
         files = TrialFiles(save_compared=reference)
-        _run(plan, dict(values), TrialLabels(role=REFERENCE_ROLE), files, "off", on_record)
+        _run(plan, dict(values), TrialLabels(role=Role.REFERENCE), files, "off", on_record)
     done = {
         record.configuration.digest: record
         for record in plan.store.records()
@@ -71,7 +69,7 @@ def run_stability(plan: StabilityPlan, on_record: Callable[[Record], None]) -> l
     rows = []
     for setting in plan.settings:
         files = TrialFiles(reference=reference if reference.exists() else None)
-        labels = TrialLabels(study=plan.study, role=STABILITY_ROLE)
+        labels = TrialLabels(study=plan.study, role=Role.STABILITY)
         record = done.get(plan.catalogue.configuration(setting.knobs).digest)
         if record is None:
             record = _run(plan, dict(setting.knobs), labels, files, plan.guard, on_record)

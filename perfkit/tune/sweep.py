@@ -12,13 +12,11 @@ from pathlib import Path
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models.base import Model, Workload
 from perfkit.records.machine import available_memory_bytes, setting_digest
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialFiles, reference_file
-from perfkit.tune.recommend import BASE_ROLE, REFERENCE_ROLE
 from perfkit.tune.session import Progress, Runner, Session
-
-SWEEP_ROLE = "sweep"
 
 
 @dataclass(frozen=True)
@@ -94,14 +92,14 @@ class Sweep:
         if not self._fits_two(workload):
             for configuration in missing:
                 with self._session() as session:
-                    if session.open(workload, configuration, SWEEP_ROLE, files):
+                    if session.open(workload, configuration, Role.SWEEP, files):
                         session.rounds([configuration], self._plan.rounds)
             return
         with self._session() as session:
-            alive = session.open(workload, first, BASE_ROLE, files)
+            alive = session.open(workload, first, Role.BASE, files)
             paired = False
             for other in others:
-                if other in missing and session.open(workload, other, SWEEP_ROLE, files):
+                if other in missing and session.open(workload, other, Role.SWEEP, files):
                     session.rounds([first, other] if alive else [other], self._plan.rounds)
                     session.close(other)
                     paired = True
@@ -121,14 +119,14 @@ class Sweep:
         reference = self._plan.catalogue.configuration(self._plan.model.reference_values)
         files = TrialFiles(save_compared=self._reference_file(workload))
         with self._session() as session:
-            session.open(workload, reference, REFERENCE_ROLE, files)
+            session.open(workload, reference, Role.REFERENCE, files)
 
     def _has(self, workload: Workload, configuration: Configuration) -> bool:
         """Whether a cell failed for good or has all its passes: Ctrl-C cuts idle trials short."""
         return any(
             record.workload.digest == workload.digest
             and record.configuration.digest == configuration.digest
-            and record.role != REFERENCE_ROLE
+            and record.role != Role.REFERENCE
             and record.outcome is not Outcome.INTERRUPTED
             and (record.outcome is not Outcome.OK or len(record.steady) >= self._plan.rounds)
             for record in self.records()

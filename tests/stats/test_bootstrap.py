@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfkit.stats.bootstrap import Interval, median_interval, paired_ratio
+from perfkit.stats.exact import median_interval, paired_ratio
+from perfkit.stats.interval import Interval
 
 TIMES = st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=9)
 

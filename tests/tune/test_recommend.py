@@ -6,7 +6,7 @@ import pytest
 from replay import record
 
 from perfkit.records.schema import Outcome, Record
-from perfkit.stats.bootstrap import Interval
+from perfkit.stats.interval import Interval
 from perfkit.tune.recommend import direct_ratios, recommend
 
 FAST = {"a": "1"}

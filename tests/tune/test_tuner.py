@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from perfkit.tune.known import wins
+from perfkit.tune.tuner import Tuner
 from replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
@@ -12,10 +14,8 @@ from perfkit.models.af3.model import AlphaFold3
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.tune import tuner as tuner_module
-from perfkit.tune.known import wins
 from perfkit.tune.recommend import direct_ratios
 from perfkit.tune.study_plan import StudyPlan
-from perfkit.tune.tuner import Tuner
 
 STOCK_S = 30.0
 FACTORS = {

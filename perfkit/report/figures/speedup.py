@@ -18,7 +18,7 @@ from perfkit.report.style import (
     styled,
     wrapped,
 )
-from perfkit.stats.bootstrap import Interval
+from perfkit.stats.interval import Interval
 from perfkit.tune.recommend import Recommendation
 from perfkit.units import ratio_text
 
@@ -74,8 +74,8 @@ def speedup_figure(info: SpeedupInfo) -> go.Figure:
                 y=[position for position, _, _ in chosen],
                 error_x={
                     "type": "data",
-                    "array": [ratio.high - ratio.median for _, ratio, _ in chosen],
-                    "arrayminus": [ratio.median - ratio.low for _, ratio, _ in chosen],
+                    "array": [_reach(ratio, ratio.high) for _, ratio, _ in chosen],
+                    "arrayminus": [_reach(ratio, ratio.low) for _, ratio, _ in chosen],
                     "thickness": 2,
                     "width": 5,
                 },
@@ -92,7 +92,12 @@ def speedup_figure(info: SpeedupInfo) -> go.Figure:
     _write_notes(figure, info)
     styled(figure, rows_height_px(labels, least_lines=2))
     labelled_rows(figure, labels)
-    ends = [end for row in info.rows if row.speedup for end in (row.speedup.low, row.speedup.high)]
+    ends = [
+        end
+        for row in info.rows
+        if row.speedup
+        for end in (row.speedup.median, *(row.speedup.ends or ()))
+    ]
     figure.update_xaxes(
         title_text="times as fast as stock (95 % interval)",
         domain=[0, NOTES_FROM - 0.02],
@@ -118,3 +123,8 @@ def _write_notes(figure: go.Figure, info: SpeedupInfo) -> None:
             text="<br>".join(lines),
             font={"color": MARKS[row.standing].colour, "size": 12},
         )
+
+
+def _reach(ratio: Interval, end: float | None) -> float:
+    """How far an end of the interval is from the estimate; 0 draws no bar."""
+    return 0.0 if end is None else abs(end - ratio.median)

@@ -13,7 +13,8 @@ from perfkit.records.schema import Outcome, Record, Samples
 from perfkit.report.figures.stages import STAGE_COLOURS
 from perfkit.report.standing import Standing
 from perfkit.report.style import BLUE, GIGABYTE, GREY, ORANGE, styled
-from perfkit.tune.recommend import Recommendation, Row
+from perfkit.tune.recommend import Recommendation
+from perfkit.tune.rows import Row
 
 LABELLED_SHARE = 0.05
 """A band narrower than this share of the trial has no room for its name."""

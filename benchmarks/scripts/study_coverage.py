@@ -1,0 +1,128 @@
+"""Holds tuning to its claims on simulated machines: coverage, false winners, gains found.
+
+Runs whole studies, with perfkit's own strategy, study and statistics, on passes drawn from noise
+models (benchmarks/simulated.py), and prints one row for each model:
+
+- coverage of the printed intervals of speed-ups and of times (95 % is claimed),
+- studies of candidates that are all equal in which one is recommended all the same (5 % at most),
+- studies with one gain of 5 % among such candidates in which it is found: a configuration with it
+  is recommended,
+- settings without effect in what those recommend.
+
+Usage: python benchmarks/scripts/study_coverage.py [--studies 200] [--machine gencast|af3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scipy.stats import beta
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.simulated import Machine, Noise, names, run_study
+from perfkit.trial.limits import parse_duration
+from perfkit.tune.study import Study
+
+CANDIDATES = 10
+GAIN = 1.05
+
+MACHINES = {
+    # GenCast at 2 degrees and AlphaFold 3 on ubiquitin after its padding is gone, on 2 cores.
+    "gencast": Machine("gencast", pass_s=1.5, start_s=18.0, restart_s=9.0),
+    "af3": Machine("af3", pass_s=3.3, start_s=35.0, restart_s=14.0),
+}
+
+NOISES = (
+    Noise("lognormal 1 %", pass_sigma=0.01),
+    Noise("lognormal 3 %", pass_sigma=0.03),
+    Noise("lognormal 5 %", pass_sigma=0.05),
+    Noise("lognormal 10 %", pass_sigma=0.10),
+    Noise("3 %, 5 % outliers of 1.5x", pass_sigma=0.03, outlier_share=0.05),
+    Noise("3 %, drift 20 % an hour", pass_sigma=0.03, drift_per_hour=0.2),
+    Noise("2 %, processes 5 %", pass_sigma=0.02, process_sigma=0.05),
+    Noise("2 %, processes 10 %", pass_sigma=0.02, process_sigma=0.10),
+    Noise("2 %, processes 20 %", pass_sigma=0.02, process_sigma=0.20),
+)
+
+
+@dataclass
+class Tally:
+    """What the studies under one noise model came to."""
+
+    speedups: list[bool] = field(default_factory=list)
+    times: list[bool] = field(default_factory=list)
+    false_winners: list[bool] = field(default_factory=list)
+    found: list[bool] = field(default_factory=list)
+    idle_settings: list[int] = field(default_factory=list)
+
+    def add(self, study: Study, machine: Machine, noise: Noise, real: dict[str, float]) -> None:
+        """Hold one study's rows against the truth."""
+        recommendation = study.recommendation()
+        for row in recommendation.rows:
+            factor = math.prod(real.get(name, 1.0) for name in row.settings)
+            if row.speedup is not None and row.speedup.ends is not None and row.settings:
+                low, high = row.speedup.ends
+                self.speedups.append(low <= 1 / factor <= high)
+            if row.time_s is not None and row.time_s.ends is not None and not noise.drift_per_hour:
+                # A drifting machine has no true time that a study at one hour could find.
+                low, high = row.time_s.ends
+                self.times.append(low <= machine.pass_s * factor <= high)
+        best = recommendation.best
+        settings = set() if best is None else set(best.settings)
+        if real:
+            self.found.append(bool(settings & real.keys()))
+            self.idle_settings.append(len(settings - real.keys()))
+        else:
+            self.false_winners.append(bool(settings))
+
+
+def main() -> int:
+    """Run the studies and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--studies", type=int, default=200, help="studies of each kind")
+    parser.add_argument("--machine", choices=MACHINES, default="gencast")
+    parser.add_argument("--budget", default="17m")
+    parser.add_argument("--noise", help="only the models whose name holds this text")
+    given = parser.parse_args()
+    machine, budget_s = MACHINES[given.machine], parse_duration(given.budget)
+    print(
+        f"{machine}, {CANDIDATES} candidates, budget {given.budget}, {given.studies} studies each"
+    )
+    print("noise | speed-ups covered | times covered | false winners | 5 % found | idle settings")
+    for noise in NOISES:
+        if given.noise and given.noise not in noise.name:
+            continue
+        tally = Tally()
+        for seed in range(given.studies):
+            # The gain is at another place in the order of trial in each study.
+            gaining = names(CANDIDATES)[seed % CANDIDATES]
+            for real in ({}, {gaining: 1 / GAIN}):
+                factors = dict.fromkeys(names(CANDIDATES), 1.0) | real
+                with tempfile.TemporaryDirectory() as folder:
+                    study = run_study(Path(folder), factors, machine, noise, budget_s, seed)
+                tally.add(study, machine, noise, real)
+        cells = [_share(tally.speedups), _share(tally.times), _share(tally.false_winners)]
+        idle = statistics.mean(tally.idle_settings)
+        print(" | ".join([noise.name, *cells, _share(tally.found), f"{idle:.2f}"]), flush=True)
+    return 0
+
+
+def _share(successes: list[bool]) -> str:
+    """A share with its exact 95 % interval (C. Clopper and E. Pearson, Biometrika 26, 1934)."""
+    count, total = sum(successes), len(successes)
+    if not total:
+        return "-"
+    low = beta.ppf(0.025, count, total - count + 1) if count else 0.0
+    high = beta.ppf(0.975, count + 1, total - count) if count < total else 1.0
+    return f"{count / total:.1%} [{low:.1%}, {high:.1%}] of {total}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""Search by coordinate ascent: one change at a time on top of the best configuration so far.
+
+Knobs interact (a flag that helps float32 can harm bfloat16), and a pass of the incumbent is often
+several times shorter than one of stock: each change is therefore tried where it would be used.
+Screening chooses; what it chose is confirmed against stock in fresh processes, and only that
+confirmation can recommend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from perfkit.knobs.configuration import STOCK, Configuration
+from perfkit.stats.exact import next_look
+from perfkit.stats.interval import Interval
+from perfkit.tune.evidence import Evidence
+from perfkit.tune.screening import ROUNDS_MOST, WORTH_TRYING, Standing, mean_gain, standing
+from perfkit.tune.strategy import (
+    Budget,
+    Change,
+    Confirm,
+    Decision,
+    Screen,
+    SearchSpace,
+    Stop,
+    change_text,
+)
+from perfkit.units import seconds_text
+
+BATCH = 2
+"""Candidates that start side by side: while one is traced the other compiles."""
+
+SURE_ROUNDS = 4
+"""Rounds that a small gain takes to be believed; what a screening is planned with."""
+
+FIRST_LOOK = 6
+"""Confirmation blocks before there is an interval at all."""
+
+BLOCKS_MOST = 24
+"""Confirmation blocks after which a finalist stays undecided."""
+
+SETTLED_WIDTH = 0.08
+"""A confirmed ratio is known well enough when its interval is narrower than this share of it."""
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Where the evidence so far leads.
+
+    Attributes
+    ----------
+    path
+        Stock and every configuration that was the incumbent, the present one last.
+    promising
+        Changes that won once and have to win again, on the incumbent and in fresh processes.
+    untried
+        Changes that were not measured on any incumbent, most promising first.
+    undecided
+        Changes that neither won nor lost yet, the largest gain first.
+    """
+
+    path: tuple[Configuration, ...]
+    promising: tuple[Change, ...]
+    untried: tuple[Change, ...]
+    undecided: tuple[Change, ...]
+
+    @property
+    def best(self) -> Configuration:
+        """The incumbent."""
+        return self.path[-1]
+
+
+class CoordinateAscent:
+    """The default strategy; see :class:`perfkit.tune.strategy.Strategy`."""
+
+    name = "coordinate-ascent"
+
+    def decide(self, evidence: Evidence, space: SearchSpace, budget: Budget) -> Decision:
+        """Screen while there is time to confirm what comes of it, then confirm."""
+        if evidence.failed(STOCK.digest):
+            return Stop(("stock did not run, so nothing can be compared",))
+        climb = climb_of(evidence, space)
+        finalists = _finalists(evidence, climb, space)
+        screening = _next_screening(evidence, climb, finalists, space, budget)
+        confirmation = _next_confirmation(evidence, finalists, budget)
+        # A confirmation that was begun goes on to its first interval before anything else.
+        begun = bool(finalists) and 0 < _blocks(evidence, finalists[0]) < FIRST_LOOK
+        if begun and confirmation is not None:
+            return confirmation
+        return screening or confirmation or Stop(_undone(evidence, climb, finalists, budget))
+
+
+def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
+    """Replay the ascent on the evidence.
+
+    At each step the change with the largest gain of those that won on the incumbent is taken. A
+    change that was measured beside a better one is measured again on top of that one, and what
+    was seen of it before counts.
+    """
+    path = [STOCK]
+    while (better := _winner(evidence, path, space)) is not None:
+        path.append(better)
+    sorted_in: dict[Standing, list[tuple[float, Change]]] = {each: [] for each in Standing}
+    seen = set(path)
+    for change in space.changes:
+        candidate = space.changed(path[-1], change)
+        if candidate in seen:
+            continue
+        seen.add(candidate)
+        place, gain = _place(evidence, path, change, space)
+        sorted_in[place].append((gain, change))
+    undecided = sorted(sorted_in[Standing.UNDECIDED], key=lambda one: -one[0])
+    # A winner that is no incumbent was measured before the present one, and not yet on it.
+    promising = [*sorted_in[Standing.WON], *sorted_in[Standing.PROMISING]]
+    return Climb(
+        path=tuple(path),
+        promising=tuple(change for _, change in promising),
+        untried=tuple(change for _, change in sorted_in[Standing.UNTRIED]),
+        undecided=tuple(change for _, change in undecided),
+    )
+
+
+def _winner(
+    evidence: Evidence, path: Sequence[Configuration], space: SearchSpace
+) -> Configuration | None:
+    """The candidate on the last of ``path`` with the largest gain of those that won."""
+    won: dict[Configuration, float] = {}
+    for change in space.changes:
+        candidate = space.changed(path[-1], change)
+        place, gain = _place(evidence, path, change, space)
+        measured = evidence.screened(path[-1].digest, candidate.digest)
+        if candidate not in path and measured and place is Standing.WON:
+            won[candidate] = gain
+    return max(won, key=lambda one: (won[one], one.digest), default=None)
+
+
+def _place(
+    evidence: Evidence, path: Sequence[Configuration], change: Change, space: SearchSpace
+) -> tuple[Standing, float]:
+    """Where a change stands, and its mean gain, over all incumbents that it was measured on."""
+    groups: list[list[float]] = []
+    for base in path:
+        candidate = space.changed(base, change)
+        if candidate == base:
+            continue
+        if evidence.failed(candidate.digest) or _refuted(evidence, candidate):
+            return Standing.LOST, 0.0
+        groups += evidence.screened(base.digest, candidate.digest)
+    return standing(groups), mean_gain(groups)
+
+
+def _refuted(evidence: Evidence, candidate: Configuration) -> bool:
+    """Whether confirmation says that a finalist is no faster, or cannot say so by the end."""
+    ratio = evidence.confirmation(STOCK.digest, candidate.digest)
+    if ratio is None or ratio.surely_above(1.0):
+        return False
+    return ratio.surely_below(1.0) or ratio.count >= BLOCKS_MOST
+
+
+def _next_screening(
+    evidence: Evidence,
+    climb: Climb,
+    finalists: Sequence[Configuration],
+    space: SearchSpace,
+    budget: Budget,
+) -> Screen | None:
+    """The next candidates that there is time to screen and to confirm, None without any.
+
+    First what has to repeat a win, then what was never tried, then what stayed undecided.
+    """
+    base, costs = climb.best, budget.costs
+    fresh = bool(climb.promising) or not climb.untried
+    chosen = climb.promising or climb.untried or climb.undecided
+    if chosen and len(chosen[0]) > 1:
+        # Several changes in one step are expected to win, and to be the base of what follows.
+        chosen = chosen[:1]
+    candidates = tuple(space.changed(base, change) for change in chosen[:BATCH])
+    while candidates:
+        spare_s = budget.remaining_s - costs.screening_s(base, candidates, SURE_ROUNDS)
+        if finalists:
+            # Until something is worth confirming there is nothing to keep time for.
+            spare_s -= _reserve_s(evidence, candidates[0], finalists, budget)
+        if spare_s >= 0:
+            round_s = sum(costs.pass_s(one) for one in (base, *candidates))
+            more = int(spare_s / round_s) if round_s > 0 else ROUNDS_MOST
+            return Screen(base, candidates, min(ROUNDS_MOST, SURE_ROUNDS + more), fresh)
+        if len(candidates) == 1 and climb.untried == space.changes:
+            return _first_of_all(base, candidates, budget)
+        candidates = candidates[:-1]
+    return None
+
+
+def _first_of_all(
+    base: Configuration, candidates: tuple[Configuration, ...], budget: Budget
+) -> Screen | None:
+    """A screening that may be too long for the budget, where otherwise nothing would be tried.
+
+    On a loaded machine all predictions are long. A budget that allows one pass of one candidate
+    is used for it: what is measured is kept, and the same command goes on from there.
+    """
+    fits = budget.costs.screening_s(base, candidates, 1) <= budget.remaining_s
+    return Screen(base, candidates, SURE_ROUNDS) if fits else None
+
+
+def _reserve_s(
+    evidence: Evidence,
+    candidate: Configuration,
+    finalists: Sequence[Configuration],
+    budget: Budget,
+) -> float:
+    """Seconds to keep for the confirmation of what screening finds, and for its parts."""
+    costs, blocks = budget.costs, FIRST_LOOK - _blocks(evidence, finalists[0])
+    if blocks <= 0:
+        # The finalist is confirmed: a better one would have to be confirmed anew.
+        finalists, blocks = (candidate,), FIRST_LOOK
+    block_s = costs.block_s(finalists, costs.passes_in_block(finalists))
+    return blocks * block_s + costs.parts_s((STOCK, *finalists))
+
+
+def _finalists(evidence: Evidence, climb: Climb, space: SearchSpace) -> tuple[Configuration, ...]:
+    """What is to be confirmed: the incumbent, or where nothing won what came nearest to it.
+
+    An incumbent before it that is confirmed already is measured again with it, so that the two
+    can be compared directly.
+    """
+    if climb.best != STOCK:
+        earlier = [one for one in climb.path[1:-1] if _blocks(evidence, one) >= FIRST_LOOK]
+        return (climb.best, *earlier[-1:])
+    leaning = {
+        candidate: gain
+        for change in space.changes
+        if (candidate := space.changed(STOCK, change)) != STOCK
+        and not evidence.failed(candidate.digest)
+        and not _refuted(evidence, candidate)
+        and (gain := mean_gain(evidence.screened(STOCK.digest, candidate.digest))) > WORTH_TRYING
+    }
+    if not leaning:
+        return ()
+    return (max(leaning, key=lambda one: (leaning[one], one.digest)),)
+
+
+def _next_confirmation(
+    evidence: Evidence, finalists: tuple[Configuration, ...], budget: Budget
+) -> Confirm | None:
+    """The next confirmation block, None where nothing is left to confirm or no time for it."""
+    if not finalists:
+        return None
+    blocks = _blocks(evidence, finalists[0])
+    ratio = evidence.confirmation(STOCK.digest, finalists[0].digest)
+    if ratio is not None and (_is_settled(ratio) or blocks >= BLOCKS_MOST):
+        return None
+    passes = budget.costs.passes_in_block(finalists)
+    block_s = budget.costs.block_s(finalists, passes)
+    look = next_look(blocks)
+    to_look = 0 if look is None else look - blocks
+    # Blocks between two looks say nothing: after the first look all of them have to fit. Before
+    # it every block is taken that fits, because the same command goes on from there.
+    needed = 1 if blocks < FIRST_LOOK else to_look
+    kept_s = 0.0
+    if blocks >= FIRST_LOOK:
+        kept_s = budget.costs.parts_s((STOCK, *finalists))
+    if needed == 0 or needed * block_s + kept_s > budget.remaining_s:
+        return None
+    return Confirm(finalists, passes)
+
+
+def _is_settled(ratio: Interval) -> bool:
+    """Whether a confirmed ratio is known well enough."""
+    if ratio.ends is None or not ratio.excludes(1.0):
+        return False
+    low, high = ratio.ends
+    return (high - low) / ratio.median < SETTLED_WIDTH or ratio.surely_below(1.0)
+
+
+def _blocks(evidence: Evidence, configuration: Configuration) -> int:
+    return len(evidence.confirmed(STOCK.digest, configuration.digest))
+
+
+def _undone(
+    evidence: Evidence, climb: Climb, finalists: Sequence[Configuration], budget: Budget
+) -> tuple[str, ...]:
+    """Sentences on what there was no time for."""
+    reasons = []
+    left = seconds_text(max(0.0, budget.remaining_s))
+    if climb.untried:
+        needed_s = budget.costs.screening_s(climb.best, (climb.best,), SURE_ROUNDS)
+        names = ", ".join(change_text(change) for change in climb.untried)
+        reasons.append(
+            f"not tried, for want of time: {names} (screening one takes about "
+            f"{seconds_text(needed_s)}, and what it finds has to be confirmed; {left} of the "
+            "budget are left)"
+        )
+    for one in finalists:
+        missing = FIRST_LOOK - _blocks(evidence, one)
+        if missing > 0:
+            block_s = budget.costs.block_s((one,), budget.costs.passes_in_block((one,)))
+            reasons.append(
+                f"{one.label} is not confirmed: {missing} of {FIRST_LOOK} blocks are missing, "
+                f"about {seconds_text(missing * block_s)}; the same command goes on from here"
+            )
+    return tuple(reasons)

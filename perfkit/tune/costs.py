@@ -1,0 +1,166 @@
+"""How long the steps of a study will take, from the trials so far."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from perfkit.knobs.configuration import STOCK, Configuration
+from perfkit.models.base import Model
+from perfkit.records.roles import OTHER_FIDELITY, Role
+from perfkit.records.schema import Record
+from perfkit.tune.extrapolate import extrapolate
+
+START_S = 45.0
+"""Seconds from the start of a trial to its first pass, until one has been measured."""
+
+PASS_S = 30.0
+"""Seconds of a pass of stock, until one has been measured."""
+
+PARTS_PASSES = 3
+"""Passes of a trial that measures its parts: the first, a timed one, and a traced one."""
+
+PARTS_RATIO = 1.3
+"""Seconds of such a pass over those of one that configurations are compared on: fewer diffusion
+steps, but of all samples; for AlphaFold 3 between 1.0 and 1.3."""
+
+BLOCK_PASSES_MOST = 8
+"""Rounds of a confirmation block: more say little, since processes differ for good."""
+
+RECENT_BLOCKS = 3
+"""Confirmation blocks whose longest duration predicts the next one's."""
+
+
+class MeasuredCosts:
+    """Wall seconds of what a study may do next.
+
+    Parameters
+    ----------
+    model
+        For the parts of its longer run.
+    records
+        Gives the study's records so far.
+    live_pass_s
+        Seconds of a pass of a configuration whose trial is still alive, None where there is none.
+    extrapolates
+        Whether parts are measured at all.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        records: Callable[[], Sequence[Record]],
+        live_pass_s: Callable[[Configuration], float | None] = lambda configuration: None,
+        *,
+        extrapolates: bool = True,
+    ) -> None:
+        self._model = model
+        self._records = records
+        self._live_pass_s = live_pass_s
+        self._extrapolates = extrapolates
+
+    def pass_s(self, configuration: Configuration) -> float:
+        """Seconds of a pass of ``configuration``, else of stock, else of the reference."""
+        for wanted in (configuration, STOCK):
+            live_s = self._live_pass_s(wanted)
+            if live_s is not None:
+                return live_s
+            own_s = self._passes_s(digest=wanted.digest)
+            if own_s:
+                return min(own_s)
+        return min(self._passes_s(role=Role.REFERENCE), default=PASS_S)
+
+    def start_s(self, trials: int = 1, *, compiled: bool = False) -> float:
+        """Seconds from the start of so many trials, side by side, to the first one's first pass.
+
+        Parameters
+        ----------
+        trials
+            Trials that start together. Of trials that started alone and of trials that shared the
+            CPUs the longer time is taken where there are several.
+        compiled
+            Whether their programs come from the compilation cache.
+        """
+        begins_s = [
+            stage.begin_s
+            for record in self._records()
+            for stage in record.stages
+            if stage.name == "first" and (not compiled or _from_cache(record))
+        ]
+        if not begins_s:
+            return self.start_s(trials) if compiled else START_S * (1.5 if trials > 1 else 1.0)
+        return max(begins_s) if trials > 1 else statistics.median(begins_s)
+
+    def screening_s(
+        self, base: Configuration, candidates: Sequence[Configuration], rounds: int
+    ) -> float:
+        """Seconds to start candidates and measure them in turns with ``base``.
+
+        A candidate is expected to be as fast as its base.
+        """
+        passes = len(candidates) + rounds * (1 + len(candidates))
+        return self.start_s(len(candidates)) + passes * self.pass_s(base)
+
+    def passes_in_block(self, finalists: Sequence[Configuration]) -> int:
+        """Rounds of a block that cost about as much as starting its processes does."""
+        start_s = self.start_s(1 + len(finalists), compiled=True)
+        rounds = round(start_s / max(1e-9, self._round_s(finalists)))
+        return min(BLOCK_PASSES_MOST, max(1, rounds))
+
+    def block_s(self, finalists: Sequence[Configuration], passes: int) -> float:
+        """Seconds of one confirmation block of stock and ``finalists``."""
+        measured_s = self._blocks_s({STOCK.digest, *(one.digest for one in finalists)})
+        if measured_s:
+            return max(measured_s[-RECENT_BLOCKS:])
+        start_s = self.start_s(1 + len(finalists), compiled=True)
+        return start_s + (1 + passes) * self._round_s(finalists)
+
+    def parts_s(self, configurations: Sequence[Configuration]) -> float:
+        """Seconds to measure the parts of configurations; 0 where that is not wanted."""
+        if not self._extrapolates or not configurations:
+            return 0.0
+        passes_s = sum(self.pass_s(one) for one in configurations)
+        return self.start_s(len(configurations)) + PARTS_PASSES * PARTS_RATIO * passes_s
+
+    def check_s(self, configuration: Configuration) -> float:
+        """Seconds of the longer run that an extrapolation is held against, from its parts."""
+        counts = self._model.part_counts(
+            {**self._model.part_fidelity(), **self._model.check_fidelity()}
+        )
+        found = extrapolate(self._records(), configuration.digest, {}, counts)
+        # It is run twice: the first pass is never the timed one.
+        return math.inf if found is None else self.start_s() + 2 * found.total_s
+
+    def _round_s(self, finalists: Sequence[Configuration]) -> float:
+        return sum(self.pass_s(one) for one in (STOCK, *finalists))
+
+    def _passes_s(self, digest: str | None = None, role: Role | None = None) -> list[float]:
+        """Seconds of all passes of a configuration or a role, the first ones included."""
+        return [
+            stage.wall_s
+            for record in self._records()
+            for stage in record.stages
+            if stage.name in ("first", "steady")
+            and record.role not in OTHER_FIDELITY
+            and digest in (None, record.configuration.digest)
+            and role in (None, record.role)
+        ]
+
+    def _blocks_s(self, digests: set[str]) -> list[float]:
+        """Durations of the confirmation blocks of just these configurations, oldest first."""
+        blocks: dict[str | None, list[Record]] = defaultdict(list)
+        for record in self._records():
+            if record.role == Role.CONFIRM:
+                blocks[record.block].append(record)
+        return [
+            max(stage.begin_s + stage.wall_s for record in members for stage in record.stages)
+            for members in blocks.values()
+            if {record.configuration.digest for record in members} == digests
+            and all(record.steady for record in members)
+        ]
+
+
+def _from_cache(record: Record) -> bool:
+    return record.compilation is not None and record.compilation.cache == "hit"

@@ -1,0 +1,224 @@
+"""What is known about configurations: passes, outcomes and the ratios that follow from them.
+
+Evidence is built from records and from the trials that are still alive, and is all that a search
+strategy sees. Nothing here runs anything.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from perfkit.knobs.configuration import STOCK
+from perfkit.records.roles import Role
+from perfkit.records.schema import Outcome, Record
+from perfkit.stats.exact import log_ratios, sequential_ratio
+from perfkit.stats.interval import Interval
+
+DETERMINISTIC = (Outcome.NONFINITE, Outcome.DISAGREES, Outcome.REJECTED)
+"""Outcomes that another trial of the same configuration would repeat."""
+
+ATTEMPTS = 2
+"""Trials of a configuration that may crash before it is given up: one killed child says little."""
+
+FALSE_WINNERS = 0.05
+"""Probability that any configuration of a study is recommended although it is not faster."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One trial's process: its passes by round, and how it ended.
+
+    Attributes
+    ----------
+    digest
+        The configuration's.
+    role
+        Why the trial was run.
+    block
+        Interleaving block; processes of one block share rounds.
+    times_s
+        Round to wall seconds of the pass.
+    outcome
+        None while the trial is alive.
+    """
+
+    digest: str
+    role: str
+    block: str | None
+    times_s: Mapping[int, float] = field(default_factory=dict)
+    outcome: Outcome | None = None
+
+    @classmethod
+    def of_record(cls, record: Record) -> Process:
+        """The process that left ``record``."""
+        times_s = {stage.round: stage.wall_s for stage in record.steady if stage.round is not None}
+        return cls(record.configuration.digest, record.role, record.block, times_s, record.outcome)
+
+
+class Evidence:
+    """All processes of a study and workload, oldest first.
+
+    Parameters
+    ----------
+    processes
+        Of finished trials and of those still alive.
+    """
+
+    def __init__(self, processes: Iterable[Process]) -> None:
+        self._processes = tuple(processes)
+
+    @classmethod
+    def of_records(cls, records: Iterable[Record], alive: Iterable[Process] = ()) -> Evidence:
+        """Evidence of finished trials, and of trials that are still alive."""
+        return cls([*(Process.of_record(record) for record in records), *alive])
+
+    # -- outcomes -----------------------------------------------------------------------------
+
+    def failed(self, digest: str) -> bool:
+        """Whether a configuration is out: wrong, refused, or crashed and never well since."""
+        return gives_up([one.outcome for one in self._of(digest) if one.outcome is not None])
+
+    def tried(self, digest: str) -> bool:
+        """Whether a configuration was started and reached a pass or an end of its own."""
+        return any(
+            one.times_s or one.outcome not in (None, Outcome.INTERRUPTED)
+            for one in self._of(digest)
+        )
+
+    # -- ratios -------------------------------------------------------------------------------
+
+    def screened(self, base: str, candidate: str) -> list[list[float]]:
+        """Logarithms of ``base / candidate`` of the rounds that both passed.
+
+        Returns
+        -------
+        list of list of float
+            One list for each pair of processes, oldest first, none of them empty.
+        """
+        found = (_common_rounds(*pair) for pair in self._pairs(base, candidate))
+        return [rounds for rounds in found if rounds]
+
+    def round_medians(self) -> dict[tuple[str, str], tuple[float, int]]:
+        """Median of ``base / candidate`` over shared rounds, and their number, by digests."""
+        blocks: dict[str, list[Process]] = defaultdict(list)
+        for one in self._processes:
+            if one.block is not None and one.times_s:
+                blocks[one.block].append(one)
+        found: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for members in blocks.values():
+            for base, other in itertools.permutations(members, 2):
+                if base.digest != other.digest:
+                    found[base.digest, other.digest] += _common_rounds(base, other)
+        return {
+            edge: (math.exp(statistics.median(rounds)), len(rounds))
+            for edge, rounds in found.items()
+            if rounds
+        }
+
+    def screened_any(self, base: str) -> bool:
+        """Whether any candidate has shared a round with ``base``."""
+        return any(self.screened(base, digest) for digest in self._by_digest if digest != base)
+
+    def confirmed(self, base: str, candidate: str) -> list[float]:
+        """Logarithms of ``base / candidate``, one for each confirmation block, oldest first.
+
+        In each block both configurations ran in processes of their own, started for that block.
+        The blocks are independent of each other and of the screening that chose the candidate.
+        """
+        return [
+            statistics.median(rounds)
+            for first, second in self._pairs(base, candidate)
+            if first.role == second.role == Role.CONFIRM
+            and (rounds := _common_rounds(first, second))
+        ]
+
+    def confirmation(self, base: str, candidate: str) -> Interval | None:
+        """Speed-up of a candidate over ``base`` from confirmation blocks, None without any.
+
+        The confidence level accounts for the configurations that the study confirmed before, see
+        :func:`confidence_of`.
+        """
+        logarithms = self.confirmed(base, candidate)
+        if not logarithms:
+            return None
+        return sequential_ratio(logarithms, confidence_of(self.finalists.index(candidate)))
+
+    @cached_property
+    def finalists(self) -> tuple[str, ...]:
+        """Digests of the configurations with confirmation blocks, in the order of their first."""
+        confirmed = (one.digest for one in self._processes if one.role == Role.CONFIRM)
+        return tuple(digest for digest in dict.fromkeys(confirmed) if digest != STOCK.digest)
+
+    def pass_s(self, digest: str) -> float | None:
+        """Median wall seconds of a configuration's passes, None without any."""
+        times_s = [
+            wall_s
+            for one in self._of(digest)
+            if one.role in (Role.BASE, Role.SCREEN, Role.CONFIRM)
+            for wall_s in one.times_s.values()
+        ]
+        return statistics.median(times_s) if times_s else None
+
+    def _of(self, digest: str) -> list[Process]:
+        return self._by_digest.get(digest, [])
+
+    @cached_property
+    def _by_digest(self) -> dict[str, list[Process]]:
+        found: dict[str, list[Process]] = defaultdict(list)
+        for one in self._processes:
+            found[one.digest].append(one)
+        return found
+
+    def _pairs(self, base: str, candidate: str) -> Iterable[tuple[Process, Process]]:
+        """Processes of two configurations that share a block."""
+        pairs = itertools.product(self._of(base), self._of(candidate))
+        return (pair for pair in pairs if pair[0].block is not None and _same_block(*pair))
+
+
+def gives_up(outcomes: Sequence[Outcome]) -> bool:
+    """Whether trials that ended so speak against another one.
+
+    A wrong answer or a refusal repeats itself. A crash, a kill or a time limit may be an
+    accident: it is tried once more, and a later ``ok`` supersedes it.
+    """
+    if any(outcome in DETERMINISTIC for outcome in outcomes):
+        return True
+    ends = [outcome for outcome in outcomes if outcome is not Outcome.INTERRUPTED]
+    last_ok = max((at for at, outcome in enumerate(ends) if outcome is Outcome.OK), default=-1)
+    return len(ends) - 1 - last_ok >= ATTEMPTS
+
+
+def confidence_of(rank: int) -> float:
+    """Confidence level of the ratio of the finalist that was confirmed in this place.
+
+    Parameters
+    ----------
+    rank
+        0 for the first finalist of a study.
+
+    Returns
+    -------
+    float
+        0.95 for the first, and for each further one half the error of the one before. The lower
+        end of an interval lies above one by accident with half its error; the sum over all
+        finalists is at most :data:`FALSE_WINNERS`, however many there will be.
+    """
+    return 1 - FALSE_WINNERS * 0.5**rank
+
+
+def _same_block(first: Process, second: Process) -> bool:
+    return first.block == second.block
+
+
+def _common_rounds(first: Process, second: Process) -> list[float]:
+    common = sorted(first.times_s.keys() & second.times_s.keys())
+    return log_ratios(
+        [first.times_s[number] for number in common],
+        [second.times_s[number] for number in common],
+    )

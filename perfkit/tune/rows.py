@@ -1,0 +1,189 @@
+"""From records to one row for each configuration. Pure: reads, runs nothing."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from perfkit.knobs.configuration import STOCK
+from perfkit.records.schema import Outcome, Record
+from perfkit.stats.exact import median_interval
+from perfkit.stats.interval import Interval
+from perfkit.tune.evidence import DETERMINISTIC, Evidence
+
+STRICTNESS = ("bitwise", "float32", "bfloat16", "none")
+"""Agreement classes, the strictest first."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one configuration on one workload.
+
+    Parameters
+    ----------
+    label, digest, settings
+        The configuration.
+    outcome, reason
+        Of the trial that speaks for the configuration: a wrong answer outweighs all others, and
+        of the rest the last one counts, since a crash may be an accident.
+    time_s
+        Steady wall seconds of one prediction: the median over its processes of the median of each
+        one's passes, None where it never got so far.
+    cpu_s
+        User and system seconds of a steady pass, median.
+    peak_rss_bytes
+        Largest resident set of any of its trials.
+    utilisation
+        Median over steady passes, 1 for all allowed CPUs all the time.
+    compile_s
+        Median compile time of trials whose program did not come from a cache and that were
+        started alone.
+    agreement, distance
+        Class against the reference configuration, and the largest distance of any quantity.
+    speedup
+        Stock's time over this one's: from confirmation blocks where there are any, else the
+        median of interleaved rounds, which has no interval; None where no pair leads to stock.
+    blocks
+        Confirmation blocks behind ``speedup``.
+    trials
+        Identifiers of the records behind the row.
+    """
+
+    label: str
+    digest: str
+    settings: dict[str, str]
+    outcome: Outcome
+    reason: str
+    time_s: Interval | None
+    cpu_s: float | None
+    peak_rss_bytes: int
+    utilisation: float | None
+    compile_s: float | None
+    agreement: str | None
+    distance: float | None
+    speedup: Interval | None
+    blocks: int
+    trials: tuple[str, ...]
+
+    @property
+    def eligible(self) -> bool:
+        """Whether it may be recommended: it ran, is finite and agrees."""
+        return self.outcome is Outcome.OK and self.agreement not in (None, "none")
+
+
+def rows_of(records: Sequence[Record], evidence: Evidence) -> list[Row]:
+    """One row for each configuration, the fastest first, those without a time last.
+
+    Parameters
+    ----------
+    records
+        Of one study and one workload, at one fidelity.
+    evidence
+        Of the same records.
+    """
+    speedups = _speedups(evidence)
+    grouped: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        grouped[record.configuration.digest].append(record)
+    rows = [
+        _row(group, speedups.get(digest), len(evidence.confirmed(STOCK.digest, digest)))
+        for digest, group in grouped.items()
+    ]
+    return sorted(rows, key=_order)
+
+
+def _order(row: Row) -> tuple[float, float]:
+    if row.speedup is not None:
+        return (0.0, -row.speedup.median)
+    return (1.0, row.time_s.median) if row.time_s is not None else (2.0, 0.0)
+
+
+def _row(group: Sequence[Record], speedup: Interval | None, blocks: int) -> Row:
+    last, speaker = group[-1], _speaker(group)
+    passes = [(record, stage) for record in group for stage in record.steady]
+    medians = [
+        statistics.median(stage.wall_s for stage in record.steady)
+        for record in group
+        if record.steady
+    ]
+    compiled = [
+        stage.wall_s
+        for record in group
+        if record.compilation is not None
+        and record.compilation.cache != "hit"
+        and not record.shared_start
+        for stage in record.stages
+        if stage.name == "compile"
+    ]
+    agreement, distance = _agreement(group)
+    is_stock = last.configuration.settings == {}
+    return Row(
+        label=last.configuration.label,
+        digest=last.configuration.digest,
+        settings=last.configuration.settings,
+        outcome=speaker.outcome,
+        reason=speaker.reason,
+        time_s=median_interval(medians) if medians else None,
+        cpu_s=_median([stage.cpu_s for _, stage in passes]),
+        peak_rss_bytes=max(record.peak_rss_bytes for record in group),
+        utilisation=_median([record.utilisation(stage) for record, stage in passes]),
+        compile_s=_median(compiled),
+        agreement=agreement,
+        distance=distance,
+        speedup=Interval(1.0, 1.0, 1.0, len(medians)) if is_stock and medians else speedup,
+        blocks=blocks,
+        trials=tuple(record.id for record in group),
+    )
+
+
+def _speaker(group: Sequence[Record]) -> Record:
+    """The record that speaks for its configuration.
+
+    A wrong answer or a refusal repeats itself and outweighs everything. Of other ends the last
+    one counts: a crash that was followed by a good run was an accident. A run that the user
+    interrupted says nothing against the configuration.
+    """
+    certain = [record for record in group if record.outcome in DETERMINISTIC]
+    ended = [record for record in group if record.outcome is not Outcome.INTERRUPTED]
+    return [*certain, *reversed(ended), *group][0]
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def _agreement(group: Sequence[Record]) -> tuple[str | None, float | None]:
+    judged = [record.agreement for record in group if record.agreement is not None]
+    if not judged:
+        return None, None
+    worst = max(judged, key=lambda agreement: STRICTNESS.index(agreement["class"]))
+    distances = [entry["distance"] for entry in worst["quantities"]]
+    known = [distance for distance in distances if distance is not None]
+    return worst["class"], max(known) if known else None
+
+
+def _speedups(evidence: Evidence) -> dict[str, Interval]:
+    """Speed-up over stock by configuration digest.
+
+    From confirmation where there is one, else the product of the medians along the shortest chain
+    of interleaved rounds from stock.
+    """
+    medians = evidence.round_medians()
+    found: dict[str, Interval] = {}
+    frontier = [STOCK.digest]
+    while frontier:
+        reached: list[str] = []
+        for (base, other), (ratio, rounds) in medians.items():
+            if base not in frontier or other == STOCK.digest or other in found:
+                continue
+            before = found[base] if base in found else Interval(1.0, None, None, rounds)
+            count = min(before.count, rounds)
+            found[other] = Interval(before.median * ratio, None, None, count)
+            reached.append(other)
+        frontier = reached
+    confirmed: Mapping[str, Interval | None] = {
+        digest: evidence.confirmation(STOCK.digest, digest) for digest in evidence.finalists
+    }
+    return found | {digest: ratio for digest, ratio in confirmed.items() if ratio is not None}
