@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perfkit.records.schema import Outcome, Record
-from perfkit.units import bytes_text, percent_text, seconds_text
+from perfkit.units import bytes_text, percent_text, seconds_interval_text, seconds_text
 
 if TYPE_CHECKING:
     from perfkit.models.base import Model, Workload
@@ -110,7 +110,7 @@ class Console:
             fidelity = ", ".join(f"{name} {value}" for name, value in one.fidelity.items())
             self.line(
                 f"a production prediction ({fidelity}) in {one.label}: "
-                f"about {seconds_text(one.total_s)}{error}"
+                f"about {seconds_interval_text(one.total)}{error}"
             )
 
 

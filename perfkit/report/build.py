@@ -23,7 +23,7 @@ from perfkit.report.standing import Standing
 from perfkit.report.tables import configuration_table
 from perfkit.tune.extrapolate import Extrapolation
 from perfkit.tune.recommend import Recommendation, measured_at_own_fidelity, recommend
-from perfkit.units import seconds_text
+from perfkit.units import seconds_interval_text
 
 
 def build_report(
@@ -114,7 +114,7 @@ def _command(preset_path: Path | None) -> str:
 def _production_sentence(extrapolation: Extrapolation) -> str:
     return (
         f"A production prediction ({facts.fidelity_text(extrapolation.fidelity)}) with "
-        f"{extrapolation.label} takes about {seconds_text(extrapolation.total_s)}, "
+        f"{extrapolation.label} takes about {seconds_interval_text(extrapolation.total)}, "
         f"extrapolated; {check_text(extrapolation)}."
     )
 
@@ -184,8 +184,9 @@ def _workload_figures(
     speedup = speedup_info(recommendation)
     if any(row.speedup and row.standing is not Standing.STOCK for row in speedup.rows):
         caption = (
-            "Medians of interleaved pairs with 95 % bootstrap intervals, and the agreement with "
-            "the float32 reference. Crosses may not be recommended."
+            "Ratios of interleaved passes, and the agreement with the float32 reference. Exact "
+            "95 % intervals where six or more pairs of fresh processes were measured; ratios "
+            "without one are from screening. Crosses may not be recommended."
         )
         figures.append(PageFigure("Speed-up over stock", caption, speedup_figure(speedup)))
     passes = passes_info(records, recommendation)

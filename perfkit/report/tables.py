@@ -57,6 +57,13 @@ def configuration_table(recommendation: Recommendation) -> tuple[TableRow, ...]:
     return tuple(_table_row(row, recommendation.best) for row in recommendation.rows)
 
 
+def _speedup_text(row: Row) -> str:
+    if row.speedup is None:
+        return NOTHING
+    screened = row.settings and not row.blocks
+    return ratio_text(row.speedup) + (" (screened)" if screened else "")
+
+
 def _table_row(row: Row, best: Row | None) -> TableRow:
     return TableRow(
         configuration=row.label,
@@ -64,7 +71,7 @@ def _table_row(row: Row, best: Row | None) -> TableRow:
         memory=bytes_text(row.peak_rss_bytes) if row.peak_rss_bytes else NOTHING,
         utilisation=NOTHING if row.utilisation is None else percent_text(row.utilisation),
         agreement=agreement_text(row),
-        speedup=NOTHING if row.speedup is None else ratio_text(row.speedup),
+        speedup=_speedup_text(row),
         outcome=outcome_text(row.outcome, row.reason),
         standing=standing_of(row, best),
     )

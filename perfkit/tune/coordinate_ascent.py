@@ -15,11 +15,19 @@ from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.stats.exact import next_look
 from perfkit.stats.interval import Interval
 from perfkit.tune.evidence import Evidence
-from perfkit.tune.screening import ROUNDS_MOST, WORTH_TRYING, Standing, mean_gain, standing
+from perfkit.tune.screening import (
+    ROUNDS_LEAST,
+    ROUNDS_MOST,
+    WORTH_TRYING,
+    Standing,
+    mean_gain,
+    standing,
+)
 from perfkit.tune.strategy import (
     Budget,
     Change,
     Confirm,
+    Costs,
     Decision,
     Screen,
     SearchSpace,
@@ -182,13 +190,26 @@ def _next_screening(
             # Until something is worth confirming there is nothing to keep time for.
             spare_s -= _reserve_s(evidence, candidates[0], finalists, budget)
         if spare_s >= 0:
-            round_s = sum(costs.pass_s(one) for one in (base, *candidates))
-            more = int(spare_s / round_s) if round_s > 0 else ROUNDS_MOST
-            return Screen(base, candidates, min(ROUNDS_MOST, SURE_ROUNDS + more), fresh)
+            rounds = min(
+                _rounds_most(base, candidates, costs),
+                SURE_ROUNDS + int(spare_s / max(1e-9, _round_s(base, candidates, costs))),
+            )
+            return Screen(base, candidates, rounds, fresh)
         if len(candidates) == 1 and climb.untried == space.changes:
             return _first_of_all(base, candidates, budget)
         candidates = candidates[:-1]
     return None
+
+
+def _rounds_most(base: Configuration, candidates: Sequence[Configuration], costs: Costs) -> int:
+    """Rounds that take about as long as starting the processes that they compare."""
+    start_s = costs.screening_s(base, candidates, 0)
+    rounds = round(start_s / max(1e-9, _round_s(base, candidates, costs)))
+    return min(ROUNDS_MOST, max(ROUNDS_LEAST, rounds))
+
+
+def _round_s(base: Configuration, candidates: Sequence[Configuration], costs: Costs) -> float:
+    return sum(costs.pass_s(one) for one in (base, *candidates))
 
 
 def _first_of_all(
@@ -289,7 +310,7 @@ def _undone(
         reasons.append(
             f"not tried, for want of time: {names} (screening one takes about "
             f"{seconds_text(needed_s)}, and what it finds has to be confirmed; {left} of the "
-            "budget are left)"
+            "budget are left); a larger --budget goes on from here"
         )
     for one in finalists:
         missing = FIRST_LOOK - _blocks(evidence, one)
@@ -297,6 +318,6 @@ def _undone(
             block_s = budget.costs.block_s((one,), budget.costs.passes_in_block((one,)))
             reasons.append(
                 f"{one.label} is not confirmed: {missing} of {FIRST_LOOK} blocks are missing, "
-                f"about {seconds_text(missing * block_s)}; the same command goes on from here"
+                f"about {seconds_text(missing * block_s)}; a larger --budget goes on from here"
             )
     return tuple(reasons)

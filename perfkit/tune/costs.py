@@ -131,7 +131,7 @@ class MeasuredCosts:
         )
         found = extrapolate(self._records(), configuration.digest, {}, counts)
         # It is run twice: the first pass is never the timed one.
-        return math.inf if found is None else self.start_s() + 2 * found.total_s
+        return math.inf if found is None else self.start_s() + 2 * found.total.median
 
     def _round_s(self, finalists: Sequence[Configuration]) -> float:
         return sum(self.pass_s(one) for one in (STOCK, *finalists))

@@ -17,7 +17,7 @@ from functools import cached_property
 from perfkit.knobs.configuration import STOCK
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
-from perfkit.stats.exact import log_ratios, sequential_ratio
+from perfkit.stats.exact import LOOKS, log_ratios, sequential_ratio
 from perfkit.stats.interval import Interval
 
 DETERMINISTIC = (Outcome.NONFINITE, Outcome.DISAGREES, Outcome.REJECTED)
@@ -141,19 +141,33 @@ class Evidence:
     def confirmation(self, base: str, candidate: str) -> Interval | None:
         """Speed-up of a candidate over ``base`` from confirmation blocks, None without any.
 
-        The confidence level accounts for the configurations that the study confirmed before, see
-        :func:`confidence_of`.
+        The confidence level accounts for the configurations that the study has given an interval
+        before, see :func:`confidence_of`.
         """
         logarithms = self.confirmed(base, candidate)
         if not logarithms:
             return None
-        return sequential_ratio(logarithms, confidence_of(self.finalists.index(candidate)))
+        judged = self._judged
+        rank = judged.index(candidate) if candidate in judged else len(judged)
+        return sequential_ratio(logarithms, confidence_of(rank))
 
     @cached_property
     def finalists(self) -> tuple[str, ...]:
         """Digests of the configurations with confirmation blocks, in the order of their first."""
         confirmed = (one.digest for one in self._processes if one.role == Role.CONFIRM)
         return tuple(digest for digest in dict.fromkeys(confirmed) if digest != STOCK.digest)
+
+    @cached_property
+    def _judged(self) -> list[str]:
+        """Finalists with enough blocks for an interval, in the order in which they had them."""
+        judged: list[str] = []
+        blocks: dict[str, int] = defaultdict(int)
+        for one in self._processes:
+            if one.role == Role.CONFIRM and one.digest != STOCK.digest and one.times_s:
+                blocks[one.digest] += 1
+                if blocks[one.digest] == LOOKS[0]:
+                    judged.append(one.digest)
+        return judged
 
     def pass_s(self, digest: str) -> float | None:
         """Median wall seconds of a configuration's passes, None without any."""
@@ -200,7 +214,7 @@ def confidence_of(rank: int) -> float:
     Parameters
     ----------
     rank
-        0 for the first finalist of a study.
+        0 for the first finalist of a study that had enough blocks for an interval.
 
     Returns
     -------

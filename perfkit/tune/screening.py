@@ -30,17 +30,19 @@ SCREENING_ERROR = 0.1
 """One-sided p-value below which a small gain is believed enough to build on; the least number of
 pairs that can reach it is four."""
 
-ROUNDS_MOST = 6
-"""Rounds after which a screening ends undecided."""
+ROUNDS_LEAST = 6
+ROUNDS_MOST = 12
+"""Rounds after which a screening ends undecided: at least as many as take the time of starting its
+processes, within these bounds."""
 
 
 BUILDING_ERROR = 0.02
 """One-sided p-value, over the rounds of all its processes, below which a gain is built upon. A
 false one costs no more than a setting that does nothing, but of ten candidates none should."""
 
-BEYOND_OFFSETS = 0.85
-"""Ratio of one pair of processes below which a candidate is out. Between two processes of one
-program ratios of 0.87 were seen, each within 2 %: what lies above may be the processes' doing."""
+BEYOND_OFFSETS = 0.92
+"""Ratio of one pair of processes below which a candidate is out. Two processes of one program
+rarely differ by more, and what looks worse is hardly the gain that is looked for."""
 
 PROCESSES_MOST = 3
 """Pairs of processes after which a candidate that has not won is out."""
@@ -79,18 +81,20 @@ def standing(groups: Sequence[Sequence[float]]) -> Standing:
     """
     if not groups:
         return Standing.UNTRIED
-    medians = [statistics.median(rounds) for rounds in groups]
-    if any(_clearly_faster(rounds) for rounds in groups) and min(medians) > 0:
+    gain = mean_gain(groups)
+    slower = [rounds for rounds in groups if statistics.median(rounds) <= 0]
+    if any(_clearly_faster(rounds) for rounds in groups) and not slower:
         return Standing.WON
-    if max(medians) < math.log(BEYOND_OFFSETS):
-        return Standing.LOST
     if len(groups) == 1:
+        if gain < BEYOND_OFFSETS:
+            return Standing.LOST
         return Standing.PROMISING if judge(groups[0]) is Verdict.WON else Standing.UNDECIDED
-    rounds = [one for group in groups for one in group]
-    repeated = min(medians) > 0 and mean_gain(groups) > WORTH_TRYING
-    if repeated and signed_rank_p(rounds) <= BUILDING_ERROR:
+    # Both of two processes, or two of three.
+    repeated = len(slower) <= len(groups) - 2 and gain > WORTH_TRYING
+    if repeated and signed_rank_p([one for rounds in groups for one in rounds]) <= BUILDING_ERROR:
         return Standing.WON
-    return Standing.LOST if len(groups) >= PROCESSES_MOST else Standing.UNDECIDED
+    out = gain <= 1.0 or len(groups) >= PROCESSES_MOST
+    return Standing.LOST if out else Standing.UNDECIDED
 
 
 def judge(logarithms: Sequence[float]) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.space import promising, search_settings
@@ -20,6 +21,7 @@ from perfkit.tune.strategy import (
     Budget,
     Change,
     Confirm,
+    Decision,
     Screen,
     SearchSpace,
     Stop,
@@ -92,14 +94,15 @@ class Study:
 
     def run(self) -> None:
         """Measure until the strategy stops or the budget is spent."""
-        if not self._is_settled():
+        if self._is_settled():
+            self._stop(self._decide(remaining_s=0.0))
+        else:
             with self._new_session() as session:
                 self._session = session
                 self._begin(session)
                 self._search(session)
             self._session = None
-            if not self.unfinished:
-                self._settle()
+            self._settle()
         if self._plan.extrapolate:
             self._measure_parts()
 
@@ -119,15 +122,19 @@ class Study:
         return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
 
     @property
-    def _settled_file(self) -> str:
-        return f"settled-{self._plan.study}-{self._settled_key()}"
+    def _settled_file(self) -> Path:
+        return self._plan.store.folder / f"settled-{self._plan.study}-{self._settled_key()}"
 
     def _is_settled(self) -> bool:
-        """Whether an earlier call finished the same search: another would measure nothing."""
-        return (self._plan.store.folder / self._settled_file).exists()
+        """Whether an earlier call made the same search with no smaller a budget."""
+        try:
+            return self._plan.budget_s <= float(self._settled_file.read_text())
+        except (OSError, ValueError):
+            # It is not there, or a crash left it empty.
+            return False
 
     def _settle(self) -> None:
-        (self._plan.store.folder / self._settled_file).touch()
+        self._settled_file.write_text(f"{self._plan.budget_s}\n")
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -154,19 +161,25 @@ class Study:
 
     def _search(self, session: Session) -> None:
         while True:
-            budget = Budget(self._remaining_s(), self._costs)
-            decision = self._strategy.decide(self._evidence(), self._space, budget)
-            match decision:
+            match decision := self._decide(self._remaining_s()):
                 case Screen():
                     self._screen(session, decision)
                 case Confirm():
                     session.close_all()
                     self._confirm(decision)
                 case Stop():
-                    self.unfinished = decision.reasons
-                    for reason in decision.reasons:
-                        self._progress.say(reason)
+                    self._stop(decision)
                     return
+
+    def _decide(self, remaining_s: float) -> Decision:
+        budget = Budget(remaining_s, self._costs)
+        return self._strategy.decide(self._evidence(), self._space, budget)
+
+    def _stop(self, decision: Decision) -> None:
+        """Say what is left undone."""
+        self.unfinished = decision.reasons if isinstance(decision, Stop) else ()
+        for reason in self.unfinished:
+            self._progress.say(reason)
 
     def _screen(self, session: Session, screen: Screen) -> None:
         """Measure candidates in turns with their base; what won and is right stays open.

@@ -119,7 +119,8 @@ class ReplayTrial:
         return self.behaviour.dies_after is not None and passes >= self.behaviour.dies_after
 
     def start(self) -> None:
-        """Count the call."""
+        """Count the call, and remember when: what starts side by side waits for each other."""
+        self.begun_s = self.runner.clock_s
         self.runner.call("start")
 
     def wait_ready(self) -> bool:
@@ -127,7 +128,8 @@ class ReplayTrial:
         self.runner.call("ready", START_S + self.pass_s)
         if self._dead:
             return False
-        self.stages.append(stage("first", self.pass_s, begin_s=START_S))
+        begin_s = self.runner.clock_s - self.begun_s - self.pass_s
+        self.stages.append(stage("first", self.pass_s, begin_s=begin_s))
         return True
 
     def steady_pass(self, round_number: int) -> Stage | None:
@@ -135,9 +137,11 @@ class ReplayTrial:
         noise = self.behaviour.noise
         wall_s = self.pass_s * noise[sum(one.name == "steady" for one in self.stages) % len(noise)]
         self.runner.call("pass", wall_s)
+        self.runner.passed.append(self.configuration)
         if self._dead:
             return None
-        self.stages.append(stage("steady", wall_s, round_number))
+        begin_s = self.runner.clock_s - self.begun_s - wall_s
+        self.stages.append(stage("steady", wall_s, round_number, begin_s))
         return self.stages[-1]
 
     def trace_parts(self) -> bool:
@@ -224,6 +228,7 @@ class ReplayRunner:
         self.calls = 0
         self.number = number
         self.opened: list[tuple[str, Configuration]] = []
+        self.passed: list[Configuration] = []
         self._interrupt_at = interrupt_at
 
     def call(self, word: str, cost_s: float = 0.0) -> None:

@@ -21,7 +21,7 @@ def test_production_is_the_sum_of_its_parts() -> None:
     found = extrapolate([LOW], DIGEST, PRODUCTION, COUNTS)
     assert found is not None
     # 11 x 3 s + 400 x (8 s / 4) + 0.5 s + 0.25 s.
-    assert found.total_s == 33.0 + 800.0 + 0.5 + 0.25
+    assert found.total.median == 33.0 + 800.0 + 0.5 + 0.25
     assert Part("diffusion_step", 2.0, 400) in found.parts
     assert Part("rest", 0.25, 1) in found.parts
     assert found.fidelity == PRODUCTION
@@ -40,7 +40,7 @@ def test_all_passes_say_how_long_a_pass_takes() -> None:
     confirmed = record({}, role="confirm", times=dict.fromkeys(range(9), 10.0))
     found = extrapolate([confirmed, slow], DIGEST, PRODUCTION, COUNTS)
     assert found is not None
-    assert found.total_s == pytest.approx((11 * 6.0 + 400 * 1.5) * 10.0 / 12.0)
+    assert found.total.median == pytest.approx((11 * 6.0 + 400 * 1.5) * 10.0 / 12.0)
 
 
 def test_the_same_sum_is_held_against_a_longer_run() -> None:

@@ -19,9 +19,12 @@ SETTINGS = {"bucket": "exact", "cpus": "1"}
 
 @pytest.fixture
 def recommendation() -> Recommendation:
-    stock = record({}, times={0: 10.0, 1: 12.0}, role="base", block="x")
-    fast = record(SETTINGS, times={0: 5.0, 1: 6.0}, block="x", peak_rss_bytes=123)
-    return recommend([stock, fast])
+    records = []
+    for block in "abcdef":
+        own = {"role": "confirm", "block": block}
+        records.append(record({}, times={0: 10.0, 1: 12.0}, **own))
+        records.append(record(SETTINGS, times={0: 5.0, 1: 6.0}, **own, peak_rss_bytes=123))
+    return recommend(records)
 
 
 def test_a_saved_preset_is_loaded(tmp_path: Path, recommendation: Recommendation) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from replay import WORKLOAD, Behaviour, Listener, ReplayRunner
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.models.af3.knobs import KNOBS
 from perfkit.records.schema import Outcome, Record
-from perfkit.tune.recommend import direct_ratios
+from perfkit.tune.evidence import Evidence
 from perfkit.tune.session import Session, Start
 
 EXACT = Catalogue(KNOBS).configuration({"bucket": "exact"})
@@ -36,14 +38,23 @@ def test_where_memory_holds_one_trial_the_passes_are_still_taken_in_turns() -> N
     with _session(runner, kept, room=1) as session:
         assert session.open_all([_start(STOCK), _start(EXACT)]) == [True, True]
         session.rounds([STOCK, EXACT], 2)
-        ratio = session.ratio(STOCK, EXACT)
-    assert ratio is not None
-    assert (ratio.median, ratio.count) == (2.5, 2)
-    assert direct_ratios(kept)[STOCK.digest, EXACT.digest] == ratio
-    # Both at first, then each again for each of its passes, except that exact is still alive
-    # when it is left.
-    assert [one for _, one in runner.opened] == [STOCK, EXACT, STOCK, EXACT, STOCK, EXACT]
-    assert [len(record.steady) for record in kept] == [0, 0, 1, 1, 1, 1]
+    groups = Evidence.of_records(kept).screened(STOCK.digest, EXACT.digest)
+    assert [[math.exp(one) for one in rounds] for rounds in groups] == [
+        pytest.approx([2.5]),
+        pytest.approx([2.5]),
+    ]
+    # Both at first, then each again for each of its passes; exact stays alive from the end of the
+    # first round to the second, which begins with it.
+    assert [one for _, one in runner.opened] == [STOCK, EXACT, STOCK, EXACT, STOCK]
+    assert [len(record.steady) for record in kept] == [0, 0, 1, 2, 1]
+
+
+def test_every_other_round_is_taken_in_the_opposite_order() -> None:
+    runner, kept = ReplayRunner(table), list[Record]()
+    with _session(runner, kept, room=2) as session:
+        session.open_all([_start(STOCK), _start(EXACT)])
+        session.rounds([STOCK, EXACT], 3)
+    assert runner.passed == [STOCK, EXACT, EXACT, STOCK, STOCK, EXACT]
 
 
 def test_where_memory_holds_all_each_trial_is_started_once() -> None:

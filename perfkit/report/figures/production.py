@@ -47,7 +47,7 @@ def production_info(extrapolations: Sequence[Extrapolation]) -> ProductionInfo |
         ProductionBar(
             each.label,
             tuple(ProductionPart(p.name, p.count, p.seconds * p.count) for p in each.parts),
-            each.total_s,
+            each.total.median,
             each.check.error if each.check is not None else None,
         )
         for each in extrapolations

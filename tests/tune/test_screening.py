@@ -1,0 +1,64 @@
+"""Verdicts on rounds and on several pairs of processes, worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from perfkit.tune.screening import Standing, Verdict, judge, mean_gain, standing
+
+
+def _logs(*ratios: float) -> list[float]:
+    return [math.log(ratio) for ratio in ratios]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict"),
+    [
+        ((), Verdict.OPEN),
+        ((0.92,), Verdict.LOST),
+        ((0.95,), Verdict.OPEN),
+        ((2.0,), Verdict.OPEN),
+        ((1.3, 1.4), Verdict.WON),
+        ((0.96, 0.96), Verdict.LOST),
+        # Three of three are p = 1/8, four of four 1/16.
+        ((1.04, 1.05, 1.06), Verdict.OPEN),
+        ((1.04, 1.05, 1.06, 1.03), Verdict.WON),
+        ((1.04, 1.05, 1.06, 0.99), Verdict.OPEN),
+        ((1.005, 1.006, 1.004, 1.003), Verdict.OPEN),
+    ],
+)
+def test_the_rounds_of_one_pair_of_processes(ratios: tuple[float, ...], verdict: Verdict) -> None:
+    assert judge(_logs(*ratios)) is verdict
+
+
+WINS = _logs(1.04, 1.05, 1.06, 1.03)
+LOSES = _logs(0.96, 0.97, 0.98, 0.97)
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ([], Standing.UNTRIED),
+        ([WINS], Standing.PROMISING),
+        ([WINS, WINS], Standing.WON),
+        # Fresh processes that do not repeat a win take it back.
+        ([WINS, LOSES], Standing.UNDECIDED),
+        ([WINS, LOSES, WINS], Standing.LOST),
+        ([LOSES], Standing.UNDECIDED),
+        ([LOSES, LOSES, LOSES], Standing.LOST),
+        # What no difference between processes explains is decided at once.
+        ([_logs(1.6, 1.5)], Standing.WON),
+        ([_logs(0.7, 0.7)], Standing.LOST),
+    ],
+)
+def test_a_small_gain_has_to_be_repeated_by_fresh_processes(
+    groups: list[list[float]], expected: Standing
+) -> None:
+    assert standing(groups) is expected
+
+
+def test_the_gain_is_the_geometric_mean_over_processes() -> None:
+    assert mean_gain([_logs(2.0, 2.0, 9.0), _logs(8.0)]) == pytest.approx(4.0)
+    assert mean_gain([]) == 0.0
