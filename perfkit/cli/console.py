@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from perfkit.cli.heartbeat import Heartbeat
 from perfkit.records.schema import Outcome, Record
 from perfkit.units import bytes_text, percent_text, seconds_interval_text, seconds_text
 
@@ -139,12 +141,24 @@ class StudyProgress:
         self._durations_s: list[float] = []
         self._bar = _progress(console.rich)
         self._task = self._bar.add_task("starting", total=budget_s or trials, stage="")
+        self._doing = "starting"
+        self._stage = ""
+        self._heartbeat = Heartbeat(
+            self._sign_of_life, console.line, enabled=not console.rich.is_terminal
+        )
 
     def __enter__(self) -> StudyProgress:
         self._bar.start()
+        self._heartbeat.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._heartbeat.__exit__(kind, error, trace)
         self._bar.stop()
 
     def watch(self, run: Callable[[], None]) -> bool:
@@ -166,6 +180,7 @@ class StudyProgress:
         self._done += 1
         self._durations_s.append(time.monotonic() - self._started_s)
         self._console.line(f"  {one_line(record)}")
+        self._heartbeat.heard()
         self._draw("next trial")
 
     def say(self, sentence: str) -> None:
@@ -174,7 +189,15 @@ class StudyProgress:
 
     def stage(self, stage: str) -> None:
         """The trial under way has entered a stage."""
+        self._stage = stage
         self._bar.update(self._task, completed=self._completed(), stage=stage)
+
+    def _sign_of_life(self) -> str:
+        """What is under way, for a log file."""
+        passed = seconds_text(time.monotonic() - self._begin_s)
+        whole = "" if self._budget_s is None else f" of {seconds_text(self._budget_s)}"
+        stage = f", stage {self._stage}" if self._stage else ""
+        return f"  {passed}{whole}: {self._doing}{stage}"
 
     def _completed(self) -> float:
         return self._done if self._trials else time.monotonic() - self._begin_s
@@ -187,6 +210,7 @@ class StudyProgress:
         end = ""
         if left_s is not None:
             end = f", ends {datetime.now() + timedelta(seconds=left_s):%H:%M}"
+        self._doing = f"{description} ({done}{end})"
         self._bar.update(
             self._task,
             completed=self._completed(),

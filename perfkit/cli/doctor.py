@@ -41,7 +41,21 @@ def main(arguments: list[str]) -> int:
         metavar="NAME=VALUE",
         help="examine under this setting too; repeatable",
     )
+    noise = parser.add_argument_group("noise of this machine, instead of the known answers")
+    noise.add_argument(
+        "--noise",
+        action="store_true",
+        help="measure identical programs against each other, and print which difference can be "
+        "seen here with how many pairs of processes (a few minutes)",
+    )
+    noise.add_argument("--model", default="gencast", help="whose smallest input is run")
+    noise.add_argument("--pairs", type=int, default=6, help="pairs of processes (default 6)")
+    noise.add_argument("--out", type=Path, help="folder for the records of --noise")
     given = parser.parse_args(arguments)
+    if given.noise:
+        from perfkit.cli.doctor_noise import show_noise
+
+        return show_noise(given.model, given.pairs, given.out)
     if given.preset is not None or given.knob:
         return _examine_under(_configuration(given.preset, given.knob), as_json=given.json)
     try:

@@ -184,6 +184,8 @@ class Model(Protocol):
     name: str
     size_unit: str
     options: tuple[Option, ...]
+    small_options: Mapping[str, str | int | float | bool]
+    """Options of an input that runs in seconds, for looking at the machine and not at the model."""
     fidelity_axes: tuple[FidelityAxis, ...]
     knobs: tuple[Knob, ...]
     tolerances: Mapping[str, Tolerance]

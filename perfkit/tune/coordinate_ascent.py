@@ -45,6 +45,10 @@ SURE_ROUNDS = 4
 FIRST_LOOK = 6
 """Confirmation blocks before there is an interval at all."""
 
+LIKELY_LOOK = 12
+SMALL_GAIN = 1.10
+"""Blocks that time is kept for where the gain that screening saw is small."""
+
 BLOCKS_MOST = 24
 """Confirmation blocks after which a finalist stays undecided."""
 
@@ -231,10 +235,14 @@ def _reserve_s(
     budget: Budget,
 ) -> float:
     """Seconds to keep for the confirmation of what screening finds, and for its parts."""
-    costs, blocks = budget.costs, FIRST_LOOK - _blocks(evidence, finalists[0])
+    costs = budget.costs
+    gain = mean_gain(evidence.screened(STOCK.digest, finalists[0].digest))
+    # A small gain is seldom sure at the first look.
+    wanted = LIKELY_LOOK if 0.0 < gain < SMALL_GAIN else FIRST_LOOK
+    blocks = wanted - _blocks(evidence, finalists[0])
     if blocks <= 0:
         # The finalist is confirmed: a better one would have to be confirmed anew.
-        finalists, blocks = (candidate,), FIRST_LOOK
+        finalists, blocks = (candidate,), wanted
     block_s = costs.block_s(finalists, costs.passes_in_block(finalists))
     return blocks * block_s + costs.parts_s((STOCK, *finalists))
 

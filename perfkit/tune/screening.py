@@ -21,10 +21,11 @@ CLEARLY_FASTER = 1.25
 configurations were seen between 0.86 and 1.08 on a shared machine)."""
 
 CLEARLY_SLOWER = 0.97
-"""Ratio of several pairs below which no further round is needed."""
+"""Median ratio of three and more pairs below which no further round is needed."""
 
-CLEARLY_SLOWER_AT_ONCE = 0.93
-"""The same of one pair, which says little: one lost pair must not cost a knob that wins."""
+SLOWER_EACH_TIME = 0.93
+"""Ratio of two pairs, both, below which no further round is needed. One pair says nothing: one
+pass in twenty may take half as long again."""
 
 SCREENING_ERROR = 0.1
 """One-sided p-value below which a small gain is believed enough to build on; the least number of
@@ -86,7 +87,7 @@ def standing(groups: Sequence[Sequence[float]]) -> Standing:
     if any(_clearly_faster(rounds) for rounds in groups) and not slower:
         return Standing.WON
     if len(groups) == 1:
-        if gain < BEYOND_OFFSETS:
+        if gain < BEYOND_OFFSETS and judge(groups[0]) is Verdict.LOST:
             return Standing.LOST
         return Standing.PROMISING if judge(groups[0]) is Verdict.WON else Standing.UNDECIDED
     # Both of two processes, or two of three.
@@ -108,7 +109,9 @@ def judge(logarithms: Sequence[float]) -> Verdict:
     if not logarithms:
         return Verdict.OPEN
     median = math.exp(statistics.median(logarithms))
-    if median < (CLEARLY_SLOWER_AT_ONCE if len(logarithms) == 1 else CLEARLY_SLOWER):
+    if len(logarithms) > 1 and max(logarithms) < math.log(SLOWER_EACH_TIME):
+        return Verdict.LOST
+    if len(logarithms) > 2 and median < CLEARLY_SLOWER:
         return Verdict.LOST
     if _clearly_faster(logarithms):
         return Verdict.WON

@@ -17,11 +17,13 @@ def _logs(*ratios: float) -> list[float]:
     ("ratios", "verdict"),
     [
         ((), Verdict.OPEN),
-        ((0.92,), Verdict.LOST),
-        ((0.95,), Verdict.OPEN),
+        ((0.6,), Verdict.OPEN),
+        ((0.92, 0.91), Verdict.LOST),
+        ((0.6, 1.05), Verdict.OPEN),
         ((2.0,), Verdict.OPEN),
         ((1.3, 1.4), Verdict.WON),
-        ((0.96, 0.96), Verdict.LOST),
+        ((0.96, 0.96), Verdict.OPEN),
+        ((0.96, 0.96, 1.0), Verdict.LOST),
         # Three of three are p = 1/8, four of four 1/16.
         ((1.04, 1.05, 1.06), Verdict.OPEN),
         ((1.04, 1.05, 1.06, 1.03), Verdict.WON),

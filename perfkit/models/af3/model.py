@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from perfkit.errors import UserError
@@ -56,6 +57,7 @@ class AlphaFold3:
 
     name = "af3"
     size_unit = "tokens"
+    small_options: Mapping[str, str | int | float | bool] = MappingProxyType({"size": 16})
     options: tuple[Option, ...] = (
         Option("input", str, "fold input JSON (default: the shipped ubiquitin, 76 residues)"),
         Option("size", int, "instead of an input: a seeded protein of so many residues"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from types import MappingProxyType
 
 from perfkit.errors import MissingDependencyError, UserError
 from perfkit.guard.agreement import AgreementClass, Tolerance
@@ -42,6 +43,9 @@ class GenCast:
 
     name = "gencast"
     size_unit = "grid nodes"
+    small_options: Mapping[str, str | int | float | bool] = MappingProxyType(
+        {"resolution": 10.0, "mesh": 1}
+    )
     options: tuple[Option, ...] = (
         Option("input", str, "example dataset, NetCDF (default: a synthetic atmosphere)"),
         Option("resolution", float, "grid spacing of the synthetic atmosphere (default: 1.0)"),

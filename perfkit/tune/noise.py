@@ -1,0 +1,135 @@
+"""The noise of this machine: identical programs, measured as a study measures candidates."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
+from perfkit.models.base import Workload
+from perfkit.records.roles import Role
+from perfkit.records.schema import Record
+from perfkit.records.store import Store
+from perfkit.stats.exact import sequential_ratio
+from perfkit.stats.interval import Interval
+from perfkit.trial.request import TrialFiles
+from perfkit.tune.evidence import Evidence
+from perfkit.tune.session import Progress, Runner, Session, Start
+
+INERT_FLAG = "xla_gpu_autotune_max_solutions"
+"""A flag that only programs for GPUs look at, so that on a CPU two configurations that differ in it
+alone are equal."""
+
+VISIBLE = {6: 1.81, 9: 1.48, 12: 1.26, 16: 1.07, 24: 0.89}
+"""Pairs of processes to the gain that is found with 80 % power, in standard deviations of the
+logarithm of one pair's ratio; by simulation of :func:`perfkit.stats.exact.sequential_ratio` on
+normal ratios."""
+
+
+@dataclass(frozen=True)
+class NoisePlan:
+    """What is measured.
+
+    Attributes
+    ----------
+    catalogue, workload
+        The program, in its stock configuration.
+    store
+        Where records go.
+    pairs
+        Pairs of processes.
+    passes
+        Passes of each process.
+    """
+
+    catalogue: Catalogue
+    workload: Workload
+    store: Store
+    pairs: int
+    passes: int
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What identical programs differ by on this machine.
+
+    Attributes
+    ----------
+    pairs, passes
+        Pairs of processes, and passes of each.
+    pass_sigma
+        Standard deviation of the logarithm of the ratio of two passes of one round.
+    process_sigma
+        Standard deviation that the ratios of pairs of processes have beyond that.
+    ratio
+        Of the two identical configurations; its interval should hold 1.
+    """
+
+    pairs: int
+    passes: int
+    pass_sigma: float
+    process_sigma: float
+    ratio: Interval
+
+    def pair_sigma(self, passes: int) -> float:
+        """Standard deviation of the logarithm of one pair's ratio with so many passes each."""
+        return math.hypot(self.process_sigma, MEDIAN_LOSS * self.pass_sigma / math.sqrt(passes))
+
+    def visible_gain(self, pairs: int, passes: int) -> float:
+        """Ratio that is found with 80 % power with so many pairs, one of :data:`VISIBLE`."""
+        return math.exp(VISIBLE[pairs] * self.pair_sigma(passes))
+
+
+MEDIAN_LOSS = 1.2533
+"""Standard error of a median over that of a mean, for normal noise: sqrt(pi / 2)."""
+
+
+def inert_configurations(catalogue: Catalogue, count: int) -> list[Configuration]:
+    """Configurations that differ from stock, and among each other, in a flag without effect."""
+    return [catalogue.configuration({INERT_FLAG: str(1000 + number)}) for number in range(count)]
+
+
+def measure_noise(plan: NoisePlan, runner: Runner, progress: Progress) -> list[Record]:
+    """Pairs of fresh processes of stock and of its double, passed in turns; their records."""
+    (double,) = inert_configurations(plan.catalogue, 1)
+    kept: list[Record] = []
+
+    def keep(record: Record) -> None:
+        plan.store.append(record)
+        kept.append(record)
+
+    for _ in range(plan.pairs):
+        with Session(runner, progress, "noise", keep) as session:
+            starts = []
+            for one in (STOCK, double):
+                cache = plan.store.folder / "compiled" / one.digest
+                files = TrialFiles(compile_cache=cache)
+                starts.append(Start(plan.workload, one, Role.CONFIRM, files))
+            session.open_all(starts)
+            session.rounds((STOCK, double), plan.passes)
+    return kept
+
+
+def noise_of(records: Sequence[Record]) -> Noise | None:
+    """The noise that such records show; None with fewer than two pairs of processes.
+
+    Notes
+    -----
+    Variance between pairs by the method of moments: the variance of the pairs' medians less what
+    their passes explain, and at least 0.
+    """
+    evidence = Evidence.of_records(records)
+    doubles = [digest for digest in evidence.finalists if digest != STOCK.digest]
+    groups = evidence.screened(STOCK.digest, doubles[0]) if doubles else []
+    if len(groups) < 2:
+        return None
+    centred = [one - statistics.median(rounds) for rounds in groups for one in rounds]
+    freedom = max(1, len(centred) - len(groups))
+    pass_sigma = math.sqrt(sum(one * one for one in centred) / freedom)
+    medians = [statistics.median(rounds) for rounds in groups]
+    passes = min(len(rounds) for rounds in groups)
+    explained = (MEDIAN_LOSS * pass_sigma) ** 2 / passes
+    process_sigma = math.sqrt(max(0.0, statistics.variance(medians) - explained))
+    return Noise(len(groups), passes, pass_sigma, process_sigma, sequential_ratio(medians))
