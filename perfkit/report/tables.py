@@ -60,8 +60,8 @@ def configuration_table(recommendation: Recommendation) -> tuple[TableRow, ...]:
 def _speedup_text(row: Row) -> str:
     if row.speedup is None:
         return NOTHING
-    screened = row.settings and not row.blocks
-    return ratio_text(row.speedup) + (" (screened)" if screened else "")
+    unconfirmed = row.settings and not row.blocks
+    return ratio_text(row.speedup) + (" (unconfirmed)" if unconfirmed else "")
 
 
 def _table_row(row: Row, best: Row | None) -> TableRow:

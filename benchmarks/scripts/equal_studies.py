@@ -1,0 +1,86 @@
+"""Real tunings among candidates that are all equal: how often is one recommended all the same?
+
+Each study runs the real model through the same strategy, trials and statistics as `perfkit tune`;
+its candidates set a flag that only programs for GPUs look at. Prints one line for each study and
+the number of false winners. With 5 % claimed, more than 2 of 20 have a chance of 7.5 %.
+
+Usage: python benchmarks/scripts/equal_studies.py --out FOLDER [--studies 20] [--budget 2m]
+       [--candidates 4] [--model gencast]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from perfkit.knobs.configuration import Catalogue
+from perfkit.models import get_model
+from perfkit.records.machine import available_memory_bytes
+from perfkit.records.schema import Record
+from perfkit.records.store import Store
+from perfkit.trial.limits import Limits, parse_duration
+from perfkit.tune.coordinate_ascent import CoordinateAscent
+from perfkit.tune.live import LiveRunner
+from perfkit.tune.noise import inert_configurations
+from perfkit.tune.strategy import SearchSpace
+from perfkit.tune.study import Study
+from perfkit.tune.study_plan import StudyPlan
+from perfkit.units import seconds_text
+
+
+class Quiet:
+    """Shows nothing of a study's progress."""
+
+    def trial_started(self, role: str, label: str) -> None:
+        """Nothing."""
+
+    def trial_finished(self, record: Record) -> None:
+        """Nothing."""
+
+    def say(self, sentence: str) -> None:
+        """Nothing."""
+
+
+def main() -> int:
+    """Run the studies; the exit code is 0 where at most one of twenty has a false winner."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="a new folder for all records")
+    parser.add_argument("--studies", type=int, default=20)
+    parser.add_argument("--candidates", type=int, default=4)
+    parser.add_argument("--budget", default="2m", help="of each study")
+    parser.add_argument("--model", default="gencast")
+    given = parser.parse_args()
+    model = get_model(given.model)
+    workload = model.workload(model.small_options, {})
+    catalogue = Catalogue(model.knobs)
+    equals = inert_configurations(catalogue, given.candidates)
+    space = SearchSpace(catalogue, tuple(one.settings for one in equals))
+    winners = 0
+    for number in range(given.studies):
+        folder = given.out / f"study-{number:02}"
+        plan = StudyPlan(
+            model,
+            catalogue,
+            workload,
+            Store(folder),
+            parse_duration(given.budget),
+            available_memory_bytes() / 2,
+            extrapolate=False,
+        )
+        runner = LiveRunner(folder, Limits(), lambda stage: None)
+        study, begin_s = Study(plan, CoordinateAscent(), runner, Quiet(), space), time.monotonic()
+        study.run()
+        found = study.recommendation()
+        winners += found.best is not found.stock
+        took = seconds_text(time.monotonic() - begin_s)
+        blocks = max((row.blocks for row in found.rows if row.settings), default=0)
+        print(f"{number}: {took}, {len(study.records())} trials, {blocks} blocks: {found.sentence}")
+        sys.stdout.flush()
+    print(f"{winners} false winners in {given.studies} studies of {given.candidates} equals")
+    return 0 if winners <= given.studies / 20 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
