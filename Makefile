@@ -47,7 +47,7 @@ check: lint types test
 asv: env
 	test -f $(HOME)/.asv-machine.json || $(BIN)/asv machine --yes
 	$(BIN)/asv check --environment existing:$(BIN)/python
-	PERFKIT_BENCH_PASSES=1 PERFKIT_BENCH_SIZES=1 \
+	PERFKIT_BENCH_PROCESSES=1 PERFKIT_BENCH_PASSES=1 PERFKIT_BENCH_SIZES=1 \
 		$(BIN)/asv run --quick --show-stderr --environment existing:$(BIN)/python
 
 clean:

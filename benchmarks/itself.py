@@ -12,6 +12,8 @@ from pathlib import Path
 from benchmarks import trials
 
 RECORDS = JOBS = 10_000
+ROUNDS = min(8, trials.PASSES * trials.PROCESSES)
+"""Interleaved passes of what is held against its bare form."""
 RECORDED = trials.HERE.parent / "reports" / "af3-ubiquitin" / "records-vm.jsonl"
 """Real records, of which the benchmarks' ten thousand are copies."""
 
@@ -37,7 +39,7 @@ class TrialOverhead:
         """Median of the paired ratios: 1 is no overhead."""
         from benchmarks.scripts.trial_overhead import measure
 
-        bare_s, trial_s = measure(self.size, trials.PASSES)
+        bare_s, trial_s = measure(self.size, ROUNDS)
         return statistics.median(mine / bare for mine, bare in zip(trial_s, bare_s, strict=True))
 
     track_trial_over_bare.unit = "ratio"
@@ -52,7 +54,7 @@ class ObserverOverhead:
         """Median of the paired ratios of CPU seconds: 1 is no overhead."""
         from benchmarks.scripts.observer_overhead import measure
 
-        _, cpu_s = measure("gencast", {"resolution": 10, "mesh": 1}, trials.PASSES)
+        _, cpu_s = measure("gencast", {"resolution": 10, "mesh": 1}, ROUNDS)
         pairs = zip(cpu_s["observed"], cpu_s["bare"], strict=True)
         return statistics.median(observed / bare for observed, bare in pairs)
 

@@ -13,7 +13,7 @@ from benchmarks.trial_clock import TrialClock
 if TYPE_CHECKING:
     from perfkit.records.schema import Record
 
-    Measured = dict[tuple[int, str], Record]
+    Measured = dict[tuple[int, str], list[Record]]
 
 STORE = Path("store")
 """Below the folder in which asv runs the setup cache and the benchmarks that share it."""
@@ -32,20 +32,25 @@ class ModelParts(abc.ABC):
     subject: trials.Subject
     param_names = ("size", "configuration")
     timeout = 120
-    # One call of asv plays one sample of the trial.
+    # One call of asv plays one sample: what one process took.
     number, warmup_time, min_run_count, rounds = 1, 0, 1, 1
-    repeat = trials.PASSES
+    repeat = trials.PROCESSES
 
     @abc.abstractmethod
     def setup_cache(self) -> Measured:
         """Measure everything that the benchmarks report."""
 
     def setup(self, measured: Measured, size: int, configuration: str) -> None:
-        trials.ensure_ok(measured[size, configuration])
+        for record in measured[size, configuration]:
+            trials.ensure_ok(record)
 
     def _play(self, stage: str, measured: Measured, size: int, configuration: str) -> None:
-        record = measured[size, configuration]
-        samples_s = [one.wall_s for one in record.stages if one.name == stage]
+        """Play the median of a stage of each process, one after the other."""
+        times_s = [
+            [one.wall_s for one in record.stages if one.name == stage]
+            for record in measured[size, configuration]
+        ]
+        samples_s = [statistics.median(own_s) for own_s in times_s]
         self.timer.play(f"{stage}-{size}-{configuration}", samples_s)
 
     def time_trace(self, measured: Measured, size: int, configuration: str) -> None:
@@ -54,26 +59,29 @@ class ModelParts(abc.ABC):
     def time_compile(self, measured: Measured, size: int, configuration: str) -> None:
         self._play("compile", measured, size, configuration)
 
-    # A process traces and compiles once; `-a rounds=N --interleave-rounds` gives N of each.
-    time_trace.repeat = time_compile.repeat = 1
+    # Only the first process compiles; `-a rounds=N --interleave-rounds` gives N of it.
+    time_compile.repeat = 1
 
     def time_steady(self, measured: Measured, size: int, configuration: str) -> None:
         self._play("steady", measured, size, configuration)
 
     def track_peakmem(self, measured: Measured, size: int, configuration: str) -> int:
-        return measured[size, configuration].peak_rss_bytes
+        return max(record.peak_rss_bytes for record in measured[size, configuration])
 
     # asv's own `peakmem_` reads the memory of the process that it starts; the trial is its child.
     track_peakmem.type, track_peakmem.unit = "peakmemory", "bytes"
 
     def track_utilisation(self, measured: Measured, size: int, configuration: str) -> float:
-        record = measured[size, configuration]
-        return statistics.median(record.utilisation(one) for one in record.steady)
+        return statistics.median(
+            record.utilisation(one)
+            for record in measured[size, configuration]
+            for one in record.steady
+        )
 
     track_utilisation.unit = "share of the CPUs"
 
     def track_xla_temporary(self, measured: Measured, size: int, configuration: str) -> int:
-        return measured[size, configuration].compilation.temporary_bytes
+        return measured[size, configuration][0].compilation.temporary_bytes
 
     track_xla_temporary.unit = "bytes"
 

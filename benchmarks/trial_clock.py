@@ -49,7 +49,7 @@ class TrialClock:
                 ) from None
         if self._played == len(samples_s):
             raise RuntimeError(
-                f"only {self._played} passes were measured: PERFKIT_BENCH_PASSES sets how many"
+                f"only {self._played} were measured: PERFKIT_BENCH_PROCESSES sets how many"
             )
         self._now_s += samples_s[self._played]
         self._played += 1

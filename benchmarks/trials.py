@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 # perfkit is imported where it is used: asv lists the benchmarks of a commit by importing this, and
 # what an older commit lacks must cost no more than the benchmarks that need it.
 
-PASSES = int(os.environ.get("PERFKIT_BENCH_PASSES", "8"))
-"""Timed passes of each trial: with fewer than 7 a side asv's Mann-Whitney test can tell nothing."""
+PROCESSES = int(os.environ.get("PERFKIT_BENCH_PROCESSES", "8"))
+"""Trials of each configuration, each a process of its own and one sample: processes of one program
+differ for good. With fewer than 8 asv's 99 % interval is infinite, and no change is sure."""
+
+PASSES = int(os.environ.get("PERFKIT_BENCH_PASSES", "3"))
+"""Timed passes of each trial; their median is its sample."""
 
 SIZES = int(os.environ.get("PERFKIT_BENCH_SIZES", "2"))
 """Sizes of each model that are measured, the cheapest first."""
@@ -117,13 +121,21 @@ class Subject:
         return Catalogue(model.knobs).configuration({**self.base, **model.reference_values})
 
 
-def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], Record]:
+def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], list[Record]]:
     """Records of stock and recommended at every size, the two of a size passed through in turns.
+
+    Each of :data:`PROCESSES` blocks starts both anew; after the first their programs come from a
+    compilation cache.
 
     Parameters
     ----------
     folder
         For the stores; :func:`compared_file` says where the answers are left.
+
+    Returns
+    -------
+    dict of (int, str) to list of Record
+        By size and configuration, one record for each process, oldest first.
     """
     from perfkit.records.store import Store
     from perfkit.trial.limits import Limits
@@ -133,15 +145,20 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], Re
 
     configurations = subject.configurations()
     runner = LiveRunner(folder, Limits(), lambda stage: None)
-    found = {}
+    found: dict[tuple[int, str], list[Record]] = {}
     for size in list(subject.inputs)[:SIZES]:
         store = Store(folder / str(size))
-        with Session(runner, NoProgress(), "asv", store.append) as session:
-            for name, configuration in configurations.items():
-                files = TrialFiles(save_compared=compared_file(folder, size, name))
-                session.open(subject.workload(size), configuration, name, files)
-            session.rounds(list(configurations.values()), PASSES)
-        found |= {(size, record.role): record for record in store.records()}
+        for _ in range(PROCESSES):
+            with Session(runner, NoProgress(), "asv", store.append) as session:
+                for name, configuration in configurations.items():
+                    files = TrialFiles(
+                        save_compared=compared_file(folder, size, name),
+                        compile_cache=folder / f"compiled-{size}-{name}",
+                    )
+                    session.open(subject.workload(size), configuration, name, files)
+                session.rounds(list(configurations.values()), PASSES)
+        for record in store.records():
+            found.setdefault((size, record.role), []).append(record)
     return found
 
 

@@ -125,10 +125,10 @@ class Scratch:
         self.git("branch", f"plant-{planted[:8]}", planted)
         return planted
 
-    def run(self, *arguments: str, passes: int = 1) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
         """Run a command of asv or perfkit in the clone and show what it prints."""
         variables = {
-            "PERFKIT_BENCH_PASSES": str(passes),
+            "PERFKIT_BENCH_PROCESSES": str(processes),
             "PERFKIT_BENCH_SIZES": "1",
             # asv keeps what it knows of the machine at home, where it is none of this script's.
             "HOME": str(self._folder.parent),
@@ -156,7 +156,7 @@ def share_packages(environment: Path) -> None:
     (packages / "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
 
 
-def show(plant: Plant, scratch: Scratch, passes: int, rounds: int, factor: float) -> bool:
+def show(plant: Plant, scratch: Scratch, processes: int, rounds: int, factor: float) -> bool:
     """Whether `asv continuous` says of a plant what it should."""
     planted = scratch.commit(plant)
     print(f"\n== {plant.name} ==", flush=True)
@@ -166,7 +166,7 @@ def show(plant: Plant, scratch: Scratch, passes: int, rounds: int, factor: float
         *("continuous", scratch.base, planted, "--bench", plant.benchmarks),
         *("--factor", str(factor), "--interleave-rounds", "--show-stderr"),
         *("--attribute", f"rounds={rounds if timed else 1}"),
-        passes=passes if timed else 1,
+        processes=processes if timed else 1,
     )
     if "BENCHMARKS" not in done.stdout:
         raise SystemExit("asv did not come to an end")
@@ -185,8 +185,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--share", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--slowdown", type=float, default=0.1, help="fraction (default 0.1)")
-    parser.add_argument("--passes", type=int, default=20, help="timed passes (default 20)")
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default 3)")
+    parser.add_argument("--processes", type=int, default=6, help="trials in a round (default 6)")
+    parser.add_argument("--rounds", type=int, default=2, help="interleaved rounds (default 2)")
     parser.add_argument("--factor", type=float, default=1.05, help="asv's --factor (default 1.05)")
     parser.add_argument("--no-control", action="store_true", help="leave the control out")
     given = parser.parse_args()
@@ -197,7 +197,7 @@ def main() -> int:
         scratch = Scratch(Path(folder) / "clone")
         scratch.run("asv", "machine", "--yes")
         right = [
-            show(plant, scratch, given.passes, given.rounds, given.factor)
+            show(plant, scratch, given.processes, given.rounds, given.factor)
             for plant in plants(given.slowdown)
             if plant.found or not given.no_control
         ]

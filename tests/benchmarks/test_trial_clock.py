@@ -102,7 +102,7 @@ def test_a_second_round_on_the_same_samples_fails_instead_of_counting_them_twice
     assert "these samples have been used" in done.stdout
 
 
-def test_more_passes_than_were_measured_are_refused(project: Path) -> None:
+def test_more_samples_than_were_measured_are_refused(project: Path) -> None:
     done = run(project, "--attribute", "repeat=6")
     assert done.returncode == 2
-    assert "only 5 passes were measured" in done.stdout
+    assert "only 5 were measured" in done.stdout

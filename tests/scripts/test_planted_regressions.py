@@ -12,7 +12,7 @@ pytest.importorskip("trimesh", reason="the plants are in GenCast")
 
 
 def test_asv_finds_a_planted_slowdown_and_a_planted_change_of_the_answer() -> None:
-    small = ("--slowdown", "1.0", "--passes", "8", "--rounds", "1", "--no-control")
+    small = ("--slowdown", "1.0", "--processes", "8", "--rounds", "1", "--no-control")
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *small], capture_output=True, text=True, check=False
     )
