@@ -58,24 +58,19 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> 
 
 
 def median_uncertainty(values: Sequence[float]) -> float:
-    """Half the width of a normal 95 % interval of the median, as a share of the median.
+    """Half the width of the interval of a median, as a share of the median.
 
-    For deciding when to stop repeating, not for print: with few values it is too narrow.
+    For deciding when to stop repeating, not for print: with fewer than six values it is half
+    their range, which covers less than 95 %.
 
     Parameters
     ----------
     values
         Positive measurements, at least one.
-
-    References
-    ----------
-    Standard error of a median, 1.2533 sigma / sqrt(n), with sigma from the median absolute
-    deviation: P. Rousseeuw and C. Croux, "Alternatives to the Median Absolute Deviation", JASA 88
-    (1993), 1273-1283.
     """
-    middle = float(np.median(values))
-    sigma = 1.4826 * float(np.median(np.abs(np.asarray(values, float) - middle)))
-    return 1.96 * 1.2533 * sigma / math.sqrt(len(values)) / middle
+    found = median_interval(values)
+    low, high = found.ends or (min(values), max(values))
+    return (high - low) / 2 / found.median
 
 
 def log_ratios(baseline: Sequence[float], candidate: Sequence[float]) -> list[float]:

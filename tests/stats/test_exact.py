@@ -177,8 +177,8 @@ def test_without_an_interval_nothing_is_sure() -> None:
     assert not Interval(1.2, 1.0, 1.4, 6).excludes(1.0)
 
 
-def test_the_uncertainty_of_a_median_shrinks_with_the_root_of_the_number() -> None:
-    values = [9.0, 10.0, 11.0]
-    # MAD 1, sigma 1.4826: 1.96 x 1.2533 x 1.4826 / sqrt(3) / 10 = 0.2103.
-    assert median_uncertainty(values) == pytest.approx(0.2103, abs=1e-4)
-    assert median_uncertainty(values * 4) == pytest.approx(0.2103 / 2, abs=1e-4)
+def test_the_uncertainty_of_a_median_is_half_its_interval_or_half_the_range() -> None:
+    assert median_uncertainty([9.0, 10.0, 12.0]) == pytest.approx(0.15)
+    # Of nine values the second and the eighth: (11 - 9) / 2 / 10.
+    nine = [1.0, 9.0, 9.0, 10.0, 10.0, 10.0, 11.0, 11.0, 99.0]
+    assert median_uncertainty(nine) == pytest.approx(0.1)
