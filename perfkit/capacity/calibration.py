@@ -12,13 +12,13 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perfkit.capacity.assemble import contention, cpu_laws
-from perfkit.capacity.files import write_whole
 from perfkit.capacity.fit import ONCE, ModelFit
 from perfkit.capacity.observation import observe, whole
 from perfkit.capacity.parallel import CpuLaw
 from perfkit.capacity.tables import first_sentence, read_toml
 from perfkit.capacity.terms import STAGES
 from perfkit.errors import UserError
+from perfkit.files import write_whole
 from perfkit.records.schema import Record
 
 CALIBRATION_VERSION = 1

@@ -1,0 +1,119 @@
+"""Files and digests: whole or not at all, and short enough to read."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from perfkit.errors import UserError
+
+SCRATCH_PREFIX, SCRATCH_SUFFIX = ".perfkit-", ".part"
+"""A scratch file is ``.perfkit-<pid>-<token>.part``: short, whatever the length of the name."""
+
+DIGEST_DIGITS = 12
+"""Hexadecimal digits of a short digest: 48 bits, so that a million entries collide by a chance of
+about one in 600."""
+
+type Plain = str | int | float | bool | Sequence[Plain] | Mapping[str, Plain] | None
+"""What JSON can hold."""
+
+
+def short_digest(content: Plain, digits: int = DIGEST_DIGITS) -> str:
+    """The first hexadecimal digits of a SHA-256.
+
+    Parameters
+    ----------
+    content
+        Text is digested as UTF-8, anything else as its JSON with sorted keys.
+    digits
+        How many digits to keep.
+    """
+    text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
+
+
+def reason_of(error: OSError) -> str:
+    """Why a system call failed, in the system's words."""
+    return error.strerror or str(error) or type(error).__name__
+
+
+@contextlib.contextmanager
+def replacing(path: Path, what: str) -> Iterator[BinaryIO]:
+    """Write a file so that readers see the old content or all of the new, never half of it.
+
+    The stream writes to a scratch file in the same folder, which replaces ``path`` when the block
+    ends without an error and is removed otherwise. The content is on disk before it replaces
+    anything: a full disk or an exceeded quota is an error here, not an empty file later.
+
+    Parameters
+    ----------
+    path
+        Created or replaced; its folder is created if need be. A symbolic link stays one.
+    what
+        What the file is, for the message.
+
+    Yields
+    ------
+    BinaryIO
+        The scratch file.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    scratch: Path | None = None
+    try:
+        target = path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        token = f"{os.getpid()}-{secrets.token_hex(4)}"
+        scratch = target.with_name(f"{SCRATCH_PREFIX}{token}{SCRATCH_SUFFIX}")
+        with scratch.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        scratch.replace(target)
+    except OSError as error:
+        raise UserError(f"the {what} {path} cannot be written ({reason_of(error)})") from error
+    finally:
+        if scratch is not None:
+            # After the replacement there is nothing left to remove; a full disk may refuse.
+            with contextlib.suppress(OSError):
+                scratch.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes, what: str) -> None:
+    """Write a file in one piece; see :func:`replacing`.
+
+    A device or a pipe, such as ``/dev/stdout``, is written to and not replaced.
+
+    Parameters
+    ----------
+    path
+        Created or replaced; its folder is created if need be.
+    content
+        Text is written as UTF-8; a lone surrogate, as in a file name that is not UTF-8, as its
+        escape.
+    what
+        What the file is, for the message.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    if path.exists() and not path.is_file() and not path.is_dir():
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise UserError(f"the {what} {path} cannot be written ({reason_of(error)})") from error
+        return
+    with replacing(path, what) as stream:
+        stream.write(data)
