@@ -14,7 +14,7 @@ from typing import BinaryIO
 from perfkit.errors import UserError
 
 SCRATCH_PREFIX, SCRATCH_SUFFIX = ".perfkit-", ".part"
-"""A scratch file is ``.perfkit-<pid>-<token>.part``: short, whatever the length of the name."""
+"""A scratch file is ``.perfkit-PID-TOKEN.part``: short, however long the name of the file is."""
 
 DIGEST_DIGITS = 12
 """Hexadecimal digits of a short digest: 48 bits, so that a million entries collide by a chance of
@@ -41,6 +41,12 @@ def short_digest(content: Plain, digits: int = DIGEST_DIGITS) -> str:
 def reason_of(error: OSError) -> str:
     """Why a system call failed, in the system's words."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def scratch_beside(path: Path) -> Path:
+    """A name in the folder of ``path`` that no other process or call uses."""
+    token = f"{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f"{SCRATCH_PREFIX}{token}{SCRATCH_SUFFIX}")
 
 
 @contextlib.contextmanager
@@ -70,10 +76,9 @@ def replacing(path: Path, what: str) -> Iterator[BinaryIO]:
     """
     scratch: Path | None = None
     try:
-        target = path.resolve()
+        target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
-        token = f"{os.getpid()}-{secrets.token_hex(4)}"
-        scratch = target.with_name(f"{SCRATCH_PREFIX}{token}{SCRATCH_SUFFIX}")
+        scratch = scratch_beside(target)
         with scratch.open("xb") as stream:
             yield stream
             stream.flush()

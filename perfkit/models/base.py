@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from perfkit.files import short_digest
+from perfkit.files import Plain, short_digest
 from perfkit.guard.agreement import AgreementClass, Tolerance
 from perfkit.guard.finite import NOTHING_DECLARED, DeclaredNan
 from perfkit.knobs.configuration import Configuration
@@ -96,7 +96,12 @@ class Workload:
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits: equal for equal computations, wherever their files lie."""
-        same = [self.model, self.size, self.input_digest, sorted(self.fidelity.items())]
+        same: list[Plain] = [
+            self.model,
+            self.size,
+            self.input_digest,
+            sorted(self.fidelity.items()),
+        ]
         return short_digest(same)
 
     def as_dict(self) -> dict[str, Any]:
