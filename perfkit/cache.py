@@ -1,22 +1,19 @@
 """Cache entries: keyed by what they depend on, checked when they are read, rebuilt when damaged.
 
-An entry is described by a *sealed* file: one line with the SHA-256 of all that follows, then JSON
-with what the entry depends on and its value. A large value lies in a second file, whose size and
-SHA-256 the description holds; its name holds its digest, so that two processes that build one
-entry at once never mix their halves. No locks are needed, which lab file systems handle badly.
+A sealed file (:mod:`perfkit.seal`) describes an entry: JSON with what the entry depends on and its
+value. A large value lies in a second file, whose size and SHA-256 are in the description. The name
+of the second file holds its digest, so that two processes that build one entry at once never mix
+their halves. No locks are needed, which lab file systems handle badly.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -33,14 +30,9 @@ from perfkit.files import (
     write_whole,
 )
 from perfkit.paths import CACHE_VARIABLE, cache_folder
-
-SEAL = "perfkit sealed file 1 sha256"
-"""Begins the first line of a sealed file; the number is the format's version."""
+from perfkit.seal import DamagedError, file_digest, read_sealed, sealed
 
 KEY_DIGITS = 16
-BLOCK_BYTES = 16 << 20
-"""Large files are digested in blocks, by as many threads as there are CPUs."""
-
 STALE_S = 24 * 3600.0
 """Age at which a scratch file is taken for the leftover of a process that was killed."""
 
@@ -48,10 +40,6 @@ _WHAT_TO_DO = f"set {CACHE_VARIABLE} to a folder that has room and can be writte
 
 LOGGER = logging.getLogger("perfkit.cache")
 """Says in one line, a warning, that an entry was damaged and is rebuilt."""
-
-
-class DamagedError(Exception):
-    """A file is not what was written; the message completes *the file is ...*."""
 
 
 @dataclass(frozen=True)
@@ -82,48 +70,6 @@ class Entry:
             The cache folder cannot be created.
         """
         return cache_folder(self.kind) / f"{short_digest(self.depends_on, KEY_DIGITS)}.json"
-
-
-def sealed(body: bytes) -> bytes:
-    """``body`` after a line with its checksum."""
-    return f"{SEAL} {hashlib.sha256(body).hexdigest()}\n".encode() + body
-
-
-def unsealed(data: bytes) -> bytes:
-    """The body of what :func:`sealed` returned.
-
-    Raises
-    ------
-    DamagedError
-        Any byte differs, or bytes are missing.
-    """
-    if not data:
-        raise DamagedError("empty")
-    line, _, body = data.partition(b"\n")
-    if not line.startswith(SEAL.encode()):
-        raise DamagedError("not of the format that this version of perfkit writes")
-    if data != sealed(body):
-        raise DamagedError("damaged: its checksum differs")
-    return body
-
-
-def read_sealed(path: Path) -> bytes | None:
-    """The body of a sealed file, None if there is no such file.
-
-    Raises
-    ------
-    DamagedError
-        The file cannot be read, or is not what was written.
-    """
-    try:
-        return unsealed(path.read_bytes())
-    except FileNotFoundError:
-        # A link that leads nowhere is no entry either, but has to make way for one.
-        if path.is_symlink():
-            raise DamagedError("a link that leads nowhere") from None
-        return None
-    except OSError as error:
-        raise DamagedError(f"unreadable ({reason_of(error)})") from error
 
 
 def cached_value(
@@ -202,27 +148,6 @@ def cached_file(
         _say_damaged(entry, error)
         kept = None
     return kept if kept is not None else _build_file(entry, suffix, write)
-
-
-def file_digest(path: Path) -> str:
-    """Hexadecimal SHA-256 over the SHA-256 of each block of a file.
-
-    Blocks are read and digested side by side: a gigabyte takes about a second of CPU time.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    """
-    with path.open("rb") as stream:
-        descriptor, size = stream.fileno(), os.fstat(stream.fileno()).st_size
-
-        def block(start: int) -> bytes:
-            return hashlib.sha256(os.pread(descriptor, BLOCK_BYTES, start)).digest()
-
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            blocks = b"".join(pool.map(block, range(0, size, BLOCK_BYTES)))
-    return hashlib.sha256(blocks).hexdigest()
 
 
 def _description(entry: Entry) -> dict[str, Plain] | None:

@@ -67,7 +67,7 @@ def replacing(path: Path, what: str) -> Iterator[BinaryIO]:
     Yields
     ------
     BinaryIO
-        The scratch file.
+        The scratch file, to write and read.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def replacing(path: Path, what: str) -> Iterator[BinaryIO]:
         target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = scratch_beside(target)
-        with scratch.open("xb") as stream:
+        with scratch.open("x+b") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -11,20 +11,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from perfkit import cache
 from perfkit.cache import (
-    DamagedError,
     Entry,
     cached_file,
     cached_value,
-    file_digest,
     keep_value,
     kept_value,
-    sealed,
-    unsealed,
 )
 from perfkit.errors import UserError
 from perfkit.files import Plain
@@ -63,29 +57,6 @@ def _file(builder: Builder) -> Path:
     path, about = cached_file(ENTRY, ".bin", builder.file)
     assert about == VALUE
     return path
-
-
-@given(body=st.binary(max_size=200), data=st.data())
-def test_every_changed_byte_of_a_sealed_file_is_seen(body: bytes, data: st.DataObject) -> None:
-    whole = sealed(body)
-    assert unsealed(whole) == body
-    position = data.draw(st.integers(0, len(whole) - 1))
-    bits = data.draw(st.integers(1, 255))
-    changed = bytearray(whole)
-    changed[position] ^= bits
-    with pytest.raises(DamagedError):
-        unsealed(bytes(changed))
-
-
-@given(body=st.binary(max_size=200), data=st.data())
-def test_every_missing_or_added_byte_of_a_sealed_file_is_seen(
-    body: bytes, data: st.DataObject
-) -> None:
-    whole = sealed(body)
-    with pytest.raises(DamagedError):
-        unsealed(whole[: data.draw(st.integers(0, len(whole) - 1))])
-    with pytest.raises(DamagedError):
-        unsealed(whole + data.draw(st.binary(min_size=1, max_size=3)))
 
 
 def test_a_value_is_built_once() -> None:
@@ -213,16 +184,6 @@ def test_leftovers_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -
     os.utime(old, (yesterday, yesterday))
     _file(Builder())
     assert (old.exists(), new.exists()) == (False, True)
-
-
-def test_the_digest_of_a_file_is_that_of_its_blocks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cache, "BLOCK_BYTES", 4)
-    path = tmp_path / "file"
-    path.write_bytes(b"abcdef")
-    # (printf abcd | sha256sum; printf ef | sha256sum) | cut -c-64 | xxd -r -p | sha256sum
-    assert file_digest(path) == "b5fa4759333bd36a437e2527181d6ca7d002ab5776b503575fe77af5608a7c79"
 
 
 _BUILD = """

@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 
 import perfkit
-from perfkit.files import short_digest
+from perfkit.builds import installed_build
+from perfkit.files import Plain, short_digest
 
 INSTRUCTION_SETS = (
     "avx",
@@ -118,6 +119,21 @@ def _package_versions() -> dict[str, str | None]:
 def setting_digest() -> str:
     """Digest of machine and packages: what was measured under another one is another study."""
     same = [fingerprint()["digest"], platform.python_version(), sorted(_package_versions().items())]
+    return short_digest(same)
+
+
+def answers_digest() -> str:
+    """Digest of what a model's answer follows from here, in addition to its input and weights.
+
+    These are the builds of the installed packages, and the CPU with the instruction sets that XLA
+    compiles for.
+    """
+    machine = fingerprint()
+    same: list[Plain] = [
+        machine["cpu"],
+        machine["instruction_sets"],
+        [[name, installed_build(name)] for name in PACKAGES],
+    ]
     return short_digest(same)
 
 

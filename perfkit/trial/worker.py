@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import shutil
@@ -10,12 +11,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit.errors import ConfigurationRefusedError, UserError
+from perfkit.seal import DamagedError
+from perfkit.trial.answers import load_answers, save_answers
 from perfkit.trial.messages import (
     CHECK,
     COMPILE_STAGE,
@@ -108,6 +111,8 @@ class _Worker:
         self._spec = spec
         self._folder = folder
         self._channel = channel
+        self._notices: tuple[str, ...] = ()
+        self._said = _Said()
 
     def run(self, words: Iterator[str]) -> None:
         """All stages, and between them what the parent's words ask for."""
@@ -115,6 +120,7 @@ class _Worker:
         from perfkit.models.base import Workload
 
         workload = Workload.from_dict(self._spec.workload)
+        logging.getLogger("perfkit").addHandler(self._said)
         with stage(self._channel, "import"):
             import jax
 
@@ -123,7 +129,8 @@ class _Worker:
         cache_events = self._use_compile_cache()
         with stage(self._channel, "prepare"):
             prepared = model.prepare(workload, self._spec.overrides)
-        self._channel.send("notices", notices=list(prepared.notices))
+        self._notices = tuple(prepared.notices)
+        self._send_notices()
         ledger, jit = self._jit()
         with stage(self._channel, "trace"):
             lowered = jit(prepared.function).lower(*prepared.arguments)
@@ -160,6 +167,10 @@ class _Worker:
         if not checked:
             self._check_once(model, prepared, outputs)
         self._channel.send("ended")
+
+    def _send_notices(self) -> None:
+        """What a reader of the record must know, with what perfkit's own modules warned of."""
+        self._channel.send("notices", notices=[*self._notices, *self._said.messages])
 
     def _stop_short(self, words: Iterator[str]) -> None:
         """End without a run: wait for the parent's last word, whatever it says before."""
@@ -255,8 +266,6 @@ class _Worker:
         self._channel.send("traced", seconds=seconds)
 
     def _check(self, model: Model, prepared: Prepared, outputs: PyTree) -> None:
-        import numpy as np
-
         from perfkit.guard.agreement import compare
         from perfkit.guard.finite import check_finite
 
@@ -265,16 +274,23 @@ class _Worker:
         agreement = None
         # A reference that is not finite would make every right answer disagree.
         if self._spec.save_compared is not None and report.finite:
-            _save_arrays(Path(self._spec.save_compared), compared)
+            save_answers(Path(self._spec.save_compared), compared)
         # A reference that ended badly has left no file.
         if self._spec.reference is not None and Path(self._spec.reference).exists():
-            with np.load(self._spec.reference) as reference:
-                told = compare(compared, dict(reference), model.tolerances)
-            declared = model.declared_class(self._spec.overrides)
-            agreement = told.as_dict() | {
-                "declared": declared.label,
-                "within": told.within(declared),
-            }
+            try:
+                reference = load_answers(Path(self._spec.reference))
+            except DamagedError as error:
+                self._notices += (
+                    f"the answer was compared with nothing: the reference is {error}",
+                )
+                self._send_notices()
+            else:
+                told = compare(compared, reference, model.tolerances)
+                declared = model.declared_class(self._spec.overrides)
+                agreement = told.as_dict() | {
+                    "declared": declared.label,
+                    "within": told.within(declared),
+                }
         files: list[str] = []
         # Upstream's writers fail on NaN, and a structure made of it is no prediction.
         if self._spec.output_folder is not None and report.finite:
@@ -288,6 +304,18 @@ class _Worker:
             files=files,
             peak_rss_bytes=peak_rss_bytes(),
         )
+
+
+class _Said(logging.Handler):
+    """Collects what perfkit's own modules warn of, such as a cache file that is made again."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one message, without the name that it has on a terminal."""
+        self.messages.append(record.getMessage().removeprefix("perfkit: "))
 
 
 def _parents_words() -> Iterator[str]:
@@ -322,16 +350,6 @@ def _named_leaves(outputs: PyTree) -> dict[str, Any]:
 
     leaves, _ = jax.tree_util.tree_flatten_with_path(outputs)
     return {jax.tree_util.keystr(path).strip("."): np.asarray(leaf) for path, leaf in leaves}
-
-
-def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    import numpy as np
-
-    scratch = path.with_suffix(f".{os.getpid()}.npz")
-    # NumPy's keyword is called `file`, so a quantity may not be.
-    writer: Callable[..., None] = np.savez
-    writer(scratch, **arrays)
-    scratch.replace(path)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from perfkit.cache import file_digest
 from perfkit.errors import MissingDependencyError, UserError, nearest
 from perfkit.files import reason_of
+from perfkit.seal import file_digest
 
 if TYPE_CHECKING:
     from biotite.structure.io.pdbx import BinaryCIFBlock, BinaryCIFColumn
