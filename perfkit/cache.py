@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from perfkit.files import (
     SCRATCH_SUFFIX,
     Plain,
     reason_of,
+    remove,
     replacing,
     scratch_beside,
     short_digest,
@@ -233,11 +233,8 @@ def _saying_what_to_do() -> Iterator[None]:
 
 def _make_way(path: Path) -> None:
     """Remove a folder or a link that has the name of a cache file."""
-    with contextlib.suppress(OSError):
-        if path.is_symlink():
-            path.unlink()
-        elif path.is_dir():
-            shutil.rmtree(path)
+    if path.is_dir() or path.is_symlink():
+        remove(path)
 
 
 def _remove_stale(folder: Path) -> None:

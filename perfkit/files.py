@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -41,6 +42,15 @@ def short_digest(content: Plain, digits: int = DIGEST_DIGITS) -> str:
 def reason_of(error: OSError) -> str:
     """Why a system call failed, in the system's words."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder, as far as that is possible."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def scratch_beside(path: Path) -> Path:

@@ -31,6 +31,7 @@ from perfkit.trial.messages import (
     Channel,
     TrialSpec,
 )
+from perfkit.trial.programs import Programs
 from perfkit.trial.stages import peak_rss_bytes, stage
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]).parent
     try:
         with _observed(spec, folder, words):
-            _Worker(spec, channel, folder).run(words)
+            worker = _Worker(spec, channel, folder)
+            try:
+                worker.run(words)
+            finally:
+                worker.close()
     except (UserError, ConfigurationRefusedError) as error:
         channel.send("failed", outcome="rejected", reason=str(error))
         return 1
@@ -113,6 +118,7 @@ class _Worker:
         self._channel = channel
         self._notices: tuple[str, ...] = ()
         self._said = _Said()
+        self._programs: Programs | None = None
 
     def run(self, words: Iterator[str]) -> None:
         """All stages, and between them what the parent's words ask for."""
@@ -137,10 +143,14 @@ class _Worker:
         if self._spec.last_stage == TRACE_STAGE:
             self._stop_short(words)
             return
+        # Small programs, such as those that move arrays, have hits of their own.
+        cache_events.clear()
         with stage(self._channel, "compile"):
             compiled = lowered.compile()
         del lowered
         self._report_compilation(compiled, cache_events, prepared)
+        if self._programs is not None:
+            self._programs.publish()
         if self._spec.last_stage == COMPILE_STAGE:
             self._stop_short(words)
             return
@@ -167,6 +177,11 @@ class _Worker:
         if not checked:
             self._check_once(model, prepared, outputs)
         self._channel.send("ended")
+
+    def close(self) -> None:
+        """Remove what only this process could use."""
+        if self._programs is not None:
+            self._programs.close()
 
     def _send_notices(self) -> None:
         """What a reader of the record must know, with what perfkit's own modules warned of."""
@@ -203,7 +218,8 @@ class _Worker:
         if self._spec.compile_cache is None:
             jax.config.update("jax_enable_compilation_cache", False)
             return seen
-        jax.config.update("jax_compilation_cache_dir", self._spec.compile_cache)
+        self._programs = Programs(Path(self._spec.compile_cache), self._folder / "programs")
+        jax.config.update("jax_compilation_cache_dir", str(self._programs.offer()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
         # A hit is only known from these events: the compile call looks the same either way.
