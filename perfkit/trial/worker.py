@@ -31,6 +31,7 @@ from perfkit.trial.messages import (
     Channel,
     TrialSpec,
 )
+from perfkit.trial.prediction_files import NotWrittenError, write_prediction
 from perfkit.trial.programs import Programs
 from perfkit.trial.stages import peak_rss_bytes, stage
 
@@ -74,6 +75,9 @@ def main(arguments: list[str]) -> int:
         return 1
     except (MemoryError, NotEnoughMemoryError) as error:
         channel.send("failed", outcome="out_of_memory", reason=str(error) or "out of memory")
+        return 1
+    except NotWrittenError as error:
+        channel.send("failed", outcome="crashed", reason=str(error))
         return 1
     except BaseException as error:
         traceback.print_exc()
@@ -311,7 +315,8 @@ class _Worker:
         # Upstream's writers fail on NaN, and a structure made of it is no prediction.
         if self._spec.output_folder is not None and report.finite:
             folder = Path(self._spec.output_folder)
-            files = [str(path) for path in prepared.write(outputs, folder)]
+            written = write_prediction(lambda place: prepared.write(outputs, place), folder)
+            files = [str(path) for path in written]
         self._channel.send(
             "checked",
             finite=report.as_dict(),
