@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from perfkit.cache import Entry, cached_file
 from perfkit.errors import UserError
-from perfkit.files import Plain
+from perfkit.files import Plain, remove
 from perfkit.models.af3.component_source import source_key
 
 type Constants = Mapping[str, frozenset[str]] | Mapping[str, Mapping[str, list[str]]]
@@ -52,6 +52,9 @@ def constants_file(
         stream.write(encode(build()))
 
     path, _ = cached_file(Entry("af3-components", what, keyed), suffix, write)
+    # ColabFold's build leaves an index there and prefers it to the file, with nothing that would
+    # show damage. Our files are small enough to be read whole.
+    remove(path.with_name(f"{path.name}.index"))
     return path
 
 

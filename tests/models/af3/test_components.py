@@ -155,6 +155,19 @@ def test_a_damaged_dictionary_is_built_again(
     assert caplog.messages[0].endswith("the dictionary of chemical components is made again")
 
 
+def test_an_index_that_upstream_left_is_not_believed() -> None:
+    from alphafold3.constants import chemical_components
+
+    path = build_dictionary(["ZN"])
+    wrong = {"ZN": {"_chem_comp.name": ["GOLD"]}}
+    write_index = getattr(chemical_components, "write_ccd_index", None)
+    if write_index is None:
+        pytest.skip("the installed alphafold3 keeps no index")
+    write_index(wrong, path)
+    zinc = chemical_components.Ccd(str(build_dictionary(["ZN"])))["ZN"]
+    assert zinc["_chem_comp.name"] == ["ZINC ION"]
+
+
 def test_sets_of_another_package_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     first = component_sets_file(".pickle")
     monkeypatch.setattr(component_sets, "source_digest", lambda package: "another")
