@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +22,8 @@ SCRATCH_PREFIX, SCRATCH_SUFFIX = ".perfkit-", ".part"
 DIGEST_DIGITS = 12
 """Hexadecimal digits of a short digest: 48 bits, so that a million entries collide by a chance of
 about one in 600."""
+
+_ERROR_NUMBER = re.compile(r"errno = (\d+)")
 
 type Plain = str | int | float | bool | Sequence[Plain] | Mapping[str, Plain] | None
 """What JSON can hold."""
@@ -41,7 +45,23 @@ def short_digest(content: Plain, digits: int = DIGEST_DIGITS) -> str:
 
 def reason_of(error: OSError) -> str:
     """Why a system call failed, in the system's words."""
-    return error.strerror or str(error) or type(error).__name__
+    if error.strerror is not None and "\n" not in error.strerror:
+        return error.strerror
+    # HDF5 puts the system's error number into a text of several lines.
+    named = _ERROR_NUMBER.search(str(error))
+    return os.strerror(int(named[1])) if named else " ".join(str(error).split())
+
+
+def ensure_room(folder: Path, needed_bytes: int) -> None:
+    """Fail before a library writes that cannot stand a full disk (HDF5 ends in SIGSEGV).
+
+    Raises
+    ------
+    OSError
+        With ``ENOSPC``: the file system of ``folder`` has less room. Quotas are not seen.
+    """
+    if shutil.disk_usage(folder).free < needed_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def remove(path: Path) -> None:

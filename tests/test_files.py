@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.files import replacing, short_digest, write_whole
+from perfkit.files import ensure_room, reason_of, replacing, short_digest, write_whole
 
 
 def test_a_digest_is_the_beginning_of_the_sha256_of_a_text() -> None:
@@ -108,6 +108,28 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lack_of_room_is_seen_before_anything_is_written(tmp_path: Path) -> None:
+    ensure_room(tmp_path, 1)
+    with pytest.raises(OSError, match="No space left on device"):
+        ensure_room(tmp_path, 1 << 62)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        # As h5py raises it.
+        (
+            OSError("Can't close file (file write failed: time = Wed\n, errno = 28, error = '')"),
+            "No space left on device",
+        ),
+        (OSError("two\nlines"), "two lines"),
+    ],
+)
+def test_the_reason_of_an_error_is_one_line(error: OSError, reason: str) -> None:
+    assert reason_of(error) == reason
 
 
 @pytest.mark.parametrize("kind", ["a folder", "below a file"])
