@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from perfkit.errors import UserError
+from perfkit.errors import NotWrittenError
 from perfkit.files import (
     SCRATCH_PREFIX,
     SCRATCH_SUFFIX,
@@ -35,8 +35,6 @@ from perfkit.seal import DamagedError, file_digest, read_sealed, sealed
 KEY_DIGITS = 16
 STALE_S = 24 * 3600.0
 """Age at which a scratch file is taken for the leftover of a process that was killed."""
-
-_WHAT_TO_DO = f"set {CACHE_VARIABLE} to a folder that has room and can be written"
 
 LOGGER = logging.getLogger("perfkit.cache")
 """Says in one line, a warning, that an entry was damaged and is rebuilt."""
@@ -86,7 +84,7 @@ def cached_value(
 
     Raises
     ------
-    UserError
+    NotWrittenError
         The cache cannot be written.
     """
     kept = kept_value(entry)
@@ -112,7 +110,7 @@ def keep_value(entry: Entry, value: Plain) -> None:
 
     Raises
     ------
-    UserError
+    NotWrittenError
         The cache cannot be written.
     """
     _describe(entry, {"value": value})
@@ -139,7 +137,7 @@ def cached_file(
 
     Raises
     ------
-    UserError
+    NotWrittenError
         The cache cannot be written.
     """
     try:
@@ -172,7 +170,7 @@ def _as_read(value: Plain) -> Plain:
 def _describe(entry: Entry, about: Mapping[str, Plain]) -> None:
     body = json.dumps({"what": entry.what, "depends_on": entry.depends_on, **about}, indent=1)
     _make_way(entry.path)
-    with _saying_what_to_do():
+    with _keeping(entry):
         write_whole(entry.path, sealed(body.encode()), "cache file")
 
 
@@ -200,19 +198,15 @@ def _build_file(
     _remove_stale(entry.path.parent)
     draft = scratch_beside(entry.path)
     try:
-        with _saying_what_to_do(), replacing(draft, "cache file") as stream:
-            value = write(stream)
-        digest, size = file_digest(draft), draft.stat().st_size
-        path = entry.path.with_name(f"{entry.path.stem}-{digest[:KEY_DIGITS]}{suffix}")
-        _make_way(path)
-        draft.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"the cache file {draft} cannot be kept ({reason_of(error)}); {_WHAT_TO_DO}"
-        ) from error
+        with _keeping(entry):
+            with replacing(draft, "cache file") as stream:
+                value = write(stream)
+            digest, size = file_digest(draft), draft.stat().st_size
+            path = entry.path.with_name(f"{entry.path.stem}-{digest[:KEY_DIGITS]}{suffix}")
+            _make_way(path)
+            draft.replace(path)
     finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
+        remove(draft)
     about: dict[str, Plain] = {
         "file": path.name,
         "bytes": size,
@@ -224,11 +218,17 @@ def _build_file(
 
 
 @contextlib.contextmanager
-def _saying_what_to_do() -> Iterator[None]:
+def _keeping(entry: Entry) -> Iterator[None]:
+    """Turn what the file system refuses into a sentence about the entry."""
     try:
         yield
-    except UserError as error:
-        raise UserError(f"{error}; {_WHAT_TO_DO}") from error
+    except (OSError, NotWrittenError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        reason = reason_of(cause) if isinstance(cause, OSError) else str(error)
+        raise NotWrittenError(
+            f"the {entry.what} cannot be kept in {entry.path.parent} ({reason}); "
+            f"set {CACHE_VARIABLE} to a folder that has room and can be written"
+        ) from error
 
 
 def _make_way(path: Path) -> None:

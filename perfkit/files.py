@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from perfkit.errors import UserError
+from perfkit.errors import NotWrittenError
 
 SCRATCH_PREFIX, SCRATCH_SUFFIX = ".perfkit-", ".part"
 """A scratch file is ``.perfkit-PID-TOKEN.part``: short, however long the name of the file is."""
@@ -101,7 +101,7 @@ def replacing(path: Path, what: str) -> Iterator[BinaryIO]:
 
     Raises
     ------
-    UserError
+    NotWrittenError
         The file cannot be written.
     """
     scratch: Path | None = None
@@ -115,12 +115,18 @@ def replacing(path: Path, what: str) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         scratch.replace(target)
     except OSError as error:
-        raise UserError(f"the {what} {path} cannot be written ({reason_of(error)})") from error
+        raise NotWrittenError(
+            f"the {what} {path} cannot be written ({reason_of(error)})"
+        ) from error
     finally:
         if scratch is not None:
             # After the replacement there is nothing left to remove; a full disk may refuse.
             with contextlib.suppress(OSError):
                 scratch.unlink(missing_ok=True)
+
+
+def _not_written(what: str, path: Path, error: OSError) -> NotWrittenError:
+    return NotWrittenError(f"the {what} {path} cannot be written ({reason_of(error)})")
 
 
 def write_whole(path: Path, content: str | bytes, what: str) -> None:
@@ -140,7 +146,7 @@ def write_whole(path: Path, content: str | bytes, what: str) -> None:
 
     Raises
     ------
-    UserError
+    NotWrittenError
         The file cannot be written.
     """
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
@@ -148,7 +154,9 @@ def write_whole(path: Path, content: str | bytes, what: str) -> None:
         try:
             path.write_bytes(data)
         except OSError as error:
-            raise UserError(f"the {what} {path} cannot be written ({reason_of(error)})") from error
+            raise NotWrittenError(
+                f"the {what} {path} cannot be written ({reason_of(error)})"
+            ) from error
         return
     with replacing(path, what) as stream:
         stream.write(data)

@@ -70,7 +70,7 @@ def replacing_sealed(path: Path, what: str) -> Iterator[BinaryIO]:
 
     Raises
     ------
-    UserError
+    NotWrittenError
         The file cannot be written.
     """
     with replacing(path, what) as stream:

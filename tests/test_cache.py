@@ -20,7 +20,7 @@ from perfkit.cache import (
     keep_value,
     kept_value,
 )
-from perfkit.errors import UserError
+from perfkit.errors import NotWrittenError
 from perfkit.files import Plain
 
 ENTRY = Entry("numbers", "list of numbers", {"library": "1.0", "cpus": (0, 1)})
@@ -170,8 +170,12 @@ def test_a_file_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
         stream.write(b"half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(UserError, match=r"No space left on device\); set PERFKIT_CACHE"):
+    with pytest.raises(NotWrittenError) as refused:
         cached_file(ENTRY, ".bin", fail)
+    assert str(refused.value) == (
+        f"the list of numbers cannot be kept in {tmp_path}/numbers (No space left on device); "
+        "set PERFKIT_CACHE to a folder that has room and can be written"
+    )
     assert list((tmp_path / "numbers").iterdir()) == []
 
 

@@ -7,12 +7,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from perfkit.errors import PerfkitError
+from perfkit.errors import NotWrittenError
 from perfkit.files import reason_of, scratch_beside
-
-
-class NotWrittenError(PerfkitError):
-    """The prediction was computed, but its files cannot be written; the message says why."""
 
 
 def write_prediction(write: Callable[[Path], Sequence[Path]], folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfkit.errors import ConfigurationRefusedError, UserError
+from perfkit.errors import ConfigurationRefusedError, NotWrittenError, UserError
 from perfkit.seal import DamagedError
 from perfkit.trial.answers import load_answers, save_answers
 from perfkit.trial.messages import (
@@ -31,7 +31,7 @@ from perfkit.trial.messages import (
     Channel,
     TrialSpec,
 )
-from perfkit.trial.prediction_files import NotWrittenError, write_prediction
+from perfkit.trial.prediction_files import write_prediction
 from perfkit.trial.programs import Programs
 from perfkit.trial.stages import peak_rss_bytes, stage
 
@@ -70,14 +70,15 @@ def main(arguments: list[str]) -> int:
                 worker.run(words)
             finally:
                 worker.close()
+    except NotWrittenError as error:
+        # No fault of the configuration: on another disk it would have run.
+        channel.send("failed", outcome="crashed", reason=str(error))
+        return 1
     except (UserError, ConfigurationRefusedError) as error:
         channel.send("failed", outcome="rejected", reason=str(error))
         return 1
     except (MemoryError, NotEnoughMemoryError) as error:
         channel.send("failed", outcome="out_of_memory", reason=str(error) or "out of memory")
-        return 1
-    except NotWrittenError as error:
-        channel.send("failed", outcome="crashed", reason=str(error))
         return 1
     except BaseException as error:
         traceback.print_exc()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.trial.prediction_files import NotWrittenError, write_prediction
+from perfkit.errors import NotWrittenError
+from perfkit.trial.prediction_files import write_prediction
 
 
 def _names(folder: Path) -> list[str]:
