@@ -115,18 +115,11 @@ def replacing(path: Path, what: str) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         scratch.replace(target)
     except OSError as error:
-        raise NotWrittenError(
-            f"the {what} {path} cannot be written ({reason_of(error)})"
-        ) from error
+        raise _not_written(what, path, error) from error
     finally:
+        # After the replacement there is nothing left to remove.
         if scratch is not None:
-            # After the replacement there is nothing left to remove; a full disk may refuse.
-            with contextlib.suppress(OSError):
-                scratch.unlink(missing_ok=True)
-
-
-def _not_written(what: str, path: Path, error: OSError) -> NotWrittenError:
-    return NotWrittenError(f"the {what} {path} cannot be written ({reason_of(error)})")
+            remove(scratch)
 
 
 def write_whole(path: Path, content: str | bytes, what: str) -> None:
@@ -154,9 +147,11 @@ def write_whole(path: Path, content: str | bytes, what: str) -> None:
         try:
             path.write_bytes(data)
         except OSError as error:
-            raise NotWrittenError(
-                f"the {what} {path} cannot be written ({reason_of(error)})"
-            ) from error
+            raise _not_written(what, path, error) from error
         return
     with replacing(path, what) as stream:
         stream.write(data)
+
+
+def _not_written(what: str, path: Path, error: OSError) -> NotWrittenError:
+    return NotWrittenError(f"the {what} {path} cannot be written ({reason_of(error)})")
