@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 from importlib import metadata
 from pathlib import Path
@@ -38,7 +39,8 @@ def source_digest(package: str) -> str | None:
         return None
     folder = Path(spec.origin).parent
     files: list[Plain] = [
-        [str(path.relative_to(folder)), short_digest(path.read_text(encoding="utf-8"))]
+        [str(path.relative_to(folder)), hashlib.sha256(path.read_bytes()).hexdigest()]
         for path in sorted(folder.rglob("*.py"))
+        if path.is_file()
     ]
     return short_digest(files)

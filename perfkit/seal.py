@@ -17,8 +17,9 @@ MAGIC = b"perfkit sealed file 1 sha256 "
 
 _LINE_BYTES = len(MAGIC) + 64 + 1
 
-BLOCK_BYTES = 16 << 20
-"""Large files are digested in blocks, by as many threads as there are CPUs."""
+BLOCK_BYTES = 4 << 20
+MOST_THREADS = 8
+"""Large files are digested in blocks, by so many threads at most: together they hold 32 MiB."""
 
 
 class DamagedError(Exception):
@@ -121,7 +122,7 @@ def file_digest(path: Path) -> str:
         def block(start: int) -> bytes:
             return hashlib.sha256(os.pread(descriptor, BLOCK_BYTES, start)).digest()
 
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(min(MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
             blocks = b"".join(pool.map(block, range(0, size, BLOCK_BYTES)))
     return hashlib.sha256(blocks).hexdigest()
 

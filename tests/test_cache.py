@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import subprocess
@@ -135,6 +136,21 @@ def test_a_damaged_file_is_built_again(
     assert builder.built == 2
     # That there is no description is no damage.
     assert len(caplog.messages) == (0 if (which, how) == ("description", "gone") else 1)
+
+
+def test_a_value_that_another_user_protects_is_built_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    builder = Builder()
+    _value(builder)
+    with monkeypatch.context() as protected:
+        protected.setattr(Path, "read_bytes", refuse)
+        assert _value(builder) == VALUE
+    assert builder.built == 2
+    assert "is unreadable (Permission denied)" in caplog.text
 
 
 def test_a_value_of_another_shape_is_built_again() -> None:
