@@ -156,6 +156,7 @@ class _Worker:
         self._report_compilation(compiled, cache_events, prepared)
         if self._programs is not None:
             self._programs.publish()
+            self._send_notices()
         if self._spec.last_stage == COMPILE_STAGE:
             self._stop_short(words)
             return
