@@ -54,12 +54,14 @@ def distance_to_reference(answers: Path, model_name: str, size: int) -> float:
     """
     from perfkit.guard.agreement import compare
     from perfkit.models import get_model
+    from perfkit.trial.answers import load_answers
 
     model = get_model(model_name)
-    with np.load(answers) as ours, np.load(reference_file(model_name, size)) as stored:
+    ours = load_answers(answers)
+    with np.load(reference_file(model_name, size)) as stored:
         # What a model has come to compare since then has no reference yet.
         kept = {name: tolerance for name, tolerance in model.tolerances.items() if name in stored}
-        agreement = compare(thinned(dict(ours), model), dict(stored), kept)
+        agreement = compare(thinned(ours, model), dict(stored), kept)
     unmeasured = [f"{one.name}: {one.reason}" for one in agreement.quantities if one.reason]
     if unmeasured:
         raise RuntimeError("; ".join(unmeasured))
@@ -68,10 +70,11 @@ def distance_to_reference(answers: Path, model_name: str, size: int) -> float:
 
 def make_reference(subject: Subject, size: int, folder: Path) -> None:
     """Run the float32 configuration and store what it gives."""
+    from perfkit.trial.answers import load_answers
     from perfkit.trial.launcher import TrialProcess, run_trial
     from perfkit.trial.request import TrialFiles
 
-    answers = folder / "answers.npz"
+    answers = folder / "reference.answers"
     trial = TrialProcess(
         subject.workload(size),
         subject.reference_configuration(),
@@ -79,8 +82,7 @@ def make_reference(subject: Subject, size: int, folder: Path) -> None:
         files=TrialFiles(save_compared=answers),
     )
     ensure_ok(run_trial(trial, 0))
-    with np.load(answers) as compared:
-        kept = thinned(dict(compared), subject.get_model())
+    kept = thinned(load_answers(answers), subject.get_model())
     np.savez_compressed(reference_file(subject.model, size), **kept)
 
 

@@ -192,7 +192,7 @@ def measure_observed(subject: Subject, folder: Path) -> Record:
 
 def compared_file(folder: Path, size: int, configuration: str) -> Path:
     """Where a trial leaves its compared quantities."""
-    return folder / f"answers-{size}-{configuration}.npz"
+    return folder / f"{size}-{configuration}.answers"
 
 
 def ensure_ok(record: Record) -> Record:

@@ -17,6 +17,10 @@ class UserError(PerfkitError):
     exit_code = 2
 
 
+class NotWrittenError(UserError):
+    """A file cannot be written: the disk is full, or a folder refuses it."""
+
+
 class MissingDependencyError(UserError):
     """An optional dependency is not installed; the message says what to install."""
 

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perfkit.capacity.assemble import contention, cpu_laws
-from perfkit.capacity.files import write_whole
 from perfkit.capacity.fit import ONCE, ModelFit
 from perfkit.capacity.observation import observe, whole
 from perfkit.capacity.parallel import CpuLaw
 from perfkit.capacity.tables import first_sentence, read_toml
 from perfkit.capacity.terms import STAGES
 from perfkit.errors import UserError
+from perfkit.files import reason_of, short_digest, write_whole
 from perfkit.records.schema import Record
 
-CALIBRATION_VERSION = 1
+LOGGER = logging.getLogger("perfkit.capacity.calibration")
+"""Says in one line, a warning, that a file cannot be used and is made again."""
+
+CALIBRATION_VERSION: Literal[1] = 1
+
+CHECKSUM = "checksum"
+"""Key of a saved calibration's checksum; files of older versions lack it."""
+
+
+OWN_VERSIONS = ("perfkit", "perfkit_commit")
+"""Versions that do not change what a trial takes."""
 
 
 class _Frozen(BaseModel):
@@ -69,7 +80,7 @@ class Factor(_Frozen):
 class Calibration(_Frozen):
     """What ``perfkit calibrate`` found on a machine."""
 
-    version: int = CALIBRATION_VERSION
+    version: Literal[1] = CALIBRATION_VERSION
     created: str
     machine: dict[str, Any]
     versions: dict[str, str]
@@ -107,6 +118,15 @@ class Calibration(_Frozen):
         spread = max((max(ratio, 1 / ratio) for ratio in ratios), default=1.0)
         return Factor(running=running, starting=starting, spread=spread)
 
+    def measured_like(self, other: Calibration) -> bool:
+        """Whether two calibrations are of one machine and one set of packages."""
+        same_machine = self.machine.get("digest") == other.machine.get("digest")
+        mine, theirs = (
+            {name: version for name, version in each.versions.items() if name not in OWN_VERSIONS}
+            for each in (self, other)
+        )
+        return same_machine and mine == theirs
+
     def save(self, path: Path) -> None:
         """Leave the calibration in a TOML file, replaced if it exists.
 
@@ -115,7 +135,8 @@ class Calibration(_Frozen):
         UserError
             It cannot be written.
         """
-        write_whole(path, tomli_w.dumps(self.model_dump(exclude_none=True)), "calibration")
+        data = self.model_dump(exclude_none=True)
+        write_whole(path, tomli_w.dumps({CHECKSUM: short_digest(data, 64), **data}), "calibration")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -124,15 +145,53 @@ class Calibration(_Frozen):
         Raises
         ------
         UserError
-            The file cannot be read or is no calibration.
+            The file cannot be read, is no calibration, or was changed since it was written.
         """
         data = read_toml(path, "calibration")
+        checksum = data.pop(CHECKSUM, None)
+        if checksum is not None and checksum != _checksum(data):
+            raise UserError(
+                f"the calibration {path} was changed since it was written: its checksum differs; "
+                "run 'perfkit calibrate' on that machine again"
+            )
         try:
             return cls.model_validate(data)
         except ValidationError as error:
             raise UserError(
                 f"{path} is no calibration of 'perfkit calibrate': {first_sentence(error)}"
             ) from error
+
+
+def earlier_calibration(path: Path) -> Calibration | None:
+    """The calibration that a file holds, None where there is none to use.
+
+    A file that cannot be used is kept under another name, and a line says why.
+
+    Raises
+    ------
+    UserError
+        A file that cannot be used cannot be renamed either.
+    """
+    if not path.exists():
+        return None
+    try:
+        return Calibration.load(path)
+    except UserError as error:
+        aside = path.with_name(f"{path.name}.unusable")
+        try:
+            path.replace(aside)
+        except OSError as refused:
+            raise UserError(f"{error}, and cannot be renamed ({reason_of(refused)})") from refused
+        LOGGER.warning("perfkit: %s; it is kept as %s and made again", error, aside.name)
+        return None
+
+
+def _checksum(data: Mapping[str, Any]) -> str | None:
+    """The checksum of what TOML holds; None for what JSON cannot hold, such as a date."""
+    try:
+        return short_digest(data, 64)
+    except TypeError:
+        return None
 
 
 def calibrate(
@@ -148,7 +207,8 @@ def calibrate(
     ceilings
         Rates of the machine, by name.
     before
-        An earlier calibration of the same machine, whose trials of other models are kept.
+        An earlier calibration. Its trials of other models and presets are kept where it was
+        measured on the same machine with the same packages.
 
     Raises
     ------
@@ -181,15 +241,18 @@ def calibrate(
         starting_cpus=starting_cpus,
         contention=contention(records),
     )
-    kept = [
-        other
-        for other in (before.trials if before is not None else ())
-        if (other.model, other.settings) != (trial.model, trial.settings)
-    ]
-    return Calibration(
+    calibration = Calibration(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         machine={key: value for key, value in record.machine.items() if value is not None},
         versions={key: value for key, value in record.versions.items() if value is not None},
         ceilings=dict(ceilings),
-        trials=(*kept, trial),
+        trials=(trial,),
     )
+    if before is None or not calibration.measured_like(before):
+        return calibration
+    others = [
+        other
+        for other in before.trials
+        if (other.model, other.settings) != (trial.model, trial.settings)
+    ]
+    return calibration.model_copy(update={"trials": (*others, trial)})

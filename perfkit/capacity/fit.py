@@ -13,7 +13,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy import stats
 
-from perfkit.capacity.files import write_whole
 from perfkit.capacity.law import Law, fit_law
 from perfkit.capacity.observation import Observation, observations, whole
 from perfkit.capacity.parallel import CpuLaw
@@ -28,6 +27,7 @@ from perfkit.capacity.terms import (
     time_terms,
 )
 from perfkit.errors import UserError
+from perfkit.files import write_whole
 from perfkit.models.base import REST
 from perfkit.records.schema import Record
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import statistics
 from collections import defaultdict
@@ -12,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from perfkit.capacity.runner import FitRunner
+from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.cpus import ALL_CPUS, CPUS_KNOB
 from perfkit.models.base import Model, Workload
@@ -105,7 +104,7 @@ class FitPlan:
     def study(self) -> str:
         """Digest of machine, packages and configuration: further sizes join the same study."""
         same = ["fit", self.model.name, setting_digest(), self.configuration.digest]
-        return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+        return short_digest(same)
 
     @property
     def middle(self) -> Workload:

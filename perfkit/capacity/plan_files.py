@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from perfkit.capacity.files import write_whole
 from perfkit.capacity.plan import Plan, PlannedJob
+from perfkit.files import write_whole
 
 
 def job_row(plan: Plan, each: PlannedJob) -> dict[str, Any]:

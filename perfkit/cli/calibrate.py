@@ -28,7 +28,7 @@ def _add(parser: Parser) -> None:
 
 def main(arguments: list[str]) -> int:
     """Measure ceilings and a small real trial on all CPUs, on one, and several at once."""
-    from perfkit.capacity.calibration import Calibration, calibrate
+    from perfkit.capacity.calibration import calibrate, earlier_calibration
     from perfkit.capacity.measure import FitMeasurement, FitPlan
     from perfkit.capacity.runner import FitRunner
     from perfkit.knobs.cpus import allowed_cpus
@@ -64,6 +64,9 @@ def main(arguments: list[str]) -> int:
         rounds=given.rounds,
         cached=False,
     )
+    # A file that cannot be used is said before minutes are spent.
+    path = out / CALIBRATION_NAME
+    before = earlier_calibration(path)
     console = Console()
     console.workload(workload, model)
     ceilings = dataclasses.asdict(measured_ceilings())
@@ -74,11 +77,15 @@ def main(arguments: list[str]) -> int:
         interrupted = progress.watch(measurement.run)
     if interrupted:
         raise KeyboardInterrupt
-    path = out / CALIBRATION_NAME
-    before = Calibration.load(path) if path.exists() else None
     own = [r for r in measurement.records() if r.workload.digest == workload.digest]
     calibration = calibrate(own, ceilings, before)
     calibration.save(path)
+    if before is not None and not calibration.measured_like(before):
+        models = ", ".join(sorted({trial.model for trial in before.trials}))
+        console.line(
+            f"the earlier calibration of {models} was dropped: it was measured on another machine "
+            "or with other packages"
+        )
     for name, rate in ceilings.items():
         console.line(f"{name.replace('_', ' ')}: {rate:.3g}")
     console.line(f"calibration: {path} (name it as 'calibration' of a machine in the inventory)")

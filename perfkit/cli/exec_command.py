@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from perfkit.cli.console import guard_sentence, site_sentence
 from perfkit.cli.workload_arguments import Parser
 from perfkit.errors import UserError
+from perfkit.files import write_whole
 from perfkit.tune.apply import preset_environment
 from perfkit.tune.preset import load_preset
 
@@ -91,7 +92,7 @@ def _run_guarded(
             raise _cannot_run(command, error) from error
         report = read_reports(Path(folder))
     if report_file is not None:
-        report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_whole(report_file, json.dumps(report, indent=2) + "\n", "guard's report")
     if report["processes"] == 0:
         told = "no Python process with JAX ended there, nothing was guarded"
     else:

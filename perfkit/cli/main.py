@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import signal
 import sys
@@ -30,6 +31,19 @@ MODULES = {"exec": "exec_command"}
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
+
+FROM_OUTSIDE = frozenset(
+    (
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ESTALE,
+    )
+)
+"""Errors of disks, quotas and permissions, which no code of ours causes."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,13 +75,23 @@ def main(arguments: list[str]) -> int:
     except UserError as error:
         print(f"perfkit: {error}", file=sys.stderr)
         return UserError.exit_code
-    except KeyboardInterrupt:
-        print("perfkit: interrupted", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has gone, e.g. `perfkit report | head`.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno not in FROM_OUTSIDE:
+            raise
+        what = error.filename or "a file"
+        print(
+            f"perfkit: {what} cannot be read or written ({error.strerror}); what was written "
+            "before is kept",
+            file=sys.stderr,
+        )
+        return UserError.exit_code
+    except KeyboardInterrupt:
+        print("perfkit: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def entry_point() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from perfkit.errors import UserError, unknown_name
+from perfkit.files import short_digest
 from perfkit.knobs import allocators, cpus, xla_flags
 from perfkit.knobs.knob import Knob, Layer, any_text, boolean
 
@@ -34,7 +34,7 @@ class Configuration:
     def digest(self) -> str:
         """Twelve hexadecimal digits, the same on every machine."""
         text = json.dumps(self.settings, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return short_digest(text)
 
     @property
     def label(self) -> str:

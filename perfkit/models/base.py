@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from perfkit.files import Plain, short_digest
 from perfkit.guard.agreement import AgreementClass, Tolerance
 from perfkit.guard.finite import NOTHING_DECLARED, DeclaredNan
 from perfkit.knobs.configuration import Configuration
@@ -97,8 +96,13 @@ class Workload:
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits: equal for equal computations, wherever their files lie."""
-        same = [self.model, self.size, self.input_digest, sorted(self.fidelity.items())]
-        return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+        same: list[Plain] = [
+            self.model,
+            self.size,
+            self.input_digest,
+            sorted(self.fidelity.items()),
+        ]
+        return short_digest(same)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON, the digest included."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import platform
 import subprocess
@@ -14,6 +12,8 @@ from typing import Any
 import psutil
 
 import perfkit
+from perfkit.builds import installed_build
+from perfkit.files import Plain, short_digest
 
 INSTRUCTION_SETS = (
     "avx",
@@ -83,7 +83,7 @@ def fingerprint() -> dict[str, Any]:
         "cgroup_cpu_max": _cgroup_limit("cpu.max"),
         "cgroup_memory_max": _cgroup_limit("memory.max"),
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    digest = short_digest(facts)
     return facts | {"digest": digest, "host": platform.node()}
 
 
@@ -119,7 +119,22 @@ def _package_versions() -> dict[str, str | None]:
 def setting_digest() -> str:
     """Digest of machine and packages: what was measured under another one is another study."""
     same = [fingerprint()["digest"], platform.python_version(), sorted(_package_versions().items())]
-    return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+    return short_digest(same)
+
+
+def answers_digest() -> str:
+    """Digest of what a model's answer follows from here, in addition to its input and weights.
+
+    These are the builds of the installed packages, and the CPU with the instruction sets that XLA
+    compiles for.
+    """
+    machine = fingerprint()
+    same: list[Plain] = [
+        machine["cpu"],
+        machine["instruction_sets"],
+        [[name, installed_build(name)] for name in PACKAGES],
+    ]
+    return short_digest(same)
 
 
 def _commit() -> str | None:

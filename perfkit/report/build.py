@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.errors import UserError
+from perfkit.files import write_whole
 from perfkit.records.schema import Record, WorkloadRecord
 from perfkit.report import facts
 from perfkit.report.figures.memory import memory_figure, memory_info
@@ -90,13 +90,7 @@ def write_report(path: Path, html: str) -> None:
     UserError
         The file cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(html, encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise UserError(f"the report {path} cannot be written ({error.strerror})") from error
+    write_whole(path, html, "report")
 
 
 def _subtitle(records: Sequence[Record]) -> str:

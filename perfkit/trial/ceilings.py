@@ -1,12 +1,11 @@
 """What this machine can do at best: FLOP/s of a matrix product, bytes/s of a copy, through XLA.
 
-Measured in a child process and kept in the user's cache folder by machine, jaxlib and number
-of CPUs: they are the roof that achieved rates are held against.
+Measured in a child process and kept in the user's cache folder by machine, build of JAX and
+CPUs: they are the roof that achieved rates are held against.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import resource
@@ -14,19 +13,23 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from importlib import metadata
-from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from perfkit.builds import installed_build
+from perfkit.cache import Entry, keep_value, kept_value
 from perfkit.errors import PerfkitError
 from perfkit.knobs.configuration import STOCK
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.environment import child_environment
 from perfkit.observers.process_tree import machine_times
-from perfkit.paths import cache_folder
 from perfkit.records.machine import fingerprint
 from perfkit.trial.load import BUSY_FRACTION, STEAL_FRACTION
 
 TIMEOUT_S = 300.0
+
+FORMAT_VERSION = 1
+"""Of what is kept; raised with each change of what the programs measure."""
 
 
 @dataclass(frozen=True)
@@ -67,33 +70,40 @@ def measured_ceilings(*, again: bool = False) -> Ceilings:
     PerfkitError
         The child that measures died.
     UserError
-        The cache folder cannot be created.
+        The cache cannot be written.
     """
-    path = _cache_file()
-    before = _read(path)
+    entry = _entry()
+    before = _kept(entry)
     if before is not None and before.quiet and not again:
         return before.ceilings
     measured = _measure()
     if before is not None and not again:
         measured = _Kept(_best(before.ceilings, measured.ceilings), measured.quiet)
-    scratch = path.with_suffix(f".{os.getpid()}")
-    scratch.write_text(json.dumps(asdict(measured)))
-    scratch.replace(path)
+    keep_value(entry, asdict(measured))
     return measured.ceilings
 
 
-def _cache_file() -> Path:
-    same = [fingerprint()["digest"], metadata.version("jaxlib"), len(allowed_cpus())]
-    digest = hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
-    return cache_folder("ceilings") / f"{digest}.json"
+def _entry() -> Entry:
+    return Entry(
+        "ceilings",
+        "measurement of this machine's ceilings",
+        {
+            "format": FORMAT_VERSION,
+            "machine": fingerprint()["digest"],
+            "jax": installed_build("jax"),
+            "jaxlib": installed_build("jaxlib"),
+            # Two sockets, or performance and efficiency cores, differ at equal numbers of CPUs.
+            "cpus": allowed_cpus(),
+        },
+    )
 
 
-def _read(path: Path) -> _Kept | None:
-    """What is kept; None for nothing, half a file that a crash left, or another version's."""
+def _kept(entry: Entry) -> _Kept | None:
+    """What is kept, None where there is nothing to use."""
+    kept = kept_value(entry)
     try:
-        data = json.loads(path.read_text())
-        return _Kept(Ceilings(**data["ceilings"]), bool(data["quiet"]))
-    except (OSError, ValueError, TypeError, KeyError):
+        return None if kept is None else TypeAdapter(_Kept).validate_python(kept)
+    except ValidationError:
         return None
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfkit.builds import source_digest
+from perfkit.files import Plain, short_digest
 from perfkit.models.base import Workload
+from perfkit.records.machine import answers_digest
 
-REFERENCE_GENERATION = 2
-"""Raised with each change of what models compare: older files lack quantities."""
+REFERENCE_GENERATION = 3
+"""Raised with each change of what models compare or of how it is stored."""
 
 
 @dataclass(frozen=True)
@@ -57,5 +60,16 @@ class TrialFiles:
 
 
 def reference_file(folder: Path, workload: Workload) -> Path:
-    """Where a store keeps the compared quantities of the reference configuration."""
-    return folder / f"reference-{REFERENCE_GENERATION}-{workload.digest}.npz"
+    """Where a store keeps the compared quantities of the reference configuration.
+
+    The name follows everything that the answer does: the workload, which names its weights; the
+    installed packages and the models' own code; and the CPU. A store that two machines share, or
+    that outlives an upgrade, holds a file for each.
+    """
+    same: list[Plain] = [
+        REFERENCE_GENERATION,
+        workload.digest,
+        answers_digest(),
+        source_digest("perfkit.models"),
+    ]
+    return folder / f"reference-{short_digest(same)}.answers"

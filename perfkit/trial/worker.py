@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import shutil
@@ -10,12 +11,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfkit.errors import ConfigurationRefusedError, UserError
+from perfkit.errors import ConfigurationRefusedError, NotWrittenError, UserError
+from perfkit.seal import DamagedError
+from perfkit.trial.answers import load_answers, save_answers
 from perfkit.trial.messages import (
     CHECK,
     COMPILE_STAGE,
@@ -28,6 +31,8 @@ from perfkit.trial.messages import (
     Channel,
     TrialSpec,
 )
+from perfkit.trial.prediction_files import write_prediction
+from perfkit.trial.programs import Programs
 from perfkit.trial.stages import peak_rss_bytes, stage
 
 if TYPE_CHECKING:
@@ -60,7 +65,15 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]).parent
     try:
         with _observed(spec, folder, words):
-            _Worker(spec, channel, folder).run(words)
+            worker = _Worker(spec, channel, folder)
+            try:
+                worker.run(words)
+            finally:
+                worker.close()
+    except NotWrittenError as error:
+        # No fault of the configuration: on another disk it would have run.
+        channel.send("failed", outcome="crashed", reason=str(error))
+        return 1
     except (UserError, ConfigurationRefusedError) as error:
         channel.send("failed", outcome="rejected", reason=str(error))
         return 1
@@ -108,6 +121,9 @@ class _Worker:
         self._spec = spec
         self._folder = folder
         self._channel = channel
+        self._notices: tuple[str, ...] = ()
+        self._said = _Said()
+        self._programs: Programs | None = None
 
     def run(self, words: Iterator[str]) -> None:
         """All stages, and between them what the parent's words ask for."""
@@ -115,6 +131,7 @@ class _Worker:
         from perfkit.models.base import Workload
 
         workload = Workload.from_dict(self._spec.workload)
+        logging.getLogger("perfkit").addHandler(self._said)
         with stage(self._channel, "import"):
             import jax
 
@@ -123,17 +140,23 @@ class _Worker:
         cache_events = self._use_compile_cache()
         with stage(self._channel, "prepare"):
             prepared = model.prepare(workload, self._spec.overrides)
-        self._channel.send("notices", notices=list(prepared.notices))
+        self._notices = tuple(prepared.notices)
+        self._send_notices()
         ledger, jit = self._jit()
         with stage(self._channel, "trace"):
             lowered = jit(prepared.function).lower(*prepared.arguments)
         if self._spec.last_stage == TRACE_STAGE:
             self._stop_short(words)
             return
+        # Small programs, such as those that move arrays, have hits of their own.
+        cache_events.clear()
         with stage(self._channel, "compile"):
             compiled = lowered.compile()
         del lowered
         self._report_compilation(compiled, cache_events, prepared)
+        if self._programs is not None:
+            self._programs.publish()
+            self._send_notices()
         if self._spec.last_stage == COMPILE_STAGE:
             self._stop_short(words)
             return
@@ -160,6 +183,15 @@ class _Worker:
         if not checked:
             self._check_once(model, prepared, outputs)
         self._channel.send("ended")
+
+    def close(self) -> None:
+        """Remove what only this process could use."""
+        if self._programs is not None:
+            self._programs.close()
+
+    def _send_notices(self) -> None:
+        """What a reader of the record must know, with what perfkit's own modules warned of."""
+        self._channel.send("notices", notices=[*self._notices, *self._said.messages])
 
     def _stop_short(self, words: Iterator[str]) -> None:
         """End without a run: wait for the parent's last word, whatever it says before."""
@@ -192,7 +224,8 @@ class _Worker:
         if self._spec.compile_cache is None:
             jax.config.update("jax_enable_compilation_cache", False)
             return seen
-        jax.config.update("jax_compilation_cache_dir", self._spec.compile_cache)
+        self._programs = Programs(Path(self._spec.compile_cache), self._folder / "programs")
+        jax.config.update("jax_compilation_cache_dir", str(self._programs.offer()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
         # A hit is only known from these events: the compile call looks the same either way.
@@ -255,8 +288,6 @@ class _Worker:
         self._channel.send("traced", seconds=seconds)
 
     def _check(self, model: Model, prepared: Prepared, outputs: PyTree) -> None:
-        import numpy as np
-
         from perfkit.guard.agreement import compare
         from perfkit.guard.finite import check_finite
 
@@ -265,21 +296,29 @@ class _Worker:
         agreement = None
         # A reference that is not finite would make every right answer disagree.
         if self._spec.save_compared is not None and report.finite:
-            _save_arrays(Path(self._spec.save_compared), compared)
+            save_answers(Path(self._spec.save_compared), compared)
         # A reference that ended badly has left no file.
         if self._spec.reference is not None and Path(self._spec.reference).exists():
-            with np.load(self._spec.reference) as reference:
-                told = compare(compared, dict(reference), model.tolerances)
-            declared = model.declared_class(self._spec.overrides)
-            agreement = told.as_dict() | {
-                "declared": declared.label,
-                "within": told.within(declared),
-            }
+            try:
+                reference = load_answers(Path(self._spec.reference))
+            except DamagedError as error:
+                self._notices += (
+                    f"the answer was compared with nothing: the reference is {error}",
+                )
+                self._send_notices()
+            else:
+                told = compare(compared, reference, model.tolerances)
+                declared = model.declared_class(self._spec.overrides)
+                agreement = told.as_dict() | {
+                    "declared": declared.label,
+                    "within": told.within(declared),
+                }
         files: list[str] = []
         # Upstream's writers fail on NaN, and a structure made of it is no prediction.
         if self._spec.output_folder is not None and report.finite:
             folder = Path(self._spec.output_folder)
-            files = [str(path) for path in prepared.write(outputs, folder)]
+            written = write_prediction(lambda place: prepared.write(outputs, place), folder)
+            files = [str(path) for path in written]
         self._channel.send(
             "checked",
             finite=report.as_dict(),
@@ -288,6 +327,18 @@ class _Worker:
             files=files,
             peak_rss_bytes=peak_rss_bytes(),
         )
+
+
+class _Said(logging.Handler):
+    """Collects what perfkit's own modules warn of, such as a cache file that is made again."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one message, without the name that it has on a terminal."""
+        self.messages.append(record.getMessage().removeprefix("perfkit: "))
 
 
 def _parents_words() -> Iterator[str]:
@@ -322,16 +373,6 @@ def _named_leaves(outputs: PyTree) -> dict[str, Any]:
 
     leaves, _ = jax.tree_util.tree_flatten_with_path(outputs)
     return {jax.tree_util.keystr(path).strip("."): np.asarray(leaf) for path, leaf in leaves}
-
-
-def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    import numpy as np
-
-    scratch = path.with_suffix(f".{os.getpid()}.npz")
-    # NumPy's keyword is called `file`, so a quantity may not be.
-    writer: Callable[..., None] = np.savez
-    writer(scratch, **arrays)
-    scratch.replace(path)
 
 
 if __name__ == "__main__":

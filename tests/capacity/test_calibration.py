@@ -8,7 +8,7 @@ import pytest
 from planted import record, study
 
 from perfkit.capacity.assemble import assemble
-from perfkit.capacity.calibration import Calibration, calibrate
+from perfkit.capacity.calibration import Calibration, calibrate, earlier_calibration
 from perfkit.errors import UserError
 from perfkit.records.schema import Outcome
 
@@ -54,6 +54,63 @@ def test_further_models_join_and_the_same_is_replaced() -> None:
     assert len(again.trials) == 1
     other = calibrate([record(32, settings={"bucket": "64"})], CEILINGS, again)
     assert len(other.trials) == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"machine": {"host": "other", "digest": "another"}},
+        {"versions": {"jaxlib": "9.9.9"}},
+    ],
+)
+def test_trials_of_another_machine_or_with_other_packages_do_not_join(
+    changed: dict[str, object],
+) -> None:
+    elsewhere = calibrate([record(32, settings={"bucket": "64"})], CEILINGS, None)
+    calibration = calibrate([record(32)], CEILINGS, elsewhere.model_copy(update=changed))
+    (kept,) = calibration.trials
+    assert kept.settings == record(32).configuration.settings
+
+
+def test_another_perfkit_does_not_make_another_calibration() -> None:
+    first = calibrate([record(32, settings={"bucket": "64"})], CEILINGS, None)
+    newer = {**first.versions, "perfkit": "9.9", "perfkit_commit": "abcdef"}
+    again = calibrate([record(32)], CEILINGS, first.model_copy(update={"versions": newer}))
+    assert len(again.trials) == 2
+
+
+def test_a_changed_digit_in_a_calibration_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.toml"
+    calibrate([record(32)], CEILINGS, None).save(path)
+    whole = path.read_text()
+    digits = [at for at, letter in enumerate(whole) if letter.isdigit()]
+    for at in digits:
+        path.write_text(whole[:at] + ("8" if whole[at] == "9" else "9") + whole[at + 1 :])
+        with pytest.raises(UserError, match=r"calibration"):
+            Calibration.load(path)
+    assert len(digits) > 100
+
+
+def test_a_calibration_without_a_checksum_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.toml"
+    calibration = calibrate([record(32)], CEILINGS, None)
+    calibration.save(path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith("checksum")))
+    assert Calibration.load(path) == calibration
+
+
+def test_a_calibration_that_cannot_be_used_is_kept_aside_and_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "calibration.toml"
+    assert earlier_calibration(path) is None
+    path.write_text("[")
+    assert earlier_calibration(path) is None
+    assert [each.name for each in tmp_path.iterdir()] == ["calibration.toml.unusable"]
+    (said,) = caplog.messages
+    assert "is not TOML" in said
+    assert said.endswith("it is kept as calibration.toml.unusable and made again")
 
 
 def test_a_failed_trial_calibrates_nothing() -> None:

@@ -46,9 +46,9 @@ def run(folder: Path, files: TrialFiles) -> Record:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reference")
-    record = run(folder, TrialFiles(save_compared=folder / "reference.npz"))
+    record = run(folder, TrialFiles(save_compared=folder / "reference.answers"))
     assert record.outcome is Outcome.OK
-    return folder / "reference.npz"
+    return folder / "reference.answers"
 
 
 @pytest.mark.parametrize(

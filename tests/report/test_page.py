@@ -272,8 +272,9 @@ def test_a_report_is_written_whole_over_an_older_one(tmp_path: Path) -> None:
 
 
 def test_a_report_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
-        write_report(tmp_path / "missing" / "report.html", "new")
+        write_report(tmp_path / "file" / "report.html", "new")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from perfkit.cache import keep_value
+from perfkit.files import Plain
 from perfkit.trial import ceilings
 from perfkit.trial.ceilings import Ceilings, _Kept, measured_ceilings
 
@@ -40,13 +42,45 @@ def test_ceilings_of_a_busy_machine_are_measured_again_and_the_best_is_kept(
     assert results == []
 
 
-def test_half_a_file_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ceilings, "_measure", lambda: _Kept(MEASURED, True))
+OTHER = Ceilings(1.0, 2.0, 3.0)
+
+
+def test_a_changed_digit_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [_Kept(MEASURED, True), _Kept(OTHER, True)]
+    monkeypatch.setattr(ceilings, "_measure", lambda: results.pop(0))
     measured_ceilings()
     (kept,) = (tmp_path / "ceilings").iterdir()
-    kept.write_text('{"ceilings": {"float32_flops_per_s": 1')
+    kept.write_bytes(kept.read_bytes().replace(b"100000000000.0", b"900000000000.0"))
+    assert measured_ceilings() == measured_ceilings() == OTHER
+
+
+@pytest.mark.parametrize("value", [None, 7, {"quiet": True}, {"ceilings": {}, "quiet": True}])
+def test_what_is_no_measurement_is_measured_anew(
+    monkeypatch: pytest.MonkeyPatch, value: Plain
+) -> None:
+    monkeypatch.setattr(ceilings, "_measure", lambda: _Kept(MEASURED, True))
+    keep_value(ceilings._entry(), value)
     assert measured_ceilings() == MEASURED
-    assert json.loads(kept.read_text())["ceilings"]["copy_bytes_per_s"] == 10e9
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("fingerprint", lambda: {"digest": "another CPU"}),
+        ("installed_build", lambda distribution: "another build"),
+        ("allowed_cpus", lambda: (0, 63)),
+    ],
+)
+def test_another_machine_build_or_set_of_cpus_is_measured_by_itself(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: Callable[..., object]
+) -> None:
+    results = [_Kept(MEASURED, True), _Kept(OTHER, True)]
+    monkeypatch.setattr(ceilings, "_measure", lambda: results.pop(0))
+    assert measured_ceilings() == MEASURED
+    with monkeypatch.context() as changed:
+        changed.setattr(ceilings, name, value)
+        assert measured_ceilings() == OTHER
+    assert measured_ceilings() == MEASURED
 
 
 def test_the_ceiling_of_a_product_follows_its_operands() -> None:

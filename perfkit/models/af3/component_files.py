@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from perfkit.cache import Entry, cached_file
 from perfkit.errors import UserError
+from perfkit.files import Plain, remove
 from perfkit.models.af3.component_source import source_key
-from perfkit.paths import cache_folder
 
 type Constants = Mapping[str, frozenset[str]] | Mapping[str, Mapping[str, list[str]]]
 """Either component sets (name -> codes) or a dictionary (code -> mmCIF item -> values)."""
 
-_LAYOUT = 1
+_LAYOUT = 2
 """To be raised when the contents of the files change, so that no older file is taken for one."""
 
 
-def constants_file(stem: str, suffix: str, build: Callable[[], Constants]) -> Path:
-    """A file with constants in the cache, built when it is not there.
+def constants_file(
+    what: str, suffix: str, depends_on: Mapping[str, Plain], build: Callable[[], Constants]
+) -> Path:
+    """A file with constants in the cache, built when it is not there or damaged.
 
     Parameters
     ----------
-    stem
-        What the constants are, with a digest of what they depend on.
+    what
+        What the constants are, for messages.
     suffix
         ``.pickle`` (ColabFold's build, DeepMind's up to 2026) or ``.msgpack`` (DeepMind's today).
+    depends_on
+        What the constants follow from, in addition to the dictionary that they are read from.
     build
         Called for the contents if need be.
 
@@ -42,21 +46,16 @@ def constants_file(stem: str, suffix: str, build: Callable[[], Constants]) -> Pa
             f"the installed alphafold3 reads its chemical components as '{suffix}' files, which "
             "perfkit cannot write: install the version that perfkit's af3 extra names"
         )
-    path = cache_folder("af3", f"components-{_LAYOUT}-{source_key()}") / f"{stem}{suffix}"
-    if not path.exists():
-        _write_atomically(path, encode(build()))
+    keyed = {"layout": _LAYOUT, "format": suffix, "source": source_key(), **depends_on}
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(encode(build()))
+
+    path, _ = cached_file(Entry("af3-components", what, keyed), suffix, write)
+    # ColabFold's build leaves an index there and prefers it to the file, with nothing that would
+    # show damage. Our files are small enough to be read whole.
+    remove(path.with_name(f"{path.name}.index"))
     return path
-
-
-def _write_atomically(path: Path, payload: bytes) -> None:
-    """Writes a file so that a reader sees all of it or none."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(payload)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UserError(f"the cache file {path} cannot be written: {error.strerror}") from error
 
 
 def _as_msgpack(constants: Constants) -> bytes:

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from perfkit.builds import source_digest
 from perfkit.models.af3.component_files import constants_file
 from perfkit.models.af3.component_source import read_columns
 
@@ -42,7 +43,9 @@ def find_component_sets() -> dict[str, frozenset[str]]:
 
 def component_sets_file(suffix: str) -> Path:
     """The sets in the cache, in the format of ``suffix`` (``.pickle`` or ``.msgpack``)."""
-    return constants_file(_STEM, suffix, find_component_sets)
+    # The criteria are those of the package, which any version may change.
+    depends_on = {"package": source_digest("alphafold3")}
+    return constants_file("sets of glycans and ions", suffix, depends_on, find_component_sets)
 
 
 def install_component_sets() -> None:

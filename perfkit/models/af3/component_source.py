@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.resources
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from perfkit.errors import MissingDependencyError, UserError, nearest
+from perfkit.files import reason_of
+from perfkit.seal import file_digest
 
 if TYPE_CHECKING:
     from biotite.structure.io.pdbx import BinaryCIFBlock, BinaryCIFColumn
@@ -39,9 +42,22 @@ def source_file() -> Path:
     return path
 
 
+@functools.cache
 def source_key() -> str:
-    """What identifies the dictionary: biotite's version and the size of the file in bytes."""
-    return f"biotite-{importlib.metadata.version('biotite')}-{source_file().stat().st_size}"
+    """What identifies the dictionary: biotite's version, and a digest of the file.
+
+    Raises
+    ------
+    MissingDependencyError
+        biotite was installed without its dictionary.
+    UserError
+        The file cannot be read.
+    """
+    path = source_file()
+    try:
+        return f"biotite-{importlib.metadata.version('biotite')}-{file_digest(path)}"
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({reason_of(error)})") from error
 
 
 def read_columns(category: str, names: Iterable[str]) -> dict[str, list[str]]:

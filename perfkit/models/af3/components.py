@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,8 +120,12 @@ def build_dictionary(codes: Iterable[str], suffix: str = ".pickle") -> Path:
         biotite, from which the dictionary is built, lacks its own.
     """
     wanted = sorted(set(codes))
-    digest = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:16]
-    return constants_file(f"dictionary-{digest}", suffix, lambda: read_components(wanted, _COLUMNS))
+    return constants_file(
+        "dictionary of chemical components",
+        suffix,
+        {"codes": wanted, "columns": _COLUMNS},
+        lambda: read_components(wanted, _COLUMNS),
+    )
 
 
 def ccd_for(fold_input: Input) -> Ccd:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from perfkit.errors import UserError
+from perfkit.files import short_digest
 from perfkit.guard.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
@@ -129,7 +129,7 @@ class AlphaFold3:
             size=count_tokens(fold_input),
             source=source,
             fidelity=chosen,
-            input_digest=hashlib.sha256(content.encode()).hexdigest()[:16],
+            input_digest=short_digest(content, 16),
             notices=notices,
         )
 
@@ -245,4 +245,4 @@ def _identity(model_dir: Path) -> str:
     """What tells one set of parameters from another without reading a gigabyte."""
     files = sorted(path for path in model_dir.iterdir() if ".bin" in path.suffixes)
     told = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+    return short_digest(repr(told), 16)

@@ -5,16 +5,33 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+from perfkit.builds import installed_build, source_digest
 from perfkit.errors import MissingDependencyError
+from perfkit.files import Plain
 from perfkit.models.af3.component_sets import install_component_sets
 
 REQUIRED = ("alphafold3", "jax", "haiku", "tokamax", "biotite", "rdkit")
 """Import names of the ``af3`` extra, beside what they bring themselves."""
 
+DISTRIBUTIONS = ("alphafold3", "alphafold3-colabfold", "dm-haiku")
+"""Distributions that decide which parameters the network has."""
+
 UPSTREAM_BUCKETS = (
     128, 256, 384, 512, 768, 1024, 1280, 1536, 2048, 2560, 3072, 3584, 4096, 4608, 5120,
 )  # fmt: skip
 """Token buckets of upstream's ``run_alphafold.py`` (the default of its ``--buckets``)."""
+
+
+def package_identity() -> dict[str, Plain]:
+    """What the network's parameters, and constants built for it, depend on.
+
+    The installed distributions, and the package's sources: another package of the same name may
+    come first on the path.
+    """
+    return {
+        "sources": source_digest("alphafold3"),
+        **{name: installed_build(name) for name in DISTRIBUTIONS},
+    }
 
 
 def ensure_installed() -> None:

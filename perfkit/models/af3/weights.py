@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
 import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
+from pydantic import BaseModel, TypeAdapter
 
+from perfkit.cache import Entry, cached_file
 from perfkit.errors import UserError
+from perfkit.files import Plain
+from perfkit.models.af3.package import package_identity
 from perfkit.models.af3.synthetic_weights import (
     SEED,
     ParameterShape,
     shapes_of,
     synthetic_parameters,
 )
-from perfkit.paths import cache_folder
 
 ALIGNMENT_BYTES = 64
 """JAX takes over a NumPy array on the CPU without a copy only when it is aligned so."""
@@ -30,7 +31,7 @@ SYNTHETIC_NOTICE = (
 IDENTIFIER = ("__meta__", "__identifier__")
 """Where upstream keeps the identity of its parameters."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised with each change of the file's layout or of the synthetic rule."""
 
 _UNREADABLE = (
@@ -120,6 +121,9 @@ def synthetic_parameters_mapped(
 ) -> Parameters:
     """Synthetic parameters, generated once into the cache and memory-mapped from there.
 
+    Each installed AlphaFold 3 has its own file: packages differ in their parameters. The file is
+    checked each time, which takes about a second of CPU time per gigabyte.
+
     Parameters
     ----------
     shapes
@@ -142,70 +146,73 @@ def synthetic_parameters_mapped(
         The cache cannot be written.
     """
     kind = "float32" if float32 else "bfloat16"
-    folder = cache_folder("af3-weights")
-    path = folder / f"synthetic-{seed}-v{FORMAT_VERSION}-{kind}.bin"
-    if not _index_of(path).exists():
-        listed = shapes_of(shapes())
-        try:
-            for name, wide in (("bfloat16", False), ("float32", True)):
-                target = folder / f"synthetic-{seed}-v{FORMAT_VERSION}-{name}.bin"
-                _write(target, synthetic_parameters(listed, seed), wide)
-        except OSError as error:
-            raise UserError(
-                f"the synthetic weights cannot be written to {folder} ({error.strerror})"
-            ) from error
-    parameters = _map(path)
+    entry = Entry(
+        "af3-weights",
+        f"file of synthetic weights in {kind}",
+        {
+            "format": FORMAT_VERSION,
+            "seed": seed,
+            "precision": kind,
+            "package": package_identity(),
+            # NumPy may change the values that a seed gives from release to release.
+            "numpy": np.__version__,
+        },
+    )
+
+    def write(stream: BinaryIO) -> Plain:
+        return _write(stream, synthetic_parameters(shapes_of(shapes()), seed), float32)
+
+    path, index = cached_file(entry, ".bin", write)
+    parameters = _map(path, TypeAdapter(list[_Stored]).validate_python(index))
     module, name = IDENTIFIER
     label = np.frombuffer(f"synthetic weights, seed {seed}".encode(), np.uint8)
     parameters[module] = {name: label}
     return parameters
 
 
-def _index_of(path: Path) -> Path:
-    return path.with_suffix(".json")
+class _Stored(BaseModel):
+    """Where a parameter lies in the file: ``offset`` in bytes."""
+
+    module: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: Literal["bfloat16", "float32"]
+    offset: int
 
 
 def _write(
-    path: Path, parameters: Iterable[tuple[ParameterShape, np.ndarray]], float32: bool
-) -> None:
-    """Leave parameters in a flat file, each aligned, with an index beside it."""
+    stream: BinaryIO, parameters: Iterable[tuple[ParameterShape, np.ndarray]], float32: bool
+) -> Plain:
+    """Leave parameters in a flat file, each aligned; returns where each one lies."""
     import ml_dtypes
 
-    index: list[dict[str, Any]] = []
-    scratch = path.with_suffix(f".{os.getpid()}")
-    with scratch.open("wb") as stream:
-        for parameter, exact in parameters:
-            rounded = exact.astype(
-                ml_dtypes.bfloat16 if parameter.dtype == "bfloat16" else np.float32
-            )
-            stored = rounded.astype(np.float32) if float32 else rounded
-            stream.write(b"\0" * (-stream.tell() % ALIGNMENT_BYTES))
-            index.append(
-                {
-                    "module": parameter.module,
-                    "name": parameter.name,
-                    "shape": parameter.shape,
-                    "dtype": str(stored.dtype),
-                    "offset": stream.tell(),
-                }
-            )
-            stream.write(stored.tobytes())
-    scratch.replace(path)
-    # The index comes last: its presence says that the data beside it is whole.
-    described = path.with_suffix(f".{os.getpid()}.index")
-    described.write_text(json.dumps(index))
-    described.replace(_index_of(path))
+    index: list[Plain] = []
+    for parameter, exact in parameters:
+        rounded = exact.astype(ml_dtypes.bfloat16 if parameter.dtype == "bfloat16" else np.float32)
+        stored = rounded.astype(np.float32) if float32 else rounded
+        stream.write(b"\0" * (-stream.tell() % ALIGNMENT_BYTES))
+        index.append(
+            {
+                "module": parameter.module,
+                "name": parameter.name,
+                "shape": parameter.shape,
+                "dtype": str(stored.dtype),
+                "offset": stream.tell(),
+            }
+        )
+        stream.write(stored.tobytes())
+    return index
 
 
-def _map(path: Path) -> Parameters:
+def _map(path: Path, index: Iterable[_Stored]) -> Parameters:
     import ml_dtypes
 
     data = np.memmap(path, np.uint8, mode="r")
     parameters: Parameters = {}
-    for entry in json.loads(_index_of(path).read_text()):
-        dtype = np.dtype(ml_dtypes.bfloat16 if entry["dtype"] == "bfloat16" else np.float32)
-        size = int(np.prod(entry["shape"])) * dtype.itemsize
-        raw = data[entry["offset"] : entry["offset"] + size]
-        array = raw.view(dtype).reshape(entry["shape"])
-        parameters.setdefault(entry["module"], {})[entry["name"]] = array
+    for entry in index:
+        dtype = np.dtype(ml_dtypes.bfloat16 if entry.dtype == "bfloat16" else np.float32)
+        size = int(np.prod(entry.shape)) * dtype.itemsize
+        raw = data[entry.offset : entry.offset + size]
+        array = raw.view(dtype).reshape(entry.shape)
+        parameters.setdefault(entry.module, {})[entry.name] = array
     return parameters

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfkit.errors import UserError, unknown_name
+from perfkit.files import replacing
 from perfkit.models.gencast.task import TaskConfig
 
 Parameters = dict[str, dict[str, NDArray[np.float32]]]
@@ -237,8 +238,14 @@ def check_parameters(checkpoint: Checkpoint, origin: str) -> None:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write ``checkpoint`` in the official format, one entry a leaf, ``None`` left out."""
-    with path.open("wb") as file:
+    """Write ``checkpoint`` in the official format: one entry per leaf, ``None`` left out.
+
+    Raises
+    ------
+    NotWrittenError
+        The file cannot be written.
+    """
+    with replacing(path, "checkpoint") as file:
         np.savez(file, **_flatten(checkpoint))  # type: ignore[arg-type]  # keys are not keywords
 
 

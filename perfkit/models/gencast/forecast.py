@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from perfkit import __version__
 from perfkit.errors import MissingDependencyError
+from perfkit.files import ensure_room
 from perfkit.models.gencast.task import ATMOSPHERIC_VARIABLES, PRECIPITATION, STEP_HOURS
 
 if TYPE_CHECKING:
@@ -164,7 +165,14 @@ def _variable(
 
 
 def write_forecast(forecast: Forecast, path: Path) -> None:
-    """Write NetCDF-4 with light compression."""
+    """Write NetCDF-4 with light compression.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; for want of room before anything is.
+    """
     dataset = as_dataset(forecast)
+    ensure_room(path.parent, dataset.nbytes)
     encoding = {str(name): {"zlib": True, "complevel": 1} for name in dataset.data_vars}
     dataset.to_netcdf(path, engine="h5netcdf", encoding=encoding)

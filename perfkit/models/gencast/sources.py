@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.errors import UserError, unknown_name
+from perfkit.files import short_digest
 from perfkit.models.gencast.atmosphere import (
     SYNTHETIC_INPUT_NOTICE,
     synthetic_atmosphere,
@@ -111,7 +112,7 @@ class Sources:
         told += [_content_digest(path) for path in (self.input, self.checkpoint)]
         if self.stats is not None:
             told += [_content_digest(path) for path in sorted(self.stats.glob("*_by_level.nc"))]
-        return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+        return short_digest(repr(told), 16)
 
 
 def _content_digest(path: Path | None) -> str:

@@ -18,7 +18,7 @@ import msgpack
 import pytest
 
 from perfkit.errors import MissingDependencyError, UserError
-from perfkit.models.af3 import component_source
+from perfkit.models.af3 import component_sets, component_source
 from perfkit.models.af3.component_sets import component_sets_file, install_component_sets
 from perfkit.models.af3.components import build_dictionary, components_needed
 
@@ -96,7 +96,6 @@ def test_a_dictionary_is_built_once(dictionary: Path) -> None:
     before = dictionary.stat().st_mtime_ns
     assert build_dictionary(["MG", "HEM", "MSE", "ALA", "MG"]) == dictionary
     assert dictionary.stat().st_mtime_ns == before
-    assert not list(dictionary.parent.glob("*.part"))
 
 
 def test_the_msgpack_format_holds_the_same(
@@ -131,10 +130,52 @@ def test_the_sets_come_from_the_whole_dictionary() -> None:
     assert "HEM" not in ions
 
 
-def test_the_sets_are_cached_under_the_version_and_size_of_their_source() -> None:
-    version = importlib.metadata.version("biotite")
-    size = component_source.source_file().stat().st_size
-    assert component_sets_file(".pickle").parent.name.endswith(f"biotite-{version}-{size}")
+def test_the_source_is_identified_by_version_and_content(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = tmp_path / "components.bcif"
+    source.write_bytes(b"one")
+    monkeypatch.setattr(component_source, "source_file", lambda: source)
+    key = component_source.source_key.__wrapped__
+    first = key()
+    assert first.startswith(f"biotite-{importlib.metadata.version('biotite')}-")
+    source.write_bytes(b"two")
+    assert key() != first
+
+
+@pytest.mark.parametrize("changed", [b"", b"cut", b"flipped"])
+def test_a_damaged_dictionary_is_built_again(
+    changed: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = build_dictionary(["MG"])
+    whole = path.read_bytes()
+    damaged = {b"cut": whole[:-9], b"flipped": whole.replace(b"MAGNESIUM", b"MAGNESIUN")}
+    path.write_bytes(damaged.get(changed, changed))
+    assert build_dictionary(["MG"]).read_bytes() == whole
+    assert caplog.messages[0].endswith("the dictionary of chemical components is made again")
+
+
+def test_an_index_that_upstream_left_is_not_believed() -> None:
+    from alphafold3.constants import chemical_components
+
+    path = build_dictionary(["ZN"])
+    wrong = {"ZN": {"_chem_comp.name": ["GOLD"]}}
+    write_index = getattr(chemical_components, "write_ccd_index", None)
+    if write_index is None:
+        pytest.skip("the installed alphafold3 keeps no index")
+    write_index(wrong, path)
+    zinc = chemical_components.Ccd(str(build_dictionary(["ZN"])))["ZN"]
+    assert zinc["_chem_comp.name"] == ["ZINC ION"]
+
+
+def test_sets_of_another_package_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = component_sets_file(".pickle")
+    monkeypatch.setattr(component_sets, "source_digest", lambda package: "another")
+    monkeypatch.setattr(component_sets, "find_component_sets", lambda: {"ions": frozenset({"X"})})
+    second = component_sets_file(".pickle")
+    assert pickle.loads(second.read_bytes()) == {"ions": {"X"}}
+    assert first.exists()
+    assert first != second
 
 
 def test_needed_are_the_standard_residues_and_what_the_input_names(load: Load) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 
 from perfkit.errors import UserError
+from perfkit.models.af3 import weights
 from perfkit.models.af3.synthetic_weights import (
     SEED,
     ParameterShape,
@@ -26,6 +30,8 @@ from perfkit.models.af3.weights import (
     synthetic_parameters_mapped,
 )
 from perfkit.paths import CACHE_VARIABLE
+
+ROOT = Path(__file__).parents[3]
 
 STACK = "diffuser/evoformer/__layer_stack_no_per_layer/trunk"
 
@@ -121,7 +127,7 @@ def test_mapped_parameters_are_generated_once_and_read_only(
     narrow = synthetic_parameters_mapped(shapes, float32=False)
     wide = synthetic_parameters_mapped(shapes, float32=True)
     again = synthetic_parameters_mapped(shapes, float32=True)
-    assert len(asked) == 1
+    assert len(asked) == 2, "once for each precision"
     assert narrow["diffuser/left"]["weights"].dtype == ml_dtypes.bfloat16
     assert narrow["diffuser/odd"]["weights"].dtype == np.float32
     for module, leaves in TREE.items():
@@ -138,6 +144,54 @@ def test_mapped_parameters_are_generated_once_and_read_only(
     assert label == f"synthetic weights, seed {SEED}".encode()
     left = sorted(path.suffix for path in (tmp_path / "af3-weights").iterdir())
     assert left == [".bin", ".bin", ".json", ".json"]
+
+
+def test_overwritten_weights_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    right = synthetic_parameters_mapped(lambda: TREE, float32=True)
+    kept = right["diffuser/left"]["weights"].copy()
+    (path,) = (tmp_path / "af3-weights").glob("*.bin")
+    before = path.stat()
+    with path.open("r+b") as stream:
+        stream.seek(4096)
+        stream.write(np.full(16, 1e9, np.float32).tobytes())
+    # As a fault of the disk would leave them: neither size nor times give it away.
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    again = synthetic_parameters_mapped(lambda: TREE, float32=True)
+    assert np.array_equal(again["diffuser/left"]["weights"], kept)
+    assert caplog.messages[0].endswith("the file of synthetic weights in float32 is made again")
+
+
+def test_each_installed_package_has_weights_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    other = {"diffuser/only": {"weights": SimpleNamespace(shape=(2, 2), dtype="float32")}}
+    found = {}
+    for package, tree in (("colabfold", TREE), ("deepmind", other), ("colabfold", {})):
+        monkeypatch.setattr(weights, "package_identity", lambda name=package: {"sources": name})
+        found[package] = synthetic_parameters_mapped(lambda given=tree: given, float32=True)
+    assert found["colabfold"].keys() - {"__meta__"} == TREE.keys()
+    assert found["deepmind"].keys() - {"__meta__"} == other.keys()
+
+
+def test_a_package_that_comes_first_on_the_path_has_another_identity(tmp_path: Path) -> None:
+    (tmp_path / "alphafold3").mkdir()
+    (tmp_path / "alphafold3" / "__init__.py").write_text("WIDTH = 384\n")
+    code = "from perfkit.models.af3.package import package_identity; print(package_identity())"
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([*first, str(ROOT)])},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for first in ((), (str(tmp_path),))
+    ]
+    assert printed[0] != printed[1]
 
 
 RECORDS = {
