@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import tomli_w
 
 from perfkit.errors import UserError
+from perfkit.files import write_whole
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
 from perfkit.tune.recommend import Recommendation
@@ -90,13 +90,7 @@ def write_preset(
         "knobs": dict(settings),
         "measured": dict(measured),
     }
-    scratch = path.with_suffix(f".{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(tomli_w.dumps(data), encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        raise UserError(f"the preset {path} cannot be written ({error.strerror})") from error
+    write_whole(path, tomli_w.dumps(data), "preset")
 
 
 def load_preset(path: Path) -> Preset:

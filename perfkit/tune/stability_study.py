@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from perfkit.files import short_digest
 from perfkit.guard.stability import Setting, StabilityRow, stability_row
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models.base import Model, Workload
@@ -14,6 +13,7 @@ from perfkit.records.machine import setting_digest
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
+from perfkit.trial.answers import holds_answers
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.limits import Limits
 from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
@@ -43,7 +43,7 @@ class StabilityPlan:
     def study(self) -> str:
         """Digest of the study: the same command on the same machine goes on with it."""
         same = [Role.STABILITY, self.workload.digest, self.guard, setting_digest()]
-        return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+        return short_digest(same)
 
 
 def run_stability(plan: StabilityPlan, on_record: Callable[[Record], None]) -> list[StabilityRow]:
@@ -57,7 +57,7 @@ def run_stability(plan: StabilityPlan, on_record: Callable[[Record], None]) -> l
         The user interrupted a trial; its record and all before it are kept.
     """
     reference = reference_file(plan.store.folder, plan.workload)
-    if not reference.exists():
+    if not holds_answers(reference):
         values = plan.model.reference_values
         files = TrialFiles(save_compared=reference)
         _run(plan, dict(values), TrialLabels(role=Role.REFERENCE), files, "off", on_record)

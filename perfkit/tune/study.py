@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from perfkit.files import short_digest, write_whole
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.space import promising, search_settings
 from perfkit.records.roles import OTHER_FIDELITY, Role
 from perfkit.records.schema import Outcome, Record
+from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.costs import MeasuredCosts
 from perfkit.tune.evidence import ATTEMPTS, Evidence
@@ -119,7 +119,7 @@ class Study:
     def _settled_key(self) -> str:
         """Digest of what was searched and how: a knob added since makes it another search."""
         same = [self._strategy.name, self._space.changes]
-        return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+        return short_digest(same)
 
     @property
     def _settled_file(self) -> Path:
@@ -134,7 +134,7 @@ class Study:
             return False
 
     def _settle(self) -> None:
-        self._settled_file.write_text(f"{self._plan.budget_s}\n")
+        write_whole(self._settled_file, f"{self._plan.budget_s}\n", "mark of a settled study")
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class Study:
         """Make the reference, where there is none, with stock starting at its side."""
         plan = self._plan
         for _ in range(ATTEMPTS):
-            if self._reference_file.exists():
+            if holds_answers(self._reference_file):
                 return
             reference = plan.catalogue.configuration(plan.model.reference_values)
             start = Start(

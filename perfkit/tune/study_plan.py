@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 
+from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models.base import Model, Workload
 from perfkit.records.machine import setting_digest
@@ -45,4 +44,4 @@ class StudyPlan:
     def study(self) -> str:
         """Digest of the study: the same command on the same machine resumes it."""
         same = ["tune", self.workload.digest, setting_digest()]
-        return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+        return short_digest(same)

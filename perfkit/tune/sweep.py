@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models.base import Model, Workload
 from perfkit.records.machine import available_memory_bytes, setting_digest
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
+from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.session import Progress, Runner, Session
 
@@ -49,7 +49,7 @@ class SweepPlan:
             [workload.digest for workload in self.workloads],
             [configuration.digest for configuration in self.configurations],
         ]
-        return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+        return short_digest(same)
 
     @property
     def trials(self) -> int:
@@ -114,7 +114,7 @@ class Sweep:
         return 2 * needed < available_memory_bytes()
 
     def _reference(self, workload: Workload) -> None:
-        if self._reference_file(workload).exists():
+        if holds_answers(self._reference_file(workload)):
             return
         reference = self._plan.catalogue.configuration(self._plan.model.reference_values)
         files = TrialFiles(save_compared=self._reference_file(workload))

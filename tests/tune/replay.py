@@ -16,6 +16,7 @@ from perfkit.records.schema import (
     Stage,
     WorkloadRecord,
 )
+from perfkit.trial.answers import save_answers
 from perfkit.trial.request import TrialFiles, TrialLabels
 
 START_S = 5.0
@@ -162,7 +163,7 @@ class ReplayTrial:
         if self._dead:
             outcome = Outcome.CRASHED
         elif self.files.save_compared is not None:
-            self.files.save_compared.touch()
+            save_answers(self.files.save_compared, {})
         return self._record(outcome)
 
     def abort(self, outcome: Outcome, reason: str) -> Record:

@@ -12,6 +12,7 @@ from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.models.af3.model import AlphaFold3
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
+from perfkit.trial.answers import holds_answers
 from perfkit.tune import sweep as sweep_module
 from perfkit.tune.recommend import recommend
 from perfkit.tune.sweep import Sweep, SweepPlan
@@ -65,6 +66,17 @@ def test_every_cell_of_the_grid_is_measured(tmp_path: Path) -> None:
     assert _measured(sweep) == CELLS
     assert len(sweep.records()) == len(CELLS) + len(SIZES)
     assert len(roles(sweep.records(), "reference")) == len(SIZES)
+
+
+def test_a_damaged_reference_is_made_again_for_further_cells(tmp_path: Path) -> None:
+    first = SweepPlan(MODEL, CATALOGUE, WORKLOADS[:1], GRID[:1], Store(tmp_path), rounds=2)
+    Sweep(first, ReplayRunner(_table), Listener()).run()
+    (reference,) = tmp_path.glob("reference-*")
+    reference.write_bytes(reference.read_bytes()[:-1])
+    again = ReplayRunner(_table)
+    _sweep(tmp_path, again).run()
+    assert [role for role, _ in again.opened].count("reference") == len(SIZES)
+    assert holds_answers(reference)
 
 
 def test_cells_can_be_compared_where_they_ran_interleaved(tmp_path: Path, memory: bool) -> None:
