@@ -56,14 +56,18 @@ def production_times(
 
 def _context(records: list[Record]) -> dict[str, object]:
     last = records[-1]
-    machine = {name: value for name, value in last.machine.items() if value is not None}
+    machine = last.machine.known()
     versions = {name: value for name, value in last.versions.items() if value is not None}
     return {
         "workload": last.workload.name,
         "size": last.workload.size,
         "measured_at": last.created,
         "notices": last.notices,
-        "machine": {name: machine[name] for name in ("cpu", "logical_cpus", "memory_bytes")},
+        "machine": {
+            name: machine[name]
+            for name in ("cpu", "logical_cpus", "memory_bytes")
+            if name in machine
+        },
         "versions": versions,
     }
 

@@ -48,7 +48,7 @@ def machine_facts(records: Sequence[Record]) -> Facts:
     facts: dict[str, list[str]] = defaultdict(list)
     for record in records:
         for key, name in MACHINE_FACTS:
-            text = _machine_text(key, record.machine.get(key))
+            text = _machine_text(key, getattr(record.machine, key))
             if text:
                 facts[name].append(text)
     return Facts("Machine", _entries(facts))
@@ -107,7 +107,7 @@ def _trials(count: int) -> str:
 
 def _mixed(records: Sequence[Record]) -> list[str]:
     told = []
-    machines = {str(record.machine.get("digest")) for record in records}
+    machines = {str(record.machine.digest) for record in records}
     if len(machines) > 1:
         told.append(f"the trials ran on {len(machines)} different machines: times do not compare")
     names = dict.fromkeys(name for record in records for name in record.versions)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfkit.knobs.configuration import STOCK_LABEL
+from perfkit.records.findings import AGREEMENT_NAMES
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.bootstrap import CONFIDENCE, Interval, median_interval, paired_ratio
 
@@ -213,11 +214,8 @@ def _agreement(group: Sequence[Record]) -> tuple[str | None, float | None]:
     judged = [record.agreement for record in group if record.agreement is not None]
     if not judged:
         return None, None
-    order = ("bitwise", "float32", "bfloat16", "none")
-    worst = max(judged, key=lambda told: order.index(told["class"]))
-    distances = [entry["distance"] for entry in worst["quantities"]]
-    known = [distance for distance in distances if distance is not None]
-    return worst["class"], max(known) if known else None
+    worst = max(judged, key=lambda told: AGREEMENT_NAMES.index(told.reached))
+    return worst.reached, worst.largest_distance
 
 
 def direct_ratios(

@@ -71,7 +71,7 @@ def test_two_machines_compare_by_their_files_and_it_is_said(
 
 def records(folder: Path, steady_s: list[float], host: str = "testhost") -> str:
     record = make_record(steady_s=steady_s)
-    machine = {**record.machine, "host": host}
+    machine = record.machine.model_copy(update={"host": host})
     Store(folder).append(record.model_copy(update={"machine": machine}))
     return str(folder)
 
