@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ def build_report(
     extrapolations: Sequence[Extrapolation],
     title: str,
     preset_path: Path | None,
+    skipped: Sequence[str] = (),
 ) -> str:
     """The report of one study as one self-contained HTML document.
 
@@ -47,6 +47,8 @@ def build_report(
         Plain text.
     preset_path
         Where the recommended configuration was saved, if it was.
+    skipped
+        A sentence for each line of the records that could not be read.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def build_report(
             command=_command(preset_path),
             production=tuple(_production_sentence(each) for each in extrapolations),
             notices=facts.notices(ordered),
-            warnings=facts.warnings(ordered),
+            warnings=(*facts.skipped_warnings("line", skipped), *facts.warnings(ordered)),
             facts=(
                 facts.workload_facts(compared),
                 facts.machine_facts(ordered),
@@ -80,23 +82,6 @@ def build_report(
             ),
         )
     )
-
-
-def write_report(path: Path, html: str) -> None:
-    """Write the document so that a reader never sees half of it.
-
-    Raises
-    ------
-    UserError
-        The file cannot be written.
-    """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(html, encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise UserError(f"the report {path} cannot be written ({error.strerror})") from error
 
 
 def _subtitle(records: Sequence[Record]) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from perfkit.errors import UserError
 from perfkit.history.asv_results import (
+    AsvResult,
     jaxlib_number,
     jaxlib_version,
     read_result,
@@ -20,8 +21,13 @@ type WriteResult = Callable[..., Path]
 STEADY = [[1.0, 2.0, 6.0], [4.0]]
 
 
+def only(path: Path) -> AsvResult:
+    (result,) = read_result(path).results
+    return result
+
+
 def test_raw_samples_are_kept_under_benchmark_and_parameters(write_result: WriteResult) -> None:
-    snapshot = read_result(write_result("a", {"toy.time_steady": STEADY})).snapshot
+    snapshot = only(write_result("a", {"toy.time_steady": STEADY})).snapshot
     entry = snapshot.entries["toy.time_steady(1, stock)"]
     assert entry.kind is Kind.TIME
     assert entry.groups == ((1.0, 2.0, 6.0),)
@@ -31,20 +37,20 @@ def test_raw_samples_are_kept_under_benchmark_and_parameters(write_result: Write
 
 def test_without_samples_the_median_of_asv_is_kept(write_result: WriteResult) -> None:
     path = write_result("a", {"toy.time_steady": STEADY}, record_samples=False)
-    entry = read_result(path).snapshot.entries["toy.time_steady(1, stock)"]
+    entry = only(path).snapshot.entries["toy.time_steady(1, stock)"]
     assert (entry.value, entry.groups) == (2.0, ())
 
 
 def test_a_failed_benchmark_has_no_value_and_says_so(write_result: WriteResult) -> None:
     path = write_result("a", {"toy.time_steady": [[1.0], None], "toy.track_peakmem": 5.0})
-    entries = read_result(path).snapshot.entries
+    entries = only(path).snapshot.entries
     assert entries["toy.time_steady(2, stock)"].value is None
     assert entries["toy.time_steady(2, stock)"].reason == "the benchmark failed"
     assert entries["toy.track_peakmem"].kind is Kind.MEMORY
 
 
 def test_the_setting_tells_machine_and_jaxlib(write_result: WriteResult) -> None:
-    snapshot = read_result(write_result("a", {"itself.Setting.track_jaxlib": 12.0001})).snapshot
+    snapshot = only(write_result("a", {"itself.Setting.track_jaxlib": 12.0001})).snapshot
     assert snapshot.setting["machine"] == "box"
     assert snapshot.setting["jaxlib"] == "0.12.0.1"
 
@@ -62,7 +68,7 @@ def test_results_come_by_the_date_of_their_commits(
 ) -> None:
     for commit, day in (("c", 3), ("a", 1), ("b", 2)):
         write_result(commit, {"toy.track_peakmem": 1.0}, day=day)
-    assert [one.commit[0] for one in read_results(results_folder)] == ["a", "b", "c"]
+    assert [one.commit[0] for one in read_results(results_folder).results] == ["a", "b", "c"]
 
 
 def test_a_commit_is_found_by_the_beginning_of_its_hash(
@@ -70,7 +76,7 @@ def test_a_commit_is_found_by_the_beginning_of_its_hash(
 ) -> None:
     write_result("a", {"toy.track_peakmem": 1.0})
     write_result("b", {"toy.track_peakmem": 1.0})
-    (found,) = results_of_commit(results_folder, "aaaa")
+    (found,) = results_of_commit(results_folder, "aaaa").results
     assert found.commit == "a" * 40
 
 

@@ -103,8 +103,9 @@ def test_a_new_failure_is_a_regression_and_a_mended_one_is_not() -> None:
     assert verdict(answer(None), answer(0.1)) is Verdict.MENDED
 
 
-def test_what_was_skipped_is_no_change() -> None:
-    assert verdict(answer(math.nan), answer(1.0)) is Verdict.SAME
+def test_what_has_no_number_on_both_sides_is_no_change() -> None:
+    assert verdict(answer(math.nan), answer(math.nan)) is Verdict.SAME
+    assert verdict(answer(None), answer(None)) is Verdict.SAME
 
 
 def test_entries_of_another_version_are_not_compared() -> None:

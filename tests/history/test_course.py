@@ -26,7 +26,7 @@ def course(write_result: WriteResult, results_folder: Path) -> Course:
         for day, (commit, value) in enumerate(zip(COMMITS, values, strict=True)):
             version = {name: versions.get(commit, "1")}
             write_result(commit, {name: value}, day=day + 1, versions=version)
-        (series,) = series_of_results(read_results(results_folder))
+        (series,) = series_of_results(read_results(results_folder).results)
         return series
 
     return write
@@ -89,7 +89,7 @@ def test_the_page_tells_a_numerical_change_as_loudly_as_a_slowdown(
             },
             day=day + 1,
         )
-    page = history_page(read_results(results_folder))
+    page = history_page(read_results(results_folder).results)
     assert "Found: 1 x numerical change, 2 x slowdown." in page
     assert (
         "the answer changed: toy.track_agreement_distance on box (virtualenv-py3.12): "

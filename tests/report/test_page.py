@@ -13,9 +13,10 @@ from records_factory import MACHINE, make_record, make_workload
 
 from perfkit.errors import UserError
 from perfkit.records.schema import Outcome, Record
-from perfkit.report.build import build_report, write_report
+from perfkit.report.build import build_report
 from perfkit.report.facts import warnings
 from perfkit.report.page import Facts, PageContent, PageSection, render_page
+from perfkit.report.writing import write_report
 from perfkit.tune.extrapolate import Check, Extrapolation, Part
 from perfkit.tune.recommend import recommend
 

@@ -84,14 +84,20 @@ def _line(series: Series, commits: Sequence[str], scale: float, several: bool) -
             if (level := step.value * scale) is not None
         ),
         tuple(
-            (position(jump.after), jump.new * scale, jump_text(series, jump.old, jump.new))
+            (
+                position(jump.after),
+                (jump.old if jump.new is None else jump.new) * scale,
+                jump_text(series, jump.old, jump.new),
+            )
             for jump in series.jumps
         ),
     )
 
 
-def jump_text(series: Series, old: float, new: float) -> str:
-    """From what to what a series jumped, and by which factor."""
+def jump_text(series: Series, old: float, new: float | None) -> str:
+    """From what to what a series jumped, and by which factor; ``new`` is None for no number."""
+    if new is None:
+        return f"{value_text(old, series.unit)} to no number"
     ratio = f", {new / old:.3g}x" if old else ""
     return f"{value_text(old, series.unit)} to {value_text(new, series.unit)}{ratio}"
 
