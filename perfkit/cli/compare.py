@@ -14,6 +14,7 @@ from perfkit.cli.workload_arguments import Parser
 from perfkit.errors import UserError
 from perfkit.history.asv_results import (
     DEFAULT_RESULTS,
+    AsvReading,
     AsvResult,
     read_result,
     results_of_commit,
@@ -22,7 +23,7 @@ from perfkit.history.comparison import Comparison, Row, compare_snapshots
 from perfkit.history.record_snapshot import snapshots_of_records
 from perfkit.history.snapshot import Entry, Snapshot
 from perfkit.history.verdicts import FACTOR, REGRESSIONS, Verdict
-from perfkit.records.store import PATTERN, Reading, read_folder
+from perfkit.records.store import PATTERN, read_folder
 from perfkit.units import ratio_text, value_text
 
 LOUD = {verdict: verdict.value.upper() for verdict in REGRESSIONS}
@@ -56,7 +57,9 @@ def main(arguments: list[str]) -> int:
     if not given.factor >= 1:
         raise UserError(f"--factor takes 1 or more, not {given.factor:g}")
     console = Console()
-    pairs = _pairs(console, given.old, given.new, given.results, given.machine)
+    pairs, warnings = _pairs(given.old, given.new, given.results, given.machine)
+    for warning in dict.fromkeys(warnings):
+        console.line(f"warning: {warning}")
     comparisons = [compare_snapshots(old, new, given.factor) for old, new in pairs]
     for comparison in comparisons:
         _print(console, comparison, given.all)
@@ -91,15 +94,26 @@ def _parser() -> Parser:
 
 
 def _pairs(
-    console: Console, old: str, new: str, results: Path, machine: str | None
-) -> list[tuple[Snapshot, Snapshot]]:
+    old: str, new: str, results: Path, machine: str | None
+) -> tuple[list[tuple[Snapshot, Snapshot]], list[str]]:
+    """What is to be compared, and a sentence for each thing that could not be read."""
     folders = [_holds_records(text) for text in (old, new)]
     if all(folders):
-        readings = [(text, _read(console, text)) for text in (old, new)]
-        return [snapshots_of_records(*readings)]
+        first, second = (read_folder(Path(text)) for text in (old, new))
+        warnings = [
+            f"{text}: {one.sentence()}"
+            for text, reading in ((old, first), (new, second))
+            for one in reading.skipped
+        ]
+        return [snapshots_of_records((old, first), (new, second))], warnings
     if any(folders):
         raise UserError("records and asv results do not compare: give two of the same kind")
-    before, after = (_asv_results(console, text, results, machine) for text in (old, new))
+    readings = [_asv_reading(text, results) for text in (old, new)]
+    warnings = [sentence for reading in readings for sentence in reading.skipped]
+    before, after = (
+        _of_machine(text, reading.results, machine)
+        for text, reading in zip((old, new), readings, strict=True)
+    )
     same = [
         (one.snapshot, other.snapshot)
         for one in before
@@ -107,9 +121,9 @@ def _pairs(
         if (one.machine, one.environment) == (other.machine, other.environment)
     ]
     if same:
-        return same
+        return same, warnings
     if len(before) == len(after) == 1:
-        return [(before[0].snapshot, after[0].snapshot)]
+        return [(before[0].snapshot, after[0].snapshot)], warnings
     raise UserError(
         f"{old} was measured on {_places(before)}, {new} on {_places(after)}: name one result "
         "file of each to compare across them"
@@ -123,25 +137,17 @@ def _holds_records(text: str) -> bool:
         raise UserError(f"{text!r} cannot be looked into ({error})") from error
 
 
-def _read(console: Console, folder: str) -> Reading:
-    reading = read_folder(Path(folder))
-    for one in reading.skipped:
-        console.line(f"warning: {folder}: {one.sentence()}")
-    return reading
-
-
-def _asv_results(
-    console: Console, text: str, results: Path, machine: str | None
-) -> Sequence[AsvResult]:
+def _asv_reading(text: str, results: Path) -> AsvReading:
     path = Path(text)
     if path.is_dir():
         raise UserError(f"{path} holds no records; of asv results, name a commit or a result file")
-    found = read_result(path) if path.is_file() else results_of_commit(results, text)
-    for sentence in found.skipped:
-        console.line(f"warning: {sentence}")
-    kept = [one for one in found.results if machine in (None, one.machine)]
+    return read_result(path) if path.is_file() else results_of_commit(results, text)
+
+
+def _of_machine(text: str, found: Sequence[AsvResult], machine: str | None) -> Sequence[AsvResult]:
+    kept = [one for one in found if machine in (None, one.machine)]
     if not kept:
-        raise UserError(f"{text} has no results of machine {machine!r}, but of {_places(found.results)}")
+        raise UserError(f"{text} has no results of machine {machine!r}, but of {_places(found)}")
     return kept
 
 

@@ -95,9 +95,7 @@ def finish_sweep(
     return all(record.outcome is Outcome.OK for record in finished)
 
 
-def page_of_records(
-    records: list[Record], preset: Path | None, skipped: Sequence[str] = ()
-) -> str:
+def page_of_records(records: list[Record], preset: Path | None, skipped: Sequence[str] = ()) -> str:
     """The page of records that were measured earlier, without the model or its input."""
     own = measured_at_own_fidelity(records)
     last = (own or records)[-1].workload

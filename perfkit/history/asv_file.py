@@ -22,6 +22,7 @@ from pydantic import (
 
 from perfkit.errors import UserError
 from perfkit.records.bounded import Distance
+from perfkit.records.reason import reason_of
 
 RESULTS_VERSION = 2
 """asv's ``Results.api_version``; ``asv update`` turns older files into it."""
@@ -141,17 +142,24 @@ def read_file(path: Path) -> ResultFile:
     try:
         return ResultFile.model_validate(_json(path))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no result of asv that can be read: {_why(error)}") from error
+        reason = reason_of(error)
+        raise UserError(f"{path} is no result of asv that can be read: {reason}") from error
 
 
 def read_described(path: Path) -> tuple[dict[str, Described], list[str]]:
-    """What a ``benchmarks.json`` says, and a warning for each thing in it that cannot be read."""
+    """What a ``benchmarks.json`` says, and a warning for each benchmark that cannot be read.
+
+    Raises
+    ------
+    UserError
+        Nothing of it can be read.
+    """
     try:
         data = _json(path)
     except (OSError, ValueError, RecursionError) as error:
-        return {}, [f"{path} cannot be read ({_why(error)}): no unit is known, nothing is judged"]
+        raise UserError(f"{path} cannot be read ({reason_of(error)}): no unit is known") from error
     if not isinstance(data, dict):
-        return {}, [f"{path} holds no benchmarks: no unit is known, nothing is judged"]
+        raise UserError(f"{path} describes no benchmarks: no unit is known")
     described, warnings = {}, []
     for name, value in data.items():
         if name == "version":
@@ -159,19 +167,11 @@ def read_described(path: Path) -> tuple[dict[str, Described], list[str]]:
         try:
             described[name] = Described.model_validate(value)
         except ValidationError as error:
-            warnings.append(f"{path}, {name}: {_why(error)}; its unit is unknown, it is not judged")
+            warnings.append(
+                f"{path}, {name}: {reason_of(error)}; its unit is unknown and it is not judged"
+            )
     return described, warnings
 
 
 def _json(path: Path) -> object:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _why(error: OSError | ValueError | RecursionError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg']}" if place else first["msg"]
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)

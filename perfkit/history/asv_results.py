@@ -95,20 +95,32 @@ def is_results_folder(folder: Path) -> bool:
     return (folder / BENCHMARKS_FILE).is_file() or any(folder.glob("*/machine.json"))
 
 
-def read_results(folder: Path) -> AsvReading:
+def read_results(folder: Path, *, judged: bool = False) -> AsvReading:
     """Every result below asv's results folder; files that cannot be read are skipped.
+
+    Parameters
+    ----------
+    folder
+        asv's results folder.
+    judged
+        Whether the units are needed: results without any can be shown, but not judged.
 
     Raises
     ------
     UserError
-        The folder does not exist or holds no results that can be read.
+        The folder does not exist, holds no results that can be read, or (if judged) no units.
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder} with asv results: 'asv run' makes them")
     paths = [path for path in sorted(folder.glob("*/*.json")) if path.name != "machine.json"]
     if not paths:
         raise UserError(f"{folder} holds no asv results yet: 'asv run' makes them")
-    described, skipped = read_described(folder / BENCHMARKS_FILE)
+    try:
+        described, skipped = read_described(folder / BENCHMARKS_FILE)
+    except UserError as error:
+        if judged:
+            raise
+        described, skipped = {}, [str(error)]
     found = []
     for path in paths:
         try:
@@ -127,7 +139,7 @@ def read_result(path: Path) -> AsvReading:
     Raises
     ------
     UserError
-        It cannot be read as one.
+        It cannot be read as one, or no units are known.
     """
     file = read_file(path)
     described, skipped = read_described(path.parent.parent / BENCHMARKS_FILE)
@@ -150,7 +162,7 @@ def results_of_commit(folder: Path, name: str) -> AsvReading:
         There are none, or the beginning is that of several commits.
     """
     wanted = _git_hash(name) or name.lower()
-    reading = read_results(folder)
+    reading = read_results(folder, judged=True)
     found = [one for one in reading.results if one.commit.startswith(wanted)]
     commits = sorted({one.commit[:8] for one in found})
     if len(commits) > 1:

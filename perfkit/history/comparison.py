@@ -93,7 +93,11 @@ class Comparison:
             for verdict, word, words in _SUMMARY
             if (rows := self.having(verdict))
         ]
-        return ", ".join(found) if found else "nothing has changed beyond the measurements' spread"
+        sentence = ", ".join(found) or "nothing has changed beyond the measurements' spread"
+        shown = sum(row.entry.kind is Kind.OTHER for row in self.common)
+        if shown:
+            sentence += f" ({shown} without a unit that is judged, for which only a loss counts)"
+        return sentence
 
     def without_counterpart(self, verdict: Verdict) -> dict[str, int]:
         """What only one snapshot has, by subject (or name, without one), with its entries.

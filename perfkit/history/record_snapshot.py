@@ -11,7 +11,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from perfkit.errors import UserError
 from perfkit.history.snapshot import Entry, Kind, Snapshot, entry_of_samples
@@ -315,10 +314,10 @@ def _answers(subject: str, records: Sequence[Record]) -> Iterator[Entry]:
         for quantity in agreement.quantities:
             distance = math.nan if quantity.distance is None else quantity.distance
             distances[quantity.name].append(distance)
-    for quantity, found in distances.items():
+    for name, found in distances.items():
         # A distance that is no number once is none.
         worst = math.nan if any(map(math.isnan, found)) else max(found)
-        yield _answer(subject, f"distance of {quantity}", "relative distance", worst)
+        yield _answer(subject, f"distance of {name}", "relative distance", worst)
     guards = [one.guard for one in records if one.guard is not None]
     if guards:
         unit = "operands"

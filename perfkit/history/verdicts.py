@@ -178,8 +178,8 @@ def _ratio(old: Entry, new: Entry) -> Interval | None:
         return Interval(median, median, median, 1)
     # Of two intervals without samples the ratio may be anywhere between the extremes; of few
     # samples asv's intervals are infinite.
-    low = new.low / old.high if 0 < new.low and 0 < old.high < math.inf else 0.0
-    high = new.high / old.low if 0 < old.low and 0 < new.high < math.inf else math.inf
+    low = new.low / old.high if new.low > 0 and 0 < old.high < math.inf else 0.0
+    high = new.high / old.low if old.low > 0 and 0 < new.high < math.inf else math.inf
     return Interval(median, low, high, 2)
 
 

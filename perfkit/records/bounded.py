@@ -1,4 +1,4 @@
-"""Numbers that a file may hold: finite, and small enough for every later computation.
+"""Values that a file may hold: numbers that can have been measured, and text that can be written.
 
 A file can be damaged or made by hand. A number outside these bounds was never measured, and
 overflows or divides by zero somewhere far from the file that it came from.
@@ -53,23 +53,28 @@ type Moment = Annotated[str, AfterValidator(moment)]
 """ISO 8601."""
 
 
-def refuse_unbounded(data: object, depth: int = 0) -> None:
-    """Refuse plain JSON data that holds a number that cannot have been measured.
+def refuse_unusable(data: object, depth: int = 0) -> None:
+    """Refuse plain JSON data that holds a value which no later step could use.
 
     Raises
     ------
     ValueError
-        A number is not finite or does not fit in 64 bits, or the nesting is deeper than
-        :data:`DEEPEST`.
+        A number is not finite or does not fit in 64 bits, a text holds half a character, or the
+        nesting is deeper than :data:`DEEPEST`.
     """
     if depth > DEEPEST:
         raise ValueError(f"nested more than {DEEPEST} levels deep")
     if isinstance(data, dict):
-        for value in data.values():
-            refuse_unbounded(value, depth + 1)
+        for key, value in data.items():
+            refuse_unusable(key, depth + 1)
+            refuse_unusable(value, depth + 1)
     elif isinstance(data, list):
         for value in data:
-            refuse_unbounded(value, depth + 1)
+            refuse_unusable(value, depth + 1)
+    elif isinstance(data, str):
+        # JSON can name half of a pair of UTF-16, which no file takes back.
+        if not data.isascii() and any("\ud800" <= letter <= "\udfff" for letter in data):
+            raise ValueError("a text holds half a character")
     elif isinstance(data, float) and not math.isfinite(data):
         raise ValueError(f"{data} is no measurement")
     elif isinstance(data, int) and abs(data) > MOST:

@@ -15,7 +15,7 @@ from perfkit.records.bounded import (
     Finite,
     Moment,
     Seconds,
-    refuse_unbounded,
+    refuse_unusable,
 )
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
 
@@ -236,5 +236,5 @@ def read_record(data: object) -> Record:
         The data is not a record (a :class:`pydantic.ValidationError`), or a number in it cannot
         have been measured.
     """
-    refuse_unbounded(data)
+    refuse_unusable(data)
     return Record.model_validate(upgrade(data) if isinstance(data, dict) else data)

@@ -9,9 +9,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from perfkit.errors import UserError
+from perfkit.records.reason import reason_of
 from perfkit.records.schema import NewerSchemaError, Record, read_record
 
 PATTERN = "records-*.jsonl"
@@ -148,7 +147,7 @@ def read_folder(folder: Path) -> Reading:
             # Only a newline ends a record: str.splitlines knows a dozen more that JSON may hold.
             lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError as error:
-            skipped.append(Skipped(path.name, None, error.strerror or str(error)))
+            skipped.append(Skipped(path.name, None, reason_of(error)))
             continue
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -159,7 +158,7 @@ def read_folder(folder: Path) -> Reading:
                 newer = error
                 skipped.append(Skipped(path.name, number, str(error)))
             except (ValueError, RecursionError) as error:
-                skipped.append(Skipped(path.name, number, _reason(error)))
+                skipped.append(Skipped(path.name, number, reason_of(error)))
     if newer is not None and not records:
         raise newer
     return Reading(tuple(sorted(records, key=lambda one: one.created)), tuple(skipped))
@@ -179,18 +178,6 @@ def read_records(folder: Path) -> list[Record]:
     for one in reading.skipped:
         warnings.warn(one.sentence(), stacklevel=2)
     return list(reading.records)
-
-
-def _reason(error: ValueError | RecursionError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg']}" if place else first["msg"]
-    if isinstance(error, json.JSONDecodeError):
-        return "no JSON"
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return str(error)
 
 
 def _ends_with_newline(path: Path) -> bool:
