@@ -167,6 +167,9 @@ def _ratio(old: Entry, new: Entry) -> Interval | None:
     assert new.value is not None
     if old.value <= 0 or new.value <= 0:
         return None
+    if old.groups and old.groups == new.groups:
+        # The same measurements; resampling both sides apart would make a spread of them.
+        return Interval(1.0, 1.0, 1.0, old.count)
     # Resampling in one order alone: the ratio the other way round is then exactly the inverse.
     if (new.value, new.groups) < (old.value, old.groups):
         ratio = _ratio(new, old)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -61,7 +62,8 @@ class Store:
                     os.fsync(stream.fileno())
                 except OSError:
                     # A full disk takes part of a line.
-                    os.truncate(self._file, begin)
+                    with contextlib.suppress(OSError):
+                        os.truncate(self._file, begin)
                     raise
         except OSError as error:
             raise UserError(

@@ -264,19 +264,6 @@ def test_no_records_are_refused_in_one_sentence() -> None:
         build_report([], None, [], "A study", None)
 
 
-def test_a_report_is_written_whole_over_an_older_one(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_text("old")
-    write_report(path, "näw")
-    assert path.read_text(encoding="utf-8") == "näw"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_report_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be written"):
-        write_report(tmp_path / "missing" / "report.html", "new")
-
-
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_a_browser_draws_every_figure(noted: list[Record], tmp_path: Path) -> None:
     path = tmp_path / "report.html"

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from perfkit.history.course import Series
 from perfkit.history.snapshot import Kind
-from perfkit.report.style import GIGABYTE, SERIES, SYMBOLS, VERMILION, shortened, styled
+from perfkit.report.style import GIGABYTE, SERIES, SYMBOLS, VERMILION, shortened, styled, wrapped
 from perfkit.units import value_text
 
 LEGEND_WIDTH = 60
@@ -130,7 +130,7 @@ def history_figure(info: HistoryInfo) -> go.Figure:
                     "thickness": 1,
                     "width": 0,
                 },
-                hovertext=[f"{line.label}<br>{hover}" for hover in line.hovers],
+                hovertext=[f"{wrapped(line.label)}<br>{wrapped(hover)}" for hover in line.hovers],
                 hoverinfo="text",
             )
         )
@@ -159,7 +159,7 @@ def history_figure(info: HistoryInfo) -> go.Figure:
                 },
                 legendgroup=str(number),
                 showlegend=False,
-                hovertext=[text for *_, text in line.jumps],
+                hovertext=[wrapped(text) for *_, text in line.jumps],
                 hoverinfo="text",
             )
         )
@@ -171,7 +171,7 @@ def history_figure(info: HistoryInfo) -> go.Figure:
         range=[-0.6, len(info.commits) - 0.4],
     )
     figure.update_yaxes(
-        title_text=info.unit,
+        title_text=shortened(info.unit),
         **(
             {"type": "log", "exponentformat": "power"}
             if info.logarithmic
