@@ -52,13 +52,15 @@ class Store:
         """
         line = (record.model_dump_json() + "\n").encode()
         try:
-            with self._file.open("ab") as stream:
+            # Without a buffer, which would write the rest of a line when it is closed.
+            with self._file.open("ab", buffering=0) as stream:
                 begin = stream.tell()
                 # A writer that was killed may have had this name and left half a line.
                 torn = begin > 0 and not _ends_with_newline(self._file)
                 try:
-                    stream.write(b"\n" + line if torn else line)
-                    stream.flush()
+                    left = memoryview(b"\n" + line if torn else line)
+                    while left:
+                        left = left[stream.write(left) :]
                     os.fsync(stream.fileno())
                 except OSError:
                     # A full disk takes part of a line.

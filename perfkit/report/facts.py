@@ -109,7 +109,8 @@ def skipped_warnings(what: str, skipped: Sequence[str]) -> tuple[str, ...]:
     count = f"{len(skipped)} {what}{'s' if len(skipped) != 1 else ''} could not be read"
     rest = len(skipped) - LISTED_SKIPPED
     more = (f"{rest} more could not be read",) if rest > 0 else ()
-    return (f"{count} and count for nothing here", *skipped[:LISTED_SKIPPED], *more)
+    verb = "counts" if len(skipped) == 1 else "count"
+    return (f"{count} and {verb} for nothing here", *skipped[:LISTED_SKIPPED], *more)
 
 
 def _with_ranges(pieces: Sequence[str], numbers: Sequence[Sequence[str]]) -> str:

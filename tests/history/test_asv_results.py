@@ -1,5 +1,7 @@
 """Results that asv wrote are read as snapshots, and commits are found by any of their names."""
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +100,94 @@ def test_a_file_that_is_no_result_is_refused(
     path.write_text(text)
     with pytest.raises(UserError, match="no result of asv"):
         read_result(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("samples", [[1.0]], "1 values for 2 combinations"),
+        ("samples", [1, -(10**30)], "samples.0: Input should be a valid list"),
+        ("samples", [["<script>", 1.0], None], "samples.0.0"),
+        ("params", [[0, "2"], ["'stock'"]], "params.0.0: Input should be a valid string"),
+        ("params", None, "params: Input should be a valid list"),
+        ("params", [["1"] * 1000] * 3, "1000000000 combinations of parameters"),
+        ("result", ["x", 1.0], "result.0"),
+        ("stats_ci_99_b", [1.0] * 3, "3 values for 2 combinations"),
+    ],
+)
+def test_a_damaged_column_is_named(
+    column: str, value: object, told: str, write_result: WriteResult
+) -> None:
+    path = write_result("a", {"toy.time_steady": STEADY})
+    data = json.loads(path.read_text())
+    data["results"]["toy.time_steady"][data["result_columns"].index(column)] = value
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError, match=f"results.toy.time_steady.*{re.escape(told)}"):
+        read_result(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("date", {"a": None}),
+        ("date", "../../x"),
+        ("date", 10**18),
+        ("commit_hash", "../../x"),
+        ("params", {"cpu": "no machine"}),
+        ("params", {"machine": "box", "python": {"a": None}}),
+        ("result_columns", None),
+        ("results", {"toy.time_steady": None}),
+        ("version", 3),
+    ],
+)
+def test_a_damaged_file_is_skipped_and_the_others_are_read(
+    name: str, value: object, write_result: WriteResult, results_folder: Path
+) -> None:
+    good = write_result("a", {"toy.track_peakmem": 1.0})
+    data = json.loads(good.read_text())
+    (good.parent / "damaged.json").write_text(json.dumps(data | {name: value}))
+    reading = read_results(results_folder)
+    assert [one.commit[0] for one in reading.results] == ["a"]
+    (sentence,) = reading.skipped
+    assert "damaged.json is no result of asv that can be read: " in sentence
+    assert name in sentence or "machine" in sentence
+
+
+def test_a_benchmark_without_a_unit_that_can_be_read_is_named_and_not_judged(
+    write_result: WriteResult, results_folder: Path
+) -> None:
+    path = write_result("a", {"toy.track_peakmem": 1.0, "toy.track_agreement_distance": 1e-6})
+    described = {
+        "version": 2,
+        "toy.track_peakmem": {"unit": [None]},
+        "toy.track_agreement_distance": {"unit": "relative distance"},
+        "x": "y",
+    }
+    (results_folder / "benchmarks.json").write_text(json.dumps(described))
+    reading = read_result(path)
+    assert [one.partition("benchmarks.json, ")[2].partition(":")[0] for one in reading.skipped] == [
+        "toy.track_peakmem",
+        "x",
+    ]
+    entries = reading.results[0].snapshot.entries
+    assert entries["toy.track_peakmem"].kind is Kind.OTHER
+    assert entries["toy.track_agreement_distance"].kind is Kind.ANSWER
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, None])
+def test_without_benchmarks_there_is_a_page_and_no_comparison(
+    text: str | None, write_result: WriteResult, results_folder: Path
+) -> None:
+    path = write_result("a", {"toy.track_peakmem": 1.0})
+    described = results_folder / "benchmarks.json"
+    described.unlink() if text is None else described.write_text(text)
+    reading = read_results(results_folder)
+    assert len(reading.results) == 1
+    assert "no unit is known" in reading.skipped[0]
+    with pytest.raises(UserError, match="no unit is known"):
+        read_result(path)
+    with pytest.raises(UserError, match="no unit is known"):
+        results_of_commit(results_folder, "aaaa")
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from records_factory import MACHINE, make_record, make_workload
 
 from perfkit.errors import UserError
-from perfkit.records.schema import Outcome, Record
+from perfkit.records.schema import Outcome, Record, read_record
 from perfkit.report.build import build_report
 from perfkit.report.facts import warnings
 from perfkit.report.page import Facts, PageContent, PageSection, render_page
@@ -169,6 +169,27 @@ def test_a_study_of_failures_shows_its_table_and_no_plots(
     assert page.text.count("crashed: died of SIGSEGV") == 3
     assert "Nothing can be recommended: stock ended crashed (died of SIGSEGV)." in page.text
     assert page.scripts == []
+
+
+def test_records_of_an_old_schema_have_a_page(study: list[Record]) -> None:
+    old = [record.model_dump() | {"schema_version": 1} for record in study]
+    for data in old:
+        del data["observations"]
+    assert "2.00 times as fast as stock" in read([read_record(data) for data in old]).text
+
+
+def test_lines_that_could_not_be_read_are_counted_and_the_first_are_named() -> None:
+    skipped = [f"records-a.jsonl, line {number}: not a whole record" for number in range(1, 9)]
+    record = make_record()
+    page = Reader(build_report([record], recommend([record]), [], "T", None, skipped))
+    assert "8 lines could not be read and count for nothing here" in page.text
+    assert "line 5: not a whole record" in page.text
+    assert "line 6: not a whole record" not in page.text
+    assert "3 more could not be read" in page.text
+
+
+def test_a_warning_with_any_characters_is_shown() -> None:
+    assert warnings([make_record(warnings=["a\0b 3"])]) == ("a\0b 3 (1 of 1 trial)",)
 
 
 def test_a_single_trial_has_a_page() -> None:

@@ -46,7 +46,7 @@ def test_a_page_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
 def test_no_half_page_is_left_when_the_disk_is_full(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text("old")
-    with files_of_at_most(100), pytest.raises(UserError, match="cannot be written .*too large"):
+    with files_of_at_most(100), pytest.raises(UserError, match=r"cannot be written .*too large"):
         write_report(path, "x" * 5000)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
