@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,9 @@ DEFAULT_RESULTS = Path(".asv/results")
 
 JAXLIB = "itself.Setting.track_jaxlib"
 """The benchmark that keeps the version of jaxlib among the results."""
+
+BATCHES = 16
+"""Groups that the samples of one benchmark are divided into."""
 
 MOST_JAXLIB = 1e6
 """Larger numbers are no versions, see :func:`jaxlib_number`."""
@@ -230,7 +233,13 @@ def _entries(
         samples = _at(measured.samples, number)
         if samples:
             yield entry_of_samples(
-                name, kind, unit, [samples], version=version, essential=essential, place=place
+                name,
+                kind,
+                unit,
+                _batches(samples),
+                version=version,
+                essential=essential,
+                place=place,
             )
             continue
         value = _at(measured.result, number)
@@ -246,6 +255,17 @@ def _entries(
             essential=essential,
             place=place,
         )
+
+
+def _batches(samples: Sequence[float]) -> list[list[float]]:
+    """The samples in at most :data:`BATCHES` groups of neighbours.
+
+    asv keeps the repeats of all its processes in one list, in order, and not where one process
+    ends. Neighbours are alike for many reasons, so that groups of them are what can count as
+    independent (batch means: A. Law, "Simulation Modeling and Analysis", section 9.5).
+    """
+    size = -(-len(samples) // BATCHES)
+    return [list(samples[first : first + size]) for first in range(0, len(samples), size)]
 
 
 def _at[Value](column: list[Value | None] | None, number: int) -> Value | None:

@@ -32,9 +32,17 @@ def test_raw_samples_are_kept_under_benchmark_and_parameters(write_result: Write
     snapshot = only(write_result("a", {"toy.time_steady": STEADY})).snapshot
     entry = snapshot.entries["toy.time_steady(1, stock)"]
     assert entry.kind is Kind.TIME
-    assert entry.groups == ((1.0, 2.0, 6.0),)
+    assert entry.groups == ((1.0,), (2.0,), (6.0,))
     assert entry.value == 2.0
     assert snapshot.entries["toy.time_steady(2, stock)"].groups == ((4.0,),)
+
+
+def test_many_samples_are_kept_as_sixteen_groups_of_neighbours(write_result: WriteResult) -> None:
+    samples = [float(number) for number in range(1, 33)]
+    snapshot = only(write_result("a", {"toy.time_steady": [samples, [4.0]]})).snapshot
+    groups = snapshot.entries["toy.time_steady(1, stock)"].groups
+    assert groups[:2] == ((1.0, 2.0), (3.0, 4.0))
+    assert len(groups) == 16
 
 
 def test_without_samples_the_median_of_asv_is_kept(write_result: WriteResult) -> None:

@@ -239,7 +239,7 @@ def test_interrupted_trials_alone_are_nothing_to_compare() -> None:
 
 
 def test_swapped_folders_give_opposite_verdicts() -> None:
-    slow: dict[str, Any] = {"steady_s": [6.0, 6.1, 6.0], "peak_rss_bytes": 9_000_000_000}
+    slow: dict[str, Any] = {"steady_s": [8.0, 8.1, 8.0], "peak_rss_bytes": 9_000_000_000}
     old, new = study(), [*study()[:1], make_record(**slow), *study()[2:]]
     there, back = verdicts(compared(old, new)), verdicts(compared(new, old))
     assert there == {"steady": Verdict.WORSE, "peak memory": Verdict.WORSE}
