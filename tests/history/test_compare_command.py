@@ -31,7 +31,7 @@ def test_a_slower_commit_ends_with_exit_code_1(
     write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_result("a", {"toy.time_steady": [[1.0, 1.01], [2.0, 2.01]]})
-    write_result("b", {"toy.time_steady": [[1.0, 1.01], [3.0, 3.01]]})
+    write_result("b", {"toy.time_steady": [[1.0, 1.01], [4.0, 4.01]]})
     assert asv_compare("aaaa", "bbbb", results_folder) == 1
     told = capsys.readouterr().out
     assert "toy.time_steady(2, stock)" in told
