@@ -98,6 +98,11 @@ def _pairs(
 ) -> tuple[list[tuple[Snapshot, Snapshot]], list[str]]:
     """What is to be compared, and a sentence for each thing that could not be read."""
     folders = [_holds_records(text) for text in (old, new)]
+    for text, holds in zip((old, new), folders, strict=True):
+        if not holds and Path(text).is_dir():
+            raise UserError(
+                f"{text} holds no records; of asv results, name a commit or a result file"
+            )
     if all(folders):
         first, second = (read_folder(Path(text)) for text in (old, new))
         warnings = [
@@ -139,8 +144,6 @@ def _holds_records(text: str) -> bool:
 
 def _asv_reading(text: str, results: Path) -> AsvReading:
     path = Path(text)
-    if path.is_dir():
-        raise UserError(f"{path} holds no records; of asv results, name a commit or a result file")
     return read_result(path) if path.is_file() else results_of_commit(results, text)
 
 

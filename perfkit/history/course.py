@@ -164,11 +164,13 @@ _COUNT = (Verdict.WORSE, Verdict.ANSWER_CHANGED, Verdict.ANSWER_CLOSER)
 
 def _loss(measured: Sequence[tuple[AsvResult, Entry]]) -> Iterator[Jump]:
     """The end of all numbers, if the last entry has none and one before it had."""
+    # A failure of an older version of the benchmark is no point of the series.
     numbers = [place for place, (_, entry) in enumerate(measured) if entry.measured]
     if not numbers or numbers[-1] == len(measured) - 1:
         return
-    (result, entry), (after, _) = measured[numbers[-1]], measured[numbers[-1] + 1]
-    if entry.value is not None and judge(entry, measured[-1][1]).verdict in REGRESSIONS:
+    (result, entry), last = measured[numbers[-1]], measured[-1][1]
+    after = next(one for one, each in measured[numbers[-1] + 1 :] if each.version == last.version)
+    if entry.value is not None and judge(entry, last).verdict in REGRESSIONS:
         yield Jump(result.commit, after.commit, entry.value, None)
 
 

@@ -25,7 +25,7 @@ class _Open(BaseModel):
 
     def as_dict(self) -> dict[str, Any]:
         """The plain data that it was made of, by the names that stand in the file."""
-        return self.model_dump(exclude_unset=True)
+        return self.model_dump()
 
 
 class QuantityRecord(_Open):
@@ -160,4 +160,4 @@ class MachineRecord(_Open):
 
     def known(self) -> dict[str, Any]:
         """What could be read, by name."""
-        return self.model_dump(exclude_unset=True, exclude_none=True)
+        return self.model_dump(exclude_none=True)

@@ -143,6 +143,7 @@ def test_two_folders_of_records_compare(tmp_path: Path, capsys: pytest.CaptureFi
         (["compare", "aaaa", "aaaa", "--factor", "0.5"], "--factor takes 1 or more"),
         (["compare", "aaaa", "aaaa", "--machine", "none"], "has no results of machine 'none'"),
         (["compare", "aaaa", "{results}"], "holds no records; of asv results, name a commit"),
+        (["compare", "{empty}", "{records}"], "empty holds no records"),
         (["compare", "aaaa", "{records}"], "records and asv results do not compare"),
         (["compare", "aaaa"], "required"),
     ],
@@ -156,7 +157,12 @@ def test_what_cannot_be_compared_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_result("a", {"toy.track_peakmem": 1e9})
-    places = {"results": str(results_folder), "records": records(tmp_path / "old", [1.0])}
+    (tmp_path / "empty").mkdir()
+    places = {
+        "results": str(results_folder),
+        "records": records(tmp_path / "old", [1.0]),
+        "empty": str(tmp_path / "empty"),
+    }
     given = [one.format(**places) for one in arguments]
     assert main([*given, "--results", str(results_folder)]) == 2
     assert told in capsys.readouterr().err

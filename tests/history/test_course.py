@@ -70,6 +70,20 @@ def test_an_answer_without_a_number_since_a_commit_is_lost_there(
     assert (jump.before[0], jump.after[0], jump.old, jump.new) == ("d", "e", 1e-6, None)
 
 
+def test_a_loss_is_drawn_where_the_benchmark_was_changed_after_it_failed(
+    write_result: WriteResult, results_folder: Path
+) -> None:
+    name = "toy.track_agreement_distance"
+    for day, (commit, value, version) in enumerate(
+        [("a", 1e-6, "1"), ("b", None, "1"), ("c", None, "2")], start=1
+    ):
+        write_result(commit, {name: value}, day=day, versions={name: version})
+    (series,) = series_of_results(read_results(results_folder).results)
+    assert [(jump.before[0], jump.after[0]) for jump in series.jumps] == [("a", "c")]
+    (line,) = history_info([series]).lines
+    assert line.jumps == ((0, 1e-6, "1e-06 to no number"),)
+
+
 def test_the_page_says_that_an_answer_is_lost_and_what_was_skipped(
     write_result: WriteResult, results_folder: Path
 ) -> None:
