@@ -123,12 +123,12 @@ class ModelAnswers(abc.ABC):
     track_agreement_distance.unit = DISTANCE
 
     def track_guard_lifts(self, guarded: list[Record]) -> int:
-        return guarded[0].guard["lifted"]
+        return guarded[0].guard.lifted
 
     track_guard_lifts.unit = "lifted operands"
 
     def track_guarded_places(self, guarded: list[Record]) -> int:
-        return guarded[0].guard["guarded_equations"]
+        return guarded[0].guard.guarded_equations
 
     track_guarded_places.unit = "equations"
 

@@ -174,8 +174,7 @@ def show(plant: Plant, scratch: Scratch, processes: int, rounds: int, factor: fl
     if plant.found:
         compared = scratch.run("perfkit", "compare", scratch.base, planted)
         said = said and compared.returncode == 1
-        if not timed:
-            said = said and "ANSWER CHANGED" in compared.stdout
+        said = said and ("WORSE" if timed else "ANSWER CHANGED") in compared.stdout
     print(f"{plant.name}: asv {'found' if done.returncode else 'found no'} change", flush=True)
     return said == plant.found
 

@@ -243,7 +243,7 @@ def calibrate(
     )
     calibration = Calibration(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine={key: value for key, value in record.machine.items() if value is not None},
+        machine=record.machine.known(),
         versions={key: value for key, value in record.versions.items() if value is not None},
         ceilings=dict(ceilings),
         trials=(trial,),

@@ -280,7 +280,7 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
         settings=first.configuration.settings,
         label=first.configuration.label,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=first.machine,
+        machine=first.machine.as_dict(),
         versions=first.versions,
         cpus=measured[0].cpus,
         least_size=sizes[0],
@@ -306,7 +306,7 @@ def _ensure_one_kind(records: Sequence[Record]) -> None:
     for what, found in (
         ("models", {record.workload.model for record in records}),
         ("configurations", {record.configuration.label for record in records}),
-        ("machines", {str(record.machine.get("digest")) for record in records}),
+        ("machines", {str(record.machine.digest) for record in records}),
     ):
         if len(found) > 1:
             raise UserError(

@@ -78,10 +78,10 @@ class Console:
         reason = f": {record.reason}" if record.reason else ""
         self.line(f"outcome {record.outcome}{reason}; configuration {record.configuration.label}")
         if record.finite is not None and record.outcome is Outcome.OK:
-            self.line(f"all {len(record.finite['leaves'])} outputs are finite")
+            self.line(f"all {len(record.finite.leaves)} outputs are finite")
         if record.guard is not None:
-            self.line(f"domain guard: {guard_sentence(record.guard)}")
-            for site in record.guard["sites"]:
+            self.line(f"domain guard: {guard_sentence(record.guard.as_dict())}")
+            for site in record.guard.as_dict().get("sites", []):
                 self.line(f"  {site_sentence(site)}")
         compilation = record.compilation
         if compilation is not None and compilation.cache != "off":
@@ -263,7 +263,7 @@ def one_line(record: Record) -> str:
         told.append(f"{seconds_text(statistics.median(steady))} a prediction")
         told.append(bytes_text(record.peak_rss_bytes))
     if record.agreement is not None:
-        told.append(f"agreement {record.agreement['class']}")
+        told.append(f"agreement {record.agreement.reached}")
     if record.reason:
         told.append(record.reason)
     return ", ".join([*told, *(f"warning: {warning}" for warning in record.warnings)])

@@ -188,8 +188,8 @@ def _leave(console: Console, out: Path, plan: Plan, cached: bool) -> None:
     from perfkit.capacity.plan_files import write_csv, write_json
     from perfkit.cluster.slurm import write_scripts
     from perfkit.records.store import ensure_writable
-    from perfkit.report.build import write_report
     from perfkit.report.plan_page import plan_page
+    from perfkit.report.writing import write_report
 
     ensure_writable(out)
     write_csv(out / "plan.csv", plan)

@@ -131,8 +131,8 @@ def _finish(
     """Fit, save, print and draw."""
     from perfkit.capacity.assemble import assemble
     from perfkit.cli.plan_output import print_fit
-    from perfkit.report.build import write_report
     from perfkit.report.fit_page import fit_page
+    from perfkit.report.writing import write_report
 
     fit = assemble(records).model_copy(update={"ceilings": dict(ceilings)})
     fit.save(out / FIT_NAME)

@@ -18,9 +18,9 @@ from perfkit.errors import UserError
 from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
-from perfkit.report.build import write_report
 from perfkit.report.profile_page import build_profile_page
 from perfkit.report.profile_summary import profile_summary
+from perfkit.report.writing import write_report
 from perfkit.trial.launcher import run_trial
 from perfkit.trial.observed import ObservedTrial
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from perfkit.cli.console import Console
 from perfkit.models.base import Model, Workload
 from perfkit.records.schema import Outcome, Record
-from perfkit.report.build import build_report, write_report
+from perfkit.report.build import build_report
+from perfkit.report.writing import write_report
 from perfkit.tune.extrapolate import Extrapolation, extrapolate
 from perfkit.tune.preset import save_preset
 from perfkit.tune.recommend import Recommendation, measured_at_own_fidelity, recommend
@@ -56,14 +57,18 @@ def production_times(
 
 def _context(records: list[Record]) -> dict[str, object]:
     last = records[-1]
-    machine = {name: value for name, value in last.machine.items() if value is not None}
+    machine = last.machine.known()
     versions = {name: value for name, value in last.versions.items() if value is not None}
     return {
         "workload": last.workload.name,
         "size": last.workload.size,
         "measured_at": last.created,
         "notices": last.notices,
-        "machine": {name: machine[name] for name in ("cpu", "logical_cpus", "memory_bytes")},
+        "machine": {
+            name: machine[name]
+            for name in ("cpu", "logical_cpus", "memory_bytes")
+            if name in machine
+        },
         "versions": versions,
     }
 
@@ -90,7 +95,7 @@ def finish_sweep(
     return all(record.outcome is Outcome.OK for record in finished)
 
 
-def page_of_records(records: list[Record], preset: Path | None) -> str:
+def page_of_records(records: list[Record], preset: Path | None, skipped: Sequence[str] = ()) -> str:
     """The page of records that were measured earlier, without the model or its input."""
     own = measured_at_own_fidelity(records)
     last = (own or records)[-1].workload
@@ -98,4 +103,4 @@ def page_of_records(records: list[Record], preset: Path | None) -> str:
     title = f"{last.name} ({last.size}) with {last.model}"
     if several:
         title = f"sweep with {last.model}"
-    return build_report(records, None if several else recommend(own), [], title, preset)
+    return build_report(records, None if several else recommend(own), [], title, preset, skipped)

@@ -1,25 +1,35 @@
-"""Reads what `asv run` keeps, through asv's own reader, as snapshots."""
+"""What `asv run` keeps, as snapshots."""
 
 from __future__ import annotations
 
 import itertools
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from perfkit.errors import MissingDependencyError, UserError
+from perfkit.errors import UserError
+from perfkit.history.asv_file import (
+    BENCHMARKS_FILE,
+    Described,
+    Measured,
+    ResultFile,
+    read_described,
+    read_file,
+)
 from perfkit.history.snapshot import Entry, Kind, Snapshot, entry_of_samples
-
-if TYPE_CHECKING:
-    from asv.results import Results
 
 DEFAULT_RESULTS = Path(".asv/results")
 """Where this repository's asv.conf.json has them kept."""
 
 JAXLIB = "itself.Setting.track_jaxlib"
 """The benchmark that keeps the version of jaxlib among the results."""
+
+BATCHES = 16
+"""Groups that the samples of one benchmark are divided into."""
+
+MOST_JAXLIB = 1e6
+"""Larger numbers are no versions, see :func:`jaxlib_number`."""
 
 KINDS = {
     "seconds": Kind.TIME,
@@ -55,6 +65,14 @@ class AsvResult:
     snapshot: Snapshot
 
 
+@dataclass(frozen=True)
+class AsvReading:
+    """Results, oldest commit first, and a sentence for each thing that could not be read."""
+
+    results: tuple[AsvResult, ...]
+    skipped: tuple[str, ...]
+
+
 def jaxlib_number(version: str) -> float:
     """A version of jaxlib as a number that grows with it: ``0.12.3.4`` is 12.0304.
 
@@ -77,60 +95,62 @@ def jaxlib_version(number: float) -> str:
 
 def is_results_folder(folder: Path) -> bool:
     """Whether asv keeps its results in ``folder``."""
-    return (folder / "benchmarks.json").is_file() or any(folder.glob("*/machine.json"))
+    return (folder / BENCHMARKS_FILE).is_file() or any(folder.glob("*/machine.json"))
 
 
-def read_results(folder: Path) -> list[AsvResult]:
-    """Every result below asv's results folder, oldest commit first.
+def read_results(folder: Path, *, judged: bool = False) -> AsvReading:
+    """Every result below asv's results folder; files that cannot be read are skipped.
+
+    Parameters
+    ----------
+    folder
+        asv's results folder.
+    judged
+        Whether the units are needed: results without any can be shown, but not judged.
 
     Raises
     ------
     UserError
-        The folder does not exist or holds no results.
-    MissingDependencyError
-        asv is not installed.
+        The folder does not exist, holds no results that can be read, or (if judged) no units.
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder} with asv results: 'asv run' makes them")
     paths = [path for path in sorted(folder.glob("*/*.json")) if path.name != "machine.json"]
-    found = [read_result(path) for path in paths]
-    if not found:
+    if not paths:
         raise UserError(f"{folder} holds no asv results yet: 'asv run' makes them")
-    return sorted(found, key=lambda result: result.date_ms)
+    try:
+        described, skipped = read_described(folder / BENCHMARKS_FILE)
+    except UserError as error:
+        if judged:
+            raise
+        described, skipped = {}, [str(error)]
+    found = []
+    for path in paths:
+        try:
+            found.append(_result(read_file(path), described))
+        except UserError as error:
+            skipped.append(f"{error}; skipped")
+    if not found:
+        raise UserError(f"{folder} holds no asv results that can be read: {skipped[-1]}")
+    found.sort(key=lambda result: result.date_ms)
+    return AsvReading(tuple(found), tuple(skipped))
 
 
-def read_result(path: Path) -> AsvResult:
+def read_result(path: Path) -> AsvReading:
     """One result file, with units from the ``benchmarks.json`` of its results folder.
 
     Raises
     ------
     UserError
-        It cannot be read as one.
-    MissingDependencyError
-        asv is not installed.
+        It cannot be read as one, or no units are known.
     """
-    try:
-        from asv import util
-        from asv.results import Results
-    except ImportError as error:
-        raise MissingDependencyError("asv results need asv; install perfkit[dev]") from error
-    try:
-        result = Results.load(str(path))
-        described = util.load_json(str(path.parent.parent / "benchmarks.json"))
-    except (util.UserError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise UserError(f"{path} is no result of asv that can be read: {error}") from error
-    entries = {entry.name: entry for entry in _entries(result, described)}
-    return AsvResult(
-        commit=result.commit_hash,
-        date_ms=int(result.date),
-        machine=result.params["machine"],
-        environment=result.env_name,
-        snapshot=Snapshot(result.commit_hash[:8], _setting(result, entries), entries),
-    )
+    file = read_file(path)
+    described, skipped = read_described(path.parent.parent / BENCHMARKS_FILE)
+    return AsvReading((_result(file, described),), tuple(skipped))
 
 
-def results_of_commit(folder: Path, name: str) -> list[AsvResult]:
-    """The results of a commit, one a machine and environment.
+def results_of_commit(folder: Path, name: str) -> AsvReading:
+    """The results of a commit, one for each machine and environment.
 
     Parameters
     ----------
@@ -145,17 +165,18 @@ def results_of_commit(folder: Path, name: str) -> list[AsvResult]:
         There are none, or the beginning is that of several commits.
     """
     wanted = _git_hash(name) or name.lower()
-    found = [one for one in read_results(folder) if one.commit.startswith(wanted)]
+    reading = read_results(folder, judged=True)
+    found = [one for one in reading.results if one.commit.startswith(wanted)]
     commits = sorted({one.commit[:8] for one in found})
     if len(commits) > 1:
         raise UserError(f"{name!r} is the beginning of several commits: {', '.join(commits)}")
     if not found:
-        known = dict.fromkeys(one.commit[:8] for one in read_results(folder))
+        known = dict.fromkeys(one.commit[:8] for one in reading.results)
         raise UserError(
             f"{name!r} is neither a folder of records, a result file, nor a commit with results "
             f"in {folder} (those are {', '.join(known)})"
         )
-    return found
+    return AsvReading(tuple(found), reading.skipped)
 
 
 def _git_hash(name: str) -> str | None:
@@ -171,51 +192,81 @@ def _git_hash(name: str) -> str | None:
     return asked.stdout.strip() or None
 
 
-def _setting(result: Results, entries: Mapping[str, Entry]) -> dict[str, str]:
-    told = {name: str(result.params.get(name, "")) for name in ("machine", "cpu", "num_cpu", "os")}
-    told |= {"environment": result.env_name, "python": str(result.params.get("python", ""))}
-    jaxlib = entries.get(JAXLIB)
-    if jaxlib is not None and jaxlib.value is not None and jaxlib.measured:
-        told["jaxlib"] = jaxlib_version(jaxlib.value)
-    return {name: value for name, value in told.items() if value}
-
-
-def _entries(result: Results, described: Mapping[str, Any]) -> Iterator[Entry]:
-    for benchmark in sorted(result.get_all_result_keys()):
-        params = result.get_result_params(benchmark)
-        unit = described.get(benchmark, {}).get("unit", "")
-        columns = (
-            result.get_result_value(benchmark, params),
-            result.get_result_stats(benchmark, params),
-            result.get_result_samples(benchmark, params),
-        )
-        version = result.benchmark_version.get(benchmark) or ""
-        for values, value, stats, samples in zip(
-            itertools.product(*params), *columns, strict=False
-        ):
-            chosen = f"({', '.join(text.strip("'") for text in values)})" if values else ""
-            yield _entry(f"{benchmark}{chosen}", unit, value, stats, samples, version)
-
-
-def _entry(
-    name: str,
-    unit: str,
-    value: float | None,
-    stats: Mapping[str, float] | None,
-    samples: list[float] | None,
-    version: str,
-) -> Entry:
-    kind = KINDS.get(unit, Kind.OTHER)
-    if samples:
-        return entry_of_samples(name, kind, unit, [samples], version)
-    summary = stats or {}
-    return Entry(
-        name,
-        kind,
-        unit,
-        value,
-        low=summary.get("ci_99_a"),
-        high=summary.get("ci_99_b"),
-        version=version,
-        reason="the benchmark failed" if value is None else "",
+def _result(file: ResultFile, described: Mapping[str, Described]) -> AsvResult:
+    place = ", ".join(str(file.params.get(name) or "unknown") for name in ("cpu", "num_cpu"))
+    entries = {
+        entry.name: entry
+        for name, measured in sorted(file.results.items())
+        for entry in _entries(name, measured, described.get(name), place)
+    }
+    return AsvResult(
+        commit=file.commit_hash,
+        date_ms=file.date,
+        machine=str(file.params["machine"]),
+        environment=file.env_name,
+        # All benchmarks of asv belong together: what is missing in one commit was lost there.
+        snapshot=Snapshot(file.commit_hash[:8], _setting(file, entries), entries, frozenset([""])),
     )
+
+
+def _setting(file: ResultFile, entries: Mapping[str, Entry]) -> dict[str, str]:
+    names = ("machine", "cpu", "num_cpu", "os")
+    setting = {name: str(file.params.get(name) or "") for name in names}
+    setting |= {"environment": file.env_name, "python": str(file.params.get("python") or "")}
+    jaxlib = entries.get(JAXLIB)
+    if jaxlib is not None and jaxlib.value is not None and 0 <= jaxlib.value < MOST_JAXLIB:
+        setting["jaxlib"] = jaxlib_version(jaxlib.value)
+    return {name: value for name, value in setting.items() if value}
+
+
+def _entries(
+    benchmark: str, measured: Measured, described: Described | None, place: str
+) -> Iterator[Entry]:
+    unit = "" if described is None else described.unit
+    for number, values in enumerate(itertools.product(*measured.params)):
+        chosen = f"({', '.join(text.strip("'") for text in values)})" if values else ""
+        name = f"{benchmark}{chosen}"
+        kind = KINDS.get(unit, Kind.OTHER)
+        version = measured.version or ""
+        # A benchmark that is no longer described was taken away on purpose.
+        essential = described is not None
+        samples = _at(measured.samples, number)
+        if samples:
+            yield entry_of_samples(
+                name,
+                kind,
+                unit,
+                _batches(samples),
+                version=version,
+                essential=essential,
+                place=place,
+            )
+            continue
+        value = _at(measured.result, number)
+        yield Entry(
+            name,
+            kind,
+            unit,
+            value,
+            low=_at(measured.stats_ci_99_a, number),
+            high=_at(measured.stats_ci_99_b, number),
+            version=version,
+            reason="the benchmark failed" if value is None else "",
+            essential=essential,
+            place=place,
+        )
+
+
+def _batches(samples: Sequence[float]) -> list[list[float]]:
+    """The samples in at most :data:`BATCHES` groups of neighbours.
+
+    asv keeps the repeats of all its processes in one list, in order, and not where one process
+    ends. Neighbours are alike for many reasons, so that groups of them are what can count as
+    independent (batch means: A. Law, "Simulation Modeling and Analysis", section 9.5).
+    """
+    size = -(-len(samples) // BATCHES)
+    return [list(samples[first : first + size]) for first in range(0, len(samples), size)]
+
+
+def _at[Value](column: list[Value | None] | None, number: int) -> Value | None:
+    return None if column is None else column[number]

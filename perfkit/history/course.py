@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from perfkit.errors import MissingDependencyError
 from perfkit.history.asv_results import AsvResult
-from perfkit.history.comparison import ANSWER_NOISE, FACTOR
 from perfkit.history.snapshot import Entry, Kind
+from perfkit.history.verdicts import (
+    FACTOR,
+    REGRESSIONS,
+    Verdict,
+    judge,
+    judge_levels,
+    missing_from_new,
+)
 
 
 @dataclass(frozen=True)
@@ -36,20 +44,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Jump:
-    """A rise from one step to the next.
+    """A rise from one step to the next, or the end of all numbers.
 
     Attributes
     ----------
     before, after
         Commits between which it came: the last of the old level and the first of the new.
     old, new
-        The two levels.
+        The two levels; ``new`` is None where the benchmark has failed, was skipped or is missing
+        ever since.
     """
 
     before: str
     after: str
     old: float
-    new: float
+    new: float | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Series:
     steps
         The levels that asv's step detection finds.
     jumps
-        The rises among them that count.
+        The rises among them that count, and the loss of the last value where there is none now.
     """
 
     benchmark: str
@@ -98,12 +107,29 @@ def series_of_results(results: Sequence[AsvResult], factor: float = FACTOR) -> l
         asv is not installed.
     """
     found: dict[tuple[str, str], list[tuple[AsvResult, Entry]]] = defaultdict(list)
+    places: dict[str, list[AsvResult]] = defaultdict(list)
     for result in results:
+        place = f"{result.machine} ({result.environment})"
+        places[place].append(result)
         for entry in result.snapshot.entries.values():
-            found[entry.name, f"{result.machine} ({result.environment})"].append((result, entry))
-    series = [_series(name, place, kept, factor) for (name, place), kept in found.items()]
+            found[entry.name, place].append((result, entry))
+    series = [
+        _series(name, place, [*kept, *_lacking(kept[-1], places[place])], factor)
+        for (name, place), kept in found.items()
+    ]
     order = list(Kind)
     return sorted(series, key=lambda one: (order.index(one.kind), one.benchmark))
+
+
+def _lacking(
+    last: tuple[AsvResult, Entry], of_place: Sequence[AsvResult]
+) -> list[tuple[AsvResult, Entry]]:
+    """The results since ``last`` in which its entry is missing and should not be."""
+    result, entry = last
+    none = dataclasses.replace(entry, value=math.nan, groups=(), low=None, high=None)
+    later = of_place[of_place.index(result) + 1 :]
+    lost = (one for one in later if missing_from_new(entry, one.snapshot) is Verdict.LOST)
+    return [(one, none) for one in lost]
 
 
 def _series(
@@ -115,6 +141,11 @@ def _series(
     points = tuple(_point(result, entry) for result, entry in same)
     steps = _steps(points)
     benchmark, _, parameters = name.partition("(")
+    rises = [
+        Jump(points[old.last].commit, points[new.first].commit, old.value, new.value)
+        for old, new in pairwise(steps)
+        if judge_levels(old.value, new.value, last.kind, factor) in _COUNT
+    ]
     return Series(
         benchmark,
         parameters.removesuffix(")"),
@@ -123,12 +154,24 @@ def _series(
         last.unit,
         points,
         steps,
-        tuple(
-            Jump(points[old.last].commit, points[new.first].commit, old.value, new.value)
-            for old, new in pairwise(steps)
-            if _counts(old.value, new.value, last.kind, factor)
-        ),
+        (*rises, *_loss(measured)),
     )
+
+
+_COUNT = (Verdict.WORSE, Verdict.ANSWER_CHANGED, Verdict.ANSWER_CLOSER)
+"""An answer may move either way only where a commit says so."""
+
+
+def _loss(measured: Sequence[tuple[AsvResult, Entry]]) -> Iterator[Jump]:
+    """The end of all numbers, if the last entry has none and one before it had."""
+    # A failure of an older version of the benchmark is no point of the series.
+    numbers = [place for place, (_, entry) in enumerate(measured) if entry.measured]
+    if not numbers or numbers[-1] == len(measured) - 1:
+        return
+    (result, entry), last = measured[numbers[-1]], measured[-1][1]
+    after = next(one for one, each in measured[numbers[-1] + 1 :] if each.version == last.version)
+    if entry.value is not None and judge(entry, last).verdict in REGRESSIONS:
+        yield Jump(result.commit, after.commit, entry.value, None)
 
 
 def _point(result: AsvResult, entry: Entry) -> Point:
@@ -145,17 +188,13 @@ def _steps(points: Sequence[Point]) -> tuple[Step, ...]:
         from asv.step_detect import detect_steps
     except ImportError as error:
         raise MissingDependencyError("asv results need asv; install perfkit[dev]") from error
-    weights = [
-        2 / (point.high - point.low)
-        if point.low is not None and point.high is not None and point.high > point.low
-        else None
-        for point in points
-    ]
-    found = detect_steps([point.value for point in points], weights)
+    found = detect_steps([point.value for point in points], [_weight(one) for one in points])
     return tuple(Step(left, right - 1, value) for left, right, value, *_ in found)
 
 
-def _counts(old: float, new: float, kind: Kind, factor: float) -> bool:
-    if kind is Kind.ANSWER:
-        return not math.isclose(old, new, rel_tol=1e-3, abs_tol=ANSWER_NOISE)
-    return kind is not Kind.OTHER and new > old * factor
+def _weight(point: Point) -> float | None:
+    """Of asv's step detection: one over the half width of the interval, None where unknown."""
+    if point.low is None or point.high is None or not point.high > point.low:
+        return None
+    weight = 2 / (point.high - point.low)
+    return weight if math.isfinite(weight) else None

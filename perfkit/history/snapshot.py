@@ -32,7 +32,7 @@ class Entry:
     kind, unit
         ``seconds`` and ``bytes`` are shown with prefixes.
     value
-        Median; None where the measurement failed, NaN where it was skipped.
+        Median; None where the measurement failed, NaN (or infinity) where there is no number.
     groups
         Raw samples, a group a process: passes of one process share what differs between
         processes. Empty where none were kept.
@@ -42,6 +42,15 @@ class Entry:
         Entries of different versions are not comparable; empty where there is none.
     reason
         Why it failed.
+    subject
+        What it belongs to, e.g. a workload under a configuration; empty where there is but one.
+    essential
+        Whether it is lost, rather than not measured, where a snapshot that answered for the
+        subject lacks it.
+    place
+        Kind of machine. Times and memory of different places are not comparable.
+    shown
+        Text that is shown instead of the value.
     """
 
     name: str
@@ -53,6 +62,10 @@ class Entry:
     high: float | None = None
     version: str = ""
     reason: str = ""
+    subject: str = ""
+    essential: bool = False
+    place: str = ""
+    shown: str = ""
 
     @property
     def count(self) -> int:
@@ -77,17 +90,37 @@ class Snapshot:
         What it was measured on and with, name to value: machine, CPU, jaxlib, ...
     entries
         By name.
+    answered
+        Subjects that were measured to a good end: what they lack although it is essential is lost.
     """
 
     label: str
     setting: Mapping[str, str] = field(default_factory=dict)
     entries: Mapping[str, Entry] = field(default_factory=dict)
+    answered: frozenset[str] = frozenset()
 
 
 def entry_of_samples(
-    name: str, kind: Kind, unit: str, groups: Sequence[Sequence[float]], version: str = ""
+    name: str,
+    kind: Kind,
+    unit: str,
+    groups: Sequence[Sequence[float]],
+    *,
+    version: str = "",
+    subject: str = "",
+    essential: bool = False,
+    place: str = "",
 ) -> Entry:
-    """The entry of raw samples, at least one."""
+    """The entry of raw samples, at least one; the rest as in :class:`Entry`."""
     kept = tuple(tuple(group) for group in groups if len(group))
-    value = float(np.median(np.concatenate(kept)))
-    return Entry(name, kind, unit, value, kept, version=version)
+    return Entry(
+        name,
+        kind,
+        unit,
+        float(np.median(np.concatenate(kept))),
+        kept,
+        version=version,
+        subject=subject,
+        essential=essential,
+        place=place,
+    )

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from perfkit.errors import UserError
+from perfkit.records.bounded import (
+    SHORTEST_PASS_S,
+    Bounded,
+    Count,
+    Finite,
+    Moment,
+    Seconds,
+    refuse_unusable,
+)
+from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
 
 SCHEMA_VERSION = 2
 """Raised with each change of the schema; :func:`upgrade` reads all older versions."""
+
+
+PASSES = ("first", "steady")
+"""Stages that predict; their times are divided by one another."""
+
+
+class NewerSchemaError(UserError):
+    """A record was written by a newer perfkit."""
 
 
 class Outcome(StrEnum):
@@ -27,24 +45,30 @@ class Outcome(StrEnum):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
 class Stage(_Frozen):
     """One stage of a trial; times are seconds, ``begin_s`` counts from the trial's start."""
 
     name: str
-    begin_s: float
-    wall_s: float
-    user_s: float
-    system_s: float
-    minor_faults: int
-    major_faults: int
-    voluntary_switches: int
-    involuntary_switches: int
-    peak_rss_bytes: int
-    round: int | None = None
+    begin_s: Seconds
+    wall_s: Seconds
+    user_s: Seconds
+    system_s: Seconds
+    minor_faults: Count
+    major_faults: Count
+    voluntary_switches: Count
+    involuntary_switches: Count
+    peak_rss_bytes: Count
+    round: Bounded | None = None
     """Round of the interleaving in which a steady pass ran; equal rounds are compared."""
+
+    @model_validator(mode="after")
+    def _passes_take_time(self) -> Self:
+        if self.name in PASSES and self.wall_s < SHORTEST_PASS_S:
+            raise ValueError(f"a pass of {self.wall_s} s was never measured")
+        return self
 
     @property
     def cpu_s(self) -> float:
@@ -57,14 +81,14 @@ class Compilation(_Frozen):
 
     cache: str
     """``off``, ``hit`` or ``miss`` of JAX's persistent compilation cache."""
-    temporary_bytes: int
-    argument_bytes: int
-    output_bytes: int
-    code_bytes: int
-    flops: float
+    temporary_bytes: Count
+    argument_bytes: Count
+    output_bytes: Count
+    code_bytes: Count
+    flops: Finite
     """XLA's count; the body of a loop is counted once."""
-    bytes_accessed: float
-    parts: dict[str, int]
+    bytes_accessed: Finite
+    parts: dict[str, Count]
     """How often each part of the model runs in one pass."""
 
 
@@ -73,9 +97,9 @@ class WorkloadRecord(_Frozen):
 
     model: str
     name: str
-    size: int
+    size: Count
     source: dict[str, Any]
-    fidelity: dict[str, int]
+    fidelity: dict[str, Bounded]
     input_digest: str
     notices: list[str]
     digest: str
@@ -92,19 +116,28 @@ class ConfigurationRecord(_Frozen):
 class Load(_Frozen):
     """What else the machine did while the trial ran."""
 
-    load_average_before: float
-    steal_fraction: float
+    load_average_before: Finite
+    steal_fraction: Finite
     """CPU time that a hypervisor took away, as a share of the CPUs' time."""
-    other_cpu_fraction: float
+    other_cpu_fraction: Finite
     """CPU time of everything but the trial, as a share of the CPUs' time."""
 
 
 class Samples(_Frozen):
     """The process tree over time; ``time_s`` counts from the trial's start."""
 
-    time_s: list[float]
-    cpu_s: list[float]
-    rss_bytes: list[int]
+    time_s: list[Finite]
+    cpu_s: list[Finite]
+    rss_bytes: list[Count]
+
+    @model_validator(mode="after")
+    def _as_many_of_each(self) -> Self:
+        if not len(self.time_s) == len(self.cpu_s) == len(self.rss_bytes):
+            raise ValueError(
+                f"{len(self.time_s)} times, {len(self.cpu_s)} of CPU and "
+                f"{len(self.rss_bytes)} of memory are not the same samples"
+            )
+        return self
 
 
 class Observation(_Frozen):
@@ -121,7 +154,7 @@ class Record(_Frozen):
 
     schema_version: int = SCHEMA_VERSION
     id: str
-    created: str
+    created: Moment
     """UTC, ISO 8601."""
     study: str | None = None
     """Digest of the study that asked for the trial."""
@@ -134,20 +167,20 @@ class Record(_Frozen):
     shared the CPUs with its, and their times are those of neither alone. Since version 2."""
     workload: WorkloadRecord
     configuration: ConfigurationRecord
-    machine: dict[str, Any]
+    machine: MachineRecord
     versions: dict[str, str | None]
-    allowed_cpus: int
+    allowed_cpus: Annotated[Count, Field(ge=1)]
     stages: list[Stage] = Field(default_factory=list)
     compilation: Compilation | None = None
-    peak_rss_bytes: int = 0
+    peak_rss_bytes: Count = 0
     samples: Samples | None = None
-    part_times_s: dict[str, float] | None = None
+    part_times_s: dict[str, Seconds] | None = None
     """Seconds of each part in one pass at this workload's fidelity, from the XLA trace of a pass
     of its own, scaled to the steady time; ``rest`` is what belongs to no part."""
-    guard: dict[str, Any] | None = None
+    guard: GuardRecord | None = None
     """Mode of the domain guard and what it lifted, by source line; None where it was off."""
-    finite: dict[str, Any] | None = None
-    agreement: dict[str, Any] | None = None
+    finite: FiniteRecord | None = None
+    agreement: AgreementRecord | None = None
     observations: dict[str, Observation] = Field(default_factory=dict)
     """By name of the observer."""
     artifacts: dict[str, str] = Field(default_factory=dict)
@@ -177,12 +210,12 @@ def upgrade(data: dict[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    UserError
+    NewerSchemaError
         The version is newer than this perfkit knows.
     """
     version = data.get("schema_version", 0)
     if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise UserError(
+        raise NewerSchemaError(
             f"a record has schema version {version}, this perfkit reads up to {SCHEMA_VERSION}; "
             "use a newer perfkit"
         )
@@ -197,9 +230,11 @@ def read_record(data: object) -> Record:
 
     Raises
     ------
-    UserError
+    NewerSchemaError
         The version is too new.
-    pydantic.ValidationError
-        The data is not a record.
+    ValueError
+        The data is not a record (a :class:`pydantic.ValidationError`), or a number in it cannot
+        have been measured.
     """
+    refuse_unusable(data)
     return Record.model_validate(upgrade(data) if isinstance(data, dict) else data)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import warnings
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from perfkit.errors import UserError
-from perfkit.records.schema import Record, read_record
+from perfkit.records.reason import reason_of
+from perfkit.records.schema import NewerSchemaError, Record, read_record
 
 PATTERN = "records-*.jsonl"
+
+PROBE_BYTES = 4096
+"""Written to see whether there is room: the smallest block of common file systems."""
 
 
 class Store:
@@ -40,13 +43,35 @@ class Store:
         self._file = folder / f"records-{socket.gethostname()}-{os.getpid()}.jsonl"
 
     def append(self, record: Record) -> None:
-        """Keep a record; it is on disk when this returns."""
-        with self._file.open("a", encoding="utf-8") as stream:
-            # A writer that was killed may have had this name and left half a line.
-            torn = stream.tell() > 0 and not _ends_with_newline(self._file)
-            stream.write(("\n" if torn else "") + record.model_dump_json() + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        """Keep a record; it is on disk when this returns.
+
+        Raises
+        ------
+        UserError
+            It cannot be written; the records before it are as they were.
+        """
+        line = (record.model_dump_json() + "\n").encode()
+        try:
+            # Without a buffer, which would write the rest of a line when it is closed.
+            with self._file.open("ab", buffering=0) as stream:
+                begin = stream.tell()
+                # A writer that was killed may have had this name and left half a line.
+                torn = begin > 0 and not _ends_with_newline(self._file)
+                try:
+                    left = memoryview(b"\n" + line if torn else line)
+                    while left:
+                        left = left[stream.write(left) :]
+                    os.fsync(stream.fileno())
+                except OSError:
+                    # A full disk takes part of a line.
+                    with contextlib.suppress(OSError):
+                        os.truncate(self._file, begin)
+                    raise
+        except OSError as error:
+            raise UserError(
+                f"the record of trial {record.id} cannot be written to {self._file} "
+                f"({error.strerror}); make room or name another folder, and run the command again"
+            ) from error
 
     def records(self) -> list[Record]:
         """All records of all writers, oldest first."""
@@ -54,7 +79,7 @@ class Store:
 
 
 def ensure_writable(folder: Path) -> None:
-    """Create a folder for results and try that it can be written.
+    """Create a folder for results and make sure that it can be written.
 
     Raises
     ------
@@ -64,12 +89,83 @@ def ensure_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".perfkit-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        try:
+            # A full disk still takes an empty file.
+            probe.write_bytes(b"\0" * PROBE_BYTES)
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             f"the output folder {folder} cannot be written ({error.strerror})"
         ) from error
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A line, or a whole file, that is no record.
+
+    Attributes
+    ----------
+    file
+        Name of the file.
+    line
+        Number of the line, from 1; None for the whole file.
+    reason
+        Why it cannot be read.
+    """
+
+    file: str
+    line: int | None
+    reason: str
+
+    def sentence(self) -> str:
+        """What was skipped and why."""
+        if self.line is None:
+            return f"{self.file}: not a file of records, skipped ({self.reason})"
+        return f"{self.file}, line {self.line}: not a whole record, skipped ({self.reason})"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a folder holds: its records, oldest first, and what could not be read."""
+
+    records: tuple[Record, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def read_folder(folder: Path) -> Reading:
+    """All records below ``folder``, and what in its files is no record.
+
+    Raises
+    ------
+    UserError
+        The folder does not exist, or all that it holds was written by a newer perfkit.
+    """
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder} to read records from")
+    records: list[Record] = []
+    skipped: list[Skipped] = []
+    newer: NewerSchemaError | None = None
+    for path in sorted(folder.glob(PATTERN)):
+        try:
+            # Only a newline ends a record: str.splitlines knows a dozen more that JSON may hold.
+            lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError as error:
+            skipped.append(Skipped(path.name, None, reason_of(error)))
+            continue
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                records.append(read_record(json.loads(line)))
+            except NewerSchemaError as error:
+                newer = error
+                skipped.append(Skipped(path.name, number, str(error)))
+            except (ValueError, RecursionError) as error:
+                skipped.append(Skipped(path.name, number, reason_of(error)))
+    if newer is not None and not records:
+        raise newer
+    return Reading(tuple(sorted(records, key=lambda one: one.created)), tuple(skipped))
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -80,27 +176,15 @@ def read_records(folder: Path) -> list[Record]:
     Raises
     ------
     UserError
-        The folder does not exist, or a record is of a newer schema.
+        The folder does not exist, or all that it holds was written by a newer perfkit.
     """
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder} to read records from")
-    found = [record for path in sorted(folder.glob(PATTERN)) for record in _read_file(path)]
-    return sorted(found, key=lambda record: record.created)
+    reading = read_folder(folder)
+    for one in reading.skipped:
+        warnings.warn(one.sentence(), stacklevel=2)
+    return list(reading.records)
 
 
 def _ends_with_newline(path: Path) -> bool:
     with path.open("rb") as stream:
         stream.seek(-1, os.SEEK_END)
         return stream.read() == b"\n"
-
-
-def _read_file(path: Path) -> Iterator[Record]:
-    # Only a newline ends a record: str.splitlines knows a dozen more that JSON text may hold.
-    text = path.read_text(encoding="utf-8", errors="replace")
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield read_record(json.loads(line))
-        except (json.JSONDecodeError, ValidationError):
-            warnings.warn(f"{path.name}, line {number}: not a whole record, skipped", stacklevel=2)

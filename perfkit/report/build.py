@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.errors import UserError
-from perfkit.files import write_whole
 from perfkit.records.schema import Record, WorkloadRecord
 from perfkit.report import facts
 from perfkit.report.figures.memory import memory_figure, memory_info
@@ -32,6 +31,7 @@ def build_report(
     extrapolations: Sequence[Extrapolation],
     title: str,
     preset_path: Path | None,
+    skipped: Sequence[str] = (),
 ) -> str:
     """The report of one study as one self-contained HTML document.
 
@@ -47,6 +47,8 @@ def build_report(
         Plain text.
     preset_path
         Where the recommended configuration was saved, if it was.
+    skipped
+        A sentence for each line of the records that could not be read.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def build_report(
             command=_command(preset_path),
             production=tuple(_production_sentence(each) for each in extrapolations),
             notices=facts.notices(ordered),
-            warnings=facts.warnings(ordered),
+            warnings=(*facts.skipped_warnings("line", skipped), *facts.warnings(ordered)),
             facts=(
                 facts.workload_facts(compared),
                 facts.machine_facts(ordered),
@@ -80,17 +82,6 @@ def build_report(
             ),
         )
     )
-
-
-def write_report(path: Path, html: str) -> None:
-    """Write the document so that a reader never sees half of it.
-
-    Raises
-    ------
-    UserError
-        The file cannot be written.
-    """
-    write_whole(path, html, "report")
 
 
 def _subtitle(records: Sequence[Record]) -> str:

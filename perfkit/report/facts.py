@@ -13,6 +13,9 @@ from perfkit.units import bytes_text
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
+LISTED_SKIPPED = 5
+"""Sentences on skipped lines that a page shows."""
+
 MACHINE_FACTS = (
     ("host", "host"),
     ("cpu", "CPU"),
@@ -48,7 +51,7 @@ def machine_facts(records: Sequence[Record]) -> Facts:
     facts: dict[str, list[str]] = defaultdict(list)
     for record in records:
         for key, name in MACHINE_FACTS:
-            text = _machine_text(key, record.machine.get(key))
+            text = _machine_text(key, getattr(record.machine, key))
             if text:
                 facts[name].append(text)
     return Facts("Machine", _entries(facts))
@@ -80,20 +83,38 @@ def warnings(records: Sequence[Record]) -> tuple[str, ...]:
     Warnings that differ only in their numbers become one, with the range of each number and how
     many trials it speaks of.
     """
-    kinds: dict[str, list[list[str]]] = defaultdict(list)
+    kinds: dict[tuple[str, ...], list[list[str]]] = defaultdict(list)
     for record in records:
         for warning in dict.fromkeys(record.warnings):
-            kinds[NUMBER.sub("\0", warning)].append(NUMBER.findall(warning))
+            kinds[tuple(NUMBER.split(warning))].append(NUMBER.findall(warning))
     told = [
-        f"{_with_ranges(kind, numbers)} ({len(numbers)} of {_trials(len(records))})"
-        for kind, numbers in kinds.items()
+        f"{_with_ranges(pieces, numbers)} ({len(numbers)} of {_trials(len(records))})"
+        for pieces, numbers in kinds.items()
     ]
     return (*told, *_mixed(records))
 
 
-def _with_ranges(kind: str, numbers: Sequence[Sequence[str]]) -> str:
-    """The text with each number, or its least and greatest value, back in its place."""
-    pieces = kind.split("\0")
+def skipped_warnings(what: str, skipped: Sequence[str]) -> tuple[str, ...]:
+    """What was left out of a page because it could not be read: how many, and the first few.
+
+    Parameters
+    ----------
+    what
+        Singular of what was skipped, e.g. ``line``.
+    skipped
+        A sentence for each.
+    """
+    if not skipped:
+        return ()
+    count = f"{len(skipped)} {what}{'s' if len(skipped) != 1 else ''} could not be read"
+    rest = len(skipped) - LISTED_SKIPPED
+    more = (f"{rest} more could not be read",) if rest > 0 else ()
+    verb = "counts" if len(skipped) == 1 else "count"
+    return (f"{count} and {verb} for nothing here", *skipped[:LISTED_SKIPPED], *more)
+
+
+def _with_ranges(pieces: Sequence[str], numbers: Sequence[Sequence[str]]) -> str:
+    """The text with each number, or its least and greatest value, back between its pieces."""
     text = pieces[0]
     for place, piece in enumerate(pieces[1:]):
         seen = sorted({row[place] for row in numbers}, key=float)
@@ -107,7 +128,7 @@ def _trials(count: int) -> str:
 
 def _mixed(records: Sequence[Record]) -> list[str]:
     told = []
-    machines = {str(record.machine.get("digest")) for record in records}
+    machines = {str(record.machine.digest) for record in records}
     if len(machines) > 1:
         told.append(f"the trials ran on {len(machines)} different machines: times do not compare")
     names = dict.fromkeys(name for record in records for name in record.versions)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from perfkit.history.asv_results import AsvResult
 from perfkit.history.course import Jump, Series, series_of_results
 from perfkit.history.snapshot import Kind
+from perfkit.report.facts import skipped_warnings
 from perfkit.report.figures.history import history_figure, history_info, jump_text
 from perfkit.report.page import Facts, PageContent, PageFigure, PageSection, render_page
 
@@ -21,8 +22,16 @@ HEADINGS = {
 CAPTION = "Dots are commits, lines the levels that asv's step detection finds."
 
 
-def history_page(results: Sequence[AsvResult]) -> str:
-    """The page of results, at least one, in order of their commits' dates."""
+def history_page(results: Sequence[AsvResult], skipped: Sequence[str] = ()) -> str:
+    """The page of results, at least one, in order of their commits' dates.
+
+    Parameters
+    ----------
+    results
+        What could be read.
+    skipped
+        A sentence for each file that could not be.
+    """
     series = series_of_results(results)
     grouped: dict[Kind, dict[str, list[Series]]] = defaultdict(lambda: defaultdict(list))
     for one in series:
@@ -35,7 +44,10 @@ def history_page(results: Sequence[AsvResult]) -> str:
             title="Regression history",
             subtitle=f"{len(commits)} commit{several}, {first} to {last}",
             sentence=_sentence(series),
-            warnings=tuple(_jump_sentence(one, jump) for one in series for jump in one.jumps),
+            warnings=(
+                *(_jump_sentence(one, jump) for one in series for jump in one.jumps),
+                *skipped_warnings("file", skipped),
+            ),
             facts=_facts(results),
             sections=tuple(
                 PageSection(
@@ -52,8 +64,13 @@ def history_page(results: Sequence[AsvResult]) -> str:
 
 
 def _sentence(series: Sequence[Series]) -> str:
-    jumps = {kind: sum(len(one.jumps) for one in series if one.kind is kind) for kind in Kind}
+    lost = sum(jump.new is None for one in series for jump in one.jumps)
+    jumps = {
+        kind: sum(jump.new is not None for one in series if one.kind is kind for jump in one.jumps)
+        for kind in Kind
+    }
     told = [
+        (lost, "lost measurement"),
         (jumps[Kind.ANSWER], "numerical change"),
         (jumps[Kind.TIME], "slowdown"),
         (jumps[Kind.MEMORY], "growth of memory"),
@@ -64,6 +81,8 @@ def _sentence(series: Sequence[Series]) -> str:
 
 def _jump_sentence(series: Series, jump: Jump) -> str:
     what = "the answer changed: " if series.kind is Kind.ANSWER else ""
+    if jump.new is None:
+        what = "the answer is lost: " if series.kind is Kind.ANSWER else "lost: "
     name = series.benchmark + (f" ({series.parameters})" if series.parameters else "")
     return (
         f"{what}{name} on {series.place}: {jump_text(series, jump.old, jump.new)} "

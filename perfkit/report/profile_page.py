@@ -76,29 +76,31 @@ def _xla_section(record: Record) -> PageSection:
     seen = found(record, "xla", XlaSeen)
     if seen is None:
         return PageSection("Where a pass goes")
+    figures = [
+        PageFigure(
+            "Time by module of the model",
+            "Colours say what limits a module, by the rule above.",
+            pass_figure(modules_info(seen)),
+        ),
+        PageFigure(
+            "Time by kind of operation",
+            "An operation with a matrix product in it counts as dot, whatever is fused to it.",
+            pass_figure(kinds_info(seen)),
+        ),
+    ]
+    roofline = roofline_info(seen)
+    if roofline is not None:
+        caption = (
+            "Lines are this machine's measured ceilings, dots the modules, as large as their share "
+            "of the pass."
+        )
+        figures.append(PageFigure("Roofline", caption, roofline_figure(roofline)))
     return PageSection(
         "Where a pass goes",
         lead="While a module runs, the CPUs' time goes to the program's own work, to the kernel, "
-        "to idling beside one busy thread, or to waiting. The largest share names the limit; own "
+        "to idling while one thread is busy, or to waiting. The largest share names the limit; own "
         "work is limited by compute or bandwidth, whichever is closer to its ceiling.",
-        figures=(
-            PageFigure(
-                "Time by module of the model",
-                "Colours say what limits a module, by the rule above.",
-                pass_figure(modules_info(seen)),
-            ),
-            PageFigure(
-                "Time by kind of operation",
-                "An operation with a matrix product in it counts as dot, whatever is fused to it.",
-                pass_figure(kinds_info(seen)),
-            ),
-            PageFigure(
-                "Roofline",
-                "Lines are this machine's measured ceilings, dots the modules, as large as their "
-                "share of the pass.",
-                roofline_figure(roofline_info(seen)),
-            ),
-        ),
+        figures=tuple(figures),
         plain=(_module_table(seen), _operation_table(seen)),
     )
 
@@ -237,5 +239,5 @@ def _files_section(record: Record, folder: Path) -> PageSection:
 def _size(path: Path) -> str:
     try:
         return bytes_text(path.stat().st_size)
-    except OSError:
+    except (OSError, ValueError):
         return "not there any more"

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
 from perfkit.observers.observer import Finding
 from perfkit.observers.process_tree import Timeline
 from perfkit.observers.xla_parts import scaled
+from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
 from perfkit.records.machine import fingerprint, versions
 from perfkit.records.schema import (
     Compilation,
@@ -88,7 +91,7 @@ def make_record(measured: Measured, store_folder: Path) -> Record:
             digest=measured.configuration.digest,
             label=measured.configuration.label,
         ),
-        machine=fingerprint(),
+        machine=MachineRecord.model_validate(fingerprint()),
         versions=versions(),
         allowed_cpus=measured.allowed_cpus,
         stages=list(measured.stages),
@@ -96,9 +99,9 @@ def make_record(measured: Measured, store_folder: Path) -> Record:
         peak_rss_bytes=max(peaks, default=0),
         samples=None if timeline is None else _samples(timeline, measured.begin_s),
         part_times_s=_part_times(measured),
-        guard=_plain(told.get("guarded")),
-        finite=checked.get("finite"),
-        agreement=checked.get("agreement"),
+        guard=_found(GuardRecord, told.get("guarded")),
+        finite=_found(FiniteRecord, checked.get("finite")),
+        agreement=_found(AgreementRecord, checked.get("agreement")),
         artifacts=relative_paths(files, store_folder),
         load=measured.load,
         warnings=load_warnings(measured.load),
@@ -125,8 +128,8 @@ def relative_paths(files: Mapping[str, Path], folder: Path) -> dict[str, str]:
     return {name: os.path.relpath(path.resolve(), root) for name, path in files.items()}
 
 
-def _plain(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if data is None else dict(data)
+def _found[Model: BaseModel](model: type[Model], data: Mapping[str, Any] | None) -> Model | None:
+    return None if data is None else model.model_validate(data)
 
 
 def _samples(timeline: Timeline, begin_s: float) -> Samples:

@@ -52,7 +52,7 @@ def locate_again(record: Record) -> Located:
         )
     settings = record.configuration.settings
     configuration = Catalogue(model.knobs).configuration(settings)
-    guard = GUARD_OFF if record.guard is None else str(record.guard["mode"])
+    guard = GUARD_OFF if record.guard is None else record.guard.mode
     return locate(workload, configuration, guard)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfkit.knobs.configuration import STOCK_LABEL
+from perfkit.records.findings import AGREEMENT_NAMES
 from perfkit.records.roles import OTHER_FIDELITY
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import sequential_ratio
 from perfkit.tune.evidence import Evidence
-from perfkit.tune.rows import STRICTNESS, Row, rows_of
+from perfkit.tune.rows import Row, rows_of
 
 SAME_MEMORY = 1.05
 """Peaks of memory within this factor count as equal: two runs of one program differ by as much."""
@@ -83,7 +84,7 @@ def _best(rows: Sequence[Row], stock: Row | None, evidence: Evidence) -> Row | N
     least_bytes = min(row.peak_rss_bytes for row in equals)
 
     def order(row: Row) -> tuple[int, bool, int, float]:
-        strictness = STRICTNESS.index(row.agreement or "none")
+        strictness = AGREEMENT_NAMES.index(row.agreement or "none")
         larger = row.peak_rss_bytes > SAME_MEMORY * least_bytes
         return strictness, larger, len(row.settings), -_gain(row)
 

@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perfkit.knobs.configuration import STOCK
+from perfkit.records.findings import AGREEMENT_NAMES
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import median_interval
 from perfkit.stats.interval import Interval
 from perfkit.tune.evidence import DETERMINISTIC, Evidence
-
-STRICTNESS = ("bitwise", "float32", "bfloat16", "none")
-"""Agreement classes, the strictest first."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +156,8 @@ def _agreement(group: Sequence[Record]) -> tuple[str | None, float | None]:
     judged = [record.agreement for record in group if record.agreement is not None]
     if not judged:
         return None, None
-    worst = max(judged, key=lambda agreement: STRICTNESS.index(agreement["class"]))
-    distances = [entry["distance"] for entry in worst["quantities"]]
-    known = [distance for distance in distances if distance is not None]
-    return worst["class"], max(known) if known else None
+    worst = max(judged, key=lambda agreement: AGREEMENT_NAMES.index(agreement.reached))
+    return worst.reached, worst.largest_distance
 
 
 def _speedups(evidence: Evidence) -> dict[str, Interval]:

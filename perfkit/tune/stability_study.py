@@ -78,9 +78,10 @@ def run_stability(plan: StabilityPlan, on_record: Callable[[Record], None]) -> l
                 setting,
                 record.id,
                 record.outcome,
-                record.guard,
-                record.finite,
-                record.agreement,
+                *(
+                    None if found is None else found.as_dict()
+                    for found in (record.guard, record.finite, record.agreement)
+                ),
             )
         )
     return rows

@@ -72,7 +72,7 @@ def test_one_weight_perturbed_by_one_per_cent_disagrees(
     record = run(tmp_path, TrialFiles(reference=reference))
     assert record.outcome is Outcome.DISAGREES, record.reason
     assert record.agreement is not None
-    classes = {one["name"]: one["class"] for one in record.agreement["quantities"]}
+    classes = {one.name: one.reached for one in record.agreement.quantities}
     assert len(classes) == 9
     assert outside <= {name for name, reached in classes.items() if reached != "float32"}
     # What comes before the fault is as it was.

@@ -76,7 +76,7 @@ def test_the_record_is_whole(finished: tuple[Path, str]) -> None:
     assert record.configuration.settings == dict(knob.split("=") for knob in KNOBS)
     assert record.workload.size == RESIDUES
     assert record.finite is not None
-    assert record.finite["finite"] is True
+    assert record.finite.finite is True
     assert record.compilation is not None
     assert record.compilation.cache == "off"
     assert record.compilation.flops > 0

@@ -52,8 +52,8 @@ def test_the_answer_of_stock_is_held_against_the_float32_reference(records: list
     assert stock.configuration.settings == {}
     assert stock.outcome is Outcome.OK
     assert stock.agreement is not None
-    assert stock.agreement["class"] in ("float32", "bfloat16")
-    assert {entry["name"] for entry in stock.agreement["quantities"]} == {
+    assert stock.agreement.reached in ("float32", "bfloat16")
+    assert {entry.name for entry in stock.agreement.quantities} == {
         "single_embedding",
         "pair_embedding",
         "denoising_step",

@@ -1,5 +1,6 @@
 """`perfkit compare`: two folders of records or two results of asv, and its exit code."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def test_a_slower_commit_ends_with_exit_code_1(
     write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_result("a", {"toy.time_steady": [[1.0, 1.01], [2.0, 2.01]]})
-    write_result("b", {"toy.time_steady": [[1.0, 1.01], [3.0, 3.01]]})
+    write_result("b", {"toy.time_steady": [[1.0, 1.01], [4.0, 4.01]]})
     assert asv_compare("aaaa", "bbbb", results_folder) == 1
     told = capsys.readouterr().out
     assert "toy.time_steady(2, stock)" in told
@@ -45,6 +46,55 @@ def test_a_changed_answer_ends_with_exit_code_1(
     write_result("b", {"toy.track_agreement_distance": 1e-4})
     assert asv_compare("aaaa", "bbbb", results_folder) == 1
     assert "ANSWER CHANGED" in capsys.readouterr().out
+
+
+def test_a_lost_answer_ends_with_exit_code_1_and_the_other_way_round_with_0(
+    write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_result("a", {"toy.track_agreement_distance": 1e-6})
+    write_result("b", {"toy.track_agreement_distance": math.nan})
+    assert asv_compare("aaaa", "bbbb", results_folder) == 1
+    told = capsys.readouterr().out
+    assert "LOST" in told
+    assert "1 measurement compared: 1 lost measurement" in told
+    assert asv_compare("bbbb", "aaaa", results_folder) == 0
+
+
+def test_a_vanished_benchmark_ends_with_exit_code_1(
+    write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_result("a", {"toy.track_agreement_distance": 1e-6, "toy.track_peakmem": 1e9})
+    write_result("b", {"toy.track_peakmem": 1e9})
+    assert asv_compare("aaaa", "bbbb", results_folder) == 1
+    assert "LOST" in capsys.readouterr().out
+
+
+def test_a_damaged_result_of_another_commit_is_said_once_and_stops_nothing(
+    write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for commit in "ab":
+        path = write_result(commit, {"toy.track_peakmem": 1e9})
+    (path.parent / "torn.json").write_text("{")
+    assert asv_compare("aaaa", "bbbb", results_folder) == 0
+    assert capsys.readouterr().out.count("torn.json is no result of asv") == 1
+
+
+def test_folders_with_nothing_in_common_end_with_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = records(tmp_path / "old", [1.0])
+    Store(tmp_path / "new").append(make_record(role="parts"))
+    assert main(["compare", old, str(tmp_path / "new")]) == 2
+    told = capsys.readouterr()
+    assert "added (only in" in told.out
+    assert "removed (only in" in told.out
+    assert "have no measurement in common" in told.err
+
+
+def test_the_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    assert "2  the two cannot be compared" in capsys.readouterr().out
 
 
 def test_another_jaxlib_is_said(
@@ -71,7 +121,7 @@ def test_two_machines_compare_by_their_files_and_it_is_said(
 
 def records(folder: Path, steady_s: list[float], host: str = "testhost") -> str:
     record = make_record(steady_s=steady_s)
-    machine = {**record.machine, "host": host}
+    machine = record.machine.model_copy(update={"host": host})
     Store(folder).append(record.model_copy(update={"machine": machine}))
     return str(folder)
 
@@ -93,6 +143,7 @@ def test_two_folders_of_records_compare(tmp_path: Path, capsys: pytest.CaptureFi
         (["compare", "aaaa", "aaaa", "--factor", "0.5"], "--factor takes 1 or more"),
         (["compare", "aaaa", "aaaa", "--machine", "none"], "has no results of machine 'none'"),
         (["compare", "aaaa", "{results}"], "holds no records; of asv results, name a commit"),
+        (["compare", "{empty}", "{records}"], "empty holds no records"),
         (["compare", "aaaa", "{records}"], "records and asv results do not compare"),
         (["compare", "aaaa"], "required"),
     ],
@@ -106,7 +157,12 @@ def test_what_cannot_be_compared_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_result("a", {"toy.track_peakmem": 1e9})
-    places = {"results": str(results_folder), "records": records(tmp_path / "old", [1.0])}
+    (tmp_path / "empty").mkdir()
+    places = {
+        "results": str(results_folder),
+        "records": records(tmp_path / "old", [1.0]),
+        "empty": str(tmp_path / "empty"),
+    }
     given = [one.format(**places) for one in arguments]
     assert main([*given, "--results", str(results_folder)]) == 2
     assert told in capsys.readouterr().err

@@ -28,7 +28,9 @@ def verdict(old: Entry, new: Entry, factor: float = 1.05) -> Verdict:
 
 
 def test_a_slowdown_beyond_the_spread_is_a_regression() -> None:
-    comparison = compared(timed((1.0, 1.01, 0.99)), timed((1.1, 1.11, 1.09)))
+    comparison = compared(
+        timed((1.0,), (1.01,), (0.99,), (1.0,)), timed((1.1,), (1.111,), (1.089,), (1.1,))
+    )
     (row,) = comparison.rows
     assert row.verdict is Verdict.WORSE
     assert row.ratio is not None
@@ -45,8 +47,9 @@ def test_a_slowdown_within_the_spread_is_unsure_and_no_regression() -> None:
 
 
 def test_a_sure_change_smaller_than_the_factor_is_the_same() -> None:
-    assert verdict(timed((1.0, 1.0)), timed((1.04, 1.04))) is Verdict.SAME
-    assert verdict(timed((1.0, 1.0)), timed((1.04, 1.04)), factor=1.03) is Verdict.WORSE
+    old, new = timed(*[(1.0,)] * 4), timed(*[(1.04,)] * 4)
+    assert verdict(old, new) is Verdict.SAME
+    assert verdict(old, new, factor=1.03) is Verdict.WORSE
 
 
 def test_faster_is_better() -> None:
@@ -103,8 +106,9 @@ def test_a_new_failure_is_a_regression_and_a_mended_one_is_not() -> None:
     assert verdict(answer(None), answer(0.1)) is Verdict.MENDED
 
 
-def test_what_was_skipped_is_no_change() -> None:
-    assert verdict(answer(math.nan), answer(1.0)) is Verdict.SAME
+def test_what_has_no_number_on_both_sides_is_no_change() -> None:
+    assert verdict(answer(math.nan), answer(math.nan)) is Verdict.SAME
+    assert verdict(answer(None), answer(None)) is Verdict.SAME
 
 
 def test_entries_of_another_version_are_not_compared() -> None:

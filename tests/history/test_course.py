@@ -1,5 +1,7 @@
 """The course of a benchmark: asv's steps, and which of them are regressions."""
 
+import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,7 +28,7 @@ def course(write_result: WriteResult, results_folder: Path) -> Course:
         for day, (commit, value) in enumerate(zip(COMMITS, values, strict=True)):
             version = {name: versions.get(commit, "1")}
             write_result(commit, {name: value}, day=day + 1, versions=version)
-        (series,) = series_of_results(read_results(results_folder))
+        (series,) = series_of_results(read_results(results_folder).results)
         return series
 
     return write
@@ -59,6 +61,72 @@ def test_a_missing_value_is_no_step(course: Course) -> None:
     assert [point.value for point in series.points] == [1.0, None, 1.0, 1.0, None, 1.0]
 
 
+@pytest.mark.parametrize("end", [None, math.nan])
+def test_an_answer_without_a_number_since_a_commit_is_lost_there(
+    course: Course, end: float | None
+) -> None:
+    name = "toy.track_agreement_distance"
+    (jump,) = course(name, [1e-6, 1e-6, 1e-6, 1e-6, end, end]).jumps
+    assert (jump.before[0], jump.after[0], jump.old, jump.new) == ("d", "e", 1e-6, None)
+
+
+def test_a_loss_is_drawn_where_the_benchmark_was_changed_after_it_failed(
+    write_result: WriteResult, results_folder: Path
+) -> None:
+    name = "toy.track_agreement_distance"
+    for day, (commit, value, version) in enumerate(
+        [("a", 1e-6, "1"), ("b", None, "1"), ("c", None, "2")], start=1
+    ):
+        write_result(commit, {name: value}, day=day, versions={name: version})
+    (series,) = series_of_results(read_results(results_folder).results)
+    assert [(jump.before[0], jump.after[0]) for jump in series.jumps] == [("a", "c")]
+    (line,) = history_info([series]).lines
+    assert line.jumps == ((0, 1e-6, "1e-06 to no number"),)
+
+
+def test_the_page_says_that_an_answer_is_lost_and_what_was_skipped(
+    write_result: WriteResult, results_folder: Path
+) -> None:
+    write_result("a", {"toy.track_agreement_distance": 1e-6}, day=1)
+    path = write_result("b", {"toy.track_agreement_distance": math.nan}, day=2)
+    (path.parent / "torn.json").write_text("{")
+    reading = read_results(results_folder)
+    page = history_page(reading.results, reading.skipped)
+    assert "Found: 1 x lost measurement." in page
+    assert (
+        "the answer is lost: toy.track_agreement_distance on box (virtualenv-py3.12): "
+        "1e-06 to no number between aaaaaaaa and bbbbbbbb" in page
+    )
+    assert "1 file could not be read and counts for nothing here" in page
+    assert "torn.json is no result of asv" in page
+
+
+def test_a_benchmark_that_vanished_is_lost_and_one_that_was_taken_away_is_not(
+    write_result: WriteResult, results_folder: Path
+) -> None:
+    write_result("a", {"toy.track_peakmem": 1e9, "toy.track_agreement_distance": 1e-6}, day=1)
+    write_result("b", {"toy.track_peakmem": 1e9}, day=2)
+    answer, _ = series_of_results(read_results(results_folder).results)
+    assert [(jump.after[0], jump.new) for jump in answer.jumps] == [("b", None)]
+    kept = {"version": 2, "toy.track_peakmem": {"unit": "bytes"}}
+    (results_folder / "benchmarks.json").write_text(json.dumps(kept))
+    assert not any(one.jumps for one in series_of_results(read_results(results_folder).results))
+
+
+def test_names_of_benchmarks_cannot_become_markup(
+    write_result: WriteResult, results_folder: Path
+) -> None:
+    evil = "<script>alert(1)</script>"
+    path = write_result("a", {"toy.track_peakmem": 1e9})
+    text = path.read_text().replace("toy.track_peakmem", evil).replace("3.12", evil)
+    path.write_text(text)
+    described = {"version": 2, evil: {"unit": evil}}
+    (results_folder / "benchmarks.json").write_text(json.dumps(described))
+    page = history_page(read_results(results_folder).results)
+    assert evil not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
 def test_points_of_an_older_version_of_the_benchmark_are_left_out(course: Course) -> None:
     series = course("toy.track_peakmem", [9.0, 9.0, 1.0, 1.0, 1.0, 1.0], a="0", b="0")
     assert [point.commit[0] for point in series.points] == list("cdef")
@@ -89,7 +157,7 @@ def test_the_page_tells_a_numerical_change_as_loudly_as_a_slowdown(
             },
             day=day + 1,
         )
-    page = history_page(read_results(results_folder))
+    page = history_page(read_results(results_folder).results)
     assert "Found: 1 x numerical change, 2 x slowdown." in page
     assert (
         "the answer changed: toy.track_agreement_distance on box (virtualenv-py3.12): "

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import shutil
+import socket
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +63,50 @@ def test_a_writer_of_the_same_name_does_not_lose_its_record_to_a_torn_line(
     Store(tmp_path).append(make_record("b"))
     with pytest.warns(UserWarning, match="line 2"):
         assert [record.id for record in read_records(tmp_path)] == ["a", "b"]
+
+
+def test_a_full_disk_costs_the_record_that_did_not_fit_and_no_other(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    store = Store(tmp_path)
+    store.append(make_record("a"))
+    room = _only_file(tmp_path).stat().st_size + 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(UserError, match=r"the record of trial b cannot be written to .*large"):
+            store.append(make_record("b"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    store.append(make_record("c"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sorted(record.id for record in store.records()) == ["a", "c"]
+
+
+def test_a_device_without_room_is_one_sentence(tmp_path: Path, make_record: MakeRecord) -> None:
+    store = Store(tmp_path)
+    name = f"records-{socket.gethostname()}-{os.getpid()}.jsonl"
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(UserError, match="No space left on device"):
+        store.append(make_record("a"))
+
+
+def test_a_folder_that_was_deleted_meanwhile_is_one_sentence(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    store = Store(tmp_path / "gone")
+    shutil.rmtree(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"cannot be written to .*No such file or directory"):
+        store.append(make_record("a"))
+
+
+def test_a_newer_record_among_others_is_skipped(tmp_path: Path, make_record: MakeRecord) -> None:
+    Store(tmp_path).append(make_record("a"))
+    newer = json.loads(make_record("b").model_dump_json()) | {"schema_version": SCHEMA_VERSION + 1}
+    (tmp_path / "records-host-1.jsonl").write_text(json.dumps(newer))
+    with pytest.warns(UserWarning, match="use a newer perfkit"):
+        assert [record.id for record in read_records(tmp_path)] == ["a"]
 
 
 def test_records_of_several_writers_are_merged_in_order_of_time(

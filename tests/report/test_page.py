@@ -12,10 +12,11 @@ import pytest
 from records_factory import MACHINE, make_record, make_workload
 
 from perfkit.errors import UserError
-from perfkit.records.schema import Outcome, Record
-from perfkit.report.build import build_report, write_report
+from perfkit.records.schema import Outcome, Record, read_record
+from perfkit.report.build import build_report
 from perfkit.report.facts import warnings
 from perfkit.report.page import Facts, PageContent, PageSection, render_page
+from perfkit.report.writing import write_report
 from perfkit.tune.extrapolate import Check, Extrapolation, Part
 from perfkit.tune.recommend import recommend
 
@@ -170,6 +171,27 @@ def test_a_study_of_failures_shows_its_table_and_no_plots(
     assert page.scripts == []
 
 
+def test_records_of_an_old_schema_have_a_page(study: list[Record]) -> None:
+    old = [record.model_dump() | {"schema_version": 1} for record in study]
+    for data in old:
+        del data["observations"]
+    assert "2.00 times as fast as stock" in read([read_record(data) for data in old]).text
+
+
+def test_lines_that_could_not_be_read_are_counted_and_the_first_are_named() -> None:
+    skipped = [f"records-a.jsonl, line {number}: not a whole record" for number in range(1, 9)]
+    record = make_record()
+    page = Reader(build_report([record], recommend([record]), [], "T", None, skipped))
+    assert "8 lines could not be read and count for nothing here" in page.text
+    assert "line 5: not a whole record" in page.text
+    assert "line 6: not a whole record" not in page.text
+    assert "3 more could not be read" in page.text
+
+
+def test_a_warning_with_any_characters_is_shown() -> None:
+    assert warnings([make_record(warnings=["a\0b 3"])]) == ("a\0b 3 (1 of 1 trial)",)
+
+
 def test_a_single_trial_has_a_page() -> None:
     page = read([make_record()])
     assert "1 trial, 2026-01-02 10:00 UTC" in page.text
@@ -261,20 +283,6 @@ def test_empty_parts_of_the_content_leave_no_trace() -> None:
 def test_no_records_are_refused_in_one_sentence() -> None:
     with pytest.raises(UserError, match="no trial has left a record"):
         build_report([], None, [], "A study", None)
-
-
-def test_a_report_is_written_whole_over_an_older_one(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_text("old")
-    write_report(path, "näw")
-    assert path.read_text(encoding="utf-8") == "näw"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_report_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot be written"):
-        write_report(tmp_path / "file" / "report.html", "new")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from perfkit.observers.cpu import CpuSeen
@@ -18,8 +20,9 @@ from perfkit.report.figures.utilisation import (
     utilisation_figure,
     utilisation_info,
 )
+from perfkit.report.profile_page import build_profile_page
 from perfkit.report.profile_summary import profile_summary
-from tests.records_factory import make_record
+from tests.records_factory import make_record, make_stage, make_workload
 
 
 def _module(name: str, seconds: float, limit: Limit, **changed: float) -> ModuleSeen:
@@ -118,6 +121,7 @@ def test_a_record_without_observations_has_nothing_to_say() -> None:
 
 def test_the_roofline_holds_what_computes_under_both_roofs() -> None:
     info = roofline_info(XLA)
+    assert info is not None
     assert [point.name for point in info.points] == ["pairformer", "msa", "noise"]
     assert info.points[0].intensity == 20.0
     assert info.points[0].flops_per_s == 40e9
@@ -126,6 +130,60 @@ def test_the_roofline_holds_what_computes_under_both_roofs() -> None:
     # The roof of bfloat16 bends where 10 GB/s times the intensity reaches 200 GFLOP/s.
     assert figure.data[0].x[1] == 20.0
     assert {trace.name for trace in figure.data[2:]} == {"compute", "page faults", "waiting"}
+
+
+def test_without_ceilings_there_is_no_roofline_and_still_a_page(
+    record: Record, tmp_path: Path
+) -> None:
+    bare = XLA.model_copy(update={"ceilings": {}})
+    assert roofline_info(bare) is None
+    seen = record.observations | {"xla": Observation(data=bare.model_dump(mode="json"))}
+    page = build_profile_page(record.model_copy(update={"observations": seen}), tmp_path)
+    assert "Time by module of the model" in page
+    assert "<h3>Roofline</h3>" not in page
+
+
+def test_stages_whose_shares_do_not_match_are_not_drawn(record: Record) -> None:
+    uneven = CPU.model_copy(update={"busy": {"first": [1.0], "steady": [0.1, 0.9]}})
+    seen = {"cpu": Observation(data=uneven.model_dump(mode="json"))}
+    assert busy_info(record.model_copy(update={"observations": seen})) is None
+
+
+def test_a_profile_without_any_observer_is_a_page_that_says_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    missing = {"perf": Observation(missing="perf is not installed")}
+    record = make_record().model_copy(update={"observations": missing})
+    page = build_profile_page(record, tmp_path)
+    assert "perf: perf is not installed" in page
+    assert "profile of ubiquitin (76) with af3" in page
+
+
+def test_names_of_a_profile_cannot_become_markup(record: Record, tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    module = XLA.modules[0].model_copy(update={"name": evil})
+    cpu = CPU.model_copy(update={"threads": {evil: 1.0}, "busy": {evil: [0.5, 0.5]}})
+    seen = {
+        "xla": XLA.model_copy(update={"modules": [module], "kinds": {evil: 1.0}}),
+        "cpu": cpu,
+    }
+    observations = {
+        name: Observation(data=each.model_dump(mode="json")) for name, each in seen.items()
+    }
+    page = build_profile_page(
+        record.model_copy(
+            update={
+                "observations": observations,
+                "workload": make_workload(name=evil),
+                "stages": [make_stage(evil, 0.0, 1.0)],
+                "artifacts": {evil: "a\0b", "log": "javascript:alert(1)"},
+            }
+        ),
+        tmp_path,
+    )
+    assert evil not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert 'href="javascript:' not in page
 
 
 def test_kinds_and_modules_are_shares_of_the_pass() -> None:

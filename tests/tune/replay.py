@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from perfkit.knobs.configuration import Configuration
@@ -18,6 +19,8 @@ from perfkit.records.schema import (
 )
 from perfkit.trial.answers import save_answers
 from perfkit.trial.request import TrialFiles, TrialLabels
+
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 START_S = 5.0
 """Virtual seconds from the start of a trial to its first pass."""
@@ -181,7 +184,7 @@ class ReplayTrial:
             reason=reason,
             agreement=agreement,
             id=f"{self.runner.number:06}",
-            created=f"2026-01-01T{self.runner.number:06}",
+            created=(MIDNIGHT + timedelta(seconds=self.runner.number)).isoformat(),
             study=self.labels.study,
             role=self.labels.role,
             block=self.labels.block,

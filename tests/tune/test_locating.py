@@ -15,6 +15,7 @@ from perfkit.guard.finding import Finding
 from perfkit.guard.locate_model import Located
 from perfkit.guard.origin import Origin
 from perfkit.models import get_model
+from perfkit.records.findings import GuardRecord
 from perfkit.records.schema import Outcome, Record, WorkloadRecord
 from perfkit.records.store import Store
 from perfkit.tune import locating
@@ -44,7 +45,7 @@ def record() -> Record:
         outcome=Outcome.NONFINITE,
         reason="worst is x",
     )
-    return made.model_copy(update={"guard": {"mode": "zero"}})
+    return made.model_copy(update={"guard": GuardRecord(mode="zero", lifted=0, zeroed=0)})
 
 
 def test_a_record_is_searched_as_it_was_configured_and_guarded(

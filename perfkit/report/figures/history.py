@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from perfkit.history.course import Series
 from perfkit.history.snapshot import Kind
-from perfkit.report.style import GIGABYTE, SERIES, SYMBOLS, VERMILION, shortened, styled
+from perfkit.report.style import GIGABYTE, SERIES, SYMBOLS, VERMILION, shortened, styled, wrapped
 from perfkit.units import value_text
 
 LEGEND_WIDTH = 60
@@ -84,14 +84,20 @@ def _line(series: Series, commits: Sequence[str], scale: float, several: bool) -
             if (level := step.value * scale) is not None
         ),
         tuple(
-            (position(jump.after), jump.new * scale, jump_text(series, jump.old, jump.new))
+            (
+                position(jump.after),
+                (jump.old if jump.new is None else jump.new) * scale,
+                jump_text(series, jump.old, jump.new),
+            )
             for jump in series.jumps
         ),
     )
 
 
-def jump_text(series: Series, old: float, new: float) -> str:
-    """From what to what a series jumped, and by which factor."""
+def jump_text(series: Series, old: float, new: float | None) -> str:
+    """From what to what a series jumped, and by which factor; ``new`` is None for no number."""
+    if new is None:
+        return f"{value_text(old, series.unit)} to no number"
     ratio = f", {new / old:.3g}x" if old else ""
     return f"{value_text(old, series.unit)} to {value_text(new, series.unit)}{ratio}"
 
@@ -124,7 +130,7 @@ def history_figure(info: HistoryInfo) -> go.Figure:
                     "thickness": 1,
                     "width": 0,
                 },
-                hovertext=[f"{line.label}<br>{hover}" for hover in line.hovers],
+                hovertext=[f"{wrapped(line.label)}<br>{wrapped(hover)}" for hover in line.hovers],
                 hoverinfo="text",
             )
         )
@@ -153,7 +159,7 @@ def history_figure(info: HistoryInfo) -> go.Figure:
                 },
                 legendgroup=str(number),
                 showlegend=False,
-                hovertext=[text for *_, text in line.jumps],
+                hovertext=[wrapped(text) for *_, text in line.jumps],
                 hoverinfo="text",
             )
         )
@@ -165,7 +171,7 @@ def history_figure(info: HistoryInfo) -> go.Figure:
         range=[-0.6, len(info.commits) - 0.4],
     )
     figure.update_yaxes(
-        title_text=info.unit,
+        title_text=shortened(info.unit),
         **(
             {"type": "log", "exponentformat": "power"}
             if info.logarithmic

@@ -13,7 +13,7 @@ from perfkit.capacity.fit import ONCE, ModelFit
 from perfkit.capacity.observation import Observation, observations, whole
 from perfkit.capacity.terms import MAIN_FEATURE, resized_features
 from perfkit.records.schema import Record
-from perfkit.report.style import SERIES, spread_axis, styled
+from perfkit.report.style import SERIES, shortened, spread_axis, styled
 from perfkit.units import seconds_text
 
 CURVE_POINTS = 60
@@ -78,7 +78,7 @@ def laws_figure(info: LawsInfo) -> go.Figure:
                 x=curve.sizes,
                 y=curve.seconds,
                 mode="lines",
-                name=curve.name.replace("_", " "),
+                name=shortened(curve.name.replace("_", " ")),
                 line={"color": colour},
                 hoverinfo="skip",
             )
@@ -91,7 +91,7 @@ def laws_figure(info: LawsInfo) -> go.Figure:
                 marker={"color": colour, "size": 8},
                 showlegend=False,
                 hovertext=[
-                    f"{curve.name} at {size:g}: {seconds_text(second)}"
+                    f"{shortened(curve.name)} at {size:g}: {seconds_text(second)}"
                     for size, second in zip(curve.measured_sizes, curve.measured_s, strict=True)
                 ],
                 hoverinfo="text",

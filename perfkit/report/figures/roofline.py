@@ -22,11 +22,15 @@ from perfkit.report.style import (
     VERMILION,
     shortened,
     styled,
+    wrapped,
 )
 
 GIGA = 1e9
 LEAST_SHARE = 0.002
 """Modules with a smaller share of the pass would only cover the others."""
+
+CEILINGS = ("bfloat16_flops_per_s", "float32_flops_per_s", "copy_bytes_per_s")
+"""What :mod:`perfkit.trial.ceilings` measures of a machine."""
 
 NAMED_SHARE = 0.05
 """Modules with a smaller share are named where the pointer is."""
@@ -59,8 +63,13 @@ class RooflineInfo(NamedTuple):
     copy_bytes_per_s: float
 
 
-def roofline_info(seen: XlaSeen) -> RooflineInfo:
-    """The modules that compute anything, most time first, under the ceilings of their types."""
+def roofline_info(seen: XlaSeen) -> RooflineInfo | None:
+    """The modules that compute anything, most time first, under the ceilings of their types.
+
+    None where the record holds no ceilings.
+    """
+    if not all(seen.ceilings.get(name, 0.0) > 0 for name in CEILINGS):
+        return None
     points = tuple(
         RooflinePoint(
             module.name,
@@ -117,7 +126,7 @@ def roofline_figure(info: RooflineInfo) -> go.Figure:
                 textposition="bottom center",
                 textfont={"size": 11},
                 hovertext=[
-                    f"{point.name}<br>{100 * point.share:.1f} % of the pass<br>"
+                    f"{wrapped(point.name)}<br>{100 * point.share:.1f} % of the pass<br>"
                     f"{point.flops_per_s / GIGA:.1f} GFLOP/s, {point.intensity:.1f} FLOP a byte"
                     for point in chosen
                 ],

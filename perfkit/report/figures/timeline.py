@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from perfkit.records.schema import Outcome, Record, Samples
 from perfkit.report.figures.stages import STAGE_COLOURS
 from perfkit.report.standing import Standing
-from perfkit.report.style import BLUE, GIGABYTE, GREY, ORANGE, styled
+from perfkit.report.style import BLUE, GIGABYTE, GREY, ORANGE, shortened, styled
 from perfkit.tune.recommend import Recommendation
 from perfkit.tune.rows import Row
 
@@ -183,7 +183,7 @@ def _band_names(panel: TimelinePanel, column: int) -> list[dict[str, object]]:
             "xref": f"x{_axis_suffix(column)}",
             "yref": f"y{_axis_suffix(column)} domain",
             "yanchor": "bottom",
-            "text": band.name,
+            "text": shortened(band.name),
             "showarrow": False,
             "font": {"size": 11},
         }

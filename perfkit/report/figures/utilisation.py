@@ -11,7 +11,7 @@ from perfkit.observers.reading import found
 from perfkit.records.schema import Record
 from perfkit.report.figures.stages import STAGE_COLOURS
 from perfkit.report.figures.timeline import LABELLED_SHARE
-from perfkit.report.style import BLUE, GREY, SERIES, VERMILION, styled
+from perfkit.report.style import BLUE, GREY, SERIES, VERMILION, shortened, styled
 
 
 class UtilisationInfo(NamedTuple):
@@ -46,9 +46,9 @@ def utilisation_info(record: Record) -> UtilisationInfo | None:
 
 
 def busy_info(record: Record) -> BusyInfo | None:
-    """Busy CPUs by stage, None where the cpu observer did not look."""
+    """Busy CPUs by stage, None where the cpu observer did not count them alike in each."""
     seen = found(record, "cpu", CpuSeen)
-    if seen is None or not seen.busy:
+    if seen is None or len({len(shares) for shares in seen.busy.values()}) != 1:
         return None
     return BusyInfo({stage: tuple(shares) for stage, shares in seen.busy.items()})
 
@@ -78,7 +78,7 @@ def utilisation_figure(info: UtilisationInfo) -> go.Figure:
             line_width=0,
             layer="below",
             annotation={
-                "text": name if end_s - begin_s > least_s else "",
+                "text": shortened(name) if end_s - begin_s > least_s else "",
                 "font_size": 11,
                 "xanchor": "center",
                 "x": (begin_s + end_s) / 2,
@@ -103,7 +103,7 @@ def busy_figure(info: BusyInfo) -> go.Figure:
         figure.add_trace(
             go.Bar(
                 x=[100 * info.fractions[stage][count] for stage in stages],
-                y=stages,
+                y=[shortened(stage) for stage in stages],
                 orientation="h",
                 name=f"{count} busy",
                 marker={"color": SERIES[count % len(SERIES)]},

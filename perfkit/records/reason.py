@@ -1,0 +1,26 @@
+"""Why a file or a part of it could not be read, in a few words."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from pydantic import ValidationError
+
+_CLASS_NAME = re.compile(r" or instance of \w+")
+
+
+def reason_of(error: OSError | ValueError | RecursionError) -> str:
+    """The first thing that is wrong, with its place in the data where that is known."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        what = _CLASS_NAME.sub("", first["msg"].removeprefix("Value error, "))
+        return f"{place}: {what}" if place else what
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON: {error}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)

@@ -1,0 +1,102 @@
+"""A page is written whole, or not at all and the reason is one sentence."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from records_factory import make_record
+
+from perfkit.cli.main import main
+from perfkit.errors import UserError
+from perfkit.records.store import Store
+from perfkit.report.writing import write_report
+
+
+@contextmanager
+def files_of_at_most(count: int) -> Iterator[None]:
+    """As a full disk: every file takes ``count`` bytes and no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_report_is_written_whole_over_an_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    write_report(path, "näw")
+    assert path.read_text(encoding="utf-8") == "näw"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_page_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
+    write_report(tmp_path / "report.html", "new")
+    (tmp_path / "other").touch()
+    modes = {one.stat().st_mode for one in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
+def test_no_half_page_is_left_when_the_disk_is_full(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    with files_of_at_most(100), pytest.raises(UserError, match=r"cannot be written .*too large"):
+        write_report(path, "x" * 5000)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing/report.html", "No such file"),
+        ("file/report.html", "Not a directory"),
+        ("folder", "Is a directory"),
+        ("a\0b", "null byte"),
+        ("x" * 300, "too long"),
+    ],
+)
+def test_a_page_that_cannot_be_written_is_a_user_error_and_leaves_nothing(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=f"cannot be written .*{reason}"):
+        write_report(tmp_path / name, "new")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_device_is_written_to_and_not_replaced() -> None:
+    with pytest.raises(UserError, match="No space left on device"):
+        write_report(Path("/dev/full"), "new")
+    write_report(Path("/dev/null"), "new")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_link_leads_to_the_page(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "page")
+    write_report(tmp_path / "link", "new")
+    assert (tmp_path / "page").read_text() == "new"
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_name_of_any_bytes_does_not_stop_a_page(tmp_path: Path) -> None:
+    write_report(tmp_path / "page", os.fsdecode(b"caf\xe9"))
+    assert (tmp_path / "page").read_text() == "caf?"
+
+
+def test_the_command_ends_with_one_sentence_where_the_page_cannot_go(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Store(tmp_path).append(make_record())
+    assert main(["report", str(tmp_path), "--html", "/proc/report.html"]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("perfkit: the report /proc/report.html cannot be written (")
+    assert told.err.count("\n") == 1
+    assert "page:" not in told.out
