@@ -174,7 +174,7 @@ def main() -> int:
     print(
         f"{len(rows)} shapes, {work:.0f} GFLOP: at least {floor_s:.2f} s, {work / floor_s:.0f} "
         f"GFLOP/s; a call of the whole program takes {whole.median:.2f} s "
-        f"[{whole.low:.2f}, {whole.high:.2f}], n = {len(passes_s)}"
+        f"{interval}, n = {len(passes_s)}"
     )
     return 0
 

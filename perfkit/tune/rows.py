@@ -130,7 +130,7 @@ def _row(group: Sequence[Record], speedup: Interval | None, blocks: int) -> Row:
         compile_s=_median(compiled),
         agreement=agreement,
         distance=distance,
-        speedup=Interval(1.0, 1.0, 1.0, len(medians)) if is_stock and medians else speedup,
+        speedup=Interval(1.0, None, None, len(medians)) if is_stock and medians else speedup,
         blocks=blocks,
         trials=tuple(record.id for record in group),
     )

@@ -19,10 +19,29 @@ BEST = {"allocator": "jemalloc", "bucket": "exact"}
 
 @pytest.fixture
 def study() -> list[Record]:
-    """Stock at 4 s, a configuration at 2 s, a wrong one at 1 s and a refused one."""
+    """Stock at 4 s, a configuration at 2 s, a wrong one at 1 s and a refused one.
+
+    The first two were confirmed in six blocks, of which the first has samples and three passes.
+    """
     return [
+        *(
+            make_record(
+                settings,
+                role="confirm",
+                identifier=f"{name}-{number}",
+                block=f"confirm-{number}",
+                steady_s=[seconds],
+                peak_rss_bytes=peak_rss_bytes,
+                created="2026-01-02T10:00:00+00:00",
+            )
+            for number in range(5)
+            for settings, name, seconds, peak_rss_bytes in (
+                ({}, "stock", 4.0, 3_000_000_000),
+                (BEST, "best", 2.0, 3_500_000_000),
+            )
+        ),
         make_record(
-            role="base",
+            role="confirm",
             identifier="stock",
             steady_s=[4.0, 4.2, 3.8],
             samples=make_samples(30.0),
@@ -30,6 +49,7 @@ def study() -> list[Record]:
         ),
         make_record(
             BEST,
+            role="confirm",
             identifier="best",
             steady_s=[2.0, 2.1, 1.9],
             samples=make_samples(25.0),

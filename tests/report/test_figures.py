@@ -22,6 +22,7 @@ from perfkit.report.figures.time_memory import TimeMemoryPoint, time_memory_info
 from perfkit.report.figures.timeline import StageBand, timeline_figure, timeline_info
 from perfkit.report.standing import Standing
 from perfkit.report.style import shortened, spread_axis, wrapped
+from perfkit.stats.interval import Interval
 from perfkit.tune.extrapolate import Check, Extrapolation, Part
 from perfkit.tune.recommend import recommend
 
@@ -182,13 +183,17 @@ def test_failed_trials_are_no_points_of_a_sweep(
 
 
 STOCK_EXTRAPOLATION = Extrapolation(
-    "stock", (Part("trunk_pass", 12.0, 11), Part("rest", 8.0, 1)), {"recycles": 10}, 140.0, None
+    "stock",
+    (Part("trunk_pass", 12.0, 11), Part("rest", 8.0, 1)),
+    {"recycles": 10},
+    Interval(140.0, None, None, 1),
+    None,
 )
 BEST_EXTRAPOLATION = Extrapolation(
     "bucket=exact",
     (Part("trunk_pass", 3.0, 11), Part("rest", 2.0, 1)),
     {"recycles": 10},
-    35.0,
+    Interval(35.0, 30.0, 40.0, 6),
     Check({"recycles": 3}, predicted_s=11.0, measured_s=10.0),
 )
 

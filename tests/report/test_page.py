@@ -17,6 +17,7 @@ from perfkit.report.build import build_report
 from perfkit.report.facts import warnings
 from perfkit.report.page import Facts, PageContent, PageSection, render_page
 from perfkit.report.writing import write_report
+from perfkit.stats.interval import Interval
 from perfkit.tune.extrapolate import Check, Extrapolation, Part
 from perfkit.tune.recommend import recommend
 
@@ -34,12 +35,18 @@ CHROMIUM_FLAGS = (
 )
 SYNTHETIC = "the weights are synthetic: the structure means nothing"
 EXTRAPOLATIONS = [
-    Extrapolation("stock", (Part("trunk_pass", 60.0, 11),), {"recycles": 10}, 660.0, None),
+    Extrapolation(
+        "stock",
+        (Part("trunk_pass", 60.0, 11),),
+        {"recycles": 10},
+        Interval(660.0, None, None, 1),
+        None,
+    ),
     Extrapolation(
         "bucket=exact",
         (Part("trunk_pass", 30.0, 11),),
         {"recycles": 10},
-        330.0,
+        Interval(330.0, 300.0, 363.0, 6),
         Check({"recycles": 3}, 110.0, 100.0),
     ),
 ]
