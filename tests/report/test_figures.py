@@ -56,7 +56,8 @@ def test_the_speedup_figure_keeps_a_row_for_what_was_refused(study: list[Record]
 def test_passes_stand_in_order_of_time_from_the_start_of_the_first_trial(
     study: list[Record],
 ) -> None:
-    groups = {group.label: group for group in passes_info(study, recommend(study)).groups}
+    last = study[-4:]
+    groups = {group.label: group for group in passes_info(last, recommend(study)).groups}
     # The factory's first pass begins after 2 + 1 + 3 + 10 + 1 seconds of the trial.
     assert groups["stock"].elapsed_s == pytest.approx((17.0, 21.0, 25.2))
     assert groups["stock"].wall_s == (4.0, 4.2, 3.8)
@@ -93,7 +94,7 @@ def test_time_memory_and_utilisation_make_a_point(study: list[Record]) -> None:
 
 
 def test_stages_are_told_a_trial_with_the_median_of_its_passes(study: list[Record]) -> None:
-    bars = stages_info(study).bars
+    bars = stages_info(study[-4:]).bars
     assert [bar.outcome for bar in bars] == [Outcome.OK, Outcome.OK, Outcome.DISAGREES]
     assert bars[1].wall_s == {
         "import": 2.0,
