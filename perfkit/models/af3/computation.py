@@ -14,6 +14,9 @@ from perfkit.models.af3.knobs import UPSTREAM_MSA_ROWS, Settings
 from perfkit.models.af3.output import write_predictions
 from perfkit.models.af3.package import model_config, transformed
 from perfkit.models.af3.padding import (
+    KEYS,
+    LEAST_BUCKET,
+    needed_bucket,
     used_msa_rows,
     used_subsets,
     with_msa_rows,
@@ -77,7 +80,7 @@ def prepare(
     import jax
     import jax.numpy as jnp
 
-    batches = featurise(fold_input, settings.bucket)
+    batches, bucket_notices = _featurised(fold_input, settings.bucket)
     rows = settings.msa_rows or max(used_msa_rows(batch.numeric) for batch in batches)
     rows = min(rows, UPSTREAM_MSA_ROWS) if settings.msa_rows is None else rows
     config = model_config(
@@ -128,7 +131,7 @@ def prepare(
         parts={name: count * len(runs) for name, count in parts.items()},
         compared=lambda outputs: compared_quantities(outputs[0], tokens, fidelity["steps"]),
         write=write,
-        notices=notices,
+        notices=(*notices, *bucket_notices),
     )
 
 
@@ -186,6 +189,20 @@ def _only_what_is_compared(result: PyTree) -> PyTree:
         samples["trajectory"] = samples["trajectory"][:1, :1]
     kept["diffusion_samples"] = samples
     return kept | {key: kept[key][:1] for key in LOGITS.values() if key in kept}
+
+
+def _featurised(fold_input: Any, bucket: int) -> tuple[list[Batch], tuple[str, ...]]:
+    """The features in ``bucket``, or in the next larger one that gives upstream's answer."""
+    batches = featurise(fold_input, max(bucket, LEAST_BUCKET))
+    needed = needed_bucket(batches[0].numeric)
+    if needed <= bucket:
+        return batches, ()
+    if needed > LEAST_BUCKET:
+        batches = featurise(fold_input, needed)
+    return batches, (
+        f"padded to {needed} tokens instead of {bucket}: an input of fewer than {KEYS} atoms needs "
+        "an empty token for upstream's answer",
+    )
 
 
 def _trimmed(batch: Batch, settings: Settings, rows: int) -> Mapping[str, Any]:

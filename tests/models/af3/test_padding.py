@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from perfkit.models.af3.padding import used_msa_rows, used_subsets, with_msa_rows, with_subsets
+from perfkit.models.af3.featurise import featurise
+from perfkit.models.af3.inputs import synthetic_protein
+from perfkit.models.af3.padding import (
+    needed_bucket,
+    used_msa_rows,
+    used_subsets,
+    with_msa_rows,
+    with_subsets,
+)
 
 if TYPE_CHECKING:
     from perfkit.models.af3.featurise import Batch
@@ -66,6 +75,25 @@ def test_fewer_atoms_than_a_window_of_keys_keep_their_padding(featurised: Featur
     features = featurised("own_component")[0].numeric
     assert np.asarray(features["queries_to_keys:gather_idxs"])[2, 0] == 6 * 32 - 1
     assert used_subsets(features) == 6
+
+
+@pytest.mark.parametrize(
+    ("residues", "atoms", "bucket"),
+    [
+        (1, 12, 5),
+        (4, 35, 5),
+        (9, 77, 10),
+        (15, 120, 16),
+        (16, 131, 16),
+    ],
+)
+def test_fewer_atoms_than_a_window_of_keys_need_an_empty_token(
+    component_cache: Path, residues: int, atoms: int, bucket: int
+) -> None:
+    """Atoms of RTPQIIKSRASHPAHF, OXT included; five tokens have 120 slots, 128 in subsets."""
+    features = featurise(synthetic_protein(residues, seed=1), 16)[0].numeric
+    assert int(np.asarray(features["pred_dense_atom_mask"]).sum()) == atoms
+    assert needed_bucket(features) == bucket
 
 
 def test_only_empty_msa_rows_are_cut(featurised: Featurised) -> None:
