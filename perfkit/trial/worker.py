@@ -123,7 +123,7 @@ class _Worker:
         cache_events = self._use_compile_cache()
         with stage(self._channel, "prepare"):
             prepared = model.prepare(workload, self._spec.overrides)
-        self._channel.send("notices", notices=list(prepared.notices))
+        self._send_notices(prepared)
         ledger, jit = self._jit()
         with stage(self._channel, "trace"):
             lowered = jit(prepared.function).lower(*prepared.arguments)
@@ -278,8 +278,7 @@ class _Worker:
         files: list[str] = []
         # Upstream's writers fail on NaN, and a structure made of it is no prediction.
         if self._spec.output_folder is not None and report.finite:
-            folder = Path(self._spec.output_folder)
-            files = [str(path) for path in prepared.write(outputs, folder)]
+            files = self._write(prepared, outputs, Path(self._spec.output_folder))
         self._channel.send(
             "checked",
             finite=report.as_dict(),
@@ -288,6 +287,27 @@ class _Worker:
             files=files,
             peak_rss_bytes=peak_rss_bytes(),
         )
+
+    def _write(self, prepared: Prepared, outputs: PyTree, folder: Path) -> list[str]:
+        """Leave the prediction's files in ``folder``, or in the trial's own where it is taken."""
+        from perfkit.models.base import Workload
+        from perfkit.trial.output_folder import publish
+
+        staged = self._folder / "prediction"
+        staged.mkdir(exist_ok=True)
+        written = prepared.write(outputs, staged)
+        files = publish(written, staged, folder, Workload.from_dict(self._spec.workload))
+        if staged.exists():
+            self._send_notices(
+                prepared,
+                f"the prediction is in {staged}: files in {folder} that are not of an earlier run "
+                "of this input are in its way",
+            )
+        return [str(path) for path in files]
+
+    def _send_notices(self, prepared: Prepared, *more: str) -> None:
+        labels = prepared.labels if self._spec.output_folder is not None else ()
+        self._channel.send("notices", notices=[*prepared.notices, *more, *labels])
 
 
 def _parents_words() -> Iterator[str]:

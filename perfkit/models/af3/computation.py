@@ -56,6 +56,7 @@ def prepare(
     parts: Mapping[str, int],
     tokens: int,
     model_dir: Path | None,
+    labels: tuple[str, ...] = (),
 ) -> Prepared:
     """Featurise the input, load parameters and describe the computation.
 
@@ -71,6 +72,8 @@ def prepare(
         Tokens of the input before padding.
     model_dir
         Folder of real parameters, or None for synthetic ones.
+    labels
+        What every file of the prediction says of its fidelity.
 
     Raises
     ------
@@ -120,8 +123,9 @@ def prepare(
         return [compiled(*run) for run in runs]
 
     def write(outputs: PyTree, folder: Path) -> Sequence[Path]:
+        told = (*notices, *labels)
         return write_predictions(
-            fold_input.name, batches, outputs, folder, _identifier(parameters), notices
+            fold_input.name, batches, outputs, folder, _identifier(parameters), told
         )
 
     return Prepared(
@@ -132,6 +136,7 @@ def prepare(
         compared=lambda outputs: compared_quantities(outputs[0], tokens, fidelity["steps"]),
         write=write,
         notices=(*notices, *bucket_notices),
+        labels=labels,
     )
 
 
