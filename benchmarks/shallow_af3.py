@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
 
 FLOAT32 = {"bfloat16": "none"}
+FEWEST = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed"}
+"""All knobs that cut padding."""
+
 FIDELITY = {"recycles": 0, "steps": 2, "samples": 1}
 IDENTIFIER = b"synthetic weights, one block of each stack"
 
@@ -31,7 +34,7 @@ Arrays = Mapping[str, npt.NDArray[np.float32]]
 
 
 def prepare(
-    fold_input: Input, overrides: Mapping[str, str], fidelity: Mapping[str, int] = FIDELITY
+    fold_input: Input, overrides: Mapping[str, str], labels: tuple[str, ...] = ()
 ) -> Prepared:
     """What :meth:`perfkit.models.base.Model.prepare` gives, in float32 and with few blocks."""
     tokens = count_tokens(fold_input)
@@ -40,7 +43,7 @@ def prepare(
         mock.patch.object(computation, "model_config", _shallow_config),
         mock.patch.object(computation, "_parameters", _parameters),
     ):
-        return computation.prepare(fold_input, settings, fidelity, {}, tokens, None)
+        return computation.prepare(fold_input, settings, FIDELITY, {}, tokens, None, labels)
 
 
 def answer(fold_input: Input, overrides: Mapping[str, str]) -> Arrays:

@@ -42,7 +42,6 @@ def test_cutting_padding_changes_nothing_but_rounding() -> None:
 
 
 STOCK: Mapping[str, str] = {}
-FEWEST = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed"}
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "nine residues": {"protein": {"id": "A", "sequence": "RTPQIIKSR"}},
@@ -57,7 +56,7 @@ def test_small_inputs_have_the_answer_of_upstreams_bucket(
     tmp_path: Path, chain: Mapping[str, Any]
 ) -> None:
     """The whole width of the network, one block of each stack."""
-    from benchmarks.shallow_af3 import answer, relative_distances
+    from benchmarks.shallow_af3 import FEWEST, answer, relative_distances
     from perfkit.models.af3.inputs import load_fold_input
 
     document = {"name": "small", "modelSeeds": [1], "dialect": "alphafold3", "version": 1}
