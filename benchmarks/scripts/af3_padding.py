@@ -3,7 +3,7 @@
     python benchmarks/scripts/af3_padding.py --sizes 1-40
 
 Each input is computed in float32 with upstream's padding (the bucket of 128 tokens, 1024 rows of
-the MSA, 24 slots an atom a token), then under the knobs that cut it. Printed is the largest
+the MSA, room for 24 atoms per token), then under the knobs that cut it. Printed is the largest
 relative distance over all compared quantities. The network has upstream's parts and widths, but
 one block of each stack and synthetic weights: padding acts through masks and gathers, which every
 block has alike.
@@ -81,6 +81,11 @@ def _load(chain: Mapping[str, Any]) -> Input:
         return load_fold_input(path)[0]
 
 
+def _sizes(text: str) -> list[int]:
+    ranges = [list(map(int, part.split("-"))) for part in text.split(",")]
+    return [size for ends in ranges for size in range(ends[0], ends[-1] + 1)]
+
+
 KINDS: Mapping[str, Callable[[int], Input]] = {
     "protein": lambda size: synthetic_protein(size, 1),
     "aligned": _aligned,
@@ -94,14 +99,13 @@ KINDS: Mapping[str, Callable[[int], Input]] = {
 def main() -> None:
     """Print a line for each kind, size and way of cutting."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", default="1-40", help="tokens, FIRST-LAST")
+    parser.add_argument("--sizes", default="1-40", help="tokens, e.g. 1-8,20,40")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--cut", nargs="+", choices=CUT, default=["all"])
     given = parser.parse_args()
-    first, last = map(int, given.sizes.split("-"))
     worst = 0.0
     for kind in given.kinds:
-        for size in range(first, last + 1):
+        for size in _sizes(given.sizes):
             fold_input = KINDS[kind](size)
             padded = answer(fold_input, PADDED)
             for name in given.cut:
