@@ -119,9 +119,11 @@ def _read(folder: Path) -> Manifest | None:
     path = folder / MANIFEST
     try:
         return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValidationError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+    except ValidationError as error:
         raise UserError(
             f"{path} is no list of a prediction's files; name another folder with --out, or remove "
             "this one"

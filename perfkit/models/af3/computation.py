@@ -84,8 +84,8 @@ def prepare(
     import jax.numpy as jnp
 
     batches, bucket_notices = _featurised(fold_input, settings.bucket)
-    rows = settings.msa_rows or max(used_msa_rows(batch.numeric) for batch in batches)
-    rows = min(rows, UPSTREAM_MSA_ROWS) if settings.msa_rows is None else rows
+    used_rows = max(used_msa_rows(batch.numeric) for batch in batches)
+    rows = settings.msa_rows or min(used_rows, UPSTREAM_MSA_ROWS)
     config = model_config(
         recycles=fidelity["recycles"],
         steps=fidelity["steps"],
@@ -135,7 +135,7 @@ def prepare(
         parts={name: count * len(runs) for name, count in parts.items()},
         compared=lambda outputs: compared_quantities(outputs[0], tokens, fidelity["steps"]),
         write=write,
-        notices=(*notices, *bucket_notices),
+        notices=(*notices, *bucket_notices, *_row_notices(used_rows, rows)),
         labels=labels,
     )
 
@@ -207,6 +207,17 @@ def _featurised(fold_input: Any, bucket: int) -> tuple[list[Batch], tuple[str, .
     return batches, (
         f"padded to {needed} tokens instead of {bucket}: an input of fewer than {KEYS} atoms needs "
         "an empty token for upstream's answer",
+    )
+
+
+def _row_notices(used: int, rows: int) -> tuple[str, ...]:
+    """Says so where the trunk sees other rows of the MSA than upstream's does."""
+    seen, upstream = min(used, rows), min(used, UPSTREAM_MSA_ROWS)
+    if seen == upstream:
+        return ()
+    return (
+        f"msa_rows={rows}: the trunk sees {seen} of the MSA's {used} rows, upstream's {upstream}; "
+        "the answer is not upstream's",
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from perfkit.models.af3.computation import _row_notices
 from perfkit.models.af3.featurise import featurise
 from perfkit.models.af3.inputs import synthetic_protein
 from perfkit.models.af3.padding import (
@@ -103,3 +104,18 @@ def test_only_empty_msa_rows_are_cut(featurised: Featurised) -> None:
     assert np.asarray(cut["msa_mask"]).any(axis=1).all()
     assert not np.asarray(features["msa_mask"])[rows:].any()
     assert np.array_equal(cut["msa"], np.asarray(features["msa"])[:rows])
+
+
+@pytest.mark.parametrize(
+    ("used", "rows", "told"),
+    [
+        (100, 1024, None),
+        (100, 100, None),
+        (3000, 1024, None),
+        (100, 8, "the trunk sees 8 of the MSA's 100 rows, upstream's 100"),
+        (3000, 2048, "the trunk sees 2048 of the MSA's 3000 rows, upstream's 1024"),
+    ],
+)
+def test_other_rows_than_upstreams_are_said(used: int, rows: int, told: str | None) -> None:
+    notices = _row_notices(used, rows)
+    assert notices == () if told is None else told in notices[0]
