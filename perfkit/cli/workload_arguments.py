@@ -14,6 +14,7 @@ from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model, model_names
 from perfkit.models.base import Model, Workload
 from perfkit.observers.registry import OBSERVERS, make_observers
+from perfkit.printable import printable
 from perfkit.records.machine import available_memory_bytes
 from perfkit.trial.limits import Limits, parse_duration, parse_size
 from perfkit.units import bytes_text
@@ -146,7 +147,25 @@ def _workload(model: Model, parsed: argparse.Namespace, predicts: bool) -> Workl
     }
     options = {name: value for name, value in given.items() if value is not None}
     default = PRODUCTION if predicts and model.weights_option in options else LOW
-    return model.workload(options, _fidelity(model, parsed, parsed.fidelity or default))
+    workload = model.workload(options, _fidelity(model, parsed, parsed.fidelity or default))
+    _refuse_broken_text(workload)
+    return workload
+
+
+def _refuse_broken_text(workload: Workload) -> None:
+    """Names and paths go into records, which hold whole characters only.
+
+    File names in another encoding than UTF-8, and JSON that escapes half of a surrogate pair, give
+    text that could not be recorded once everything is computed.
+    """
+    for text in (workload.name, *map(str, workload.source.values())):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"the name '{printable(text)}' holds broken characters (it is no valid Unicode); "
+                "rename the input"
+            ) from None
 
 
 def _fidelity(model: Model, parsed: argparse.Namespace, fidelity: str) -> dict[str, int]:
