@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from perfkit.tune.coordinate_ascent import CoordinateAscent
 from perfkit.tune.strategy import SearchSpace
 from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 WORKLOAD = Workload(
     model="simulated",
@@ -232,7 +235,7 @@ class SimulatedTrial:
         agreement: dict[str, Any] = {"class": "bitwise", "quantities": []}
         return Record(
             id=f"{self.runner.number:06}",
-            created=f"{self.runner.number:06}",
+            created=(START + timedelta(seconds=self.runner.number)).isoformat(),
             study=self.labels.study,
             role=self.labels.role,
             block=self.labels.block,

@@ -6,7 +6,7 @@ All variants are compiled in this process and run in turns, so that the machine'
     python benchmarks/scripts/gencast_choices.py --resolution 2 --mesh 3  # a quarter of it
     python benchmarks/scripts/gencast_choices.py --only perfkit           # its peak memory alone
 
-Prints a row a variant: seconds (median), the ratio to perfkit's own layout with its bootstrap
+Prints a row a variant: seconds (median), the ratio to perfkit's own layout with its exact
 interval (above 1: the choice pays), CPU seconds, GFLOP and GB by XLA's count, which counts the
 body of a loop once, temporary memory, and the largest difference of the outputs.
 """

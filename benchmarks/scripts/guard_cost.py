@@ -6,7 +6,7 @@ first:
 
     python benchmarks/scripts/guard_cost.py --knob bucket=exact --knob msa_rows=needed --rounds 30
 
-Prints the median ratios (1 is no cost) of wall and CPU seconds with their bootstrap intervals,
+Prints the median ratios (1 is no cost) of wall and CPU seconds with their exact intervals,
 what the optimised programs hold, and how the outputs compare.
 """
 

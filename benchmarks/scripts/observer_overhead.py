@@ -4,7 +4,7 @@ Both trials stay alive and are passed through in turns that alternate, so that d
 
     python benchmarks/scripts/observer_overhead.py --model gencast --rounds 20
 
-Prints the median ratios of wall and of CPU seconds (1 is no overhead) with bootstrap intervals.
+Prints the median ratios of wall and of CPU seconds (1 is no overhead) with exact intervals.
 """
 
 from __future__ import annotations

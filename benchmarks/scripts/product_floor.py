@@ -33,6 +33,7 @@ from perfkit.models import get_model
 from perfkit.models.base import Prepared
 from perfkit.stats.exact import median_interval
 from perfkit.tune.preset import load_preset
+from perfkit.units import seconds_interval_text
 
 TOGETHER_FLOP = 4e9
 """As many products go into one program as have this work, so that a call's own cost vanishes."""
@@ -173,8 +174,8 @@ def main() -> int:
     whole = median_interval(passes_s)
     print(
         f"{len(rows)} shapes, {work:.0f} GFLOP: at least {floor_s:.2f} s, {work / floor_s:.0f} "
-        f"GFLOP/s; a call of the whole program takes {whole.median:.2f} s "
-        f"{interval}, n = {len(passes_s)}"
+        f"GFLOP/s; a call of the whole program takes "
+        f"{seconds_interval_text(whole)}, n = {len(passes_s)}"
     )
     return 0
 

@@ -7,7 +7,7 @@ pairs of them are started one after the other:
     python benchmarks/scripts/trial_overhead.py --starts 4 --rounds 6
 
 Prints the median ratio of each pair of processes and of all passes (1 is no overhead), the latter
-with its bootstrap interval.
+with its exact interval.
 """
 
 from __future__ import annotations

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
-from rich.text import Text
 
-from perfkit.cli.console import Console
+from perfkit.cli.console import Console, cell
 from perfkit.cli.workload_arguments import Parser
 from perfkit.errors import UserError
 from perfkit.history.asv_results import (
@@ -168,7 +167,7 @@ def _print(console: Console, comparison: Comparison, everything: bool) -> None:
     for row in rows:
         verdict = LOUD.get(row.verdict, str(row.verdict))
         cells = (row.name, _value(row.old), _value(row.new), _ratio(row), verdict)
-        table.add_row(*map(Text, cells), style=STYLES.get(row.verdict))
+        table.add_row(*map(cell, cells), style=STYLES.get(row.verdict))
     if rows:
         console.rich.print(table)
     for row in comparison.having(Verdict.FAILED):

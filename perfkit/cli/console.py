@@ -12,11 +12,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from perfkit.cli.heartbeat import Heartbeat
+from perfkit.printable import printable
 from perfkit.records.schema import Outcome, Record
 from perfkit.units import bytes_text, percent_text, seconds_interval_text, seconds_text
 
@@ -34,18 +37,41 @@ WIDTH_WITHOUT_TERMINAL = 160
 """Columns of the tables in a log file."""
 
 
+class _VisibleConsole(RichConsole):
+    """Shows control characters of what it is given instead of sending them to the terminal."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Segments of a renderable; Rich's own control codes are left alone."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield segment._replace(text=printable(segment.text, keep="\n"))
+
+
+def cell(text: str) -> Text:
+    """A cell of a table that shows ``text`` as it is, markup and control characters included."""
+    return Text(printable(text))
+
+
 class Console:
-    """Prints for a person; plain lines where the output is no terminal."""
+    """Prints for a person; plain lines where the output is no terminal.
+
+    Names, reasons and notices come from files: control characters in them are shown as escapes,
+    and a line stays one line.
+    """
 
     def __init__(self) -> None:
-        self.rich = RichConsole(highlight=False)
+        self.rich: RichConsole = _VisibleConsole(highlight=False)
         if not self.rich.is_terminal:
             # Without a terminal rich assumes 80 columns, which breaks the tables' lines.
             self.rich.width = WIDTH_WITHOUT_TERMINAL
 
     def line(self, text: str) -> None:
         """One line."""
-        self.rich.print(text, markup=False, soft_wrap=True)
+        self.rich.print(printable(text), markup=False, soft_wrap=True)
 
     def workload(self, workload: Workload, model: Model) -> None:
         """What is about to be computed, and what a reader must know of it."""
@@ -91,10 +117,11 @@ class Console:
                 self.line(f"{name}: {observation.missing}")
         for warning in record.warnings:
             self.line(f"warning: {warning}")
-        for notice in record.notices:
-            self.line(f"note: {notice}")
         for name, path in record.artifacts.items():
             self.line(f"  {name}: {folder / path}")
+        # Last, where a reader looks first: what the files above must not be taken for.
+        for notice in record.notices:
+            self.line(f"note: {notice}")
 
     def recommendation(
         self, recommendation: Recommendation, extrapolations: list[Extrapolation]
@@ -104,7 +131,7 @@ class Console:
 
         table = Table(*HEADERS)
         for row in configuration_table(recommendation):
-            table.add_row(*map(Text, row.cells))
+            table.add_row(*map(cell, row.cells))
         self.rich.print(table)
         self.line(recommendation.sentence)
         for one in extrapolations:
@@ -246,7 +273,7 @@ def site_sentence(site: Mapping[str, Any]) -> str:
 def _progress(console: RichConsole) -> Progress:
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description} {task.fields[stage]}"),
+        TextColumn("{task.description} {task.fields[stage]}", markup=False),
         BarColumn(bar_width=20),
         TimeElapsedColumn(),
         console=console,

@@ -10,6 +10,7 @@ import sys
 
 import perfkit
 from perfkit.errors import UserError, unknown_name
+from perfkit.printable import printable
 
 COMMANDS = {
     "run": "one guarded, measured prediction",
@@ -73,7 +74,7 @@ def main(arguments: list[str]) -> int:
         module = importlib.import_module(f"perfkit.cli.{name}")
         return int(module.main(chosen.arguments))
     except UserError as error:
-        print(f"perfkit: {error}", file=sys.stderr)
+        print(f"perfkit: {printable(str(error))}", file=sys.stderr)
         return UserError.exit_code
     except BrokenPipeError:
         # Whoever read the output has gone, e.g. `perfkit report | head`.

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
-from rich.text import Text
 
-from perfkit.cli.console import Console
+from perfkit.cli.console import Console, cell
 
 if TYPE_CHECKING:
     from perfkit.capacity.fit import ModelFit
@@ -25,9 +24,9 @@ def print_table(console: Console, table: PlainTable) -> None:
     """A table of texts, numbers to the right."""
     drawn = Table(title=table.heading or None, title_justify="left")
     for header in table.headers:
-        drawn.add_column(Text(header))
+        drawn.add_column(cell(header))
     for row in table.rows:
-        drawn.add_row(*map(Text, row))
+        drawn.add_row(*map(cell, row))
     console.rich.print(drawn)
 
 

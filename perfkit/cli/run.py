@@ -21,6 +21,7 @@ from perfkit.records.store import Store
 from perfkit.trial.launcher import run_trial
 from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
 from perfkit.trial.observed import ObservedTrial
+from perfkit.trial.output_folder import ensure_own_folder
 from perfkit.trial.request import TrialFiles
 from perfkit.tune.locating import with_location
 
@@ -51,7 +52,9 @@ def _add(parser: Parser) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one trial and print what was measured; 0 when its outcome is ``ok``, else 1."""
-    request = parse_request("run", "One guarded, measured prediction.", arguments, _add)
+    request = parse_request(
+        "run", "One guarded, measured prediction.", arguments, _add, predicts=True
+    )
     given = request.arguments
     if given.passes < 0:
         raise UserError(f"--passes takes 0 or more, not {given.passes}")
@@ -60,6 +63,7 @@ def main(arguments: list[str]) -> int:
     limits = request.limits()
     request.refuse_without_memory(configuration, request.workload)
     out = given.out or default_folder("run", request.workload.name)
+    ensure_own_folder(out, request.workload)
     store = Store(out)
     console = Console()
     console.workload(request.workload, request.model)

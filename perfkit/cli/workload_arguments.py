@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from perfkit.errors import UserError
+from perfkit.file_names import file_name
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model, model_names
 from perfkit.models.base import Model, Workload
 from perfkit.observers.registry import OBSERVERS, make_observers
+from perfkit.printable import printable
 from perfkit.records.machine import available_memory_bytes
 from perfkit.trial.limits import Limits, parse_duration, parse_size
 from perfkit.units import bytes_text
@@ -79,6 +80,8 @@ def parse_request(
     summary: str,
     arguments: Sequence[str],
     add: Callable[[Parser], None],
+    *,
+    predicts: bool = False,
 ) -> Request:
     """Parse the command line of a subcommand that measures a model.
 
@@ -90,6 +93,9 @@ def parse_request(
         What follows the subcommand.
     add
         Adds the subcommand's own arguments.
+    predicts
+        Whether the subcommand leaves a prediction: with real weights its fidelity is then that of
+        production unless another is asked for.
 
     Raises
     ------
@@ -115,8 +121,8 @@ def parse_request(
     fidelity.add_argument(
         "--fidelity",
         choices=(LOW, PRODUCTION),
-        default=LOW,
-        help="low: a cheap measurement (default); production: the model's own defaults",
+        help="low: a cheap measurement; production: the model's own defaults (default: "
+        f"{f'production with --{model.weights_option}, else low' if predicts else LOW})",
     )
     for axis in model.fidelity_axes:
         fidelity.add_argument(
@@ -132,18 +138,37 @@ def parse_request(
     )
     add(parser)
     parsed = parser.parse_args(list(arguments))
-    return Request(model, Catalogue(model.knobs), _workload(model, parsed), parsed)
+    return Request(model, Catalogue(model.knobs), _workload(model, parsed, predicts), parsed)
 
 
-def _workload(model: Model, parsed: argparse.Namespace) -> Workload:
+def _workload(model: Model, parsed: argparse.Namespace, predicts: bool) -> Workload:
     given = {
         option.name: getattr(parsed, option.name.replace("-", "_")) for option in model.options
     }
     options = {name: value for name, value in given.items() if value is not None}
-    return model.workload(options, _fidelity(model, parsed))
+    default = PRODUCTION if predicts and model.weights_option in options else LOW
+    workload = model.workload(options, _fidelity(model, parsed, parsed.fidelity or default))
+    _refuse_broken_text(workload)
+    return workload
 
 
-def _fidelity(model: Model, parsed: argparse.Namespace) -> dict[str, int]:
+def _refuse_broken_text(workload: Workload) -> None:
+    """Names and paths go into records, which hold whole characters only.
+
+    File names in another encoding than UTF-8, and JSON that escapes half of a surrogate pair, give
+    text that could not be recorded once everything is computed.
+    """
+    for text in (workload.name, *map(str, workload.source.values())):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"the name '{printable(text)}' holds broken characters (it is no valid Unicode); "
+                "rename the input"
+            ) from None
+
+
+def _fidelity(model: Model, parsed: argparse.Namespace, fidelity: str) -> dict[str, int]:
     chosen = {}
     for axis in model.fidelity_axes:
         given = getattr(parsed, axis.name)
@@ -151,14 +176,14 @@ def _fidelity(model: Model, parsed: argparse.Namespace) -> dict[str, int]:
             raise UserError(f"--{axis.name} takes {axis.minimum} or more, not {given}")
         if given is not None:
             chosen[axis.name] = given
-        elif parsed.fidelity == PRODUCTION:
+        elif fidelity == PRODUCTION:
             chosen[axis.name] = axis.production
     return chosen
 
 
 def default_folder(*words: str) -> Path:
     """Where results go when the user names no folder: below the current one."""
-    return Path("perfkit-results") / re.sub(r"[^\w.-]+", "-", "-".join(words))
+    return Path("perfkit-results") / file_name("-".join(words))
 
 
 def add_knob_argument(parser: Parser) -> None:

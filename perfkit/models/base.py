@@ -54,6 +54,8 @@ class FidelityAxis:
         Value of a cheap measurement, and the model's own default.
     minimum
         Smallest value that makes sense.
+    counts_results
+        Whether the axis counts results (seeds, samples): fewer of them make none of them worse.
     """
 
     name: str
@@ -61,6 +63,7 @@ class FidelityAxis:
     production: int
     minimum: int
     summary: str
+    counts_results: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,27 @@ class Workload:
         )
 
 
+def fidelity_labels(
+    axes: Sequence[FidelityAxis], fidelity: Mapping[str, int], production: Mapping[str, int]
+) -> tuple[str, ...]:
+    """What every file of a prediction must say of its fidelity; nothing from production upwards.
+
+    Parameters
+    ----------
+    axes
+        The model's.
+    fidelity, production
+        Of the prediction, and the model's own for its input.
+    """
+    fewer = [axis for axis in axes if fidelity[axis.name] < production[axis.name]]
+    if not fewer:
+        return ()
+    listed = ", ".join(f"{a.name} {fidelity[a.name]} of {production[a.name]}" for a in fewer)
+    if all(axis.counts_results for axis in fewer):
+        return (f"fewer results than in production ({listed})",)
+    return (f"below production fidelity ({listed}): a measurement, not a prediction to rely on",)
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A prediction, ready to be traced.
@@ -169,6 +193,8 @@ class Prepared:
         Writes the prediction's files into a folder and returns their paths.
     notices
         What a reader must know, found out while preparing.
+    labels
+        What every file that ``write`` leaves says of its fidelity.
     """
 
     function: Callable[..., PyTree]
@@ -180,6 +206,7 @@ class Prepared:
     expected_nan: Mapping[str, np.ndarray] = field(default_factory=dict)
     declared_nan: DeclaredNan = NOTHING_DECLARED
     notices: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 class Model(Protocol):
@@ -190,6 +217,8 @@ class Model(Protocol):
     options: tuple[Option, ...]
     small_options: Mapping[str, str | int | float | bool]
     """Options of an input that runs in seconds, for looking at the machine and not at the model."""
+    weights_option: str
+    """The option that names real weights; without it they are synthetic."""
     fidelity_axes: tuple[FidelityAxis, ...]
     knobs: tuple[Knob, ...]
     tolerances: Mapping[str, Tolerance]

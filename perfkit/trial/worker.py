@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit.errors import ConfigurationRefusedError, NotWrittenError, UserError
+from perfkit.files import reason_of
 from perfkit.seal import DamagedError
 from perfkit.trial.answers import load_answers, save_answers
 from perfkit.trial.messages import (
@@ -31,7 +32,6 @@ from perfkit.trial.messages import (
     Channel,
     TrialSpec,
 )
-from perfkit.trial.prediction_files import write_prediction
 from perfkit.trial.programs import Programs
 from perfkit.trial.stages import peak_rss_bytes, stage
 
@@ -122,6 +122,7 @@ class _Worker:
         self._folder = folder
         self._channel = channel
         self._notices: tuple[str, ...] = ()
+        self._labels: tuple[str, ...] = ()
         self._said = _Said()
         self._programs: Programs | None = None
 
@@ -141,6 +142,8 @@ class _Worker:
         with stage(self._channel, "prepare"):
             prepared = model.prepare(workload, self._spec.overrides)
         self._notices = tuple(prepared.notices)
+        # What a prediction is labelled with comes last, where a reader of the terminal ends.
+        self._labels = prepared.labels if self._spec.output_folder is not None else ()
         self._send_notices()
         ledger, jit = self._jit()
         with stage(self._channel, "trace"):
@@ -191,7 +194,8 @@ class _Worker:
 
     def _send_notices(self) -> None:
         """What a reader of the record must know, with what perfkit's own modules warned of."""
-        self._channel.send("notices", notices=[*self._notices, *self._said.messages])
+        notices = [*self._notices, *self._said.messages, *self._labels]
+        self._channel.send("notices", notices=notices)
 
     def _stop_short(self, words: Iterator[str]) -> None:
         """End without a run: wait for the parent's last word, whatever it says before."""
@@ -316,9 +320,7 @@ class _Worker:
         files: list[str] = []
         # Upstream's writers fail on NaN, and a structure made of it is no prediction.
         if self._spec.output_folder is not None and report.finite:
-            folder = Path(self._spec.output_folder)
-            written = write_prediction(lambda place: prepared.write(outputs, place), folder)
-            files = [str(path) for path in written]
+            files = self._write(prepared, outputs, Path(self._spec.output_folder))
         self._channel.send(
             "checked",
             finite=report.as_dict(),
@@ -327,6 +329,28 @@ class _Worker:
             files=files,
             peak_rss_bytes=peak_rss_bytes(),
         )
+
+    def _write(self, prepared: Prepared, outputs: PyTree, folder: Path) -> list[str]:
+        """Leave the prediction's files in ``folder``, or in the trial's own where it is taken."""
+        from perfkit.models.base import Workload
+        from perfkit.trial.output_folder import publish
+
+        staged = self._folder / "prediction"
+        try:
+            staged.mkdir(exist_ok=True)
+            written = prepared.write(outputs, staged)
+            files = publish(written, staged, folder, Workload.from_dict(self._spec.workload))
+        except OSError as error:
+            raise NotWrittenError(
+                f"the prediction cannot be written to {folder} ({reason_of(error)})"
+            ) from error
+        if staged.exists():
+            self._notices += (
+                f"the prediction is in {staged}: files in {folder} that are not of an earlier run "
+                "of this input are in its way",
+            )
+            self._send_notices()
+        return [str(path) for path in files]
 
 
 class _Said(logging.Handler):

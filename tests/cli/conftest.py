@@ -1,4 +1,4 @@
-"""Runs the command line as a person does: in a process of its own."""
+"""Runs the command line as a person does, and shares the factory of records."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+sys.path[:0] = [str(Path(__file__).parent.parent)]
 
 type Finished = subprocess.CompletedProcess[str]
 type Perfkit = Callable[..., Finished]

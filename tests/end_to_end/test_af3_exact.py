@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,3 +39,30 @@ def test_cutting_padding_changes_nothing_but_rounding() -> None:
     for name, values in padded.items():
         distance = np.linalg.norm(cut[name] - values) / np.linalg.norm(values)
         assert distance < ROUNDING, name
+
+
+STOCK: Mapping[str, str] = {}
+
+SMALL: Mapping[str, Mapping[str, Any]] = {
+    "nine residues": {"protein": {"id": "A", "sequence": "RTPQIIKSR"}},
+    "one nucleotide": {"rna": {"id": "A", "sequence": "U"}},
+    "one ion": {"ligand": {"id": "A", "ccdCodes": ["MG"]}},
+}
+"""Inputs of fewer than 128 atoms, two of them of fewer tokens than upstream can window."""
+
+
+@pytest.mark.parametrize("chain", SMALL.values(), ids=SMALL)
+def test_small_inputs_have_the_answer_of_upstreams_bucket(
+    tmp_path: Path, chain: Mapping[str, Any]
+) -> None:
+    """The whole width of the network, one block of each stack."""
+    from benchmarks.shallow_af3 import FEWEST, answer, relative_distances
+    from perfkit.models.af3.inputs import load_fold_input
+
+    document = {"name": "small", "modelSeeds": [1], "dialect": "alphafold3", "version": 1}
+    path = tmp_path / "small.json"
+    path.write_text(json.dumps({**document, "sequences": [chain]}))
+    fold_input, _ = load_fold_input(path)
+    distances = relative_distances(answer(fold_input, FEWEST), answer(fold_input, STOCK))
+    assert "single_embedding" in distances
+    assert max(distances.values()) < ROUNDING, distances

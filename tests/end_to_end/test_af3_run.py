@@ -69,6 +69,33 @@ def test_every_file_says_that_the_weights_are_synthetic(finished: tuple[Path, st
     assert "synthetic weights" in printed
 
 
+LABEL = "below production fidelity (recycles 0 of 10, steps 1 of 200, samples 1 of 5)"
+
+
+def test_every_file_says_that_it_is_below_production(finished: tuple[Path, str]) -> None:
+    out, printed = finished
+    (record,) = read_records(out)
+    for name, path in record.artifacts.items():
+        assert name == "log" or LABEL in (out / path).read_text(), path
+    assert record.notices[-1].startswith(LABEL)
+    assert printed.splitlines()[-1] == f"note: {record.notices[-1]}"
+
+
+def test_another_input_is_refused_the_folder_before_anything_runs(
+    finished: tuple[Path, str],
+) -> None:
+    out, _ = finished
+    before = sorted(out.rglob("*"))
+    command = [sys.executable, "-m", "perfkit", "run", "--size", "13", "--out", str(out)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    (line,) = ran.stderr.splitlines()
+    assert f"{out} holds the prediction of another input" in line
+    assert f"'synthetic-{RESIDUES}-1'" in line
+    assert sorted(out.rglob("*")) == before
+
+
 def test_the_record_is_whole(finished: tuple[Path, str]) -> None:
     (record,) = read_records(finished[0])
     assert record.outcome is Outcome.OK

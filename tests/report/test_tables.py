@@ -20,10 +20,10 @@ def test_the_recommended_row_tells_time_memory_agreement_and_speedup(
     row = next(
         row for row in configuration_table(recommend(study)) if row.standing is Standing.RECOMMENDED
     )
-    # Three passes: the bootstrap interval goes from the least to the greatest.
+    # Six processes: the interval goes from the least to the greatest of their medians.
     assert row.cells == (
         "allocator=jemalloc bucket=exact",
-        "2.00 s [1.90, 2.10]",
+        "2.00 s [2.00, 2.00]",
         "3.5 GB",
         "90 %",
         "float32 (0.0012)",

@@ -14,6 +14,9 @@ from perfkit.models.af3.knobs import UPSTREAM_MSA_ROWS, Settings
 from perfkit.models.af3.output import write_predictions
 from perfkit.models.af3.package import model_config, transformed
 from perfkit.models.af3.padding import (
+    KEYS,
+    LEAST_BUCKET,
+    needed_bucket,
     used_msa_rows,
     used_subsets,
     with_msa_rows,
@@ -53,6 +56,7 @@ def prepare(
     parts: Mapping[str, int],
     tokens: int,
     model_dir: Path | None,
+    labels: tuple[str, ...] = (),
 ) -> Prepared:
     """Featurise the input, load parameters and describe the computation.
 
@@ -68,6 +72,8 @@ def prepare(
         Tokens of the input before padding.
     model_dir
         Folder of real parameters, or None for synthetic ones.
+    labels
+        What every file of the prediction says of its fidelity.
 
     Raises
     ------
@@ -77,9 +83,9 @@ def prepare(
     import jax
     import jax.numpy as jnp
 
-    batches = featurise(fold_input, settings.bucket)
-    rows = settings.msa_rows or max(used_msa_rows(batch.numeric) for batch in batches)
-    rows = min(rows, UPSTREAM_MSA_ROWS) if settings.msa_rows is None else rows
+    batches, bucket_notices = _featurised(fold_input, settings.bucket)
+    used_rows = max(used_msa_rows(batch.numeric) for batch in batches)
+    rows = settings.msa_rows or min(used_rows, UPSTREAM_MSA_ROWS)
     config = model_config(
         recycles=fidelity["recycles"],
         steps=fidelity["steps"],
@@ -117,8 +123,9 @@ def prepare(
         return [compiled(*run) for run in runs]
 
     def write(outputs: PyTree, folder: Path) -> Sequence[Path]:
+        told = (*notices, *labels)
         return write_predictions(
-            fold_input.name, batches, outputs, folder, _identifier(parameters), notices
+            fold_input.name, batches, outputs, folder, _identifier(parameters), told
         )
 
     return Prepared(
@@ -128,7 +135,8 @@ def prepare(
         parts={name: count * len(runs) for name, count in parts.items()},
         compared=lambda outputs: compared_quantities(outputs[0], tokens, fidelity["steps"]),
         write=write,
-        notices=notices,
+        notices=(*notices, *bucket_notices, *_row_notices(used_rows, rows)),
+        labels=labels,
     )
 
 
@@ -186,6 +194,31 @@ def _only_what_is_compared(result: PyTree) -> PyTree:
         samples["trajectory"] = samples["trajectory"][:1, :1]
     kept["diffusion_samples"] = samples
     return kept | {key: kept[key][:1] for key in LOGITS.values() if key in kept}
+
+
+def _featurised(fold_input: Any, bucket: int) -> tuple[list[Batch], tuple[str, ...]]:
+    """The features in ``bucket``, or in the next larger one that gives upstream's answer."""
+    batches = featurise(fold_input, max(bucket, LEAST_BUCKET))
+    needed = needed_bucket(batches[0].numeric)
+    if needed <= bucket:
+        return batches, ()
+    if needed > LEAST_BUCKET:
+        batches = featurise(fold_input, needed)
+    return batches, (
+        f"padded to {needed} tokens instead of {bucket}: an input of fewer than {KEYS} atoms needs "
+        "an empty token for upstream's answer",
+    )
+
+
+def _row_notices(used: int, rows: int) -> tuple[str, ...]:
+    """Says so where the trunk sees other rows of the MSA than upstream's does."""
+    seen, upstream = min(used, rows), min(used, UPSTREAM_MSA_ROWS)
+    if seen == upstream:
+        return ()
+    return (
+        f"msa_rows={rows}: the trunk sees {seen} of the MSA's {used} rows, upstream's {upstream}; "
+        "the answer is not upstream's",
+    )
 
 
 def _trimmed(batch: Batch, settings: Settings, rows: int) -> Mapping[str, Any]:

@@ -40,7 +40,7 @@ BUCKET = Knob(
     values=(EXACT, UPSTREAM),
     layer=Layer.MODEL,
     exact=True,
-    summary="tokens the input is padded to: upstream's buckets, the exact size, or a number",
+    summary="tokens the input is padded to: upstream's buckets, the fewest, or a number",
     parse=_word_or_positive(UPSTREAM, EXACT),
 )
 MSA_ROWS = Knob(
@@ -81,7 +81,8 @@ class Settings:
     Parameters
     ----------
     bucket
-        Tokens to pad to.
+        Tokens to pad to; inputs of few atoms need one more than they have
+        (:func:`perfkit.models.af3.padding.needed_bucket`).
     msa_rows
         Rows asked for, or None for as many as the input has.
     fewest_atom_slots

@@ -29,7 +29,14 @@ from perfkit.models.af3.modules import BLOCKS, STACKS
 from perfkit.models.af3.package import ensure_installed, import_model
 from perfkit.models.af3.synthetic_weights import SEED
 from perfkit.models.af3.weights import SYNTHETIC_NOTICE, check_model_dir
-from perfkit.models.base import REST, FidelityAxis, Option, Prepared, Workload
+from perfkit.models.base import (
+    REST,
+    FidelityAxis,
+    Option,
+    Prepared,
+    Workload,
+    fidelity_labels,
+)
 from perfkit.models.module_names import module_name
 
 if TYPE_CHECKING:
@@ -63,11 +70,14 @@ class AlphaFold3:
         Option("size", int, "instead of an input: a seeded protein of so many residues"),
         Option("model-dir", str, "folder with af3.bin.zst (default: synthetic weights)"),
     )
+    weights_option = "model-dir"
     fidelity_axes: tuple[FidelityAxis, ...] = (
         FidelityAxis("recycles", 0, 10, 0, "recycles; the trunk runs once more than that"),
         FidelityAxis("steps", 4, 200, 1, "diffusion steps"),
-        FidelityAxis("samples", 1, 5, 1, "diffusion samples a seed"),
-        FidelityAxis("seeds", 1, ALL_SEEDS, ALL_SEEDS, "seeds of the input (0: all)"),
+        FidelityAxis("samples", 1, 5, 1, "diffusion samples a seed", counts_results=True),
+        FidelityAxis(
+            "seeds", 1, ALL_SEEDS, ALL_SEEDS, "seeds of the input (0: all)", counts_results=True
+        ),
     )
     knobs: tuple[Knob, ...] = KNOBS
     tolerances: Mapping[str, Tolerance] = {
@@ -219,6 +229,9 @@ class AlphaFold3:
 
         fold_input, _ = _fold_input(workload.source.get("input"), workload.source.get("size"))
         seeds = fold_input.rng_seeds[: workload.fidelity["seeds"]]
+        axes = self.fidelity_axes
+        production = {axis.name: axis.production for axis in axes}
+        production["seeds"] = len(fold_input.rng_seeds)
         model_dir = workload.source.get("model-dir")
         return computation.prepare(
             dataclasses.replace(fold_input, rng_seeds=seeds),
@@ -227,6 +240,7 @@ class AlphaFold3:
             self.part_counts({**workload.fidelity, "seeds": 1}),
             workload.size,
             None if model_dir is None else Path(str(model_dir)),
+            fidelity_labels(axes, workload.fidelity, production),
         )
 
 

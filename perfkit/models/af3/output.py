@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from perfkit.file_names import file_name
 from perfkit.models.af3.featurise import Batch
 from perfkit.models.af3.package import import_model
 from perfkit.models.base import PyTree
+from perfkit.printable import printable
 
 
 def write_predictions(
@@ -24,10 +26,17 @@ def write_predictions(
 ) -> list[Path]:
     """Write every sample of every seed as ``run_alphafold.py`` does.
 
-    A folder ``seed-S_sample-N`` a sample, with the structure as mmCIF and the confidences as
-    JSON, and a table of ranking scores. Every file carries the notices: in mmCIF as comment
+    A folder ``seed-S_sample-N`` for each sample, with the structure as mmCIF and the confidences
+    as JSON, and a table of ranking scores. Every file carries the notices: in mmCIF as comment
     lines before the data block, in JSON under the key ``perfkit_notices``, in the table as lines
     that begin with a hash.
+
+    Parameters
+    ----------
+    name
+        Of the fold input; the files' names begin with what :func:`file_name` makes of it.
+    folder
+        Nothing is written outside it.
 
     Returns
     -------
@@ -37,20 +46,23 @@ def write_predictions(
     model = import_model().Model
     from alphafold3.model import post_processing
 
+    stem = file_name(name)
+    comments = [f"# {printable(notice)}" for notice in notices]
     written: list[Path] = []
     ranking: list[str] = []
     for batch, output in zip(batches, outputs, strict=True):
         result = _as_numpy(output) | {"__identifier__": identifier}
-        inferred = model.get_inference_result(batch=batch.complete, result=result, target_name=name)
+        inferred = model.get_inference_result(batch=batch.complete, result=result, target_name=stem)
         for number, one in enumerate(inferred):
             sample = folder / f"seed-{batch.seed}_sample-{number}"
             sample.mkdir(parents=True, exist_ok=True)
-            prefix = f"{name}_{sample.name}"
+            prefix = f"{stem}_{sample.name}"
             post_processing.write_output(inference_result=one, output_dir=sample, name=prefix)
-            written += _labelled(sorted(sample.glob(f"{prefix}_*")), notices)
+            made = [path for path in sorted(sample.iterdir()) if path.name.startswith(prefix)]
+            _label(made, notices, comments)
+            written += made
             ranking.append(f"{batch.seed},{number},{float(one.metadata['ranking_score'])}")
-    table = folder / f"{name}_ranking_scores.csv"
-    comments = [f"# {notice}" for notice in notices]
+    table = folder / f"{stem}_ranking_scores.csv"
     table.write_text("\n".join([*comments, "seed,sample,ranking_score", *ranking]) + "\n")
     return [*written, table]
 
@@ -67,13 +79,16 @@ def _as_numpy(output: PyTree) -> dict[str, Any]:
     return dict(jax.tree.map(convert, output))
 
 
-def _labelled(paths: Sequence[Path], notices: Sequence[str]) -> list[Path]:
+def _label(paths: Sequence[Path], notices: Sequence[str], comments: Sequence[str]) -> None:
+    """Put notices into files; those of a kind that can hold none would go out unlabelled."""
+    if not notices:
+        return
     for path in paths:
-        if not notices:
-            continue
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         if path.suffix == ".json":
-            path.write_text(json.dumps({"perfkit_notices": list(notices), **json.loads(text)}))
+            labelled = json.dumps({"perfkit_notices": list(notices), **json.loads(text)})
         elif path.suffix == ".cif":
-            path.write_text("".join(f"# {notice}\n" for notice in notices) + text)
-    return list(paths)
+            labelled = "\n".join([*comments, text])
+        else:
+            raise RuntimeError(f"{path.name} cannot carry the notices of its prediction")
+        path.write_text(labelled, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Cuts padding that upstream adds whatever the input: rows of the MSA and slots of atoms."""
+"""Padding that upstream's answer does not need, and the little that it does."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ KEYS = 128
 real atoms. Where there are fewer of those, the last empty slot fills the window, and what the
 network makes of that slot is seen."""
 
+LEAST_BUCKET = 5
+"""Fewest tokens whose slots, 24 a token in whole subsets of 32, fill a window of :data:`KEYS`;
+upstream's featurisation fails on fewer."""
+
 type Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 
@@ -43,6 +47,25 @@ def with_msa_rows(features: Arrays, rows: int) -> dict[str, npt.NDArray[np.gener
     kept = max(rows, used_msa_rows(features))
     cut = {name: np.asarray(features[name])[:kept] for name in MSA_FEATURES}
     return {**features, **cut}
+
+
+def needed_bucket(features: Arrays) -> int:
+    """Tokens to pad to at the least for the answer that upstream's own buckets give.
+
+    With :data:`KEYS` atoms or more, the tokens of the input are enough. With fewer, real atoms
+    attend to the last empty slot, which upstream takes to share the reference space of the last
+    token (``keys_ref_space_uid`` in ``atom_cross_attention.py``). If that token is padding, this
+    is space 0, the first residue's; if it is real, it is another one, and the answer changes. One
+    token of padding is therefore needed; more of it changes nothing.
+
+    Parameters
+    ----------
+    features
+        The features at any bucket.
+    """
+    tokens = int(np.asarray(features["seq_mask"]).sum())
+    atoms = int(np.asarray(features["pred_dense_atom_mask"]).sum())
+    return tokens if atoms >= KEYS else max(tokens + 1, LEAST_BUCKET)
 
 
 def used_subsets(features: Arrays) -> int:

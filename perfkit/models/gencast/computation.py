@@ -52,6 +52,7 @@ def prepare_forecast(
     fidelity: Mapping[str, int],
     parts: Mapping[str, int],
     notices: tuple[str, ...],
+    labels: tuple[str, ...],
     plot: bool,
     engine: str,
 ) -> Prepared:
@@ -63,6 +64,8 @@ def prepare_forecast(
         ``levels`` of the sampler, ``steps`` of the rollout, ``members``.
     parts
         How often each part runs.
+    labels
+        What every file of the forecast says of its fidelity.
     plot
         Whether maps are written beside the forecast.
     engine
@@ -89,7 +92,7 @@ def prepare_forecast(
             lon=example.lon,
             levels=levels,
             seconds=given.target_seconds,
-            notices=notices,
+            notices=(*notices, *labels),
         )
         written = [folder / "forecast.nc"]
         write_forecast(forecast, written[0])
@@ -111,6 +114,7 @@ def prepare_forecast(
         expected_nan={leaf: np.broadcast_to(missing[None, :, None], shape)},
         declared_nan=DeclaredNan({f"[{len(leading)}]{leaf}": frames}, {leaf: frames}),
         notices=notices,
+        labels=labels,
     )
 
 

@@ -11,7 +11,7 @@ from perfkit.guard.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.knobs.space import multiplies_bfloat16
-from perfkit.models.base import FidelityAxis, Option, Prepared, Workload
+from perfkit.models.base import FidelityAxis, Option, Prepared, Workload, fidelity_labels
 from perfkit.models.gencast.checkpoint import SamplerConfig
 from perfkit.models.gencast.knobs import (
     BFLOAT16,
@@ -55,10 +55,11 @@ class GenCast:
         Option("engine", str, "perfkit (default) or weathernext, where that is installed"),
         Option("plot", bool, "also write maps of the first and the last step"),
     )
+    weights_option = "checkpoint"
     fidelity_axes: tuple[FidelityAxis, ...] = (
         FidelityAxis("levels", 2, 20, 2, "noise levels of the sampler, two calls each but one"),
-        FidelityAxis("steps", 1, 30, 1, "12-hour steps of the rollout"),
-        FidelityAxis("members", 1, 1, 1, "members of the ensemble"),
+        FidelityAxis("steps", 1, 30, 1, "12-hour steps of the rollout", counts_results=True),
+        FidelityAxis("members", 1, 1, 1, "members of the ensemble", counts_results=True),
     )
     knobs: tuple[Knob, ...] = KNOBS
     tolerances: Mapping[str, Tolerance] = {
@@ -183,6 +184,7 @@ class GenCast:
         sources = _sources_of(workload)
         checkpoint = sources.read_checkpoint()
         task = checkpoint.task_config
+        production = {axis.name: axis.production for axis in self.fidelity_axes}
         return prepare_forecast(
             checkpoint,
             sources.read_example(task),
@@ -191,6 +193,7 @@ class GenCast:
             workload.fidelity,
             self.part_counts(workload.fidelity),
             sources.notices,
+            fidelity_labels(self.fidelity_axes, workload.fidelity, production),
             bool(workload.source.get("plot", False)),
             sources.engine,
         )

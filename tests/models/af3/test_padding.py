@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from perfkit.models.af3.padding import used_msa_rows, used_subsets, with_msa_rows, with_subsets
+from perfkit.models.af3.computation import _row_notices
+from perfkit.models.af3.featurise import featurise
+from perfkit.models.af3.inputs import synthetic_protein
+from perfkit.models.af3.padding import (
+    needed_bucket,
+    used_msa_rows,
+    used_subsets,
+    with_msa_rows,
+    with_subsets,
+)
 
 if TYPE_CHECKING:
     from perfkit.models.af3.featurise import Batch
@@ -68,6 +78,25 @@ def test_fewer_atoms_than_a_window_of_keys_keep_their_padding(featurised: Featur
     assert used_subsets(features) == 6
 
 
+@pytest.mark.parametrize(
+    ("residues", "atoms", "bucket"),
+    [
+        (1, 12, 5),
+        (4, 35, 5),
+        (9, 77, 10),
+        (15, 120, 16),
+        (16, 131, 16),
+    ],
+)
+def test_fewer_atoms_than_a_window_of_keys_need_an_empty_token(
+    component_cache: Path, residues: int, atoms: int, bucket: int
+) -> None:
+    """Atoms of RTPQIIKSRASHPAHF, OXT included; five tokens have 120 slots, 128 in subsets."""
+    features = featurise(synthetic_protein(residues, seed=1), 16)[0].numeric
+    assert int(np.asarray(features["pred_dense_atom_mask"]).sum()) == atoms
+    assert needed_bucket(features) == bucket
+
+
 def test_only_empty_msa_rows_are_cut(featurised: Featurised) -> None:
     features = featurised("aligned")[0].numeric
     rows = used_msa_rows(features)
@@ -75,3 +104,18 @@ def test_only_empty_msa_rows_are_cut(featurised: Featurised) -> None:
     assert np.asarray(cut["msa_mask"]).any(axis=1).all()
     assert not np.asarray(features["msa_mask"])[rows:].any()
     assert np.array_equal(cut["msa"], np.asarray(features["msa"])[:rows])
+
+
+@pytest.mark.parametrize(
+    ("used", "rows", "told"),
+    [
+        (100, 1024, None),
+        (100, 100, None),
+        (3000, 1024, None),
+        (100, 8, "the trunk sees 8 of the MSA's 100 rows, upstream's 100"),
+        (3000, 2048, "the trunk sees 2048 of the MSA's 3000 rows, upstream's 1024"),
+    ],
+)
+def test_other_rows_than_upstreams_are_said(used: int, rows: int, told: str | None) -> None:
+    notices = _row_notices(used, rows)
+    assert notices == () if told is None else told in notices[0]

@@ -64,6 +64,9 @@ def test_importing_the_model_imports_neither_jax_nor_file_readers() -> None:
     assert done.stdout.strip() == "[]"
 
 
+LABEL = "below production fidelity (levels 2 of 20, steps 2 of 30)"
+
+
 def test_a_forecast_is_finite_but_for_land_and_is_written_as_cf_netcdf(
     small_weights: None, tmp_path: Path
 ) -> None:
@@ -80,6 +83,7 @@ def test_a_forecast_is_finite_but_for_land_and_is_written_as_cf_netcdf(
     with xarray.open_dataset(netcdf, decode_timedelta=False) as file:
         assert file.attrs["Conventions"].startswith("CF-")
         assert "synthetic" in file.attrs["comment"]
+        assert LABEL in file.attrs["comment"]
         assert file["2m_temperature"].attrs["standard_name"] == "air_temperature"
         assert file["temperature"].attrs["units"] == "K"
         assert file["datetime"].values[0, 0] == np.datetime64("2019-03-30T00")
@@ -87,7 +91,7 @@ def test_a_forecast_is_finite_but_for_land_and_is_written_as_cf_netcdf(
         np.testing.assert_array_equal(file["temperature"], outputs["temperature"])
     told = page.read_text()
     assert "2019-03-30 12:00" in told
-    assert all(notice in told for notice in workload.notices)
+    assert all(notice in told for notice in (*workload.notices, LABEL))
 
 
 def test_exact_knobs_agree_in_float32_and_precision_in_bfloat16(small_weights: None) -> None:
@@ -147,8 +151,11 @@ def test_a_checkpoint_and_a_file_run_like_any_other(reference: Any, tmp_path: Pa
     workload = MODEL.workload(options, {})
     assert workload.notices == ()
     assert workload.name == "A"
-    _, outputs = run(workload, {})
+    prepared, outputs = run(workload, {})
     assert outputs["temperature"].shape == (1, 1, 1, 13, 13, 24)
+    assert prepared.labels[0].startswith(
+        "below production fidelity (levels 2 of 20, steps 1 of 30)"
+    )
 
 
 def test_what_is_computed_decides_the_digest() -> None:

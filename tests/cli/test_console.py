@@ -1,0 +1,53 @@
+"""The terminal shows what files say, and does nothing that they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from records_factory import make_record
+from rich.table import Table
+from rich.text import Text
+
+from perfkit.cli.console import Console, cell
+from perfkit.records.schema import Outcome
+
+HOSTILE = "\x1b[2J\x1b]0;title\x07name\nperfkit: all is well\u202e"
+SHOWN = "\\x1b[2J\\x1b]0;title\\x07name\\nperfkit: all is well\\u202e"
+
+
+def test_a_line_stays_one_line_of_visible_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().line(f"af3: {HOSTILE}")
+    assert capsys.readouterr().out == f"af3: {SHOWN}\n"
+
+
+def test_cells_of_tables_show_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("name")
+    table.add_row(cell("\x1b[2Jred\u202e"))
+    Console().rich.print(table)
+    assert "│ \\x1b[2Jred\\u202e │" in capsys.readouterr().out
+
+
+def test_nothing_steers_the_terminal_even_where_a_cell_was_forgotten(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = Table("\x9b2J")
+    table.add_row(Text("\x1b[2Jred\u202e"))
+    Console().rich.print(table)
+    assert not {"\x1b", "\x9b", "\u202e"} & set(capsys.readouterr().out)
+
+
+def test_a_record_ends_with_what_its_files_must_not_be_taken_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    label = "below production fidelity (steps 4 of 200): a measurement"
+    record = make_record(outcome=Outcome.CRASHED, reason=HOSTILE, notices=["one", label])
+    record = record.model_copy(update={"artifacts": {"x_model.cif": "seed-1_sample-0/x_model.cif"}})
+    Console().record(record, Path("out"))
+    lines = capsys.readouterr().out.splitlines()
+    assert f"outcome crashed: {SHOWN}; configuration stock" in lines
+    assert lines[-3:] == [
+        "  x_model.cif: out/seed-1_sample-0/x_model.cif",
+        "note: one",
+        f"note: {label}",
+    ]

@@ -1,0 +1,39 @@
+"""What is shown of a text is visible, on one line, and in the order in which it is stored."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perfkit.printable import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("A/B complex αβ 蛋白", "A/B complex αβ 蛋白"),
+        ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
+        ("a\nb\r\tc", "a\\nb\\r\\tc"),
+        ("\x9b2J", "\\x9b2J"),
+        ("abc\u202egpj.exe", "abc\\u202egpj.exe"),
+        ("\u2066x\u2069", "\\u2066x\\u2069"),
+        ("zero\u200bwidth", "zero\\u200bwidth"),
+        ("half \ud800", "half \\ud800"),
+        ("no\u00a0break", "no\u00a0break"),
+    ],
+)
+def test_what_draws_nothing_is_shown_as_an_escape(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@given(st.text(st.characters()))
+def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
+    steering = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert not steering & {unicodedata.category(letter) for letter in printable(text)}
+
+
+def test_what_is_to_be_kept_is_kept() -> None:
+    assert printable("a\nb\x07", keep="\n") == "a\nb\\x07"

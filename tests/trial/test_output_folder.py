@@ -1,0 +1,100 @@
+"""A folder holds the files of one prediction: no one else's, all of its own, none outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from perfkit.errors import UserError
+from perfkit.models.base import Workload
+from perfkit.trial.output_folder import MANIFEST, ensure_own_folder, publish
+
+
+def _workload(digest: str) -> Workload:
+    return Workload("af3", "again", 6, {}, {"steps": 4}, digest)
+
+
+def _published(folder: Path, digest: str, *names: str) -> list[Path]:
+    """Publish files of these names that hold the digest."""
+    staged = folder / "trials" / "one" / "prediction"
+    for name in names:
+        (staged / name).parent.mkdir(parents=True, exist_ok=True)
+        (staged / name).write_text(digest)
+    return publish([staged / name for name in names], staged, folder, _workload(digest))
+
+
+def _files(folder: Path) -> set[str]:
+    """What is in the folder, without trials and the manifest."""
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {name for name in found if not name.startswith("trials/")} - {MANIFEST}
+
+
+def test_the_next_run_of_an_input_replaces_all_that_its_last_run_left(tmp_path: Path) -> None:
+    _published(tmp_path, "a", "seed-1/again.cif", "seed-2/again.cif", "scores.csv")
+    ensure_own_folder(tmp_path, _workload("a"))
+    left = _published(tmp_path, "a", "seed-1/again.cif", "scores.csv")
+    assert left == [tmp_path / "seed-1/again.cif", tmp_path / "scores.csv"]
+    assert _files(tmp_path) == {"seed-1/again.cif", "scores.csv"}
+    assert not (tmp_path / "seed-2").exists()
+    assert not (tmp_path / "trials/one/prediction").exists()
+
+
+def test_another_input_is_refused_by_name(tmp_path: Path) -> None:
+    _published(tmp_path, "a", "seed-1/again.cif")
+    with pytest.raises(UserError, match=r"holds the prediction of another input .* \('again'\)"):
+        ensure_own_folder(tmp_path, _workload("b"))
+    (tmp_path / "seed-1/again.cif").unlink()
+    ensure_own_folder(tmp_path, _workload("b"))
+
+
+def test_an_input_that_came_first_meanwhile_keeps_the_folder(tmp_path: Path) -> None:
+    _published(tmp_path, "a", "seed-1/again.cif")
+    (left,) = _published(tmp_path, "b", "seed-1/again.cif")
+    assert left == tmp_path / "trials/one/prediction/seed-1/again.cif"
+    assert (tmp_path / "seed-1/again.cif").read_text() == "a"
+    assert left.read_text() == "b"
+
+
+def test_files_of_the_user_are_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "forecast.nc").write_text("the input itself")
+    (left,) = _published(tmp_path, "a", "forecast.nc")
+    assert (tmp_path / "forecast.nc").read_text() == "the input itself"
+    assert left.read_text() == "a"
+
+
+def test_a_link_does_not_lead_files_out_of_the_folder(tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    elsewhere.mkdir()
+    (out / "seed-1").symlink_to(elsewhere)
+    (left,) = _published(out, "a", "seed-1/again.cif")
+    assert list(elsewhere.iterdir()) == []
+    assert left.read_text() == "a"
+
+
+def test_a_manifest_that_names_files_elsewhere_deletes_none(tmp_path: Path) -> None:
+    out, precious = tmp_path / "out", tmp_path / "precious"
+    precious.write_text("kept")
+    out.mkdir()
+    manifest = {"name": "again", "input_digest": "a", "files": ["../precious"]}
+    (out / MANIFEST).write_text(json.dumps(manifest))
+    _published(out, "a", "seed-1/again.cif")
+    assert precious.read_text() == "kept"
+    assert _files(out) == {"seed-1/again.cif"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 1}'])
+def test_an_unreadable_manifest_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(UserError, match="is no list of a prediction's files"):
+        ensure_own_folder(tmp_path, _workload("a"))
+
+
+def test_a_file_outside_the_prediction_is_a_fault_of_the_writer(tmp_path: Path) -> None:
+    staged = tmp_path / "trials/one/prediction"
+    staged.mkdir(parents=True)
+    (tmp_path / "escape").touch()
+    with pytest.raises(RuntimeError, match="written outside"):
+        publish([staged / "../../../escape"], staged, tmp_path / "out", _workload("a"))
