@@ -14,7 +14,8 @@ from perfkit.capacity.tables import first_sentence, read_toml, refuse_unknown
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.records.machine import available_memory_bytes
-from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, parse_duration, parse_size
+from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY
+from perfkit.units import parse_duration, parse_size
 
 HERE = "this machine"
 

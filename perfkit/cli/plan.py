@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
         return plan_fit.main(arguments[1:])
     from perfkit.capacity.invert import needs
     from perfkit.cli.plan_output import print_needs, print_plan
-    from perfkit.trial.limits import parse_duration
+    from perfkit.units import parse_duration
 
     given = _parser().parse_args(arguments)
     deadline_s = None if given.deadline is None else parse_duration(given.deadline)

@@ -15,8 +15,8 @@ from perfkit.models import get_model, model_names
 from perfkit.models.base import Model, Workload
 from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.records.machine import available_memory_bytes
-from perfkit.trial.limits import Limits, parse_duration, parse_size
-from perfkit.units import bytes_text
+from perfkit.trial.limits import Limits
+from perfkit.units import bytes_text, parse_duration, parse_size
 
 LOW = "low"
 PRODUCTION = "production"
