@@ -99,7 +99,7 @@ def parse_duration(text: str, *, bare_s: float = 1.0) -> float:
     if seconds is None:
         seconds = _parts_s(plain, bare_s)
     if seconds is None:
-        raise UserError(f"{_cut(text)!r} is no duration; write for example {DURATION_FORMS}")
+        raise UserError(f"{cut(text)!r} is no duration; write for example {DURATION_FORMS}")
     return _within(seconds, LONGEST_S, text, "duration", "3,000 years")
 
 
@@ -151,7 +151,7 @@ def parse_size(text: str) -> int:
     found = _PART.fullmatch(_spaced(text).casefold())
     amount = None if found is None else _amount(found[1])
     if found is None or amount is None or found[2] not in _BYTES:
-        raise UserError(f"{_cut(text)!r} is no size; write for example {SIZE_FORMS}")
+        raise UserError(f"{cut(text)!r} is no size; write for example {SIZE_FORMS}")
     whole = math.floor(amount * _BYTES[found[2]])
     return int(_within(whole, LARGEST_BYTES, text, "size", "1,000 PB"))
 
@@ -177,16 +177,17 @@ def _amount(number: str) -> float | None:
 
 def _within(amount: float, most: float, text: str, what: str, most_text: str) -> float:
     if amount <= 0:
-        raise UserError(f"a {what} of {_cut(text)} leaves nothing to work with: give more")
+        raise UserError(f"a {what} of {cut(text)} leaves nothing to work with: give more")
     if amount > most:
-        raise UserError(f"a {what} of {_cut(text)} is beyond {most_text}: give less")
+        raise UserError(f"a {what} of {cut(text)} is beyond {most_text}: give less")
     return amount
 
 
-def _cut(text: str) -> str:
-    """The text, cut where it is longer than anybody wants to read."""
-    plain = text.strip()
-    return plain if len(plain) <= SHOWN_CHARACTERS else f"{plain[:SHOWN_CHARACTERS]}..."
+def cut(text: str, most: int = SHOWN_CHARACTERS) -> str:
+    """The text for a message: without control characters, and cut where it has more characters
+    than anybody wants to read."""
+    plain = "".join(each if each.isprintable() else "\ufffd" for each in text.strip())
+    return plain if len(plain) <= most else f"{plain[:most]}..."
 
 
 def seconds_interval_text(interval: Interval) -> str:

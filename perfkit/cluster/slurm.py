@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 import sys
@@ -223,10 +224,14 @@ def _options(out: Path, job_name: str, each: PlannedJob) -> Mapping[str, str]:
     if job.model != "af3":
         return job.options
     seeds = job.fidelity["seeds"]
+    written = out / "slurm" / "inputs" / f"{job_name}.json"
+    if job.document:
+        named = {**json.loads(job.document), "modelSeeds": list(range(1, seeds + 1))}
+        write_whole(written, json.dumps(named), "fold input")
+        return {"input": str(written)}
     given = job.options.get("input")
     fasta = given is not None and Path(given).suffix.lower() in FASTA_SUFFIXES
     if not fasta and seeds <= job.seeds_named:
         return job.options
-    written = out / "slurm" / "inputs" / f"{job_name}.json"
     write_whole(written, with_seeds(job.options, seeds), "fold input")
     return {"input": str(written)}

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from perfkit.capacity.files import write_whole
 from perfkit.cluster import bind
@@ -74,18 +75,17 @@ def _number(environment: Mapping[str, str], name: str) -> int:
     return int(text)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> NoReturn:
     """Bind to as many CPUs as Slurm gives the task and become its command."""
     if len(arguments) != 1:
         raise UserError("usage: python -m perfkit.cluster.task LIST")
     words = command_of(Path(arguments[0]), os.environ)
     bind.become(words, _number(os.environ, CPUS_VARIABLE))
-    return 0
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        main(sys.argv[1:])
     except UserError as error:
         print(f"perfkit: {error}", file=sys.stderr)
         sys.exit(UserError.exit_code)

@@ -98,6 +98,16 @@ def test_seeds_that_an_input_does_not_name_are_written_into_one(
     assert '"modelSeeds": [' in written.read_text()
 
 
+def test_a_sequence_of_the_table_becomes_an_input(fit: ModelFit, tmp_path: Path) -> None:
+    document = '{"name": "a", "modelSeeds": [1], "sequences": []}'
+    job = dataclasses.replace(_fold("a/b", 40, seeds=2), options={}, document=document)
+    write_scripts(tmp_path, _plan(fit, job), cached=False)
+    (command,) = json.loads((tmp_path / "slurm" / "array-1.json").read_text())
+    written = Path(command[command.index("--input") + 1])
+    assert written.parent == tmp_path / "slurm" / "inputs"
+    assert json.loads(written.read_text())["modelSeeds"] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("names", "folders"),
     [
