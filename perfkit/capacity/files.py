@@ -26,8 +26,7 @@ def write_whole(path: Path, text: str, what: str) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Bytes of a path that are no UTF-8 are written as they are.
-        scratch.write_text(text, encoding="utf-8", errors="surrogateescape")
+        scratch.write_text(text, encoding="utf-8")
         scratch.replace(path)
     except OSError as error:
         raise UserError(f"the {what} {path} cannot be written ({error.strerror})") from error
