@@ -37,6 +37,9 @@ MOST_SAMPLES = 10_000
 
 MOST_MEMBERS = 1_000_000
 
+ROUNDING = 1e-6
+"""Of a step, which days with a decimal point may be off."""
+
 FINEST_GRID = 0.01
 """Degrees; the published models know a quarter of a degree."""
 
@@ -348,9 +351,17 @@ def _forecast(row: _Row, origin: str) -> Job:
         levels=row.levels,
         steps=None if row.days is None else round(row.days * STEPS_A_DAY),
     )
+    notices: tuple[str, ...] = ()
+    if row.days is not None and abs(row.days * STEPS_A_DAY - fidelity["steps"]) > ROUNDING:
+        notices = (
+            f"{row.days:g} days are no whole number of steps of {STEP_HOURS} hours: "
+            f"{fidelity['steps']} steps are planned",
+        )
     mesh = mesh_for(degrees) if row.mesh is None else row.mesh
     options = {"resolution": f"{degrees:g}", "mesh": str(mesh)}
-    return Job(row.name, "gencast", len(lat) * len(lon), fidelity, options, mesh, origin)
+    return Job(
+        row.name, "gencast", len(lat) * len(lon), fidelity, options, mesh, origin, notices=notices
+    )
 
 
 def sized_jobs(model: str, sizes: str) -> list[Job]:

@@ -155,6 +155,13 @@ def test_days_are_a_number_or_a_duration(tmp_path: Path, days: str) -> None:
     assert job.fidelity["steps"] == 30
 
 
+@pytest.mark.parametrize(("days", "notices"), [("7.5", 0), ("36h", 0), ("7.3", 1), ("40h", 1)])
+def test_days_that_are_no_whole_steps_are_said(tmp_path: Path, days: str, notices: int) -> None:
+    ((job,), _) = read_jobs(_csv(tmp_path, f"name,grid,days\nw,2,{days}\n"))
+    assert len(job.notices) == notices
+    assert all("no whole number of steps of 12 hours" in notice for notice in job.notices)
+
+
 @pytest.mark.parametrize("days", ["-1", "nan", "0", "soon", "1e9"])
 def test_impossible_days_are_a_sentence(tmp_path: Path, days: str) -> None:
     _, (reject,) = read_jobs(_csv(tmp_path, f"name,grid,days\nw,2,{days}\n"))
