@@ -1,13 +1,17 @@
-"""Numbers read as a person would write them, also where rounding crosses a unit."""
+"""Numbers read as a person would write them, and what a person writes is read as a number."""
 
 from __future__ import annotations
 
 import pytest
 
+from perfkit.errors import UserError
 from perfkit.stats.interval import Interval
 from perfkit.units import (
     bytes_text,
     distance_text,
+    parse_duration,
+    parse_number,
+    parse_size,
     percent_text,
     ratio_text,
     seconds_interval_text,
@@ -94,3 +98,110 @@ def test_a_ratio_carries_its_interval_where_it_has_one() -> None:
 def test_a_distance_has_two_significant_digits() -> None:
     assert distance_text(0.00412) == "0.0041"
     assert distance_text(0.0) == "0"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("1.5m", 90),
+        ("1,5 min", 90),
+        (" 15 min ", 900),
+        ("90 min", 5400),
+        ("2H", 7200),
+        ("1h30m", 5400),
+        ("1 h 30 min", 5400),
+        ("5m3s", 303),
+        ("2 Days", 172_800),
+        ("1w", 604_800),
+        ("412 ms", 0.412),
+        ("36:00:00", 129_600),
+        ("1:02:03", 3723),
+        ("30:00", 1800),
+        ("2-00:00:00", 172_800),
+        ("1-12", 129_600),
+        ("1-12:30", 131_400),
+        ("20\u00a0h", 72_000),
+    ],
+)
+def test_durations_are_read(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds, rel=1e-12)
+
+
+@pytest.mark.parametrize("seconds", [0.412, 59.0, 303.0, 5400.0, 187_200.0])
+def test_a_duration_that_perfkit_writes_is_one_that_it_reads(seconds: float) -> None:
+    assert parse_duration(seconds_text(seconds)) == pytest.approx(seconds)
+
+
+def test_a_number_alone_is_in_the_unit_of_its_column() -> None:
+    assert parse_duration("1.5", bare_s=86_400.0) == 129_600
+    assert parse_duration("36h", bare_s=86_400.0) == 129_600
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "soon", "-5m", "1e3", "nan", "inf", "1h30", "30m1h", "1h1h", "1,500 s"),
+        *("1:60:00", "1:00:75", "1-24:00:00", "1:2:3:4", "1--2", "-1-00:00", "5 m m", "٣", "1_0s"),
+        "9" * 5000,
+    ],
+)
+def test_anything_else_is_no_duration(text: str) -> None:
+    with pytest.raises(UserError, match="is no duration; write for example 90s, 15m") as refused:
+        parse_duration(text)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("7", 7),
+        ("10 bytes", 10),
+        ("1.5kB", 1500),
+        ("16GB", 16 * 10**9),
+        ("64G", 64 * 10**9),
+        ("64 GB", 64 * 10**9),
+        ("64g", 64 * 10**9),
+        ("64GiB", 64 * 2**30),
+        ("64Gi", 64 * 2**30),
+        ("512MiB", 512 * 2**20),
+        ("0,5 TB", 5 * 10**11),
+        ("64\u202fGB", 64 * 10**9),
+    ],
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "lots", "-1G", "1e9", "64 gigs", "64G 3M", "1,024 MB", "nan", "G", "9" * 5000]
+)
+def test_anything_else_is_no_size(text: str) -> None:
+    with pytest.raises(UserError, match="is no size; write for example 512MiB, 64G or 64 GB"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0.0h", "00:00:00"])
+def test_nothing_is_no_duration(text: str) -> None:
+    with pytest.raises(UserError, match=f"a duration of {text} leaves nothing to work with"):
+        parse_duration(text)
+
+
+def test_sizes_and_durations_are_bounded() -> None:
+    with pytest.raises(UserError, match="a duration of 9999999w is beyond 3,000 years"):
+        parse_duration("9999999w")
+    with pytest.raises(UserError, match="a size of 1001PB is beyond 1,000 PB"):
+        parse_size("1001PB")
+    with pytest.raises(UserError, match=r"a size of 0\.1B leaves nothing"):
+        parse_size("0.1B")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0.25", 0.25), ("0,25", 0.25), ("-3", -3.0), ("1,500", None), ("1e3", None), ("x", None)],
+)
+def test_a_decimal_comma_is_read_where_it_can_be_nothing_else(
+    text: str, number: float | None
+) -> None:
+    assert parse_number(text) == number

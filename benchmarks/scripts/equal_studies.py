@@ -20,14 +20,14 @@ from perfkit.models import get_model
 from perfkit.records.machine import available_memory_bytes
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
-from perfkit.trial.limits import Limits, parse_duration
+from perfkit.trial.limits import Limits
 from perfkit.tune.coordinate_ascent import CoordinateAscent
 from perfkit.tune.live import LiveRunner
 from perfkit.tune.noise import inert_configurations
 from perfkit.tune.strategy import SearchSpace
 from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
-from perfkit.units import seconds_text
+from perfkit.units import parse_duration, seconds_text
 
 
 class Quiet:

@@ -27,8 +27,8 @@ from scipy.stats import beta
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.simulated import Machine, Noise, names, run_study
-from perfkit.trial.limits import parse_duration
 from perfkit.tune.study import Study
+from perfkit.units import parse_duration
 
 CANDIDATES = 10
 GAIN = 1.05

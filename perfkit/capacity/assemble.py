@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from perfkit.capacity.fit import ONCE, HeldOut, ModelFit, fit_records
+from perfkit.capacity.fit import ONCE, ModelFit, fit_records
 from perfkit.capacity.measure import (
     CACHED_ROLE,
     COMPILED_ROLE,
@@ -18,6 +18,7 @@ from perfkit.capacity.measure import (
 )
 from perfkit.capacity.observation import CACHE_HIT, Observation, observe
 from perfkit.capacity.parallel import CpuLaw, fit_contention, fit_cpu_law
+from perfkit.capacity.prediction import HeldOut
 from perfkit.capacity.terms import MAIN_FEATURE, STAGES, features_of
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import CPUS_KNOB

@@ -7,17 +7,18 @@ import statistics
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from perfkit.capacity.assemble import contention, cpu_laws
-from perfkit.capacity.fit import ONCE, ModelFit
+from perfkit.capacity.bounds import Count, Cpus, Finite, NonNegative, Positive
+from perfkit.capacity.fit import MOST_CONTENTION, ONCE, ModelFit, ensure_model
 from perfkit.capacity.observation import observe, whole
 from perfkit.capacity.parallel import CpuLaw
 from perfkit.capacity.tables import first_sentence, read_toml
-from perfkit.capacity.terms import STAGES
+from perfkit.capacity.terms import FEATURES, STAGES
 from perfkit.errors import UserError
 from perfkit.files import reason_of, short_digest, write_whole
 from perfkit.records.schema import Record
@@ -25,7 +26,7 @@ from perfkit.records.schema import Record
 LOGGER = logging.getLogger("perfkit.capacity.calibration")
 """Says in one line, a warning, that a file cannot be used and is made again."""
 
-CALIBRATION_VERSION: Literal[1] = 1
+CALIBRATION_VERSION = 1
 
 CHECKSUM = "checksum"
 """Key of a saved calibration's checksum; files of older versions lack it."""
@@ -33,6 +34,9 @@ CHECKSUM = "checksum"
 
 OWN_VERSIONS = ("perfkit", "perfkit_commit")
 """Versions that do not change what a trial takes."""
+
+MOST_FACTOR = 1e4
+"""Between two machines, either way."""
 
 
 class _Frozen(BaseModel):
@@ -52,14 +56,24 @@ class CalibrationTrial(_Frozen):
 
     model: str
     settings: dict[str, str]
-    features: dict[str, float]
-    counts: dict[str, int]
-    cpus: int
-    running_s: float
-    starting_s: float
+    features: dict[str, Finite]
+    counts: dict[str, Count]
+    cpus: Cpus
+    running_s: Positive
+    starting_s: Positive
     running_cpus: CpuLaw | None = None
     starting_cpus: CpuLaw | None = None
-    contention: float | None = None
+    contention: Annotated[NonNegative, Field(le=MOST_CONTENTION)] | None = None
+
+    @model_validator(mode="after")
+    def _has_its_features(self) -> Self:
+        ensure_model(self.model, self.settings)
+        expected = FEATURES[self.model]
+        if self.features.keys() != expected:
+            raise ValueError(
+                f"features are not those of {self.model}: {', '.join(sorted(expected))}"
+            )
+        return self
 
 
 class Factor(_Frozen):
@@ -80,11 +94,11 @@ class Factor(_Frozen):
 class Calibration(_Frozen):
     """What ``perfkit calibrate`` found on a machine."""
 
-    version: Literal[1] = CALIBRATION_VERSION
+    version: Annotated[int, Field(strict=True, ge=1, le=CALIBRATION_VERSION)] = CALIBRATION_VERSION
     created: str
-    machine: dict[str, Any]
+    machine: dict[str, JsonValue]
     versions: dict[str, str]
-    ceilings: dict[str, float]
+    ceilings: dict[str, Positive]
     trials: tuple[CalibrationTrial, ...]
 
     def trial_for(self, fit: ModelFit) -> CalibrationTrial | None:
@@ -99,7 +113,7 @@ class Calibration(_Frozen):
         Raises
         ------
         UserError
-            The fit's model was not calibrated.
+            The fit's model was not calibrated, or the two differ by more than any two machines.
         """
         trial = self.trial_for(fit)
         if trial is None:
@@ -108,14 +122,24 @@ class Calibration(_Frozen):
                 f"run 'perfkit calibrate --model {fit.model}' there"
             )
         there = fit.seconds(trial.features, trial.counts)
-        running = trial.running_s / sum(s for name, s in there.items() if name not in ONCE)
-        starting = trial.starting_s / sum(s for name, s in there.items() if name in STAGES)
+        running = self._ratio(
+            trial.running_s, sum(s for name, s in there.items() if name not in ONCE), fit
+        )
+        starting = self._ratio(
+            trial.starting_s, sum(s for name, s in there.items() if name in STAGES), fit
+        )
         ratios = [
             fit.ceilings[name] / rate / running
             for name, rate in self.ceilings.items()
             if fit.ceilings.get(name)
         ]
         spread = max((max(ratio, 1 / ratio) for ratio in ratios), default=1.0)
+        if spread > MOST_FACTOR:
+            raise UserError(
+                f"the ceilings of {self.machine.get('host')} and of the fit of {fit.model} are "
+                f"{spread:.3g} times further apart than the trial: one of them is wrong, measure "
+                "again"
+            )
         return Factor(running=running, starting=starting, spread=spread)
 
     def measured_like(self, other: Calibration) -> bool:
@@ -126,6 +150,14 @@ class Calibration(_Frozen):
             for each in (self, other)
         )
         return same_machine and mine == theirs
+
+    def _ratio(self, here_s: float, there_s: float, fit: ModelFit) -> float:
+        if not there_s / MOST_FACTOR <= here_s <= there_s * MOST_FACTOR:
+            raise UserError(
+                f"the calibration of {self.machine.get('host')} takes {here_s:.3g} s for what the "
+                f"fit of {fit.model} predicts {there_s:.3g} s: one of them is wrong, measure again"
+            )
+        return here_s / there_s
 
     def save(self, path: Path) -> None:
         """Leave the calibration in a TOML file, replaced if it exists.

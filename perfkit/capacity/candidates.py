@@ -239,6 +239,8 @@ def _group_buckets(
     features = [{"n": float(size), "s": float(samples)} for size in sizes]
     laws = {part: fit.laws[part] for part in counts if part in fit.laws}
     seconds = {part: [law.value(each) for each in features] for part, law in laws.items()}
-    compile_s = [machines * fit.laws["compile"].value(each) for each in features]
+    # A fit of trials that all took their program from the cache has no law of compilation.
+    compiling = fit.laws.get("compile")
+    compile_s = [machines * compiling.value(each) if compiling else 0.0 for each in features]
     chosen = choose_buckets(sizes, {part: counts[part] for part in laws}, seconds, compile_s)
     return {index: chosen[place[jobs[index].size]] for index in group}

@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from perfkit.capacity.fit import ModelFit, Range
+from perfkit.capacity.fit import ModelFit
 from perfkit.capacity.jobs import Job
 from perfkit.capacity.machines import Machine
 from perfkit.capacity.parallel import contention_factor
+from perfkit.capacity.prediction import WIDEST, Range
 from perfkit.capacity.terms import CHECK, STAGES
 from perfkit.errors import UserError
+from perfkit.models.base import REST
 from perfkit.units import bytes_text, seconds_text
 
 STARTING = (*(name for name in STAGES if name != "compile"), CHECK)
@@ -19,6 +21,9 @@ STARTING = (*(name for name in STAGES if name != "compile"), CHECK)
 
 MEMORY_SIZES_GB = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
 """Machines as they are sold."""
+
+ROUNDING = 1e-9
+"""Relative, of a factor that is compared with its limit."""
 
 MOST_CORES = 1024
 """Where the search for a machine that is fast enough ends."""
@@ -57,7 +62,7 @@ def estimate(job: Job, fit: ModelFit, bucket: int | None = None) -> Estimate:
     Raises
     ------
     UserError
-        The fit says nothing about such a job.
+        The fit says nothing about such a job, or too little.
     """
     settings = dict(fit.settings)
     if bucket is not None:
@@ -66,8 +71,23 @@ def estimate(job: Job, fit: ModelFit, bucket: int | None = None) -> Estimate:
     refusal = fit.refusal(features)
     if refusal is not None:
         raise UserError(f"{refusal}: measure them with 'perfkit plan fit'")
-    seconds = fit.seconds(features, job.counts())
+    counts = job.counts()
+    # What belongs to no part can be too little to be measured.
+    missing = [part for part in counts if counts[part] and part not in (REST, *fit.laws)]
+    if missing:
+        raise UserError(
+            f"the fit {fit.label} has no law of {missing[0]}: measure it again with "
+            "'perfkit plan fit'"
+        )
+    seconds = fit.seconds(features, counts)
     total = fit.time_range(features, seconds)
+    memory = fit.memory_range(features, job.calls)
+    for what, told in (("time", total), ("memory", memory)):
+        if told.high >= told.value * WIDEST * (1 - ROUNDING):
+            raise UserError(
+                f"the fit {fit.label} says nothing about the {what} of such a job (its interval "
+                f"spans a factor of {WIDEST:g} and more): measure more sizes, nearer to it"
+            )
     starting_s = sum(seconds.get(name, 0.0) for name in STARTING)
     compile_s = seconds.get("compile", 0.0)
     return Estimate(
@@ -76,7 +96,7 @@ def estimate(job: Job, fit: ModelFit, bucket: int | None = None) -> Estimate:
         compile_s=compile_s,
         low=total.low / total.value,
         high=total.high / total.value,
-        memory=fit.memory_range(features, job.calls),
+        memory=memory,
     )
 
 

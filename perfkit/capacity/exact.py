@@ -126,6 +126,9 @@ def _choices(
         begin = model.new_int_var(0, horizon, f"begin{task}")
         for kind, shares in enumerate(asked.shares):
             for share in shares:
+                if share.seconds > horizon * tick_s:
+                    # On so slow a share it would end after all that is known to end sooner.
+                    continue
                 ticks = math.ceil(share.seconds / tick_s)
                 for node in range(kinds[kind].count):
                     for slot in range(share.instances):

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
-from scipy import stats
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from perfkit.capacity.law import Law, fit_law
+from perfkit.capacity.bounds import (
+    Bytes,
+    Count,
+    Cpus,
+    Finite,
+    NonNegative,
+    Positive,
+    Real,
+)
+from perfkit.capacity.law import Law, ensure_covariance, fit_law
 from perfkit.capacity.observation import Observation, observations, whole
 from perfkit.capacity.parallel import CpuLaw
+from perfkit.capacity.prediction import HeldOut, Range, range_around
+from perfkit.capacity.tables import first_sentence
 from perfkit.capacity.terms import (
     CHECK,
+    FEATURES,
     MAIN_FEATURE,
     STAGES,
     WARM_UP,
     Features,
     compiled_terms,
     overhead_terms,
+    term_features,
     time_terms,
 )
 from perfkit.errors import UserError
 from perfkit.files import write_whole
+from perfkit.models import get_model
 from perfkit.models.base import REST
 from perfkit.records.schema import Record
+from perfkit.units import cut
 
 FIT_VERSION = 1
 """Raised with each change of the file's layout."""
 
-COVERAGE = 0.90
-"""Share of measurements that the intervals are meant to hold."""
+MOST_LAWS = 64
+
+MOST_CONTENTION = 1e3
 
 ONCE = (*STAGES, WARM_UP, CHECK)
 """What a process does once, whatever the fidelity."""
@@ -45,55 +59,29 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Range(_Frozen):
-    """A prediction with the interval that is meant to hold :data:`COVERAGE` of measurements."""
+def ensure_model(model: str, settings: Mapping[str, str]) -> None:
+    """Refuse a model that does not exist, and impossible values of its own knobs.
 
-    value: float
-    low: float
-    high: float
-
-    def scaled(self, factor: float, spread: float = 1.0) -> Range:
-        """Times ``factor``; the interval is stretched by ``spread`` on both sides."""
-        return Range(
-            value=self.value * factor,
-            low=self.low * factor / spread,
-            high=self.high * factor * spread,
-        )
+    Raises
+    ------
+    ValueError
+        Names what is wrong.
+    """
+    if model not in FEATURES:
+        raise ValueError(f"the model is {cut(model)!r}, expected one of {', '.join(FEATURES)}")
+    try:
+        for knob in get_model(model).knobs:
+            if knob.name in settings:
+                knob.canonical(settings[knob.name])
+    except UserError as error:
+        raise ValueError(str(error)) from error
 
 
 class Compiled(_Frozen):
     """The compiler's count of bytes at one point; exact, where the law only interpolates."""
 
-    features: dict[str, float]
-    compiled_bytes: int
-
-
-class HeldOut(_Frozen):
-    """One quantity predicted for a run that the fit has not seen.
-
-    Attributes
-    ----------
-    quantity
-        ``time`` (seconds) or ``memory`` (bytes).
-    place
-        ``within`` the measured range of sizes, or ``beyond`` it.
-    """
-
-    quantity: str
-    place: str
-    size: float
-    predicted: Range
-    measured: float
-
-    @property
-    def error(self) -> float:
-        """Predicted over measured, less one."""
-        return self.predicted.value / self.measured - 1.0
-
-    @property
-    def inside(self) -> bool:
-        """Whether the interval holds the measurement."""
-        return self.predicted.low <= self.measured <= self.predicted.high
+    features: dict[str, Finite]
+    compiled_bytes: Bytes
 
 
 class ModelFit(_Frozen):
@@ -129,31 +117,49 @@ class ModelFit(_Frozen):
         Predictions of runs that were kept out of the fit.
     """
 
-    version: int = FIT_VERSION
+    version: Annotated[int, Field(strict=True, ge=1, le=FIT_VERSION)] = FIT_VERSION
     model: str
     settings: dict[str, str]
     label: str
     created: str
-    machine: dict[str, Any]
+    machine: dict[str, JsonValue]
     versions: dict[str, str | None]
-    cpus: int
-    least_size: float
-    largest_size: float
-    points: int
-    laws: dict[str, Law]
-    covariance: tuple[tuple[float, ...], ...]
-    freedom: int
+    cpus: Cpus
+    least_size: Positive
+    largest_size: Positive
+    points: Count
+    laws: Annotated[dict[str, Law], Field(min_length=1, max_length=MOST_LAWS)]
+    covariance: tuple[tuple[Real, ...], ...]
+    freedom: Annotated[Count, Field(ge=1)]
     compiled: Law
     overhead: Law
     output_bytes: Law
     compiled_exactly: tuple[Compiled, ...]
     running_cpus: CpuLaw | None = None
     starting_cpus: CpuLaw | None = None
-    contention: float | None = None
-    cached_compile_s: float | None = None
-    ceilings: dict[str, float] = {}
+    contention: Annotated[NonNegative, Field(le=MOST_CONTENTION)] | None = None
+    cached_compile_s: NonNegative | None = None
+    ceilings: dict[str, Positive] = {}
     notices: tuple[str, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        ensure_model(self.model, self.settings)
+        if self.least_size > self.largest_size:
+            raise ValueError("least_size is above largest_size")
+        ensure_covariance(self.covariance, len(self.laws), "covariance")
+        named = {f"laws.{name}": law for name, law in self.laws.items()}
+        own = {
+            "compiled": self.compiled,
+            "overhead": self.overhead,
+            "output_bytes": self.output_bytes,
+        }
+        for place, law in (named | own).items():
+            features = set(law.fixed).union(*map(term_features, law.terms))
+            if not features <= FEATURES[self.model]:
+                raise ValueError(f"{place} depends on what {self.model} does not have")
+        return self
 
     def refusal(self, features: Features) -> str | None:
         """Why the fit says nothing about ``features``, or None."""
@@ -174,16 +180,29 @@ class ModelFit(_Frozen):
 
         The relative errors of the parts go together as they did in the trials; each is widened
         by its law's leverage at ``features``.
+
+        Raises
+        ------
+        UserError
+            The laws give no time at all.
         """
         total = sum(seconds.values())
+        if total <= 0:
+            raise UserError(f"the laws of {self.label} give no time: measure it again")
         names = list(self.laws)
         shares = np.array([seconds.get(name, 0.0) for name in names]) / total
         widened = shares * np.sqrt([1 + law.leverage(features) for law in self.laws.values()])
         variance = float(widened @ np.array(self.covariance) @ widened)
-        return _range(total, math.sqrt(variance), self.freedom)
+        return range_around(total, math.sqrt(max(0.0, variance)), self.freedom)
 
     def memory_range(self, features: Features, calls: int) -> Range:
-        """Peak resident bytes of a run that keeps the results of ``calls`` calls."""
+        """Peak resident bytes of a run that keeps the results of ``calls`` calls.
+
+        Raises
+        ------
+        UserError
+            The laws give no memory at all.
+        """
         exact = next(
             (each for each in self.compiled_exactly if each.features == dict(features)), None
         )
@@ -193,7 +212,9 @@ class ModelFit(_Frozen):
         unsure = 0.0 if exact is not None else self.compiled.deviation(features)
         deviation = math.hypot(compiled * unsure, beside * self.overhead.deviation(features))
         total = compiled + beside + self.output_bytes.value(features) * (calls - 1)
-        return _range(total, deviation / total, self.overhead.freedom)
+        if total <= 0:
+            raise UserError(f"the laws of {self.label} give no memory: measure it again")
+        return range_around(total, deviation / total, self.overhead.freedom)
 
     def save(self, path: Path) -> None:
         """Leave the fit in a JSON file, replaced if it exists.
@@ -215,27 +236,29 @@ class ModelFit(_Frozen):
             The file cannot be read, is no fit, or is newer than this perfkit.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_bytes()
         except OSError as error:
             raise UserError(f"the fit {path} cannot be read ({error.strerror})") from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"the fit {path} is not JSON") from error
-        version = data.get("version") if isinstance(data, dict) else None
-        if isinstance(version, int) and version > FIT_VERSION:
-            raise UserError(
-                f"the fit {path} is of version {version}, this perfkit reads up to {FIT_VERSION}"
-            )
         try:
-            return cls.model_validate(data)
+            version = _Version.model_validate_json(text).version
+            if version > FIT_VERSION:
+                raise UserError(
+                    f"the fit {path} is of version {version}, this perfkit reads up to "
+                    f"{FIT_VERSION}"
+                )
+            return cls.model_validate_json(text)
         except ValidationError as error:
+            if error.errors()[0]["type"] == "json_invalid":
+                raise UserError(f"the fit {path} is not JSON: {first_sentence(error)}") from error
             raise UserError(
-                f"{path} is no fit of 'perfkit plan fit' ({error.error_count()} keys are wrong)"
+                f"{path} is no fit of 'perfkit plan fit': {first_sentence(error)}"
             ) from error
 
 
-def _range(total: float, relative: float, freedom: int) -> Range:
-    half = float(stats.t.ppf((1 + COVERAGE) / 2, max(1, freedom))) * relative
-    return Range(value=total, low=total * math.exp(-half), high=total * math.exp(half))
+class _Version(BaseModel):
+    """What is read first: the rest may look otherwise in a later version."""
+
+    version: Annotated[int, Field(strict=True)] = FIT_VERSION
 
 
 def fit_records(records: Sequence[Record]) -> ModelFit:

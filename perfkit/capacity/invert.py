@@ -11,7 +11,8 @@ from perfkit.capacity.fit import ModelFit
 from perfkit.capacity.jobs import Job
 from perfkit.capacity.machines import Machine
 from perfkit.capacity.pack import lower_bound_s, machine_seconds, pack
-from perfkit.capacity.plan import HOUR_S, kinds_of, tasks_of
+from perfkit.capacity.plan import HOUR_S, kinds_of, tasks_of, way_of
+from perfkit.capacity.prediction import relative_range
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Need:
         How many, None where no number would do.
     makespan_s, price
         With so many; the price of every machine up to its last job, None without one.
+    low, high
+        Ends of the interval of both, as factors.
     reason
         Why no number would do.
     """
@@ -32,6 +35,8 @@ class Need:
     machines: int | None
     makespan_s: float = 0.0
     price: float | None = None
+    low: float = 1.0
+    high: float = 1.0
     reason: str = ""
 
 
@@ -74,7 +79,9 @@ def _need(
         hours = sum(machine_seconds(packing.placements).values()) / HOUR_S
         rate = machine.price_per_hour
         price = None if rate is None else hours * rate
-        return Need(machine, count, packing.makespan_s, price)
+        ways = (way_of(candidates[each.task], each) for each in packing.placements)
+        low, high = relative_range(way.time for way in ways)
+        return Need(machine, count, packing.makespan_s, price, low, high)
 
     most = len(tasks)
     if deadline_s is None:

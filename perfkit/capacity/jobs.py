@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from perfkit.capacity.tables import first_sentence, read_csv
 from perfkit.capacity.terms import af3_features, gencast_features
@@ -17,10 +24,43 @@ from perfkit.models import get_model
 from perfkit.models.gencast.grid import regular_grid
 from perfkit.models.gencast.sources import mesh_for
 from perfkit.models.gencast.task import STEP_HOURS
+from perfkit.units import DAY_S, cut, parse_duration, parse_number
 
 STEPS_A_DAY = 24 // STEP_HOURS
 
-type _Count = Annotated[int, Field(ge=1)]
+MOST_TOKENS = 100_000
+"""Twenty times AlphaFold 3's largest bucket; what such a job takes is beyond every machine."""
+
+MOST_SEEDS = 100_000
+
+MOST_SAMPLES = 10_000
+
+MOST_MEMBERS = 1_000_000
+
+ROUNDING = 1e-6
+"""Of a step, which days with a decimal point may be off."""
+
+FINEST_GRID = 0.01
+"""Degrees; the published models know a quarter of a degree."""
+
+type _Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _decimal(text: object) -> object:
+    """A decimal comma as a point, as spreadsheets have it where semicolons separate."""
+    if isinstance(text, str) and "," in text and parse_number(text) is not None:
+        return text.replace(",", ".")
+    return text
+
+
+def _days(text: object) -> object:
+    """Days of a duration, or of a number alone."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return parse_duration(text, bare_s=DAY_S) / DAY_S
+    except UserError as error:
+        raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -47,6 +87,8 @@ class Job:
         By the input itself.
     notices
         What a reader must know.
+    document
+        The fold input as JSON, where the row holds the sequence; empty otherwise.
     """
 
     name: str
@@ -58,6 +100,7 @@ class Job:
     origin: str
     seeds_named: int = 1
     notices: tuple[str, ...] = field(default=(), compare=False)
+    document: str = ""
 
     @property
     def calls(self) -> int:
@@ -102,20 +145,21 @@ class _Row(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=1000)]
     model: Literal["af3", "gencast"] | None = None
-    tokens: _Count | None = None
+    tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
     file: str | None = None
-    seeds: _Count | None = None
-    samples: _Count | None = None
-    recycles: Annotated[int, Field(ge=0)] | None = None
+    sequence: Annotated[str, Field(max_length=2 * MOST_TOKENS)] | None = None
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | None = None
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] | None = None
+    recycles: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     steps: _Count | None = None
-    grid: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    grid: Annotated[float, BeforeValidator(_decimal), Field(ge=FINEST_GRID, le=180)] | None = None
     region: str | None = None
     mesh: Annotated[int, Field(ge=0, le=7)] | None = None
-    members: _Count | None = None
-    days: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    levels: Annotated[int, Field(ge=2)] | None = None
+    members: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] | None = None
+    days: Annotated[float, BeforeValidator(_days), Field(gt=0, le=100_000)] | None = None
+    levels: Annotated[int, Field(ge=2, le=100_000)] | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -123,8 +167,13 @@ class _Row(BaseModel):
         weather = [key for key in _GENCAST_COLUMNS if getattr(self, key) is not None]
         if protein and weather:
             raise ValueError(f"{protein[0]} is AlphaFold 3's and {weather[0]} GenCast's: keep one")
-        if not weather and self.model != "gencast" and (self.tokens is None) == (self.file is None):
-            raise ValueError("it needs either tokens or file (AlphaFold 3), or a grid (GenCast)")
+        inputs = [key for key in _INPUT_COLUMNS if getattr(self, key) is not None]
+        if not weather and self.model != "gencast" and len(inputs) != 1:
+            found = f", but has {' and '.join(inputs)}" if inputs else ""
+            raise ValueError(
+                "it needs either tokens or file or sequence (AlphaFold 3), or a grid "
+                f"(GenCast){found}"
+            )
         if self.region not in (None, "global"):
             raise ValueError(
                 f"the region is {self.region!r}, but GenCast predicts the whole globe: write "
@@ -135,10 +184,14 @@ class _Row(BaseModel):
         return self
 
 
-_AF3_COLUMNS = ("tokens", "file", "seeds", "samples", "recycles", "steps")
+_INPUT_COLUMNS = ("tokens", "file", "sequence")
+_AF3_COLUMNS = (*_INPUT_COLUMNS, "seeds", "samples", "recycles", "steps")
 _GENCAST_COLUMNS = ("grid", "region", "mesh", "members", "days", "levels")
 COLUMNS = tuple(_Row.model_fields)
 """The columns that a CSV of jobs may have."""
+
+ALIASES = {"id": "name"}
+"""ColabFold's CSV has the columns id and sequence, chains joined by a colon."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +217,7 @@ class WhatIf:
         if self.size is not None and job.model == "af3":
             size, options = self.size, {"size": str(self.size)}
             return dataclasses.replace(
-                job, fidelity=changed, size=size, options=options, seeds_named=1
+                job, fidelity=changed, size=size, options=options, document="", seeds_named=1
             )
         return dataclasses.replace(job, fidelity=changed)
 
@@ -202,30 +255,46 @@ def read_jobs(path: Path) -> tuple[list[Job], list[Reject]]:
         return read_folder(path)
     jobs: list[Job] = []
     rejects: list[Reject] = []
-    for number, values in read_csv(path, COLUMNS):
-        origin = f"{path}, row {number}"
+    for row in read_csv(path, COLUMNS, ALIASES):
+        origin = f"{path}, row {row.number}"
+        name = row.values.get("name", f"row {row.number}")
+        if row.problem is not None:
+            rejects.append(Reject(name, origin, row.problem))
+            continue
         try:
-            jobs.append(_job(_Row.model_validate(values), path, origin))
+            jobs.append(_job(_Row.model_validate(row.values), path, origin))
         except ValidationError as error:
-            name = values.get("name", f"row {number}")
             rejects.append(Reject(name, origin, first_sentence(error)))
         except UserError as error:
-            rejects.append(Reject(values["name"], origin, str(error)))
+            rejects.append(Reject(name, origin, str(error)))
     return without_repeats(jobs, rejects)
 
 
 def without_repeats(
     jobs: Sequence[Job], rejects: Sequence[Reject]
 ) -> tuple[list[Job], list[Reject]]:
-    """The jobs, of equal names only the first; the others are rejects."""
+    """The jobs, of equal names only the first; the others are rejects.
+
+    Half a surrogate pair, which JSON and file names may hold and no output takes, is escaped.
+    """
     first: dict[str, Job] = {}
-    further = list(rejects)
-    for job in jobs:
+    further = [
+        Reject(_printable(each.name), _printable(each.origin), _printable(each.reason))
+        for each in rejects
+    ]
+    for given in jobs:
+        job = dataclasses.replace(
+            given, name=_printable(given.name), origin=_printable(given.origin)
+        )
         kept = first.setdefault(job.name, job)
         if kept is not job:
             reason = f"the name {job.name!r} is taken by {kept.origin}"
             further.append(Reject(job.name, job.origin, reason))
     return list(first.values()), further
+
+
+def _printable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _job(row: _Row, path: Path, origin: str) -> Job:
@@ -238,13 +307,38 @@ def _job(row: _Row, path: Path, origin: str) -> Job:
         options = {"size": str(row.tokens)}
         return Job(row.name, "af3", row.tokens, fidelity, options, 0, origin)
     from perfkit.capacity.inputs import read_input
+    from perfkit.capacity.sequences import read_sequence
 
-    given = read_input(path.parent / str(row.file))
+    if row.sequence is not None:
+        document, given = read_sequence(row.name, row.sequence)
+        return Job(
+            name=row.name,
+            model="af3",
+            size=given.tokens,
+            fidelity=fidelity,
+            options={},
+            mesh=0,
+            origin=origin,
+            notices=given.notices,
+            document=document,
+        )
+    file = path.parent / str(row.file)
+    try:
+        given = read_input(file)
+    except OSError as error:
+        raise UserError(f"{cut(str(file))} cannot be read ({error.strerror})") from error
     if row.seeds is None:
         fidelity["seeds"] = given.seeds
-    options = {"input": str((path.parent / str(row.file)).resolve())}
     return Job(
-        row.name, "af3", given.tokens, fidelity, options, 0, origin, given.seeds, given.notices
+        name=row.name,
+        model="af3",
+        size=given.tokens,
+        fidelity=fidelity,
+        options={"input": str(file.resolve())},
+        mesh=0,
+        origin=origin,
+        seeds_named=given.seeds,
+        notices=given.notices,
     )
 
 
@@ -257,9 +351,17 @@ def _forecast(row: _Row, origin: str) -> Job:
         levels=row.levels,
         steps=None if row.days is None else round(row.days * STEPS_A_DAY),
     )
+    notices: tuple[str, ...] = ()
+    if row.days is not None and abs(row.days * STEPS_A_DAY - fidelity["steps"]) > ROUNDING:
+        notices = (
+            f"{row.days:g} days are no whole number of steps of {STEP_HOURS} hours: "
+            f"{fidelity['steps']} steps are planned",
+        )
     mesh = mesh_for(degrees) if row.mesh is None else row.mesh
     options = {"resolution": f"{degrees:g}", "mesh": str(mesh)}
-    return Job(row.name, "gencast", len(lat) * len(lon), fidelity, options, mesh, origin)
+    return Job(
+        row.name, "gencast", len(lat) * len(lon), fidelity, options, mesh, origin, notices=notices
+    )
 
 
 def sized_jobs(model: str, sizes: str) -> list[Job]:
@@ -274,7 +376,8 @@ def sized_jobs(model: str, sizes: str) -> list[Job]:
     jobs = []
     for word in dict.fromkeys(each.strip() for each in sizes.split(",")):
         try:
-            row = _Row.model_validate({"name": f"{model}-{word}", "model": model, column: word})
+            name = f"{model}-{cut(word)}"
+            row = _Row.model_validate({"name": name, "model": model, column: word})
         except ValidationError as error:
             raise UserError(f"--size: {first_sentence(error)}") from error
         jobs.append(_job(row, Path(), "--size"))

@@ -4,20 +4,53 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.optimize import nnls
 
-from perfkit.capacity.terms import MAIN_FEATURE, Features, term_features, term_value
+from perfkit.capacity.bounds import LARGEST, Count, NonNegative, Real
+from perfkit.capacity.terms import MAIN_FEATURE, Features, is_term, term_features, term_value
 from perfkit.errors import UserError
+from perfkit.units import cut
 
 COLLINEAR = 1e-7
 """Smallest singular value, as a share of the largest, of a design that tells its terms apart."""
 
 
 MAIN_FEATURES = frozenset(MAIN_FEATURE.values())
+
+MOST_TERMS = 16
+
+INDEFINITE = 1e-3
+"""How negative an eigenvalue of a covariance may be, as a share of the largest: what rounding
+makes of nearly collinear terms."""
+
+
+def ensure_covariance(rows: Sequence[Sequence[float]], side: int, what: str) -> None:
+    """Refuse what is no covariance matrix.
+
+    Raises
+    ------
+    ValueError
+        The rows are not ``side`` by ``side``, not symmetric, or give negative variances.
+    """
+    if len(rows) != side or any(len(row) != side for row in rows):
+        raise ValueError(f"{what} is not {side} by {side}")
+    if not side:
+        return
+    matrix = np.array(rows)
+    if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-9 * float(np.abs(matrix).max())):
+        raise ValueError(f"{what} is not symmetric")
+    if (np.diag(matrix) < 0).any():
+        raise ValueError(f"{what} holds a negative variance")
+    # Powers of sizes differ by millions: each row and column is brought to a variance of one.
+    scale = np.sqrt(np.where(np.diag(matrix) > 0, np.diag(matrix), 1.0))
+    values = np.linalg.eigvalsh(matrix / np.outer(scale, scale))
+    if values[0] < -INDEFINITE * max(1.0, float(values[-1])):
+        raise ValueError(f"{what} gives negative variances")
 
 
 class Law(BaseModel):
@@ -42,12 +75,28 @@ class Law(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     quantity: str
-    terms: tuple[str, ...]
-    coefficients: tuple[float, ...]
-    spread: tuple[tuple[float, ...], ...]
-    freedom: int
-    fixed: dict[str, float]
-    residuals: tuple[float, ...]
+    terms: Annotated[tuple[str, ...], Field(max_length=MOST_TERMS)]
+    coefficients: tuple[NonNegative, ...]
+    spread: tuple[tuple[Real, ...], ...]
+    freedom: Count
+    fixed: dict[str, Real]
+    residuals: tuple[Real, ...]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for term in self.terms:
+            if not is_term(term):
+                raise ValueError(f"{cut(term)!r} is no product of powers of features")
+        if len(self.coefficients) != len(self.terms):
+            raise ValueError(
+                f"{len(self.terms)} terms have {len(self.coefficients)} coefficients: expected "
+                "one for each"
+            )
+        unknown = next((name for name in self.fixed if name not in FEATURE_NAMES), None)
+        if unknown is not None:
+            raise ValueError(f"the fixed feature {cut(unknown)!r} is unknown")
+        ensure_covariance(self.spread, len(self.terms), "spread")
+        return self
 
     def value(self, features: Features) -> float:
         """The prediction at ``features``, at least 0."""
@@ -60,8 +109,11 @@ class Law(BaseModel):
         predicted = self.value(features)
         if predicted <= 0 or not self.terms:
             return 0.0
-        row = np.array([term_value(term, features) for term in self.terms]) / predicted
-        return float(row @ np.array(self.spread) @ row)
+        with np.errstate(all="ignore"):
+            row = np.array([term_value(term, features) for term in self.terms]) / predicted
+            variance = float(row @ np.array(self.spread) @ row)
+        # Rounding can put a variance of nearly nothing below zero.
+        return max(0.0, variance) if math.isfinite(variance) else LARGEST
 
     @property
     def error(self) -> float:

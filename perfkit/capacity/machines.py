@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from perfkit.capacity.calibration import Calibration
+from perfkit.capacity.bounds import (
+    MOST_MACHINES,
+    Cpus,
+    NonNegative,
+    Positive,
+)
+from perfkit.capacity.calibration import MOST_FACTOR, Calibration
 from perfkit.capacity.jobs import Reject
 from perfkit.capacity.tables import first_sentence, read_toml, refuse_unknown
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.records.machine import available_memory_bytes
-from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, parse_duration, parse_size
+from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY
+from perfkit.units import DURATION_FORMS, SIZE_FORMS, cut, parse_duration, parse_size
 
 HERE = "this machine"
+
+CURRENCY = "EUR"
+"""Of prices, where the inventory names none."""
+
+LONGEST_CURRENCY = 10
 
 
 @dataclass(frozen=True)
@@ -72,27 +85,27 @@ class _Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(min_length=1)]
-    count: Annotated[int, Field(ge=1)] = 1
-    cores: Annotated[int, Field(ge=1)]
-    memory: str
-    numa: Annotated[int, Field(ge=1)] = 1
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    count: Annotated[int, Field(strict=True, ge=1, le=MOST_MACHINES)] = 1
+    cores: Cpus
+    memory: int
+    numa: Cpus = 1
     calibration: str | None = None
-    speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    price_per_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    watts: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    time_limit: str | None = None
+    speed: Annotated[Positive, Field(ge=1 / MOST_FACTOR, le=MOST_FACTOR)] | None = None
+    price_per_hour: NonNegative | None = None
+    watts: Positive | None = None
+    time_limit: float | None = None
     partition: Annotated[str, Field(pattern=r"^[\w.,-]+$")] | None = None
 
-    @field_validator("memory")
+    @field_validator("memory", mode="before")
     @classmethod
-    def _is_a_size(cls, text: str) -> str:
-        return _checked(text, parse_size)
+    def _is_a_size(cls, given: object) -> int:
+        return _parsed(given, parse_size, SIZE_FORMS)
 
-    @field_validator("time_limit")
+    @field_validator("time_limit", mode="before")
     @classmethod
-    def _is_a_duration(cls, text: str) -> str:
-        return _checked(text, parse_duration)
+    def _is_a_duration(cls, given: object) -> float:
+        return _parsed(given, parse_duration, DURATION_FORMS)
 
     @model_validator(mode="after")
     def _is_calibrated(self) -> Self:
@@ -104,12 +117,13 @@ class _Entry(BaseModel):
         return self
 
 
-def _checked(text: str, parse: Any) -> str:
+def _parsed[Number](given: object, parse: Callable[[str], Number], forms: str) -> Number:
+    if not isinstance(given, str):
+        raise ValueError(f"write it in quotes and with its unit, such as {forms}")
     try:
-        parse(text)
+        return parse(given)
     except UserError as error:
         raise ValueError(str(error)) from error
-    return text
 
 
 KEYS = tuple(_Entry.model_fields)
@@ -128,10 +142,22 @@ def read_inventory(path: Path) -> Inventory:
     entries = data.get("machine")
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{path} is no inventory: it needs a [[machine]] for each kind of machine")
+    currency = data.get("currency", CURRENCY)
+    word = isinstance(currency, str) and currency.isprintable()
+    if not word or not 1 <= len(currency) <= LONGEST_CURRENCY:
+        raise UserError(
+            f"{path}: currency is {cut(repr(currency))}, expected a word such as {CURRENCY}"
+        )
     machines: dict[str, Machine] = {}
     rejects: list[Reject] = []
     for number, entry in enumerate(entries, 1):
-        name = str(entry.get("name", f"number {number}"))
+        name = f"number {number}"
+        if not isinstance(entry, dict):
+            reason = f"it is {cut(repr(entry))}, expected a table of {', '.join(KEYS)}"
+            rejects.append(Reject(name, f"{path}, machine {name}", reason))
+            continue
+        if isinstance(entry.get("name"), str):
+            name = cut(entry["name"])
         origin = f"{path}, machine {name!r}"
         refuse_unknown(f"{origin}: key", entry, KEYS)
         try:
@@ -144,7 +170,7 @@ def read_inventory(path: Path) -> Inventory:
             if machine.name in machines:
                 rejects.append(Reject(name, origin, "the name stands there twice"))
             machines.setdefault(machine.name, machine)
-    return Inventory(tuple(machines.values()), str(data.get("currency", "EUR")), tuple(rejects))
+    return Inventory(tuple(machines.values()), currency, tuple(rejects))
 
 
 def _machine(entry: _Entry, path: Path) -> Machine:
@@ -155,13 +181,13 @@ def _machine(entry: _Entry, path: Path) -> Machine:
         name=entry.name,
         count=entry.count,
         cores=entry.cores,
-        memory_bytes=parse_size(entry.memory),
+        memory_bytes=entry.memory,
         numa=entry.numa,
         calibration=calibration,
         speed=entry.speed,
         price_per_hour=entry.price_per_hour,
         watts=entry.watts,
-        time_limit_s=None if entry.time_limit is None else parse_duration(entry.time_limit),
+        time_limit_s=entry.time_limit,
         partition=entry.partition,
     )
 
@@ -176,4 +202,4 @@ def this_machine(price_per_hour: float | None = None, watts: float | None = None
         price_per_hour=price_per_hour,
         watts=watts,
     )
-    return Inventory((machine,), "EUR")
+    return Inventory((machine,), CURRENCY)

@@ -212,7 +212,9 @@ def _list_schedule(
         max((share.instances for share in column if share is not None), default=1)
         for column in zip(*chosen, strict=True)
     ]
-    free = [np.zeros((kind.count, fine)) for kind, fine in zip(kinds, finest, strict=True)]
+    # A task takes one machine, so that no more machines than tasks are of use.
+    counts = [min(kind.count, len(chosen)) for kind in kinds]
+    free = [np.zeros((count, fine)) for count, fine in zip(counts, finest, strict=True)]
     order = sorted(range(len(chosen)), key=lambda task: _weight(chosen[task]), reverse=True)
     placements = []
     for task in order:

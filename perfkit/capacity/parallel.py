@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from scipy.optimize import nnls
 
+from perfkit.capacity.bounds import Cpus, NonNegative
 from perfkit.errors import UserError
+
+MOST_CROSSTALK = 1e6
 
 
 class CpuLaw(BaseModel):
@@ -26,9 +30,9 @@ class CpuLaw(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    serial: float
-    crosstalk: float
-    measured: tuple[int, ...]
+    serial: Annotated[NonNegative, Field(le=1)]
+    crosstalk: Annotated[NonNegative, Field(le=MOST_CROSSTALK)]
+    measured: Annotated[tuple[Cpus, ...], Field(min_length=1)]
 
     def relative_time(self, cpus: float) -> float:
         """Time on ``cpus`` over time on one."""

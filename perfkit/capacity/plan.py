@@ -14,6 +14,7 @@ from perfkit.capacity.fit import ModelFit
 from perfkit.capacity.jobs import Job, Reject
 from perfkit.capacity.machines import Inventory, Machine
 from perfkit.capacity.pack import Kind, Packing, Placement, Share, Task, machine_seconds, pack
+from perfkit.capacity.prediction import relative_range
 from perfkit.knobs.cpus import allowed_cpus
 
 HOUR_S = 3600.0
@@ -109,10 +110,13 @@ class Plan:
     @property
     def makespan_range_s(self) -> tuple[float, float]:
         """The ends if every job took the low, or the high, end of its interval."""
-        total = sum(each.way.time.value for each in self.jobs) or 1.0
-        low = sum(each.way.time.low for each in self.jobs) / total
-        high = sum(each.way.time.high for each in self.jobs) / total
+        low, high = self.relative_range
         return self.makespan_s * low, self.makespan_s * high
+
+    @property
+    def relative_range(self) -> tuple[float, float]:
+        """The interval of times, hours and prices, as factors on what the plan expects."""
+        return relative_range(each.way.time for each in self.jobs)
 
     @property
     def price(self) -> float | None:
@@ -209,14 +213,19 @@ def kinds_of(machines: Sequence[Machine]) -> list[Kind]:
     return [Kind(machine.count, instance_counts(machine)) for machine in machines]
 
 
+def way_of(candidate: Candidate, placement: Placement) -> Way:
+    """The way of running a job that the packing has chosen."""
+    ways = candidate.ways[placement.kind]
+    return next(way for way in ways if way.instances == placement.instances)
+
+
 def _planned(
     candidate: Candidate,
     machines: Sequence[Machine],
     fits: Sequence[ModelFit],
     placement: Placement,
 ) -> PlannedJob:
-    ways = candidate.ways[placement.kind]
-    way = next(way for way in ways if way.instances == placement.instances)
+    way = way_of(candidate, placement)
     return PlannedJob(
         job=candidate.job,
         machine=machines[placement.kind],

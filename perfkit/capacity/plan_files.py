@@ -73,14 +73,16 @@ def write_json(path: Path, plan: Plan) -> None:
     UserError
         The file cannot be written.
     """
-    low, high = plan.makespan_range_s
+    low, high = plan.relative_range
     data = {
         "makespan_s": plan.makespan_s,
-        "makespan_low_s": low,
-        "makespan_high_s": high,
+        "makespan_low_s": plan.makespan_s * low,
+        "makespan_high_s": plan.makespan_s * high,
         "bound_s": plan.packing.bound_s,
         "method": plan.packing.method,
         "price": plan.price,
+        "price_low": None if plan.price is None else plan.price * low,
+        "price_high": None if plan.price is None else plan.price * high,
         "currency": plan.inventory.currency,
         "machines": [
             {

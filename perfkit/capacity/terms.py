@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 from perfkit.models.af3.knobs import settings_for as af3_settings
@@ -28,6 +29,11 @@ CHECK = "check"
 
 MAIN_FEATURE = {"af3": "n", "gencast": "g"}
 """The feature that a size is, and that must differ between the points of a fit."""
+
+FEATURES = {"af3": frozenset("ns"), "gencast": frozenset("gbm")}
+"""All features of a model."""
+
+_FACTOR = re.compile(r"([nsgbm])(?:\^(\d(?:\.\d{1,3})?))?", re.ASCII)
 
 _COMMON_TERMS: Mapping[str, tuple[str, ...]] = {
     "import": (CONSTANT,),
@@ -107,6 +113,11 @@ def term_value(term: str, features: Features) -> float:
         return 1.0
     factors = (factor.partition("^") for factor in term.split("*"))
     return math.prod(float(features[name] ** float(power or 1)) for name, _, power in factors)
+
+
+def is_term(text: str) -> bool:
+    """Whether the text is a product of powers of features, as :func:`term_value` takes it."""
+    return text == CONSTANT or all(_FACTOR.fullmatch(factor) for factor in text.split("*"))
 
 
 def term_features(term: str) -> set[str]:

@@ -28,6 +28,7 @@ def _add(parser: Parser) -> None:
 
 def main(arguments: list[str]) -> int:
     """Measure ceilings and a small real trial on all CPUs, on one, and several at once."""
+    from perfkit.capacity.bounds import MOST_PASSES
     from perfkit.capacity.calibration import calibrate, earlier_calibration
     from perfkit.capacity.measure import FitMeasurement, FitPlan
     from perfkit.capacity.runner import FitRunner
@@ -43,8 +44,8 @@ def main(arguments: list[str]) -> int:
         _add,
     )
     given = request.arguments
-    if given.rounds < 1:
-        raise UserError(f"--rounds takes 1 or more, not {given.rounds}")
+    if not 1 <= given.rounds <= MOST_PASSES:
+        raise UserError(f"--rounds takes 1 or more, up to {MOST_PASSES}, not {given.rounds}")
     model = request.model
     workload = request.workload
     if not {"size", "resolution", "input"} & set(workload.source):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from perfkit.cli.console import Console
 from perfkit.cli.study_output import PAGE_NAME
 from perfkit.cli.workload_arguments import Parser, default_folder
 from perfkit.errors import UserError
+from perfkit.units import cut, parse_duration
 
 if TYPE_CHECKING:
     from perfkit.capacity.fit import ModelFit
@@ -28,7 +30,10 @@ def _parser() -> Parser:
     )
     queue = parser.add_argument_group("the queue")
     queue.add_argument(
-        "--jobs", type=Path, help="CSV of jobs, or a folder of AlphaFold 3 JSON or FASTA files"
+        "--jobs",
+        type=Path,
+        help="CSV of jobs (columns name; tokens, file or sequence, or grid; seeds, members, days "
+        "and others), or a folder of AlphaFold 3 JSON or FASTA files",
     )
     queue.add_argument("--model", default="af3", help="of --size without --jobs (default af3)")
     queue.add_argument("--size", help="tokens or degrees: jobs by themselves, or what if all were")
@@ -44,7 +49,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--fit", type=Path, action="append", default=[], help="from 'perfkit plan fit'; repeatable"
     )
-    parser.add_argument("--deadline", help="e.g. 12h: how many machines keep it")
+    parser.add_argument("--deadline", help="e.g. 12h or 2-00:00:00: how many machines keep it")
     parser.add_argument("--budget", type=float, help="what the queue may cost")
     parser.add_argument(
         "--no-compile-cache", action="store_true", help="every job compiles its own program"
@@ -60,14 +65,13 @@ def main(arguments: list[str]) -> int:
         from perfkit.cli import plan_fit
 
         return plan_fit.main(arguments[1:])
+    from perfkit.capacity.bounds import LARGEST
     from perfkit.capacity.invert import needs
     from perfkit.cli.plan_output import print_needs, print_plan
-    from perfkit.trial.limits import parse_duration
 
     given = _parser().parse_args(arguments)
     deadline_s = None if given.deadline is None else parse_duration(given.deadline)
-    if given.budget is not None and given.budget <= 0:
-        raise UserError(f"--budget takes more than 0, not {given.budget:g}")
+    _ensure_within(given, "budget", 0.0, LARGEST)
     fits = _fits(given)
     inventory = _inventory(given, fits)
     jobs, rejects, what_if = _queue(given)
@@ -101,7 +105,8 @@ def _fits(given: argparse.Namespace) -> list[ModelFit]:
 def _inventory(given: argparse.Namespace, fits: list[ModelFit]) -> Inventory:
     import dataclasses
 
-    from perfkit.capacity.calibration import Calibration
+    from perfkit.capacity.bounds import LARGEST
+    from perfkit.capacity.calibration import MOST_FACTOR, Calibration
     from perfkit.capacity.machines import read_inventory, this_machine
     from perfkit.capacity.plan import ensure_measured_here
     from perfkit.records.machine import fingerprint
@@ -109,15 +114,20 @@ def _inventory(given: argparse.Namespace, fits: list[ModelFit]) -> Inventory:
     if (given.machines is None) != bool(given.here):
         raise UserError("say on which machines: either --machines FILE or --here")
     if given.machines is not None:
+        for name in ("calibration", "speed", "price_per_hour", "watts"):
+            if getattr(given, name) is not None:
+                raise UserError(
+                    f"--{name.replace('_', '-')} goes with --here; write {name} into "
+                    f"{given.machines}"
+                )
         inventory = read_inventory(given.machines)
         _refuse(inventory.rejects, given.keep_going)
         if not inventory.machines:
             raise UserError(inventory.rejects[0].sentence)
         return inventory
-    for name in ("speed", "price_per_hour", "watts"):
-        value = getattr(given, name)
-        if value is not None and not 0 < value < float("inf"):
-            raise UserError(f"--{name.replace('_', '-')} takes more than 0, not {value:g}")
+    _ensure_within(given, "speed", 1 / MOST_FACTOR, MOST_FACTOR)
+    for name in ("price_per_hour", "watts"):
+        _ensure_within(given, name, 0.0, LARGEST)
     inventory = this_machine(given.price_per_hour, given.watts)
     calibration = None if given.calibration is None else Calibration.load(given.calibration)
     if calibration is None and given.speed is None:
@@ -130,27 +140,41 @@ def _inventory(given: argparse.Namespace, fits: list[ModelFit]) -> Inventory:
 
 
 def _queue(given: argparse.Namespace) -> tuple[list[Job], list[Reject], WhatIf | None]:
-    from perfkit.capacity.jobs import WhatIf, read_jobs, sized_jobs
+    from perfkit.capacity.jobs import MOST_MEMBERS, MOST_SEEDS, WhatIf, read_jobs, sized_jobs
     from perfkit.models import get_model
 
-    for name in ("seeds", "members"):
+    for name, most in (("seeds", MOST_SEEDS), ("members", MOST_MEMBERS)):
         value = getattr(given, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name} takes 1 or more, not {value}")
+        if value is not None and not 1 <= value <= most:
+            raise UserError(f"--{name} takes 1 or more, up to {most}, not {value}")
     if given.jobs is None:
         if given.size is None:
             raise UserError("there is nothing to plan: give --jobs FILE, or --size")
         what_if = WhatIf(members=given.members, seeds=given.seeds)
         model = get_model(given.model).name
         return [what_if.applied(job) for job in sized_jobs(model, given.size)], [], None
-    size = None
-    if given.size is not None:
-        if not given.size.isdecimal() or int(given.size) < 1:
-            raise UserError(f"--size takes one number of tokens with --jobs, not {given.size!r}")
-        size = int(given.size)
+    size = None if given.size is None else _one_size(given.size)
     jobs, rejects = read_jobs(given.jobs)
     _refuse(rejects, given.keep_going)
     return jobs, rejects, WhatIf(given.members, given.seeds, size)
+
+
+def _one_size(text: str) -> int:
+    """Tokens that every AlphaFold 3 job is set to."""
+    from perfkit.capacity.jobs import sized_jobs
+
+    if "," in text:
+        raise UserError(f"--size takes one number of tokens with --jobs, not {cut(text)!r}")
+    return sized_jobs("af3", text)[0].size
+
+
+def _ensure_within(given: argparse.Namespace, name: str, above: float, most: float) -> None:
+    """Refuse a number that is not given as one of more than ``above``, up to ``most``."""
+    value = getattr(given, name)
+    if value is not None and not above < value <= most:
+        raise UserError(
+            f"--{name.replace('_', '-')} takes more than {above:g}, up to {most:g}, not {value:g}"
+        )
 
 
 def _planned(
@@ -198,4 +222,4 @@ def _leave(console: Console, out: Path, plan: Plan, cached: bool) -> None:
     script = write_scripts(out, plan, cached=cached)
     console.line(f"plan: {out / 'plan.csv'}, {out / 'plan.json'}")
     console.line(f"page: {out / PAGE_NAME}")
-    console.line(f"Slurm: sh {script} submits the jobs with their presets")
+    console.line(f"Slurm: sh {shlex.quote(str(script))} submits the jobs with their presets")

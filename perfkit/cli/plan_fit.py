@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def _add(parser: Parser) -> None:
 
 
 def _measure(request: Request) -> int:
+    from perfkit.capacity.bounds import MOST_PASSES
     from perfkit.capacity.measure import (
         DEFAULT_COMPILED,
         DEFAULT_SIZES,
@@ -62,10 +64,10 @@ def _measure(request: Request) -> int:
     from perfkit.trial.ceilings import measured_ceilings
 
     given = request.arguments
-    if given.rounds < 1:
-        raise UserError(f"--rounds takes 1 or more, not {given.rounds}")
-    if given.repeats < 1:
-        raise UserError(f"--repeats takes 1 or more, not {given.repeats}")
+    if not 1 <= given.rounds <= MOST_PASSES:
+        raise UserError(f"--rounds takes 1 or more, up to {MOST_PASSES}, not {given.rounds}")
+    if not 1 <= given.repeats <= MOST_PASSES:
+        raise UserError(f"--repeats takes 1 or more, up to {MOST_PASSES}, not {given.repeats}")
     if "input" in request.workload.source:
         raise UserError("a fit makes its own inputs: leave --input away")
     name = request.model.name
@@ -139,6 +141,7 @@ def _finish(
     print_fit(console, fit)
     page = out / PAGE_NAME
     write_report(page, fit_page(fit, records))
-    console.line(f"fit: {out / FIT_NAME} (plan with it: perfkit plan --fit {out / FIT_NAME})")
+    path = out / FIT_NAME
+    console.line(f"fit: {path} (plan with it: perfkit plan --fit {shlex.quote(str(path))})")
     console.line(f"page: {page}")
     return 0

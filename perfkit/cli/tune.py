@@ -17,11 +17,12 @@ from perfkit.cli.workload_arguments import (
 from perfkit.knobs.configuration import STOCK
 from perfkit.records.machine import available_memory_bytes
 from perfkit.records.store import Store
-from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, parse_duration
+from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY
 from perfkit.tune.coordinate_ascent import CoordinateAscent
 from perfkit.tune.live import LiveRunner
 from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
+from perfkit.units import parse_duration
 
 DEFAULT_BUDGET = "17m"
 """Leaves five of the twenty minutes that a first `make tune` may take for the installation."""

@@ -16,8 +16,8 @@ from perfkit.models.base import Model, Workload
 from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.printable import printable
 from perfkit.records.machine import available_memory_bytes
-from perfkit.trial.limits import Limits, parse_duration, parse_size
-from perfkit.units import bytes_text
+from perfkit.trial.limits import Limits
+from perfkit.units import bytes_text, cut, parse_duration, parse_size
 
 LOW = "low"
 PRODUCTION = "production"
@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Called by argparse."""
-        raise UserError(f"{message} (see '{self.prog} --help')")
+        raise UserError(f"{cut(message, 300)} (see '{self.prog} --help')")
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
-import re
 import shlex
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.capacity.inputs import FASTA_SUFFIXES, with_seeds
 from perfkit.capacity.machines import Machine
 from perfkit.capacity.plan import Plan, PlannedJob
+from perfkit.cluster.task import write_list
 from perfkit.errors import UserError
+from perfkit.file_names import file_name
+from perfkit.files import write_whole
 from perfkit.knobs.cpus import CPUS_KNOB
 from perfkit.tune.preset import write_preset
 
@@ -27,6 +29,9 @@ TIME_MARGIN = 2.0
 """Times the high end of the interval after which Slurm may end a task that hangs."""
 
 LEAST_MINUTES = 10
+
+JOB_NAME_BYTES = 60
+"""Of a Slurm job's name, which queue listings cut off anyway."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class Array:
         """Memory of a task: the high end of the largest one, at most its share of the machine."""
         needed = math.ceil(max(each.way.memory.high for each in self.jobs) / MEBIBYTE)
         share = self.machine.memory_bytes // MEBIBYTE // self.jobs[0].way.instances
-        return min(needed, share)
+        # Slurm takes 0 for all the memory of the machine.
+        return max(1, min(needed, share))
 
     @property
     def minutes(self) -> int:
@@ -54,7 +60,8 @@ class Array:
         longest_s = TIME_MARGIN * max(each.way.time.high for each in self.jobs)
         minutes = max(LEAST_MINUTES, math.ceil(longest_s / 60))
         limit_s = self.machine.time_limit_s
-        return minutes if limit_s is None else min(minutes, math.floor(limit_s / 60))
+        # Slurm takes 0 for no limit at all.
+        return minutes if limit_s is None else max(1, min(minutes, math.floor(limit_s / 60)))
 
 
 def arrays(plan: Plan) -> list[Array]:
@@ -83,9 +90,10 @@ def write_scripts(out: Path, plan: Plan, *, cached: bool) -> Path:
     Raises
     ------
     UserError
-        A file cannot be written.
+        A file cannot be written, or Slurm cannot write its logs there.
     """
     folder = out.resolve() / "slurm"
+    logs = _log_pattern(folder)
     try:
         for name in ("inputs", "logs", "presets"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -93,17 +101,17 @@ def write_scripts(out: Path, plan: Plan, *, cached: bool) -> Path:
         names = folder_names([each.job.name for each in plan.jobs])
         lines = [_SUBMIT_HEAD]
         for number, array in enumerate(arrays(plan), 1):
-            listed = folder / f"array-{number}.txt"
+            listed = folder / f"array-{number}.json"
             commands = [
                 _command(out.resolve(), each, presets, names[each.job.name], cached=cached)
                 for each in array.jobs
             ]
-            listed.write_text("".join(f"{command}\n" for command in commands), encoding="utf-8")
-            lines.append(_submission(array, listed.name))
+            write_list(listed, commands)
+            lines.append(_submission(array, listed.name, logs))
         task = folder / "task.sh"
-        task.write_text(_TASK.format(python=shlex.quote(sys.executable)), encoding="utf-8")
+        write_whole(task, _TASK.format(python=shlex.quote(sys.executable)), "script")
         script = folder / "submit.sh"
-        script.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_whole(script, "\n".join(lines) + "\n", "script")
         for each in (task, script):
             each.chmod(0o755)
     except OSError as error:
@@ -115,29 +123,42 @@ _SUBMIT_HEAD = """#!/bin/sh
 # Submits the plan: an array for each kind of machine, share of it and preset, longest jobs first.
 # Options given to this script are passed to every sbatch, e.g. --account=NAME.
 set -e
-cd "$(dirname "$0")\""""
+case $0 in */*) CDPATH='' cd -- "${0%/*}" ;; *) ;; esac"""
 
 _TASK = """#!/bin/sh
-# One task of an array: the line of the list ($1) that has the task's number is its command. The
-# CPUs are bound here where Slurm only counts them.
-command=$(sed -n "${{SLURM_ARRAY_TASK_ID}}p" "$1")
-eval "exec {python} -m perfkit.cluster.bind $SLURM_CPUS_PER_TASK -- $command"
+# One task of an array: $1 is the list that holds its command, which no shell reads. The CPUs are
+# bound where Slurm only counts them.
+exec {python} -P -m perfkit.cluster.task "$1"
 """
 
 
-def _submission(array: Array, listed: str) -> str:
+def _log_pattern(folder: Path) -> str:
+    """Where Slurm writes the log of a task: array and task number instead of ``%A`` and ``%a``."""
+    if "\\" in str(folder):
+        # Slurm removes it and then replaces nothing, so that all tasks would share one log.
+        raise UserError(
+            f"Slurm writes no logs below {folder}: the name holds a backslash; "
+            "give another folder with --out"
+        )
+    # Slurm puts the folder of the submission before a relative name, and replaces in both.
+    below = f"{str(folder).replace('%', '%%')}/" if "%" in str(folder) else ""
+    return f"{below}logs/%A-%a.log"
+
+
+def _submission(array: Array, listed: str, logs: str) -> str:
     machine = array.machine
+    name = file_name(f"perfkit-{machine.name}", limit=JOB_NAME_BYTES)
     options = [
-        f"--job-name=perfkit-{re.sub(r'[^A-Za-z0-9_.-]+', '-', machine.name)}",
+        f"--job-name={name}",
         f"--array=1-{len(array.jobs)}",
         "--ntasks=1",
         f"--cpus-per-task={array.cpus}",
         f"--mem={array.mebibytes}M",
         f"--time={array.minutes}",
         *([f"--partition={machine.partition}"] if machine.partition else []),
-        "--output=logs/%A-%a.log",
+        f"--output={logs}",
     ]
-    return f'sbatch {" ".join(options)} "$@" task.sh {listed}'
+    return f'sbatch {shlex.join(options)} "$@" task.sh {shlex.quote(listed)}'
 
 
 def _write_presets(folder: Path, plan: Plan) -> dict[int, Path]:
@@ -152,22 +173,36 @@ def _write_presets(folder: Path, plan: Plan) -> dict[int, Path]:
     return found
 
 
-def folder_names(names: Sequence[str]) -> dict[str, str]:
-    """A folder name for every job: its own, with what a file system may not take replaced."""
-    plain = {name: re.sub(r"[^\w.-]+", "-", name).lstrip(".") or "job" for name in names}
-    taken = Counter(plain.values())
-    return {
-        name: told if taken[told] == 1 else f"{told}-{number}"
-        for number, (name, told) in enumerate(plain.items(), 1)
-    }
+def folder_names(names: Iterable[str]) -> dict[str, str]:
+    """A folder name of its own for every job.
+
+    Names that already are file names keep them. Of others that become the same one, or differ
+    only in case (some network drives ignore it), all but the first get the next free number.
+
+    Parameters
+    ----------
+    names
+        Of the jobs, all different.
+    """
+    plain = {name: file_name(name) for name in names}
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in sorted(plain, key=lambda each: plain[each] != each):
+        chosen, number = plain[name], 1
+        while chosen.casefold() in taken:
+            number += 1
+            chosen = f"{plain[name]}-{number}"
+        taken.add(chosen.casefold())
+        found[name] = chosen
+    return found
 
 
 def _command(
     out: Path, each: PlannedJob, presets: Mapping[int, Path], name: str, *, cached: bool
-) -> str:
-    """The ``perfkit run`` of one job, quoted for a shell."""
+) -> list[str]:
+    """The words of one job's ``perfkit run``."""
     job = each.job
-    words = [sys.executable, "-m", "perfkit", "run", "--model", job.model]
+    words = [sys.executable, "-P", "-m", "perfkit", "run", "--model", job.model]
     for option, value in _options(out, job_name=name, each=each).items():
         words += [f"--{option}", value]
     for axis, count in job.fidelity.items():
@@ -179,7 +214,7 @@ def _command(
         words += ["--compile-cache", str(out / "slurm" / "compile-cache")]
     # The plan has judged the memory from measurements; one pass is the prediction itself.
     words += ["--passes", "0", "--force", "--out", str(out / "results" / name)]
-    return shlex.join(words)
+    return words
 
 
 def _options(out: Path, job_name: str, each: PlannedJob) -> Mapping[str, str]:
@@ -189,10 +224,14 @@ def _options(out: Path, job_name: str, each: PlannedJob) -> Mapping[str, str]:
     if job.model != "af3":
         return job.options
     seeds = job.fidelity["seeds"]
+    written = out / "slurm" / "inputs" / f"{job_name}.json"
+    if job.document:
+        named = {**json.loads(job.document), "modelSeeds": list(range(1, seeds + 1))}
+        write_whole(written, json.dumps(named), "fold input")
+        return {"input": str(written)}
     given = job.options.get("input")
     fasta = given is not None and Path(given).suffix.lower() in FASTA_SUFFIXES
     if not fasta and seeds <= job.seeds_named:
         return job.options
-    written = out / "slurm" / "inputs" / f"{job_name}.json"
-    written.write_text(with_seeds(job.options, seeds), encoding="utf-8")
+    write_whole(written, with_seeds(job.options, seeds), "fold input")
     return {"input": str(written)}

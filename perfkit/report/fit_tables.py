@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from perfkit.capacity.assemble import BEYOND, TIME, accuracies
-from perfkit.capacity.fit import COVERAGE, ModelFit
+from perfkit.capacity.fit import ModelFit
 from perfkit.capacity.law import Law
+from perfkit.capacity.prediction import COVERAGE
 from perfkit.capacity.terms import CONSTANT
 from perfkit.report.plain_table import PlainTable
 from perfkit.units import percent_text, seconds_text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perfkit.capacity.accelerators import published
-from perfkit.capacity.fit import Range
 from perfkit.capacity.invert import Need
 from perfkit.capacity.plan import Plan, PlannedJob
+from perfkit.capacity.prediction import Range
 from perfkit.report.plain_table import PlainTable
 from perfkit.units import bytes_text, percent_text, seconds_text
 
@@ -16,12 +16,14 @@ NOTHING = "-"
 
 def plan_sentence(plan: Plan) -> str:
     """The plan in one sentence."""
-    low, high = plan.makespan_range_s
     count = len(plan.jobs)
-    price = "" if plan.price is None else f", {money(plan.price, plan.inventory.currency)}"
+    priced = plan.price is not None
+    price = (
+        f", {_price(plan.price, plan.inventory.currency, plan.relative_range)}" if priced else ""
+    )
     return (
-        f"{count} job{'s' if count != 1 else ''} done after {seconds_text(plan.makespan_s)} "
-        f"[{seconds_text(low)}, {seconds_text(high)}]{price}"
+        f"{count} job{'s' if count != 1 else ''} done after "
+        f"{_duration(plan.makespan_s, plan.relative_range)}{price}"
     )
 
 
@@ -30,8 +32,9 @@ def method_sentence(plan: Plan) -> str:
     packing = plan.packing
     gap = packing.makespan_s / packing.bound_s - 1 if packing.bound_s else 0.0
     return (
-        f"Packing: {packing.method}; no packing ends before {seconds_text(packing.bound_s)}, "
-        f"so this one is at most {percent_text(gap)} from the shortest."
+        f"Packing: {packing.method}; with the times expected, no packing ends before "
+        f"{seconds_text(packing.bound_s)}, so this one is at most {percent_text(gap)} from the "
+        "shortest."
     )
 
 
@@ -39,6 +42,29 @@ def money(amount: float, currency: str) -> str:
     """E.g. ``12.30 EUR``; below one of the currency to two significant digits."""
     digits = f"{amount:,.2f}" if amount >= 1 or amount == 0 else f"{amount:.2g}"
     return f"{digits} {currency}"
+
+
+def _duration(seconds: float, factors: tuple[float, float]) -> str:
+    """A duration with its interval, whose ends are factors on it."""
+    low, high = factors
+    return (
+        f"{seconds_text(seconds)} [{seconds_text(seconds * low)}, {seconds_text(seconds * high)}]"
+    )
+
+
+def _price(amount: float | None, currency: str, factors: tuple[float, float]) -> str:
+    """An amount with its interval, whose ends are factors on it."""
+    if amount is None:
+        return NOTHING
+    low, high = (money(amount * factor, "").strip() for factor in factors)
+    return f"{money(amount, currency)} [{low}, {high}]"
+
+
+def _amount(value: float | None, unit: str, factors: tuple[float, float]) -> str:
+    if value is None:
+        return NOTHING
+    low, high = factors
+    return f"{value:.2f}{unit} [{value * low:.2f}, {value * high:.2f}]"
 
 
 def time_text(told: Range) -> str:
@@ -58,7 +84,8 @@ def size_text(each: PlannedJob) -> str:
 
 
 def job_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
-    """One row a job, in the order in which they begin."""
+    """One row per job, in the order in which they begin."""
+    factors = plan.relative_range
     rows = tuple(
         (
             each.job.name,
@@ -69,8 +96,8 @@ def job_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
             plan.fits[each.way.fit].label,
             f"{each.machine.name} {each.placement.node + 1}",
             f"1/{each.way.instances}",
-            seconds_text(each.placement.begin_s) if each.placement.begin_s else "at once",
-            seconds_text(each.placement.end_s),
+            _duration(each.placement.begin_s, factors) if each.placement.begin_s else "at once",
+            _duration(each.placement.end_s, factors),
         )
         for each in jobs
     )
@@ -79,17 +106,18 @@ def job_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
 
 
 def machine_table(plan: Plan) -> PlainTable:
-    """One row a kind of machine: what it does, how long, at what price."""
+    """One row per kind of machine: what it does, how long, at what price."""
+    factors = plan.relative_range
     currency = plan.inventory.currency
     rows = tuple(
         (
             use.machine.name,
             f"{use.used} of {use.machine.count}",
             str(use.jobs),
-            f"{use.hours:.2f}",
+            _amount(use.hours, "", factors),
             percent_text(use.busy),
-            NOTHING if use.price is None else money(use.price, currency),
-            NOTHING if use.energy_kwh is None else f"{use.energy_kwh:.2f} kWh",
+            _price(use.price, currency, factors),
+            _amount(use.energy_kwh, " kWh", factors),
         )
         for use in plan.uses()
     )
@@ -109,8 +137,8 @@ def needs_table(needs: Sequence[Need], currency: str) -> PlainTable:
         (
             need.machine.name,
             NOTHING if need.machines is None else str(need.machines),
-            seconds_text(need.makespan_s) if need.makespan_s else NOTHING,
-            NOTHING if need.price is None else money(need.price, currency),
+            _duration(need.makespan_s, (need.low, need.high)) if need.makespan_s else NOTHING,
+            _price(need.price, currency, (need.low, need.high)),
             need.reason,
         )
         for need in needs
@@ -128,11 +156,11 @@ def comparison_table(plan: Plan) -> PlainTable:
             one.device,
             str(one.jobs) + (f" ({one.left_out} without a figure)" if one.left_out else ""),
             f"{one.hours:.2f}",
-            NOTHING if one.break_even is None else f"{money(one.break_even, currency)} an hour",
+            _price(one.break_even, currency, plan.relative_range),
         )
         for one in plan.comparisons()
     )
-    headers = ("model", "device", "jobs", "device-hours", "break-even price")
+    headers = ("model", "device", "jobs", "device-hours", "break-even price of an hour")
     return PlainTable("Against accelerators", headers, rows)
 
 

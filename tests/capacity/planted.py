@@ -17,6 +17,22 @@ MEGABYTE = 1_000_000
 FIDELITY = {"recycles": 0, "steps": 2, "samples": 5, "seeds": 1}
 SETTINGS = {"bucket": "exact", "msa_rows": "needed"}
 
+INVENTORY = """
+currency = "CHF"
+[[machine]]
+name = "epyc"
+count = 4
+cores = 64
+memory = "256GB"
+numa = 2
+speed = 1.5
+price_per_hour = 2.5
+watts = 350
+time_limit = "24h"
+partition = "long"
+"""
+"""An inventory that uses every key but ``calibration``."""
+
 
 def trunk_s(n: int) -> float:
     return 0.5 + 0.01 * n + 1e-3 * n**2 + 2e-6 * n**3

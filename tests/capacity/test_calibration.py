@@ -125,6 +125,43 @@ def test_a_calibration_of_another_model_is_refused() -> None:
         calibrate([record(32)], CEILINGS, None).factor(fit)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("\ncpus = 2", "\ncpus = true", "trials.0.cpus is True: input should be a valid integer"),
+        ("\ncpus = 2", "\ncpus = 0", "trials.0.cpus is 0"),
+        ("running_s = ", "running_s = -1", "trials.0.running_s is -1"),
+        ("running_s = ", "running_s = nan # ", "trials.0.running_s is nan"),
+        ('model = "af3"', 'model = "af4"', "the model is 'af4', expected one of af3, gencast"),
+        ("n = 32", "g = 32", "trials.0: features are not those of af3: n, s"),
+        ("copy_bytes_per_s = ", "copy_bytes_per_s = inf # ", "ceilings.copy_bytes_per_s is inf"),
+        ("version = 1", "version = 2", "version is 2: input should be less than or equal to 1"),
+    ],
+)
+def test_a_damaged_calibration_names_the_key(tmp_path: Path, old: str, new: str, told: str) -> None:
+    path = tmp_path / "calibration.toml"
+    calibrate([record(32)], CEILINGS, None).save(path)
+    text = "".join(line for line in path.open() if not line.startswith("checksum"))
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(UserError, match="is no calibration of 'perfkit calibrate': ") as refused:
+        Calibration.load(path)
+    assert told in str(refused.value)
+
+
+def test_a_machine_that_is_a_million_times_as_fast_is_a_mistake() -> None:
+    fit = assemble(study())
+    with pytest.raises(UserError, match="one of them is wrong, measure again"):
+        calibrate([record(32, slower=1e-6)], CEILINGS, None).factor(fit)
+
+
+def test_ceilings_of_another_world_are_a_mistake() -> None:
+    fit = assemble(study()).model_copy(update={"ceilings": CEILINGS})
+    odd = {**CEILINGS, "copy_bytes_per_s": 1.0}
+    with pytest.raises(UserError, match=r"are 1e\+10 times further apart than the trial"):
+        calibrate([record(32)], odd, None).factor(fit)
+
+
 @pytest.mark.parametrize(("text", "told"), [("x = 1\n", "is no calibration"), ("[", "is not TOML")])
 def test_what_is_no_calibration_is_refused(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "calibration.toml"

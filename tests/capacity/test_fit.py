@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from planted import (
@@ -18,7 +21,9 @@ from planted import (
 )
 
 from perfkit.capacity.assemble import accuracies, assemble
+from perfkit.capacity.estimate import estimate
 from perfkit.capacity.fit import ModelFit, fit_records
+from perfkit.capacity.jobs import Job, production
 from perfkit.capacity.terms import af3_features
 from perfkit.errors import UserError
 
@@ -111,6 +116,102 @@ def test_what_is_no_fit_is_refused(tmp_path: Path, text: str, told: str) -> None
     path.write_text(text)
     with pytest.raises(UserError, match=told):
         ModelFit.load(path)
+
+
+def _saved(folder: Path, *changes: tuple[tuple[str | int, ...], object]) -> Path:
+    """A good fit in a file, with values at some places exchanged."""
+    data = json.loads(assemble(study()).model_dump_json())
+    for (*steps, last), value in changes:
+        place: Any = data
+        for step in steps:
+            place = place[step]
+        place[last] = value
+    path = folder / "fit.json"
+    path.write_text(json.dumps(data))
+    return path
+
+
+TRUNK = ("laws", "trunk_pass")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (("model",), "../af4", "the model is '../af4', expected one of af3, gencast"),
+        (("settings", "bucket"), "many", "knob 'bucket' cannot be 'many'"),
+        (("cpus",), True, "cpus is True: input should be a valid integer"),
+        (("cpus",), 10**15, "cpus is 1000000000000000: input should be less than"),
+        (("points",), -1, "points is -1"),
+        (("least_size",), 1e6, "least_size is above largest_size"),
+        (("laws",), {}, "laws dictionary should have at least 1 item"),
+        ((*TRUNK, "coefficients", 0), -1.0, r"laws.trunk_pass.coefficients.0 is -1.0: input"),
+        ((*TRUNK, "coefficients", 0), math.nan, "coefficients.0 is nan: input should be a finite"),
+        ((*TRUNK, "coefficients", 0), 1e30, r"coefficients.0 is 1e\+30: input should be less"),
+        ((*TRUNK, "coefficients"), [1.0], "laws.trunk_pass: 4 terms have 1 coefficients"),
+        ((*TRUNK, "terms", 0), "n^-1", r"'n\^-1' is no product of powers of features"),
+        ((*TRUNK, "terms", 0), "g", "laws.trunk_pass depends on what af3 does not have"),
+        ((*TRUNK, "spread"), [[1.0]], "laws.trunk_pass: spread is not 4 by 4"),
+        ((*TRUNK, "spread", 0, 1), 1e9, "laws.trunk_pass: spread is not symmetric"),
+        ((*TRUNK, "spread", 0, 0), -1e9, "spread holds a negative variance"),
+        ((*TRUNK, "fixed"), {"x": 1.0}, "the fixed feature 'x' is unknown"),
+        (("covariance",), [], "covariance is not 10 by 10"),
+        (("contention",), 1e9, "contention is 1000000000.0"),
+        (("held_out", 0, "measured"), 0.0, "held_out.0.measured is 0.0"),
+        (("held_out", 0, "predicted", "low"), 1e9, "expected low, value and high in ascending"),
+        (("extra",), 1, "extra is 1: extra inputs are not permitted"),
+    ],
+)
+def test_a_damaged_fit_names_the_key(
+    tmp_path: Path, place: tuple[str | int, ...], value: object, told: str
+) -> None:
+    with pytest.raises(UserError, match=told) as refused:
+        ModelFit.load(_saved(tmp_path, (place, value)))
+    assert str(tmp_path / "fit.json") in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("[" * 100_000, "is not JSON"), ('{"version": ' + "9" * 5000 + "}", "is not JSON")],
+)
+def test_json_without_end_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "fit.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=told) as refused:
+        ModelFit.load(path)
+    assert len(str(refused.value)) < 300
+
+
+def _job(tokens: int) -> Job:
+    return Job("a", "af3", tokens, production("af3"), {"size": str(tokens)}, 0, "test")
+
+
+def test_a_fit_that_lacks_a_part_plans_nothing() -> None:
+    """Without the law of a part its time would be left out of every job."""
+    fit = assemble(study())
+    laws = {name: law for name, law in fit.laws.items() if name != "diffusion_step"}
+    count = len(laws)
+    fit = fit.model_copy(update={"laws": laws, "covariance": ((0.0,) * count,) * count})
+    with pytest.raises(UserError, match="has no law of diffusion_step: measure it again"):
+        estimate(_job(40), fit)
+
+
+def test_an_interval_without_end_is_no_prediction() -> None:
+    """Relative errors of a factor of e^20 either way say nothing about a time."""
+    fit = assemble(study())
+    count = len(fit.laws)
+    wide = fit.model_copy(update={"covariance": ((1e4,) * count,) * count})
+    with pytest.raises(UserError, match="says nothing about the time of such a job"):
+        estimate(_job(40), wide)
+
+
+def test_laws_of_nothing_give_no_time() -> None:
+    fit = assemble(study())
+    nothing = {
+        name: law.model_copy(update={"coefficients": (0.0,) * len(law.terms)})
+        for name, law in fit.laws.items()
+    }
+    with pytest.raises(UserError, match="give no time: measure it again"):
+        estimate(_job(40), fit.model_copy(update={"laws": nothing}))
 
 
 def test_a_missing_fit_is_refused(tmp_path: Path) -> None:

@@ -5,24 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from planted import INVENTORY as GOOD
 
 from perfkit.capacity.machines import read_inventory
 from perfkit.errors import UserError
-
-GOOD = """
-currency = "CHF"
-[[machine]]
-name = "epyc"
-count = 4
-cores = 64
-memory = "256GB"
-numa = 2
-speed = 1.5
-price_per_hour = 2.5
-watts = 350
-time_limit = "24h"
-partition = "long"
-"""
 
 
 def _toml(folder: Path, text: str) -> Path:
@@ -45,6 +31,16 @@ def test_an_inventory_is_read(tmp_path: Path) -> None:
         ('memory = "256GB"\n', "", "machine 'epyc': memory field required"),
         ('memory = "256GB"', 'memory = "0GB"', "memory is '0GB': a size of 0GB leaves nothing"),
         ('memory = "256GB"', 'memory = "lots"', "memory is 'lots': 'lots' is no size"),
+        ('memory = "256GB"', "memory = 256", "memory is 256: write it in quotes and with"),
+        ('"24h"', "12:00:00", "write it in quotes and with its unit, such as 90s"),
+        (
+            "count = 4",
+            "count = 1000000000000000",
+            "count is 1000000000000000: input",
+        ),
+        ("count = 4", "count = true", "count is True: input should be a valid integer"),
+        ("speed = 1.5", "speed = nan", "speed is nan: input should be a finite number"),
+        ("speed = 1.5", "speed = 1e9", "speed is 1000000000.0: input should be less"),
         ("cores = 64", "cores = 0", "cores is 0: input should be greater than or equal to 1"),
         ("count = 4", "count = -1", "count is -1"),
         ("speed = 1.5\n", "", "it needs either calibration"),
@@ -69,6 +65,10 @@ def test_a_bad_machine_is_a_reject(tmp_path: Path, old: str, new: str, told: str
         ("", r"it needs a \[\[machine\]\]"),
         ("[[machine", "is not TOML"),
         (GOOD.replace("cores", "kores"), "key 'kores' is unknown; the nearest is 'cores'"),
+        ("machine = " + "[" * 100_000, "is not TOML: it is nested too deeply"),
+        ("count = " + "9" * 5000, "is not TOML: "),
+        (GOOD.replace('"CHF"', "1"), "currency is 1, expected a word such as EUR"),
+        (GOOD.replace("CHF", "C\\u001bF"), "expected a word such as EUR"),
         (GOOD.replace("currency", "curency"), "key 'curency' is unknown"),
     ],
 )
@@ -81,3 +81,33 @@ def test_a_name_stands_once(tmp_path: Path) -> None:
     inventory = read_inventory(_toml(tmp_path, GOOD + GOOD.replace('currency = "CHF"', "")))
     assert len(inventory.machines) == 1
     assert "the name stands there twice" in inventory.rejects[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("machine = [1, 2]", "machine number 1: it is 1, expected a table of name, count, cores"),
+        ("machine = [[]]", "machine number 1: it is [], expected a table"),
+        (
+            'machine = [{ name = ["a"], cores = 1 }]',
+            "name is ['a']: input should be",
+        ),
+    ],
+)
+def test_what_is_no_machine_is_a_reject(tmp_path: Path, text: str, told: str) -> None:
+    assert told in read_inventory(_toml(tmp_path, text)).rejects[0].sentence
+
+
+def test_a_good_machine_stays_among_bad_ones(tmp_path: Path) -> None:
+    good = '{ name = "b", cores = 2, memory = "8 GB", speed = 1, time_limit = "2-00:00:00" }'
+    inventory = read_inventory(_toml(tmp_path, f"machine = [1, {good}, []]"))
+    assert [(m.name, m.memory_bytes, m.time_limit_s) for m in inventory.machines] == [
+        ("b", 8 * 10**9, 172_800)
+    ]
+    assert len(inventory.rejects) == 2
+
+
+def test_an_inventory_of_notepad_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "machines.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert len(read_inventory(path).machines) == 1

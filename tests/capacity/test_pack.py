@@ -155,3 +155,17 @@ def test_machine_time_counts_to_the_last_job_of_each_machine() -> None:
 
 def test_an_empty_queue_takes_no_time() -> None:
     assert pack([], [Kind(1, ONE_CUT)]).makespan_s == 0
+
+
+def test_more_machines_than_tasks_cost_nothing() -> None:
+    """A hundred thousand machines of a thousand parts would be a table of a gigabyte."""
+    tasks = [Task(((Share(1, 5.0), Share(1024, 900.0)),))] * 2
+    packing = pack(tasks, [Kind(10**12, (1, 1024))])
+    assert packing.makespan_s == 5.0
+
+
+def test_a_share_that_takes_for_ever_is_no_choice() -> None:
+    """Three tasks of 5 s on two machines end after 10 s; a third that would need 1e30 s is idle."""
+    tasks = [Task(((Share(1, 5.0),), (Share(1, 1e30),)))] * 3
+    kinds = [Kind(2, (1,)), Kind(1, (1,))]
+    assert improve(tasks, kinds, pack(tasks, kinds)).makespan_s == 10.0

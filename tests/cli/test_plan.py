@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,8 @@ price_per_hour = 0.5
 watts = 200
 """
 
+GOOD = "plan --fit ../fit.json --jobs ../jobs.csv --machines ../machines.toml --out out"
+
 CALIBRATION = 'calibration = "none.toml"'
 
 
@@ -42,9 +45,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-GOOD = "plan --fit ../fit.json --jobs ../jobs.csv --machines ../machines.toml --out out"
-
-
 def _refused(finished: subprocess.CompletedProcess[str], told: str) -> None:
     assert finished.returncode == 2, finished.stderr
     (line,) = finished.stderr.splitlines()
@@ -55,7 +55,7 @@ def _refused(finished: subprocess.CompletedProcess[str], told: str) -> None:
 def test_a_queue_is_planned(perfkit: Perfkit, folder: Path) -> None:
     finished = perfkit(*GOOD.split())
     assert finished.returncode == 0, finished.stderr
-    assert "3 jobs done after" in finished.stdout
+    assert re.search(r"3 jobs done after .* \[.*\], 0\.\d+ EUR \[0\.\d+, 0\.\d+\]", finished.stdout)
     assert "no packing ends before" in finished.stdout
     out = folder / "work" / "out"
     rows = list(csv.DictReader((out / "plan.csv").open()))
@@ -80,7 +80,9 @@ def test_what_if_is_held_against_the_queue_as_given(perfkit: Perfkit, folder: Pa
 def test_a_deadline_and_a_budget_are_turned_round(perfkit: Perfkit, folder: Path) -> None:
     finished = perfkit(*GOOD.split(), "--deadline", "24h", "--budget", "100")
     assert finished.returncode == 0, finished.stderr
-    assert "How many machines, of one kind alone" in finished.stdout
+    (_, needed) = finished.stdout.split("How many machines, of one kind alone")
+    # Machines, then hours and money with their intervals.
+    assert re.search(r"node .* 1 .* min \d+ s \[\d+ min .*\] .* EUR \[0\.\d+, 0\.\d+\]", needed)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +137,12 @@ def test_keep_going_plans_the_rest_and_lists_the_rejects(perfkit: Perfkit, folde
         ("plan --fit ../fit.json --here --speed 1 --size 40 --seeds 0", "--seeds takes 1 or more"),
         ("plan --fit ../fit.json --here --size 8 --deadline soon", "is no duration"),
         ("plan --fit ../fit.json --here --size 8 --budget -1", "--budget takes more than 0"),
+        ("plan --fit ../fit.json --here --size 8 --budget nan", "--budget takes more than 0"),
+        ("plan --fit ../fit.json --here --size 40 --speed inf", "--speed takes more than 0.0001"),
+        (f"{GOOD} --speed 2", "--speed goes with --here; write speed into ../machines.toml"),
+        (f"{GOOD} --seeds 1000000000000000", "--seeds takes 1 or more, up to 100000"),
+        (f"{GOOD} --size 40,50", "--size takes one number of tokens with --jobs, not '40,50'"),
+        (f"{GOOD} --size {'9' * 5000}", "--size: tokens is '999"),
         ("plan fit --from nowhere", "there is no folder nowhere"),
         ("plan fit --size 8 --rounds 0", "--rounds takes 1 or more"),
         ("plan fit --size 8 --sizes 8,x", "takes whole numbers"),

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from perfkit.cluster import bind
+from perfkit.errors import UserError
 
 SHOW = (
     "import os, json, sys; print(json.dumps(sorted(os.sched_getaffinity(0))), flush=True); "
@@ -19,10 +24,14 @@ CPUS = sorted(os.sched_getaffinity(0))
 needs_two = pytest.mark.skipif(len(CPUS) < 2, reason="two CPUs are needed to tell them apart")
 
 
+BECOME = (
+    "import sys; from perfkit.cluster.bind import become; become(sys.argv[2:], int(sys.argv[1]))"
+)
+
+
 def _start(folder: Path, count: int) -> subprocess.Popen[str]:
-    bind = [sys.executable, "-m", "perfkit.cluster.bind", str(count), "--"]
     return subprocess.Popen(
-        [*bind, sys.executable, "-c", SHOW],
+        [sys.executable, "-c", BECOME, str(count), sys.executable, "-c", SHOW],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -45,11 +54,14 @@ def test_two_instances_get_different_cpus_and_a_third_waits(tmp_path: Path) -> N
     assert taken[0] != taken[1]
     if len(CPUS) == 2:
         third = _start(tmp_path, 1)
-        with pytest.raises(subprocess.TimeoutExpired):
-            third.wait(1.5)
+        assert third.stderr is not None
+        assert third.stderr.readline() == (
+            "perfkit: waiting for 1 of this machine's 2 CPUs: other tasks hold them "
+            f"(locks in {tmp_path}/perfkit-cpus-{os.getuid()})\n"
+        )
         first.communicate()
         assert _cpus(third) == taken[0]
-        third.communicate()
+        assert third.communicate()[1] == ""
     else:
         first.communicate()
     second.communicate()
@@ -62,22 +74,64 @@ def test_where_the_batch_system_has_bound_the_cpus_they_are_kept(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("command", "count", "told"),
     [
-        (["100000", "--", "true"], "100000 CPUs are asked for"),
-        (["0", "--", "true"], "usage:"),
-        (["1", "true"], "usage:"),
-        ([], "usage:"),
-        ([str(len(CPUS)), "--", "/no/such/program"], "cannot be run"),
+        (["true"], 100_000, "100000 CPUs are asked for"),
+        (["/no/such/program"], len(CPUS), "'/no/such/program' cannot be run"),
+        (["nul\0"], len(CPUS), "cannot be run"),
     ],
 )
-def test_what_cannot_be_bound_is_refused(arguments: list[str], told: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "perfkit.cluster.bind", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_what_cannot_be_bound_is_refused(command: list[str], count: int, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        bind.become(command, count)
+
+
+def test_the_lock_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    for _ in range(2):
+        os.close(bind.open_lock_folder(folder))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_lock_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    folder = tmp_path / "locks"
+    folder.symlink_to(tmp_path / "target")
+    with pytest.raises(UserError, match="locks is a link: remove it, or set TMPDIR"):
+        bind.open_lock_folder(folder)
+
+
+def test_a_lock_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(UserError, match=r"can be written by others \(mode 777\)"):
+        bind.open_lock_folder(folder)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
+def test_a_lock_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 12345, 12345)
+    with pytest.raises(UserError, match=r"belongs to user 12345, not to you \(0\)"):
+        bind.open_lock_folder(folder)
+
+
+def test_a_lock_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "locks").write_text("")
+    with pytest.raises(UserError, match="cannot be used"):
+        bind.open_lock_folder(tmp_path / "locks")
+
+
+@needs_two
+def test_a_lock_that_is_a_link_is_refused_and_its_target_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = bind.lock_folder()
+    folder.mkdir(mode=0o700)
+    (folder / f"{CPUS[0]}.lock").symlink_to(tmp_path / "made")
+    with pytest.raises(UserError, match=f"{CPUS[0]}.lock cannot be used"):
+        bind.take(1)
+    assert not (tmp_path / "made").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
+import json
 from pathlib import Path
 
 import pytest
@@ -71,13 +71,13 @@ def test_a_command_runs_the_job_under_its_preset_and_bucket(fit: ModelFit, tmp_p
     plan = _plan(fit, _fold("a b/c", 39, seeds=1), _fold("d", 40))
     write_scripts(tmp_path, plan, cached=True)
     folder = tmp_path / "slurm"
-    commands = [shlex.split(line) for line in (folder / "array-1.txt").read_text().splitlines()]
+    commands = json.loads((folder / "array-1.json").read_text())
     command = next(words for words in commands if words[words.index("--size") + 1] == "39")
-    options = dict(zip(command[4::2], command[5::2], strict=False))
+    options = dict(zip(command[5::2], command[6::2], strict=False))
     assert options["--knob"] == "bucket=40"
     assert (options["--recycles"], options["--steps"], options["--samples"]) == ("10", "200", "5")
     assert options["--compile-cache"] == str(folder / "compile-cache")
-    assert command[-1] == str(tmp_path / "results" / "a-b-c")
+    assert command[-1] == str(tmp_path / "results" / "a_bc")
     preset = load_preset(Path(options["--preset"]))
     assert preset.configuration.as_dict() == fit.settings
     submit = (folder / "submit.sh").read_text()
@@ -90,19 +90,54 @@ def test_seeds_that_an_input_does_not_name_are_written_into_one(
 ) -> None:
     pytest.importorskip("alphafold3", reason="inputs are written by the af3 extra")
     write_scripts(tmp_path, _plan(fit, _fold("many", 40, seeds=3)), cached=False)
-    (command,) = (tmp_path / "slurm" / "array-1.txt").read_text().splitlines()
+    (command,) = json.loads((tmp_path / "slurm" / "array-1.json").read_text())
     written = tmp_path / "slurm" / "inputs" / "many.json"
-    assert f"--input {written}" in command
-    assert "--seeds 3" in command
+    assert command[command.index("--input") + 1] == str(written)
+    assert command[command.index("--seeds") + 1] == "3"
     assert "--compile-cache" not in command
     assert '"modelSeeds": [' in written.read_text()
 
 
-def test_folder_names_are_safe_and_different() -> None:
-    names = folder_names(["a/b", "a b", "../x", "plain"])
-    assert len(set(names.values())) == 4
-    assert names["plain"] == "plain"
-    assert all("/" not in name and not name.startswith(".") for name in names.values())
+def test_a_sequence_of_the_table_becomes_an_input(fit: ModelFit, tmp_path: Path) -> None:
+    document = '{"name": "a", "modelSeeds": [1], "sequences": []}'
+    job = dataclasses.replace(_fold("a/b", 40, seeds=2), options={}, document=document)
+    write_scripts(tmp_path, _plan(fit, job), cached=False)
+    (command,) = json.loads((tmp_path / "slurm" / "array-1.json").read_text())
+    written = Path(command[command.index("--input") + 1])
+    assert written.parent == tmp_path / "slurm" / "inputs"
+    assert json.loads(written.read_text())["modelSeeds"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("names", "folders"),
+    [
+        (["a/b", "ab", "plain"], ["ab-2", "ab", "plain"]),
+        (["a b", "a_b", "a_b-2"], ["a_b-3", "a_b", "a_b-2"]),
+        (["Lysozyme", "lysozyme"], ["Lysozyme", "lysozyme-2"]),
+    ],
+)
+def test_names_that_become_the_same_folder_are_numbered(
+    names: list[str], folders: list[str]
+) -> None:
+    assert folder_names(names) == dict(zip(names, folders, strict=True))
+
+
+@pytest.mark.parametrize("names", [["../x", "..", ".", "/etc/passwd"], ["a" * 300, "a" * 301]])
+def test_folders_stay_below_the_results(names: list[str]) -> None:
+    folders = folder_names(names).values()
+    assert len(set(folders)) == len(names)
+    for folder in folders:
+        assert Path(folder).name == folder
+        assert folder not in ("", ".", "..")
+        assert len(folder.encode()) < 200
+
+
+def test_a_limit_below_a_minute_is_not_no_limit(fit: ModelFit) -> None:
+    """Slurm reads ``--time=0`` and ``--mem=0`` as everything."""
+    (array,) = arrays(_plan(fit, _fold("a", 40)))
+    limited = dataclasses.replace(MACHINE, time_limit_s=30.0, memory_bytes=2**19)
+    array = dataclasses.replace(array, machine=limited)
+    assert (array.minutes, array.mebibytes) == (1, 1)
 
 
 def test_slurm_runs_the_plan(slurm: Slurm, fit: ModelFit, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from perfkit.models.base import (
     fidelity_labels,
 )
 from perfkit.models.module_names import module_name
+from perfkit.units import cut
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
@@ -47,6 +48,9 @@ ALL_SEEDS = 0
 
 SEQUENCE_SEED = 1
 """Seed of the sequence that ``--size`` makes."""
+
+SIZE_DIGITS = 6
+"""Of the residues of a synthetic protein, which is made in memory: far beyond any prediction."""
 
 SIGMA_DATA = 16.0
 """Standard deviation of the atoms' positions in ångström that the diffusion is scaled by
@@ -145,8 +149,11 @@ class AlphaFold3:
 
     def resized(self, workload: Workload, size: str) -> Workload:
         """A synthetic protein of ``size`` residues; see the protocol."""
-        if not size.isdecimal() or int(size) < 1:
-            raise UserError(f"--sizes takes whole numbers, 1 or more, with commas, not {size!r}")
+        if not size.isdecimal() or len(size) > SIZE_DIGITS or int(size) < 1:
+            raise UserError(
+                "--sizes takes whole numbers, 1 or more, of at most "
+                f"{SIZE_DIGITS} digits, with commas, not {cut(size)!r}"
+            )
         kept = {key: value for key, value in workload.source.items() if key == "model-dir"}
         return self.workload({**kept, "size": int(size)}, workload.fidelity)
 
@@ -250,6 +257,10 @@ def _fold_input(path: object, size: object) -> tuple[Input, tuple[str, ...]]:
 
     if size is not None:
         residues = int(str(size))
+        if residues >= 10**SIZE_DIGITS:
+            raise UserError(
+                f"--size takes at most {SIZE_DIGITS} digits, not {residues:.3g} residues"
+            )
         notice = f"a synthetic protein of {residues} residues, predicted from its sequence alone"
         return synthetic_protein(residues, SEQUENCE_SEED), (notice,)
     return load_fold_input(UBIQUITIN if path is None else Path(str(path)))

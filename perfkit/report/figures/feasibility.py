@@ -6,17 +6,18 @@ import contextlib
 import dataclasses
 from typing import NamedTuple
 
-import numpy as np
 import plotly.graph_objects as go
 
 from perfkit.capacity.estimate import MEMORY_SIZES_GB, estimate, pace
 from perfkit.capacity.fit import ModelFit
 from perfkit.capacity.jobs import Job, production
 from perfkit.capacity.machines import Machine
+from perfkit.capacity.prediction import Range
 from perfkit.errors import UserError
 from perfkit.models.gencast.sources import mesh_for
+from perfkit.report.plan_tables import time_text
 from perfkit.report.style import BLACK, SERIES, spread_axis, styled
-from perfkit.units import bytes_text, seconds_text
+from perfkit.units import bytes_text
 
 SIZES = {
     "af3": (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 5120),
@@ -34,8 +35,8 @@ class FeasibilityInfo(NamedTuple):
     ----------
     fits
         Memory in GB, then size: whether it runs.
-    hours
-        Cores, then size: hours of one run on a whole machine, NaN where no law says.
+    times
+        Cores, then size: seconds of one run on a whole machine, None where no law says.
     measured_to
         Column of the largest size that is at most twice what was measured; -1 for none.
     """
@@ -46,7 +47,7 @@ class FeasibilityInfo(NamedTuple):
     memory_gb: tuple[int, ...]
     fits: tuple[tuple[bool, ...], ...]
     cores: tuple[int, ...]
-    hours: tuple[tuple[float, ...], ...]
+    times: tuple[tuple[Range | None, ...], ...]
     measured_to: int
 
 
@@ -65,13 +66,13 @@ def feasibility_info(fit: ModelFit, machine: Machine) -> FeasibilityInfo:
             one = estimate(job, fit)
             sizes.append(f"{size:g}" if fit.model == "af3" else f"{size:g}°")
             needed.append(one.memory.high / 1e9)
-            column = []
+            column: list[Range | None] = []
             for cores in CORES:
                 try:
                     there = pace(fit, dataclasses.replace(machine, cores=cores), 1)
-                    column.append(there.seconds(one, one.compile_s).value / 3600)
+                    column.append(there.seconds(one, one.compile_s))
                 except UserError:
-                    column.append(float("nan"))
+                    column.append(None)
             times.append(column)
             if job.size <= 2 * fit.largest_size:
                 reach = len(sizes) - 1
@@ -82,7 +83,7 @@ def feasibility_info(fit: ModelFit, machine: Machine) -> FeasibilityInfo:
         memory_gb=MEMORY_SIZES_GB,
         fits=tuple(tuple(each <= room for each in needed) for room in MEMORY_SIZES_GB),
         cores=CORES,
-        hours=tuple(tuple(float(value) for value in row) for row in np.array(times).T),
+        times=tuple(tuple(column[place] for column in times) for place in range(len(CORES))),
         measured_to=reach,
     )
 
@@ -127,27 +128,31 @@ def feasibility_figure(info: FeasibilityInfo) -> go.Figure:
 
 
 def hours_figure(info: FeasibilityInfo) -> go.Figure:
-    """Hours of one production run against size, a line a number of cores."""
+    """Hours of one production run against size, a line per number of cores."""
     figure = go.Figure()
-    for place, (cores, row) in enumerate(zip(info.cores, info.hours, strict=True)):
-        if not any(value == value for value in row):
+    all_hours: list[float] = []
+    for place, (cores, row) in enumerate(zip(info.cores, info.times, strict=True)):
+        points = [
+            (size, time) for size, time in zip(info.sizes, row, strict=True) if time is not None
+        ]
+        if not points:
             continue
+        hours = [time.value / 3600 for _, time in points]
+        all_hours += hours
         figure.add_trace(
             go.Scatter(
-                x=list(info.sizes),
-                y=list(row),
+                x=[size for size, _ in points],
+                y=hours,
                 mode="lines+markers",
                 name=f"{cores} CPU{'s' if cores != 1 else ''}",
                 line={"color": SERIES[place % len(SERIES)]},
-                hovertext=[
-                    f"{size}, {cores} CPUs: {seconds_text(value * 3600)}"
-                    for size, value in zip(info.sizes, row, strict=True)
-                ],
+                hovertext=[f"{size}, {cores} CPUs: {time_text(time)}" for size, time in points],
                 hoverinfo="text",
             )
         )
     styled(figure, 400)
-    figure.update_xaxes(title_text=info.unit, type="category")
-    known = [value for row in info.hours for value in row if value == value]
-    figure.update_yaxes(title_text="hours of one production run", **spread_axis(known))
+    # A line may lack sizes that the next one has.
+    order = {"categoryorder": "array", "categoryarray": list(info.sizes)}
+    figure.update_xaxes(title_text=info.unit, type="category", **order)
+    figure.update_yaxes(title_text="hours of one production run", **spread_axis(all_hours))
     return figure

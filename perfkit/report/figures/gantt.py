@@ -7,8 +7,8 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.capacity.plan import Plan
+from perfkit.report.plan_tables import time_text
 from perfkit.report.style import SERIES, shortened, styled
-from perfkit.units import seconds_text
 
 MOST_ROWS = 40
 """Machines drawn; with more the bars are too thin to see."""
@@ -52,7 +52,7 @@ def gantt_info(plan: Plan) -> GanttInfo:
             begin_h=each.placement.begin_s / 3600,
             end_h=each.placement.end_s / 3600,
             colour=each.way.fit,
-            text=f"{each.job.name}: {seconds_text(each.way.time.value)} on {each.cpus} CPUs",
+            text=f"{each.job.name}: {time_text(each.way.time)} on {each.cpus} CPUs",
         )
         for each in plan.jobs
         if (each.placement.kind, each.placement.node) in shown
