@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 
 from perfkit.errors import UserError
+from perfkit.knobs.inherited import kept_variables
 from perfkit.knobs.knob import Knob, Layer, boolean, one_of, whole_number
 from perfkit.paths import cache_folder
 
@@ -184,7 +185,7 @@ def installed_flags() -> dict[str, str]:
     cached = cache_folder("xla-flags") / f"{version}.json"
     if cached.exists():
         return dict(json.loads(cached.read_text()))
-    environment = {**os.environ, "XLA_FLAGS": "--help", "JAX_PLATFORMS": "cpu"}
+    environment = {**kept_variables(), "XLA_FLAGS": "--help", "JAX_PLATFORMS": "cpu"}
     printed = subprocess.run(
         [sys.executable, "-c", "import jax; jax.devices()"],
         env=environment,
