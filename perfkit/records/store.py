@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from perfkit.errors import UserError
 from perfkit.records.schema import Record, read_record
+from perfkit.records.under_way import abandoned_records, adopting, settle
 
 PATTERN = "records-*.jsonl"
 
@@ -38,6 +39,7 @@ class Store:
         self.folder = folder
         ensure_writable(folder)
         self._file = folder / f"records-{socket.gethostname()}-{os.getpid()}.jsonl"
+        self._adopt()
 
     def append(self, record: Record) -> None:
         """Keep a record; it is on disk when this returns."""
@@ -47,6 +49,17 @@ class Store:
             stream.write(("\n" if torn else "") + record.model_dump_json() + "\n")
             stream.flush()
             os.fsync(stream.fileno())
+        settle(self.folder, record.id)
+
+    def _adopt(self) -> None:
+        """Keep what trials had measured whose perfkit was killed."""
+        with adopting(self.folder) as abandoned:
+            if not abandoned:
+                return
+            known = {record.id for record in _stored_records(self.folder)}
+            for record in abandoned:
+                if record.id not in known:
+                    self.append(record)
 
     def records(self) -> list[Record]:
         """All records of all writers, oldest first."""
@@ -84,8 +97,13 @@ def read_records(folder: Path) -> list[Record]:
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder} to read records from")
-    found = [record for path in sorted(folder.glob(PATTERN)) for record in _read_file(path)]
+    found = _stored_records(folder)
+    found += abandoned_records(folder, {record.id for record in found})
     return sorted(found, key=lambda record: record.created)
+
+
+def _stored_records(folder: Path) -> list[Record]:
+    return [record for path in sorted(folder.glob(PATTERN)) for record in _read_file(path)]
 
 
 def _ends_with_newline(path: Path) -> bool:
