@@ -69,6 +69,8 @@ def restrictions(limits: CgroupLimits | None = None) -> Restrictions:
         Of its control groups; read from the kernel if they are not given.
     """
     groups = limits or cgroup_limits()
+    # The main thread's CPUs: another thread may have been bound on purpose.
+    allowed = os.sched_getaffinity(os.getpid())
     return Restrictions(
         address_bytes=_soft(resource.RLIMIT_AS),
         data_bytes=_soft(resource.RLIMIT_DATA),
@@ -79,7 +81,7 @@ def restrictions(limits: CgroupLimits | None = None) -> Restrictions:
         processes=_soft(resource.RLIMIT_NPROC),
         cgroup_memory_bytes=groups.memory_bytes,
         cgroup_cpus=groups.cpus,
-        allowed_cpus=len(os.sched_getaffinity(0)),
+        allowed_cpus=len(allowed),
         machine_cpus=os.cpu_count() or 1,
         nice=os.getpriority(os.PRIO_PROCESS, 0),
         policy=POLICIES.get(os.sched_getscheduler(0), "unknown"),

@@ -9,6 +9,7 @@ from perfkit.observers.process_tree import TreeSample
 from perfkit.records.schema import DisturbedPass, Stage
 from perfkit.records.under_way import Journal
 from perfkit.trial.disturbance import Hold, disturbance
+from perfkit.trial.neighbours import neighbours, neighbours_sentence
 
 _STAGE_FIELDS = (
     "name",
@@ -42,6 +43,7 @@ class Kept:
         self.dropped: list[DisturbedPass] = []
         self.warnings: list[str] = []
         self.journal: Journal | None = None
+        self._had_neighbours = False
 
     def note(
         self,
@@ -88,6 +90,13 @@ class Kept:
         if self.journal is not None:
             self.journal.disturbed(dropped)
         self.warn(f"a pass was held up and dropped: {stage.disturbed}")
+
+    def look_around(self) -> None:
+        """Note, once, that another perfkit measures on this machine."""
+        sentence = neighbours_sentence(neighbours())
+        if sentence is not None and not self._had_neighbours:
+            self._had_neighbours = True
+            self.warn(sentence)
 
     def warn(self, sentence: str) -> None:
         """Keep a warning."""

@@ -37,7 +37,6 @@ from perfkit.trial.messages import (
     Event,
     TrialSpec,
 )
-from perfkit.trial.neighbours import neighbours, neighbours_sentence
 from perfkit.trial.outcome import outcome_of_check, outcome_of_death
 from perfkit.trial.record_making import Measured, make_record, with_findings
 from perfkit.trial.request import TrialFiles, TrialLabels
@@ -112,7 +111,6 @@ class TrialProcess:
         self._memory: MemoryWatch | None = None
         self._kept = Kept()
         self._surroundings = surroundings(configuration)
-        self._had_neighbours = False
         self._created = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._begin_s = time.monotonic()
         self._affinity = allowed_cpus()
@@ -139,7 +137,7 @@ class TrialProcess:
         with interrupts_put_off():
             # An interrupt in the middle of it would leave a child that nobody knows of.
             child = self._start_child(apart=apart)
-        self._look_around()
+        self._kept.look_around()
         if not self._further:
             left = self._record(Outcome.INTERRUPTED, ABANDONED, None)
             self._kept.journal = Journal(self._store_folder, left)
@@ -186,11 +184,11 @@ class TrialProcess:
         """Wait until the child has compiled and run once; False when it has ended instead."""
         return self._wait_for("ready")
 
-    def steady_pass(self, round_number: int) -> Stage | None:
+    def steady_pass(self, round_number: int, attempts: int = PASSES_MOST) -> Stage | None:
         """One timed pass, labelled with its round.
 
-        A pass that something else held up is dropped and made again; see
-        :mod:`perfkit.trial.disturbance`.
+        A pass that something else held up is dropped and made again, ``attempts`` times in all;
+        see :mod:`perfkit.trial.disturbance`.
 
         Returns
         -------
@@ -198,7 +196,7 @@ class TrialProcess:
             None when the child has ended, or when every pass was held up.
         """
         self._round = round_number
-        for _ in range(PASSES_MOST):
+        for _ in range(attempts):
             if self._sampler is not None:
                 # What ran before the pass must not be taken for a part of it.
                 self._sampler.take()
@@ -208,15 +206,8 @@ class TrialProcess:
             if self._further or not stage.disturbed:
                 return stage
             self._kept.drop_last()
-        self._kept.warn(f"no pass of round {round_number} is kept: {PASSES_MOST} were held up")
+        self._kept.warn(f"no pass of round {round_number} is kept: {attempts} were held up")
         return None
-
-    def _look_around(self) -> None:
-        """Note whether another perfkit measures here."""
-        sentence = neighbours_sentence(neighbours())
-        if sentence is not None and not self._had_neighbours:
-            self._had_neighbours = True
-            self._kept.warn(sentence)
 
     def trace_parts(self) -> bool:
         """One more pass, not timed, that tells the parts' shares; False when the child ended."""
@@ -331,7 +322,7 @@ class TrialProcess:
         timeline = self._sampler.stop() if self._sampler is not None else None
         for observer in self._observers:
             observer.ended()
-        self._look_around()
+        self._kept.look_around()
         outcome, reason = self._verdict or self._outcome()
         record = self._record(outcome, reason, timeline)
         if self._child is not None:

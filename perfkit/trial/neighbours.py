@@ -49,7 +49,7 @@ def neighbours(
     """
     here = os.getpid() if own is None else own
     table = {process.pid: process for process in _processes(proc)}
-    ours = set(cpus) if cpus is not None else os.sched_getaffinity(0)
+    ours = set(cpus) if cpus is not None else os.sched_getaffinity(os.getpid())
     mine = {here, *_ancestors(here, table)}
     found = []
     for process in table.values():

@@ -82,3 +82,18 @@ def test_what_is_not_limited_is_not_recorded() -> None:
         "nice": 3,
         "policy": "other",
     }
+
+
+def test_a_thread_that_was_bound_is_no_restriction() -> None:
+    code = (
+        "import os, threading\n"
+        "from perfkit.records.restrictions import restrictions\n"
+        "def bound():\n"
+        "    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "    print(restrictions().allowed_cpus == len(os.sched_getaffinity(os.getpid())))\n"
+        "thread = threading.Thread(target=bound)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+    )
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert asked.stdout.strip() == "True"
