@@ -68,6 +68,7 @@ class Console:
         if not self.rich.is_terminal:
             # Without a terminal rich assumes 80 columns, which breaks the tables' lines.
             self.rich.width = WIDTH_WITHOUT_TERMINAL
+        self._surroundings: list[str] | None = None
 
     def line(self, text: str) -> None:
         """One line."""
@@ -79,6 +80,16 @@ class Console:
         self.line(f"{model.name}: {workload.name}, {workload.size} {model.size_unit} ({fidelity})")
         for notice in workload.notices:
             self.line(f"  note: {notice}")
+        self._say_surroundings()
+
+    def _say_surroundings(self) -> None:
+        """Once: limits, variables and other perfkits that matter to what is measured here."""
+        from perfkit.trial.surroundings import sentences_before_measuring
+
+        if self._surroundings is None:
+            self._surroundings = sentences_before_measuring()
+            for sentence in self._surroundings:
+                self.line(f"warning: {sentence}")
 
     @contextmanager
     def waiting(self, trial: TrialProcess, label: str) -> Iterator[None]:
@@ -121,7 +132,8 @@ class Console:
             self.line(f"  {name}: {folder / path}")
         # Last, where a reader looks first: what the files above must not be taken for.
         for notice in record.notices:
-            self.line(f"note: {notice}")
+            if notice not in (self._surroundings or ()):
+                self.line(f"note: {notice}")
 
     def recommendation(
         self, recommendation: Recommendation, extrapolations: list[Extrapolation]

@@ -16,6 +16,7 @@ from perfkit.cli.console import guard_sentence, site_sentence
 from perfkit.cli.workload_arguments import Parser
 from perfkit.errors import UserError
 from perfkit.files import write_whole
+from perfkit.knobs.environment import preset_conflicts
 from perfkit.tune.apply import preset_environment
 from perfkit.tune.preset import load_preset
 
@@ -56,6 +57,8 @@ def main(arguments: list[str]) -> int:
     environment = dict(os.environ)
     if given.preset is not None:
         configuration = load_preset(given.preset).configuration
+        for sentence in preset_conflicts(configuration, environment):
+            print(f"perfkit: {sentence}", file=sys.stderr)
         environment = preset_environment(configuration)
         _bind(configuration)
     if given.guard:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
-import signal
 import sys
 
 import perfkit
 from perfkit.errors import UserError, unknown_name
 from perfkit.printable import printable
+from perfkit.trial.interrupts import EXIT_CODE as INTERRUPTED
+from perfkit.trial.interrupts import heed_interrupts, ignore_interrupts
 
 COMMANDS = {
     "run": "one guarded, measured prediction",
@@ -29,9 +30,6 @@ COMMANDS = {
 
 MODULES = {"exec": "exec_command"}
 """Modules whose name differs from the command's."""
-
-INTERRUPTED = 130
-"""128 + SIGINT, as shells report it."""
 
 FROM_OUTSIDE = frozenset(
     (
@@ -97,6 +95,12 @@ def main(arguments: list[str]) -> int:
 
 def entry_point() -> None:
     """The console script."""
-    # A batch system ends a job with SIGTERM: what was measured is kept as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main(sys.argv[1:]))
+    try:
+        # What was measured is kept, however a person, a batch system or a terminal ends perfkit.
+        heed_interrupts()
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        # A second one came while the first was answered.
+        code = INTERRUPTED
+    ignore_interrupts()
+    sys.exit(code)

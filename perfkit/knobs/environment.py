@@ -1,32 +1,132 @@
-"""The environment of a trial's child: what a configuration sets, and nothing left over."""
+"""The environment of a trial's child: made from its configuration, not inherited from a shell."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from perfkit.knobs.configuration import Configuration
-
-CONTROLLED_VARIABLES = (
-    "XLA_FLAGS",
-    "PJRT_NPROC",
-    "NPROC",
-    "LD_PRELOAD",
-    "MALLOC_CONF",
-    "MALLOC_MMAP_MAX_",
-    "MALLOC_TRIM_THRESHOLD_",
-    "MALLOC_ARENA_MAX",
-    "GLIBC_TUNABLES",
-    "TCMALLOC_RELEASE_RATE",
-    "JAX_COMPILATION_CACHE_DIR",
-    "JAX_ENABLE_X64",
+from perfkit.knobs.inherited import (
+    COMPILER_FAMILIES,
+    TOLD,
+    is_of_family,
+    kept_variables,
+    shown,
 )
-"""What a configuration may set is taken out of the inherited environment first: otherwise two
-equal configurations would run differently in two shells."""
+
+PLATFORM = {"JAX_PLATFORMS": "cpu"}
+"""JAX would look for accelerators first."""
 
 
-def child_environment(configuration: Configuration) -> dict[str, str]:
-    """The inherited environment, cleared of what a configuration may set, plus what it sets."""
-    inherited = {
-        name: value for name, value in os.environ.items() if name not in CONTROLLED_VARIABLES
+def child_environment(
+    configuration: Configuration, inherited: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """What a trial needs of the inherited environment, and what its configuration sets.
+
+    Parameters
+    ----------
+    configuration
+        Of the trial.
+    inherited
+        The environment to start from; this process's by default.
+    """
+    return kept_variables(inherited) | PLATFORM | configuration.environment()
+
+
+def left_out_variables(
+    configuration: Configuration, inherited: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Variables of known effect that are set here and do not reach a trial as they are.
+
+    Returns
+    -------
+    dict of str to str
+        By name; values as :func:`perfkit.knobs.inherited.shown` shows them.
+    """
+    base = os.environ if inherited is None else inherited
+    made = child_environment(configuration, base)
+    return {
+        name: shown(name, base[name])
+        for name in sorted(base)
+        if is_of_family(name) and made.get(name) != base[name]
     }
-    return inherited | {"JAX_PLATFORMS": "cpu"} | configuration.environment()
+
+
+def told_variables(inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables that a trial inherits and that decide which code it runs."""
+    kept = kept_variables(inherited)
+    return {name: shown(name, kept[name]) for name in sorted(TOLD & kept.keys())}
+
+
+def environment_sentences(
+    configuration: Configuration, inherited: Mapping[str, str] | None = None
+) -> list[str]:
+    """What a person should know of variables that are set here, at most one sentence each way."""
+    left = left_out_variables(configuration, inherited)
+    sentences = []
+    if left:
+        sentences.append(f"set here, but left out of trials: {_listed(left)}")
+    kept = told_variables(inherited)
+    if "OPENBLAS_CORETYPE" in kept:
+        sentences.append(
+            f"OPENBLAS_CORETYPE={kept['OPENBLAS_CORETYPE']} is passed on to trials: it mends "
+            "NumPy's results on some processors and changes no timed pass"
+        )
+    return sentences
+
+
+def preset_conflicts(configuration: Configuration, inherited: Mapping[str, str]) -> list[str]:
+    """Where a command's own variables and a preset disagree, in sentences.
+
+    A command that a preset is applied to keeps its variables, unlike a trial: they are its user's.
+    What the preset sets itself comes in the place of what was there.
+
+    Parameters
+    ----------
+    configuration
+        The preset's.
+    inherited
+        The command's environment, before the preset.
+    """
+    sets = configuration.environment()
+    preset_flags = _flags(sets.get("XLA_FLAGS", ""))
+    own_flags = _flags(inherited.get("XLA_FLAGS", ""))
+    sentences = [
+        f"XLA_FLAGS has {name}={own_flags[name]}; the preset's {preset_flags[name]} is used"
+        for name in own_flags.keys() & preset_flags.keys()
+        if own_flags[name] != preset_flags[name]
+    ]
+    sentences += [
+        f"{name}={shown(name, inherited[name])} was set; the preset's {value} is used"
+        for name, value in sets.items()
+        if name not in ("XLA_FLAGS", "LD_PRELOAD") and inherited.get(name, value) != value
+    ]
+    others = {
+        name: f"--{name}={value}" for name, value in own_flags.items() if name not in preset_flags
+    }
+    foreign = left_out_variables(configuration, inherited)
+    unmeasured = {
+        name: value
+        for name, value in foreign.items()
+        if name.startswith(COMPILER_FAMILIES) and name not in (*sets, "XLA_FLAGS")
+    }
+    if "LD_PRELOAD" in sets and "LD_PRELOAD" in foreign:
+        unmeasured["LD_PRELOAD"] = foreign["LD_PRELOAD"]
+    if others:
+        unmeasured["XLA_FLAGS"] = " ".join(others.values())
+    if unmeasured:
+        sentences.append(
+            "the preset was measured without these, which may change time and answer: "
+            f"{_listed(unmeasured)}"
+        )
+    return sorted(sentences)
+
+
+def _flags(text: str) -> dict[str, str]:
+    """Flags of ``XLA_FLAGS``, the last of each name; one without a value is true."""
+    pairs = (word.lstrip("-").partition("=") for word in text.split())
+    return {name: value if equals else "true" for name, equals, value in pairs}
+
+
+def _listed(variables: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in variables.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from perfkit.builds import installed_build
 from perfkit.cache import Entry, cached_value
 from perfkit.errors import UserError
 from perfkit.files import Plain
+from perfkit.knobs.inherited import kept_variables
 from perfkit.knobs.knob import Knob, Layer, boolean, one_of, whole_number
 
 ISA_CEILINGS = (
@@ -195,7 +195,7 @@ def _are_flags(value: Plain) -> bool:
 
 def _printed_flags(build: str) -> dict[str, Plain]:
     """The flags that jaxlib prints in a process of its own."""
-    environment = {**os.environ, "XLA_FLAGS": "--help", "JAX_PLATFORMS": "cpu"}
+    environment = {**kept_variables(), "XLA_FLAGS": "--help", "JAX_PLATFORMS": "cpu"}
     printed = subprocess.run(
         [sys.executable, "-c", "import jax; jax.devices()"],
         env=environment,

@@ -14,14 +14,11 @@ from pydantic import BaseModel, ConfigDict
 from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
 from perfkit.observers.pace import Pace
 from perfkit.observers.process_tree import TreeSample
+from perfkit.records.cgroups import Cgroup, memory_cgroup
 
 STATUS_INTERVAL_S = 0.1
 ROLLUP_INTERVAL_S = 1.0
 KEPT_SAMPLES = 300
-CGROUP_ROOT = Path("/sys/fs/cgroup")
-
-UNLIMITED = 1 << 60
-"""Version 1 writes its largest number of pages where there is no limit."""
 
 STATUS_FIELDS = ("VmHWM", "RssAnon", "RssFile", "RssShmem")
 ROLLUP_FIELDS = ("Pss", "AnonHugePages")
@@ -182,67 +179,3 @@ def kilobyte_fields(path: Path, names: tuple[str, ...]) -> dict[str, int]:
         if name in names:
             found[name] = int(value.split()[0]) * 1024
     return found if len(found) == len(names) else {}
-
-
-@dataclass(frozen=True)
-class Cgroup:
-    """A memory cgroup: its folder, and where each figure stands (version 2 or 1)."""
-
-    folder: Path
-    version: int
-
-    def counts(self) -> dict[str, int]:
-        """What the cgroup counts: ``limit``, ``peak``, and one entry an event."""
-        if self.version == 2:
-            found = self._numbers(limit="memory.max", peak="memory.peak")
-            for line in self._text("memory.events").splitlines():
-                name, _, value = line.partition(" ")
-                found[f"event_{name}"] = int(value)
-            return found
-        return self._numbers(
-            limit="memory.limit_in_bytes",
-            peak="memory.max_usage_in_bytes",
-            event_max="memory.failcnt",
-        )
-
-    def difference(self, before: dict[str, int]) -> dict[str, int]:
-        """Limit and peak as they are now, events since ``before``."""
-        return {
-            name: value - before.get(name, 0) if name.startswith("event_") else value
-            for name, value in self.counts().items()
-        }
-
-    def _numbers(self, **files: str) -> dict[str, int]:
-        texts = {name: self._text(file) for name, file in files.items()}
-        numbers = {name: int(text) for name, text in texts.items() if text.isdigit()}
-        return {name: number for name, number in numbers.items() if number < UNLIMITED}
-
-    def _text(self, file: str) -> str:
-        try:
-            return (self.folder / file).read_text().strip()
-        except OSError:
-            return ""
-
-
-def memory_cgroup(pid: int, root: Path = CGROUP_ROOT) -> Cgroup | None:
-    """The memory cgroup of a process, None where there is none to be read.
-
-    Inside a container the path that ``/proc`` tells may not exist; the root of what is mounted
-    is then the container's own.
-    """
-    try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        number, controllers, path = line.split(":", 2)
-        tail = path.lstrip("/")
-        if "memory" in controllers.split(","):
-            for folder in (root / "memory" / tail, root / "memory"):
-                if (folder / "memory.limit_in_bytes").exists():
-                    return Cgroup(folder, 1)
-        if number == "0":
-            for folder in (root / tail, root):
-                if (folder / "memory.events").exists():
-                    return Cgroup(folder, 2)
-    return None

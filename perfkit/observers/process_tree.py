@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,17 +19,26 @@ INTERVAL_S = 0.1
 CHILDREN_INTERVAL_S = 1.0
 """Time between looks for new child processes, which cost a read a thread."""
 
+STOPPED_STATES = ("T", "t")
+"""Of ``/proc/PID/stat``: stopped by a signal, stopped by a tracer (proc(5))."""
+
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
 class TreeSample:
-    """The tree at one moment of the monotonic clock."""
+    """The tree at one moment of the monotonic clock.
+
+    ``stopped`` says that a process of it was held by a signal or a tracer; ``address_bytes`` is
+    the largest address space of one process.
+    """
 
     time_s: float
     cpu_s: float
     rss_bytes: int
+    stopped: bool = False
+    address_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,13 @@ class Timeline:
         """Largest resident set of the tree that was seen, 0 without samples."""
         return max((sample.rss_bytes for sample in self.samples), default=0)
 
+    def around(self, begin_s: float, end_s: float) -> list[TreeSample]:
+        """The samples between two moments, and the nearest one on either side."""
+        samples = list(self.samples)
+        first = bisect_left(samples, begin_s, key=_moment)
+        last = bisect_right(samples, end_s, key=_moment)
+        return samples[max(0, first - 1) : last + 1]
+
     def thinned(self, most: int) -> Timeline:
         """At most ``most`` samples, evenly taken, first and last kept."""
         count = len(self.samples)
@@ -57,6 +74,10 @@ class Timeline:
             return self
         picked = [self.samples[round(i * (count - 1) / (most - 1))] for i in range(most)]
         return Timeline(picked)
+
+
+def _moment(sample: TreeSample) -> float:
+    return sample.time_s
 
 
 def machine_times() -> MachineTimes:
@@ -75,10 +96,7 @@ def cpu_seconds(pid: int) -> float:
     OSError
         The process is gone.
     """
-    text = Path(f"/proc/{pid}/stat").read_text()
-    # The command name may hold spaces and brackets: fields are counted behind its last bracket.
-    fields = text.rpartition(")")[2].split()
-    return sum(int(value) for value in fields[11:15]) / TICKS_PER_S
+    return _state_and_cpu(pid)[1]
 
 
 def rss_bytes(pid: int) -> int:
@@ -89,7 +107,21 @@ def rss_bytes(pid: int) -> int:
     OSError
         The process is gone.
     """
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+    return _address_and_resident(pid)[1]
+
+
+def _state_and_cpu(pid: int) -> tuple[str, float]:
+    """State of a process and its CPU seconds, as :func:`cpu_seconds` counts them."""
+    text = Path(f"/proc/{pid}/stat").read_text()
+    # The command name may hold spaces and brackets: fields are counted behind its last bracket.
+    fields = text.rpartition(")")[2].split()
+    return fields[0], sum(int(value) for value in fields[11:15]) / TICKS_PER_S
+
+
+def _address_and_resident(pid: int) -> tuple[int, int]:
+    """Address space and resident set of a process in bytes."""
+    pages = Path(f"/proc/{pid}/statm").read_text().split()
+    return int(pages[0]) * PAGE_BYTES, int(pages[1]) * PAGE_BYTES
 
 
 def descendants(pid: int) -> list[int]:
@@ -120,6 +152,8 @@ class TreeSampler:
         self.timeline = Timeline()
         self._pid = pid
         self._on_sample = on_sample
+        self._tree, self._looked_s = [pid], float("-inf")
+        self._taking = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tree-sampler", daemon=True)
 
@@ -133,22 +167,36 @@ class TreeSampler:
         self._thread.join()
         return self.timeline
 
-    def _run(self) -> None:
-        tree, looked_s = [self._pid], float("-inf")
-        while not self._stopped.wait(INTERVAL_S):
+    def take(self) -> TreeSample | None:
+        """Take a sample now; None where the tree is gone.
+
+        Passed to ``on_sample`` by the sampling thread alone.
+        """
+        with self._taking:
             now_s = time.monotonic()
-            if now_s - looked_s > CHILDREN_INTERVAL_S:
-                tree, looked_s = descendants(self._pid), now_s
-            cpu_s, resident, alive = 0.0, 0, False
-            for pid in tree:
+            if now_s - self._looked_s > CHILDREN_INTERVAL_S:
+                self._tree, self._looked_s = descendants(self._pid), now_s
+            cpu_s, resident, address, alive, stopped = 0.0, 0, 0, False, False
+            for pid in self._tree:
                 try:
-                    cpu_s += cpu_seconds(pid)
-                    resident += rss_bytes(pid)
-                    alive = True
+                    state, used_s = _state_and_cpu(pid)
+                    own_address, own_resident = _address_and_resident(pid)
                 except OSError:
                     continue
+                cpu_s += used_s
+                resident += own_resident
+                address = max(address, own_address)
+                stopped |= state in STOPPED_STATES
+                alive = True
             if not alive:
-                return
-            sample = TreeSample(now_s, cpu_s, resident)
+                return None
+            sample = TreeSample(now_s, cpu_s, resident, stopped, address)
             self.timeline.samples.append(sample)
+            return sample
+
+    def _run(self) -> None:
+        while not self._stopped.wait(INTERVAL_S):
+            sample = self.take()
+            if sample is None:
+                return
             self._on_sample(sample)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import psutil
 import perfkit
 from perfkit.builds import installed_build
 from perfkit.files import Plain, short_digest
+from perfkit.records.cgroups import CgroupLimits, cgroup_limits
+from perfkit.records.restrictions import restriction_sentences, restrictions
 
 INSTRUCTION_SETS = (
     "avx",
@@ -61,8 +64,14 @@ def _chosen(text: str | None) -> str | None:
     return text.split("[")[1].split("]")[0]
 
 
-def _cgroup_limit(name: str) -> str | None:
-    return _read(f"/sys/fs/cgroup/{name}")
+def _cgroup_facts(limits: CgroupLimits) -> dict[str, str | None]:
+    """The limits in force; where there is none, what the topmost group of version 2 says."""
+    cpus, memory_bytes = limits.cpus, limits.memory_bytes
+    cpu_max, memory_max = _read("/sys/fs/cgroup/cpu.max"), _read("/sys/fs/cgroup/memory.max")
+    return {
+        "cgroup_cpu_max": cpu_max if cpus is None else f"{cpus:g} CPUs",
+        "cgroup_memory_max": memory_max if memory_bytes is None else str(memory_bytes),
+    }
 
 
 def fingerprint() -> dict[str, Any]:
@@ -80,20 +89,25 @@ def fingerprint() -> dict[str, Any]:
         "kernel": platform.release(),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "transparent_hugepages": _chosen(_read("/sys/kernel/mm/transparent_hugepage/enabled")),
-        "cgroup_cpu_max": _cgroup_limit("cpu.max"),
-        "cgroup_memory_max": _cgroup_limit("memory.max"),
+        **_cgroup_facts(cgroup_limits()),
     }
     digest = short_digest(facts)
     return facts | {"digest": digest, "host": platform.node()}
 
 
 def available_memory_bytes() -> int:
-    """Memory that a new process may use: what is free, or what the cgroup leaves."""
-    available = psutil.virtual_memory().available
-    limit, used = _cgroup_limit("memory.max"), _cgroup_limit("memory.current")
-    if limit and limit.isdigit() and used and used.isdigit():
-        return min(available, int(limit) - int(used))
-    return available
+    """Memory that a new process may use: what is free, and what every limit leaves of it."""
+    groups = cgroup_limits()
+    own = restrictions(groups)
+    bounds = (groups.memory_left_bytes, own.address_bytes, own.data_bytes)
+    available: int = psutil.virtual_memory().available
+    return min([available, *(bound for bound in bounds if bound is not None)])
+
+
+def restrictions_here() -> tuple[dict[str, float | int | str], list[str]]:
+    """What this process is allowed, and a sentence for each limit that matters to a trial."""
+    found = restrictions()
+    return found.as_dict(), restriction_sentences(found, psutil.virtual_memory().total)
 
 
 def versions() -> dict[str, str | None]:
@@ -137,8 +151,12 @@ def answers_digest() -> str:
     return short_digest(same)
 
 
+@cache
 def _commit() -> str | None:
-    """Perfkit's own commit; None where it is not run from a checkout of its own."""
+    """Perfkit's own commit; None where it is not run from a checkout of its own.
+
+    Asked for once: what is loaded stays the same, whatever happens to the checkout meanwhile.
+    """
     folder = Path(perfkit.__file__).parent
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None

@@ -63,6 +63,9 @@ class Stage(_Frozen):
     peak_rss_bytes: Count
     round: Bounded | None = None
     """Round of the interleaving in which a steady pass ran; equal rounds are compared."""
+    disturbed: str = ""
+    """Why the stage's time is not the program's own, empty if it is: it was stopped, or the
+    machine slept. Passes of which this holds are not kept; see :class:`DisturbedPass`."""
 
     @model_validator(mode="after")
     def _passes_take_time(self) -> Self:
@@ -74,6 +77,14 @@ class Stage(_Frozen):
     def cpu_s(self) -> float:
         """User and system seconds."""
         return self.user_s + self.system_s
+
+
+class DisturbedPass(_Frozen):
+    """A timed pass that was dropped, because something else held it up, and made again."""
+
+    round: int | None
+    wall_s: float
+    reason: str
 
 
 class Compilation(_Frozen):
@@ -186,6 +197,14 @@ class Record(_Frozen):
     artifacts: dict[str, str] = Field(default_factory=dict)
     """Name to path, relative to the store's folder."""
     load: Load | None = None
+    disturbed_passes: list[DisturbedPass] = Field(default_factory=list)
+    """Passes that are not among the stages."""
+    left_out_variables: dict[str, str] = Field(default_factory=dict)
+    """Variables of known effect that were set where perfkit ran and did not reach the trial."""
+    passed_on_variables: dict[str, str] = Field(default_factory=dict)
+    """Inherited variables that decide which code the trial ran."""
+    restrictions: dict[str, float | int | str] = Field(default_factory=dict)
+    """Limits that the trial inherited; see :class:`perfkit.records.restrictions.Restrictions`."""
     warnings: list[str] = Field(default_factory=list)
     notices: list[str] = Field(default_factory=list)
     outcome: Outcome

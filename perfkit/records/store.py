@@ -13,6 +13,7 @@ from pathlib import Path
 from perfkit.errors import UserError
 from perfkit.records.reason import reason_of
 from perfkit.records.schema import NewerSchemaError, Record, read_record
+from perfkit.records.under_way import abandoned_records, adopting, settle
 
 PATTERN = "records-*.jsonl"
 
@@ -41,6 +42,7 @@ class Store:
         self.folder = folder
         ensure_writable(folder)
         self._file = folder / f"records-{socket.gethostname()}-{os.getpid()}.jsonl"
+        self._adopt()
 
     def append(self, record: Record) -> None:
         """Keep a record; it is on disk when this returns.
@@ -72,6 +74,17 @@ class Store:
                 f"the record of trial {record.id} cannot be written to {self._file} "
                 f"({error.strerror}); make room or name another folder, and run the command again"
             ) from error
+        settle(self.folder, record.id)
+
+    def _adopt(self) -> None:
+        """Keep what trials had measured whose perfkit was killed."""
+        with adopting(self.folder) as abandoned:
+            if not abandoned:
+                return
+            known = {record.id for record in _stored(self.folder).records}
+            for record in abandoned:
+                if record.id not in known:
+                    self.append(record)
 
     def records(self) -> list[Record]:
         """All records of all writers, oldest first."""
@@ -143,6 +156,25 @@ def read_folder(folder: Path) -> Reading:
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder} to read records from")
+    stored = _stored(folder)
+    known = {record.id for record in stored.records}
+    records = [*stored.records, *abandoned_records(folder, known)]
+    if stored.newer is not None and not records:
+        raise stored.newer
+    return Reading(tuple(sorted(records, key=lambda one: one.created)), stored.skipped)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What the files of finished trials hold, in their order."""
+
+    records: tuple[Record, ...]
+    skipped: tuple[Skipped, ...]
+    newer: NewerSchemaError | None
+
+
+def _stored(folder: Path) -> _Stored:
+    """The records of trials that have come to their end."""
     records: list[Record] = []
     skipped: list[Skipped] = []
     newer: NewerSchemaError | None = None
@@ -163,9 +195,7 @@ def read_folder(folder: Path) -> Reading:
                 skipped.append(Skipped(path.name, number, str(error)))
             except (ValueError, RecursionError) as error:
                 skipped.append(Skipped(path.name, number, reason_of(error)))
-    if newer is not None and not records:
-        raise newer
-    return Reading(tuple(sorted(records, key=lambda one: one.created)), tuple(skipped))
+    return _Stored(tuple(records), tuple(skipped), newer)
 
 
 def read_records(folder: Path) -> list[Record]:

@@ -18,6 +18,10 @@ from perfkit.trial.messages import Event, TrialSpec, parse_event
 GRACE_S = 5.0
 """How long a child that was told to finish may take to exit."""
 
+SLICE_S = 1.0
+"""Longest time that is waited at once; what one wait takes beyond it twofold is not counted, as
+this process itself was held up then (a suspended job, a machine that slept)."""
+
 
 class TimeIsUpError(Exception):
     """The child has worked as long as it may."""
@@ -103,21 +107,25 @@ class ChildProcess:
         """The next event, None once the child has closed its end.
 
         Only waiting counts against the time limit: a child that idles between passes uses up
-        nothing.
+        nothing, and neither does one that was suspended together with this process.
 
         Raises
         ------
         TimeIsUpError
             The limit is reached.
         """
-        left_s = None if self._time_limit_s is None else self._time_limit_s - self._waited_s
-        begin_s = time.monotonic()
-        try:
-            event = self._events.get(timeout=None if left_s is None else max(0.0, left_s))
-        except queue.Empty:
-            raise TimeIsUpError from None
-        self._waited_s += time.monotonic() - begin_s
-        return event
+        limit_s = self._time_limit_s
+        while True:
+            left_s = SLICE_S if limit_s is None else min(SLICE_S, limit_s - self._waited_s)
+            begin_s = time.monotonic()
+            try:
+                return self._events.get(timeout=max(0.0, left_s))
+            except queue.Empty:
+                pass
+            finally:
+                self._waited_s += min(time.monotonic() - begin_s, 2 * SLICE_S)
+            if limit_s is not None and self._waited_s >= limit_s:
+                raise TimeIsUpError
 
     def wait(self) -> int:
         """The return code of a child that has closed its end."""

@@ -16,12 +16,15 @@ from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.environment import child_environment
 from perfkit.models.base import Workload
 from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
-from perfkit.observers.process_tree import TreeSample, TreeSampler
+from perfkit.observers.process_tree import Timeline, TreeSample, TreeSampler
 from perfkit.records.schema import Outcome, Record, Stage
+from perfkit.records.under_way import ABANDONED, Journal
 from perfkit.trial.child import GRACE_S, ChildProcess, TimeIsUpError
 from perfkit.trial.interrupts import interrupts_put_off
+from perfkit.trial.kept import Kept
 from perfkit.trial.limits import Limits
 from perfkit.trial.load import LoadMeter
+from perfkit.trial.memory_evidence import MemoryEvidence, MemoryWatch
 from perfkit.trial.messages import (
     CHECK,
     FINISH,
@@ -37,9 +40,13 @@ from perfkit.trial.messages import (
 from perfkit.trial.outcome import outcome_of_check, outcome_of_death
 from perfkit.trial.record_making import Measured, make_record, with_findings
 from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.trial.surroundings import surroundings
 
 OBSERVED_GRACE_S = 300.0
 """How long a child that is observed from inside may take to exit: it writes what was seen."""
+
+PASSES_MOST = 4
+"""How often one pass is made at most until nothing disturbs it."""
 
 
 class TrialProcess:
@@ -65,6 +72,9 @@ class TrialProcess:
         memory that only a run would need is no reason to end.
     observers
         Who looks at this child; all of one place.
+    further
+        Whether this is a further child of another trial: nothing of it is kept, so it keeps no
+        journal and drops no pass.
     """
 
     def __init__(
@@ -78,6 +88,8 @@ class TrialProcess:
         guard: str = GUARD_OFF,
         last_stage: str = LAST_STAGE,
         observers: Sequence[Observer] = (),
+        *,
+        further: bool = False,
     ) -> None:
         self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.workload = workload
@@ -90,12 +102,15 @@ class TrialProcess:
         self._guard = guard
         self._last_stage = last_stage
         self._observers = tuple(observers)
-        self._stages: list[Stage] = []
+        self._further = further
         self._told: dict[str, dict[str, Any]] = {}
         self._verdict: tuple[Outcome, str] | None = None
         self._round: int | None = None
         self._child: ChildProcess | None = None
         self._sampler: TreeSampler | None = None
+        self._memory: MemoryWatch | None = None
+        self._kept = Kept()
+        self._surroundings = surroundings(configuration)
         self._created = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._begin_s = time.monotonic()
         self._affinity = allowed_cpus()
@@ -118,18 +133,31 @@ class TrialProcess:
         if missing is not None:
             self._verdict = (Outcome.REJECTED, missing)
             return
-        self.folder.mkdir(parents=True)
         apart = any(observer.place is not Place.TIMED for observer in self._observers)
-        self._child = ChildProcess(
+        with interrupts_put_off():
+            # An interrupt in the middle of it would leave a child that nobody knows of.
+            child = self._start_child(apart=apart)
+        self._kept.look_around()
+        if not self._further:
+            left = self._record(Outcome.INTERRUPTED, ABANDONED, None)
+            self._kept.journal = Journal(self._store_folder, left)
+        if apart:
+            child.say(GO)
+
+    def _start_child(self, *, apart: bool) -> ChildProcess:
+        """Start the child and have it looked at."""
+        self.folder.mkdir(parents=True)
+        child = self._child = ChildProcess(
             self._spec(apart),
             self.folder,
             child_environment(self.configuration),
             self._limits.time_s,
             OBSERVED_GRACE_S if apart else GRACE_S,
         )
-        self._sampler = TreeSampler(self._child.pid, self._sampled)
+        self._sampler = TreeSampler(child.pid, self._sampled)
+        self._memory = MemoryWatch(child.pid, self._begin_s)
         told = Child(
-            self._child.pid,
+            child.pid,
             self.folder.resolve(),
             self._begin_s,
             len(self._affinity),
@@ -138,8 +166,7 @@ class TrialProcess:
         for observer in self._observers:
             observer.started(told)
         self._sampler.start()
-        if apart:
-            self._child.say(GO)
+        return child
 
     def _spec(self, apart: bool) -> TrialSpec:
         return TrialSpec(
@@ -157,12 +184,30 @@ class TrialProcess:
         """Wait until the child has compiled and run once; False when it has ended instead."""
         return self._wait_for("ready")
 
-    def steady_pass(self, round_number: int) -> Stage | None:
-        """One timed pass, labelled with its round; None when the child has ended."""
+    def steady_pass(self, round_number: int, attempts: int = PASSES_MOST) -> Stage | None:
+        """One timed pass, labelled with its round.
+
+        A pass that something else held up is dropped and made again, ``attempts`` times in all;
+        see :mod:`perfkit.trial.disturbance`.
+
+        Returns
+        -------
+        Stage or None
+            None when the child has ended, or when every pass was held up.
+        """
         self._round = round_number
-        if not self._say(PASS) or not self._wait_for("stage", name="steady"):
-            return None
-        return self._stages[-1]
+        for _ in range(attempts):
+            if self._sampler is not None:
+                # What ran before the pass must not be taken for a part of it.
+                self._sampler.take()
+            if not self._say(PASS) or not self._wait_for("stage", name="steady"):
+                return None
+            stage = self._kept.stages[-1]
+            if self._further or not stage.disturbed:
+                return stage
+            self._kept.drop_last()
+        self._kept.warn(f"no pass of round {round_number} is kept: {attempts} were held up")
+        return None
 
     def trace_parts(self) -> bool:
         """One more pass, not timed, that tells the parts' shares; False when the child ended."""
@@ -198,6 +243,8 @@ class TrialProcess:
                 f"{self._memory_limit / 1e9:.1f} GB",
             )
             self._kill()
+        if self._memory is not None:
+            self._memory.sampled(sample)
         for observer in self._observers:
             observer.sampled(sample)
 
@@ -247,21 +294,20 @@ class TrialProcess:
             self._told[event.kind] = data
 
     def _note_stage(self, data: dict[str, Any]) -> None:
-        begin_s, end_s = data["begin_s"], data["end_s"]
-        steady = data["name"] == "steady"
-        stage = Stage(
-            begin_s=begin_s - self._begin_s,
-            wall_s=end_s - begin_s,
-            round=self._round if steady else None,
-            **{key: data[key] for key in _STAGE_FIELDS},
-        )
-        self._stages.append(stage)
-        self._meter.leave(stage)
+        samples: list[TreeSample] = []
+        if self._sampler is not None:
+            self._sampler.take()
+            samples = self._sampler.timeline.around(data["begin_s"], data["end_s"])
+        stage = self._kept.note(data, self._begin_s, self._round, samples)
+        if not stage.disturbed:
+            self._meter.leave(stage)
 
     def _note_death(self, child: ChildProcess) -> None:
+        # Asked for before the child is waited for: its last sample and its counters stand.
+        evidence = MemoryEvidence() if self._memory is None else self._memory.evidence()
         returncode = child.wait()
         if self._verdict is None and not {"checked", "ended"} & set(self._told):
-            self._verdict = outcome_of_death(returncode, child.log)
+            self._verdict = outcome_of_death(returncode, child.log, evidence)
 
     def _kill(self) -> None:
         if self._child is not None:
@@ -276,8 +322,21 @@ class TrialProcess:
         timeline = self._sampler.stop() if self._sampler is not None else None
         for observer in self._observers:
             observer.ended()
+        self._kept.look_around()
         outcome, reason = self._verdict or self._outcome()
-        record = make_record(
+        record = self._record(outcome, reason, timeline)
+        if self._child is not None:
+            # A child that was never started leaves nothing to find.
+            seen = Seen(tuple(self._kept.stages), record.compilation)
+            self.findings = [(each.name, each.results(seen)) for each in self._observers]
+        record = with_findings(record, self.findings, self._store_folder)
+        if self._kept.journal is not None:
+            self._kept.journal.ended(record)
+        return record
+
+    def _record(self, outcome: Outcome, reason: str, timeline: Timeline | None) -> Record:
+        """The record that the trial leaves if it has ended like this."""
+        return make_record(
             Measured(
                 id=self.id,
                 created=self._created,
@@ -285,7 +344,7 @@ class TrialProcess:
                 configuration=self.configuration,
                 labels=self._labels,
                 allowed_cpus=len(self._affinity),
-                stages=self._stages,
+                stages=self._kept.stages,
                 told=self._told,
                 timeline=timeline,
                 begin_s=self._begin_s,
@@ -293,31 +352,17 @@ class TrialProcess:
                 log=None if self._child is None else self._child.log,
                 outcome=outcome,
                 reason=reason,
+                surroundings=self._surroundings,
+                dropped=self._kept.dropped,
+                warnings=self._kept.warnings,
             ),
             self._store_folder,
         )
-        if self._child is not None:
-            # A child that was never started leaves nothing to find.
-            seen = Seen(tuple(self._stages), record.compilation)
-            self.findings = [(each.name, each.results(seen)) for each in self._observers]
-        return with_findings(record, self.findings, self._store_folder)
 
     def _outcome(self) -> tuple[Outcome, str]:
         if self._last_stage != LAST_STAGE and "ended" in self._told:
             return Outcome.OK, ""
         return outcome_of_check(self._told.get("checked"))
-
-
-_STAGE_FIELDS = (
-    "name",
-    "user_s",
-    "system_s",
-    "minor_faults",
-    "major_faults",
-    "voluntary_switches",
-    "involuntary_switches",
-    "peak_rss_bytes",
-)
 
 
 def run_trial(trial: TrialProcess, passes: int) -> Record:
@@ -333,9 +378,11 @@ def run_trial(trial: TrialProcess, passes: int) -> Record:
                 trial.steady_pass(number)
         return trial.finish()
     except KeyboardInterrupt:
-        # Another Ctrl-C says nothing new.
-        with contextlib.suppress(KeyboardInterrupt), interrupts_put_off():
-            record = trial.abort(Outcome.INTERRUPTED, "interrupted by the user")
+        record = None
+        while record is None:
+            # Another Ctrl-C says nothing new.
+            with contextlib.suppress(KeyboardInterrupt), interrupts_put_off():
+                record = trial.abort(Outcome.INTERRUPTED, "interrupted by the user")
         return record
 
 

@@ -30,6 +30,22 @@ FINISH = "finish"
 ``go`` is waited for by a child that is observed, before anything else."""
 
 
+OUT_OF_MEMORY_SIGNS = (
+    "resource_exhausted",
+    "out of memory",
+    "bad_alloc",
+    "cannot allocate memory",
+    "memoryerror",
+)
+"""What XLA, C++, the C library and Python write where an allocation fails, in small letters."""
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether a message of the child says that an allocation failed."""
+    small = text.lower()
+    return any(sign in small for sign in OUT_OF_MEMORY_SIGNS)
+
+
 @dataclass(frozen=True)
 class TrialSpec:
     """What the child is told before it starts.

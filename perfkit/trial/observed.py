@@ -108,6 +108,7 @@ class ObservedTrial(TrialProcess):
             self._further_limits,
             guard=self._further_guard,
             observers=observers,
+            further=True,
         )
         further.folder = self.folder / names
         further.on_stage = lambda stage: self.on_stage(f"{names}: {stage}")

@@ -10,6 +10,13 @@ from typing import Any
 
 from perfkit.guard.agreement import AgreementClass
 from perfkit.records.schema import Outcome
+from perfkit.trial.memory_evidence import (
+    MemoryEvidence,
+    address_space_full,
+    killed_for_memory,
+    nothing_shown,
+)
+from perfkit.trial.messages import says_out_of_memory
 
 LOG_TAIL_BYTES = 4000
 
@@ -34,8 +41,10 @@ def last_words(log: Path) -> str:
     return lines[-1].strip()[:300] if lines else ""
 
 
-def outcome_of_death(returncode: int, log: Path) -> tuple[Outcome, str]:
+def outcome_of_death(returncode: int, log: Path, evidence: MemoryEvidence) -> tuple[Outcome, str]:
     """Outcome and reason of a child that ended without saying why.
+
+    Want of memory is claimed where something shows it; the reason says what.
 
     Parameters
     ----------
@@ -43,6 +52,8 @@ def outcome_of_death(returncode: int, log: Path) -> tuple[Outcome, str]:
         As :class:`subprocess.Popen` gives it: negative for a signal.
     log
         What the child printed.
+    evidence
+        What was seen of memory.
     """
     try:
         printed = log.read_text(errors="replace")
@@ -52,17 +63,36 @@ def outcome_of_death(returncode: int, log: Path) -> tuple[Outcome, str]:
         refused = pattern.search(printed)
         if refused is not None:
             return Outcome.REJECTED, f"{sentence}: {refused[1].strip()}"
+    # Programs that watch over memory ask with SIGTERM before they kill.
+    shown = killed_for_memory(evidence)
+    if returncode in (-signal.SIGKILL, -signal.SIGTERM) and shown is not None:
+        return Outcome.OUT_OF_MEMORY, f"killed by signal {-returncode}; {shown}"
     if returncode == -signal.SIGKILL:
-        return (
-            Outcome.OUT_OF_MEMORY,
-            "killed by the kernel (signal 9), most likely for want of memory",
-        )
-    if "bad_alloc" in printed or "Cannot allocate memory" in printed:
-        return Outcome.OUT_OF_MEMORY, "an allocation failed"
-    if returncode < 0:
-        name = signal.Signals(-returncode).name
-        return Outcome.CRASHED, f"died of {name}; last words: {last_words(log)}"
-    return Outcome.CRASHED, f"ended with code {returncode}; last words: {last_words(log)}"
+        return Outcome.CRASHED, f"killed by signal 9; {nothing_shown(evidence)}"
+    complaint = failed_allocation(printed[-LOG_TAIL_BYTES:])
+    if complaint is not None:
+        return Outcome.OUT_OF_MEMORY, f"an allocation failed: {complaint}"
+    words = f"last words: {last_words(log)}"
+    full = address_space_full(evidence)
+    if full is not None:
+        return Outcome.OUT_OF_MEMORY, f"{_how(returncode)}; {full}; {words}"
+    return Outcome.CRASHED, f"{_how(returncode)}; {words}"
+
+
+def failed_allocation(printed: str) -> str | None:
+    """The last line of a log that says that an allocation failed, None if none does."""
+    lines = (line.strip() for line in reversed(printed.splitlines()))
+    return next((line[:300] for line in lines if says_out_of_memory(line)), None)
+
+
+def _how(returncode: int) -> str:
+    if returncode >= 0:
+        return f"ended with code {returncode}"
+    try:
+        return f"died of {signal.Signals(-returncode).name}"
+    except ValueError:
+        # Real-time signals have numbers, and no names.
+        return f"died of signal {-returncode}"
 
 
 def outcome_of_check(checked: Mapping[str, Any] | None) -> tuple[Outcome, str]:

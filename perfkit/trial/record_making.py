@@ -21,6 +21,7 @@ from perfkit.records.machine import fingerprint, versions
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
+    DisturbedPass,
     Load,
     Observation,
     Outcome,
@@ -31,6 +32,7 @@ from perfkit.records.schema import (
 )
 from perfkit.trial.load import load_warnings
 from perfkit.trial.request import TrialLabels
+from perfkit.trial.surroundings import Surroundings
 
 KEPT_SAMPLES = 600
 """Samples of the process tree in a record; a longer run is thinned."""
@@ -48,6 +50,12 @@ class Measured:
         Monotonic clock at the trial's start.
     log
         What the child printed, None where no child was started.
+    surroundings
+        What the trial inherited.
+    dropped
+        Passes that were not kept.
+    warnings
+        What makes the times untrustworthy, on top of the load.
     """
 
     id: str
@@ -64,6 +72,9 @@ class Measured:
     log: Path | None
     outcome: Outcome
     reason: str
+    surroundings: Surroundings
+    dropped: Sequence[DisturbedPass] = ()
+    warnings: Sequence[str] = ()
 
 
 def make_record(measured: Measured, store_folder: Path) -> Record:
@@ -74,6 +85,7 @@ def make_record(measured: Measured, store_folder: Path) -> Record:
     peaks = [stage.peak_rss_bytes for stage in measured.stages]
     if timeline is not None:
         peaks.append(timeline.peak_rss_bytes)
+    around = measured.surroundings
     notices = [*measured.workload.notices, *told.get("notices", {}).get("notices", [])]
     files = {Path(path).name: Path(path) for path in checked.get("files", [])}
     if measured.log is not None:
@@ -104,8 +116,12 @@ def make_record(measured: Measured, store_folder: Path) -> Record:
         agreement=_found(AgreementRecord, checked.get("agreement")),
         artifacts=relative_paths(files, store_folder),
         load=measured.load,
-        warnings=load_warnings(measured.load),
-        notices=list(dict.fromkeys(notices)),
+        disturbed_passes=list(measured.dropped),
+        left_out_variables=around.left_out,
+        passed_on_variables=around.passed_on,
+        restrictions=around.restrictions,
+        warnings=[*load_warnings(measured.load), *measured.warnings],
+        notices=list(dict.fromkeys([*notices, *around.notices])),
         outcome=measured.outcome,
         reason=measured.reason,
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import resource
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from perfkit.trial.messages import Channel
 
@@ -33,6 +35,35 @@ def reset_peak() -> bool:
     return True
 
 
+class _Continued:
+    """Counts how often this process was resumed after a stop.
+
+    Signals are delivered between two instructions of the interpreter, so a stop within a long
+    call is noticed when the call returns, however short the stop was.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+
+
+_continued = _Continued()
+
+
+def notice_stops() -> None:
+    """Have stops counted from now on; to be called in the main thread, before any stage."""
+    signal.signal(signal.SIGCONT, _continued)
+    # What a library waits for must not end with an error when the process is resumed.
+    signal.siginterrupt(signal.SIGCONT, False)
+
+
+def _slept_s() -> float:
+    """Seconds that the machine has slept since it was started."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
 @contextmanager
 def stage(channel: Channel, name: str) -> Iterator[None]:
     """Measure the enclosed block and report it as stage ``name``.
@@ -41,12 +72,14 @@ def stage(channel: Channel, name: str) -> Iterator[None]:
     ``getrusage(RUSAGE_SELF)``, all threads together.
     """
     own_peak = reset_peak()
+    slept_s, continued = _slept_s(), _continued.count
     before = resource.getrusage(resource.RUSAGE_SELF)
     begin_s = time.monotonic()
     channel.send("enter", name=name, begin_s=begin_s)
     yield
     end_s = time.monotonic()
     after = resource.getrusage(resource.RUSAGE_SELF)
+    suspended_s = _slept_s() - slept_s
     channel.send(
         "stage",
         name=name,
@@ -60,4 +93,6 @@ def stage(channel: Channel, name: str) -> Iterator[None]:
         involuntary_switches=after.ru_nivcsw - before.ru_nivcsw,
         peak_rss_bytes=peak_rss_bytes(),
         own_peak=own_peak,
+        suspended_s=suspended_s,
+        continued=_continued.count - continued,
     )

@@ -31,15 +31,15 @@ from perfkit.trial.messages import (
     TRACE_STAGE,
     Channel,
     TrialSpec,
+    says_out_of_memory,
 )
 from perfkit.trial.programs import Programs
-from perfkit.trial.stages import peak_rss_bytes, stage
+from perfkit.trial.stages import notice_stops, peak_rss_bytes, stage
 
 if TYPE_CHECKING:
     from perfkit.guard.guarded_jit import Ledger
     from perfkit.models.base import Model, Prepared, PyTree
 
-OUT_OF_MEMORY_SIGNS = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "bad_alloc")
 PARENT_GONE = 3
 """Exit code of a worker whose parent has died: nobody reads it but a person's debugger."""
 
@@ -61,6 +61,7 @@ def main(arguments: list[str]) -> int:
     spec = TrialSpec.read(Path(arguments[0]))
     channel = Channel(int(arguments[1]))
     os.sched_setaffinity(0, spec.affinity)
+    notice_stops()
     words = _parents_words()
     folder = Path(arguments[0]).parent
     try:
@@ -78,7 +79,7 @@ def main(arguments: list[str]) -> int:
         channel.send("failed", outcome="rejected", reason=str(error))
         return 1
     except (MemoryError, NotEnoughMemoryError) as error:
-        channel.send("failed", outcome="out_of_memory", reason=str(error) or "out of memory")
+        channel.send("failed", outcome="out_of_memory", reason=str(error) or "MemoryError")
         return 1
     except BaseException as error:
         traceback.print_exc()
@@ -107,7 +108,7 @@ def _one_line(error: BaseException) -> str:
 
 def _outcome_of(error: BaseException) -> str:
     text = str(error)
-    if any(sign in text for sign in OUT_OF_MEMORY_SIGNS):
+    if says_out_of_memory(text):
         return "out_of_memory"
     if any(sign in text for sign in REFUSAL_SIGNS):
         return "rejected"

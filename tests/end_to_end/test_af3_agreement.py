@@ -25,7 +25,7 @@ made = weights.synthetic_parameters_mapped
 
 def perturbed(*arguments, **options):
     parameters = made(*arguments, **options)
-    (module,) = [name for name in parameters if name.endswith(os.environ["PERTURBED"])]
+    (module,) = [name for name in parameters if name.endswith(os.environ["PERFKIT_PERTURBED"])]
     return {**parameters, module: {**parameters[module], "weights": wrong(parameters, module)}}
 
 def wrong(parameters, module):
@@ -68,7 +68,7 @@ def test_one_weight_perturbed_by_one_per_cent_disagrees(
     (tmp_path / "sitecustomize.py").write_text(PERTURB)
     paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-    monkeypatch.setenv("PERTURBED", module)
+    monkeypatch.setenv("PERFKIT_PERTURBED", module)
     record = run(tmp_path, TrialFiles(reference=reference))
     assert record.outcome is Outcome.DISAGREES, record.reason
     assert record.agreement is not None

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from perfkit.records import machine
+from perfkit.records.cgroups import CgroupLimits
+from perfkit.records.restrictions import Restrictions
 
 
 def test_the_fingerprint_is_the_same_in_every_process() -> None:
@@ -37,23 +39,43 @@ def test_another_cpu_is_another_machine(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("limit", "used", "expected"),
-    [("max", "5", 1000), ("600", "100", 500), ("5000", "100", 1000), (None, None, 1000)],
+    ("limits", "own", "expected"),
+    [
+        (CgroupLimits(), Restrictions(), 1000),
+        (CgroupLimits(memory_bytes=600, memory_left_bytes=500), Restrictions(), 500),
+        (CgroupLimits(memory_bytes=5000, memory_left_bytes=4900), Restrictions(), 1000),
+        (CgroupLimits(), Restrictions(address_bytes=700), 700),
+        (CgroupLimits(memory_left_bytes=500), Restrictions(data_bytes=300), 300),
+        # Linux does not keep to ulimit -m.
+        (CgroupLimits(), Restrictions(resident_bytes=10), 1000),
+    ],
 )
-def test_free_memory_is_what_the_cgroup_leaves(
-    monkeypatch: pytest.MonkeyPatch, limit: str | None, used: str | None, expected: int
+def test_free_memory_is_what_the_tightest_limit_leaves(
+    monkeypatch: pytest.MonkeyPatch, limits: CgroupLimits, own: Restrictions, expected: int
 ) -> None:
     class Memory:
         available = 1000
 
-    files = {"memory.max": limit, "memory.current": used}
-    monkeypatch.setattr(machine, "_cgroup_limit", files.__getitem__)
+    monkeypatch.setattr(machine, "cgroup_limits", lambda: limits)
+    monkeypatch.setattr(machine, "restrictions", lambda groups: own)
     monkeypatch.setattr(machine.psutil, "virtual_memory", Memory)
     assert machine.available_memory_bytes() == expected
 
 
+def test_a_limited_control_group_is_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = machine.fingerprint()["digest"]
+    limited = CgroupLimits(memory_bytes=2**30, cpus=1.5)
+    monkeypatch.setattr(machine, "cgroup_limits", lambda: limited)
+    facts = machine.fingerprint()
+    assert facts["cgroup_cpu_max"] == "1.5 CPUs"
+    assert facts["cgroup_memory_max"] == "1073741824"
+    assert facts["digest"] != here
+
+
 def test_versions_can_be_told_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
+    machine._commit.cache_clear()
     told = machine.versions()
+    machine._commit.cache_clear()
     assert told["perfkit_commit"] is None
     assert told["python"] == ".".join(str(part) for part in sys.version_info[:3])

@@ -1,0 +1,101 @@
+"""Limits of this process: read from the kernel, and said where they matter."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from perfkit.records.restrictions import Restrictions, restriction_sentences
+
+GB = 10**9
+READ = (
+    "import json; from perfkit.records.machine import restrictions_here;"
+    "print(json.dumps(restrictions_here()))"
+)
+
+
+def test_limits_that_a_shell_sets_are_seen_and_said() -> None:
+    shell = "ulimit -v 4000000 -n 200 -u 2000 -t 600; exec nice -n 7 taskset -c 0 "
+    asked = subprocess.run(
+        ["bash", "-c", f'{shell} "$0" -c "$1"', sys.executable, READ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    facts, sentences = json.loads(asked.stdout)
+    expected = {"address_bytes": 4000000 * 1024, "open_files": 200, "processes": 2000}
+    nice = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 7)
+    expected |= {"cpu_time_s": 600, "nice": nice, "allowed_cpus": 1}
+    assert {name: facts[name] for name in expected} == expected
+    said = " ".join(sentences)
+    for word in ("ulimit -v", "ulimit -n", "ulimit -u", "ulimit -t", f"niceness is {nice}"):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (Restrictions(address_bytes=4 * GB), "address space is limited to 4.0 GB (ulimit -v)"),
+        (Restrictions(data_bytes=4 * GB), "data memory is limited to 4.0 GB (ulimit -d)"),
+        (Restrictions(resident_bytes=4 * GB), "Linux ignores this limit"),
+        (Restrictions(cgroup_memory_bytes=4 * GB), "memory is limited to 4.0 GB (control group)"),
+        (Restrictions(cpu_time_s=60), "CPU time is limited to 60 s per process (ulimit -t)"),
+        (Restrictions(file_bytes=5_000_000), "files are limited to 0.005 GB (ulimit -f)"),
+        (Restrictions(open_files=64), "only 64 open files are allowed (ulimit -n)"),
+        (Restrictions(processes=100), "only 100 processes and threads are allowed"),
+        (
+            Restrictions(cgroup_cpus=1.5, allowed_cpus=2, machine_cpus=2),
+            "the time of 1.5 CPUs, but 2 are visible",
+        ),
+        (Restrictions(allowed_cpus=2, machine_cpus=8), "may run on 2 of 8 CPUs"),
+        (Restrictions(nice=10), "niceness is 10: other programs come first"),
+        (Restrictions(nice=-5), "niceness is -5"),
+        (Restrictions(policy="idle"), "the scheduling policy is 'idle'"),
+    ],
+)
+def test_each_limit_is_one_sentence(found: Restrictions, told: str) -> None:
+    (sentence,) = restriction_sentences(found, 16 * GB)
+    assert told in sentence
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Restrictions(),
+        # A limit above what the machine has does not bind.
+        Restrictions(cgroup_memory_bytes=64 * GB, address_bytes=64 * GB),
+        Restrictions(cgroup_cpus=8.0, allowed_cpus=4, machine_cpus=4),
+        # What most systems give to everybody.
+        Restrictions(open_files=1024, processes=4096),
+    ],
+)
+def test_what_limits_nothing_is_not_said(found: Restrictions) -> None:
+    assert restriction_sentences(found, 16 * GB) == []
+
+
+def test_what_is_not_limited_is_not_recorded() -> None:
+    assert Restrictions(nice=3).as_dict() == {
+        "allowed_cpus": 1,
+        "machine_cpus": 1,
+        "nice": 3,
+        "policy": "other",
+    }
+
+
+def test_a_thread_that_was_bound_is_no_restriction() -> None:
+    code = (
+        "import os, threading\n"
+        "from perfkit.records.restrictions import restrictions\n"
+        "def bound():\n"
+        "    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "    print(restrictions().allowed_cpus == len(os.sched_getaffinity(os.getpid())))\n"
+        "thread = threading.Thread(target=bound)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+    )
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert asked.stdout.strip() == "True"

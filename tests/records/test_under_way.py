@@ -1,0 +1,144 @@
+"""Journals of trials under way: what was measured comes back once, whoever was killed when."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from perfkit.records.schema import DisturbedPass, Outcome, Record
+from perfkit.records.store import Store, read_records
+from perfkit.records.under_way import Journal, journal_file
+
+type MakeRecord = Callable[..., Record]
+
+
+@pytest.fixture
+def begun(make_record: MakeRecord) -> Record:
+    """The record of a trial that has only begun."""
+    update = {"stages": [], "outcome": Outcome.INTERRUPTED, "reason": "killed"}
+    return make_record("a").model_copy(update=update)
+
+
+def test_a_trial_under_way_is_no_record_yet(tmp_path: Path, begun: Record) -> None:
+    journal = Journal(tmp_path, begun)
+    assert read_records(tmp_path) == []
+    Store(tmp_path)
+    assert journal_file(tmp_path, "a").exists()
+    del journal
+
+
+def test_passes_of_a_killed_writer_come_back_once(
+    tmp_path: Path, begun: Record, make_record: MakeRecord
+) -> None:
+    (steady,) = make_record("a").stages
+    journal = Journal(tmp_path, begun)
+    journal.stage(steady)
+    journal.stage(steady.model_copy(update={"wall_s": 99.0}))
+    journal.disturbed(DisturbedPass(round=1, wall_s=99.0, reason="stopped"))
+    journal.stage(steady.model_copy(update={"round": 1}))
+    del journal
+    (record,) = read_records(tmp_path)
+    assert record.outcome is Outcome.INTERRUPTED
+    assert [(one.round, one.wall_s) for one in record.stages] == [(0, 2.0), (1, 2.0)]
+    assert [one.wall_s for one in record.disturbed_passes] == [99.0]
+    assert record.peak_rss_bytes == 1000
+    # Whoever opens the store next keeps it as any other record.
+    assert Store(tmp_path).records() == [record]
+    assert not journal_file(tmp_path, "a").exists()
+    assert Store(tmp_path).records() == [record]
+    assert len(next(tmp_path.glob("records-*.jsonl")).read_text().splitlines()) == 1
+
+
+def test_a_journal_ends_with_its_record(
+    tmp_path: Path, begun: Record, make_record: MakeRecord
+) -> None:
+    journal = Journal(tmp_path, begun)
+    journal.ended(make_record("a"))
+    Store(tmp_path).append(make_record("a"))
+    assert not journal_file(tmp_path, "a").exists()
+    assert read_records(tmp_path) == [make_record("a")]
+    del journal
+
+
+def test_a_record_that_was_stored_before_the_kill_counts_once(
+    tmp_path: Path, begun: Record, make_record: MakeRecord
+) -> None:
+    Store(tmp_path).append(make_record("a"))
+    # The kill came between the line in the store and the journal's end.
+    Journal(tmp_path, begun)
+    assert read_records(tmp_path) == [make_record("a")]
+    assert Store(tmp_path).records() == [make_record("a")]
+    assert not journal_file(tmp_path, "a").exists()
+
+
+def test_a_record_that_never_reached_the_store_is_taken_whole(
+    tmp_path: Path, begun: Record, make_record: MakeRecord
+) -> None:
+    Journal(tmp_path, begun).ended(make_record("a"))
+    assert Store(tmp_path).records() == [make_record("a")]
+
+
+@pytest.mark.parametrize(
+    "rest", [b'{"stage": {"na', b"{}\n3\nnull\n", b'{"disturbed": 1}\n', b"\xc3"]
+)
+def test_a_torn_journal_gives_what_is_whole(tmp_path: Path, begun: Record, rest: bytes) -> None:
+    Journal(tmp_path, begun)
+    with journal_file(tmp_path, "a").open("ab") as stream:
+        stream.write(rest)
+    assert Store(tmp_path).records() == [begun]
+
+
+def test_a_file_that_holds_nothing_is_left_alone(tmp_path: Path) -> None:
+    journal_file(tmp_path, "a").write_text("")
+    assert Store(tmp_path).records() == []
+    assert journal_file(tmp_path, "a").exists()
+
+
+def test_a_folder_that_cannot_be_written_costs_the_journal_alone(
+    tmp_path: Path, begun: Record
+) -> None:
+    journal = Journal(tmp_path / "gone", begun)
+    journal.ended(begun)
+    assert not (tmp_path / "gone").exists()
+
+
+ADOPT = "import sys; from pathlib import Path; from perfkit.records.store import Store\n"
+ADOPT += "sys.stdin.readline(); Store(Path(sys.argv[1]))"
+
+
+def test_of_several_perfkits_one_takes_a_journal(tmp_path: Path, begun: Record) -> None:
+    for number in range(20):
+        Journal(tmp_path, begun.model_copy(update={"id": f"trial-{number}"}))
+    command = [sys.executable, "-c", ADOPT, str(tmp_path)]
+    others = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(3)]
+    for other in others:
+        other.communicate(b"\n")
+        assert other.returncode == 0
+    lines = [line for path in tmp_path.glob("records-*") for line in path.read_text().splitlines()]
+    assert sorted(json.loads(line)["id"] for line in lines) == sorted(
+        f"trial-{number}" for number in range(20)
+    )
+
+
+def test_without_locks_the_writers_process_decides(
+    tmp_path: Path, begun: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, kind: int) -> None:
+        raise OSError(37, "no locks available")
+
+    monkeypatch.setattr("perfkit.records.under_way.fcntl.flock", refuse)
+    journal = Journal(tmp_path, begun)
+    assert read_records(tmp_path) == []
+    path = journal_file(tmp_path, "a")
+    gone = path.read_text().replace(f'"pid": {os.getpid()}', f'"pid": {2**30}')
+    path.write_text(gone)
+    assert read_records(tmp_path) == [begun]
+    path.write_text(gone.replace('"host": "', '"host": "another-'))
+    assert read_records(tmp_path) == []
+    del journal
