@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from perfkit.knobs.configuration import Configuration
-from perfkit.models.base import Model
+from perfkit.models.base import Model, Workload
 from perfkit.records.schema import Record
 from perfkit.tune.extrapolate import extrapolate
 from perfkit.tune.recommend import PARTS_ROLES, REFERENCE_ROLE
@@ -31,14 +31,17 @@ class Estimates:
 
     Parameters
     ----------
-    model
+    model, workload
         For the parts of its longer run.
     records
         Gives the study's records so far.
     """
 
-    def __init__(self, model: Model, records: Callable[[], Sequence[Record]]) -> None:
+    def __init__(
+        self, model: Model, workload: Workload, records: Callable[[], Sequence[Record]]
+    ) -> None:
         self._model = model
+        self._workload = workload
         self._records = records
 
     def pass_s(self, configuration: Configuration | None = None) -> float:
@@ -88,7 +91,7 @@ class Estimates:
     def check_s(self, configuration: Configuration) -> float:
         """Seconds of the longer run that an extrapolation is held against, from its parts."""
         counts = self._model.part_counts(
-            {**self._model.part_fidelity(), **self._model.check_fidelity()}
+            {**self._model.part_fidelity(), **self._model.check_fidelity()}, self._workload
         )
         found = extrapolate(self._records(), configuration.digest, {}, counts)
         # It is run twice: the first pass is never the timed one.

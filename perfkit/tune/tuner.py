@@ -60,7 +60,7 @@ class Tuner:
         self._runner = runner
         self._progress = progress
         self._known = Known(plan.store, plan.study)
-        self._estimates = Estimates(plan.model, self._known.records)
+        self._estimates = Estimates(plan.model, plan.workload, self._known.records)
         self._deadline_s = runner.now_s() + plan.budget_s
         self._reference_file = reference_file(plan.store.folder, plan.workload)
         self._settled_file = plan.store.folder / f"settled-{plan.study}"
