@@ -47,7 +47,7 @@ def production_times(
     """Times of a production prediction, of stock and of the best where their parts are known."""
     production = {axis.name: axis.production for axis in model.fidelity_axes}
     chosen = model.resolved_fidelity(production, workload)
-    counts = model.part_counts(chosen)
+    counts = model.part_counts(chosen, workload)
     rows = dict.fromkeys(
         row.digest for row in (recommendation.stock, recommendation.best) if row is not None
     )

@@ -287,8 +287,16 @@ class Model(Protocol):
         """Predicted peak resident set of a trial, in bytes."""
         ...
 
-    def part_counts(self, fidelity: Mapping[str, int]) -> dict[str, int]:
-        """How often each part runs in one prediction at ``fidelity``."""
+    def part_counts(
+        self, fidelity: Mapping[str, int], workload: Workload | None = None
+    ) -> dict[str, int]:
+        """How often each part runs in one prediction at ``fidelity``.
+
+        Parameters
+        ----------
+        workload
+            Where given, its options count too, such as the implementation that is asked for.
+        """
         ...
 
     def part_of(self, op_name: str) -> str | None:

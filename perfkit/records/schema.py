@@ -19,7 +19,7 @@ from perfkit.records.bounded import (
 )
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with each change of the schema; :func:`upgrade` reads all older versions."""
 
 
@@ -238,9 +238,10 @@ def upgrade(data: dict[str, Any]) -> dict[str, Any]:
             f"a record has schema version {version}, this perfkit reads up to {SCHEMA_VERSION}; "
             "use a newer perfkit"
         )
-    if version == 1:
-        # Version 2 added what observers found; before, there was nothing to find.
-        return data | {"schema_version": 2}
+    if version in (1, 2):
+        # Version 2 added what observers found, version 3 what disturbed passes and what of the
+        # environment was left out: before, nothing was recorded of either.
+        return data | {"schema_version": SCHEMA_VERSION}
     return data
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from perfkit.knobs.configuration import STOCK, Configuration
-from perfkit.models.base import Model
+from perfkit.models.base import Model, Workload
 from perfkit.records.roles import OTHER_FIDELITY, Role
 from perfkit.records.schema import Record
 from perfkit.tune.extrapolate import extrapolate
@@ -38,7 +38,7 @@ class MeasuredCosts:
 
     Parameters
     ----------
-    model
+    model, workload
         For the parts of its longer run.
     records
         Gives the study's records so far.
@@ -51,12 +51,14 @@ class MeasuredCosts:
     def __init__(
         self,
         model: Model,
+        workload: Workload,
         records: Callable[[], Sequence[Record]],
         live_pass_s: Callable[[Configuration], float | None] = lambda configuration: None,
         *,
         extrapolates: bool = True,
     ) -> None:
         self._model = model
+        self._workload = workload
         self._records = records
         self._live_pass_s = live_pass_s
         self._extrapolates = extrapolates
@@ -127,7 +129,7 @@ class MeasuredCosts:
     def check_s(self, configuration: Configuration) -> float:
         """Seconds of the longer run that an extrapolation is held against, from its parts."""
         counts = self._model.part_counts(
-            {**self._model.part_fidelity(), **self._model.check_fidelity()}
+            {**self._model.part_fidelity(), **self._model.check_fidelity()}, self._workload
         )
         found = extrapolate(self._records(), configuration.digest, {}, counts)
         # It is run twice: the first pass is never the timed one.

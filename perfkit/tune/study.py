@@ -87,7 +87,11 @@ class Study:
         self._reference_file = reference_file(plan.store.folder, plan.workload)
         self._session: Session | None = None
         self._costs = MeasuredCosts(
-            plan.model, self.records, self._live_pass_s, extrapolates=plan.extrapolate
+            plan.model,
+            plan.workload,
+            self.records,
+            self._live_pass_s,
+            extrapolates=plan.extrapolate,
         )
         self.unfinished: tuple[str, ...] = ()
         """What :meth:`run` left undone and why, one sentence each."""

@@ -186,7 +186,9 @@ class AlphaFold3:
         settings = settings_for(configuration.overrides(), workload.size)
         return peak_resident_bytes(settings, workload.fidelity["samples"])
 
-    def part_counts(self, fidelity: Mapping[str, int]) -> dict[str, int]:
+    def part_counts(
+        self, fidelity: Mapping[str, int], workload: Workload | None = None
+    ) -> dict[str, int]:
         """Trunk passes, diffusion steps of all samples together, confidence; see the protocol."""
         seeds = fidelity["seeds"]
         return {

@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from perfkit.errors import UserError, unknown_name
 from perfkit.files import replacing
-from perfkit.models.gencast.task import TaskConfig
+from perfkit.models.gencast.checkpoint_archive import SEPARATOR, Tree, plain, read_tree
+from perfkit.models.gencast.netcdf import printable
+from perfkit.models.gencast.task import (
+    FORCING_VARIABLES,
+    MASKED_VARIABLE,
+    STATIC_VARIABLES,
+    TaskConfig,
+)
 
 Parameters = dict[str, dict[str, NDArray[np.float32]]]
 """Module path -> ``w`` or ``b`` -> values."""
 
-_SEPARATOR = ":"
 _PARAMETERS = "params"
 
+type Count = Annotated[int, Field(ge=1, le=65536)]
+"""Widths, layers and the like: far above any published model, far below a damaged number."""
 
+type Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+_CHECKED = with_config(ConfigDict(extra="forbid"))
+
+
+@_CHECKED
 @dataclass(frozen=True)
 class SparseTransformerConfig:
     """The processor; the ``block_*`` fields and ``mask_type`` matter to the TPU kernel only."""
 
-    attention_k_hop: int
-    d_model: int
-    num_layers: int = 16
-    num_heads: int = 4
+    attention_k_hop: Annotated[int, Field(ge=1, le=1024)]
+    d_model: Count
+    num_layers: Annotated[int, Field(ge=1, le=100)] = 16
+    num_heads: Count = 4
     attention_type: str = "splash_mha"
     mask_type: str = "lazy"
     block_q: int = 1024
@@ -43,38 +57,41 @@ class SparseTransformerConfig:
     block_kv_dkv_compute: int = 1024
     ffw_winit_final_mult: float = 0.0
     attn_winit_final_mult: float = 0.0
-    ffw_hidden: int = 2048
+    ffw_hidden: Count = 2048
     name: str | None = None
 
 
+@_CHECKED
 @dataclass(frozen=True)
 class DenoiserArchitectureConfig:
     """Mesh, widths and query radius of the network."""
 
     sparse_transformer_config: SparseTransformerConfig
-    mesh_size: int
-    latent_size: int = 512
-    hidden_layers: int = 1
-    radius_query_fraction_edge_length: float = 0.6
+    mesh_size: Annotated[int, Field(ge=0, le=9)]
+    latent_size: Count = 512
+    hidden_layers: Annotated[int, Field(ge=0, le=16)] = 1
+    radius_query_fraction_edge_length: Annotated[float, Field(gt=0, le=10)] = 0.6
     norm_conditioning_features: tuple[str, ...] = ("noise_level_encodings",)
     grid2mesh_aggregate_normalization: float | None = None
     node_output_size: int | None = None
 
 
+@_CHECKED
 @dataclass(frozen=True)
 class SamplerConfig:
     """Noise levels and stochastic churn of the sampler."""
 
-    max_noise_level: float = 80.0
-    min_noise_level: float = 0.03
-    num_noise_levels: int = 20
-    rho: float = 7.0
-    stochastic_churn_rate: float = 2.5
-    churn_min_noise_level: float = 0.75
-    churn_max_noise_level: float = math.inf
-    noise_level_inflation_factor: float = 1.05
+    max_noise_level: Positive = 80.0
+    min_noise_level: Positive = 0.03
+    num_noise_levels: Annotated[int, Field(ge=2, le=10000)] = 20
+    rho: Positive = 7.0
+    stochastic_churn_rate: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.5
+    churn_min_noise_level: Annotated[float, Field(ge=0)] = 0.75
+    churn_max_noise_level: Annotated[float, Field(ge=0)] = math.inf
+    noise_level_inflation_factor: Positive = 1.05
 
 
+@_CHECKED
 @dataclass(frozen=True)
 class NoiseConfig:
     """Noise levels seen in training; kept so that a file is written back whole."""
@@ -84,14 +101,15 @@ class NoiseConfig:
     training_min_noise_level: float = 0.02
 
 
+@_CHECKED
 @dataclass(frozen=True)
 class NoiseEncoderConfig:
     """Fourier features of the noise level and the network that reads them."""
 
     apply_log_first: bool = True
-    base_period: float = 16.0
-    num_frequencies: int = 32
-    output_sizes: tuple[int, ...] = (32, 16)
+    base_period: Positive = 16.0
+    num_frequencies: Count = 32
+    output_sizes: Annotated[tuple[Count, ...], Field(min_length=1)] = (32, 16)
 
 
 @dataclass(frozen=True)
@@ -176,40 +194,105 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     UserError
-        The file is missing, is no npz archive, is not a GenCast checkpoint (GraphCast's are
-        refused by name), or its parameters do not fit its configuration.
+        The file is missing, is no npz archive or damaged, is not a GenCast checkpoint
+        (GraphCast's are refused by name), its configuration is impossible, or its parameters do
+        not fit its configuration.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            entries = {key: archive[key] for key in archive.files}
-    except FileNotFoundError as error:
-        raise UserError(f"there is no checkpoint {path}") from error
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
-        raise UserError(f"{path} is not a checkpoint (an npz archive without pickles)") from error
-    tree = _nest(entries)
+    tree = read_tree(path)
     if "denoiser_architecture_config" not in tree:
         what = "a GraphCast checkpoint" if "model_config" in tree else "no GenCast checkpoint"
         raise UserError(f"{path} is {what}; give one of the GenCast params files")
-    try:
-        checkpoint = _build(Checkpoint, tree)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not a complete GenCast checkpoint ({error})") from error
-    assert isinstance(checkpoint, Checkpoint)
+    params = _parameters(tree.pop(_PARAMETERS, {}), path)
+    checkpoint = Checkpoint(params, **_configuration(tree, path))
     _check_variables(checkpoint.task_config, path)
     check_parameters(checkpoint, str(path))
+    _check_sizes(checkpoint, path)
     return checkpoint
+
+
+def _configuration(tree: Tree, path: Path) -> dict[str, Any]:
+    """Everything of a checkpoint but its parameters, validated."""
+    kinds = get_type_hints(Checkpoint, include_extras=True)
+    found: dict[str, Any] = {}
+    for name, branch in tree.items():
+        if name not in kinds:
+            raise UserError(
+                f"{path} is not a complete GenCast checkpoint (unknown field {printable(name)})"
+            )
+        try:
+            found[name] = TypeAdapter(kinds[name]).validate_python(plain(branch))
+        except ValidationError as error:
+            detail = _first_problem(error, name)
+            raise UserError(f"{path} is not a complete GenCast checkpoint ({detail})") from error
+        except ValueError as error:
+            detail = f"{name}: {error}"
+            raise UserError(f"{path} is not a complete GenCast checkpoint ({detail})") from error
+    return found
+
+
+def _first_problem(error: ValidationError, name: str) -> str:
+    problem = error.errors(include_url=False)[0]
+    where = printable(SEPARATOR.join((name, *map(str, problem["loc"]))))
+    if problem["type"] == "unexpected_keyword_argument":
+        return f"unknown field {where}"
+    return f"{where}: {problem['msg']}"
+
+
+def _parameters(tree: Tree | NDArray[Any], path: Path) -> Parameters:
+    """The parameters as float32."""
+    modules = tree if isinstance(tree, dict) else {}
+    params: Parameters = {}
+    for module, leaves in modules.items():
+        for leaf, array in leaves.items() if isinstance(leaves, dict) else ():
+            name = printable(f"{module}{SEPARATOR}{leaf}")
+            if isinstance(array, dict) or array.dtype.kind not in "iuf":
+                raise UserError(f"{path}: the parameter {name} holds no numbers")
+            values = np.asarray(array, np.float32)
+            if not np.isfinite(values).all():
+                raise UserError(f"{path}: the parameter {name} has values that are not finite")
+            params.setdefault(module, {})[leaf] = values
+    return params
 
 
 def _check_variables(task: TaskConfig, path: Path) -> None:
     known = TaskConfig()
-    for found, allowed in (
-        (task.input_variables, known.input_variables),
-        (task.target_variables, known.target_variables),
-        (task.forcing_variables, known.forcing_variables),
-    ):
+    for group in ("input_variables", "target_variables", "forcing_variables"):
+        found, allowed = getattr(task, group), getattr(known, group)
         for name in found:
             if name not in allowed:
-                raise UserError(f"{path}: {unknown_name('variable', name, allowed)}")
+                raise UserError(f"{path}: {unknown_name('variable', printable(name), allowed)}")
+        if len(set(found)) < len(found):
+            raise UserError(f"{path}: {group} names a variable twice")
+    given = {*STATIC_VARIABLES, *task.target_variables, *task.forcing_variables}
+    for name in task.input_variables:
+        if name not in given:
+            raise UserError(f"{path}: the input {name} is neither predicted nor a forcing")
+    both = set(task.input_variables) & set(task.target_variables)
+    if MASKED_VARIABLE not in both:
+        raise UserError(f"{path}: {MASKED_VARIABLE} must be an input and a target")
+    if set(task.forcing_variables) != set(FORCING_VARIABLES):
+        raise UserError(f"{path}: GenCast's forcings are {', '.join(FORCING_VARIABLES)}")
+    if len(set(task.pressure_levels)) < len(task.pressure_levels):
+        raise UserError(f"{path}: pressure_levels names a level twice")
+
+
+def _check_sizes(checkpoint: Checkpoint, path: Path) -> None:
+    architecture = checkpoint.denoiser_architecture_config
+    transformer, sampler = architecture.sparse_transformer_config, checkpoint.sampler_config
+    if transformer.d_model != architecture.latent_size:
+        raise UserError(
+            f"{path}: the transformer is {transformer.d_model} wide and the rest "
+            f"{architecture.latent_size}; GenCast's are equal"
+        )
+    if transformer.d_model % transformer.num_heads:
+        raise UserError(
+            f"{path}: {transformer.num_heads} heads do not divide a width of {transformer.d_model}"
+        )
+    if sampler.min_noise_level >= sampler.max_noise_level:
+        raise UserError(
+            f"{path}: min_noise_level {sampler.min_noise_level:g} is not below max_noise_level "
+            f"{sampler.max_noise_level:g}"
+        )
 
 
 def check_parameters(checkpoint: Checkpoint, origin: str) -> None:
@@ -255,45 +338,13 @@ def _flatten(value: Any, prefix: str = "") -> dict[str, NDArray[Any]]:
     children: dict[str, Any]
     if dataclasses.is_dataclass(value):
         children = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    elif isinstance(value, dict):
-        children = value
+    elif isinstance(value, Mapping):
+        children = dict(value)
     elif isinstance(value, tuple):
         children = {str(index): item for index, item in enumerate(value)}
     else:
         return {prefix: np.asarray(value)}
     flat: dict[str, NDArray[Any]] = {}
     for name, child in children.items():
-        flat |= _flatten(child, f"{prefix}{_SEPARATOR}{name}" if prefix else name)
+        flat |= _flatten(child, f"{prefix}{SEPARATOR}{name}" if prefix else name)
     return flat
-
-
-def _nest(entries: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for key, value in entries.items():
-        *parents, leaf = key.split(_SEPARATOR)
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[leaf] = value
-    return tree
-
-
-def _build(kind: Any, tree: Any) -> Any:
-    """Turn nested dictionaries of arrays into the dataclass, tuple or scalar ``kind``."""
-    if kind == Parameters:
-        return {
-            module: {leaf: np.asarray(array, np.float32) for leaf, array in leaves.items()}
-            for module, leaves in tree.items()
-        }
-    if dataclasses.is_dataclass(kind):
-        hints = get_type_hints(kind)
-        unknown = set(tree) - set(hints)
-        if unknown:
-            raise ValueError(f"unknown field {min(unknown)}")
-        return kind(**{name: _build(hints[name], child) for name, child in tree.items()})  # type: ignore[operator]  # a dataclass is a class here
-    if get_origin(kind) is tuple:
-        item = get_args(kind)[0]
-        return tuple(_build(item, tree[key]) for key in sorted(tree, key=int))
-    if get_origin(kind) in (Union, UnionType):
-        kind = next(option for option in get_args(kind) if option is not type(None))
-    return kind(tree.item())

@@ -22,9 +22,10 @@ from perfkit.models.gencast.dataset import Example, Extracted, forecast_inputs
 from perfkit.models.gencast.engine_weathernext import WEATHERNEXT_KINDS, weathernext_step
 from perfkit.models.gencast.forecast import Forecast, write_forecast
 from perfkit.models.gencast.geometry import build_geometry
-from perfkit.models.gencast.knobs import BFLOAT16, FLOAT32, Settings
+from perfkit.models.gencast.knobs import BFLOAT16, FLOAT32, Settings, refuse_for_weathernext
 from perfkit.models.gencast.maps import write_maps
 from perfkit.models.gencast.mesh import banded_icosahedron
+from perfkit.models.gencast.modules import WEATHERNEXT_SCOPE
 from perfkit.models.gencast.prediction import (
     ForecastArrays,
     ForecastSettings,
@@ -38,10 +39,7 @@ from perfkit.models.gencast.statistics import Statistics
 from perfkit.models.gencast.task import MASKED_VARIABLE
 
 DENOISER_CALL = "denoiser_call"
-"""Beside the fields of a forecast: the result of the very first call of the denoiser."""
-
-BASE_SEED = 0
-"""Seed of the key that members are folded into."""
+"""Key of the result of the very first denoiser call, next to the fields of a forecast."""
 
 
 def prepare_forecast(
@@ -55,6 +53,7 @@ def prepare_forecast(
     labels: tuple[str, ...],
     plot: bool,
     engine: str,
+    seed: int,
 ) -> Prepared:
     """Lay everything out for one configuration; see :class:`Prepared`.
 
@@ -70,6 +69,8 @@ def prepare_forecast(
         Whether maps are written beside the forecast.
     engine
         ``perfkit`` for our own implementation, ``weathernext`` for the published one.
+    seed
+        Of the noise: seeds the key that members are folded into.
     """
     sampler = replace(checkpoint.sampler_config, num_noise_levels=fidelity["levels"])
     checkpoint = replace(checkpoint, sampler_config=sampler)
@@ -80,7 +81,7 @@ def prepare_forecast(
     function: Callable[..., PyTree] = partial(step, arrays) if settings.constants else step
     leading = () if settings.constants else (arrays,)
     first = _forcings_of(given, 0)
-    keys = [jax.random.fold_in(jax.random.PRNGKey(BASE_SEED), j) for j in range(members)]
+    keys = [jax.random.fold_in(jax.random.PRNGKey(seed), j) for j in range(members)]
 
     def drive(compiled: Callable[..., PyTree]) -> PyTree:
         return roll_out(partial(compiled, *leading), given, keys, steps)
@@ -92,6 +93,7 @@ def prepare_forecast(
             lon=example.lon,
             levels=levels,
             seconds=given.target_seconds,
+            seed=seed,
             notices=(*notices, *labels),
         )
         written = [folder / "forecast.nc"]
@@ -126,18 +128,24 @@ def _step(
     engine: str,
 ) -> tuple[Callable[..., PyTree], PyTree]:
     """The function of one step, and the arrays it takes before its inputs."""
+    predict: Callable[..., tuple[dict[str, jax.Array], jax.Array]]
+    arrays: PyTree
     if engine == WEATHERNEXT:
+        refuse_for_weathernext(settings)
         attention = _attention_kind(checkpoint, settings, WEATHERNEXT_KINDS)
-        return weathernext_step(checkpoint, example, statistics, settings, attention)
-    step_settings, arrays = forecast_arrays(checkpoint, example, statistics, settings)
+        predict, arrays = weathernext_step(checkpoint, example, statistics, settings, attention)
+        scope = WEATHERNEXT_SCOPE
+    else:
+        step_settings, arrays = forecast_arrays(checkpoint, example, statistics, settings)
+        predict, scope = partial(predict_step, step_settings), "step_setup"
 
     def step(
-        arrays: ForecastArrays, inputs: Frames, forcings: Frames, key: jax.Array
+        arrays: PyTree, inputs: Frames, forcings: Frames, key: jax.Array
     ) -> dict[str, jax.Array]:
-        frames, call = predict_step(step_settings, arrays, inputs, forcings, key)
+        frames, call = predict(arrays, inputs, forcings, key)
         return {**frames, DENOISER_CALL: call}
 
-    return jax.named_scope("step_setup")(step), arrays
+    return jax.named_scope(scope)(step), arrays
 
 
 def forecast_arrays(

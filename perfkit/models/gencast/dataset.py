@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from perfkit.errors import UserError, nearest
 from perfkit.models.gencast.forcings import calendar_forcings
 from perfkit.models.gencast.grid import check_grid
-from perfkit.models.gencast.netcdf import open_dataset
+from perfkit.models.gencast.levels import level_indices
+from perfkit.models.gencast.netcdf import (
+    open_dataset,
+    printable,
+    read_numbers,
+    refuse_larger_than_memory,
+)
 from perfkit.models.gencast.task import (
     FORCING_VARIABLES,
     INPUT_FRAMES,
@@ -25,21 +30,13 @@ from perfkit.models.gencast.task import (
     TaskConfig,
     dimensions_of,
 )
+from perfkit.models.gencast.times import absolute_seconds, duration_seconds, is_absolute
 
 if TYPE_CHECKING:
     import xarray
 
 Fields = Mapping[str, NDArray[np.float32]]
 
-_UNIT_SECONDS = {
-    "nanoseconds": 1e-9,
-    "microseconds": 1e-6,
-    "milliseconds": 1e-3,
-    "seconds": 1,
-    "minutes": 60,
-    "hours": 3600,
-    "days": 86400,
-}
 _STEP_SECONDS = STEP_HOURS * 3600
 
 
@@ -105,24 +102,29 @@ class Extracted:
 def read_example(path: Path, task: TaskConfig) -> Example:
     """Read and check an example dataset.
 
+    A file without the dimension ``batch`` holds one batch member. Times come from ``datetime``,
+    or from ``time`` where that counts from a date.
+
     Raises
     ------
     UserError
-        The file is missing or no NetCDF, lacks a variable, level or coordinate, has another time
-        step than 12 hours, an unusable grid, or NaN where none may be.
+        The file is missing, no NetCDF or damaged, lacks a variable, level or coordinate, has
+        another time step than 12 hours, an unusable grid, or NaN where none may be.
     """
     with open_dataset(path) as dataset:
-        for coordinate in ("lat", "lon", "level", "time", "datetime"):
+        for coordinate in ("lat", "lon", "level", "time"):
             if coordinate not in dataset.variables:
                 raise UserError(f"{path} lacks the coordinate {coordinate}")
-        check_grid(dataset["lat"].values, dataset["lon"].values, str(path))
-        _check_time_step(dataset["time"], path)
-        fields = {
-            name: _read_variable(dataset, name, task, path) for name in _wanted(dataset, task)
-        }
-        seconds = _absolute_seconds(dataset["datetime"], path)
-        lat, lon = (np.asarray(dataset[name].values, np.float32) for name in ("lat", "lon"))
-    example = Example(fields, lat, lon, seconds)
+        lat, lon = read_grid(dataset, path)
+        seconds = _frame_seconds(dataset, path)
+        names = _wanted(dataset, task)
+        for name in names:
+            _check_variable(dataset, name, path)
+        sizes = (dataset.variables[name].size for name in names)
+        refuse_larger_than_memory(8 * sum(sizes), str(path))
+        levels = level_indices(dataset, task, path)
+        fields = {name: _read_variable(dataset, name, levels, path) for name in names}
+    example = Example(fields, lat.astype(np.float32), lon.astype(np.float32), seconds)
     check_missing_values(example, str(path))
     return example
 
@@ -132,71 +134,128 @@ def _wanted(dataset: xarray.Dataset, task: TaskConfig) -> list[str]:
     return [name for name in needed if name not in FORCING_VARIABLES or name in dataset]
 
 
-def _read_variable(
-    dataset: xarray.Dataset, name: str, task: TaskConfig, path: Path
-) -> NDArray[np.float32]:
+def _check_variable(dataset: xarray.Dataset, name: str, path: Path) -> None:
     if name not in dataset.data_vars:
         unknown = [str(v) for v in dataset.data_vars if v not in _KNOWN]
         close = nearest(name, unknown)
-        hint = f"; is its unknown variable {close[0]} meant?" if close else ""
+        hint = f"; is its unknown variable {printable(close[0])} meant?" if close else ""
         raise UserError(f"{path} lacks the variable {name}{hint}")
-    values = dataset[name]
-    dims = dimensions_of(name)
-    if set(values.dims) != set(dims):
-        found = ", ".join(map(str, values.dims))
-        raise UserError(f"{path}: {name} has dimensions {found} instead of {', '.join(dims)}")
-    if "level" in dims:
-        available = dataset["level"].values
-        absent = [level for level in task.pressure_levels if level not in available]
-        if absent:
-            raise UserError(f"{path} lacks the level {absent[0]} hPa")
-        values = values.sel(level=list(task.pressure_levels))
-    return np.ascontiguousarray(values.transpose(*dims).values, np.float32)
-
-
-_KNOWN = frozenset((*TaskConfig().input_variables, *TaskConfig().target_variables))
-
-
-def _unit_seconds(unit: str, path: Path) -> float:
-    for name, seconds in _UNIT_SECONDS.items():
-        if unit.strip().lower() in (name, name[:-1]):
-            return seconds
-    raise UserError(f"{path} gives times in {unit!r}, which is no known unit")
-
-
-def _check_time_step(time: xarray.DataArray, path: Path) -> None:
-    unit = _unit_seconds(str(time.attrs.get("units", "hours")), path)
-    seconds = np.atleast_1d(time.values) * unit
-    if len(seconds) < INPUT_FRAMES:
-        raise UserError(f"{path} has {len(seconds)} frame; a forecast starts from {INPUT_FRAMES}")
-    if not np.allclose(np.diff(seconds), _STEP_SECONDS):
-        step = np.diff(seconds)[0] / 3600
+    variable, dims = dataset.variables[name], dimensions_of(name)
+    without_batch = tuple(dim for dim in dims if dim != "batch")
+    allowed = dims if "batch" in dataset.sizes else without_batch
+    if set(variable.dims) != set(allowed) or len(variable.dims) != len(allowed):
+        found = printable(", ".join(map(str, variable.dims)))
+        raise UserError(f"{path}: {name} has dimensions {found} instead of {', '.join(allowed)}")
+    unit = str(variable.attrs.get("units", "")).strip()
+    if unit.lower() in _FOREIGN_UNITS.get(name, ()):
         raise UserError(
-            f"{path} has frames {step:g} hours apart; GenCast needs {STEP_HOURS} hours throughout"
+            f"{path}: {name} is in {printable(unit)}; GenCast needs SI units (K, Pa, m, kg/kg)"
         )
 
 
-def _absolute_seconds(datetime: xarray.DataArray, path: Path) -> NDArray[np.int64]:
-    units = str(datetime.attrs.get("units", ""))
-    match = re.fullmatch(r"(\w+) since (.+)", units)
-    if match is None:
-        raise UserError(f"{path} gives datetime in {units!r} instead of e.g. 'hours since ...'")
-    try:
-        origin = np.datetime64(match[2].strip().rstrip("Z"), "s").astype(np.int64)
-    except ValueError as error:
-        raise UserError(f"{path} counts datetime from {match[2]!r}, which is no date") from error
-    offset = datetime.transpose("batch", "time").values * _unit_seconds(match[1], path)
-    return np.asarray(np.round(offset), np.int64) + origin
+def _read_variable(
+    dataset: xarray.Dataset, name: str, levels: NDArray[np.int64], path: Path
+) -> NDArray[np.float32]:
+    stored, dims = dataset.variables[name].dims, dimensions_of(name)
+    values = read_numbers(dataset, name, path)
+    values = values.transpose([stored.index(dim) for dim in dims if dim in stored])
+    if "batch" in dims and "batch" not in stored:
+        values = values[None]
+    if "level" in dims:
+        values = values.take(levels, axis=dims.index("level"))
+    # Values beyond float32 become infinite, which is refused with the rest that is not finite.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, np.float32)
 
 
-def check_missing_values(example: Example, origin: str) -> None:
-    """Refuse NaN or infinity in what the model reads, but for the sea-surface temperature's NaN.
+_KNOWN = frozenset((*TaskConfig().input_variables, *TaskConfig().target_variables, "datetime"))
+
+
+_CELSIUS = ("c", "degc", "deg c", "°c", "celsius", "degree_celsius", "degrees_celsius")
+_FOREIGN_UNITS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("2m_temperature", "temperature", MASKED_VARIABLE), _CELSIUS),
+    "mean_sea_level_pressure": ("hpa", "mbar", "mb", "millibar", "millibars", "kpa"),
+    "geopotential": ("m", "gpm", "km"),
+    "geopotential_at_surface": ("m", "gpm", "km"),
+    "specific_humidity": ("g/kg", "g kg-1", "g kg**-1"),
+    "vertical_velocity": ("m/s", "m s-1", "m s**-1", "hpa s-1", "hpa s**-1"),
+    PRECIPITATION: ("mm", "kg m-2", "kg m**-2"),
+}
+"""Units in which these variables are found elsewhere and which the model does not read."""
+
+
+def read_grid(
+    dataset: xarray.Dataset, path: Path
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Latitudes and longitudes in degrees.
 
     Raises
     ------
     UserError
-        A variable has values that are not finite, or the sea-surface temperature is missing
-        everywhere.
+        See :func:`check_grid`.
+    """
+    for name in ("lat", "lon"):
+        if name not in dataset.variables:
+            raise UserError(f"{path} lacks the coordinate {name}")
+        variable = dataset.variables[name]
+        if variable.dims != (name,) or variable.size > _MOST_RINGS:
+            raise UserError(
+                f"{path}: {name} has shape {printable(dict(variable.sizes))}; a regular grid of at "
+                f"most {_MOST_RINGS} points along {name} is needed"
+            )
+    lat, lon = (read_numbers(dataset, name, path).astype(np.float64) for name in ("lat", "lon"))
+    check_grid(lat, lon, str(path))
+    return lat, lon
+
+
+_MOST_RINGS = 14400
+"""Longitudes of a grid ten times as fine as the published 0.25 degrees."""
+
+
+def _frame_seconds(dataset: xarray.Dataset, path: Path) -> NDArray[np.int64]:
+    """Time of every frame, ``[batch, time]``, 12 hours apart."""
+    frames = dataset.variables["time"].size
+    if frames < INPUT_FRAMES:
+        raise UserError(f"{path} has {frames} frame; a forecast starts from {INPUT_FRAMES}")
+    if not is_absolute(dataset, "time"):
+        _check_steps(duration_seconds(dataset, "time", path), path)
+    name = "datetime" if "datetime" in dataset.variables else "time"
+    if name == "time" and not is_absolute(dataset, "time"):
+        raise UserError(f"{path} lacks the coordinate datetime")
+    dims = dataset.variables[name].dims
+    if sorted(map(str, dims)) not in (["time"], ["batch", "time"]):
+        found = printable(", ".join(map(str, dims)) or "none")
+        raise UserError(f"{path}: {name} has dimensions {found} instead of batch, time")
+    seconds = absolute_seconds(dataset, name, path)
+    _check_steps(np.moveaxis(seconds, dims.index("time"), -1).astype(np.float64), path)
+    if dims == ("time", "batch"):
+        seconds = seconds.T
+    batch = dataset.sizes.get("batch", 1)
+    return np.ascontiguousarray(np.broadcast_to(seconds, (batch, frames)))
+
+
+def _check_steps(seconds: NDArray[np.float64], path: Path) -> None:
+    steps = np.diff(seconds, axis=-1).ravel()
+    wrong = steps[~(np.abs(steps - _STEP_SECONDS) <= 1)]
+    if wrong.size:
+        raise UserError(
+            f"{path} has frames {wrong[0] / 3600:g} hours apart; GenCast needs {STEP_HOURS} hours "
+            "throughout"
+        )
+
+
+_LARGEST_VALUE = 1e7
+"""Geopotential in m2/s2 stays below 1e6; NetCDF's own fill value is 1e37."""
+
+
+def check_missing_values(example: Example, origin: str) -> None:
+    """Refuse what the model cannot read: NaN but for sea-surface temperature, and huge numbers.
+
+    Raises
+    ------
+    UserError
+        A variable has values that are not finite or larger than any in SI units, or the
+        sea-surface temperature is missing everywhere.
     """
     for name, array in example.fields.items():
         if name == PRECIPITATION:
@@ -211,6 +270,12 @@ def check_missing_values(example: Example, origin: str) -> None:
             raise UserError(
                 f"{origin}: {name} has {bad} values that are not finite; only NaN in "
                 f"{MASKED_VARIABLE} may be"
+            )
+        largest = float(np.nanmax(np.abs(array), initial=0.0))
+        if largest > _LARGEST_VALUE:
+            raise UserError(
+                f"{origin}: {name} reaches {largest:g}, which is no value in SI units; mark "
+                "missing values with _FillValue"
             )
 
 

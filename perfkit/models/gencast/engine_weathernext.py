@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from perfkit.errors import ConfigurationRefusedError
 from perfkit.models.base import PyTree
 from perfkit.models.gencast.attention import AttentionKind
 from perfkit.models.gencast.checkpoint import Checkpoint, save_checkpoint
 from perfkit.models.gencast.dataset import Example
-from perfkit.models.gencast.knobs import BFLOAT16, BFLOAT16_NETWORK, Settings, settings_for
+from perfkit.models.gencast.knobs import BFLOAT16, Settings
 from perfkit.models.gencast.prediction import Frames
+from perfkit.models.gencast.stacking import stack
 from perfkit.models.gencast.statistics import Statistics
 from perfkit.models.gencast.task import MASKED_VARIABLE, STEP_HOURS, dimensions_of
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 WEATHERNEXT_KINDS: tuple[AttentionKind, ...] = ("dense", "banded")
 _ATTENTION = {"dense": "mha", "banded": "triblockdiag_mha"}
 
+_NO_MODULE = "~"
+"""Where Haiku keeps the state of functions that belong to no module."""
+
+_CALLS, _FIRST_CALL = "calls", "first_call"
+
 
 def weathernext_step(
     checkpoint: Checkpoint,
@@ -33,59 +39,87 @@ def weathernext_step(
     statistics: Statistics,
     settings: Settings,
     attention: AttentionKind,
-) -> tuple[Callable[..., dict[str, jax.Array]], PyTree]:
+) -> tuple[Callable[..., tuple[dict[str, jax.Array], jax.Array]], PyTree]:
     """A step of the published implementation, and the parameters it takes first.
 
-    The step takes parameters, two input frames, the forcings of the target time and a key, and
-    gives the next frame, all in the layouts of our own step.
+    The step takes parameters, two input frames, the forcings of the target time and a key. It
+    returns the next frame and the result of the first denoiser call, in the layouts of
+    :func:`~perfkit.models.gencast.prediction.predict_step`.
 
-    Raises
-    ------
-    ConfigurationRefusedError
-        A knob is set that only our own implementation has.
+    Parameters
+    ----------
+    settings
+        Without a knob that only perfkit's own implementation has
+        (:func:`~perfkit.models.gencast.knobs.refuse_for_weathernext`).
     """
-    stock = settings_for({})
-    own = (settings.grid_block, settings.compress_edges) != (
-        stock.grid_block,
-        stock.compress_edges,
-    )
-    if own or settings.precision == BFLOAT16_NETWORK:
-        raise ConfigurationRefusedError(
-            "weathernext has no blocks of grid nodes, no edge basis and no bfloat16_network"
-        )
     import haiku
     import xarray_jax
 
     loaded = _upstream_checkpoint(checkpoint, _ATTENTION[attention])
     frames = _Datasets(example, checkpoint)
+    task = checkpoint.task_config
+    dtype = jnp.bfloat16 if settings.precision == BFLOAT16 else jnp.float32
 
     def predict(inputs: Any, template: Any, forcings: Any) -> Any:
         predictor = _predictor(loaded, statistics, frames, settings.precision == BFLOAT16)
         return predictor(inputs, targets_template=template, forcings=forcings)
 
-    transformed = haiku.transform(predict)
+    transformed = haiku.transform_with_state(predict)
 
     def step(
         params: PyTree, inputs: Frames, forcings: Frames, key: jax.Array
-    ) -> dict[str, jax.Array]:
-        surface = inputs[MASKED_VARIABLE]
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        batch, _, nlat, nlon = inputs[MASKED_VARIABLE].shape
         template = {
-            name: np.full(frames.shape_of(name, surface.shape[0]), np.nan, np.float32)
-            for name in checkpoint.task_config.target_variables
+            name: np.full(frames.shape_of(name, batch), np.nan, np.float32)
+            for name in task.target_variables
         }
-        predicted = transformed.apply(
+        nothing_called = {
+            _CALLS: jnp.zeros((), jnp.int32),
+            _FIRST_CALL: jnp.zeros((nlat * nlon, batch, task.output_channels), dtype),
+        }
+        # Haiku's types leave out that a state is a mapping.
+        state: Any
+        predicted, state = transformed.apply(
             params,
+            {_NO_MODULE: nothing_called},
             key,
             frames.dataset(inputs, (-STEP_HOURS, 0)),
             frames.dataset(template, (STEP_HOURS,)),
             frames.dataset(forcings, (STEP_HOURS,)),
         )
-        return {
+        fields = {
             name: xarray_jax.unwrap_data(predicted[name].transpose(*dimensions_of(name)))
-            for name in checkpoint.task_config.target_variables
+            for name in task.target_variables
         }
+        return fields, state[_NO_MODULE][_FIRST_CALL]
 
     return step, jax.tree.map(np.asarray, loaded.params)
+
+
+def _observed(denoiser: Callable[..., Any], frames: _Datasets) -> Callable[..., Any]:
+    """``denoiser`` under its part's name, with the result of its first call kept as state.
+
+    The sampler calls it in a loop, out of which only Haiku's state reaches.
+    """
+    import haiku
+    import xarray_jax
+
+    def observed(*given: Any, **named: Any) -> Any:
+        with jax.named_scope("denoiser_call"):
+            estimate = denoiser(*given, **named)
+        fields = {
+            str(name): xarray_jax.unwrap_data(values.transpose(*dimensions_of(str(name))))
+            for name, values in estimate.items()
+        }
+        batch = next(iter(fields.values())).shape[0]
+        calls, first = haiku.get_state(_CALLS), haiku.get_state(_FIRST_CALL)
+        stacked = stack(fields, *frames.grid, batch).astype(first.dtype)
+        haiku.set_state(_FIRST_CALL, jnp.where(calls == 0, stacked, first))
+        haiku.set_state(_CALLS, calls + 1)
+        return estimate
+
+    return observed
 
 
 def _upstream_checkpoint(checkpoint: Checkpoint, attention_type: str) -> Any:
@@ -115,6 +149,7 @@ def _predictor(loaded: Any, statistics: Statistics, frames: _Datasets, bfloat16:
         noise_config=loaded.noise_config,
         noise_encoder_config=loaded.noise_encoder_config,
     )
+    model._preconditioned_denoiser = _observed(model._preconditioned_denoiser, frames)
     if bfloat16:
         model = casting.Bfloat16Cast(model)
     model = normalization.InputsAndResiduals(
@@ -126,7 +161,7 @@ def _predictor(loaded: Any, statistics: Statistics, frames: _Datasets, bfloat16:
     return nan_cleaning.NaNCleaner(
         model,
         var_to_clean=MASKED_VARIABLE,
-        fill_value=frames.by_level({MASKED_VARIABLE: statistics.fill})[MASKED_VARIABLE],
+        fill_value=frames.by_level({MASKED_VARIABLE: statistics.fill}),
         reintroduce_nans=True,
     )
 
@@ -137,6 +172,11 @@ class _Datasets:
     def __init__(self, example: Example, checkpoint: Checkpoint) -> None:
         self._lat, self._lon = example.lat, example.lon
         self._levels = np.array(checkpoint.task_config.pressure_levels, np.int32)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Number of latitudes and of longitudes."""
+        return len(self._lat), len(self._lon)
 
     def shape_of(self, name: str, batch: int) -> tuple[int, ...]:
         """Shape of one frame of ``name``."""

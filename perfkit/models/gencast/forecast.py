@@ -72,6 +72,8 @@ class Forecast:
         Pressure, hPa.
     seconds
         Valid time of every step, seconds since 1970-01-01T00, int64 ``[batch, step]``.
+    seed
+        Seed of the noise.
     notices
         What a reader must know, e.g. that weights are synthetic.
     """
@@ -81,6 +83,7 @@ class Forecast:
     lon: NDArray[np.float32]
     levels: tuple[int, ...]
     seconds: NDArray[np.int64]
+    seed: int = 0
     notices: Sequence[str] = ()
 
 
@@ -142,6 +145,7 @@ def as_dataset(forecast: Forecast) -> xarray.Dataset:
             "Conventions": "CF-1.11",
             "title": "GenCast forecast",
             "source": f"GenCast, computed by perfkit {__version__}",
+            "noise_seed": forecast.seed,
             "comment": "; ".join(forecast.notices),
         },
     )

@@ -44,19 +44,25 @@ def check_grid(lat: ArrayLike, lon: ArrayLike, origin: str) -> None:
         raise UserError(f"{origin}: a grid needs at least 4 latitudes and 6 longitudes")
     steps = np.diff(lats)
     if steps[0] < 0:
-        raise UserError(f"{origin}: latitudes are reversed; they must ascend from -90 to 90")
+        raise UserError(
+            f"{origin}: latitudes are reversed; they must ascend from -90 to 90 "
+            "(with xarray: dataset.sortby('lat'))"
+        )
     step = 360 / len(lons)
-    if np.abs(steps - step).max() > _TOLERANCE_DEGREES:
+    # Written so that NaN, which compares with nothing, is refused.
+    if not np.abs(steps - step).max() <= _TOLERANCE_DEGREES:
         raise UserError(
             f"{origin}: latitudes are not equidistant in the steps of the longitudes "
             f"({step:g} degrees)"
         )
     first = lats[0] + 90
-    if min(abs(first), abs(first - step / 2)) > _TOLERANCE_DEGREES or (
-        abs(lats[-1] + lats[0]) > _TOLERANCE_DEGREES
-    ):
+    at_poles = min(abs(first), abs(first - step / 2)) <= _TOLERANCE_DEGREES
+    if not (at_poles and abs(lats[-1] + lats[0]) <= _TOLERANCE_DEGREES):
         raise UserError(
             f"{origin}: latitudes must reach both poles, or end half a step before them"
         )
-    if np.abs(lons - step * np.arange(len(lons))).max() > _TOLERANCE_DEGREES:
-        raise UserError(f"{origin}: longitudes must start at 0 and go round the sphere evenly")
+    if not np.abs(lons - step * np.arange(len(lons))).max() <= _TOLERANCE_DEGREES:
+        raise UserError(
+            f"{origin}: longitudes must start at 0 and go round the sphere evenly (with xarray: "
+            "dataset.assign_coords(lon=dataset.lon % 360).sortby('lon'))"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from perfkit.errors import ConfigurationRefusedError
 from perfkit.knobs.knob import Knob, Layer, one_of
 from perfkit.models.parameters_knob import PARAMETERS
 
@@ -100,3 +101,25 @@ def settings_for(overrides: Mapping[str, str]) -> Settings:
         compress_edges=chosen[EDGE_BASIS.name] == "compressed",
         constants=chosen[PARAMETERS.name] == "constants",
     )
+
+
+def refuse_for_weathernext(settings: Settings) -> None:
+    """Refuse what the published implementation does not have.
+
+    Raises
+    ------
+    ConfigurationRefusedError
+        A knob has a value that only perfkit's own implementation has.
+    """
+    stock = settings_for({})
+    lacking = {
+        f"{ATTENTION.name}=patches": settings.attention == "patches",
+        f"{PRECISION.name}={BFLOAT16_NETWORK}": settings.precision == BFLOAT16_NETWORK,
+        GRID_BLOCK.name: settings.grid_block != stock.grid_block,
+        EDGE_BASIS.name: settings.compress_edges != stock.compress_edges,
+    }
+    for name, is_set in lacking.items():
+        if is_set:
+            raise ConfigurationRefusedError(
+                f"--engine weathernext has no {name}; leave it out, or use --engine perfkit"
+            )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from types import MappingProxyType
 
-from perfkit.errors import MissingDependencyError, UserError
+from perfkit.errors import ConfigurationRefusedError, MissingDependencyError, UserError
 from perfkit.guard.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
@@ -20,12 +20,13 @@ from perfkit.models.gencast.knobs import (
     GRID_BLOCK,
     KNOBS,
     PRECISION,
+    refuse_for_weathernext,
     settings_for,
 )
-from perfkit.models.gencast.memory import peak_resident_bytes
-from perfkit.models.gencast.modules import BLOCKS, STACKS
+from perfkit.models.gencast.memory import peak_resident_bytes, weathernext_peak_bytes
+from perfkit.models.gencast.modules import BLOCKS, STACKS, part_name
 from perfkit.models.gencast.schedule import churn_rates
-from perfkit.models.gencast.sources import WEATHERNEXT, Sources, sources_from
+from perfkit.models.gencast.sources import OWN, WEATHERNEXT, Sources, sources_from
 from perfkit.models.gencast.task import TaskConfig
 from perfkit.models.module_names import module_name
 from perfkit.models.parameters_knob import PARAMETERS
@@ -53,6 +54,7 @@ class GenCast:
         Option("stats", str, "folder with the statistics of the checkpoint"),
         Option("mesh", int, "refinements of the mesh for synthetic weights (1.0 degree: 4)"),
         Option("engine", str, "perfkit (default) or weathernext, where that is installed"),
+        Option("seed", str, "seed of the forecast's noise, 0 to 4294967295 (default: 0)"),
         Option("plot", bool, "also write maps of the first and the last step"),
     )
     weights_option = "checkpoint"
@@ -95,6 +97,8 @@ class GenCast:
         source |= {
             key: options[key] for key in ("resolution", "mesh", "engine", "plot") if key in options
         }
+        if "seed" in options:
+            source["seed"] = sources.seed
         if sources.engine == WEATHERNEXT:
             _ensure_importable("weathernext")
         nlat, nlon = sources.check()
@@ -123,7 +127,12 @@ class GenCast:
         return dict(fidelity)
 
     def check(self, workload: Workload, configuration: Configuration) -> None:
-        """Every value of every knob is possible on every input; see the protocol."""
+        """Refuse knobs that the published implementation lacks; see the protocol."""
+        if _engine_of(workload) == WEATHERNEXT:
+            try:
+                refuse_for_weathernext(settings_for(configuration.overrides()))
+            except ConfigurationRefusedError as error:
+                raise UserError(str(error)) from error
 
     def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
         """float32 without bfloat16, else bfloat16; see the protocol."""
@@ -140,11 +149,22 @@ class GenCast:
         else:
             architecture = sources.read_checkpoint().denoiser_architecture_config
         settings = settings_for(configuration.overrides())
+        if sources.engine == WEATHERNEXT:
+            return weathernext_peak_bytes(architecture, workload.size, settings)
         return peak_resident_bytes(architecture, workload.size, settings)
 
-    def part_counts(self, fidelity: Mapping[str, int]) -> dict[str, int]:
-        """Denoiser calls, sets of noise that are drawn, and steps; see the protocol."""
+    def part_counts(
+        self, fidelity: Mapping[str, int], workload: Workload | None = None
+    ) -> dict[str, int]:
+        """Denoiser calls, sets of noise that are drawn, and steps; see the protocol.
+
+        The published sampler calls the denoiser twice at every level and discards the result of
+        the last call; it draws two sets of noise at every level, whether or not they are used.
+        """
         steps = fidelity["steps"] * fidelity["members"]
+        if workload is not None and _engine_of(workload) == WEATHERNEXT:
+            twice = 2 * fidelity["levels"] * steps
+            return {"denoiser_call": twice, "noise_set": twice, "step_setup": steps}
         churned = churn_rates(SamplerConfig(num_noise_levels=fidelity["levels"])) > 0
         return {
             "denoiser_call": steps * (2 * fidelity["levels"] - 1),
@@ -154,10 +174,12 @@ class GenCast:
 
     def part_of(self, op_name: str) -> str | None:
         """The part by the named scopes of the computation; see the protocol."""
-        return next((part for part in PARTS if part in op_name), None)
+        return part_name(op_name, PARTS)
 
     def module_of(self, op_name: str) -> str | None:
         """The module by the named scopes of the network; see the protocol."""
+        if self.part_of(op_name) == "noise_set":
+            return "noise"
         return module_name(op_name, STACKS, BLOCKS)
 
     def part_fidelity(self) -> Mapping[str, int]:
@@ -170,11 +192,11 @@ class GenCast:
 
     def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
         """Precision changes most where the CPU multiplies bfloat16; see the protocol."""
-        precision: dict[str, Sequence[str]] = {PRECISION.name: (BFLOAT16_NETWORK, BFLOAT16)}
-        others: dict[str, Sequence[str]] = {
-            PARAMETERS.name: ("constants",),
-            GRID_BLOCK.name: ("1024", "4096"),
-        }
+        published = _engine_of(workload) == WEATHERNEXT
+        precisions = (BFLOAT16,) if published else (BFLOAT16_NETWORK, BFLOAT16)
+        precision: dict[str, Sequence[str]] = {PRECISION.name: precisions}
+        others: dict[str, Sequence[str]] = {PARAMETERS.name: ("constants",)}
+        others |= {} if published else {GRID_BLOCK.name: ("1024", "4096")}
         return precision | others if multiplies_bfloat16() else others | precision
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
@@ -191,11 +213,12 @@ class GenCast:
             sources.read_statistics(task),
             settings_for(overrides),
             workload.fidelity,
-            self.part_counts(workload.fidelity),
+            self.part_counts(workload.fidelity, workload),
             sources.notices,
             fidelity_labels(self.fidelity_axes, workload.fidelity, production),
             bool(workload.source.get("plot", False)),
             sources.engine,
+            sources.seed,
         )
 
 
@@ -205,6 +228,10 @@ def _ensure_importable(package: str) -> None:
             f"--engine {package} needs the package {package}, which is on no registry; install "
             "google-deepmind/graphcast and gdm-xarray-jax from their repositories"
         )
+
+
+def _engine_of(workload: Workload) -> str:
+    return str(workload.source.get("engine", OWN))
 
 
 def _sources_of(workload: Workload) -> Sources:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from perfkit.models.gencast.atmosphere import (
     synthetic_statistics,
 )
 from perfkit.models.gencast.checkpoint import Checkpoint, load_checkpoint
-from perfkit.models.gencast.dataset import Example, read_example
+from perfkit.models.gencast.dataset import Example, read_example, read_grid
 from perfkit.models.gencast.geometry import check_mesh_for_grid
 from perfkit.models.gencast.grid import regular_grid
+from perfkit.models.gencast.netcdf import open_dataset
 from perfkit.models.gencast.statistics import Statistics, load_statistics
 from perfkit.models.gencast.synthetic_weights import (
     SEED,
@@ -32,6 +34,8 @@ DEFAULT_RESOLUTION = 1.0
 OWN = "perfkit"
 WEATHERNEXT = "weathernext"
 _FINEST_MESH = 7
+_LARGEST_SEED = 2**32 - 1
+"""A JAX key is made of 32 bits; more would be cut off without a word."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Sources:
         Refinements of the mesh for synthetic weights.
     engine
         ``perfkit`` or ``weathernext``.
+    seed
+        Of the forecast's noise.
     """
 
     input: Path | None
@@ -56,6 +62,7 @@ class Sources:
     resolution: float
     mesh: int
     engine: str
+    seed: int = 0
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -108,11 +115,13 @@ class Sources:
 
     def digest(self) -> str:
         """Sixteen hexadecimal digits that change with the content of anything used."""
-        told: list[object] = [self.resolution, self.mesh, f"synthetic-{SEED}", self.engine]
-        told += [_content_digest(path) for path in (self.input, self.checkpoint)]
+        used: list[object] = [self.resolution, self.mesh, f"synthetic-{SEED}", self.engine]
+        used += [_content_digest(path) for path in (self.input, self.checkpoint)]
         if self.stats is not None:
-            told += [_content_digest(path) for path in sorted(self.stats.glob("*_by_level.nc"))]
-        return short_digest(repr(told), 16)
+            used += [_content_digest(path) for path in sorted(self.stats.glob("*_by_level.nc"))]
+        # The default seed is left out so that studies from before there was an option stay valid.
+        used += [f"seed-{self.seed}"] if self.seed else []
+        return short_digest(repr(used), 16)
 
 
 def _content_digest(path: Path | None) -> str:
@@ -135,13 +144,7 @@ def sources_from(options: Mapping[str, str | int | float | bool]) -> Sources:
     UserError
         Options exclude each other, a file is missing, or a number is impossible.
     """
-    paths = {
-        name: Path(str(options[name])).resolve() if name in options else None
-        for name in ("input", "checkpoint", "stats")
-    }
-    for name, path in paths.items():
-        if path is not None and not path.exists():
-            raise UserError(f"--{name}: there is no {path}")
+    paths = {name: _existing(name, options) for name in ("input", "checkpoint", "stats")}
     if paths["input"] is not None and "resolution" in options:
         raise UserError("--input and --resolution exclude each other: a file has its own grid")
     if paths["checkpoint"] is not None and "mesh" in options:
@@ -153,22 +156,44 @@ def sources_from(options: Mapping[str, str | int | float | bool]) -> Sources:
         )
     resolution = float(options.get("resolution", DEFAULT_RESOLUTION))
     if paths["input"] is not None:
-        resolution = float(180 / (len(_latitudes(paths["input"])) - 1))
+        resolution = 180 / (_latitudes(paths["input"]) - 1)
     else:
         regular_grid(resolution)
     mesh = int(options.get("mesh", mesh_for(resolution)))
-    if not 0 <= mesh <= _FINEST_MESH:
-        raise UserError(f"--mesh takes 0 to {_FINEST_MESH} refinements, not {mesh}")
+    if not 1 <= mesh <= _FINEST_MESH:
+        raise UserError(f"--mesh takes 1 to {_FINEST_MESH} refinements, not {reprlib.repr(mesh)}")
     engine = str(options.get("engine", OWN))
     if engine not in (OWN, WEATHERNEXT):
         raise unknown_name("engine", engine, (OWN, WEATHERNEXT))
-    return Sources(paths["input"], paths["checkpoint"], paths["stats"], resolution, mesh, engine)
+    seed = _seed(options.get("seed", 0))
+    given = paths["input"], paths["checkpoint"], paths["stats"]
+    return Sources(*given, resolution, mesh, engine, seed)
 
 
-def _latitudes(path: Path) -> tuple[float, ...]:
-    from perfkit.models.gencast.netcdf import open_dataset
+def _seed(value: str | int | float | bool) -> int:
+    text = str(value).strip()
+    # Length first: Python refuses to convert thousands of digits.
+    fits = len(text) <= len(str(_LARGEST_SEED)) and text.isascii() and text.isdigit()
+    if not fits or int(text) > _LARGEST_SEED:
+        raise UserError(
+            f"--seed takes a whole number from 0 to {_LARGEST_SEED}, not {reprlib.repr(value)}"
+        )
+    return int(text)
 
+
+def _existing(name: str, options: Mapping[str, str | int | float | bool]) -> Path | None:
+    if name not in options:
+        return None
+    try:
+        path = Path(str(options[name])).resolve()
+        exists = path.exists()
+    except (OSError, ValueError) as error:
+        raise UserError(f"--{name}: {options[name]!r} cannot be a path ({error})") from error
+    if not exists:
+        raise UserError(f"--{name}: there is no {path}")
+    return path
+
+
+def _latitudes(path: Path) -> int:
     with open_dataset(path) as dataset:
-        if "lat" not in dataset.variables:
-            raise UserError(f"{path} lacks the coordinate lat")
-        return tuple(float(value) for value in dataset["lat"].values)
+        return len(read_grid(dataset, path)[0])

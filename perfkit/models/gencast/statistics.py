@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perfkit.errors import UserError
-from perfkit.models.gencast.netcdf import open_dataset
-from perfkit.models.gencast.task import MASKED_VARIABLE, TaskConfig
+from perfkit.models.gencast.levels import level_indices
+from perfkit.models.gencast.netcdf import open_dataset, printable, read_numbers
+from perfkit.models.gencast.task import MASKED_VARIABLE, TaskConfig, dimensions_of
+
+if TYPE_CHECKING:
+    import xarray
 
 ByVariable = Mapping[str, Any]
 """Variable -> float32 scalar, or ``[levels]`` for atmospheric ones."""
@@ -42,42 +46,59 @@ def load_statistics(folder: Path, task: TaskConfig) -> Statistics:
     Raises
     ------
     UserError
-        A file, a variable or a level is missing.
+        A file, a variable or a level is missing, a file is damaged, or a value is not finite or,
+        as a spread, not positive.
     """
     values = tuple(dict.fromkeys((*task.input_variables, *task.forcing_variables)))
     only_targets = tuple(v for v in task.target_variables if v not in task.input_variables)
     changing = tuple(v for v in task.target_variables if v in task.input_variables)
     mean, spread, change_spread, smallest = (
-        _read(folder, name, variables, task)
-        for name, variables in (
-            ("mean_by_level.nc", values + only_targets),
-            ("stddev_by_level.nc", values + only_targets),
-            ("diffs_stddev_by_level.nc", changing),
-            ("min_by_level.nc", (MASKED_VARIABLE,)),
+        _read(folder, name, variables, task, positive)
+        for name, variables, positive in (
+            ("mean_by_level.nc", values + only_targets, False),
+            ("stddev_by_level.nc", values + only_targets, True),
+            ("diffs_stddev_by_level.nc", changing, True),
+            ("min_by_level.nc", (MASKED_VARIABLE,), True),
         )
     )
     return Statistics(mean, spread, change_spread, smallest[MASKED_VARIABLE])
 
 
 def _read(
-    folder: Path, name: str, variables: tuple[str, ...], task: TaskConfig
+    folder: Path, name: str, variables: tuple[str, ...], task: TaskConfig, positive: bool
 ) -> dict[str, NDArray[np.float32]]:
     path = folder / name
     if not path.is_file():
         raise UserError(f"the statistics folder {folder} lacks {name}")
-    found: dict[str, NDArray[np.float32]] = {}
     with open_dataset(path) as dataset:
         for variable in variables:
-            if variable not in dataset:
-                raise UserError(f"{path} has no statistics of {variable}")
-            values = dataset[variable]
-            if "level" in values.dims:
-                absent = [p for p in task.pressure_levels if p not in dataset["level"].values]
-                if absent:
-                    raise UserError(f"{path} has no statistics at {absent[0]} hPa")
-                values = values.sel(level=list(task.pressure_levels))
-            found[variable] = np.asarray(values.values, np.float32)
+            _check_layout(dataset, variable, path)
+        levels = level_indices(dataset, task, path)
+        found = {}
+        for variable in variables:
+            values = read_numbers(dataset, variable, path)
+            found[variable] = np.asarray(values[levels] if values.ndim else values, np.float32)
+    for variable, values in found.items():
+        usable = np.isfinite(values) & ((values > 0) | (not positive))
+        if not usable.all():
+            wanted = "a finite number above 0" if positive else "a finite number"
+            wrong = float(np.atleast_1d(values)[~np.atleast_1d(usable)][0])
+            raise UserError(f"{path} gives {wrong:g} for {variable}; {wanted} is needed")
     return found
+
+
+def _check_layout(dataset: xarray.Dataset, variable: str, path: Path) -> None:
+    if variable not in dataset.data_vars:
+        raise UserError(f"{path} has no statistics of {variable}")
+    wanted = ("level",) if "level" in dimensions_of(variable) else ()
+    found = dataset.variables[variable].dims
+    if found != wanted:
+        raise UserError(
+            f"{path}: {variable} has dimensions {printable(', '.join(map(str, found)) or 'none')} "
+            f"instead of {', '.join(wanted) or 'none'}"
+        )
+    if "level" not in dataset.variables:
+        raise UserError(f"{path} lacks the coordinate level")
 
 
 def _aligned(statistic: Any, values: Any) -> Any:

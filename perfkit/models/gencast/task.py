@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, with_config
 
 SURFACE_VARIABLES = (
     "2m_temperature",
@@ -35,6 +38,7 @@ STEP_HOURS = 12
 INPUT_FRAMES = 2
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class TaskConfig:
     """What a checkpoint predicts; field names are those of the official file."""
@@ -52,8 +56,10 @@ class TaskConfig:
         *ATMOSPHERIC_VARIABLES,
     )
     forcing_variables: tuple[str, ...] = FORCING_VARIABLES
-    pressure_levels: tuple[int, ...] = PRESSURE_LEVELS_HPA
-    input_duration: str = "24h"
+    pressure_levels: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=1100)], ...], Field(min_length=1, max_length=200)
+    ] = PRESSURE_LEVELS_HPA
+    input_duration: Literal["24h"] = "24h"
 
     def levels_of(self, variable: str) -> int:
         """Number of channels one frame of ``variable`` has."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -114,6 +118,29 @@ def x64() -> Iterator[None]:
 
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def small_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Synthetic weights of a narrow network, so that compiling takes seconds."""
+    from perfkit.models.gencast import sources
+    from perfkit.models.gencast.synthetic_weights import architecture_for
+
+    small = architecture_for(1, latent=32, layers=2, feed_forward=64)
+    monkeypatch.setattr(sources, "architecture_for", lambda mesh: replace(small, mesh_size=mesh))
+
+
+@pytest.fixture(scope="session")
+def stub_module() -> ModuleType:
+    """The stub of the published packages' interface, which lies next to the tests."""
+    path = Path(__file__).with_name("weathernext_stub.py")
+    spec = spec_from_file_location("weathernext_stub", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

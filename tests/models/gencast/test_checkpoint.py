@@ -115,7 +115,7 @@ def test_an_optional_field_is_read_where_it_is_stored(official: Path, tmp_path: 
             {"params:mesh_transformer/~/transformer/block_01/ffw_up:w": None},
             "lacks the parameter mesh_transformer/~/transformer/block_01/ffw_up:w",
         ),
-        ({"sampler_config:colour": np.asarray("blue")}, "unknown field colour"),
+        ({"sampler_config:colour": np.asarray("blue")}, "unknown field sampler_config:colour"),
         ({"denoiser_architecture_config:mesh_size": None}, "not a complete GenCast checkpoint"),
         ({"task_config:target_variables:0": np.asarray("cheese")}, "unknown variable 'cheese'"),
     ],

@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +20,13 @@ from perfkit.guard.locate_model import Located, search
 from perfkit.knobs import space
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Prepared, Workload
-from perfkit.models.gencast import denoiser, model, prediction, sources
+from perfkit.models.gencast import denoiser, model, prediction
 from perfkit.models.gencast.checkpoint import save_checkpoint
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.gencast.synthetic_weights import architecture_for, synthetic_checkpoint
 
 MODEL = GenCast()
 SMALL = architecture_for(1, latent=32, layers=2, feed_forward=64)
-
-
-@pytest.fixture
-def small_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Synthetic weights of a narrow network, so that compiling takes seconds."""
-    monkeypatch.setattr(sources, "architecture_for", lambda mesh: replace(SMALL, mesh_size=mesh))
 
 
 def run(workload: Workload, overrides: Mapping[str, str]) -> tuple[Prepared, Any]:
@@ -183,7 +175,9 @@ def test_the_published_models_are_constructible_and_the_fine_one_needs_much_more
         ({"input": "x.nc"}, "--input: there is no"),
         ({"resolution": 0.7}, "does not divide the sphere"),
         ({"resolution": 1.0, "mesh": 1}, "too coarse for a grid of 1 degrees"),
-        ({"mesh": 9}, "--mesh takes 0 to 7 refinements"),
+        ({"mesh": 9}, "--mesh takes 1 to 7 refinements"),
+        ({"mesh": 0}, "--mesh takes 1 to 7 refinements, not 0"),
+        ({"input": "x" * 5000}, "--input: 'x+' cannot be a path|there is no"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], sentence: str) -> None:
@@ -212,16 +206,33 @@ def test_weathernext_is_refused_where_it_is_not_installed(monkeypatch: pytest.Mo
         MODEL.workload({"resolution": 10.0, "engine": "weathernet"}, {})
 
 
-@pytest.mark.skipif(
-    find_spec("weathernext") is None, reason="weathernext, the published GenCast, is not installed"
-)
-def test_our_engine_agrees_with_weathernext_in_float32(small_weights: None) -> None:
+def test_the_same_seed_gives_the_same_forecast_and_another_seed_another(
+    small_weights: None, tmp_path: Path
+) -> None:
     options = {"resolution": 15.0, "mesh": 1}
-    ours, outputs = run(MODEL.workload(options, {}), {})
-    expected = ours.compared(outputs)
-    theirs, outputs = run(MODEL.workload({**options, "engine": "weathernext"}, {}), {})
-    agreement = compare(theirs.compared(outputs), expected, MODEL.tolerances)
-    assert agreement.reached <= AgreementClass.FLOAT32
+    default, zero, seven, again = (
+        MODEL.workload({**options, **seed}, {})
+        for seed in ({}, {"seed": "0"}, {"seed": "7"}, {"seed": 7})
+    )
+    assert default.digest == zero.digest
+    assert seven.digest == again.digest != default.digest
+    assert seven.source["seed"] == 7
+    _, outputs = run(default, {})
+    np.testing.assert_array_equal(run(zero, {})[1]["temperature"], outputs["temperature"])
+    prepared, other = run(seven, {})
+    np.testing.assert_array_equal(run(again, {})[1]["temperature"], other["temperature"])
+    assert not np.array_equal(other["temperature"], outputs["temperature"])
+    with xarray.open_dataset(prepared.write(other, tmp_path)[0]) as file:
+        assert file.attrs["noise_seed"] == 7
+
+
+@pytest.mark.parametrize(
+    "seed", ["-1", "x", "1.5", "", "4294967296", "9" * 5000, "٣"], ids=lambda seed: seed[:12]
+)
+def test_seeds_that_are_no_seeds_are_refused_in_a_short_sentence(seed: str) -> None:
+    with pytest.raises(UserError, match="--seed takes a whole number from 0 to 4294967295") as no:
+        MODEL.workload({"resolution": 10.0, "seed": seed}, {})
+    assert len(str(no.value)) < 150
 
 
 def test_a_forecast_with_declared_nan_has_no_finding(small_weights: None) -> None:
