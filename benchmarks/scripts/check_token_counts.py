@@ -153,13 +153,13 @@ def main() -> int:
     from perfkit.models.af3.component_sets import install_component_sets
     from perfkit.models.af3.component_source import read_columns
     from perfkit.models.af3.components import ccd_for
-    from perfkit.models.af3.quiet import quiet_upstream
+    from perfkit.models.af3.upstream_warnings import listening
 
     install_component_sets()
     codes = read_columns("chem_comp", ["id"])["id"][:: chosen.every]
     codes = chosen.components.split(",") if chosen.components else codes
     compared = differing = 0
-    with quiet_upstream():
+    with listening():
         for block in batched(codes, DICTIONARY_SIZE):
             chains = [{"ligand": {"ccdCodes": list(block)}}]
             ccd = ccd_for(fold_input(chains))

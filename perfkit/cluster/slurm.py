@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfkit.capacity.inputs import FASTA_SUFFIXES, with_seeds
+from perfkit.capacity.inputs import with_seeds
 from perfkit.capacity.machines import Machine
 from perfkit.capacity.plan import Plan, PlannedJob
 from perfkit.errors import UserError
@@ -183,15 +183,13 @@ def _command(
 
 
 def _options(out: Path, job_name: str, each: PlannedJob) -> Mapping[str, str]:
-    """How ``perfkit run`` is told the input; FASTA files, and inputs that name fewer seeds than
-    are asked for, are written as fold inputs first."""
+    """How ``perfkit run`` is given the input; one that names fewer seeds than are asked for is
+    written as a fold input first."""
     job = each.job
     if job.model != "af3":
         return job.options
     seeds = job.fidelity["seeds"]
-    given = job.options.get("input")
-    fasta = given is not None and Path(given).suffix.lower() in FASTA_SUFFIXES
-    if not fasta and seeds <= job.seeds_named:
+    if seeds <= job.seeds_named:
         return job.options
     written = out / "slurm" / "inputs" / f"{job_name}.json"
     written.write_text(with_seeds(job.options, seeds), encoding="utf-8")

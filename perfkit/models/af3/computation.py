@@ -128,7 +128,7 @@ def prepare(
         parts={name: count * len(runs) for name, count in parts.items()},
         compared=lambda outputs: compared_quantities(outputs[0], tokens, fidelity["steps"]),
         write=write,
-        notices=notices,
+        notices=(*batches[0].notices, *notices),
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HYDROGEN = ("H", "D")
 """Elements that the model does not predict."""
 
-_GLYCAN_LEAVING = "O1"
+GLYCAN_LEAVING = "O1"
 """The atom that upstream drops of every glycan unless a bond names it."""
 
 
@@ -133,11 +133,9 @@ def _cleaned(struct: Structure, ccd: Ccd) -> Structure | None:
 
 def _leaving(struct: Structure) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which atoms upstream drops as the leaving atoms of glycans."""
-    glycans = _glycans()
-    is_glycan = np.isin(struct.res_name, list(glycans))
-    bonds = [
-        bond for bond in ligand_bonds(struct) if any(end.component in glycans for end in bond)
-    ]
+    sugars = glycans()
+    is_glycan = np.isin(struct.res_name, list(sugars))
+    bonds = [bond for bond in ligand_bonds(struct) if any(end.component in sugars for end in bond)]
     bonded = {
         end.atom
         for both_ligands in (False, True)
@@ -146,17 +144,17 @@ def _leaving(struct: Structure) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         )
         for end in bond
     }
-    drop = is_glycan & (struct.atom_name == _GLYCAN_LEAVING)
-    if all(atom.name != _GLYCAN_LEAVING for atom in bonded):
+    drop = is_glycan & (struct.atom_name == GLYCAN_LEAVING)
+    if all(atom.name != GLYCAN_LEAVING for atom in bonded):
         return drop
-    names = ("OXT", "OP3", _GLYCAN_LEAVING)
+    names = ("OXT", "OP3", GLYCAN_LEAVING)
     for index in np.flatnonzero(is_glycan & np.isin(struct.atom_name, names)):
         atom = Atom(struct.chain_id[index], int(struct.res_id[index]), struct.atom_name[index])
         drop[index] = atom.name in _link_leaving(
             str(struct.chain_type[index]),
             starts=False,
             ends=False,
-            unbonded_glycan=Atom(atom.chain, atom.residue, _GLYCAN_LEAVING) not in bonded,
+            unbonded_glycan=Atom(atom.chain, atom.residue, GLYCAN_LEAVING) not in bonded,
         )
     return drop
 
@@ -181,13 +179,13 @@ def _link_leaving(
         return frozenset() if ends else frozenset({"OXT"})
     if chain_type in mmcif_names.NUCLEIC_ACID_CHAIN_TYPES:
         return frozenset() if starts else frozenset({"OP3"})
-    return frozenset({_GLYCAN_LEAVING}) if unbonded_glycan else frozenset()
+    return frozenset({GLYCAN_LEAVING}) if unbonded_glycan else frozenset()
 
 
 def _residues(struct: Structure, ccd: Ccd) -> Iterator[Residue]:
     from alphafold3.constants import mmcif_names
 
-    glycans = _glycans()
+    sugars = glycans()
     bonded = {end.atom for bond in ligand_bonds(struct) for end in bond}
     # A residue that is represented by its OXT counts as the end of its chain.
     with_oxt = {
@@ -196,15 +194,17 @@ def _residues(struct: Structure, ccd: Ccd) -> Iterator[Residue]:
     }
     for chain in struct.iter_chains():
         name, chain_type = str(chain["chain_id"]), str(chain["chain_type"])
-        residues = [(str(component), int(number)) for component, number in struct.all_residues[name]]
+        residues = [
+            (str(component), int(number)) for component, number in struct.all_residues[name]
+        ]
         is_polymer = chain_type in mmcif_names.POLYMER_CHAIN_TYPES
         for index, (component, number) in enumerate(residues):
             leaving = _link_leaving(
                 chain_type,
                 starts=is_polymer and number == 1,
                 ends=(is_polymer and index == len(residues) - 1) or (name, number) in with_oxt,
-                unbonded_glycan=component in glycans
-                and Atom(name, number, _GLYCAN_LEAVING) not in bonded,
+                unbonded_glycan=component in sugars
+                and Atom(name, number, GLYCAN_LEAVING) not in bonded,
             )
             heavy = _heavy_atoms(struct, component, ccd)
             kept = [atom for atom in heavy if atom not in leaving]
@@ -240,16 +240,18 @@ def _heavy_atoms(struct: Structure, component: str, ccd: Ccd) -> list[str]:
             name for name, element in zip(names, elements, strict=True) if element not in HYDROGEN
         ]
     smiles = struct.chemical_components_data.chem_comp[component].pdbx_smiles
-    return [str(number) for number in range(_smiles_atoms(smiles))]
+    return [str(number) for number in range(smiles_atoms(smiles))]
 
 
-def _smiles_atoms(smiles: str) -> int:
+def smiles_atoms(smiles: str) -> int:
+    """Atoms but hydrogen of a molecule that RDKit can read."""
     from rdkit import Chem
 
     return sum(atom.GetSymbol() not in HYDROGEN for atom in Chem.MolFromSmiles(smiles).GetAtoms())
 
 
-def _glycans() -> frozenset[str]:
+def glycans() -> frozenset[str]:
+    """The components that upstream takes for glycans."""
     from alphafold3.constants import chemical_component_sets as sets
 
     return frozenset(sets.GLYCAN_LINKING_LIGANDS | sets.GLYCAN_OTHER_LIGANDS)
