@@ -184,7 +184,7 @@ def check_document(raw: Json, path: Path) -> None:
 
 
 def settle_repeats(raw: Json) -> tuple[str, ...]:
-    """Drops seeds that are named again, in place, and notes what upstream drops of repeats.
+    """Drops what is empty or named again, in place, and notes what upstream drops of repeats.
 
     Parameters
     ----------
@@ -196,6 +196,8 @@ def settle_repeats(raw: Json) -> tuple[str, ...]:
     tuple of str
         One sentence for each thing that is named twice.
     """
+    if not raw.get("userCCD"):
+        raw.pop("userCCD", None)
     seeds = [int(seed) for seed in raw.get("modelSeeds") or ()]
     notices = [
         f"model seed {seed} is named {count} times and computed once"
