@@ -59,7 +59,8 @@ def _dropped_chains(fold_input: Input, residues: Sequence[Residue]) -> Iterator[
         reason = (
             f"chains of unknown residues only ({', '.join(sorted(codes))})"
             if codes <= set(residue_names.UNKNOWN_TYPES)
-            else f"chains whose components begin with a hydrogen ({', '.join(sorted(codes))})"
+            else "chains whose components begin with a hydrogen, or of which bonds name only "
+            f"hydrogens or leaving atoms ({', '.join(sorted(codes))})"
         )
         yield (
             f"{chain_kind(chain)} chain {chain.id} is left out of the prediction: "
