@@ -117,10 +117,10 @@ def upstream_counts(given: Any, ccd: Any) -> Mapping[str, int]:
 
 def our_counts(given: Any, ccd: Any) -> Mapping[str, int]:
     """Tokens of each chain by perfkit."""
-    from perfkit.models.af3.tokens import kept_residues
+    from perfkit.models.af3.tokens import kept
 
     counts: Counter[str] = Counter()
-    for residue in kept_residues(given, ccd):
+    for residue in kept(given, ccd).residues:
         counts[residue.chain] += len(residue.tokens)
     return counts
 

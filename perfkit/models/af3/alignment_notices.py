@@ -105,7 +105,7 @@ def _letters_lost(label: str, kind: str, rows: Sequence[str]) -> Iterator[str]:
 def _rows(a3m: str) -> Sequence[str]:
     from alphafold3.data import parsers
 
-    sequences, _ = parsers.parse_fasta(a3m)
+    sequences: Sequence[str] = parsers.parse_fasta(a3m)[0]
     return sequences
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfkit.errors import UserError
 from perfkit.models.af3.components import named_components
-from perfkit.models.af3.tokens import Residue, kept_residues, smiles_atoms
+from perfkit.models.af3.tokens import Kept, kept, smiles_atoms
 from perfkit.models.af3.upstream_errors import REFUSALS, brief
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ SHORTEST_ALIGNED = 5
 """Upstream ignores the MSA of chains of up to 4 residues, and templates of up to 4 tokens."""
 
 
-def check_structure(fold_input: Input, ccd: Ccd) -> tuple[Residue, ...]:
+def check_structure(fold_input: Input, ccd: Ccd) -> Kept:
     """Checks that components have atoms, that bonds name them, and that something is predicted.
 
     Returns
     -------
-    tuple of Residue
+    Kept
         What is predicted.
 
     Raises
@@ -43,15 +43,15 @@ def check_structure(fold_input: Input, ccd: Ccd) -> tuple[Residue, ...]:
                 f"the SMILES string {ligand.smiles!r} has no atom but hydrogen"
             )
     try:
-        residues = kept_residues(fold_input, ccd)
+        found = kept(fold_input, ccd)
     except REFUSALS as error:
         raise UserError(brief(error)) from error
-    if not any(residue.tokens for residue in residues):
+    if not any(residue.tokens for residue in found.residues):
         raise UserError(
             "there is nothing to predict: every chain holds unknown residues only, or begins "
             "with a hydrogen"
         )
-    return residues
+    return found
 
 
 def check_msa(chain: ProteinChain | RnaChain, kind: str, a3m: str) -> None:
@@ -143,4 +143,4 @@ def chain_type(chain: ProteinChain | RnaChain) -> str:
     from alphafold3.constants import mmcif_names
 
     is_protein = isinstance(chain, ProteinChain)
-    return mmcif_names.PROTEIN_CHAIN if is_protein else mmcif_names.RNA_CHAIN
+    return str(mmcif_names.PROTEIN_CHAIN if is_protein else mmcif_names.RNA_CHAIN)

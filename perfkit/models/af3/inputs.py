@@ -95,9 +95,9 @@ def load_fold_input(
         fold_input = _parse(document, path)
         with _naming(path):
             ccd = ccd_for(fold_input)
-            residues = check_structure(fold_input, ccd)
-            notices += structure_notices(fold_input, residues, ccd)
-            notices += alignment_notices(fold_input, residues)
+            kept = check_structure(fold_input, ccd)
+            notices += structure_notices(fold_input, kept, ccd)
+            notices += alignment_notices(fold_input, kept.residues)
     return fold_input, notices + heard.notices
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from perfkit.models.af3.components import named_components, own_components
-from perfkit.models.af3.tokens import GLYCAN_LEAVING, Residue, glycans
+from perfkit.models.af3.tokens import GLYCAN_LEAVING, Atom, Kept, Residue, glycans
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import DnaChain, Input, ProteinChain, RnaChain
@@ -18,26 +18,24 @@ if TYPE_CHECKING:
 _MOST_NAMED = 8
 """Residues that one notice names."""
 
-type _Atom = tuple[str, int, str]
 
-
-def structure_notices(fold_input: Input, residues: Sequence[Residue], ccd: Ccd) -> tuple[str, ...]:
+def structure_notices(fold_input: Input, kept: Kept, ccd: Ccd) -> tuple[str, ...]:
     """One sentence for each thing that the model does not predict as it was given.
 
     Parameters
     ----------
     fold_input
         The input.
-    residues
+    kept
         What the model predicts of it.
     ccd
         The components.
     """
     return (
-        *_dropped_chains(fold_input, residues),
-        *_unknown_letters(fold_input),
-        *_dropped_atoms(fold_input, residues, ccd),
-        *_ignored_bonds(fold_input, residues),
+        *_dropped_chains(fold_input, kept.residues),
+        *_unknown_letters(fold_input, kept.residues),
+        *_dropped_atoms(fold_input, kept.residues, ccd),
+        *_ignored_bonds(fold_input, kept),
         *_unused_components(fold_input),
     )
 
@@ -51,9 +49,9 @@ def chain_kind(chain: object) -> str:
 def _dropped_chains(fold_input: Input, residues: Sequence[Residue]) -> Iterator[str]:
     from alphafold3.constants import residue_names
 
-    kept = {residue.chain for residue in residues}
+    chains = {residue.chain for residue in residues}
     for chain in fold_input.chains:
-        if chain.id in kept:
+        if chain.id in chains:
             continue
         codes = set(_codes(chain))
         reason = (
@@ -76,10 +74,11 @@ def _codes(chain: object) -> Sequence[str]:
     return getattr(chain, "ccd_ids", None) or ()
 
 
-def _unknown_letters(fold_input: Input) -> Iterator[str]:
+def _unknown_letters(fold_input: Input, residues: Sequence[Residue]) -> Iterator[str]:
     """Residues that become unknown ones; chains that are alike share a notice."""
     from alphafold3.constants import residue_names
 
+    chains = {residue.chain for residue in residues}
     alike: dict[tuple[str, str], list[str]] = defaultdict(list)
     for chain in (*fold_input.protein_chains, *fold_input.rna_chains, *fold_input.dna_chains):
         ((_, content),) = chain.to_dict().items()
@@ -90,12 +89,12 @@ def _unknown_letters(fold_input: Input) -> Iterator[str]:
             )
             if code in residue_names.UNKNOWN_TYPES
         ]
-        if places:
+        if places and chain.id in chains:
             alike[chain_kind(chain), _listed(places)].append(chain.id)
-    for (kind, places), ids in alike.items():
+    for (kind, listed), ids in alike.items():
         lacking = "side chain" if kind == "protein" else "base"
         yield (
-            f"{kind} chain{'s' * (len(ids) > 1)} {', '.join(ids)}: AlphaFold 3 predicts {places} "
+            f"{kind} chain{'s' * (len(ids) > 1)} {', '.join(ids)}: AlphaFold 3 predicts {listed} "
             f"as unknown, without a {lacking}"
         )
 
@@ -123,12 +122,14 @@ def _dropped_atoms(fold_input: Input, residues: Sequence[Residue], ccd: Ccd) -> 
         )
 
 
-def _ignored_bonds(fold_input: Input, residues: Sequence[Residue]) -> Iterator[str]:
-    predicted = {(residue.chain, residue.number): residue for residue in residues}
+def _ignored_bonds(fold_input: Input, kept: Kept) -> Iterator[str]:
+    predicted = {(residue.chain, residue.number): residue for residue in kept.residues}
     ligands = {ligand.id for ligand in fold_input.ligands}
     proteins = {chain.id for chain in fold_input.protein_chains}
     for bond in _bonds(fold_input):
         reason = _why_ignored(bond, predicted, ligands, proteins)
+        if reason is None and bond not in kept.bonds:
+            reason = "AlphaFold 3 predicts no hydrogen and no leaving atom"
         if reason:
             (chain, number, name), (other_chain, other_number, other_name) = bond
             yield (
@@ -138,7 +139,7 @@ def _ignored_bonds(fold_input: Input, residues: Sequence[Residue]) -> Iterator[s
 
 
 def _why_ignored(
-    bond: tuple[_Atom, _Atom],
+    bond: tuple[Atom, Atom],
     predicted: Mapping[tuple[str, int], Residue],
     ligands: set[str],
     proteins: set[str],
@@ -163,8 +164,8 @@ def _why_ignored(
     return None
 
 
-def _bonds(fold_input: Input) -> Sequence[tuple[_Atom, _Atom]]:
-    return fold_input.bonded_atom_pairs or ()
+def _bonds(fold_input: Input) -> list[tuple[Atom, Atom]]:
+    return [(Atom(*one), Atom(*other)) for one, other in fold_input.bonded_atom_pairs or ()]
 
 
 def _unused_components(fold_input: Input) -> Iterator[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from perfkit.models.af3.component_sets import install_component_sets
 from perfkit.models.af3.components import ccd_for
@@ -67,6 +68,22 @@ class Residue:
     tokens: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What the model keeps of an input.
+
+    Parameters
+    ----------
+    residues
+        In the model's order, with their tokens.
+    bonds
+        Those that upstream's cleaning leaves.
+    """
+
+    residues: tuple[Residue, ...] = ()
+    bonds: frozenset[tuple[Atom, Atom]] = frozenset()
+
+
 def count_tokens(fold_input: Input) -> int:
     """The number of tokens before padding.
 
@@ -81,11 +98,11 @@ def count_tokens(fold_input: Input) -> int:
     UserError
         The input names an unknown component.
     """
-    return sum(len(residue.tokens) for residue in kept_residues(fold_input, ccd_for(fold_input)))
+    return sum(len(residue.tokens) for residue in kept(fold_input, ccd_for(fold_input)).residues)
 
 
-def kept_residues(fold_input: Input, ccd: Ccd) -> tuple[Residue, ...]:
-    """The residues of an input that the model predicts, in its order, with their tokens.
+def kept(fold_input: Input, ccd: Ccd) -> Kept:
+    """The residues of an input that the model predicts, and the bonds that it takes.
 
     Raises
     ------
@@ -94,7 +111,10 @@ def kept_residues(fold_input: Input, ccd: Ccd) -> tuple[Residue, ...]:
     """
     install_component_sets()
     struct = _cleaned(fold_input.to_structure(ccd=ccd), ccd)
-    return () if struct is None else tuple(_residues(struct, ccd))
+    if struct is None:
+        return Kept()
+    bonds = frozenset((one.atom, other.atom) for one, other in ligand_bonds(struct))
+    return Kept(tuple(_residues(struct, ccd)), bonds)
 
 
 def ligand_bonds(struct: Structure) -> tuple[Bond, ...]:
@@ -131,7 +151,7 @@ def _cleaned(struct: Structure, ccd: Ccd) -> Structure | None:
     return struct if struct.num_chains else None
 
 
-def _leaving(struct: Structure) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _leaving(struct: Structure) -> npt.NDArray[np.bool_]:
     """Which atoms upstream drops as the leaving atoms of glycans."""
     sugars = glycans()
     is_glycan = np.isin(struct.res_name, list(sugars))
@@ -144,7 +164,7 @@ def _leaving(struct: Structure) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         )
         for end in bond
     }
-    drop = is_glycan & (struct.atom_name == GLYCAN_LEAVING)
+    drop: npt.NDArray[np.bool_] = is_glycan & (struct.atom_name == GLYCAN_LEAVING)
     if all(atom.name != GLYCAN_LEAVING for atom in bonded):
         return drop
     names = ("OXT", "OP3", GLYCAN_LEAVING)

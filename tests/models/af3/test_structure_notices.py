@@ -36,6 +36,7 @@ def test_a_bond_between_polymers_is_said(tmp_path: Path) -> None:
         ((("A", 1, "N"), ("L", 1, "H1")), "chain L is left out"),
         ((("A", 2, "N1"), ("L", 1, "C1")), "UDP of chain A is predicted without a token of CA"),
         ((("A", 1, "N"), ("X", 1, "N")), "chain X is left out"),
+        ((("A", 1, "H2"), ("L", 1, "C1")), "predicts no hydrogen"),
     ],
 )
 def test_a_bond_that_reaches_no_token_is_said(bond: Any, reason: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from documents import document
 from documents import load as load_document
 
 from perfkit.models.af3.components import ccd_for
-from perfkit.models.af3.tokens import count_tokens, kept_residues
+from perfkit.models.af3.tokens import count_tokens, kept
 
 type Load = Callable[[str], tuple[Any, tuple[str, ...]]]
 
@@ -132,7 +132,7 @@ def sample(component_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> A
 
 def test_the_sample_is_counted_as_worked_out_by_hand(sample: Any) -> None:
     counts = dict.fromkeys(_SAMPLE, 0)
-    for residue in kept_residues(sample, ccd_for(sample)):
+    for residue in kept(sample, ccd_for(sample)).residues:
         counts[residue.chain] += len(residue.tokens)
     assert counts == {name: tokens for name, (_, tokens) in _SAMPLE.items()}
     assert count_tokens(sample) == sum(tokens for _, tokens in _SAMPLE.values())
@@ -143,7 +143,7 @@ def test_the_model_makes_the_same_tokens_of_the_sample(sample: Any) -> None:
     from perfkit.models.af3.featurise import featurise
 
     (batch,) = featurise(sample)
-    ours = [len(residue.tokens) for residue in kept_residues(sample, ccd_for(sample))]
+    ours = [len(residue.tokens) for residue in kept(sample, ccd_for(sample)).residues]
     residues = batch.numeric["residue_index"].astype(int)
     chains = batch.numeric["asym_id"].astype(int)
     theirs = [
