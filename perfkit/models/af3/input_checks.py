@@ -30,8 +30,9 @@ def check_structure(fold_input: Input, ccd: Ccd) -> Kept:
     Raises
     ------
     UserError
-        A component has no atoms, a bond names an atom that its component lacks, a SMILES ligand
-        takes a component's name, or a chain that the model keeps has no atom but hydrogen.
+        A component has no atoms, a bond names an atom that its component lacks or that the model
+        does not predict, a SMILES ligand takes a component's name, or a ligand has no atom but
+        hydrogen.
     """
     for code in sorted(named_components(fold_input)):
         if not ccd[code].get("_chem_comp_atom.atom_id"):
@@ -51,6 +52,14 @@ def check_structure(fold_input: Input, ccd: Ccd) -> Kept:
             "there is nothing to predict: every chain holds unknown residues only, or begins "
             "with a hydrogen"
         )
+    predicted = {(residue.chain, residue.number): residue for residue in found.residues}
+    for bond in found.bonds:
+        for chain, number, name in bond:
+            if name not in predicted[chain, number].atoms:
+                raise UserError(
+                    f"a bond names {name} of residue {number} of chain {chain}, an atom that "
+                    "AlphaFold 3 does not predict there"
+                )
     return found
 
 

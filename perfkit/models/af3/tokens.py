@@ -58,13 +58,16 @@ class Residue:
     ----------
     chain, number, component
         Where it is, and its component.
+    atoms
+        Names of its atoms that are predicted.
     tokens
-        Names of the atoms that stand for its tokens.
+        Names of those that stand for its tokens.
     """
 
     chain: str
     number: int
     component: str
+    atoms: tuple[str, ...]
     tokens: tuple[str, ...]
 
 
@@ -227,11 +230,12 @@ def _residues(struct: Structure, ccd: Ccd) -> Iterator[Residue]:
                 and Atom(name, number, GLYCAN_LEAVING) not in bonded,
             )
             heavy = _heavy_atoms(struct, component, ccd)
-            kept = [atom for atom in heavy if atom not in leaving]
-            yield Residue(name, number, component, _token_atoms(chain_type, component, kept))
+            atoms = tuple(atom for atom in heavy if atom not in leaving)
+            tokens = _token_atoms(chain_type, component, atoms)
+            yield Residue(name, number, component, atoms, tokens)
 
 
-def _token_atoms(chain_type: str, component: str, atoms: Sequence[str]) -> tuple[str, ...]:
+def _token_atoms(chain_type: str, component: str, atoms: tuple[str, ...]) -> tuple[str, ...]:
     """One atom for a standard residue, every atom for all else."""
     from alphafold3.constants import mmcif_names, residue_names
 
@@ -242,10 +246,10 @@ def _token_atoms(chain_type: str, component: str, atoms: Sequence[str]) -> tuple
         standard = {*residue_names.NUCLEIC_TYPES_WITH_2_UNKS}
         centre = "C1'"
     else:
-        return tuple(atoms)
+        return atoms
     if component not in standard:
-        return tuple(atoms)
-    return (centre,) if centre in atoms else tuple(atoms[:1])
+        return atoms
+    return (centre,) if centre in atoms else atoms[:1]
 
 
 def _heavy_atoms(struct: Structure, component: str, ccd: Ccd) -> list[str]:

@@ -50,6 +50,16 @@ def test_a_bond_that_reaches_no_token_is_said(bond: Any, reason: str, tmp_path: 
     assert any("is ignored" in each and reason in each for each in notices(given, tmp_path))
 
 
+def test_a_bond_of_an_atom_that_is_not_predicted_is_refused(tmp_path: Path) -> None:
+    """Inside a strand a nucleotide has no OP3; upstream's own layout fails on such a bond."""
+    given = document(
+        {"dna": {"id": "A", "sequence": "GATTACA"}},
+        ligand("L", "NAG"),
+        bondedAtomPairs=[[["A", 3, "OP3"], ["L", 1, "C1"]]],
+    )
+    assert "a bond names OP3 of residue 3 of chain A" in refusal(given, tmp_path)
+
+
 def test_a_bond_that_counts_is_not_spoken_of(tmp_path: Path) -> None:
     given = document(
         protein("A", sequence="MKNAYIAK"),
