@@ -3,7 +3,7 @@
 Every component is taken as a ligand, and as a modified residue at the beginning, inside and at the
 end of a protein, an RNA and a DNA chain. Prints each difference, and one line at the end.
 
-    python benchmarks/scripts/check_token_counts.py [--every 100]
+    python benchmarks/scripts/check_token_counts.py [--every 100] [--skip 10000]
 """
 
 from __future__ import annotations
@@ -148,6 +148,7 @@ def main() -> int:
     """Compare, print, and return 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="take every n-th component")
+    parser.add_argument("--skip", type=int, default=0, help="leave out so many at the beginning")
     parser.add_argument("--components", help="take these, separated by commas")
     chosen = parser.parse_args()
     from perfkit.models.af3.component_sets import install_component_sets
@@ -156,7 +157,7 @@ def main() -> int:
     from perfkit.models.af3.upstream_warnings import listening
 
     install_component_sets()
-    codes = read_columns("chem_comp", ["id"])["id"][:: chosen.every]
+    codes = read_columns("chem_comp", ["id"])["id"][chosen.skip :: chosen.every]
     codes = chosen.components.split(",") if chosen.components else codes
     compared = differing = 0
     with listening():
