@@ -19,6 +19,9 @@ from perfkit.knobs.cpus import allowed_cpus
 
 HOUR_S = 3600.0
 
+_MOST_NAMED = 3
+"""Jobs that share a notice and are named in it."""
+
 
 @dataclass(frozen=True)
 class PlannedJob:
@@ -267,11 +270,14 @@ def _notices(inventory: Inventory, fits: Sequence[ModelFit]) -> list[str]:
 
 
 def _job_notices(planned: Sequence[PlannedJob]) -> list[str]:
-    counts: dict[str, int] = {}
+    names: dict[str, list[str]] = {}
     for each in planned:
         for notice in each.job.notices:
-            counts[notice] = counts.get(notice, 0) + 1
-    told = [f"{count} job(s): {notice}" for notice, count in counts.items()]
+            names.setdefault(notice, []).append(each.job.name)
+    told = [
+        f"{', '.join(alike) if len(alike) <= _MOST_NAMED else f'{len(alike)} jobs'}: {notice}"
+        for notice, alike in names.items()
+    ]
     far = sum(each.beyond for each in planned)
     return [*told, *([f"{far} job(s) are larger than twice what was measured"] if far else [])]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfkit.capacity.inputs import FASTA_SUFFIXES, with_seeds
+from perfkit.capacity.inputs import with_seeds
 from perfkit.capacity.machines import Machine
 from perfkit.capacity.plan import Plan, PlannedJob
 from perfkit.cluster.task import write_list
@@ -218,8 +218,8 @@ def _command(
 
 
 def _options(out: Path, job_name: str, each: PlannedJob) -> Mapping[str, str]:
-    """How ``perfkit run`` is told the input; FASTA files, and inputs that name fewer seeds than
-    are asked for, are written as fold inputs first."""
+    """How ``perfkit run`` is given the input; one that names fewer seeds than are asked for is
+    written as a fold input first."""
     job = each.job
     if job.model != "af3":
         return job.options
@@ -229,9 +229,7 @@ def _options(out: Path, job_name: str, each: PlannedJob) -> Mapping[str, str]:
         named = {**json.loads(job.document), "modelSeeds": list(range(1, seeds + 1))}
         write_whole(written, json.dumps(named), "fold input")
         return {"input": str(written)}
-    given = job.options.get("input")
-    fasta = given is not None and Path(given).suffix.lower() in FASTA_SUFFIXES
-    if not fasta and seeds <= job.seeds_named:
+    if seeds <= job.seeds_named:
         return job.options
     write_whole(written, with_seeds(job.options, seeds), "fold input")
     return {"input": str(written)}

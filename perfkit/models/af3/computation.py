@@ -135,7 +135,12 @@ def prepare(
         parts={name: count * len(runs) for name, count in parts.items()},
         compared=lambda outputs: compared_quantities(outputs[0], tokens, fidelity["steps"]),
         write=write,
-        notices=(*notices, *bucket_notices, *_row_notices(used_rows, rows)),
+        notices=(
+            *batches[0].notices,
+            *notices,
+            *bucket_notices,
+            *_row_notices(used_rows, rows),
+        ),
         labels=labels,
     )
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from perfkit.errors import UserError
 from perfkit.models.af3.component_sets import install_component_sets
 from perfkit.models.af3.components import ccd_for
-from perfkit.models.af3.quiet import quiet_upstream
 from perfkit.models.af3.tokens import count_tokens
+from perfkit.models.af3.upstream_errors import REFUSALS, brief
+from perfkit.models.af3.upstream_warnings import listening
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
@@ -37,11 +38,14 @@ class Batch:
         All features, with the names of atoms and chains: what turns a result into structures.
     numeric
         Those that the model takes: arrays of numbers.
+    notices
+        What upstream warned of.
     """
 
     seed: int
     complete: Features
     numeric: Features
+    notices: tuple[str, ...] = ()
 
 
 def featurise(fold_input: Input, bucket: int | None = None) -> list[Batch]:
@@ -67,6 +71,7 @@ def featurise(fold_input: Input, bucket: int | None = None) -> list[Batch]:
     install_component_sets()
     from alphafold3.data import featurisation
     from alphafold3.model.components import utils
+    from alphafold3.model.pipeline import pipeline
 
     tokens = count_tokens(fold_input)
     if bucket is not None and bucket < tokens:
@@ -74,16 +79,25 @@ def featurise(fold_input: Input, bucket: int | None = None) -> list[Batch]:
             f"the bucket of {bucket} tokens is smaller than the input, which has {tokens}"
         )
     try:
-        with quiet_upstream():
+        with listening() as heard:
             examples = featurisation.featurise_input(
                 fold_input,
                 ccd=ccd_for(fold_input),
                 buckets=None if bucket is None else [bucket],
                 ref_max_modified_date=_NEWEST_REFERENCE,
             )
-    except ValueError as error:
-        raise UserError(f"the input {fold_input.name!r} cannot be featurised: {error}") from error
-    return [
-        Batch(seed=seed, complete=example, numeric=utils.remove_invalidly_typed_feats(example))
+    except (*REFUSALS, pipeline.MmcifNumChainsError, pipeline.NanDataError) as error:
+        raise UserError(
+            f"the input {fold_input.name!r} cannot be featurised: {brief(error)}"
+        ) from error
+    batches = [
+        Batch(seed, example, utils.remove_invalidly_typed_feats(example), heard.notices)
         for seed, example in zip(fold_input.rng_seeds, examples, strict=True)
     ]
+    for batch in batches:
+        found = int(np.asarray(batch.numeric["seq_mask"]).sum())
+        if found != tokens:
+            raise AssertionError(
+                f"perfkit counts {tokens} tokens of {fold_input.name!r} and upstream {found}"
+            )
+    return batches

@@ -1,11 +1,10 @@
-"""Fold inputs: loading and checking AlphaFold 3's JSON, and making synthetic proteins."""
+"""Fold inputs: loading and checking AlphaFold 3's JSON and FASTA, and synthetic proteins."""
 
 from __future__ import annotations
 
 import bisect
 import itertools
 import json
-import lzma
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfkit.errors import UserError
+from perfkit.models.af3.alignment_notices import alignment_notices
 from perfkit.models.af3.component_sets import install_component_sets
 from perfkit.models.af3.components import ccd_for
-from perfkit.models.af3.input_checks import brief, check_alignments, check_structure
-from perfkit.models.af3.input_document import Json, check_document, fill_missing
+from perfkit.models.af3.fasta import fasta_document, is_fasta
+from perfkit.models.af3.input_checks import check_structure
+from perfkit.models.af3.input_document import (
+    Json,
+    check_document,
+    fill_missing,
+    settle_repeats,
+)
+from perfkit.models.af3.json_file import read_json
 from perfkit.models.af3.package import ensure_installed
-from perfkit.models.af3.quiet import quiet_upstream
+from perfkit.models.af3.server_jobs import DEFAULT_SEED, chosen_job, document_of
+from perfkit.models.af3.structure_notices import structure_notices
+from perfkit.models.af3.upstream_errors import brief, parsing
+from perfkit.models.af3.upstream_warnings import listening
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
@@ -39,27 +49,33 @@ statistics", section "Amino acid composition", releases of about 2021; between n
 releases the values differ by 0.01 to 0.02.
 """
 
-_DEFAULT_SEED = 1
 
-
-def load_fold_input(path: Path) -> tuple[Input, tuple[str, ...]]:
+def load_fold_input(
+    path: Path, *, job: str | None = None, molecule: str | None = None
+) -> tuple[Input, tuple[str, ...]]:
     """A fold input that can be featurised, and what a user should know about it.
 
     Takes what upstream's parser takes: the ``alphafold3`` dialect in all its versions, and a list
-    with one job of the ``alphafoldserver`` dialect. Missing MSAs and templates become empty ones
-    (single-sequence prediction).
+    of jobs of the ``alphafoldserver`` dialect; and FASTA. Missing MSAs and templates become empty
+    ones (single-sequence prediction).
 
     Parameters
     ----------
     path
-        The JSON file; relative paths inside it start from its folder.
+        The JSON or FASTA file; relative paths inside it start from its folder.
+    job
+        Of a file with several AlphaFold Server jobs the one to take: its name, or its number
+        from 1.
+    molecule
+        Of a FASTA file: ``protein``, ``dna`` or ``rna``, for records whose header does not say so.
 
     Returns
     -------
     fold_input
         Upstream's input, with every MSA and template list set.
     notices
-        One sentence for each thing that was filled in.
+        One sentence for each thing that was filled in or guessed, and for each that the model
+        drops, ignores or replaces.
 
     Raises
     ------
@@ -70,26 +86,33 @@ def load_fold_input(path: Path) -> tuple[Input, tuple[str, ...]]:
     """
     ensure_installed()
     install_component_sets()
-    raw = _read_json(path)
-    notices: tuple[str, ...] = ()
-    if isinstance(raw, list) and len(raw) != 1:
-        raise UserError(
-            f"{path} holds {len(raw)} AlphaFold Server jobs; put the one to run in a file of its "
-            "own"
-        )
-    document = raw[0] if isinstance(raw, list) else raw
-    if not isinstance(document, dict):
-        raise UserError(f"{path} is not a fold input: it holds no JSON object")
-    if isinstance(raw, list):
-        document, notices = _from_server_dialect(document, path)
+    document, notices = _document(path, job, molecule)
     _check_dialect(document, path)
     check_document(document, path)
+    notices += settle_repeats(document)
     notices += fill_missing(document)
-    fold_input = _parse(document, path)
-    with _naming(path), quiet_upstream():
-        check_structure(fold_input, ccd_for(fold_input))
-        check_alignments(fold_input)
-    return fold_input, notices
+    with listening() as heard:
+        fold_input = _parse(document, path)
+        with _naming(path):
+            ccd = ccd_for(fold_input)
+            kept = check_structure(fold_input, ccd)
+            notices += structure_notices(fold_input, kept, ccd)
+            notices += alignment_notices(fold_input, kept.residues)
+    return fold_input, notices + heard.notices
+
+
+def jobs_in(path: Path) -> int:
+    """How many jobs a file holds: several only where it is a list of the AlphaFold Server.
+
+    Raises
+    ------
+    UserError
+        It cannot be read.
+    """
+    if is_fasta(path):
+        return 1
+    raw = read_json(path)
+    return len(raw) if isinstance(raw, list) else 1
 
 
 def synthetic_protein(residues: int, seed: int) -> Input:
@@ -130,31 +153,30 @@ def synthetic_protein(residues: int, seed: int) -> Input:
         "dialect": "alphafold3",
         "version": 1,
         "name": f"synthetic-{residues}-{seed}",
-        "modelSeeds": [_DEFAULT_SEED],
+        "modelSeeds": [DEFAULT_SEED],
         "sequences": [{"protein": chain}],
     }
     return _parse(document, None)
 
 
-def _read_json(path: Path) -> object:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"the input {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"the input {path} is not a text file in UTF-8") from error
-    if not text.strip():
-        raise UserError(f"the input {path} is empty")
-    try:
-        raw: object = json.loads(text)
-    except json.JSONDecodeError as error:
+def _document(path: Path, job: str | None, molecule: str | None) -> tuple[Json, tuple[str, ...]]:
+    """The input as a document of the ``alphafold3`` dialect, and notices."""
+    if is_fasta(path):
+        if job is not None:
+            raise UserError(f"--job chooses among AlphaFold Server jobs, and {path} is FASTA")
+        return fasta_document(path, molecule)
+    if molecule is not None:
+        raise UserError(f"--molecule says what FASTA records are, and {path} is no FASTA")
+    raw = read_json(path)
+    if isinstance(raw, list):
+        return document_of(chosen_job(raw, job, path), path)
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} is not a fold input: it holds no JSON object")
+    if job is not None:
         raise UserError(
-            f"the input {path} is not valid JSON: {error.msg} "
-            f"in line {error.lineno}, column {error.colno}"
-        ) from error
-    except RecursionError as error:
-        raise UserError(f"the input {path} is not valid JSON: it is nested too deeply") from error
-    return raw
+            f"--job chooses among AlphaFold Server jobs, and {path} is a single fold input"
+        )
+    return raw, ()
 
 
 def _check_dialect(raw: Json, path: Path) -> None:
@@ -167,46 +189,18 @@ def _check_dialect(raw: Json, path: Path) -> None:
     ):
         if raw.get(key) not in accepted:
             wanted = ", ".join(json.dumps(each) for each in accepted)
-            found = f"is {json.dumps(raw[key])}" if key in raw else "is missing"
+            found = f"is {brief(json.dumps(raw[key]))}" if key in raw else "is missing"
+            if raw.get(key) == folding_input.ALPHAFOLDSERVER_JSON_DIALECT:
+                found += ", whose jobs stand in a list ([...])"
             raise UserError(f"{path}: the input's {key} {found}; accepted: {wanted}")
-
-
-def _from_server_dialect(job: Json, path: Path) -> tuple[Json, tuple[str, ...]]:
-    """An AlphaFold Server job as an ``alphafold3`` document, and notices."""
-    from alphafold3.common import folding_input
-
-    notices: tuple[str, ...] = ()
-    if not job.get("modelSeeds"):
-        # Upstream draws a random seed, which no second process could repeat.
-        job = {**job, "modelSeeds": [_DEFAULT_SEED]}
-        notices = (f"no model seed given, {_DEFAULT_SEED} is used",)
-    with _parsing(path):
-        parsed = folding_input.Input.from_alphafoldserver_fold_job(job)
-        document: Json = json.loads(parsed.to_json())
-    return document, notices
 
 
 def _parse(document: Json, path: Path | None) -> Input:
     from alphafold3.common import folding_input
 
-    with _parsing(path), quiet_upstream():
+    with parsing(path):
         parsed: Input = folding_input.Input.from_json(json.dumps(document), path)
     return parsed
-
-
-@contextmanager
-def _parsing(path: Path | None) -> Iterator[None]:
-    """What upstream's parser raises for a bad input, as one sentence."""
-    import zstandard
-
-    try:
-        yield
-    except KeyError as error:
-        raise UserError(f"{path}: the key {error} is missing") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not a valid fold input: {brief(error)}") from error
-    except (OSError, EOFError, lzma.LZMAError, zstandard.ZstdError) as error:
-        raise UserError(f"a file that {path} refers to cannot be read: {error}") from error
 
 
 @contextmanager

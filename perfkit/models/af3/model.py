@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 ALL_SEEDS = 0
 """Fidelity value of the ``seeds`` axis that stands for all seeds of the input."""
 
+INPUT_OPTIONS = ("job", "molecule")
+"""Options that say how the file of ``input`` is read."""
+
 SEQUENCE_SEED = 1
 """Seed of the sequence that ``--size`` makes."""
 
@@ -70,7 +73,9 @@ class AlphaFold3:
     size_unit = "tokens"
     small_options: Mapping[str, str | int | float | bool] = MappingProxyType({"size": 16})
     options: tuple[Option, ...] = (
-        Option("input", str, "fold input JSON (default: the shipped ubiquitin, 76 residues)"),
+        Option("input", str, "fold input, JSON or FASTA (default: ubiquitin, 76 residues)"),
+        Option("job", str, "of an input with several AlphaFold Server jobs: name or number"),
+        Option("molecule", str, "of FASTA without it in the headers: protein, dna or rna"),
         Option("size", int, "instead of an input: a seeded protein of so many residues"),
         Option("model-dir", str, "folder with af3.bin.zst (default: synthetic weights)"),
     )
@@ -121,11 +126,18 @@ class AlphaFold3:
         ensure_installed()
         if "input" in options and "size" in options:
             raise UserError("--input and --size exclude each other: give one of them")
-        source = {key: options[key] for key in ("input", "size", "model-dir") if key in options}
+        for key in INPUT_OPTIONS:
+            if key in options and "input" not in options:
+                raise UserError(f"--{key} says how to read an input: name it with --input")
+        source = {
+            key: options[key]
+            for key in ("input", *INPUT_OPTIONS, "size", "model-dir")
+            if key in options
+        }
         for key in ("input", "model-dir"):
             if key in source:
                 source[key] = str(Path(str(source[key])).resolve())
-        fold_input, notices = _fold_input(source.get("input"), source.get("size"))
+        fold_input, notices = _fold_input(source)
         weights = f"synthetic-{SEED}"
         if "model-dir" in source:
             folder = Path(str(source["model-dir"]))
@@ -159,7 +171,7 @@ class AlphaFold3:
 
     def resolved_fidelity(self, fidelity: Mapping[str, int], workload: Workload) -> dict[str, int]:
         """All seeds as the number of them; see the protocol."""
-        fold_input, _ = _fold_input(workload.source.get("input"), workload.source.get("size"))
+        fold_input, _ = _fold_input(workload.source)
         return self._fidelity(fidelity, len(fold_input.rng_seeds))
 
     def _fidelity(self, wanted: Mapping[str, int], seeds: int) -> dict[str, int]:
@@ -236,7 +248,7 @@ class AlphaFold3:
         """Featurise, load parameters, describe the computation; see the protocol."""
         from perfkit.models.af3 import computation
 
-        fold_input, _ = _fold_input(workload.source.get("input"), workload.source.get("size"))
+        fold_input, _ = _fold_input(workload.source)
         seeds = fold_input.rng_seeds[: workload.fidelity["seeds"]]
         axes = self.fidelity_axes
         production = {axis.name: axis.production for axis in axes}
@@ -253,19 +265,28 @@ class AlphaFold3:
         )
 
 
+def _fold_input(
+    source: Mapping[str, str | int | float | bool],
+) -> tuple[Input, tuple[str, ...]]:
+    keys = ("input", "size", *INPUT_OPTIONS)
+    return _read_input(*(str(source[key]) if key in source else None for key in keys))
+
+
 @cache
-def _fold_input(path: object, size: object) -> tuple[Input, tuple[str, ...]]:
+def _read_input(
+    path: str | None, size: str | None, job: str | None, molecule: str | None
+) -> tuple[Input, tuple[str, ...]]:
     from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input, synthetic_protein
 
     if size is not None:
-        residues = int(str(size))
+        residues = int(size)
         if residues >= 10**SIZE_DIGITS:
             raise UserError(
                 f"--size takes at most {SIZE_DIGITS} digits, not {residues:.3g} residues"
             )
         notice = f"a synthetic protein of {residues} residues, predicted from its sequence alone"
         return synthetic_protein(residues, SEQUENCE_SEED), (notice,)
-    return load_fold_input(UBIQUITIN if path is None else Path(str(path)))
+    return load_fold_input(UBIQUITIN if path is None else Path(path), job=job, molecule=molecule)
 
 
 def _identity(model_dir: Path) -> str:

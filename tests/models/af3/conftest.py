@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ import pytest
 from perfkit.models.af3.featurise import Batch, featurise
 from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input
 from perfkit.paths import CACHE_VARIABLE
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input

@@ -10,44 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import SEQUENCE, Json, document, protein, refusal
+from documents import load as load_document
 
 from perfkit.errors import MissingDependencyError, UserError
 from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input, synthetic_protein
 
 type Load = Callable[[str], tuple[Any, tuple[str, ...]]]
-type Json = dict[str, Any]
 
 pytestmark = pytest.mark.usefixtures("component_cache")
 
 
-def _document(**changes: Any) -> Json:
-    chain: Json = {"protein": {"id": "A", "sequence": "MKTAYIAK"}}
-    return {
-        "dialect": "alphafold3",
-        "version": 4,
-        "name": "test",
-        "modelSeeds": [1],
-        "sequences": [chain],
-        **changes,
-    }
-
-
 def _protein(**changes: Any) -> Json:
-    return _document(sequences=[{"protein": {"id": "A", "sequence": "MKTAYIAK", **changes}}])
-
-
-def _load(document: object, folder: Path) -> tuple[Any, tuple[str, ...]]:
-    path = folder / "input.json"
-    path.write_text(document if isinstance(document, str) else json.dumps(document))
-    return load_fold_input(path)
-
-
-def _refusal(document: object, folder: Path) -> str:
-    with pytest.raises(UserError) as refused:
-        _load(document, folder)
-    message = str(refused.value)
-    assert "\n" not in message
-    return message
+    return document({"protein": {"id": "A", "sequence": SEQUENCE, **changes}})
 
 
 def test_the_shipped_input_is_ubiquitin(load: Load) -> None:
@@ -70,7 +45,6 @@ def test_missing_alignments_become_empty(load: Load) -> None:
 
 
 def test_only_what_was_missing_is_noticed(load: Load) -> None:
-    assert load("aligned")[1] == ()
     assert load("homodimer")[1] == (
         "protein chains A, B: no unpaired MSA, paired MSA or templates, "
         "predicted from the single sequence",
@@ -82,7 +56,7 @@ def test_only_what_was_missing_is_noticed(load: Load) -> None:
 
 def test_a_partly_aligned_chain_keeps_its_msa(tmp_path: Path) -> None:
     a3m = ">query\nMKTAYIAK\n>hit\nMRTAYIAK\n"
-    fold_input, notices = _load(_protein(unpairedMsa=a3m), tmp_path)
+    fold_input, notices = load_document(_protein(unpairedMsa=a3m), tmp_path)
     assert fold_input.chains[0].unpaired_msa == a3m
     assert notices == ("protein chain A: no paired MSA or templates",)
 
@@ -103,72 +77,55 @@ def test_modifications_survive(load: Load) -> None:
 
 
 def test_an_own_component_can_come_from_a_file(data: Path, tmp_path: Path) -> None:
-    document = json.loads((data / "own_component.json").read_text())
-    (tmp_path / "own.cif").write_text(document.pop("userCCD"))
-    fold_input, _ = _load({**document, "userCCDPath": "own.cif"}, tmp_path)
+    given = json.loads((data / "own_component.json").read_text())
+    (tmp_path / "own.cif").write_text(given.pop("userCCD"))
+    fold_input, _ = load_document({**given, "userCCDPath": "own.cif"}, tmp_path)
     assert "data_PKE" in fold_input.user_ccd
 
 
-def test_a_server_job_is_taken(tmp_path: Path) -> None:
-    job = {
-        "name": "server job",
-        "modelSeeds": [],
-        "sequences": [
-            {"proteinChain": {"sequence": "MKTAYIAK", "count": 2}},
-            {"ion": {"ion": "MG", "count": 1}},
-        ],
-    }
-    fold_input, notices = _load([job], tmp_path)
-    assert [chain.id for chain in fold_input.chains] == ["A", "B", "C"]
-    assert fold_input.chains[2].ccd_ids == ("MG",)
-    assert fold_input.rng_seeds == (1,)
-    assert notices[0] == "no model seed given, 1 is used"
-
-
 @pytest.mark.parametrize(
-    ("document", "words"),
+    ("content", "words"),
     [
         ("", "is empty"),
         ("  \n", "is empty"),
         ('{"name": ', "not valid JSON: expecting value in line 1, column 10"),
         ("[" * 100_000, "not valid JSON"),
         ("3", "holds no JSON object"),
-        ("[]", "holds 0 AlphaFold Server jobs"),
+        ("[]", "holds no AlphaFold Server job"),
         ([{}, {}], "holds 2 AlphaFold Server jobs"),
+        (document(dialect="alphafoldserver"), "whose jobs stand in a list"),
         ([7], "holds no JSON object"),
-        ([{"name": "job"}], "the key 'sequences' is missing"),
+        ([{"name": "job"}], "sequences is missing"),
         ({"name": "x"}, 'dialect is missing; accepted: "alphafold3"'),
-        (_document(dialect="boltz"), 'dialect is "boltz"; accepted: "alphafold3"'),
-        (_document(version=99), "version is 99; accepted: 1, 2, 3, 4"),
-        (_document(sequences=[]), "there are no chains"),
-        (_document(sequences="MKT"), "sequences: input should be a valid list"),
-        (_document(sequences=[{}]), "sequences[0]: an entry holds exactly one of"),
-        (_document(sequences=[{"lipid": {"id": "A"}}]), "an entry holds exactly one of"),
-        (_document(modelSeeds=[]), "at least one rng seed"),
-        (_document(modelSeeds=[-1]), "32-bit unsigned"),
-        (_document(modelSeeds=["one"]), "modelSeeds[0]: input should be a valid integer"),
-        (_document(name=""), "name must be non-empty"),
-        (_document(colour="red"), "Unexpected JSON keys in: colour"),
+        (document(dialect="boltz"), 'dialect is "boltz"; accepted: "alphafold3"'),
+        (document(version=99), "version is 99; accepted: 1, 2, 3, 4"),
+        (document(sequences=[]), "there are no chains"),
+        (document(sequences="MKT"), "sequences: input should be a valid list"),
+        (document(sequences=[{}]), "sequences[0]: an entry holds exactly one of"),
+        (document(sequences=[{"lipid": {"id": "A"}}]), "an entry holds exactly one of"),
+        (document(modelSeeds=[]), "at least one rng seed"),
+        (document(modelSeeds=[-1]), "modelSeeds[0]: input should be greater than or equal to 0"),
+        (document(modelSeeds=[2**32]), "modelSeeds[0]: input should be less than or equal to"),
+        (document(modelSeeds=[1.5]), "modelSeeds[0]: input should be a valid integer"),
+        (document(modelSeeds=["one"]), "modelSeeds[0]: input should be a valid integer"),
+        (document(name=""), "name must be non-empty"),
+        (document(colour="red"), "Unexpected JSON keys in: colour"),
         (
-            _document(sequences=[{"protein": {"id": "A"}}]),
+            document(sequences=[{"protein": {"id": "A"}}]),
             "sequences[0].protein.sequence is missing",
         ),
         (_protein(id=""), "unset IDs"),
         (_protein(id="a"), "upper case"),
         (_protein(id=["A", "A"]), "duplicate IDs"),
         (_protein(sequence=""), "sequences[0].protein.sequence is empty"),
-        (_protein(sequence="MKTAJ"), "unknown residue letter 'J' at position 5"),
-        (_protein(sequence="mKTA"), "unknown residue letter 'm' at position 1"),
-        (_protein(sequence="MK TA"), "unknown residue letter ' ' at position 3"),
-        (
-            _document(sequences=[{"rna": {"id": "A", "sequence": "GTC"}}]),
-            "letter 'T' at position 2",
-        ),
-        (
-            _document(sequences=[{"dna": {"id": "A", "sequence": "GUC"}}]),
-            "letter 'U' at position 2",
-        ),
+        (_protein(sequence="MK TA"), "' ' at position 3 of the sequence is no letter"),
+        (_protein(sequence="MKTA*"), "'*' at position 5 of the sequence is no letter"),
+        (_protein(sequence=["M"]), "sequences[0].protein.sequence: input should be a valid string"),
         (_protein(modifications=[{"ptmType": "SEP"}]), "ptmPosition is missing"),
+        (
+            _protein(modifications=[{"ptmType": "SEP", "ptmPosition": 2.0}]),
+            "ptmPosition: input should be a valid integer",
+        ),
         (
             _protein(modifications=[{"ptmType": "SEP", "ptmPosition": 9}]),
             "Invalid protein modification index",
@@ -178,7 +135,7 @@ def test_a_server_job_is_taken(tmp_path: Path) -> None:
             "unknown chemical component 'SEPX'",
         ),
         (_protein(unpairedMsaPath="no.a3m"), "unpairedMsaPath names no.a3m, which is not an"),
-        (_document(userCCDPath="no.cif"), "userCCDPath names no.cif"),
+        (document(userCCDPath="no.cif"), "userCCDPath names no.cif"),
         (_protein(unpairedMsa=">q\nMKTAYIAR\n"), "the unpaired MSA of chain A does not fit"),
         (_protein(pairedMsa=">q\nMKTAYIAK\n>h\nMKT\n"), "the paired MSA of chain A does not fit"),
         (_protein(templates=[{"queryIndices": [], "templateIndices": []}]), "mmcif or mmcifPath"),
@@ -192,16 +149,15 @@ def test_a_server_job_is_taken(tmp_path: Path) -> None:
             ),
             "template 1 of chain A cannot be used",
         ),
-        (_document(userCCD="rubbish"), "not a valid fold input"),
-        (_document(userCCD=""), "userCCD is empty"),
+        (document(userCCD="rubbish"), "not a valid fold input"),
     ],
 )
-def test_bad_input_gets_one_sentence(document: object, words: str, tmp_path: Path) -> None:
-    assert words.lower() in _refusal(document, tmp_path).lower()
+def test_bad_input_gets_one_sentence(content: object, words: str, tmp_path: Path) -> None:
+    assert words.lower() in refusal(content, tmp_path).lower()
 
 
 @pytest.mark.parametrize(
-    ("ligand", "words"),
+    ("content", "words"),
     [
         ({"ccdCodes": ["XQZ9"]}, "unknown chemical component 'XQZ9'"),
         ({"ccdCodes": ["UNL"]}, "'UNL' has no atoms"),
@@ -209,17 +165,18 @@ def test_bad_input_gets_one_sentence(document: object, words: str, tmp_path: Pat
         ({"ccdCodes": []}, "ccdCodes is empty"),
         ({"ccdCodes": "HEM"}, "ccdCodes: input should be a valid list"),
         ({}, "needs either ccdCodes or smiles"),
-        ({"smiles": ""}, "smiles is empty"),
+        ({"smiles": ""}, "needs either ccdCodes or smiles"),
+        ({"smiles": "[H+]"}, "of ligand L: the SMILES string '[H+]' has no atom but hydrogen"),
         ({"smiles": "C1CC"}, "C1CC"),
         ({"smiles": "not a molecule"}, "not a molecule"),
         ({"smiles": "CC", "ccdCodes": ["HEM"]}, "both CCD code and SMILES"),
     ],
 )
 def test_a_bad_ligand_gets_one_sentence(
-    ligand: Json, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    content: Json, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    document = _document(sequences=[{"ligand": {"id": "L", **ligand}}])
-    assert words.lower() in _refusal(document, tmp_path).lower()
+    given = document(sequences=[{"ligand": {"id": "L", **content}}])
+    assert words.lower() in refusal(given, tmp_path).lower()
     assert capfd.readouterr().err == ""
 
 
@@ -232,10 +189,11 @@ def test_a_bad_ligand_gets_one_sentence(
         ([["A", 1, "CA"]], "bondedAtomPairs[0][1] is missing"),
         (["A", "B"], "bondedAtomPairs[0][0]: input should be a valid tuple"),
         (7, "bondedAtomPairs[0]: input should be a valid tuple"),
+        ([["A", 1.0, "CA"], ["A", 2, "CA"]], "bondedAtomPairs[0][0][1]: input should be a valid"),
     ],
 )
 def test_a_bad_bond_gets_one_sentence(bond: object, words: str, tmp_path: Path) -> None:
-    assert words in _refusal(_document(bondedAtomPairs=[bond]), tmp_path)
+    assert words in refusal(document(bondedAtomPairs=[bond]), tmp_path)
 
 
 def test_a_template_mapped_beyond_its_end_is_refused(data: Path, tmp_path: Path) -> None:
@@ -244,12 +202,84 @@ def test_a_template_mapped_beyond_its_end_is_refused(data: Path, tmp_path: Path)
         "queryIndices": [0],
         "templateIndices": [5],
     }
-    assert "template 1 of chain A" in _refusal(_protein(templates=[template]), tmp_path)
+    assert "template 1 of chain A" in refusal(_protein(templates=[template]), tmp_path)
+
+
+@pytest.mark.parametrize("key", ["queryIndices", "templateIndices"])
+def test_a_negative_template_index_is_refused(key: str, data: Path, tmp_path: Path) -> None:
+    """NumPy would count it from the end."""
+    template = {
+        "mmcif": (data / "template.cif").read_text(),
+        "queryIndices": [0],
+        "templateIndices": [0],
+        key: [-1],
+    }
+    message = refusal(document(protein("B", templates=[template])), tmp_path)
+    assert f"template 1 of chain B: {key} holds -1, and residues are counted from 0" in message
+
+
+@pytest.mark.parametrize("text", ["m.a3m", "MKTAYIAK", "junk\n>q\nMKTAYIAK\n"])
+def test_an_msa_that_is_no_a3m_is_refused(text: str, tmp_path: Path) -> None:
+    """Upstream finds no row in it and predicts from the single sequence without a word."""
+    message = refusal(document(protein(unpairedMsa=text)), tmp_path)
+    assert "the unpaired MSA of chain A is no A3M" in message
+    assert "a path belongs under unpairedMsaPath" in message
+
+
+def test_an_a3m_may_begin_with_a_comment(tmp_path: Path) -> None:
+    """ColabFold's do."""
+    a3m = "#8\t1\n>q\nMKTAYIAK\n>h\nMRTAYIAK\n"
+    (chain,) = load_document(document(protein(unpairedMsa=a3m)), tmp_path)[0].chains
+    assert chain.unpaired_msa == a3m
+
+
+def test_what_is_empty_is_absent(tmp_path: Path) -> None:
+    """As upstream's parser has it."""
+    (tmp_path / "m.a3m").write_text(">q\nMKTAYIAK\n>h\nMRTAYIAK\n")
+    chain = {
+        "id": "A",
+        "sequence": SEQUENCE,
+        "unpairedMsaPath": "m.a3m",
+        "pairedMsaPath": "",
+        "templates": None,
+    }
+    given = document(
+        {"protein": chain},
+        {"ligand": {"id": "L", "ccdCodes": ["MG"], "smiles": ""}},
+        bondedAtomPairs=None,
+        userCCD="",
+        userCCDPath="",
+    )
+    fold_input, said = load_document(given, tmp_path)
+    assert "MRTAYIAK" in fold_input.chains[0].unpaired_msa
+    assert fold_input.chains[1].ccd_ids == ("MG",)
+    assert said == ("protein chain A: no paired MSA or templates",)
+
+
+def test_a_seed_that_is_named_twice_is_computed_once(tmp_path: Path) -> None:
+    fold_input, said = load_document(document(modelSeeds=[7, 7, 3]), tmp_path)
+    assert fold_input.rng_seeds == (7, 3)
+    assert said == ("model seed 7 is named 2 times and computed once",)
+
+
+def test_a_second_modification_of_a_residue_is_said(tmp_path: Path) -> None:
+    twice = [{"ptmType": code, "ptmPosition": 2} for code in ("SEP", "TPO")]
+    fold_input, said = load_document(document(protein(modifications=twice)), tmp_path)
+    assert fold_input.chains[0].to_ccd_sequence()[1] == "TPO"
+    assert said[0] == (
+        "protein chain A: residue 2 is modified 2 times, of which AlphaFold 3 takes the last"
+    )
+
+
+def test_the_warnings_of_rdkit_are_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    given = document(protein(), {"ligand": {"id": "L", "smiles": "[H+].CC"}})
+    assert any("hydrogen" in notice for notice in load_document(given, tmp_path)[1])
+    assert capfd.readouterr().err == ""
 
 
 def test_a_corrupt_compressed_msa_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.a3m.gz").write_bytes(b"\x1f\x8b\x08\x00broken")
-    assert "cannot be read" in _refusal(_protein(unpairedMsaPath="broken.a3m.gz"), tmp_path)
+    assert "cannot be read" in refusal(_protein(unpairedMsaPath="broken.a3m.gz"), tmp_path)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
@@ -267,9 +297,8 @@ def test_binary_input_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_message_does_not_quote_a_whole_alignment(tmp_path: Path) -> None:
-    document = _document(sequences=[{"protein": {"id": "A", "sequence": "M" * 3000}}])
-    document["sequences"][0]["protein"]["unpairedMsa"] = ">q\n" + "A" * 3000
-    assert len(_refusal(document, tmp_path)) < 600
+    given = document(protein(sequence="M" * 3000, unpairedMsa=">q\n" + "A" * 3000))
+    assert len(refusal(given, tmp_path)) < 600
 
 
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

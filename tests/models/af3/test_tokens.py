@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -10,12 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import document
+from documents import load as load_document
 
-from perfkit.models.af3.tokens import count_tokens
+from perfkit.models.af3.components import ccd_for
+from perfkit.models.af3.tokens import count_tokens, kept
 
 type Load = Callable[[str], tuple[Any, tuple[str, ...]]]
 
 _ROOT = Path(__file__).parents[3]
+
+
+def _polymer(kind: str, sequence: str, code: str = "", position: int = 0) -> dict[str, Any]:
+    words = (
+        ("ptmType", "ptmPosition") if kind == "protein" else ("modificationType", "basePosition")
+    )
+    changes = [dict(zip(words, (code, position), strict=True))] if code else []
+    return {kind: {"sequence": sequence, "modifications": changes}}
+
+
+def _ligand(*codes: str) -> dict[str, Any]:
+    return {"ligand": {"ccdCodes": list(codes)}}
+
 
 # Worked out by hand from the sum formulas; "heavy" atoms are all but hydrogen.
 _TOKENS = {
@@ -60,6 +77,80 @@ def test_a_glycan_keeps_the_o1_that_a_bond_names(load: Load, data: Path, tmp_pat
     # Two of the three NAG are bonded through their O1.
     assert count_tokens(fold_input) == _TOKENS["glycoprotein"] + 2
     assert featurise(fold_input)[0].numeric["seq_mask"].sum() == _TOKENS["glycoprotein"] + 2
+
+
+# Chain -> what it is, and its tokens by the sum formulas; G and A are standard residues.
+_SAMPLE: dict[str, tuple[dict[str, Any], int]] = {
+    # C11 I N2 O2: its first atom is OXT, which upstream takes for the end of the chain and keeps.
+    "A": (_polymer("protein", "GGG", "A1L7E", 2), 2 + 16),
+    # C15 N3 O5 without OXT: a chromophore of three residues.
+    "B": (_polymer("protein", "GGG", "CRO", 2), 2 + 23 - 1),
+    # C4 N O4, whole at the end.
+    "C": (_polymer("protein", "GGG", "IAS", 3), 2 + 9),
+    # C9 N2 O9 P, without OP3 inside and whole at the beginning.
+    "D": (_polymer("rna", "AAA", "H2U", 2), 2 + 21 - 1),
+    "E": (_polymer("rna", "AAA", "H2U", 1), 2 + 21),
+    # C11 N5 O7 P without OP3, at the end.
+    "F": (_polymer("dna", "AAA", "6OG", 3), 2 + 24 - 1),
+    # A nucleotide in a protein is no standard residue: C10 N5 O7 P.
+    "G": (_polymer("protein", "GGG", "A", 2), 2 + 23),
+    # Chains of unknown residues only are dropped; one that knows one residue is not.
+    "H": (_polymer("protein", "XXX"), 0),
+    "I": (_polymer("protein", "XGX"), 3),
+    "J": (_polymer("dna", "NN"), 0),
+    "K": (_polymer("rna", "NN"), 0),
+    "L": (_ligand("UNK"), 0),
+    # Glycine stands for an unknown component, and glycerol is no glycan: C3 O3.
+    "M": (_ligand("UNK", "GOL"), 5 + 6),
+    # Glucose C6 O6 loses its O1.
+    "N": (_ligand("GLC"), 12 - 1),
+    # Ions, waters and an atom without an element.
+    "O": (_ligand("MG"), 1),
+    "P": (_ligand("NH4"), 1),
+    "Q": (_ligand("OH"), 1),
+    "R": (_ligand("HOH"), 1),
+    "S": (_ligand("DOD"), 1),
+    "T": (_ligand("UNX"), 1),
+    # Deuterium alone, and a ligand whose first atom is hydrogen, are dropped.
+    "U": (_ligand("D8U"), 0),
+    "V": (_ligand("HNF"), 0),
+    # Without ideal coordinates: C24 Sb.
+    "W": (_ligand("118"), 24 + 1),
+    # Deuterium is hydrogen: C O.
+    "X": ({"ligand": {"smiles": "[2H]OC"}}, 2),
+}
+
+
+@pytest.fixture(scope="module")
+def sample(component_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    chains = []
+    for name, (entry, _) in _SAMPLE.items():
+        ((kind, content),) = entry.items()
+        chains.append({kind: {"id": name, **content}})
+    return load_document(document(*chains), tmp_path_factory.mktemp("sample"))[0]
+
+
+def test_the_sample_is_counted_as_worked_out_by_hand(sample: Any) -> None:
+    counts = dict.fromkeys(_SAMPLE, 0)
+    for residue in kept(sample, ccd_for(sample)).residues:
+        counts[residue.chain] += len(residue.tokens)
+    assert counts == {name: tokens for name, (_, tokens) in _SAMPLE.items()}
+    assert count_tokens(sample) == sum(tokens for _, tokens in _SAMPLE.values())
+
+
+def test_the_model_makes_the_same_tokens_of_the_sample(sample: Any) -> None:
+    """By upstream's own features, in upstream's order of chains and with its atoms."""
+    from perfkit.models.af3.featurise import featurise
+
+    (batch,) = featurise(sample)
+    ours = [len(residue.tokens) for residue in kept(sample, ccd_for(sample)).residues]
+    residues = batch.numeric["residue_index"].astype(int)
+    chains = batch.numeric["asym_id"].astype(int)
+    theirs = [
+        len(list(group))
+        for _, group in itertools.groupby(zip(chains.tolist(), residues.tolist(), strict=True))
+    ]
+    assert theirs == ours
 
 
 def test_counting_imports_no_jax(component_cache: Path) -> None:

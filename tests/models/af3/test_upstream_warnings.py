@@ -1,0 +1,94 @@
+"""Warnings of upstream and RDKit: kept off the terminal, and all of them said."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from documents import document, load, protein
+
+from perfkit.models.af3.featurise import featurise
+from perfkit.models.af3.upstream_warnings import listening
+
+_WITHOUT_COORDINATES = """data_LIG-1
+_chem_comp.id LIG-1
+_chem_comp.name ethanolate
+_chem_comp.type non-polymer
+_chem_comp.formula 'C2 O'
+_chem_comp.mon_nstd_parent_comp_id ?
+_chem_comp.pdbx_synonyms ?
+_chem_comp.formula_weight 40.0
+loop_
+_chem_comp_atom.comp_id
+_chem_comp_atom.atom_id
+_chem_comp_atom.type_symbol
+_chem_comp_atom.charge
+_chem_comp_atom.pdbx_leaving_atom_flag
+_chem_comp_atom.pdbx_model_Cartn_x_ideal
+_chem_comp_atom.pdbx_model_Cartn_y_ideal
+_chem_comp_atom.pdbx_model_Cartn_z_ideal
+LIG-1 C1 C 0 N ? ? ?
+LIG-1 C2 C 0 N ? ? ?
+LIG-1 O3 O 0 N ? ? ?
+loop_
+_chem_comp_bond.atom_id_1
+_chem_comp_bond.atom_id_2
+_chem_comp_bond.value_order
+_chem_comp_bond.pdbx_aromatic_flag
+C1 C2 TRIP N
+C2 O3 TRIP N
+"""
+
+
+def test_known_warnings_become_one_sentence_each(capfd: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("absl")
+    with listening() as heard:
+        for name in ("ABC", "DEF", "ABC"):
+            logger.warning("All ref positions unknown for: %s", name)
+        logger.warning('Missing atom "%s" for CCD "%s"', "H1", "ABC")
+        for token in (2, 3, 2):
+            logger.warning(
+                "%s token %i (%s), does not contain a pseudo-beta atom."
+                "Using first valid atom (%s) instead.",
+                *("input", token, "layout", "N"),
+            )
+        logger.info("not a warning")
+        logger.warning("something\nnew\t%s", "here")
+    assert heard.notices == (
+        "no coordinates of ABC, DEF are known or can be made: AlphaFold 3 predicts it from "
+        "reference positions that are all zero",
+        "atoms without a reference position: H1 of ABC; AlphaFold 3 takes zeros",
+        "2 tokens have no atom in the place of a beta carbon, those of modified residues among "
+        "them: AlphaFold 3 takes their first atom",
+        "AlphaFold 3 warns: something new here",
+    )
+    assert capfd.readouterr().err == ""
+
+
+def test_rdkit_is_heard_without_its_clock(capfd: pytest.CaptureFixture[str]) -> None:
+    from rdkit import Chem
+
+    with listening() as heard:
+        Chem.MolFromSmiles("[H+].CC")
+    assert heard.notices == ("RDKit warns: not removing hydrogen atom without neighbors",)
+    assert capfd.readouterr().err == ""
+
+
+def test_loggers_are_left_as_they_were(caplog: pytest.LogCaptureFixture) -> None:
+    with listening():
+        pass
+    logging.getLogger("absl").warning("afterwards")
+    assert "afterwards" in caplog.text
+
+
+@pytest.mark.usefixtures("component_cache")
+def test_a_ligand_without_coordinates_is_said(tmp_path: Path) -> None:
+    ligand: dict[str, Any] = {"ligand": {"id": "L", "ccdCodes": ["LIG-1"]}}
+    given = document(protein(), ligand, userCCD=_WITHOUT_COORDINATES)
+    (batch,) = featurise(load(given, tmp_path)[0])
+    assert (
+        "no coordinates of LIG-1 are known or can be made: AlphaFold 3 predicts it from "
+        "reference positions that are all zero"
+    ) in batch.notices
