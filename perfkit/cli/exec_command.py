@@ -8,9 +8,9 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfkit.cli.console import guard_sentence, site_sentence
 from perfkit.cli.workload_arguments import Parser
@@ -84,27 +84,46 @@ def _bind(configuration: Configuration) -> None:
 def _run_guarded(
     command: Sequence[str], environment: dict[str, str], report_file: Path | None, *, zero: bool
 ) -> int:
-    """Run the command with the guard in it and tell on standard error what the guard did."""
-    from perfkit.guard.exec_guard import guarded_environment, read_reports
+    """Run the command with the guard in it and report on standard error what the guard did."""
+    from perfkit.guard.escaped import ProcessWatch
+    from perfkit.guard.exec_guard import MODE_VARIABLE, guarded_environment, read_reports
 
     with tempfile.TemporaryDirectory(prefix="perfkit-guard-") as folder:
         guarded = guarded_environment(environment, Path(folder), zero_rounding=zero)
         try:
-            ended = subprocess.run(command, env=guarded, check=False)
+            process = subprocess.Popen(command, env=guarded)
         except OSError as error:
             raise _cannot_run(command, error) from error
-        report = read_reports(Path(folder))
+        with ProcessWatch(process.pid, MODE_VARIABLE) as watch:
+            code = _wait(process)
+        report = read_reports(Path(folder), watch.jax_processes())
     if report_file is not None:
         write_whole(report_file, json.dumps(report, indent=2) + "\n", "guard's report")
-    if report["processes"] == 0:
-        told = "no Python process with JAX ended there, nothing was guarded"
-    else:
-        told = f"{guard_sentence(report)}, in {report['processes']} process(es)"
-    print(f"perfkit: domain guard: {told}", file=sys.stderr)
+    print(f"perfkit: domain guard: {_what_was_guarded(report)}", file=sys.stderr)
+    for sentence in report["not_counted"]:
+        print(f"perfkit:   {sentence}", file=sys.stderr)
     for site in report["sites"]:
         print(f"perfkit:   {site_sentence(site)}", file=sys.stderr)
     # A command that a signal ended has a negative code; shells report 128 + signal.
-    return ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
+    return code if code >= 0 else 128 - code
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the command to end; an interrupt reaches it too, and it decides what to do."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def _what_was_guarded(report: Mapping[str, Any]) -> str:
+    """One line on all processes of a command."""
+    if report["processes"]:
+        return f"{guard_sentence(report)}, in {report['processes']} process(es)"
+    if report["not_counted"]:
+        return "nothing was guarded, though JAX was used:"
+    return "no Python process loaded JAX, nothing was guarded"
 
 
 def _cannot_run(command: Sequence[str], error: OSError) -> UserError:

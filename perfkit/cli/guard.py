@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> int:
 
 def _stability(request: Request) -> int:
     from perfkit.guard.remedies import compare_remedies
-    from perfkit.guard.stability import precisions_of, stability_settings, verdict
+    from perfkit.guard.stability import is_stable, precisions_of, stability_settings, verdict
     from perfkit.tune.stability_study import StabilityPlan, run_stability
 
     given, model = request.arguments, request.model
@@ -124,7 +124,7 @@ def _stability(request: Request) -> int:
                 command = f"perfkit guard --locate --record {row.record} --out {out}"
                 console.line(f"where it arose under {row.setting}: {command}")
         _show_remedies(console, compare_remedies())
-    return 0 if all(row.outcome == Outcome.OK for row in rows) else 1
+    return 0 if all(map(is_stable, rows)) else 1
 
 
 def _show_stability(console: Console, rows: Sequence[StabilityRow]) -> None:

@@ -1,10 +1,10 @@
 """The domain guard: wraps a function so that rounding cannot make it NaN, and nothing is hidden.
 
-Operands of domain-limited primitives (:data:`perfkit.guard.rules.DOMAINS` and division) that
-are outside of their domain *by rounding* are lifted to its edge. Whether it is by rounding is
-decided from where the operand comes from: a difference may be off by what rounding its terms,
-and what they were made of, may have done. Each lift is counted. What is outside by more than
-that stays, and becomes the NaN that it is.
+Operands of domain-limited primitives (:data:`perfkit.guard.rules.DOMAINS`) that are outside of
+their domain *by rounding* are lifted to its edge. Whether it is by rounding is decided from where
+the operand comes from: a difference may be off by what rounding its terms, and what they were
+made of, may have done. Each lift is counted. What is outside by more than that stays, and becomes
+the NaN that it is.
 """
 
 from __future__ import annotations
@@ -45,13 +45,7 @@ class SiteCount:
 
     def as_dict(self) -> dict[str, str | int]:
         """The count as plain data for JSON."""
-        return {
-            "primitive": self.site.primitive,
-            "dtype": self.site.dtype,
-            **dataclasses.asdict(self.site.origin),
-            "lifted": self.lifted,
-            "zeroed": self.zeroed,
-        }
+        return {**self.site.as_dict(), "lifted": self.lifted, "zeroed": self.zeroed}
 
 
 @functools.partial(
@@ -75,6 +69,11 @@ class GuardReport:
     counts: Array
     sites: tuple[Site, ...]
     closed: tuple[Site, ...] = ()
+
+    def is_ready(self) -> bool:
+        """Whether the counts are there, so that reading them waits for nothing."""
+        asked: Any = getattr(self.counts, "is_ready", None)
+        return asked is None or bool(asked())
 
     def rows(self) -> tuple[SiteCount, ...]:
         """The counts of every guarded equation, summed over mapped axes."""
@@ -113,9 +112,11 @@ def guard[Result](
     enabled
         False leaves the function as it is; the report is then empty.
     zero_rounding
-        Return exactly zero for differences that are rounding in either direction and feed a
-        domain with its edge at zero, also through a clamp: exact arithmetic adds nothing
-        there, while a positive residue would stay in as noise. Both directions are counted.
+        Take differences that are rounding in either direction for exactly zero where they feed
+        a square root or a power, also through a clamp: exact arithmetic adds nothing there,
+        while a positive residue would stay in as noise. What the program itself adds to the
+        difference stays, and so do residues that something is divided by. Both directions are
+        counted.
 
     Returns
     -------
@@ -126,7 +127,8 @@ def guard[Result](
     Notes
     -----
     Under derivatives, a custom derivative rule is kept where nothing inside of it is guarded,
-    and replaced by the derivative of the guarded function where something is.
+    and replaced by the derivative of the guarded function where something is. An operand that
+    was put on the edge of a domain is held there: its derivative is zero.
     """
 
     @functools.wraps(function)
@@ -178,8 +180,9 @@ class Traced:
         """The result under the guard, planned without knowing anything of the arguments."""
         program = opened(self.closed)
         operands = [Trait()] * len(program.jaxpr.invars)
-        results = [-1] * len(program.jaxpr.outvars)
-        plan = Planner(zero_rounding).plan(program, operands, results)
+        results = len(program.jaxpr.outvars)
+        depths, divides = [-1] * results, [False] * results
+        plan = Planner(zero_rounding).plan(program, operands, depths, divides)
         outcome = evaluate(plan, self.arrays, [None] * len(self.arrays), zero_rounding)
         result = jax.tree_util.tree_unflatten(self.out_tree, outcome.values)
         return result, GuardReport(outcome.counts, plan.sites, closed_sites(program))

@@ -1,8 +1,9 @@
 """Installs the domain guard into a program that is not edited: ``perfkit exec --guard``.
 
 The parent puts a folder on ``PYTHONPATH`` whose ``sitecustomize`` waits for ``jax`` to be
-imported and then replaces ``jax.jit``, before the program can take hold of it. When the process
-ends, what the guard did is left as a file for the parent. Nothing here imports JAX by itself.
+imported and then replaces ``jax.jit``, before the program can take hold of it. Every process
+writes down what its guard does as it happens, for the parent to read. Nothing here imports JAX by
+itself.
 """
 
 from __future__ import annotations
@@ -11,21 +12,30 @@ import atexit
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from perfkit.guard.journal import Journal, ProcessReport, read_journals
+
+if TYPE_CHECKING:
+    from perfkit.guard.escaped import JaxProcess
+    from perfkit.guard.guarded_jit import Ledger
 
 MODE_VARIABLE = "PERFKIT_GUARD_MODE"
 """``lift``, or ``zero`` to return zero for differences that are rounding in either direction."""
 
 REPORTS_VARIABLE = "PERFKIT_GUARD_REPORTS"
-"""The folder in which each guarded process leaves its report."""
+"""The folder in which each guarded process keeps its journal."""
+
+SHOWN_CHARACTERS = 160
+"""How much of a command line is shown."""
 
 _HOOK_FOLDER = "hook"
+_COUNTS = ("lifted", "zeroed")
 
 _SITECUSTOMIZE = '''\
 """Puts perfkit's guard into this interpreter, then runs the sitecustomize it stands before."""
@@ -77,29 +87,94 @@ def guarded_environment(
     }
 
 
-def read_reports(folder: Path) -> dict[str, Any]:
+def read_reports(folder: Path, seen: Sequence[JaxProcess] = ()) -> dict[str, Any]:
     """Add up what all guarded processes left in a folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    seen
+        The processes in which JAX was seen from outside.
 
     Returns
     -------
     dict
-        ``processes`` (0: no Python process with JAX ended there), and the totals and sites as
-        :meth:`perfkit.guard.guarded_jit.Ledger.as_dict` gives them.
+        ``processes`` (0: no guarded process loaded JAX), the totals and sites as
+        :meth:`perfkit.guard.guarded_jit.Ledger.as_dict` gives them, each site once, and
+        ``not_counted``: a sentence for each process whose counts are incomplete or missing.
     """
-    reports = [
-        json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("guard-*.json"))
-    ]
+    reports = read_journals(folder)
+    sites = _added_up(reports)
     return {
         "processes": len(reports),
-        **{
-            key: sum(report[key] for report in reports)
-            for key in ("guarded_equations", "lifted", "zeroed")
-        },
-        "sites": [site for report in reports for site in report["sites"]],
+        "guarded_equations": len(sites),
+        "lifted": sum(site["lifted"] for site in sites),
+        "zeroed": sum(site["zeroed"] for site in sites),
+        "sites": [site for site in sites if site["lifted"] or site["zeroed"]],
         "unguarded_functions": {
-            name: why for report in reports for name, why in report["unguarded_functions"].items()
+            name: why for report in reports for name, why in report.unguarded.items()
         },
+        "not_counted": [
+            *dict.fromkeys(sentence for report in reports for sentence in report.uncounted),
+            *filter(None, map(_incomplete, reports)),
+            *(_escaped(process) for process in seen if not _has_guard(process, reports)),
+        ],
     }
+
+
+def _added_up(reports: Sequence[ProcessReport]) -> list[dict[str, Any]]:
+    """Every guarded equation once, with its counts over all processes."""
+    added: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for report in reports:
+        for site in report.sites:
+            key = tuple(value for name, value in site.items() if name not in _COUNTS)
+            total = added.setdefault(key, {**site, **dict.fromkeys(_COUNTS, 0)})
+            for name in _COUNTS:
+                total[name] += site[name]
+    return list(added.values())
+
+
+def _incomplete(report: ProcessReport) -> str | None:
+    """A sentence if some calls of a process are not counted."""
+    is_running = not report.ended and _is_alive(report.pid)
+    if report.calls == report.counted and not is_running:
+        return None
+    end = "was ended by a signal or crashed"
+    if report.ended or is_running:
+        end = "is still running" if is_running else "ended at once"
+    return (
+        f"process {report.pid} ({_shown(report.command)}) {end}: "
+        f"{report.counted} of its {report.calls} guarded calls are counted"
+    )
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _has_guard(process: JaxProcess, reports: Sequence[ProcessReport]) -> bool:
+    """Whether a process left a journal, or is a fork of one that did."""
+    return any(
+        report.pid == process.pid or (process.has_guard and report.command == process.command)
+        for report in reports
+    )
+
+
+def _escaped(process: JaxProcess) -> str:
+    return (
+        f"process {process.pid} ({_shown(process.command)}) loaded JAX without the guard: its "
+        "environment or an option (-I, -E, -S) kept perfkit's hook out"
+    )
+
+
+def _shown(command: str) -> str:
+    line = " ".join(command.split())
+    return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]} ..."
 
 
 def wait_for_jax() -> None:
@@ -115,25 +190,59 @@ def install(zero_rounding: bool, reports: Path | None) -> None:
     zero_rounding
         As in :func:`perfkit.guard.domain.guard`.
     reports
-        Where to leave the report when the process ends, or None for nowhere.
+        The folder in which to keep the journal of the process, or None for nowhere.
     """
     import jax
-    from jax.experimental import pjit
+    import jax.export
+    from jax.experimental import pjit, serialize_executable
 
-    from perfkit.guard.guarded_jit import Ledger, make_guarded_jit, make_guarded_pmap
+    from perfkit.guard.guarded_jit import (
+        Ledger,
+        make_guarded_export,
+        make_guarded_jit,
+        make_guarded_pmap,
+        make_guarded_serialize,
+    )
 
-    ledger = Ledger()
+    ledger = Ledger(None if reports is None else _open_journal(reports))
     # Set through the modules' dictionaries: the program must find it under the usual names.
     vars(jax)["jit"] = make_guarded_jit(jax.jit, ledger, zero_rounding)
     vars(jax)["pmap"] = make_guarded_pmap(jax.pmap, ledger, zero_rounding)
     vars(pjit)["pjit"] = make_guarded_jit(pjit.pjit, ledger, zero_rounding)
+    vars(jax.export)["export"] = make_guarded_export(jax.export.export)
+    vars(serialize_executable)["serialize"] = make_guarded_serialize(serialize_executable.serialize)
     if reports is not None:
-        atexit.register(_leave_report, ledger, reports)
+        _keep_to_the_end(ledger, reports)
 
 
-def _leave_report(ledger: Any, reports: Path) -> None:
-    path = reports / f"guard-{os.getpid()}.json"
-    path.write_text(json.dumps(ledger.as_dict()), encoding="utf-8")
+def _keep_to_the_end(ledger: Ledger, reports: Path) -> None:
+    """Let the ledger be written to the end of this process and in the processes it forks."""
+
+    def begin_in_child() -> None:
+        ledger.begin(_open_journal(reports))
+        ledger.wait_for_calls()
+
+    atexit.register(ledger.end, waits=True)
+    os.register_at_fork(after_in_child=begin_in_child)
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        ledger.wait_for_calls()
+    exit_at_once = os._exit
+
+    def end_and_exit(status: int) -> NoReturn:
+        ledger.end(waits=False)
+        exit_at_once(status)
+
+    # The workers of multiprocessing end so, without what is registered with atexit.
+    vars(os)["_exit"] = end_and_exit
+
+
+def _open_journal(folder: Path) -> Journal | None:
+    try:
+        return Journal(folder)
+    except OSError:
+        # The command is over and its folder gone, or the disk is full.
+        return None
 
 
 class _AfterJax(importlib.abc.MetaPathFinder):

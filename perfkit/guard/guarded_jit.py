@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from perfkit.guard.domain import GuardReport, SiteCount, Traced, summary
+from perfkit.guard.journal import Journal
 from perfkit.guard.planner import Site
 
 REPORTS_KEPT_PENDING = 64
@@ -29,26 +30,56 @@ class GuardFailureError(Exception):
 
 
 class Ledger:
-    """What the guard counted in this process, over all calls of all functions."""
+    """What the guard counted in this process, over all calls of all functions.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    journal
+        Where to write it down as it happens, or None for nowhere.
+    """
+
+    def __init__(self, journal: Journal | None = None) -> None:
         """Start with nothing counted."""
+        self.begin(journal)
+
+    def begin(self, journal: Journal | None) -> None:
+        """Forget everything and start with nothing counted, as a process does that was forked."""
         self._lock = threading.Lock()
+        self._journal = journal
+        self._waits = False
         self._pending: list[GuardReport] = []
         self._totals: dict[Site, np.ndarray[Any, np.dtype[np.int64]]] = {}
+        self._rows: dict[Site, int] = {}
         self._unguarded: dict[str, str] = {}
+
+    def wait_for_calls(self) -> None:
+        """From now on wait for each call and count it at once.
+
+        For workers, which a signal may end as soon as they have returned a result.
+        """
+        self._waits = True
 
     def add(self, report: GuardReport) -> None:
         """Keep the report of one call."""
         with self._lock:
             self._pending.append(report)
-            if len(self._pending) > REPORTS_KEPT_PENDING:
+            if self._journal is not None:
+                self._journal.called()
+                self._note_sites(self._journal, report)
+            if self._waits or len(self._pending) > REPORTS_KEPT_PENDING:
                 self._settle()
+            elif self._journal is not None:
+                self._settle_ready()
 
-    def note_unguarded(self, name: str, error: BaseException) -> None:
-        """Keep that a function runs without guard, and why."""
+    def note_unguarded(self, name: str, why: str) -> None:
+        """Keep that a function runs without guard or uncounted, and why."""
         with self._lock:
-            self._unguarded[name] = f"{type(error).__name__}: {error}"
+            self._note_unguarded(name, why)
+
+    def note_uncounted(self, name: str, purpose: str) -> None:
+        """Keep that a function is guarded, but used where nothing can be counted."""
+        if self._journal is not None:
+            self._journal.uncounted(f"{name} was {purpose}: it is guarded there, but not counted")
 
     def rows(self) -> tuple[SiteCount, ...]:
         """The counts of every guarded equation so far."""
@@ -64,15 +95,62 @@ class Ledger:
         plain = summary(self.rows())
         return {**plain, "unguarded_functions": dict(self._unguarded)}
 
+    def end(self, *, waits: bool) -> None:
+        """Write down that the process ends, and what is counted until then.
+
+        Parameters
+        ----------
+        waits
+            Whether to wait for calls that still run.
+        """
+        with self._lock:
+            if waits:
+                self._settle()
+            else:
+                self._settle_ready()
+            if self._journal is not None:
+                self._journal.end()
+
+    def _note_unguarded(self, name: str, why: str) -> None:
+        if self._journal is not None and name not in self._unguarded:
+            self._journal.unguarded(name, why)
+        self._unguarded[name] = why
+
+    def _note_sites(self, journal: Journal, report: GuardReport) -> None:
+        for site in report.sites:
+            if site not in self._rows:
+                self._rows[site] = journal.new_row(site.as_dict())
+        self._note_closed(report)
+
+    def _note_closed(self, report: GuardReport) -> None:
+        for site in report.closed:
+            name = f"{site.primitive} at {site.origin.file}:{site.origin.line}"
+            self._note_unguarded(name, "the guard cannot enter it")
+
+    def _settle_ready(self) -> None:
+        """Count the calls that have ended, without waiting."""
+        while self._pending and self._pending[0].is_ready():
+            self._count(self._pending.pop(0))
+
     def _settle(self) -> None:
         pending, self._pending = self._pending, []
         for report in pending:
-            for site in report.closed:
-                name = f"{site.primitive} at {site.origin.file}:{site.origin.line}"
-                self._unguarded[name] = "the guard cannot enter it"
-            for row in report.rows():
-                counts = np.array([row.lifted, row.zeroed], np.int64)
-                self._totals[row.site] = self._totals.get(row.site, 0) + counts
+            self._count(report)
+
+    def _count(self, report: GuardReport) -> None:
+        self._note_closed(report)
+        try:
+            rows = report.rows()
+        except jax.errors.JaxRuntimeError:
+            # The call failed; the program learns it from the results.
+            rows = ()
+        for row in rows:
+            counts = np.array([row.lifted, row.zeroed], np.int64)
+            self._totals[row.site] = self._totals.get(row.site, 0) + counts
+            if self._journal is not None and (row.lifted or row.zeroed):
+                self._journal.add(self._rows[row.site], row.lifted, row.zeroed)
+        if self._journal is not None:
+            self._journal.counted()
 
 
 class _Tracing(threading.local):
@@ -109,10 +187,10 @@ def make_guarded_jit(
     """
 
     @functools.wraps(plain_jit)
-    def jit(*function: Callable[..., Any], **options: Any) -> Any:
-        if not function:
+    def jit(fun: Callable[..., Any] | None = None, **options: Any) -> Any:
+        if fun is None:
             return functools.partial(jit, **options)
-        return GuardedFunction(function[0], plain_jit, options, ledger, zero_rounding)
+        return GuardedFunction(fun, plain_jit, options, ledger, zero_rounding)
 
     return jit
 
@@ -123,9 +201,9 @@ def make_guarded_pmap(
     """A replacement of ``jax.pmap``; parameters as in :func:`make_guarded_jit`."""
 
     @functools.wraps(plain_pmap)
-    def pmap(function: Callable[..., Any], axis_name: Any = None, **options: Any) -> Any:
+    def pmap(fun: Callable[..., Any], axis_name: Any = None, **options: Any) -> Any:
         options = {"out_axes": 0, **options, "axis_name": axis_name}
-        return GuardedFunction(function, plain_pmap, options, ledger, zero_rounding)
+        return GuardedFunction(fun, plain_pmap, options, ledger, zero_rounding)
 
     return pmap
 
@@ -146,12 +224,56 @@ class GuardedFunction:
         self._ledger = ledger
         self._zero_rounding = zero_rounding
         self._function = function
+        self._plain_jit = plain_jit
+        self._options = dict(options)
         self._plain = plain_jit(function, **options)
         if options.get("out_shardings") is not None:
             options = {**options, "out_shardings": (options["out_shardings"], None)}
         if "out_axes" in options:
             options = {**options, "out_axes": (options["out_axes"], 0)}
         self._guarded: Any = plain_jit(self._with_report(), **options)
+
+    def uncounted(self, purpose: str, use: Callable[[Any], Any]) -> Any:
+        """Use the guarded function as JAX itself makes it, for what takes nothing else.
+
+        It lifts, but what it lifts is not counted; the ledger says so.
+
+        Parameters
+        ----------
+        purpose
+            What is done with it, for the ledger: ``exported``.
+        use
+            What is done with it. Where the guard cannot be put in, with the plain function.
+        """
+        with_report = self._with_report()
+
+        @functools.wraps(self._function)
+        def without_report(*args: Any, **kwargs: Any) -> Any:
+            return with_report(*args, **kwargs)[0]
+
+        try:
+            used = use(self._plain_jit(without_report, **self._options))
+        except GuardFailureError as error:
+            self._note_failure(error)
+            return use(self._plain)
+        self._ledger.note_uncounted(self._name(), purpose)
+        return used
+
+    def _name(self) -> str:
+        return str(getattr(self, "__qualname__", repr(self._function)))
+
+    def _note_failure(self, error: GuardFailureError) -> None:
+        self._ledger.note_unguarded(self._name(), f"{type(error).__name__}: {error}")
+
+    def __reduce__(self) -> str:
+        """Pickle and copy by name, as JAX's own do."""
+        return self._name()
+
+    def clear_cache(self) -> None:
+        """Forget what was compiled."""
+        self._plain.clear_cache()
+        if self._guarded is not None:
+            self._guarded.clear_cache()
 
     def _with_report(self) -> Callable[..., tuple[Any, GuardReport]]:
         @functools.wraps(self._function)
@@ -176,13 +298,14 @@ class GuardedFunction:
                 return use(self._guarded), True
             except GuardFailureError as error:
                 self._guarded = None
-                name = getattr(self, "__qualname__", repr(self._function))
-                self._ledger.note_unguarded(name, error)
+                self._note_failure(error)
         return use(self._plain), False
 
     def _attempt_stage(self, use: Callable[[Any], Any]) -> Any:
         stage, is_guarded = self._attempt(use)
-        return _GuardedStage(stage, self._ledger) if is_guarded else stage
+        if not is_guarded:
+            return stage
+        return _GuardedStage(stage, self._ledger, lambda why: self.uncounted(why, use))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
@@ -209,20 +332,39 @@ class GuardedFunction:
 
 
 class _GuardedStage:
-    """A traced, lowered or compiled guarded function that hides the auxiliary output."""
+    """A traced, lowered or compiled guarded function that hides the auxiliary output.
 
-    def __init__(self, stage: Any, ledger: Ledger) -> None:
+    Parameters
+    ----------
+    stage
+        JAX's own, with the auxiliary output.
+    ledger
+        Where the counts of each call go.
+    uncounted
+        Makes the same stage without the auxiliary output, for a purpose.
+    """
+
+    def __init__(self, stage: Any, ledger: Ledger, uncounted: Callable[[str], Any]) -> None:
         self._stage = stage
         self._ledger = ledger
+        self.uncounted = uncounted
+
+    @property  # type: ignore[misc]  # programs ask whether it is JAX's own
+    def __class__(self) -> type:
+        return type(self._stage)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return _keep(self._ledger, self._stage(*args, **kwargs))
 
     def lower(self, *args: Any, **kwargs: Any) -> Any:
-        return _GuardedStage(self._stage.lower(*args, **kwargs), self._ledger)
+        return self._next(lambda stage: stage.lower(*args, **kwargs))
 
     def compile(self, *args: Any, **kwargs: Any) -> Any:
-        return _GuardedStage(self._stage.compile(*args, **kwargs), self._ledger)
+        return self._next(lambda stage: stage.compile(*args, **kwargs))
+
+    def _next(self, step: Callable[[Any], Any]) -> Any:
+        before = self.uncounted
+        return _GuardedStage(step(self._stage), self._ledger, lambda why: step(before(why)))
 
     @property
     def out_info(self) -> Any:
@@ -233,7 +375,39 @@ class _GuardedStage:
         return self._stage.out_tree.children()[0]
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_stage" not in self.__dict__:
+            raise AttributeError(name)
         return getattr(self._stage, name)
+
+
+def make_guarded_export(plain_export: Callable[..., Any]) -> Callable[..., Any]:
+    """A replacement of ``jax.export.export``, which takes guarded functions too."""
+
+    @functools.wraps(plain_export)
+    def export(function: Any, **options: Any) -> Any:
+        if not isinstance(function, GuardedFunction):
+            return plain_export(function, **options)
+
+        def of_shapes(*args: Any, **kwargs: Any) -> Any:
+            return function.uncounted(
+                "exported", lambda plain: plain_export(plain, **options)(*args, **kwargs)
+            )
+
+        return of_shapes
+
+    return export
+
+
+def make_guarded_serialize(plain_serialize: Callable[..., Any]) -> Callable[..., Any]:
+    """A replacement of ``serialize_executable.serialize``, which takes guarded ones too."""
+
+    @functools.wraps(plain_serialize)
+    def serialize(compiled: Any) -> Any:
+        if isinstance(compiled, _GuardedStage):
+            compiled = compiled.uncounted("serialized")
+        return plain_serialize(compiled)
+
+    return serialize
 
 
 def _keep(ledger: Ledger, outcome: tuple[Any, GuardReport]) -> Any:

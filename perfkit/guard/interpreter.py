@@ -17,15 +17,17 @@ from jax import Array, lax
 from jax.extend import source_info_util
 from jax.extend.core import JaxprEqn, Literal, Var
 
+from perfkit.guard.differences import Operands, settle
 from perfkit.guard.planner import Plan, unguarded
 from perfkit.guard.provenance import (
+    Rounding,
     carries_bounds,
     is_product,
     representation_bound,
     result_bounds,
     sum_bound_from_result,
 )
-from perfkit.guard.rules import Lift, divisor_place, lift, lift_divisor
+from perfkit.guard.rules import Lift, apply_lifted, lift
 from perfkit.guard.structure import (
     REMATERIALISED,
     ControlFlow,
@@ -35,7 +37,7 @@ from perfkit.guard.structure import (
     repeat,
 )
 
-Bound = Array | None
+Known = Rounding | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,19 +48,19 @@ class Outcome:
     ----------
     values
         Its results.
-    bounds
-        Their rounding bounds where the plan asks for them, else None.
+    roundings
+        What is known of their rounding where the plan asks for it, else None.
     counts
         Lifts and zeroed elements a site, int32 of shape ``(sites, 2)``.
     """
 
     values: list[Array]
-    bounds: list[Bound]
+    roundings: list[Known]
     counts: Array
 
 
 def evaluate(
-    plan: Plan, values: Sequence[Array], bounds: Sequence[Bound], zero_rounding: bool
+    plan: Plan, values: Sequence[Array], roundings: Sequence[Known], zero_rounding: bool
 ) -> Outcome:
     """Run a planned program.
 
@@ -66,13 +68,13 @@ def evaluate(
     ----------
     plan
         The plan.
-    values, bounds
-        The program's operands and, where the plan's ``in_depths`` asks for them, their rounding
-        bounds.
+    values, roundings
+        The program's operands and, where the plan's ``in_depths`` asks for it, what is known of
+        their rounding.
     zero_rounding
         As in :func:`perfkit.guard.rules.lift`.
     """
-    return _Evaluation(plan, zero_rounding).run(values, bounds)
+    return _Evaluation(plan, zero_rounding).run(values, roundings)
 
 
 @contextlib.contextmanager
@@ -103,15 +105,16 @@ class _Evaluation:
         self._plan = plan
         self._zero_rounding = zero_rounding
         self._values: dict[Var, Array] = {}
-        self._bounds: dict[Var, Array] = {}
+        self._roundings: dict[Var, Rounding] = {}
+        self._products: set[Var] = set()
 
-    def run(self, values: Sequence[Array], bounds: Sequence[Bound]) -> Outcome:
+    def run(self, values: Sequence[Array], roundings: Sequence[Known]) -> Outcome:
         jaxpr = self._plan.program.jaxpr
         self._values.update(zip(jaxpr.constvars, self._plan.program.consts, strict=True))
         self._values.update(zip(jaxpr.invars, values, strict=True))
-        for variable, bound in zip(jaxpr.invars, bounds, strict=True):
-            if bound is not None:
-                self._bounds[variable] = bound
+        for variable, rounding in zip(jaxpr.invars, roundings, strict=True):
+            if rounding is not None:
+                self._roundings[variable] = rounding
         counts: list[Array] = []
         for index, equation in enumerate(jaxpr.eqns):
             flow = control_flow(equation) if index in self._plan.inner else None
@@ -122,77 +125,98 @@ class _Evaluation:
                 else:
                     counts.append(self._flow(self._plan.inner[index], flow, equation))
         results = [self._read(atom) for atom in jaxpr.outvars]
-        out_bounds = [
-            self._bound(atom) if depth >= 0 else None
+        known = [
+            self._rounding(atom) if depth >= 0 else None
             for atom, depth in zip(jaxpr.outvars, self._plan.out_depths, strict=True)
         ]
-        return Outcome(results, out_bounds, _stack(counts))
+        return Outcome(results, known, _stack(counts))
 
     def _read(self, atom: Var | Literal) -> Array:
         value: Array = atom.val if isinstance(atom, Literal) else self._values[atom]
         return value
 
-    def _bound(self, atom: Var | Literal) -> Array:
-        """The bound of a value: computed, or its own precision; zero for what is exact."""
-        if not isinstance(atom, Literal) and atom in self._bounds:
-            return self._bounds[atom]
+    def _rounding(self, atom: Var | Literal) -> Rounding:
+        """What is known of a value: computed, or its own precision; nothing for what is exact."""
+        if not isinstance(atom, Literal) and atom in self._roundings:
+            return self._roundings[atom]
         value = jnp.asarray(self._read(atom)) if is_floating(atom) else None
-        return jnp.zeros((), jnp.float32) if value is None else representation_bound(value)
+        exact = jnp.zeros((), jnp.float32)
+        return Rounding(exact if value is None else representation_bound(value))
 
     def _plain(self, index: int, equation: JaxprEqn) -> list[Array]:
         """Evaluate an equation without inner programs; returns one row of counts a site."""
         values = [self._read(atom) for atom in equation.invars]
         rows = []
         if index in self._plan.guarded:
-            bound = jnp.broadcast_to(self._bound(equation.invars[0]), values[0].shape)
-            floor = self._plan.guarded[index]
-            arrays = [jnp.asarray(value) for value in values]
-            lifted = lift(equation, arrays, bound, floor, self._zero_rounding)
-            values[0] = lifted.operand
-            rows.append(_row(lifted))
-        elif index in self._plan.divisors:
-            producer = self._plan.divisors[index]
-            factors = [jnp.asarray(self._read(atom)) for atom in producer.invars]
-            place = divisor_place(equation)
-            assert place is not None
-            lifted = lift_divisor(jnp.asarray(values[place]), producer, factors)
-            values[place] = lifted.operand
-            rows.append(_row(lifted))
-        results = repeat(equation, values)
-        self._values.update(zip(equation.outvars, results, strict=True))
-        depth = max((self._plan.depths.get(out, -1) for out in equation.outvars), default=-1)
-        if depth >= 0 and index in self._plan.settled:
-            terms = values[0].size // max(results[0].size, 1)
-            self._bounds[equation.outvars[0]] = sum_bound_from_result(terms, results[0])
-        elif (depth > 0 and carries_bounds(equation)) or (depth == 0 and is_product(equation)):
-            computed = result_bounds(
+            values = [jnp.asarray(value) for value in values]
+            found = lift(
                 equation,
-                [jnp.asarray(value) for value in values],
-                [self._bound(atom) for atom in equation.invars],
-                results,
+                values,
+                self._full_rounding(equation.invars[0]),
+                zero_rounding=self._zero_rounding,
+                divides=self._plan.guarded[index],
             )
-            self._bounds.update(zip(equation.outvars, computed, strict=True))
+            results = apply_lifted(equation, values, found)
+            rows.append(_row(found))
+        else:
+            results = repeat(equation, values)
+        self._values.update(zip(equation.outvars, results, strict=True))
+        self._note_rounding(index, equation, results)
         return rows
+
+    def _note_rounding(self, index: int, equation: JaxprEqn, results: Sequence[Array]) -> None:
+        """Keep what is known of the rounding of an equation's results, where it is wanted."""
+        if is_product(equation):
+            self._products.add(equation.outvars[0])
+        depth = max((self._plan.depths.get(out, -1) for out in equation.outvars), default=-1)
+        follows = (depth > 0 and carries_bounds(equation)) or (depth == 0 and is_product(equation))
+        is_summed = depth >= 0 and index in self._plan.summed
+        if not (follows or is_summed):
+            return
+        values = [jnp.asarray(self._read(atom)) for atom in equation.invars]
+        roundings = [self._rounding(atom) for atom in equation.invars]
+        if is_summed:
+            terms = values[0].size // max(results[0].size, 1)
+            bounds = [sum_bound_from_result(terms, results[0])]
+        else:
+            known = [rounding.bound for rounding in roundings]
+            bounds = result_bounds(equation, values, known, results)
+        is_difference = index in self._plan.differences
+        of_products = [
+            not isinstance(atom, Literal) and atom in self._products for atom in equation.invars
+        ]
+        operands = Operands(values, roundings, of_products)
+        settled = settle(equation, operands, results, bounds, is_difference)
+        self._roundings.update(zip(equation.outvars, settled, strict=True))
 
     def _flow(self, plans: tuple[Plan, ...], flow: ControlFlow, equation: JaxprEqn) -> Array:
         values = [self._read(atom) for atom in equation.invars]
         skipped = 1 if flow.kind == "cond" else flow.condition_consts
         in_depths = [max(depths) for depths in zip(*(p.in_depths for p in plans), strict=True)]
-        bounds: list[Bound] = [None for _ in range(skipped)]
-        bounds += [
-            self._full_bound(atom) if depth >= 0 else None
+        roundings: list[Known] = [None for _ in range(skipped)]
+        roundings += [
+            self._full_rounding(atom) if depth >= 0 else None
             for atom, depth in zip(equation.invars[skipped:], in_depths, strict=True)
         ]
         run = {"call": self._call, "cond": self._cond, "scan": self._scan, "while": self._while}
-        outcome = run[flow.kind](plans, flow, equation, values, bounds)
-        for out, value, bound in zip(equation.outvars, outcome.values, outcome.bounds, strict=True):
+        outcome = run[flow.kind](plans, flow, equation, values, roundings)
+        for out, value, rounding in zip(
+            equation.outvars, outcome.values, outcome.roundings, strict=True
+        ):
             self._values[out] = value
-            if bound is not None:
-                self._bounds[out] = bound
+            if rounding is not None:
+                self._roundings[out] = rounding
         return outcome.counts
 
-    def _full_bound(self, atom: Var | Literal) -> Array:
-        return jnp.broadcast_to(self._bound(atom), jnp.shape(self._read(atom)))
+    def _full_rounding(self, atom: Var | Literal) -> Rounding:
+        """What is known of a value, each part in the value's shape."""
+        known, shape = self._rounding(atom), jnp.shape(self._read(atom))
+        bound = jnp.broadcast_to(known.bound, shape)
+        if known.settled is None or known.chosen is None:
+            return Rounding(bound)
+        settled = jnp.broadcast_to(known.settled, shape)
+        chosen = jnp.broadcast_to(known.chosen, shape)
+        return Rounding(bound, settled, chosen)
 
     def _call(
         self,
@@ -200,10 +224,10 @@ class _Evaluation:
         flow: ControlFlow,
         equation: JaxprEqn,
         values: list[Array],
-        bounds: list[Bound],
+        roundings: list[Known],
     ) -> Outcome:
-        def inside(values: list[Array], bounds: list[Bound]) -> tuple[Any, ...]:
-            return _as_tuple(evaluate(plans[0], values, bounds, self._zero_rounding))
+        def inside(values: list[Array], roundings: list[Known]) -> tuple[Any, ...]:
+            return _as_tuple(evaluate(plans[0], values, roundings, self._zero_rounding))
 
         if equation.primitive.name in REMATERIALISED:
             inside = jax.checkpoint(
@@ -211,7 +235,7 @@ class _Evaluation:
                 prevent_cse=equation.params["prevent_cse"],
                 policy=equation.params["policy"],
             )
-        return Outcome(*inside(values, bounds))
+        return Outcome(*inside(values, roundings))
 
     def _cond(
         self,
@@ -219,25 +243,25 @@ class _Evaluation:
         flow: ControlFlow,
         equation: JaxprEqn,
         values: list[Array],
-        bounds: list[Bound],
+        roundings: list[Known],
     ) -> Outcome:
         totals = [len(plan.sites) for plan in plans]
 
         def branch(number: int) -> Callable[..., tuple[Any, ...]]:
-            def inside(values: list[Array], bounds: list[Bound]) -> tuple[Any, ...]:
+            def inside(values: list[Array], roundings: list[Known]) -> tuple[Any, ...]:
                 wanted = [
-                    bound if depth >= 0 else None
-                    for bound, depth in zip(bounds, plans[number].in_depths, strict=True)
+                    rounding if depth >= 0 else None
+                    for rounding, depth in zip(roundings, plans[number].in_depths, strict=True)
                 ]
                 outcome = evaluate(plans[number], values, wanted, self._zero_rounding)
                 before, after = sum(totals[:number]), sum(totals[number + 1 :])
                 counts = jnp.pad(outcome.counts, ((before, after), (0, 0)))
-                return _as_tuple(dataclasses.replace(outcome, counts=counts))
+                return outcome.values, _all_parts(outcome.values, outcome.roundings), counts
 
             return inside
 
         branches = [branch(number) for number in range(len(plans))]
-        return Outcome(*lax.switch(values[0], branches, values[1:], bounds[1:]))
+        return Outcome(*lax.switch(values[0], branches, values[1:], roundings[1:]))
 
     def _scan(
         self,
@@ -245,25 +269,26 @@ class _Evaluation:
         flow: ControlFlow,
         equation: JaxprEqn,
         values: list[Array],
-        bounds: list[Bound],
+        roundings: list[Known],
     ) -> Outcome:
         plan, first, end = plans[0], flow.consts, flow.consts + flow.carry
+        carried = values[first:end]
+        start = (carried, _all_parts(carried, roundings[first:end]), _no_counts(plan))
 
         def body(carry: Any, slices: Any) -> tuple[Any, Any]:
             outcome = evaluate(
                 plan,
                 [*values[:first], *carry[0], *slices[0]],
-                [*bounds[:first], *carry[1], *slices[1]],
+                [*roundings[:first], *carry[1], *slices[1]],
                 self._zero_rounding,
             )
-            kept = _carried(outcome, bounds[first:end], flow.carry, carry[2])
-            return kept, (outcome.values[flow.carry :], outcome.bounds[flow.carry :])
+            kept = _carried(outcome, start[1], flow.carry, carry[2])
+            return kept, (outcome.values[flow.carry :], outcome.roundings[flow.carry :])
 
-        start = (values[first:end], bounds[first:end], _no_counts(plan))
         carry, stacked = lax.scan(
             body,
             start,
-            (values[end:], bounds[end:]),
+            (values[end:], roundings[end:]),
             length=equation.params["length"],
             reverse=equation.params["reverse"],
             unroll=equation.params["unroll"],
@@ -276,12 +301,14 @@ class _Evaluation:
         flow: ControlFlow,
         equation: JaxprEqn,
         values: list[Array],
-        bounds: list[Bound],
+        roundings: list[Known],
     ) -> Outcome:
         plan, condition = plans[0], flow.condition
         assert condition is not None
         first, end = flow.condition_consts, flow.condition_consts + flow.consts
         condition_plan = unguarded(condition)
+        carried = values[end:]
+        start = (carried, _all_parts(carried, roundings[end:]), _no_counts(plan))
 
         def proceed(carry: Any) -> Array:
             operands = [*values[:first], *carry[0]]
@@ -292,26 +319,36 @@ class _Evaluation:
             outcome = evaluate(
                 plan,
                 [*values[first:end], *carry[0]],
-                [*bounds[first:end], *carry[1]],
+                [*roundings[first:end], *carry[1]],
                 self._zero_rounding,
             )
-            return _carried(outcome, bounds[end:], flow.carry, carry[2])
+            return _carried(outcome, start[1], flow.carry, carry[2])
 
-        start = (values[end:], bounds[end:], _no_counts(plan))
         return Outcome(*lax.while_loop(proceed, body, start))
 
 
-def _carried(outcome: Outcome, wanted: Sequence[Bound], carry: int, counts: Array) -> Any:
-    """The next carry of a loop: values, the bounds that the loop carries, counts so far."""
-    kept = [
-        bound if start is not None else None
-        for bound, start in zip(outcome.bounds[:carry], wanted, strict=True)
+def _carried(outcome: Outcome, wanted: Sequence[Known], carry: int, counts: Array) -> Any:
+    """The next carry of a loop: values, what the loop carries of their rounding, counts so far."""
+    values = outcome.values[:carry]
+    known = [
+        rounding if start is not None else None
+        for rounding, start in zip(outcome.roundings[:carry], wanted, strict=True)
     ]
-    return outcome.values[:carry], kept, counts + outcome.counts
+    return values, _all_parts(values, known), counts + outcome.counts
 
 
-def _as_tuple(outcome: Outcome) -> tuple[list[Array], list[Bound], Array]:
-    return outcome.values, outcome.bounds, outcome.counts
+def _all_parts(values: Sequence[Array], roundings: Sequence[Known]) -> list[Known]:
+    """Fill in what holds no difference, so that every iteration or branch carries the same."""
+    return [
+        rounding
+        if rounding is None or rounding.settled is not None
+        else Rounding(rounding.bound, value, jnp.zeros_like(rounding.bound))
+        for value, rounding in zip(values, roundings, strict=True)
+    ]
+
+
+def _as_tuple(outcome: Outcome) -> tuple[list[Array], list[Known], Array]:
+    return outcome.values, outcome.roundings, outcome.counts
 
 
 def _row(lifted: Lift) -> Array:

@@ -10,15 +10,16 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import Jaxpr, Literal, Var
 
 from perfkit.guard.origin import Origin, join_path
+from perfkit.guard.poles import Poles
 from perfkit.guard.provenance import (
     carries_bounds,
     is_square,
     sums_nonnegative_terms,
 )
-from perfkit.guard.rules import DOMAINS, divides_by_product, divisor_place, needs_lift
+from perfkit.guard.rules import DOMAINS, needs_lift
 from perfkit.guard.source import origin_of
 from perfkit.guard.structure import (
     ControlFlow,
@@ -29,7 +30,7 @@ from perfkit.guard.structure import (
     is_floating,
     program_label,
 )
-from perfkit.guard.traits import Trait, trait_of_constant, trait_of_result
+from perfkit.guard.traits import Trait, makes_difference, trait_of_constant, trait_of_result
 
 BOUND_DEPTH = 8
 """How many operations before a guarded operand its rounding bound is followed back. Behind
@@ -55,6 +56,14 @@ class Site:
     dtype: str
     origin: Origin
 
+    def as_dict(self) -> dict[str, str | int]:
+        """The equation as plain data for JSON."""
+        return {
+            "primitive": self.primitive,
+            "dtype": self.dtype,
+            **dataclasses.asdict(self.origin),
+        }
+
     def below(self, outer: str) -> Site:
         """The same equation, reached through the module path ``outer``."""
         return dataclasses.replace(self, origin=self.origin.below(outer))
@@ -69,11 +78,12 @@ class Plan:
     program
         The program.
     guarded
-        Index of each equation whose first operand is guarded -> the floor of that operand.
-    settled
+        Index of each equation whose first operand is guarded -> whether something is divided
+        by its result (always False where nothing is zeroed).
+    summed
         Indices of the sums whose bounds are taken from their results.
-    divisors
-        Equation index -> the equation that multiplied its divisor.
+    differences
+        Indices of the equations in which terms may cancel.
     inner
         Equation index -> plans of the programs it holds (absent: nothing to do in there).
     depths
@@ -87,9 +97,9 @@ class Plan:
     """
 
     program: Program
-    guarded: Mapping[int, float]
-    settled: frozenset[int]
-    divisors: Mapping[int, JaxprEqn]
+    guarded: Mapping[int, bool]
+    summed: frozenset[int]
+    differences: frozenset[int]
     inner: Mapping[int, tuple[Plan, ...]]
     depths: Mapping[Var, int]
     in_depths: tuple[int, ...]
@@ -105,7 +115,7 @@ def unguarded(program: Program) -> Plan:
         program,
         {},
         frozenset(),
-        {},
+        frozenset(),
         {},
         {},
         none * len(jaxpr.invars),
@@ -120,11 +130,18 @@ class Planner:
     def __init__(self, zero_rounding: bool) -> None:
         """Start without plans; ``zero_rounding`` as in :func:`perfkit.guard.rules.lift`."""
         self._zero_rounding = zero_rounding
+        self._poles = Poles()
         self._traits: dict[Any, dict[Var, Trait]] = {}
         self._plans: dict[Any, Plan] = {}
         self._alive: list[Program] = []
 
-    def plan(self, program: Program, operands: Sequence[Trait], out_depths: Sequence[int]) -> Plan:
+    def plan(
+        self,
+        program: Program,
+        operands: Sequence[Trait],
+        out_depths: Sequence[int],
+        out_divides: Sequence[bool],
+    ) -> Plan:
         """Plan a program.
 
         Parameters
@@ -135,11 +152,13 @@ class Planner:
             The traits of its operands.
         out_depths
             For each result, how far back its bound is wanted, -1 for not at all.
+        out_divides
+            For each result, whether something is divided by it.
         """
-        key = (id(program.jaxpr), tuple(operands), tuple(out_depths))
+        key = (id(program.jaxpr), tuple(operands), tuple(out_depths), tuple(out_divides))
         if key not in self._plans:
             self._alive.append(program)
-            self._plans[key] = self._plan(program, operands, tuple(out_depths))
+            self._plans[key] = self._plan(program, operands, tuple(out_depths), out_divides)
         return self._plans[key]
 
     def traits(self, program: Program, operands: Sequence[Trait]) -> dict[Var, Trait]:
@@ -158,6 +177,9 @@ class Planner:
         for equation in jaxpr.eqns:
             inputs = [trait_of(known, atom) for atom in equation.invars]
             flow = control_flow(equation)
+            if not equation.outvars:
+                # It is there for its effect, such as printing.
+                continue
             if flow is None:
                 results = [trait_of_result(equation, inputs)] * len(equation.outvars)
             else:
@@ -198,18 +220,22 @@ class Planner:
             inside[carry] = joined
 
     def _plan(
-        self, program: Program, operands: Sequence[Trait], out_depths: tuple[int, ...]
+        self,
+        program: Program,
+        operands: Sequence[Trait],
+        out_depths: tuple[int, ...],
+        out_divides: Sequence[bool],
     ) -> Plan:
         jaxpr = program.jaxpr
         known = self.traits(program, operands)
-        producers = {out: equation for equation in jaxpr.eqns for out in equation.outvars}
+        poles = self._poles.inside(program, out_divides) if self._zero_rounding else set()
         depths: dict[Var, int] = {}
         _deepen(depths, jaxpr.outvars, out_depths)
         # Values that matter by more than their square; see sum_bound_from_result.
         beyond_square = set(_variables(jaxpr.outvars))
-        guarded: dict[int, float] = {}
-        settled: set[int] = set()
-        divisors: dict[int, JaxprEqn] = {}
+        guarded: dict[int, bool] = {}
+        summed: set[int] = set()
+        differences: set[int] = set()
         inner: dict[int, tuple[Plan, ...]] = {}
         for index in reversed(range(len(jaxpr.eqns))):
             equation = jaxpr.eqns[index]
@@ -217,48 +243,53 @@ class Planner:
             wanted = [depths.get(out, -1) for out in equation.outvars]
             flow = control_flow(equation)
             if flow is not None:
-                plans, needs = self._plan_flow(flow, inputs, wanted)
+                divides = [out in poles for out in equation.outvars]
+                plans, needs = self._plan_flow(flow, inputs, wanted, divides)
                 if any(plan.sites for plan in plans) or max(wanted, default=-1) >= 0:
                     inner[index] = plans
                     _deepen(depths, equation.invars, needs)
                     beyond_square.update(_variables(equation.invars))
                 continue
+            if makes_difference(equation, inputs):
+                differences.add(index)
             matters = not beyond_square.isdisjoint(equation.outvars)
             if equation.primitive.name == "reduce_sum" and (
                 not matters or sums_nonnegative_terms(equation, inputs)
             ):
-                settled.add(index)
+                summed.add(index)
             elif max(wanted, default=-1) > 0 and carries_bounds(equation):
                 _deepen(depths, equation.invars, [max(wanted) - 1] * len(equation.invars))
                 if matters and not is_square(equation):
                     beyond_square.update(_variables(equation.invars))
-            producer = _producer(equation, producers)
             if needs_lift(equation, inputs, self._zero_rounding):
-                guarded[index] = inputs[0].floor
+                guarded[index] = equation.outvars[0] in poles
                 _deepen(depths, equation.invars[:1], [BOUND_DEPTH])
                 beyond_square.update(_variables(equation.invars[:1]))
-            elif producer is not None and divides_by_product(equation, producer):
-                divisors[index] = producer
         return Plan(
             program,
             guarded,
-            frozenset(settled),
-            divisors,
+            frozenset(summed),
+            frozenset(differences),
             inner,
             depths,
             tuple(depths.get(variable, -1) for variable in jaxpr.invars),
             out_depths,
-            _sites(jaxpr, guarded.keys() | divisors.keys(), inner),
+            _sites(jaxpr, guarded, inner),
         )
 
     def _plan_flow(
-        self, flow: ControlFlow, inputs: Sequence[Trait], wanted: Sequence[int]
+        self,
+        flow: ControlFlow,
+        inputs: Sequence[Trait],
+        wanted: Sequence[int],
+        divides: Sequence[bool],
     ) -> tuple[tuple[Plan, ...], list[int]]:
         """Plans of the programs of an equation, and the depths its operands need."""
         inside = self.operands_inside(flow, inputs)
         outer = list(wanted)
+        divides = self._poles.results_inside(flow, divides) if self._zero_rounding else divides
         while True:
-            plans = tuple(self.plan(program, inside, outer) for program in flow.programs)
+            plans = tuple(self.plan(program, inside, outer, divides) for program in flow.programs)
             needs = [max(depths) for depths in zip(*(p.in_depths for p in plans), strict=True)]
             if flow.kind not in ("scan", "while"):
                 break
@@ -277,13 +308,6 @@ def trait_of(known: Mapping[Var, Trait], atom: Var | Literal) -> Trait:
     return trait_of_constant(atom.val) if isinstance(atom, Literal) else known[atom]
 
 
-def _producer(equation: JaxprEqn, producers: Mapping[Var, JaxprEqn]) -> JaxprEqn | None:
-    """The equation that made the divisor, if there is one."""
-    place = divisor_place(equation)
-    divisor = None if place is None else equation.invars[place]
-    return producers.get(divisor) if isinstance(divisor, Var) else None
-
-
 def _variables(atoms: Sequence[Var | Literal]) -> list[Var]:
     return [atom for atom in atoms if isinstance(atom, Var)]
 
@@ -297,13 +321,15 @@ def _deepen(depths: dict[Var, int], atoms: Sequence[Var | Literal], wanted: Sequ
             depths[atom] = max(depth, depths.get(atom, -1))
 
 
-def _sites(jaxpr: Jaxpr, here: set[int], inner: Mapping[int, tuple[Plan, ...]]) -> tuple[Site, ...]:
+def _sites(
+    jaxpr: Jaxpr, here: Mapping[int, bool], inner: Mapping[int, tuple[Plan, ...]]
+) -> tuple[Site, ...]:
     sites: list[Site] = []
     for index, equation in enumerate(jaxpr.eqns):
         origin = origin_of(equation) if index in here or index in inner else None
         if origin is not None and index in here:
-            operand = equation.invars[divisor_place(equation) or 0]
-            sites.append(Site(equation.primitive.name, str(dtype_of(operand)), origin))
+            operand = dtype_of(equation.invars[0])
+            sites.append(Site(equation.primitive.name, str(operand), origin))
         if origin is not None and index in inner:
             for branch, plan in enumerate(inner[index]):
                 path = join_path(origin.module_path, program_label(equation, branch))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import ml_dtypes
@@ -23,7 +23,36 @@ from jax.extend.core import JaxprEqn
 from perfkit.guard.structure import repeat
 from perfkit.guard.traits import SHAPE_OPERATIONS, SPLITS, Trait, same_operand
 
+SAFETY = 2.0
+"""Rounding bounds are doubled: a bound counts each operation once, while compilers contract,
+reassociate and approximate, and the reciprocal in a quotient rounds once more."""
+
 _PRODUCTS = frozenset({"mul", "div", "square", "integer_pow"})
+
+
+class Rounding(NamedTuple):
+    """What is known of the rounding in a value; all arrays have its shape.
+
+    Attributes
+    ----------
+    bound
+        How far rounding may have moved each element, in :func:`bound_dtype`.
+    settled
+        What the value would be if each difference in it that is rounding were zero, or None
+        where it holds no difference.
+    chosen
+        Above zero where such a difference was found, in the type of ``bound``; None as above.
+        Elsewhere ``settled`` is the value up to how the compiler rounded it.
+    """
+
+    bound: Array
+    settled: Array | None = None
+    chosen: Array | None = None
+
+
+def finite_reach(bound: Array) -> Array:
+    """How far rounding may have moved a value, with a margin; 0 where that is unbounded."""
+    return jnp.where(jnp.isfinite(bound), SAFETY * bound, 0)
 
 
 def bound_dtype(dtype: Any) -> np.dtype[Any]:
@@ -141,9 +170,11 @@ def _product_bound(
 def _quotient_bound(
     _: JaxprEqn, values: Sequence[Array], bounds: Sequence[Array], result: Array
 ) -> Array:
+    """Unbounded where the divisor may be zero: its quotient can be of any size and sign."""
     numerator, divisor = magnitude(values[0]), magnitude(values[1])
     rounding = unit_roundoff(result.dtype)
-    return (bounds[0] + numerator * (bounds[1] / divisor + rounding)) / divisor
+    bound = (bounds[0] + numerator * (bounds[1] / divisor + rounding)) / divisor
+    return jnp.where(SAFETY * bounds[1] < divisor, bound, jnp.inf)
 
 
 def _power_bound(
@@ -178,7 +209,17 @@ def _dot_bound(
 ) -> Array:
     contracted = equation.params["dimension_numbers"][0][0]
     terms = math.prod(values[0].shape[axis] for axis in contracted)
-    return (1 + _sum_growth(terms)) * representation_bound(result)
+    units = unit_roundoff(values[0].dtype) + unit_roundoff(values[1].dtype)
+    units += (1 + _sum_growth(terms)) * unit_roundoff(result.dtype)
+    terms_together = repeat(equation, [jnp.abs(value) for value in values])[0]
+    return units * magnitude(terms_together)
+
+
+def _running_sum_bound(
+    equation: JaxprEqn, values: Sequence[Array], bounds: Sequence[Array], result: Array
+) -> Array:
+    growth = _sum_growth(values[0].shape[equation.params["axis"]]) * unit_roundoff(result.dtype)
+    return repeat(equation, [bounds[0] + growth * magnitude(values[0])])[0]
 
 
 def _moved_bound(
@@ -208,10 +249,30 @@ def _converted_bound(
     return bound
 
 
-def _larger_bound(
+def _reduced_precision_bound(
+    equation: JaxprEqn, values: Sequence[Array], bounds: Sequence[Array], result: Array
+) -> Array:
+    rounding: float = 0.5 ** (equation.params["mantissa_bits"] + 1)
+    return bounds[0] + rounding * magnitude(result)
+
+
+def _extreme_bound(
     _: JaxprEqn, values: Sequence[Array], bounds: Sequence[Array], result: Array
 ) -> Array:
-    return jnp.maximum(bounds[0], bounds[1])
+    """The bound of the larger or smaller of two: how far past the winner either may reach.
+
+    A loser far behind does not matter, however uncertain it is.
+    """
+    behind = [magnitude(result - value) for value in values]
+    return jnp.maximum(bounds[0] - behind[0], bounds[1] - behind[1])
+
+
+def _reduced_extreme_bound(
+    equation: JaxprEqn, values: Sequence[Array], bounds: Sequence[Array], result: Array
+) -> Array:
+    axes = tuple(equation.params["axes"])
+    behind = magnitude(jnp.expand_dims(result, axes) - values[0])
+    return jnp.max(bounds[0] - behind, axis=axes)
 
 
 def _chosen_bound(
@@ -239,16 +300,19 @@ _BOUND_RULES: dict[str, _BoundRule] = {
     "one_minus_square": _one_minus_square_bound,
     "reduce_sum": _reduced_sum_bound,
     "dot_general": _dot_bound,
+    "cumsum": _running_sum_bound,
     "neg": _same_bound,
     "abs": _same_bound,
-    "reduce_precision": _same_bound,
+    "reduce_precision": _reduced_precision_bound,
     "convert_element_type": _converted_bound,
-    "max": _larger_bound,
-    "min": _larger_bound,
+    "max": _extreme_bound,
+    "min": _extreme_bound,
     "select_n": _chosen_bound,
     "clamp": _clamped_bound,
     "concatenate": _joined_bound,
     "pad": _joined_bound,
     "stack": _joined_bound,
     **dict.fromkeys(SHAPE_OPERATIONS, _moved_bound),
+    "reduce_max": _reduced_extreme_bound,
+    "reduce_min": _reduced_extreme_bound,
 }

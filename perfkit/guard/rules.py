@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Sequence
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import JaxprEqn, Literal, Var
 
-from perfkit.guard.provenance import float_limits
-from perfkit.guard.structure import is_floating
+from perfkit.guard.provenance import Rounding, finite_reach
+from perfkit.guard.structure import is_floating, repeat
 from perfkit.guard.traits import Trait
-
-SAFETY = 2.0
-"""Rounding bounds are doubled: a bound counts each operation once, while compilers contract,
-reassociate and approximate, and the reciprocal in a quotient rounds once more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,31 +47,33 @@ DOMAINS = {
     "erf_inv": Domain(low=-1.0, high=1.0),
 }
 """Primitive -> domain of its first operand. A power has it only for exponents that are no
-integers. Division is apart: see :func:`lift_divisor`. What JAX composes of these (``log10``,
-``xlogy``, ``logit``, ``entr``, norms, random normals) is guarded through them."""
+integers. What JAX composes of these (``log10``, ``xlogy``, ``logit``, ``entr``, norms, random
+normals) is guarded through them. Division has no entry: a divisor that underflowed, or whose
+terms cancelled, says nothing of how large the quotient is, so there is no edge to put it on."""
 
 _FINITE_AT_ZERO = frozenset({"sqrt", "pow"})
 """Where a difference that is rounding may become zero: at a pole, zero would make infinity of a
 finite number, for example of a small random draw."""
 
-_PRODUCTS = frozenset({"mul", "square", "integer_pow"})
-
 
 @dataclasses.dataclass(frozen=True)
 class Lift:
-    """An operand after the guard has looked at it.
+    """What the guard decided about an operand.
 
     Attributes
     ----------
-    operand
-        The operand, with what was out by rounding put on the edge.
+    touched
+        Which elements are replaced (bool, of the operand's shape).
+    target
+        What replaces them, of the operand's shape and type.
     lifted
         How many elements were out of the domain by rounding (int32).
     zeroed
-        How many elements were inside, but positive by rounding only, and became zero (int32).
+        How many elements were inside, and held a difference that was rounding (int32).
     """
 
-    operand: Array
+    touched: Array
+    target: Array
     lifted: Array
     zeroed: Array
 
@@ -105,11 +107,16 @@ def needs_lift(equation: JaxprEqn, operands: Sequence[Trait], zero_rounding: boo
 def lift(
     equation: JaxprEqn,
     values: Sequence[Array],
-    bound: Array,
-    floor: float,
+    rounding: Rounding,
+    *,
     zero_rounding: bool,
+    divides: bool,
 ) -> Lift:
-    """Put the elements of the first operand that are out by rounding on the domain's edge.
+    """Find the elements of the first operand that are out of its domain by rounding.
+
+    They are replaced by what the operand would be if the differences in it that are rounding
+    were zero: the program's own epsilon, where it added one. Where no such value is in the
+    domain and within the rounding bound, the domain's edge is.
 
     Parameters
     ----------
@@ -117,81 +124,84 @@ def lift(
         An equation for which :func:`needs_lift` holds.
     values
         Its operands.
-    bound
-        The rounding bound of the first operand, of its shape.
-    floor
-        The constants that the program added to a difference to keep it above zero; where zero
-        is the edge, the difference is lifted to zero, and the operand to the floor.
+    rounding
+        What is known of the rounding of the first operand, all of its shape.
     zero_rounding
-        Whether operands within the bound of zero become exactly zero in either direction
-        (only where zero is the edge and the result there is finite).
+        Whether operands inside of the domain are replaced too where they hold differences that
+        are rounding (only where zero is the edge and the result there is finite).
+    divides
+        Whether something is divided by the result: then nothing inside of the domain is
+        replaced, see :mod:`perfkit.guard.poles`.
     """
-    domain, operand = DOMAINS[equation.primitive.name], values[0]
-    known = operand.astype(bound.dtype)
-    reach = jnp.where(jnp.isfinite(bound), SAFETY * bound, 0)
+    name = equation.primitive.name
+    domain, operand = DOMAINS[name], values[0]
+    known = operand.astype(rounding.bound.dtype)
+    reach = finite_reach(rounding.bound)
     applies = jnp.array(True)
-    if equation.primitive.name == "pow" and jnp.issubdtype(values[1].dtype, jnp.floating):
+    if name == "pow" and jnp.issubdtype(values[1].dtype, jnp.floating):
         applies = values[1] != jnp.floor(values[1])
-    lifted, zeroed = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+    settled = known if rounding.settled is None else rounding.settled.astype(known.dtype)
+    near = jnp.abs(settled - known) <= reach
+    touched = jnp.zeros(operand.shape, bool)
+    target = settled
     if domain.low is not None:
         below = applies & (known < domain.low) & (known >= domain.low - reach)
-        operand = _put(below, domain.low or floor, operand)
-        lifted += _count(below)
+        target = jnp.where(below & ~(near & (settled > domain.low)), domain.low, target)
+        touched |= below
     if domain.high is not None:
         above = applies & (known > domain.high) & (known <= domain.high + reach)
-        operand = _put(above, domain.high, operand)
-        lifted += _count(above)
-    if zero_rounding and equation.primitive.name in _FINITE_AT_ZERO:
-        noise = applies & (known > 0) & (known <= reach)
-        operand = _put(noise, 0.0, operand)
+        target = jnp.where(above, domain.high, target)
+        touched |= above
+    lifted = _count(touched)
+    zeroed = jnp.zeros((), jnp.int32)
+    zeroes = zero_rounding and name in _FINITE_AT_ZERO and not divides
+    if zeroes and rounding.chosen is not None:
+        noise = applies & (known > 0) & (rounding.chosen > 0) & near & (settled != known)
+        noise &= settled >= 0
+        touched |= noise
         zeroed = _count(noise)
-    return Lift(operand, lifted, zeroed)
+    return Lift(touched, target.astype(operand.dtype), lifted, zeroed)
 
 
-def divisor_place(equation: JaxprEqn) -> int | None:
-    """Which operand of an equation is a divisor, if any is."""
-    name = equation.primitive.name
-    if name in ("div", "rem"):
-        return 1
-    return 0 if name == "integer_pow" and equation.params["y"] < 0 else None
+def apply_lifted(equation: JaxprEqn, values: Sequence[Array], found: Lift) -> list[Array]:
+    """The results of an equation with the elements that were found replaced.
 
-
-def divides_by_product(equation: JaxprEqn, producer: JaxprEqn | None) -> bool:
-    """Whether an equation divides by a floating-point product, which may underflow to zero."""
-    if divisor_place(equation) is None or producer is None:
-        return False
-    if producer.primitive.name == "integer_pow" and producer.params["y"] <= 0:
-        return False
-    return producer.primitive.name in _PRODUCTS and is_floating(equation.outvars[0])
-
-
-def lift_divisor(divisor: Array, producer: JaxprEqn, factors: Sequence[Array]) -> Lift:
-    """Put divisors that underflowed to zero on the smallest normal number of their sign.
-
-    Zero is outside the domain of division, and a product of factors that are not zero is zero
-    by rounding only. A divisor that is zero because a factor is zero, or because equal terms
-    cancelled, is left alone: there is no edge that it could have come from.
-
-    Parameters
-    ----------
-    divisor
-        The divisor.
-    producer
-        The equation that multiplied the divisor.
-    factors
-        The operands of ``producer``.
+    Derivatives are those of the primitive at the replaced operand, with respect to the operand
+    as the program computed it. On an edge every domain-limited primitive has an infinite
+    derivative; an element that was put there is held there, so its derivative is zero. Without
+    that, zero times infinity would be NaN in forward mode.
     """
-    powers = producer.params.get("y", 2) if len(factors) == 1 else 1
-    sign = jnp.sign(factors[0]) ** powers if len(factors) == 1 else _sign_of_product(factors)
-    underflowed = (divisor == 0) & (sign != 0)
-    edge = (sign * float(float_limits(divisor.dtype).tiny)).astype(divisor.dtype)
-    edge = jnp.broadcast_to(edge, divisor.shape)
-    operand = lax.select(jnp.broadcast_to(underflowed, divisor.shape), edge, divisor)
-    return Lift(operand, _count(underflowed), jnp.zeros((), jnp.int32))
+    domain = DOMAINS[equation.primitive.name]
+    edges = [edge for edge in (domain.low, domain.high) if edge is not None]
+
+    def primitive(operand: Array, others: list[Array]) -> list[Array]:
+        return repeat(equation, [operand, *others])
+
+    @jax.custom_jvp
+    def replaced(operand: Array, others: list[Array], touched: Array, target: Array) -> list[Array]:
+        return primitive(lax.select(touched, target, operand), others)
+
+    @replaced.defjvp
+    def tangents(primals: Any, tangents: Any) -> tuple[list[Array], list[Array]]:
+        operand, others, touched, target = primals
+        operand = lax.select(touched, target, operand)
+        held = touched & functools.reduce(operator.or_, [operand == edge for edge in edges])
+        results = replaced(*primals)
+        inside = lax.select(held, lax.full_like(operand, _inside(domain)), operand)
+        change = jnp.where(held, jnp.zeros((), operand.dtype), tangents[0])
+        _, changes = jax.jvp(primitive, (inside, others), (change, tangents[1]))
+        kept = [jnp.where(held, jnp.zeros((), one.dtype), one) for one in changes]
+        return results, kept
+
+    results: list[Array] = replaced(values[0], list(values[1:]), found.touched, found.target)
+    return results
 
 
-def _sign_of_product(factors: Sequence[Array]) -> Array:
-    return jnp.sign(factors[0]) * jnp.sign(factors[1])
+def _inside(domain: Domain) -> float:
+    """A number inside of a domain, where all derivatives are finite."""
+    if domain.low is None:
+        return 0.0
+    return domain.low + 1.0 if domain.high is None else (domain.low + domain.high) / 2
 
 
 def _integer_exponent(equation: JaxprEqn) -> bool:
@@ -199,11 +209,6 @@ def _integer_exponent(equation: JaxprEqn) -> bool:
     if isinstance(exponent, Literal):
         return bool(float(exponent.val).is_integer())
     return not is_floating(exponent)
-
-
-def _put(where: Array, edge: float, operand: Array) -> Array:
-    where = jnp.broadcast_to(where, operand.shape)
-    return lax.select(where, lax.full_like(operand, edge), operand)
 
 
 def _count(where: Array) -> Array:

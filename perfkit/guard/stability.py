@@ -11,6 +11,7 @@ from typing import Any
 
 from perfkit.guard.agreement import AgreementClass
 from perfkit.knobs.knob import Knob
+from perfkit.records.schema import Outcome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,26 +176,52 @@ def stability_row(
     )
 
 
+def is_stable(row: StabilityRow) -> bool:
+    """Whether a setting gave an answer that is finite and was found to agree."""
+    return _fault(row) is None
+
+
 def verdict(rows: Sequence[StabilityRow]) -> str:
     """One sentence on all rows: whether the answer depends on how it was compiled."""
     if not rows:
         return "no setting was tried"
-    unfinished = [row for row in rows if row.bad_elements is None]
-    bad = [row for row in rows if row.bad_elements]
-    apart = [row for row in rows if row.agreement == AgreementClass.NONE.label]
+    faults = [(_fault(row), row) for row in rows]
+    found = dict.fromkeys(fault for fault, _ in faults if fault is not None)
+    parts = [
+        f"{fault} under {_names([row for of_row, row in faults if of_row == fault])}"
+        for fault in sorted(found, key=_FAULTS.index)
+    ]
+    if not parts:
+        count = len(rows)
+        parts.append(
+            f"finite and in agreement under all {count} settings"
+            if count > 1
+            else f"finite and in agreement under the only setting, {rows[0].setting}"
+        )
     touched = [row for row in rows if row.lifted or row.zeroed]
-    told = []
-    if bad:
-        told.append(f"not finite under {_names(bad)}")
-    if apart:
-        told.append(f"another answer under {_names(apart)}")
-    if unfinished:
-        told.append(f"no answer under {_names(unfinished)}")
-    if not told:
-        told.append(f"finite and in agreement under all {len(rows)} settings")
     if touched:
-        told.append(f"the guard was needed under {_names(touched)}")
-    return "; ".join(told)
+        parts.append(f"the guard was needed under {_names(touched)}")
+    return "; ".join(parts)
+
+
+_NOT_FINITE, _DISAGREES, _NOT_COMPARED = "not finite", "another answer", "not compared"
+_NO_ANSWER = {
+    outcome.value: f"no answer ({outcome.value.replace('_', ' ')})"
+    for outcome in Outcome
+    if outcome not in (Outcome.OK, Outcome.NONFINITE, Outcome.DISAGREES)
+}
+_FAULTS = (_NOT_FINITE, _DISAGREES, *_NO_ANSWER.values(), _NOT_COMPARED)
+
+
+def _fault(row: StabilityRow) -> str | None:
+    """What is wrong with a row, by everything that the table shows of it; None for nothing."""
+    if row.outcome in _NO_ANSWER:
+        return _NO_ANSWER[row.outcome]
+    if row.outcome == Outcome.NONFINITE or row.bad_elements:
+        return _NOT_FINITE
+    if row.outcome == Outcome.DISAGREES or row.agreement == AgreementClass.NONE.label:
+        return _DISAGREES
+    return _NOT_COMPARED if row.agreement is None else None
 
 
 def _names(rows: Sequence[StabilityRow]) -> str:

@@ -35,6 +35,7 @@ SHAPE_OPERATIONS = frozenset(
         "dynamic_slice",
         "gather",
         "reduce_max",
+        "reduce_min",
     }
 )
 """Primitives that move or choose elements of their first operand; the bound moves alike."""
@@ -42,6 +43,7 @@ SHAPE_OPERATIONS = frozenset(
 SPLITS = frozenset({"split", "unstack"})
 """Primitives that return their operand in several pieces."""
 
+_ADDS_TERMS = frozenset({"add", "sub", "one_minus_square", "reduce_sum", "dot_general", "cumsum"})
 _ONE_OPERAND = (
     SHAPE_OPERATIONS | SPLITS | {"convert_element_type", "reduce_precision", "neg", "abs"}
 )
@@ -87,15 +89,11 @@ class Trait:
         It is a difference, or a scaled, reshaped or clamped one: terms may cancel in it.
     constant
         The number that every element is, where that is known.
-    floor
-        The positive constants that were added to the difference: the program's own epsilon,
-        below which it does not mean the value to fall. 0 where there are none.
     """
 
     nonnegative: bool = False
     cancels: bool = False
     constant: float | None = None
-    floor: float = 0.0
 
     def join(self, other: Trait) -> Trait:
         """What holds for a value that may be either."""
@@ -103,7 +101,6 @@ class Trait:
             self.nonnegative and other.nonnegative,
             self.cancels or other.cancels,
             self.constant if self.constant == other.constant else None,
-            min(self.floor, other.floor),
         )
 
 
@@ -132,8 +129,7 @@ def trait_of_result(equation: JaxprEqn, operands: Sequence[Trait]) -> Trait:
         )
         return Trait(nonnegative=is_unsigned or _nonnegative(name, equation, operands))
     nonnegative = _nonnegative(name, equation, operands)
-    cancels = _cancels(name, nonnegative, equation, operands)
-    return Trait(nonnegative, cancels, floor=_floor(name, operands) if cancels else 0.0)
+    return Trait(nonnegative, _cancels(name, nonnegative, equation, operands))
 
 
 def _folded(name: str, constants: Sequence[float | None]) -> float | None:
@@ -164,7 +160,7 @@ def _nonnegative(name: str, equation: JaxprEqn, operands: Sequence[Trait]) -> bo
 
 def _cancels(name: str, nonnegative: bool, equation: JaxprEqn, operands: Sequence[Trait]) -> bool:
     flags = [operand.cancels for operand in operands]
-    if name in ("add", "sub", "one_minus_square", "reduce_sum"):
+    if name in _ADDS_TERMS:
         return not nonnegative or any(flags)
     if name == "mul":
         return any(flags) and not same_operand(equation)
@@ -175,13 +171,22 @@ def _cancels(name: str, nonnegative: bool, equation: JaxprEqn, operands: Sequenc
     return (name in _ONE_OPERAND or name == "div") and flags[0]
 
 
-def _floor(name: str, operands: Sequence[Trait]) -> float:
+def makes_difference(equation: JaxprEqn, operands: Sequence[Trait]) -> bool:
+    """Whether terms may cancel in an equation itself, so that its result is a difference.
+
+    A positive constant that is added to a difference is no term of it: it is what the program
+    adds to keep the value above zero.
+    """
+    name = equation.primitive.name
+    if name not in _ADDS_TERMS or _nonnegative(name, equation, operands):
+        return False
+    constants = [operand.constant for operand in operands]
     if name == "add":
-        return sum(
-            operand.floor if operand.constant is None else max(operand.constant, 0.0)
-            for operand in operands
+        return not any(
+            constant is not None and constant >= 0 and other.cancels
+            for constant, other in zip(constants, reversed(operands), strict=True)
         )
-    return operands[0].floor if name in SHAPE_OPERATIONS or name == "convert_element_type" else 0.0
+    return not (name == "sub" and constants[1] is not None and constants[1] <= 0)
 
 
 def same_operand(equation: JaxprEqn) -> bool:

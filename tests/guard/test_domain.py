@@ -146,35 +146,59 @@ def test_an_integer_power_of_a_negative_number_is_no_error() -> None:
     assert result < 0
 
 
-def test_an_underflowed_divisor_is_lifted_and_a_true_zero_is_not() -> None:
-    run = jax.jit(guard(lambda x, a, b: x / (a * b)))
-    tiny = jnp.float32(1e-30)
-    result, report = run(jnp.float32(0.0), tiny, -tiny)
-    assert result == 0
-    assert report.rows()[0].lifted == 1
-    result, report = run(jnp.float32(0.0), tiny, jnp.float32(0.0))
-    assert np.isnan(result)
-    assert report.rows()[0].lifted == 0
-
-
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
-        (lambda a, b: (a * b) ** -1, 1 / np.finfo(np.float32).tiny),
-        (lambda a, b: lax.rem(jnp.float32(0), a * b), 0.0),
+        (lambda a: 1 / (a * a), np.inf),
+        (lambda a: a / (a * a), np.inf),
+        (lambda a: (a * a) / (a * a), np.nan),
+        (lambda a: a / a**2, np.inf),
+        (lambda a: (a * a) ** -1, np.inf),
+        (lambda a: lax.rem(jnp.float32(0), a * a), np.nan),
+        (lambda a: jnp.sqrt(a * a) / jnp.sqrt(a * a * 0.5), np.nan),
+        (lambda a: lax.rsqrt(a * a), np.inf),
+        (lambda a: jnp.log(a * a), -np.inf),
     ],
 )
-def test_other_divisions_by_an_underflowed_product_are_lifted(
-    function: Callable[[Array, Array], Array], expected: float
+@pytest.mark.parametrize("zero_rounding", [False, True])
+def test_underflow_makes_no_number(
+    function: Callable[[Array], Array], expected: float, zero_rounding: bool
 ) -> None:
     tiny = jnp.float32(1e-30)
-    assert not np.isfinite(jax.jit(function)(tiny, tiny))
-    result, report = jax.jit(guard(function))(tiny, tiny)
-    assert float(result) == pytest.approx(expected)
+    np.testing.assert_equal(float(jax.jit(function)(tiny)), expected)
+    result, report = jax.jit(guard(function, zero_rounding=zero_rounding))(tiny)
+    np.testing.assert_equal(float(result), expected)
+    assert all(row.lifted == row.zeroed == 0 for row in report.rows())
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        # 1 / (-1e-7) is far below zero, whatever the rounding of the divisor.
+        (lambda p, q: jnp.sqrt(1 / (p - q)), (1.0, 1.0000001)),
+        # The larger of two is -0.5; how uncertain the smaller one is does not matter.
+        (lambda p, q: jnp.sqrt(jnp.maximum(p - 1, q - 2e9)), (0.5, 1e9)),
+        (lambda p, q: jnp.sqrt(jnp.max(jnp.stack([p - 1, q - 2e9]))), (0.5, 1e9)),
+        (lambda p, q: jnp.sqrt(-jnp.min(jnp.stack([1 - p, 2e9 - q]))), (0.5, 1e9)),
+    ],
+)
+def test_what_rounding_cannot_do_stays_nan(
+    function: Callable[[Array, Array], Array], arguments: tuple[float, float]
+) -> None:
+    result, report = jax.jit(guard(function))(*map(jnp.float32, arguments))
+    assert np.isnan(result)
+    assert sum(row.lifted for row in report.rows()) == 0
+
+
+def test_a_matrix_product_whose_terms_cancel_is_judged_by_its_terms() -> None:
+    # 1 * 1 + 1 * -1.0000001 is -1.2e-7: nothing against terms of one, much against itself.
+    rows, column = jnp.asarray([[1.0, 1.0]]), jnp.asarray([1.0, -1.0000001])
+    assert np.isnan(jax.jit(lambda a, b: jnp.sqrt(a @ b))(rows, column))
+    result, report = jax.jit(guard(lambda a, b: jnp.sqrt(a @ b)))(rows, column)
+    assert result == 0
     assert report.rows()[0].lifted == 1
-    true_zero, report = jax.jit(guard(function))(tiny, jnp.float32(0))
-    assert not np.isfinite(true_zero)
-    assert report.rows()[0].lifted == 0
+    error, _ = jax.jit(guard(lambda a, b: jnp.sqrt(a @ b)))(rows, jnp.asarray([1.0, -1.5]))
+    assert np.isnan(error)
 
 
 def test_cancelled_terms_in_a_divisor_are_not_guessed() -> None:

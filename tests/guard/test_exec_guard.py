@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,13 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
+from jax.experimental import serialize_executable
 
 from perfkit.guard.exec_guard import guarded_environment, read_reports
-from perfkit.guard.guarded_jit import Ledger, make_guarded_jit, make_guarded_pmap
+from perfkit.guard.guarded_jit import (
+    Ledger,
+    make_guarded_export,
+    make_guarded_jit,
+    make_guarded_pmap,
+    make_guarded_serialize,
+)
+from perfkit.guard.journal import Journal, read_journals
 
 NEAR = jnp.asarray([1.0, 1.0000001])
 ONES = jnp.ones(2)
@@ -97,6 +108,65 @@ def test_other_transformations_around_it_stay_protected(jit: Any, ledger: Ledger
     gradient = jax.grad(lambda a: jit(root)(a, jnp.float32(0.75)))(jnp.float32(1))
     assert gradient == pytest.approx(1.0)
     assert lifted(ledger) == 0
+
+
+def test_a_program_that_prints_is_guarded(
+    jit: Any, ledger: Ledger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def program(a: Array, b: Array) -> Array:
+        jax.debug.print("a is {}", a)
+        return root(a, b)
+
+    np.testing.assert_array_equal(jit(program)(ONES, NEAR), [0, 0])
+    jax.effects_barrier()
+    assert "a is [1. 1.]" in capfd.readouterr().out
+    assert lifted(ledger) == 1
+
+
+def test_an_exported_function_is_guarded_and_said_to_be_uncounted(
+    jit: Any, ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.begin(Journal(tmp_path))
+    exported = make_guarded_export(jax.export.export)(jit(root))(ONES, NEAR)
+    np.testing.assert_array_equal(exported.call(ONES, NEAR), [0, 0])
+    assert jax.tree_util.tree_structure(exported.call(ONES, NEAR)).num_leaves == 1
+    (report,) = read_journals(tmp_path)
+    assert report.uncounted == ("root was exported: it is guarded there, but not counted",)
+
+
+def test_a_serialized_function_is_guarded(jit: Any) -> None:
+    compiled = jit(root).lower(ONES, NEAR).compile()
+    assert isinstance(compiled, jax.stages.Compiled)
+    loaded = serialize_executable.deserialize_and_load(
+        *make_guarded_serialize(serialize_executable.serialize)(compiled)
+    )
+    np.testing.assert_array_equal(loaded(ONES, NEAR), [0, 0])
+
+
+def test_a_guarded_function_is_pickled_and_copied_by_name(
+    jit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = jit(root)
+    assert copy.deepcopy(function) is function
+    with pytest.raises(pickle.PicklingError):
+        pickle.dumps(function)
+    monkeypatch.setattr(sys.modules[__name__], "root", function)
+    assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_its_cache_can_be_cleared(jit: Any, ledger: Ledger) -> None:
+    traced: list[int] = []
+
+    @jit
+    def count(a: Array) -> Array:
+        traced.append(1)
+        return a
+
+    for _ in range(2):
+        count(ONES)
+    count.clear_cache()
+    count(ONES)
+    assert len(traced) == 2
 
 
 def test_pmap_is_guarded_and_its_devices_are_counted(ledger: Ledger) -> None:

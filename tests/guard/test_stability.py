@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from perfkit.guard.finite import check_finite
 from perfkit.guard.stability import (
     COMPILER_SETTINGS,
     StabilityRow,
+    is_stable,
     precisions_of,
     stability_row,
     stability_settings,
@@ -59,14 +61,55 @@ def test_a_row_says_what_the_trial_said() -> None:
 def test_a_trial_that_never_ended_has_no_numbers() -> None:
     row = stability_row(COMPILER_SETTINGS[0], "id", "timeout", None, None, None)
     assert (row.lifted, row.bad_elements, row.agreement, row.distance) == (None,) * 4
-    assert verdict([row]) == "no answer under stock"
+    assert verdict([row]) == "no answer (timeout) under stock"
 
 
 def test_the_verdict_names_the_settings_that_stand_apart() -> None:
-    assert verdict([row_of(PLAIN)]) == "finite and in agreement under all 1 settings"
+    assert verdict([row_of(PLAIN)]) == "finite and in agreement under the only setting, stock"
     nan = np.array([1.0, np.nan, 1.0, 1.0])
-    told = verdict([row_of(PLAIN, lifted=2), row_of(nan, number=1), row_of(PLAIN * 2, number=3)])
-    assert "not finite under no fused multiply-add" in told
-    assert "another answer under no fused multiply-add, optimisation level 0" in told
-    assert "the guard was needed under stock" in told
+    rows = [row_of(PLAIN, lifted=2), row_of(nan, number=1), row_of(PLAIN * 2, number=3)]
+    assert verdict(rows) == (
+        "not finite under no fused multiply-add; another answer under optimisation level 0; "
+        "the guard was needed under stock"
+    )
     assert verdict([]) == "no setting was tried"
+
+
+def row_with(outcome: str, bad: int | None, agreement: str | None, number: int = 0) -> StabilityRow:
+    row = row_of(PLAIN, number=number)
+    return dataclasses.replace(row, outcome=outcome, bad_elements=bad, agreement=agreement)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "bad", "agreement", "expected"),
+    [
+        ("disagrees", 0, "bfloat16", "another answer under stock"),
+        ("disagrees", 0, "none", "another answer under stock"),
+        ("ok", 0, "none", "another answer under stock"),
+        ("nonfinite", 3, "none", "not finite under stock"),
+        ("nonfinite", None, None, "not finite under stock"),
+        ("ok", 3, "float32", "not finite under stock"),
+        ("ok", 0, None, "not compared under stock"),
+        ("crashed", None, None, "no answer (crashed) under stock"),
+        ("crashed", 0, "bitwise", "no answer (crashed) under stock"),
+        ("timeout", None, None, "no answer (timeout) under stock"),
+        ("out_of_memory", None, None, "no answer (out of memory) under stock"),
+        ("rejected", None, None, "no answer (rejected) under stock"),
+        ("interrupted", None, None, "no answer (interrupted) under stock"),
+    ],
+)
+def test_no_row_that_the_table_shows_at_fault_is_called_in_agreement(
+    outcome: str, bad: int | None, agreement: str | None, expected: str
+) -> None:
+    at_fault = row_with(outcome, bad, agreement)
+    assert verdict([at_fault, row_with("ok", 0, "float32", 1)]) == expected
+    assert not is_stable(at_fault)
+
+
+def test_six_rows_that_disagree_are_six_settings_with_another_answer() -> None:
+    six = [row_with("disagrees", 0, "bfloat16", number) for number in range(6)]
+    good = [row_with("ok", 0, "bfloat16", number) for number in range(6)]
+    names = ", ".join(setting.name for setting in COMPILER_SETTINGS)
+    assert verdict([*six, *good]) == f"another answer under {names}"
+    assert verdict(good) == "finite and in agreement under all 6 settings"
+    assert all(map(is_stable, good))
