@@ -187,6 +187,11 @@ class SimulatedTrial:
         sigma = self.runner.noise.process_sigma
         self.offset = sigma * float(self.runner.generator.standard_normal())
 
+    @property
+    def alive(self) -> bool:
+        """Always: nothing dies here."""
+        return True
+
     def start(self) -> None:
         """Remember when: trials that start side by side share the CPUs, and wait for each other."""
         self.begun_s = self.runner.clock_s

@@ -9,6 +9,9 @@ models (benchmarks/simulated.py), and prints one row for each model:
   is recommended,
 - settings without effect in what those recommend.
 
+The exit code is 1 where the intervals cover surely less than 93 %, or false winners are surely more
+than 5 %.
+
 Usage: python benchmarks/scripts/study_coverage.py [--studies 200] [--machine gencast|af3]
 """
 
@@ -22,7 +25,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scipy.stats import beta
+from scipy.stats import beta, binom
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -95,6 +98,7 @@ def main() -> int:
     print(
         f"{machine}, {CANDIDATES} candidates, budget {given.budget}, {given.studies} studies each"
     )
+    kept = True
     print("noise | speed-ups covered | times covered | false winners | 5 % found | idle settings")
     for noise in NOISES:
         if given.noise and given.noise not in noise.name:
@@ -111,7 +115,18 @@ def main() -> int:
         cells = [_share(tally.speedups), _share(tally.times), _share(tally.false_winners)]
         idle = statistics.mean(tally.idle_settings)
         print(" | ".join([noise.name, *cells, _share(tally.found), f"{idle:.2f}"]), flush=True)
-    return 0
+        kept &= not (
+            _surely_below(tally.speedups, 0.93)
+            or _surely_below(tally.times, 0.93)
+            or _surely_below([not one for one in tally.false_winners], 0.95)
+        )
+    print("no claim is contradicted" if kept else "a claim is contradicted")
+    return 0 if kept else 1
+
+
+def _surely_below(successes: list[bool], share: float) -> bool:
+    """Whether so few successes contradict a share, by an exact one-sided test at 1 %."""
+    return bool(binom.cdf(sum(successes), len(successes), share) < 0.01)
 
 
 def _share(successes: list[bool]) -> str:

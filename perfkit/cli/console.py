@@ -236,7 +236,7 @@ class StudyProgress:
         passed = seconds_text(time.monotonic() - self._begin_s)
         whole = "" if self._budget_s is None else f" of {seconds_text(self._budget_s)}"
         stage = f", stage {self._stage}" if self._stage else ""
-        return f"  {passed}{whole}: {self._doing}{stage}"
+        return f"  after {passed}{whole}: {self._doing}{stage}"
 
     def _completed(self) -> float:
         return self._done if self._trials else time.monotonic() - self._begin_s

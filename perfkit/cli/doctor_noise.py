@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -70,8 +71,13 @@ def _show(console: Console, noise: Noise, took_s: float) -> None:
         f"the ratio of two passes varies by {percent_text(noise.pass_sigma)}, and that of two "
         f"processes by {percent_text(noise.process_sigma)} more (standard deviations)"
     )
-    console.line(f"measured against itself the program is {ratio_text(noise.ratio)} as fast")
+    console.line(f"ratio of the program to itself: {ratio_text(noise.ratio)}")
     table = Table("pairs of processes", f"gain that is found in 4 of 5 cases, {PASSES} passes each")
     for pairs in VISIBLE:
-        table.add_row(str(pairs), percent_text(noise.visible_gain(pairs, PASSES) - 1.0))
+        table.add_row(str(pairs), f"about {percent_text(noise.visible_gain(pairs, PASSES) - 1.0)}")
     console.rich.print(table)
+    known = 1 / math.sqrt(2 * max(1, noise.pairs - 1))
+    console.line(
+        f"from {noise.pairs} pairs these standard deviations are known to about "
+        f"{percent_text(known)}"
+    )

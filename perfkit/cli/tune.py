@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from perfkit.cli.console import Console, StudyProgress
@@ -23,6 +24,9 @@ from perfkit.tune.live import LiveRunner
 from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
 from perfkit.units import parse_duration
+
+LEAST_LIMIT_S = 1800.0
+"""Seconds that any single trial may work, however small the budget."""
 
 DEFAULT_BUDGET = "17m"
 """Leaves five of the twenty minutes that a first `make tune` may take for the installation."""
@@ -52,6 +56,9 @@ def main(arguments: list[str]) -> int:
     )
     budget_s = parse_duration(request.arguments.budget)
     limits = request.limits()
+    if limits.time_s is None:
+        # A trial that hangs must end some day; none of a study works longer than the study.
+        limits = replace(limits, time_s=max(2 * budget_s, LEAST_LIMIT_S))
     observers = observers_of(request)
     refuse_large(request)
     out = request.arguments.out or default_folder("tune", request.model.name, request.workload.name)

@@ -130,7 +130,7 @@ def sequential_ratio(logarithms: Sequence[float], confidence: float = CONFIDENCE
     is divided among the looks beforehand, so that all intervals of a series together cover with
     at least ``confidence``: stopping because the interval is narrow enough, or because the budget
     is spent, or going on another day, costs no coverage. The intersection of the intervals of all
-    looks so far is returned.
+    looks so far is returned, and no interval where they contradict each other.
 
     Parameters
     ----------
@@ -166,6 +166,9 @@ def sequential_ratio(logarithms: Sequence[float], confidence: float = CONFIDENCE
         found = _signed_rank_ends(logarithms[:count], error)
         if found is not None:
             ends = found if ends is None else (max(ends[0], found[0]), min(ends[1], found[1]))
+    if ends is not None and ends[0] > ends[1]:
+        # The machine has changed in between: no single ratio explains what was measured.
+        ends = None
     return _as_ratio(logarithms, ends)
 
 
@@ -178,6 +181,17 @@ def next_look(count: int) -> int | None:
         Pairs there are.
     """
     return next((look for look in LOOKS if look > count), None)
+
+
+def first_look(confidence: float = CONFIDENCE) -> int:
+    """Pairs that a sequential comparison needs before it has an interval.
+
+    Parameters
+    ----------
+    confidence
+        Coverage wanted, between 0 and 1.
+    """
+    return _spending(1 - confidence)[0][0]
 
 
 def signed_rank_p(logarithms: Sequence[float]) -> float:

@@ -127,6 +127,10 @@ class ChildProcess:
             if limit_s is not None and self._waited_s >= limit_s:
                 raise TimeIsUpError
 
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
     def wait(self) -> int:
         """The return code of a child that has closed its end."""
         return self._process.wait()

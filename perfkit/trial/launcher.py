@@ -184,6 +184,11 @@ class TrialProcess:
         """Wait until the child has compiled and run once; False when it has ended instead."""
         return self._wait_for("ready")
 
+    @property
+    def alive(self) -> bool:
+        """Whether another pass may be asked for: the child was started and has not ended."""
+        return self._child is not None and self._verdict is None and not self._child.has_ended()
+
     def steady_pass(self, round_number: int, attempts: int = PASSES_MOST) -> Stage | None:
         """One timed pass, labelled with its round.
 

@@ -42,9 +42,6 @@ BATCH = 2
 SURE_ROUNDS = 4
 """Rounds that a small gain takes to be believed; what a screening is planned with."""
 
-FIRST_LOOK = 6
-"""Confirmation blocks before there is an interval at all."""
-
 LIKELY_LOOK = 12
 SMALL_GAIN = 1.10
 """Blocks that time is kept for where the gain that screening saw is small."""
@@ -91,16 +88,21 @@ class CoordinateAscent:
     def decide(self, evidence: Evidence, space: SearchSpace, budget: Budget) -> Decision:
         """Screen while there is time to confirm what comes of it, then confirm."""
         if evidence.failed(STOCK.digest):
-            return Stop(("stock did not run, so nothing can be compared",))
+            reason = "stock failed in its last trials, so that nothing can be compared; the same "
+            return Stop((reason + "command tries again",), final=False)
         climb = climb_of(evidence, space)
         finalists = _finalists(evidence, climb, space)
         screening = _next_screening(evidence, climb, finalists, space, budget)
         confirmation = _next_confirmation(evidence, finalists, budget)
         # A confirmation that was begun goes on to its first interval before anything else.
-        begun = bool(finalists) and 0 < _blocks(evidence, finalists[0]) < FIRST_LOOK
+        begun = bool(finalists) and 0 < _blocks(evidence, finalists[0]) < _look(
+            evidence, finalists[0]
+        )
         if begun and confirmation is not None:
             return confirmation
-        return screening or confirmation or Stop(_undone(evidence, climb, finalists, budget))
+        if screening is not None:
+            return screening
+        return confirmation or Stop(_undone(evidence, climb, finalists, space, budget))
 
 
 def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
@@ -222,7 +224,7 @@ def _first_of_all(
     """A screening that may be too long for the budget, where otherwise nothing would be tried.
 
     On a loaded machine all predictions are long. A budget that allows one pass of one candidate
-    is used for it: what is measured is kept, and the same command goes on from there.
+    is used for it: what is measured is kept for a call with a larger budget.
     """
     fits = budget.costs.screening_s(base, candidates, 1) <= budget.remaining_s
     return Screen(base, candidates, SURE_ROUNDS) if fits else None
@@ -238,13 +240,18 @@ def _reserve_s(
     costs = budget.costs
     gain = mean_gain(evidence.screened(STOCK.digest, finalists[0].digest))
     # A small gain is seldom sure at the first look.
-    wanted = LIKELY_LOOK if 0.0 < gain < SMALL_GAIN else FIRST_LOOK
-    blocks = wanted - _blocks(evidence, finalists[0])
-    if blocks <= 0:
+    least = _look(evidence, finalists[0])
+    wanted = max(least, LIKELY_LOOK) if 0.0 < gain < SMALL_GAIN else least
+    done = _blocks(evidence, finalists[0])
+    if done >= wanted:
         # The finalist is confirmed: a better one would have to be confirmed anew.
-        finalists, blocks = (candidate,), wanted
+        finalists, done = (candidate,), 0
+        least = wanted = _look(evidence, candidate)
     block_s = costs.block_s(finalists, costs.passes_in_block(finalists))
-    return blocks * block_s + costs.parts_s((STOCK, *finalists))
+    parts_s = costs.parts_s((STOCK, *finalists))
+    if wanted * block_s + parts_s > budget.remaining_s:
+        wanted = least
+    return max(0, wanted - done) * block_s + parts_s
 
 
 def _finalists(evidence: Evidence, climb: Climb, space: SearchSpace) -> tuple[Configuration, ...]:
@@ -254,7 +261,9 @@ def _finalists(evidence: Evidence, climb: Climb, space: SearchSpace) -> tuple[Co
     can be compared directly.
     """
     if climb.best != STOCK:
-        earlier = [one for one in climb.path[1:-1] if _blocks(evidence, one) >= FIRST_LOOK]
+        earlier = [
+            one for one in climb.path[1:-1] if _blocks(evidence, one) >= _look(evidence, one)
+        ]
         return (climb.best, *earlier[-1:])
     leaning = {
         candidate: gain
@@ -284,10 +293,11 @@ def _next_confirmation(
     look = next_look(blocks)
     to_look = 0 if look is None else look - blocks
     # Blocks between two looks say nothing: after the first look all of them have to fit. Before
-    # it every block is taken that fits, because the same command goes on from there.
-    needed = 1 if blocks < FIRST_LOOK else to_look
+    # it every block is taken that fits, because a call with a larger budget goes on from there.
+    least = _look(evidence, finalists[0])
+    needed = 1 if blocks < least else to_look
     kept_s = 0.0
-    if blocks >= FIRST_LOOK:
+    if blocks >= least:
         kept_s = budget.costs.parts_s((STOCK, *finalists))
     if needed == 0 or needed * block_s + kept_s > budget.remaining_s:
         return None
@@ -302,12 +312,21 @@ def _is_settled(ratio: Interval) -> bool:
     return (high - low) / ratio.median < SETTLED_WIDTH or ratio.surely_below(1.0)
 
 
+def _look(evidence: Evidence, configuration: Configuration) -> int:
+    """Confirmation blocks of a finalist before there is an interval at all."""
+    return evidence.first_look(configuration.digest)
+
+
 def _blocks(evidence: Evidence, configuration: Configuration) -> int:
     return len(evidence.confirmed(STOCK.digest, configuration.digest))
 
 
 def _undone(
-    evidence: Evidence, climb: Climb, finalists: Sequence[Configuration], budget: Budget
+    evidence: Evidence,
+    climb: Climb,
+    finalists: Sequence[Configuration],
+    space: SearchSpace,
+    budget: Budget,
 ) -> tuple[str, ...]:
     """Sentences on what there was no time for."""
     reasons = []
@@ -316,16 +335,26 @@ def _undone(
         needed_s = budget.costs.screening_s(climb.best, (climb.best,), SURE_ROUNDS)
         names = ", ".join(change_text(change) for change in climb.untried)
         reasons.append(
-            f"not tried, for want of time: {names} (screening one takes about "
-            f"{seconds_text(needed_s)}, and what it finds has to be confirmed; {left} of the "
-            "budget are left); a larger --budget goes on from here"
+            f"not tried, because the budget is too short: {names} (screening takes about "
+            f"{seconds_text(needed_s)} for each, a winner has to be confirmed, and {left} remain); "
+            "a larger --budget goes on from here"
         )
+    held_up = [
+        one
+        for change in space.changes
+        if evidence.held_up((one := space.changed(climb.best, change)).digest)
+    ]
+    reasons += [
+        f"every pass of {one.label} was held up by something else on this machine"
+        for one in dict.fromkeys(held_up)
+    ]
     for one in finalists:
-        missing = FIRST_LOOK - _blocks(evidence, one)
+        least = _look(evidence, one)
+        missing = least - _blocks(evidence, one)
         if missing > 0:
             block_s = budget.costs.block_s((one,), budget.costs.passes_in_block((one,)))
             reasons.append(
-                f"{one.label} is not confirmed: {missing} of {FIRST_LOOK} blocks are missing, "
-                f"about {seconds_text(missing * block_s)}; a larger --budget goes on from here"
+                f"{one.label} is not confirmed: {missing} of {least} blocks are missing, about "
+                f"{seconds_text(missing * block_s)}; a larger --budget goes on from here"
             )
     return tuple(reasons)

@@ -17,7 +17,7 @@ from functools import cached_property
 from perfkit.knobs.configuration import STOCK
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
-from perfkit.stats.exact import LOOKS, log_ratios, sequential_ratio
+from perfkit.stats.exact import LOOKS, first_look, log_ratios, sequential_ratio
 from perfkit.stats.interval import Interval
 
 DETERMINISTIC = (Outcome.NONFINITE, Outcome.DISAGREES, Outcome.REJECTED)
@@ -82,13 +82,20 @@ class Evidence:
 
     def failed(self, digest: str) -> bool:
         """Whether a configuration is out: wrong, refused, or crashed and never well since."""
-        return gives_up([one.outcome for one in self._of(digest) if one.outcome is not None])
+        ended = [one for one in self._of(digest) if one.outcome is not None]
+        return gives_up([one.outcome for one in ended if one.outcome]) or self.held_up(digest)
 
-    def tried(self, digest: str) -> bool:
-        """Whether a configuration was started and reached a pass or an end of its own."""
-        return any(
-            one.times_s or one.outcome not in (None, Outcome.INTERRUPTED)
-            for one in self._of(digest)
+    def held_up(self, digest: str) -> bool:
+        """Whether the last trials of a configuration ran well and yet kept no pass.
+
+        Something else on the machine disturbed all of their passes; another trial would not
+        change that.
+        """
+        wanted = (Role.SCREEN, Role.CONFIRM)
+        ended = [one for one in self._of(digest) if one.outcome and one.role in wanted]
+        last = ended[-ATTEMPTS:]
+        return len(last) == ATTEMPTS and all(
+            one.outcome is Outcome.OK and not one.times_s for one in last
         )
 
     # -- ratios -------------------------------------------------------------------------------
@@ -121,22 +128,19 @@ class Evidence:
             if rounds
         }
 
-    def screened_any(self, base: str) -> bool:
-        """Whether any candidate has shared a round with ``base``."""
-        return any(self.screened(base, digest) for digest in self._by_digest if digest != base)
-
     def confirmed(self, base: str, candidate: str) -> list[float]:
         """Logarithms of ``base / candidate``, one for each confirmation block, oldest first.
 
         In each block both configurations ran in processes of their own, started for that block.
         The blocks are independent of each other and of the screening that chose the candidate.
+        Where memory holds one trial a block has several processes, which do not count each: two
+        neighbouring pairs share one.
         """
-        return [
-            statistics.median(rounds)
-            for first, second in self._pairs(base, candidate)
-            if first.role == second.role == Role.CONFIRM
-            and (rounds := _common_rounds(first, second))
-        ]
+        blocks: dict[str, list[float]] = defaultdict(list)
+        for first, second in self._pairs(base, candidate):
+            if first.block is not None and first.role == second.role == Role.CONFIRM:
+                blocks[first.block] += _common_rounds(first, second)
+        return [statistics.median(rounds) for rounds in blocks.values() if rounds]
 
     def confirmation(self, base: str, candidate: str) -> Interval | None:
         """Speed-up of a candidate over ``base`` from confirmation blocks, None without any.
@@ -147,9 +151,15 @@ class Evidence:
         logarithms = self.confirmed(base, candidate)
         if not logarithms:
             return None
+        return sequential_ratio(logarithms, self._confidence(candidate))
+
+    def first_look(self, candidate: str) -> int:
+        """Confirmation blocks that a finalist needs before there is an interval at all."""
+        return first_look(self._confidence(candidate))
+
+    def _confidence(self, candidate: str) -> float:
         judged = self._judged
-        rank = judged.index(candidate) if candidate in judged else len(judged)
-        return sequential_ratio(logarithms, confidence_of(rank))
+        return confidence_of(judged.index(candidate) if candidate in judged else len(judged))
 
     @cached_property
     def finalists(self) -> tuple[str, ...]:
@@ -161,11 +171,11 @@ class Evidence:
     def _judged(self) -> list[str]:
         """Finalists with enough blocks for an interval, in the order in which they had them."""
         judged: list[str] = []
-        blocks: dict[str, int] = defaultdict(int)
+        blocks: dict[str, set[str | None]] = defaultdict(set)
         for one in self._processes:
             if one.role == Role.CONFIRM and one.digest != STOCK.digest and one.times_s:
-                blocks[one.digest] += 1
-                if blocks[one.digest] == LOOKS[0]:
+                blocks[one.digest].add(one.block)
+                if len(blocks[one.digest]) == LOOKS[0] and one.digest not in judged:
                     judged.append(one.digest)
         return judged
 

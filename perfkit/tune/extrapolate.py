@@ -147,7 +147,8 @@ def _with_interval(total_s: float, own: Sequence[Record]) -> Interval:
     count = len(medians)
     if count < LEAST_PROCESSES:
         return Interval(total_s, None, None, count)
-    reach = float(student_t.ppf((1 + CONFIDENCE) / 2, count - 1)) * statistics.stdev(medians)
+    spread = statistics.stdev(medians) * math.sqrt(1 + 1 / count)
+    reach = float(student_t.ppf((1 + CONFIDENCE) / 2, count - 1)) * spread
     factor = math.exp(reach) * (1 + ADDITION_ERROR)
     return Interval(total_s, total_s / factor, total_s * factor, count)
 

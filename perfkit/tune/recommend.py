@@ -94,8 +94,8 @@ def _best(rows: Sequence[Row], stock: Row | None, evidence: Evidence) -> Row | N
 def _slower(row: Row, fastest: Row, evidence: Evidence) -> bool:
     """Whether a confirmed row is surely slower than the fastest, by common blocks if there are."""
     logarithms = evidence.confirmed(row.digest, fastest.digest)
-    if logarithms:
-        return sequential_ratio(logarithms).surely_above(1.0)
+    if logarithms and (ratio := sequential_ratio(logarithms)).known:
+        return ratio.surely_above(1.0)
     mine = None if row.speedup is None else row.speedup.high
     other = None if fastest.speedup is None else fastest.speedup.low
     return mine is not None and other is not None and mine < other
@@ -130,7 +130,8 @@ def _staying(rows: Sequence[Row], stock: Row) -> str:
     count = f"{len(measured)} configuration{'s' if len(measured) != 1 else ''}"
     if leading is None or _gain(leading) <= 1.0:
         return f"Stay with stock: of {count} tried, none was faster at an equal answer."
-    where = f"{leading.blocks} pairs of fresh processes" if leading.blocks else "screening"
+    pairs = "1 pair" if leading.blocks == 1 else f"{leading.blocks} pairs"
+    where = f"{pairs} of fresh processes" if leading.blocks else "screening"
     return (
         f"Stay with stock: of {count} tried, none was surely faster ({leading.label} looked "
         f"{_gain(leading):.2f} times as fast in {where}, which is not sure)."

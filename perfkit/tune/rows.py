@@ -12,7 +12,7 @@ from perfkit.records.findings import AGREEMENT_NAMES
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import median_interval
 from perfkit.stats.interval import Interval
-from perfkit.tune.evidence import DETERMINISTIC, Evidence
+from perfkit.tune.evidence import DETERMINISTIC, Evidence, gives_up
 
 
 @dataclass(frozen=True)
@@ -140,11 +140,14 @@ def _speaker(group: Sequence[Record]) -> Record:
     """The record that speaks for its configuration.
 
     A wrong answer or a refusal repeats itself and outweighs everything. Of other ends the last
-    one counts: a crash that was followed by a good run was an accident. A run that the user
+    one counts, but a single crash next to a good run was an accident. A run that the user
     interrupted says nothing against the configuration.
     """
     certain = [record for record in group if record.outcome in DETERMINISTIC]
     ended = [record for record in group if record.outcome is not Outcome.INTERRUPTED]
+    good = [record for record in ended if record.outcome is Outcome.OK]
+    if good and not gives_up([record.outcome for record in group]):
+        return good[-1]
     return [*certain, *reversed(ended), *group][0]
 
 

@@ -84,7 +84,8 @@ def standing(groups: Sequence[Sequence[float]]) -> Standing:
         return Standing.UNTRIED
     gain = mean_gain(groups)
     slower = [rounds for rounds in groups if statistics.median(rounds) <= 0]
-    if any(_clearly_faster(rounds) for rounds in groups) and not slower:
+    pooled = [one for rounds in groups for one in rounds]
+    if any(_clearly_faster(rounds) for rounds in (*groups, pooled)) and not slower:
         return Standing.WON
     if len(groups) == 1:
         if gain < BEYOND_OFFSETS and judge(groups[0]) is Verdict.LOST:
@@ -92,9 +93,11 @@ def standing(groups: Sequence[Sequence[float]]) -> Standing:
         return Standing.PROMISING if judge(groups[0]) is Verdict.WON else Standing.UNDECIDED
     # Both of two processes, or two of three.
     repeated = len(slower) <= len(groups) - 2 and gain > WORTH_TRYING
-    if repeated and signed_rank_p([one for rounds in groups for one in rounds]) <= BUILDING_ERROR:
+    if repeated and signed_rank_p(pooled) <= BUILDING_ERROR:
         return Standing.WON
-    out = gain <= 1.0 or len(groups) >= PROCESSES_MOST
+    # Where memory holds one trial, each round is a pair of processes.
+    enough = len(groups) >= PROCESSES_MOST and len(pooled) >= ROUNDS_LEAST
+    out = enough or gain <= 1.0
     return Standing.LOST if out else Standing.UNDECIDED
 
 

@@ -21,6 +21,11 @@ class Trial(Protocol):
 
     configuration: Configuration
 
+    @property
+    def alive(self) -> bool:
+        """Whether another pass may be asked for."""
+        ...
+
     def start(self) -> None:
         """Start the child."""
         ...
@@ -30,7 +35,7 @@ class Trial(Protocol):
         ...
 
     def steady_pass(self, round_number: int) -> Stage | None:
-        """One timed pass, None when it has ended."""
+        """One timed pass; None when the trial has ended, or when every attempt was disturbed."""
         ...
 
     def trace_parts(self) -> bool:
@@ -221,10 +226,10 @@ class Session:
                 member.busy = True
                 passed = member.trial.steady_pass(self._round)
                 member.busy = False
-                if passed is None:
-                    self._done(member, member.trial.finish())
-                else:
+                if passed is not None:
                     member.times_s[self._round] = passed.wall_s
+                elif not member.trial.alive:
+                    self._done(member, member.trial.finish())
             self._round += 1
 
     def processes(self) -> list[Process]:

@@ -62,10 +62,13 @@ class Stop:
     Attributes
     ----------
     reasons
-        One sentence each on what is left undone and why; empty where nothing is.
+        One sentence for each thing that is left undone, with the reason; empty where nothing is.
+    final
+        Whether the same command with the same budget would end here again.
     """
 
     reasons: tuple[str, ...] = ()
+    final: bool = True
 
 
 type Decision = Screen | Confirm | Stop

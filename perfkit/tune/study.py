@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.costs import MeasuredCosts
-from perfkit.tune.evidence import ATTEMPTS, Evidence
+from perfkit.tune.evidence import ATTEMPTS, Evidence, gives_up
 from perfkit.tune.recommend import Recommendation, recommend
 from perfkit.tune.screening import Standing, Verdict, judge, mean_gain, standing
 from perfkit.tune.session import Progress, Runner, Session, Start
@@ -28,6 +29,14 @@ from perfkit.tune.strategy import (
     Strategy,
 )
 from perfkit.tune.study_plan import StudyPlan
+
+NO_REFERENCE = Stop(
+    (
+        f"the reference failed {ATTEMPTS} times, so that no answer can be checked; the same "
+        "command tries again",
+    ),
+    final=False,
+)
 
 COMPILED_FOLDER = "compiled"
 """Folder below the store's with the compilation cache of each configuration."""
@@ -93,6 +102,7 @@ class Study:
             self._live_pass_s,
             extrapolates=plan.extrapolate,
         )
+        self._earlier = {one.id for one in self.records()}
         self.unfinished: tuple[str, ...] = ()
         """What :meth:`run` left undone and why, one sentence each."""
 
@@ -103,10 +113,11 @@ class Study:
         else:
             with self._new_session() as session:
                 self._session = session
-                self._begin(session)
-                self._search(session)
+                stop = self._search(session) if self._begin(session) else NO_REFERENCE
             self._session = None
-            self._settle()
+            self._stop(stop)
+            if stop.final:
+                self._settle()
         if self._plan.extrapolate:
             self._measure_parts()
 
@@ -142,12 +153,18 @@ class Study:
 
     # -- steps --------------------------------------------------------------------------------
 
-    def _begin(self, session: Session) -> None:
-        """Make the reference, where there is none, with stock starting at its side."""
+    def _begin(self, session: Session) -> bool:
+        """Make the reference, where there is none, with stock starting at its side.
+
+        Returns
+        -------
+        bool
+            Whether there is a reference that answers can be held against.
+        """
         plan = self._plan
         for _ in range(ATTEMPTS):
             if holds_answers(self._reference_file):
-                return
+                break
             reference = plan.catalogue.configuration(plan.model.reference_values)
             start = Start(
                 plan.workload,
@@ -155,15 +172,17 @@ class Study:
                 Role.REFERENCE,
                 TrialFiles(save_compared=self._reference_file),
             )
-            if reference == STOCK or session.is_open(STOCK):
+            if reference == STOCK:
                 # A session has one trial of a configuration, and stock's is held against the file.
                 with self._new_session() as first:
                     first.open_all([start])
             else:
-                session.open_all([start, self._start(STOCK, Role.BASE)])
+                stock = [] if session.is_open(STOCK) else [self._start(STOCK, Role.BASE)]
+                session.open_all([start, *stock])
                 session.close(reference)
+        return holds_answers(self._reference_file)
 
-    def _search(self, session: Session) -> None:
+    def _search(self, session: Session) -> Stop:
         while True:
             match decision := self._decide(self._remaining_s()):
                 case Screen():
@@ -172,8 +191,7 @@ class Study:
                     session.close_all()
                     self._confirm(decision)
                 case Stop():
-                    self._stop(decision)
-                    return
+                    return decision
 
     def _decide(self, remaining_s: float) -> Decision:
         budget = Budget(remaining_s, self._costs)
@@ -227,11 +245,19 @@ class Study:
         return judge(groups[-1]) if groups and alive else Verdict.OPEN
 
     def _confirm(self, confirm: Confirm) -> None:
-        """One block: a process for stock and for each finalist, started anew, passed in turns."""
-        members = [STOCK, *confirm.finalists]
+        """One block: a process for stock and for each finalist, started anew, passed in turns.
+
+        Stock goes first in every other block, so that a machine that becomes steadily slower
+        favours neither side.
+        """
+        done = {one.block for one in self.records() if one.role == Role.CONFIRM}
+        members = [STOCK, *confirm.finalists][:: 1 if len(done) % 2 == 0 else -1]
+        starts = [self._start(one, Role.CONFIRM) for one in members]
+        # Where memory does not hold all of them each pass costs a start, and one says as much.
+        passes = confirm.passes if self._fits(starts) else 1
         with self._new_session() as block:
-            block.open_all([self._start(one, Role.CONFIRM) for one in members])
-            block.rounds(members, confirm.passes)
+            block.open_all(starts)
+            block.rounds(members, passes)
 
     def _measure_parts(self) -> None:
         """The parts of the best configuration and of stock, then a longer run of the best."""
@@ -244,7 +270,9 @@ class Study:
         missing = [one for one in dict.fromkeys([chosen, STOCK]) if not self._has(one, Role.PARTS)]
         while missing and self._remaining_s() < self._costs.parts_s(missing):
             one = missing.pop()
-            self._progress.say(f"no production time for {one.label}, for want of time")
+            self._progress.say(
+                f"no production time for {one.label}: the budget is too short to measure its parts"
+            )
         if missing:
             with self._new_session() as session:
                 session.open_all([Start(at_low, one, Role.PARTS) for one in missing])
@@ -253,8 +281,16 @@ class Study:
                     session.trace(one)
         if self._has(chosen, Role.CHECK) or not self._has(chosen, Role.PARTS):
             return
-        if self._remaining_s() < self._costs.check_s(chosen):
-            self._progress.say("no longer run to check the parts' sum, for want of time")
+        needed_s = self._costs.check_s(chosen)
+        if math.isinf(needed_s):
+            self._progress.say(
+                f"no production time for {chosen.label}: its parts were not measured"
+            )
+            return
+        if self._remaining_s() < needed_s:
+            self._progress.say(
+                "the budget is too short to check the sum of the parts by a longer run"
+            )
             return
         with self._new_session() as session:
             longer = at_low.with_fidelity(**plan.model.check_fidelity())
@@ -265,17 +301,26 @@ class Study:
 
     def _evidence(self) -> Evidence:
         alive = self._session.processes() if self._session is not None else ()
-        compared = [one for one in self.records() if one.role not in OTHER_FIDELITY]
+        compared = [
+            one
+            for one in self.records()
+            if one.role not in OTHER_FIDELITY and not self._is_forgiven(one)
+        ]
         return Evidence.of_records(compared, alive)
 
+    def _is_forgiven(self, record: Record) -> bool:
+        """Whether a record is of stock that crashed in an earlier run: each run tries it anew."""
+        crashed = record.outcome in (Outcome.CRASHED, Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT)
+        return crashed and not record.configuration.settings and record.id in self._earlier
+
     def _has(self, configuration: Configuration, role: Role) -> bool:
-        """Whether a trial of the configuration in this role has come to its end."""
-        return any(
-            record.role == role
-            and record.configuration.digest == configuration.digest
-            and record.outcome is not Outcome.INTERRUPTED
+        """Whether a trial of the configuration in this role ran well, or failed for good."""
+        outcomes = [
+            record.outcome
             for record in self.records()
-        )
+            if record.role == role and record.configuration.digest == configuration.digest
+        ]
+        return Outcome.OK in outcomes or gives_up(outcomes)
 
     def _live_pass_s(self, configuration: Configuration) -> float | None:
         return self._session.pass_s(configuration) if self._session is not None else None

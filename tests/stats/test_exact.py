@@ -12,6 +12,7 @@ from scipy.stats import wilcoxon
 
 from perfkit.stats.exact import (
     LOOKS,
+    first_look,
     log_ratios,
     median_interval,
     median_uncertainty,
@@ -152,6 +153,17 @@ def test_a_series_is_covered_at_all_its_looks_together() -> None:
         looks = [look for look in LOOKS if look <= 24]
         missed += any(sequential_ratio(series[:look]).excludes(1.0) for look in looks)
     assert missed <= 108
+
+
+def test_looks_that_contradict_each_other_give_no_interval() -> None:
+    before, after = [0.10, 0.11, 0.12, 0.13, 0.14, 0.15], [-0.2 - 0.001 * n for n in range(26)]
+    assert sequential_ratio(before).ends is not None
+    assert sequential_ratio([*before, *after]).ends is None
+
+
+def test_a_higher_confidence_moves_the_first_look() -> None:
+    # Six pairs give 96.9 % at best, nine 99.6 %, twelve 99.95 %.
+    assert [first_look(one) for one in (0.95, 0.975, 0.997)] == [6, 9, 12]
 
 
 def test_a_narrower_confidence_needs_more_pairs() -> None:

@@ -90,13 +90,14 @@ def record(
 class Behaviour:
     """What a configuration does: seconds a pass, how it ends, and after how many passes it dies.
 
-    ``noise`` are factors that its passes take in turn.
+    ``noise`` are factors that its passes take in turn; no pass of a ``disturbed`` one is kept.
     """
 
     seconds: float
     outcome: Outcome = Outcome.OK
     dies_after: int | None = None
     noise: tuple[float, ...] = (1.0,)
+    disturbed: bool = False
 
 
 @dataclass
@@ -122,6 +123,11 @@ class ReplayTrial:
         passes = sum(one.name == "steady" for one in self.stages)
         return self.behaviour.dies_after is not None and passes >= self.behaviour.dies_after
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not died."""
+        return not self._dead
+
     def start(self) -> None:
         """Count the call, and remember when: what starts side by side waits for each other."""
         self.begun_s = self.runner.clock_s
@@ -142,7 +148,7 @@ class ReplayTrial:
         wall_s = self.pass_s * noise[sum(one.name == "steady" for one in self.stages) % len(noise)]
         self.runner.call("pass", wall_s)
         self.runner.passed.append(self.configuration)
-        if self._dead:
+        if self._dead or self.behaviour.disturbed:
             return None
         begin_s = self.runner.clock_s - self.begun_s - wall_s
         self.stages.append(stage("steady", wall_s, round_number, begin_s))
@@ -176,7 +182,8 @@ class ReplayTrial:
     def _record(self, outcome: Outcome, reason: str = "") -> Record:
         self.runner.number += 1
         agreement = None
-        if self.files.reference is not None and outcome in (Outcome.OK, Outcome.DISAGREES):
+        known = self.files.reference is not None and self.files.reference.exists()
+        if known and outcome in (Outcome.OK, Outcome.DISAGREES):
             agreement = "none" if outcome is Outcome.DISAGREES else "bfloat16"
         return record(
             self.configuration.as_dict(),

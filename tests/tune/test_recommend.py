@@ -51,7 +51,7 @@ def test_fewer_than_six_confirmed_pairs_recommend_nothing(pairs: int) -> None:
     assert found.best is found.stock
     assert found.sentence == (
         "Stay with stock: of 1 configuration tried, none was surely faster (a=1 looked 1.35 times "
-        f"as fast in {pairs} pairs of fresh processes, which is not sure)."
+        f"as fast in {pairs} pair{'s' if pairs > 1 else ''} of fresh processes, which is not sure)."
     )
 
 
@@ -119,6 +119,28 @@ def test_a_later_good_run_supersedes_a_crash(outcome: Outcome, settings: dict[st
     found = recommend([killed, *_confirmed(FAST, SIX)])
     assert found.best is not None
     assert found.best.settings == FAST
+
+
+@pytest.mark.parametrize("settings", [{}, FAST])
+def test_one_crash_after_good_runs_was_an_accident(settings: dict[str, str]) -> None:
+    killed = record(settings, outcome=Outcome.CRASHED, agreement=None, reason="killed by signal 9")
+    found = recommend([*_confirmed(FAST, SIX), killed])
+    assert found.best is not None
+    assert found.best.settings == FAST
+
+
+def test_a_slow_winner_is_no_equal_of_the_fastest_for_a_single_common_block() -> None:
+    both = _confirmed(FASTER, [2.0] * 12)
+    slow = _confirmed(FAST, [1.05] * 6)
+    shared = {"role": "confirm", "block": "shared"}
+    common = [
+        _stock({0: 10.0}, **shared),
+        record(FAST, times={0: 9.5}, **shared),
+        record(FASTER, times={0: 5.0}, **shared),
+    ]
+    found = recommend([*slow, *both, *common])
+    assert found.best is not None
+    assert found.best.settings == FASTER
 
 
 def test_what_may_be_as_slow_as_stock_is_not_recommended() -> None:

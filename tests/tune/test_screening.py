@@ -53,6 +53,11 @@ LOSES = _logs(0.96, 0.97, 0.98, 0.97)
         # What no difference between processes explains is decided at once.
         ([_logs(1.6, 1.5)], Standing.WON),
         ([_logs(0.7, 0.7)], Standing.LOST),
+        # Where memory holds one trial each round is a pair of processes.
+        ([_logs(2.0)], Standing.UNDECIDED),
+        ([_logs(2.0), _logs(2.0)], Standing.WON),
+        ([_logs(1.05)] * 4, Standing.UNDECIDED),
+        ([_logs(1.05)] * 6, Standing.WON),
     ],
 )
 def test_a_small_gain_has_to_be_repeated_by_fresh_processes(
