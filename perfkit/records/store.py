@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.errors import UserError
+from perfkit.printable import printable
 from perfkit.records.reason import reason_of
 from perfkit.records.schema import NewerSchemaError, Record, read_record
 from perfkit.records.under_way import abandoned_records, adopting, settle
@@ -210,7 +211,7 @@ def read_records(folder: Path) -> list[Record]:
     """
     reading = read_folder(folder)
     for one in reading.skipped:
-        warnings.warn(one.sentence(), stacklevel=2)
+        warnings.warn(printable(one.sentence()), stacklevel=2)
     return list(reading.records)
 
 
