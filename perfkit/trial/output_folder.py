@@ -76,8 +76,11 @@ def write_prediction(
     Raises
     ------
     NotWrittenError
-        The files cannot be written. What the last run left is kept, and no half of this one.
+        The files cannot be written, and half of them are removed; or they cannot be moved, and
+        the message says where they are. What the last run left is kept as far as nothing has
+        replaced it.
     """
+    left = ""
     try:
         staged.mkdir(parents=True, exist_ok=True)
         try:
@@ -85,11 +88,14 @@ def write_prediction(
         except BaseException:
             remove(staged)
             raise
+        left = f"; what was not moved there is in {staged}"
         return publish(written, staged, folder, workload)
     except OSError as error:
         raise NotWrittenError(
-            f"the prediction cannot be written to {folder} ({reason_of(error)})"
+            f"the prediction cannot be written to {folder} ({reason_of(error)}){left}"
         ) from error
+    except NotWrittenError as error:
+        raise NotWrittenError(f"{error}{left}") from error
 
 
 def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workload) -> list[Path]:
@@ -127,7 +133,7 @@ def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workl
     before = [] if earlier is None else earlier.left_in(folder)
     home = folder.resolve()
     targets = [home / name for name in names]
-    taken = any(path.exists() and path not in before for path in targets)
+    taken = any(_is_taken(path, home) for path in targets if path not in before)
     # A link in the folder could lead the files out of it.
     escaping = any(not path.resolve().is_relative_to(home) for path in targets)
     if taken or escaping or (before and not own):
@@ -150,6 +156,12 @@ def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workl
     _write(folder, workload, names)
     shutil.rmtree(staged)
     return targets
+
+
+def _is_taken(path: Path, home: Path) -> bool:
+    """Whether something has the place of the file, or a file that of a folder above it."""
+    above = [each for each in path.parents if each != home and each.is_relative_to(home)]
+    return path.exists() or any(each.exists() and not each.is_dir() for each in above)
 
 
 def _read(folder: Path) -> Manifest | None:

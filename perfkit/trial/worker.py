@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
                 worker.close()
     except NotWrittenError as error:
         # No fault of the configuration: on another disk it would have run.
-        channel.send("failed", outcome="crashed", reason=str(error))
+        channel.send("failed", outcome="crashed", reason=str(error), not_written=True)
         return 1
     except (UserError, ConfigurationRefusedError) as error:
         channel.send("failed", outcome="rejected", reason=str(error))

@@ -73,6 +73,14 @@ def test_files_of_the_user_are_not_overwritten(tmp_path: Path) -> None:
     assert left.read_text() == "a"
 
 
+def test_a_file_of_the_user_in_the_place_of_a_folder_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "seed-1").write_text("notes")
+    (left,) = _published(tmp_path, "a", "seed-1/again.cif")
+    assert (tmp_path / "seed-1").read_text() == "notes"
+    assert left == tmp_path / "trials/one/prediction/seed-1/again.cif"
+    assert left.read_text() == "a"
+
+
 def test_a_link_does_not_lead_files_out_of_the_folder(tmp_path: Path) -> None:
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     out.mkdir()
@@ -145,3 +153,21 @@ def test_files_that_cannot_be_moved_leave_those_of_the_last_run(
     _published(tmp_path, "a", "seed-2/again.cif")
     assert _files(tmp_path) == {"seed-2/again.cif"}
     assert (tmp_path / "seed-2/again.cif").read_text() == "a"
+
+
+def test_where_the_files_are_that_could_not_be_moved_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(folder: Path) -> list[Path]:
+        (folder / "scores.csv").write_text("new")
+        return [folder / "scores.csv"]
+
+    monkeypatch.setattr(shutil, "move", _disk_is_full)
+    staged = tmp_path / "trials/one/prediction"
+    with pytest.raises(NotWrittenError) as refused:
+        write_prediction(write, staged, tmp_path, _workload("a"))
+    assert str(refused.value) == (
+        f"the prediction cannot be written to {tmp_path} (No space left on device); "
+        f"what was not moved there is in {staged}"
+    )
+    assert (staged / "scores.csv").read_text() == "new"
