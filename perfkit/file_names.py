@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import string
+
+from perfkit.files import short_digest
 
 LIMIT_BYTES = 180
 """File systems take 255 bytes; the rest is left to what is put before and after a name, of which
@@ -57,6 +58,5 @@ def file_name(text: str, *, limit: int = LIMIT_BYTES) -> str:
         mended = f"_{mended}"
     if mended == plain and 0 < len(plain) <= limit:
         return plain
-    # JSON text may hold half of a surrogate pair, which UTF-8 alone refuses.
-    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:DIGEST_CHARACTERS]
+    digest = short_digest(text, DIGEST_CHARACTERS)
     return f"{mended[: limit - DIGEST_CHARACTERS - 1] or UNNAMED}-{digest}"

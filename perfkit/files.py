@@ -143,15 +143,19 @@ def write_whole(path: Path, content: str | bytes, what: str) -> None:
         The file cannot be written.
     """
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
-    if path.exists() and not path.is_file() and not path.is_dir():
-        try:
+    try:
+        is_device = path.exists() and not path.is_file() and not path.is_dir()
+        if is_device:
             path.write_bytes(data)
-        except OSError as error:
-            raise _not_written(what, path, error) from error
-        return
-    with replacing(path, what) as stream:
-        stream.write(data)
+    except OSError as error:
+        raise _not_written(what, path, error) from error
+    if not is_device:
+        with replacing(path, what) as stream:
+            stream.write(data)
 
 
 def _not_written(what: str, path: Path, error: OSError) -> NotWrittenError:
-    return NotWrittenError(f"the {what} {path} cannot be written ({reason_of(error)})")
+    # Where a file has the place of a folder, making the folder says that it exists.
+    in_the_way = isinstance(error, FileExistsError)
+    reason = os.strerror(errno.ENOTDIR) if in_the_way else reason_of(error)
+    return NotWrittenError(f"the {what} {path} cannot be written ({reason})")

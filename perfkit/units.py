@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from perfkit.errors import UserError
+from perfkit.printable import printable
 from perfkit.stats.interval import Interval
 
 MINUTE_S = 60
@@ -184,9 +185,9 @@ def _within(amount: float, most: float, text: str, what: str, most_text: str) ->
 
 
 def cut(text: str, most: int = SHOWN_CHARACTERS) -> str:
-    """The text for a message: without control characters, and cut where it has more characters
+    """The text for a message: control characters escaped, and cut where it has more characters
     than anybody wants to read."""
-    plain = "".join(each if each.isprintable() else "\ufffd" for each in text.strip())
+    plain = printable(text.strip())
     return plain if len(plain) <= most else f"{plain[:most]}..."
 
 

@@ -8,6 +8,7 @@ from perfkit.errors import UserError
 from perfkit.stats.interval import Interval
 from perfkit.units import (
     bytes_text,
+    cut,
     distance_text,
     parse_duration,
     parse_number,
@@ -205,3 +206,8 @@ def test_a_decimal_comma_is_read_where_it_can_be_nothing_else(
     text: str, number: float | None
 ) -> None:
     assert parse_number(text) == number
+
+
+def test_a_cut_text_shows_control_characters_and_ends_in_dots() -> None:
+    assert cut(" a\x1b[2J\n") == r"a\x1b[2J"
+    assert cut("abcdef", 3) == "abc..."

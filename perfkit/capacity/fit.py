@@ -20,6 +20,7 @@ from perfkit.capacity.bounds import (
     Positive,
     Real,
 )
+from perfkit.capacity.engines import ensure_planned_engine
 from perfkit.capacity.law import Law, ensure_covariance, fit_law
 from perfkit.capacity.observation import Observation, observations, whole
 from perfkit.capacity.parallel import CpuLaw
@@ -326,6 +327,8 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
 def _ensure_one_kind(records: Sequence[Record]) -> None:
     if not records:
         raise UserError("there are no records to fit")
+    for record in records:
+        ensure_planned_engine(record.workload.source)
     for what, found in (
         ("models", {record.workload.model for record in records}),
         ("configurations", {record.configuration.label for record in records}),

@@ -279,12 +279,12 @@ def without_repeats(
     """
     first: dict[str, Job] = {}
     further = [
-        Reject(_printable(each.name), _printable(each.origin), _printable(each.reason))
+        Reject(_encodable(each.name), _encodable(each.origin), _encodable(each.reason))
         for each in rejects
     ]
     for given in jobs:
         job = dataclasses.replace(
-            given, name=_printable(given.name), origin=_printable(given.origin)
+            given, name=_encodable(given.name), origin=_encodable(given.origin)
         )
         kept = first.setdefault(job.name, job)
         if kept is not job:
@@ -293,7 +293,8 @@ def without_repeats(
     return list(first.values()), further
 
 
-def _printable(text: str) -> str:
+def _encodable(text: str) -> str:
+    """The text with halves of surrogate pairs, which no file takes, as their escapes."""
     return text.encode(errors="backslashreplace").decode()
 
 

@@ -111,12 +111,6 @@ class Plan:
         return self.packing.makespan_s
 
     @property
-    def makespan_range_s(self) -> tuple[float, float]:
-        """The ends if every job took the low, or the high, end of its interval."""
-        low, high = self.relative_range
-        return self.makespan_s * low, self.makespan_s * high
-
-    @property
     def relative_range(self) -> tuple[float, float]:
         """The interval of times, hours and prices, as factors on what the plan expects."""
         return relative_range(each.way.time for each in self.jobs)

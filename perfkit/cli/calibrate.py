@@ -42,6 +42,7 @@ def main(arguments: list[str]) -> int:
         "product, copy, and a small real trial. The same command resumes.",
         arguments,
         _add,
+        plans=True,
     )
     given = request.arguments
     if not 1 <= given.rounds <= MOST_PASSES:

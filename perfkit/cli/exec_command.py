@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from perfkit.cli.console import guard_sentence, site_sentence
 from perfkit.cli.workload_arguments import Parser
-from perfkit.errors import UserError
+from perfkit.errors import NotWrittenError, UserError
 from perfkit.files import write_whole
 from perfkit.knobs.environment import preset_conflicts
+from perfkit.printable import printable
 from perfkit.tune.apply import preset_environment
 from perfkit.tune.preset import load_preset
 
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
     if given.preset is not None:
         configuration = load_preset(given.preset).configuration
         for sentence in preset_conflicts(configuration, environment):
-            print(f"perfkit: {sentence}", file=sys.stderr)
+            _say(sentence)
         environment = preset_environment(configuration)
         _bind(configuration)
     if given.guard:
@@ -74,10 +75,7 @@ def _bind(configuration: Configuration) -> None:
     left = configuration.overrides()
     if left:
         told = ", ".join(f"{name}={value}" for name, value in left.items())
-        print(
-            f"perfkit: the model's own settings are for the command to make: {told}",
-            file=sys.stderr,
-        )
+        _say(f"the model's own settings are for the command to make: {told}")
     os.sched_setaffinity(0, cpus)
 
 
@@ -97,15 +95,24 @@ def _run_guarded(
         with ProcessWatch(process.pid, MODE_VARIABLE) as watch:
             code = _wait(process)
         report = read_reports(Path(folder), watch.jax_processes())
-    if report_file is not None:
-        write_whole(report_file, json.dumps(report, indent=2) + "\n", "guard's report")
-    print(f"perfkit: domain guard: {_what_was_guarded(report)}", file=sys.stderr)
+    _say(f"domain guard: {_what_was_guarded(report)}")
     for sentence in report["not_counted"]:
-        print(f"perfkit:   {sentence}", file=sys.stderr)
+        _say(f"  {sentence}")
     for site in report["sites"]:
-        print(f"perfkit:   {site_sentence(site)}", file=sys.stderr)
+        _say(f"  {site_sentence(site)}")
     # A command that a signal ended has a negative code; shells report 128 + signal.
-    return code if code >= 0 else 128 - code
+    code = code if code >= 0 else 128 - code
+    if report_file is not None:
+        try:
+            write_whole(report_file, json.dumps(report, indent=2) + "\n", "guard's report")
+        except NotWrittenError as error:
+            raise NotWrittenError(f"{error}; the command itself ended with code {code}") from error
+    return code
+
+
+def _say(sentence: str) -> None:
+    """Print a line on standard error, which leaves standard output to the command."""
+    print(f"perfkit: {printable(sentence)}", file=sys.stderr)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import logging
 import sys
 
 import perfkit
@@ -81,7 +82,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         if error.errno not in FROM_OUTSIDE:
             raise
-        what = error.filename or "a file"
+        what = printable(str(error.filename or "a file"))
         print(
             f"perfkit: {what} cannot be read or written ({error.strerror}); what was written "
             "before is kept",
@@ -93,8 +94,20 @@ def main(arguments: list[str]) -> int:
         return INTERRUPTED
 
 
+class PrintedWarnings(logging.Handler):
+    """Prints what perfkit's modules warn of, such as a damaged file, on one line each."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message; paths and names in it come from outside."""
+        print(printable(record.getMessage()), file=sys.stderr)
+
+
 def entry_point() -> None:
     """The console script."""
+    logging.getLogger("perfkit").addHandler(PrintedWarnings())
     try:
         # What was measured is kept, however a person, a batch system or a terminal ends perfkit.
         heed_interrupts()

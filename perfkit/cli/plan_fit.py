@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     """Measure and fit, or fit records that exist; 0 when there is a fit."""
     if any(each.partition("=")[0] == "--from" for each in arguments):
         return _fit_existing(arguments)
-    request = parse_request("plan fit", SUMMARY, arguments, _add)
+    request = parse_request("plan fit", SUMMARY, arguments, _add, plans=True)
     return _measure(request)
 
 

@@ -14,7 +14,7 @@ from perfkit.cli.workload_arguments import (
     observers_of,
     parse_request,
 )
-from perfkit.errors import UserError
+from perfkit.errors import NotWrittenError, UserError
 from perfkit.observers.registry import make_observers
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
@@ -51,7 +51,10 @@ def _add(parser: Parser) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one trial and print what was measured; 0 when its outcome is ``ok``, else 1."""
+    """Run one trial and print what was measured; 0 when its outcome is ``ok``, else 1.
+
+    A prediction that cannot be written is an error of the user's: 2.
+    """
     request = parse_request(
         "run", "One guarded, measured prediction.", arguments, _add, predicts=True
     )
@@ -85,4 +88,7 @@ def main(arguments: list[str]) -> int:
     console.record(record, out)
     if record.outcome is Outcome.INTERRUPTED or trial.interrupted:
         raise KeyboardInterrupt
+    if trial.not_written:
+        # A person can mend that, unlike what the other outcomes report.
+        raise NotWrittenError(record.reason)
     return 0 if record.outcome is Outcome.OK else 1

@@ -82,6 +82,7 @@ def parse_request(
     add: Callable[[Parser], None],
     *,
     predicts: bool = False,
+    plans: bool = False,
 ) -> Request:
     """Parse the command line of a subcommand that measures a model.
 
@@ -96,6 +97,8 @@ def parse_request(
     predicts
         Whether the subcommand leaves a prediction: with real weights its fidelity is then that of
         production unless another is asked for.
+    plans
+        Whether plans are made of what the subcommand measures.
 
     Raises
     ------
@@ -138,14 +141,18 @@ def parse_request(
     )
     add(parser)
     parsed = parser.parse_args(list(arguments))
-    return Request(model, Catalogue(model.knobs), _workload(model, parsed, predicts), parsed)
+    return Request(model, Catalogue(model.knobs), _workload(model, parsed, predicts, plans), parsed)
 
 
-def _workload(model: Model, parsed: argparse.Namespace, predicts: bool) -> Workload:
+def _workload(model: Model, parsed: argparse.Namespace, predicts: bool, plans: bool) -> Workload:
     given = {
         option.name: getattr(parsed, option.name.replace("-", "_")) for option in model.options
     }
     options = {name: value for name, value in given.items() if value is not None}
+    if plans:
+        from perfkit.capacity.engines import ensure_planned_engine
+
+        ensure_planned_engine(options)
     default = PRODUCTION if predicts and model.weights_option in options else LOW
     workload = model.workload(options, _fidelity(model, parsed, parsed.fidelity or default))
     _refuse_broken_text(workload)

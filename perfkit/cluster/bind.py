@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
+from perfkit.printable import printable
 
 WAIT_S = 0.5
 """Between two tries, while all CPUs are taken."""
@@ -96,7 +97,7 @@ def take(count: int) -> tuple[int, ...]:
             waiting = True
             print(
                 f"perfkit: waiting for {count} of this machine's {len(allowed)} CPUs: other tasks "
-                f"hold them (locks in {folder})",
+                f"hold them (locks in {printable(str(folder))})",
                 file=sys.stderr,
                 flush=True,
             )

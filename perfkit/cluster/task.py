@@ -16,6 +16,7 @@ from typing import NoReturn
 from perfkit.cluster import bind
 from perfkit.errors import UserError
 from perfkit.files import write_whole
+from perfkit.printable import printable
 
 TASK_VARIABLE = "SLURM_ARRAY_TASK_ID"
 CPUS_VARIABLE = "SLURM_CPUS_PER_TASK"
@@ -87,5 +88,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except UserError as error:
-        print(f"perfkit: {error}", file=sys.stderr)
+        print(f"perfkit: {printable(str(error))}", file=sys.stderr)
         sys.exit(UserError.exit_code)

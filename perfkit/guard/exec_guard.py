@@ -196,13 +196,8 @@ def install(zero_rounding: bool, reports: Path | None) -> None:
     import jax.export
     from jax.experimental import pjit, serialize_executable
 
-    from perfkit.guard.guarded_jit import (
-        Ledger,
-        make_guarded_export,
-        make_guarded_jit,
-        make_guarded_pmap,
-        make_guarded_serialize,
-    )
+    from perfkit.guard.guarded_export import make_guarded_export, make_guarded_serialize
+    from perfkit.guard.guarded_jit import Ledger, make_guarded_jit, make_guarded_pmap
 
     ledger = Ledger(None if reports is None else _open_journal(reports))
     # Set through the modules' dictionaries: the program must find it under the usual names.

@@ -305,7 +305,7 @@ class GuardedFunction:
         stage, is_guarded = self._attempt(use)
         if not is_guarded:
             return stage
-        return _GuardedStage(stage, self._ledger, lambda why: self.uncounted(why, use))
+        return GuardedStage(stage, self._ledger, lambda why: self.uncounted(why, use))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
@@ -331,7 +331,7 @@ class GuardedFunction:
         return getattr(self._plain, name)
 
 
-class _GuardedStage:
+class GuardedStage:
     """A traced, lowered or compiled guarded function that hides the auxiliary output.
 
     Parameters
@@ -354,60 +354,35 @@ class _GuardedStage:
         return type(self._stage)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run what was compiled."""
         return _keep(self._ledger, self._stage(*args, **kwargs))
 
     def lower(self, *args: Any, **kwargs: Any) -> Any:
+        """Lower what was traced."""
         return self._next(lambda stage: stage.lower(*args, **kwargs))
 
     def compile(self, *args: Any, **kwargs: Any) -> Any:
+        """Compile what was lowered."""
         return self._next(lambda stage: stage.compile(*args, **kwargs))
 
     def _next(self, step: Callable[[Any], Any]) -> Any:
         before = self.uncounted
-        return _GuardedStage(step(self._stage), self._ledger, lambda why: step(before(why)))
+        return GuardedStage(step(self._stage), self._ledger, lambda why: step(before(why)))
 
     @property
     def out_info(self) -> Any:
+        """Shapes and types of what the function returns."""
         return self._stage.out_info[0]
 
     @property
     def out_tree(self) -> Any:
+        """Structure of what the function returns."""
         return self._stage.out_tree.children()[0]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "_stage" not in self.__dict__:
             raise AttributeError(name)
         return getattr(self._stage, name)
-
-
-def make_guarded_export(plain_export: Callable[..., Any]) -> Callable[..., Any]:
-    """A replacement of ``jax.export.export``, which takes guarded functions too."""
-
-    @functools.wraps(plain_export)
-    def export(function: Any, **options: Any) -> Any:
-        if not isinstance(function, GuardedFunction):
-            return plain_export(function, **options)
-
-        def of_shapes(*args: Any, **kwargs: Any) -> Any:
-            return function.uncounted(
-                "exported", lambda plain: plain_export(plain, **options)(*args, **kwargs)
-            )
-
-        return of_shapes
-
-    return export
-
-
-def make_guarded_serialize(plain_serialize: Callable[..., Any]) -> Callable[..., Any]:
-    """A replacement of ``serialize_executable.serialize``, which takes guarded ones too."""
-
-    @functools.wraps(plain_serialize)
-    def serialize(compiled: Any) -> Any:
-        if isinstance(compiled, _GuardedStage):
-            compiled = compiled.uncounted("serialized")
-        return plain_serialize(compiled)
-
-    return serialize
 
 
 def _keep(ledger: Ledger, outcome: tuple[Any, GuardReport]) -> Any:

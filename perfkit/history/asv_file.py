@@ -22,7 +22,7 @@ from pydantic import (
 
 from perfkit.errors import UserError
 from perfkit.records.bounded import Distance
-from perfkit.records.reason import reason_of
+from perfkit.records.reason import fault_of
 
 RESULTS_VERSION = 2
 """asv's ``Results.api_version``; ``asv update`` turns older files into it."""
@@ -142,7 +142,7 @@ def read_file(path: Path) -> ResultFile:
     try:
         return ResultFile.model_validate(_json(path))
     except (OSError, ValueError, RecursionError) as error:
-        reason = reason_of(error)
+        reason = fault_of(error)
         raise UserError(f"{path} is no result of asv that can be read: {reason}") from error
 
 
@@ -157,7 +157,7 @@ def read_described(path: Path) -> tuple[dict[str, Described], list[str]]:
     try:
         data = _json(path)
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read ({reason_of(error)}): no unit is known") from error
+        raise UserError(f"{path} cannot be read ({fault_of(error)}): no unit is known") from error
     if not isinstance(data, dict):
         raise UserError(f"{path} describes no benchmarks: no unit is known")
     described, warnings = {}, []
@@ -168,7 +168,7 @@ def read_described(path: Path) -> tuple[dict[str, Described], list[str]]:
             described[name] = Described.model_validate(value)
         except ValidationError as error:
             warnings.append(
-                f"{path}, {name}: {reason_of(error)}; its unit is unknown and it is not judged"
+                f"{path}, {name}: {fault_of(error)}; its unit is unknown and it is not judged"
             )
     return described, warnings
 

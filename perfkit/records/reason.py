@@ -7,10 +7,12 @@ import re
 
 from pydantic import ValidationError
 
+from perfkit.files import reason_of
+
 _CLASS_NAME = re.compile(r" or instance of \w+")
 
 
-def reason_of(error: OSError | ValueError | RecursionError) -> str:
+def fault_of(error: OSError | ValueError | RecursionError) -> str:
     """The first thing that is wrong, with its place in the data where that is known."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
@@ -22,5 +24,5 @@ def reason_of(error: OSError | ValueError | RecursionError) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, OSError):
-        return error.strerror or str(error)
+        return reason_of(error)
     return str(error)

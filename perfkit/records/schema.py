@@ -82,8 +82,8 @@ class Stage(_Frozen):
 class DisturbedPass(_Frozen):
     """A timed pass that was dropped, because something else held it up, and made again."""
 
-    round: int | None
-    wall_s: float
+    round: Bounded | None
+    wall_s: Seconds
     reason: str
 
 
@@ -203,7 +203,7 @@ class Record(_Frozen):
     """Variables of known effect that were set where perfkit ran and did not reach the trial."""
     passed_on_variables: dict[str, str] = Field(default_factory=dict)
     """Inherited variables that decide which code the trial ran."""
-    restrictions: dict[str, float | int | str] = Field(default_factory=dict)
+    restrictions: dict[str, Finite | Bounded | str] = Field(default_factory=dict)
     """Limits that the trial inherited; see :class:`perfkit.records.restrictions.Restrictions`."""
     warnings: list[str] = Field(default_factory=list)
     notices: list[str] = Field(default_factory=list)

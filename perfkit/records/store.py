@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.errors import UserError
-from perfkit.records.reason import reason_of
+from perfkit.printable import printable
+from perfkit.records.reason import fault_of
 from perfkit.records.schema import NewerSchemaError, Record, read_record
 from perfkit.records.under_way import abandoned_records, adopting, settle
 
@@ -183,7 +184,7 @@ def _stored(folder: Path) -> _Stored:
             # Only a newline ends a record: str.splitlines knows a dozen more that JSON may hold.
             lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError as error:
-            skipped.append(Skipped(path.name, None, reason_of(error)))
+            skipped.append(Skipped(path.name, None, fault_of(error)))
             continue
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -194,7 +195,7 @@ def _stored(folder: Path) -> _Stored:
                 newer = error
                 skipped.append(Skipped(path.name, number, str(error)))
             except (ValueError, RecursionError) as error:
-                skipped.append(Skipped(path.name, number, reason_of(error)))
+                skipped.append(Skipped(path.name, number, fault_of(error)))
     return _Stored(tuple(records), tuple(skipped), newer)
 
 
@@ -210,7 +211,7 @@ def read_records(folder: Path) -> list[Record]:
     """
     reading = read_folder(folder)
     for one in reading.skipped:
-        warnings.warn(one.sentence(), stacklevel=2)
+        warnings.warn(printable(one.sentence()), stacklevel=2)
     return list(reading.records)
 
 

@@ -16,9 +16,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from perfkit.errors import UserError
+from perfkit.records.bounded import refuse_unusable
 from perfkit.records.schema import DisturbedPass, Record, Stage, read_record
 
 PATTERN = "under-way-*.jsonl"
@@ -173,7 +172,7 @@ def _writer_is_gone(path: Path) -> bool:
     try:
         writer = json.loads(path.read_text(encoding="utf-8").split("\n", 1)[0])["writer"]
         host, pid = str(writer["host"]), int(writer["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
     return host == socket.gethostname() and not Path(f"/proc/{pid}").exists()
 
@@ -191,6 +190,7 @@ def _read(path: Path) -> Record | None:
     for line in lines:
         try:
             data = json.loads(line)
+            refuse_unusable(data)
             if "record" in data:
                 record = read_record(data["record"])
                 stages, dropped = list(record.stages), list(record.disturbed_passes)
@@ -199,10 +199,11 @@ def _read(path: Path) -> Record | None:
                 stages.append(Stage.model_validate(data["stage"]))
                 peak_bytes = max(peak_bytes, stages[-1].peak_rss_bytes)
             elif "disturbed" in data:
-                dropped.append(DisturbedPass.model_validate(data["disturbed"]))
+                disturbed = DisturbedPass.model_validate(data["disturbed"])
                 stages.pop()
-        except (ValueError, TypeError, IndexError, UserError, ValidationError):
-            # A torn line, or one of a newer perfkit.
+                dropped.append(disturbed)
+        except (ValueError, TypeError, IndexError, UserError, RecursionError):
+            # A torn or damaged line, or one of a newer perfkit.
             continue
     if record is None:
         return None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
-from perfkit.errors import UserError
+from perfkit.errors import NotWrittenError
+from perfkit.files import write_whole
 
 
 def write_report(path: Path, html: str) -> None:
@@ -17,31 +16,14 @@ def write_report(path: Path, html: str) -> None:
 
     Raises
     ------
-    UserError
+    NotWrittenError
         The file cannot be written.
     """
     # Names of files may hold bytes that are no text.
     data = html.encode("utf-8", errors="replace")
     try:
-        target = Path(os.path.realpath(path))
-        if target.exists() and not target.is_file() and not target.is_dir():
-            target.write_bytes(data)
-        else:
-            _replace(target, data)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(
-            f"the report {path} cannot be written ({reason}); name another file or make room"
-        ) from error
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """Write beside ``target`` and rename; nothing is left behind when that fails."""
-    scratch = target.with_name(f".perfkit-page-{os.getpid()}")
-    try:
-        scratch.write_bytes(data)
-        scratch.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-        raise
+        write_whole(path, data, "report")
+    except NotWrittenError as error:
+        raise NotWrittenError(f"{error}; name another file or make room") from error
+    except ValueError as error:
+        raise NotWrittenError(f"the report {path} cannot be written ({error})") from error

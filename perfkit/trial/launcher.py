@@ -116,6 +116,8 @@ class TrialProcess:
         self._affinity = allowed_cpus()
         self._meter = LoadMeter()
         self.findings: list[tuple[str, Finding]] = []
+        self.not_written = False
+        """Whether the trial failed because a file of its could not be written."""
         self.current_stage = ""
         self.on_stage: Callable[[str], None] = lambda stage: None
 
@@ -295,6 +297,7 @@ class TrialProcess:
             self._note_stage(data)
         elif event.kind == "failed":
             self._verdict = (Outcome(data["outcome"]), data["reason"])
+            self.not_written = data.get("not_written", False)
         else:
             self._told[event.kind] = data
 

@@ -67,15 +67,26 @@ class Programs:
         for path in sorted(self._own.glob(PATTERN)):
             if path.is_symlink():
                 continue
-            target = self._shared / f"{path.name}.{file_digest(path)}"
             try:
-                with replacing(target, "compiled program") as stream, path.open("rb") as source:
-                    shutil.copyfileobj(source, stream)
+                self._share(path)
             except UserError as error:
                 LOGGER.warning("perfkit: %s; it is not kept", error)
                 return
-            path.unlink()
-            path.symlink_to(target.resolve())
+            except OSError as error:
+                reason = reason_of(error)
+                LOGGER.warning(
+                    "perfkit: the compiled program %s is unusable (%s); it is not kept",
+                    path,
+                    reason,
+                )
+                return
+
+    def _share(self, path: Path) -> None:
+        target = self._shared / f"{path.name}.{file_digest(path)}"
+        with replacing(target, "compiled program") as stream, path.open("rb") as source:
+            shutil.copyfileobj(source, stream)
+        path.unlink()
+        path.symlink_to(target.resolve())
 
     def close(self) -> None:
         """Remove the folder for JAX."""

@@ -86,7 +86,12 @@ def make_record(measured: Measured, store_folder: Path) -> Record:
     if timeline is not None:
         peaks.append(timeline.peak_rss_bytes)
     around = measured.surroundings
-    notices = [*measured.workload.notices, *told.get("notices", {}).get("notices", [])]
+    # The worker's last notice is the label of the prediction, and stays the last of all.
+    notices = [
+        *measured.workload.notices,
+        *around.notices,
+        *told.get("notices", {}).get("notices", []),
+    ]
     files = {Path(path).name: Path(path) for path in checked.get("files", [])}
     if measured.log is not None:
         files["log"] = measured.log
@@ -121,7 +126,7 @@ def make_record(measured: Measured, store_folder: Path) -> Record:
         passed_on_variables=around.passed_on,
         restrictions=around.restrictions,
         warnings=[*load_warnings(measured.load), *measured.warnings],
-        notices=list(dict.fromkeys([*notices, *around.notices])),
+        notices=list(dict.fromkeys(notices)),
         outcome=measured.outcome,
         reason=measured.reason,
     )

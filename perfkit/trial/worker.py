@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import queue
 import shutil
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -17,13 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit.errors import ConfigurationRefusedError, NotWrittenError, UserError
-from perfkit.files import reason_of
 from perfkit.seal import DamagedError
 from perfkit.trial.answers import load_answers, save_answers
 from perfkit.trial.messages import (
     CHECK,
     COMPILE_STAGE,
-    FINISH,
     GUARD_OFF,
     GUARD_ZERO,
     PASS,
@@ -33,15 +29,13 @@ from perfkit.trial.messages import (
     TrialSpec,
     says_out_of_memory,
 )
+from perfkit.trial.parents_words import parents_words
 from perfkit.trial.programs import Programs
 from perfkit.trial.stages import notice_stops, peak_rss_bytes, stage
 
 if TYPE_CHECKING:
     from perfkit.guard.guarded_jit import Ledger
     from perfkit.models.base import Model, Prepared, PyTree
-
-PARENT_GONE = 3
-"""Exit code of a worker whose parent has died: nobody reads it but a person's debugger."""
 
 REFUSAL_SIGNS = ("UNIMPLEMENTED", "INVALID_ARGUMENT", "Invalid option", "No such compile option")
 
@@ -62,7 +56,7 @@ def main(arguments: list[str]) -> int:
     channel = Channel(int(arguments[1]))
     os.sched_setaffinity(0, spec.affinity)
     notice_stops()
-    words = _parents_words()
+    words = parents_words()
     folder = Path(arguments[0]).parent
     try:
         with _observed(spec, folder, words):
@@ -73,7 +67,7 @@ def main(arguments: list[str]) -> int:
                 worker.close()
     except NotWrittenError as error:
         # No fault of the configuration: on another disk it would have run.
-        channel.send("failed", outcome="crashed", reason=str(error))
+        channel.send("failed", outcome="crashed", reason=str(error), not_written=True)
         return 1
     except (UserError, ConfigurationRefusedError) as error:
         channel.send("failed", outcome="rejected", reason=str(error))
@@ -322,6 +316,8 @@ class _Worker:
         # Upstream's writers fail on NaN, and a structure made of it is no prediction.
         if self._spec.output_folder is not None and report.finite:
             files = self._write(prepared, outputs, Path(self._spec.output_folder))
+        # What was logged since the last notices reaches the record too.
+        self._send_notices()
         self._channel.send(
             "checked",
             finite=report.as_dict(),
@@ -334,17 +330,13 @@ class _Worker:
     def _write(self, prepared: Prepared, outputs: PyTree, folder: Path) -> list[str]:
         """Leave the prediction's files in ``folder``, or in the trial's own where it is taken."""
         from perfkit.models.base import Workload
-        from perfkit.trial.output_folder import publish
+        from perfkit.trial.output_folder import write_prediction
 
         staged = self._folder / "prediction"
-        try:
-            staged.mkdir(exist_ok=True)
-            written = prepared.write(outputs, staged)
-            files = publish(written, staged, folder, Workload.from_dict(self._spec.workload))
-        except OSError as error:
-            raise NotWrittenError(
-                f"the prediction cannot be written to {folder} ({reason_of(error)})"
-            ) from error
+        workload = Workload.from_dict(self._spec.workload)
+        files = write_prediction(
+            lambda into: prepared.write(outputs, into), staged, folder, workload
+        )
         if staged.exists():
             self._notices += (
                 f"the prediction is in {staged}: files in {folder} that are not of an earlier run "
@@ -364,27 +356,6 @@ class _Said(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one message, without the name that it has on a terminal."""
         self.messages.append(record.getMessage().removeprefix("perfkit: "))
-
-
-def _parents_words() -> Iterator[str]:
-    """What the parent says, up to its last word; a parent that is gone ends this process.
-
-    Standard input closes when the parent dies, however it dies. It is read by a thread, so that a
-    worker that is compiling leaves too, and without a buffer, whose lock a thread that still
-    waits would hold when the interpreter shuts down.
-    """
-    said: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def listen() -> None:
-        with open(0, "rb", buffering=0, closefd=False) as stream:
-            for line in stream:
-                said.put(line.decode().strip())
-                if line.decode().strip() == FINISH:
-                    return
-        os._exit(PARENT_GONE)
-
-    threading.Thread(target=listen, name="parent", daemon=True).start()
-    return iter(said.get, FINISH)
 
 
 def _resident_bytes() -> int:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from perfkit.errors import UserError, unknown_name
+from perfkit.files import write_whole
 from perfkit.guard.locate_model import Located, locate_in_child
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.environment import child_environment
@@ -81,7 +82,7 @@ def with_location(record: Record, folder: Path) -> Record:
         return record
     located = locate_again(record)
     path = folder / "trials" / record.id / LOCATED
-    path.write_text(json.dumps(located.as_dict(), indent=2) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(located.as_dict(), indent=2) + "\n", "location of the bad value")
     reason = "; ".join([record.reason, *located.sentences()])
     artifacts = {**record.artifacts, LOCATED: str(path.relative_to(folder))}
     return record.model_copy(update={"reason": reason, "artifacts": artifacts})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 
 import pytest
 
 from perfkit.cli import doctor
-from perfkit.cli.main import main
+from perfkit.cli.main import PrintedWarnings, main
 
 
 def _fail_with(monkeypatch: pytest.MonkeyPatch, code: int, filename: str | None) -> None:
@@ -33,6 +34,12 @@ def _fail_with(monkeypatch: pytest.MonkeyPatch, code: int, filename: str | None)
             "perfkit: /out/x.json cannot be read or written (Read-only file system); "
             "what was written before is kept\n",
         ),
+        (
+            errno.EACCES,
+            "/out/\x1b[2J\n",
+            "perfkit: /out/\\x1b[2J\\n cannot be read or written (Permission denied); "
+            "what was written before is kept\n",
+        ),
     ],
 )
 def test_a_disk_that_refuses_is_one_sentence(
@@ -53,3 +60,16 @@ def test_an_error_that_our_code_may_have_caused_keeps_its_traceback(
     _fail_with(monkeypatch, errno.EBADF, None)
     with pytest.raises(OSError, match="Bad file descriptor"):
         main(["doctor"])
+
+
+def test_a_warning_about_a_name_with_control_characters_is_one_visible_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logger, handler = logging.getLogger("perfkit"), PrintedWarnings()
+    logger.addHandler(handler)
+    try:
+        logging.getLogger("perfkit.trial.programs").warning("perfkit: %s is damaged", "\x1b[2J\na")
+        logging.getLogger("perfkit.trial.programs").info("perfkit: all is well")
+    finally:
+        logger.removeHandler(handler)
+    assert capsys.readouterr().err == "perfkit: \\x1b[2J\\na is damaged\n"

@@ -147,6 +147,8 @@ def test_keep_going_plans_the_rest_and_lists_the_rejects(perfkit: Perfkit, folde
         ("plan fit --size 8 --rounds 0", "--rounds takes 1 or more"),
         ("plan fit --size 8 --sizes 8,x", "takes whole numbers"),
         ("calibrate --size 8 --rounds 0", "--rounds takes 1 or more"),
+        ("plan fit --model gencast --engine weathernext", "plans count the calls of perfkit's own"),
+        ("calibrate --model gencast --engine weathernext", "not those of 'weathernext': measure"),
     ],
 )
 def test_a_bad_command_line_is_one_sentence(
@@ -159,6 +161,15 @@ def _store(folder: Path, sizes: tuple[int, ...]) -> None:
     store = Store(folder / "records")
     for size in sizes:
         store.append(record(size))
+
+
+def test_records_of_the_published_implementation_are_not_fitted(
+    perfkit: Perfkit, folder: Path
+) -> None:
+    one = record(16)
+    workload = one.workload.model_copy(update={"source": {"engine": "weathernext"}})
+    Store(folder / "records").append(one.model_copy(update={"workload": workload}))
+    _refused(perfkit("plan", "fit", "--from", "../records"), "not those of 'weathernext'")
 
 
 def test_existing_records_are_fitted(perfkit: Perfkit, folder: Path) -> None:

@@ -21,12 +21,11 @@ from jax import Array
 from jax.experimental import serialize_executable
 
 from perfkit.guard.exec_guard import guarded_environment, read_reports
+from perfkit.guard.guarded_export import make_guarded_export, make_guarded_serialize
 from perfkit.guard.guarded_jit import (
     Ledger,
-    make_guarded_export,
     make_guarded_jit,
     make_guarded_pmap,
-    make_guarded_serialize,
 )
 from perfkit.guard.journal import Journal, read_journals
 

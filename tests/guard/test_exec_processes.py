@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from perfkit.cli import exec_command
+from perfkit.errors import UserError
 from perfkit.guard.escaped import JaxProcess
 from perfkit.guard.exec_guard import read_reports
 from perfkit.guard.journal import Journal, read_journals
@@ -118,6 +119,16 @@ def test_a_command_without_jax_is_said_to_have_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exec_command.main(["--guard", "--", sys.executable, "-c", "pass"]) == 0
+    assert "no Python process loaded JAX, nothing was guarded" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_costs_neither_summary_nor_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    words = ["--guard", "--guard-report", str(tmp_path / "file" / "report.json"), "--"]
+    with pytest.raises(UserError, match="the command itself ended with code 7"):
+        exec_command.main([*words, sys.executable, "-c", "raise SystemExit(7)"])
     assert "no Python process loaded JAX, nothing was guarded" in capsys.readouterr().err
 
 

@@ -38,5 +38,5 @@ def test_a_record_of_version_1_is_read_as_one_without_observations(
     del data["observations"]
     old = read_record(data)
     assert old.observations == {}
-    assert old.schema_version == 2
+    assert old.schema_version == 3
     assert old.steady == make_record().steady

@@ -85,13 +85,42 @@ def test_a_record_that_never_reached_the_store_is_taken_whole(
 
 
 @pytest.mark.parametrize(
-    "rest", [b'{"stage": {"na', b"{}\n3\nnull\n", b'{"disturbed": 1}\n', b"\xc3"]
+    "rest",
+    [
+        b'{"stage": {"na',
+        b"{}\n3\nnull\n",
+        b'{"disturbed": 1}\n',
+        b"\xc3",
+        b"[" * 100_000 + b"\n",
+        b'{"disturbed": {"round": 0, "wall_s": 1e999, "reason": "stopped"}}\n',
+        b'{"disturbed": {"round": 0, "wall_s": 9.0, "reason": "no pass before it"}}\n',
+    ],
 )
 def test_a_torn_journal_gives_what_is_whole(tmp_path: Path, begun: Record, rest: bytes) -> None:
     Journal(tmp_path, begun)
     with journal_file(tmp_path, "a").open("ab") as stream:
         stream.write(rest)
     assert Store(tmp_path).records() == [begun]
+
+
+def test_a_journal_that_is_nested_too_deeply_costs_no_other_record(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    journal_file(tmp_path, "deep").write_text("[" * 100_000)
+    Store(tmp_path).append(make_record("a"))
+    assert read_records(tmp_path) == [make_record("a")]
+
+
+def test_a_dropped_pass_of_no_possible_duration_does_not_take_back_a_stage(
+    tmp_path: Path, begun: Record, make_record: MakeRecord
+) -> None:
+    (steady,) = make_record("a").stages
+    Journal(tmp_path, begun).stage(steady)
+    with journal_file(tmp_path, "a").open("a") as stream:
+        stream.write('{"disturbed": {"round": 0, "wall_s": 1e999, "reason": "stopped"}}\n')
+    (record,) = read_records(tmp_path)
+    assert record.stages == [steady]
+    assert record.disturbed_passes == []
 
 
 def test_a_file_that_holds_nothing_is_left_alone(tmp_path: Path) -> None:

@@ -55,7 +55,6 @@ def test_no_half_page_is_left_when_the_disk_is_full(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("missing/report.html", "No such file"),
         ("file/report.html", "Not a directory"),
         ("folder", "Is a directory"),
         ("a\0b", "null byte"),

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from perfkit.errors import UserError
+from perfkit.errors import NotWrittenError, UserError
 from perfkit.models.base import Workload
-from perfkit.trial.output_folder import MANIFEST, ensure_own_folder, publish
+from perfkit.trial import output_folder
+from perfkit.trial.output_folder import (
+    MANIFEST,
+    ensure_own_folder,
+    publish,
+    write_prediction,
+)
 
 
 def _workload(digest: str) -> Workload:
@@ -64,6 +73,14 @@ def test_files_of_the_user_are_not_overwritten(tmp_path: Path) -> None:
     assert left.read_text() == "a"
 
 
+def test_a_file_of_the_user_in_the_place_of_a_folder_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "seed-1").write_text("notes")
+    (left,) = _published(tmp_path, "a", "seed-1/again.cif")
+    assert (tmp_path / "seed-1").read_text() == "notes"
+    assert left == tmp_path / "trials/one/prediction/seed-1/again.cif"
+    assert left.read_text() == "a"
+
+
 def test_a_link_does_not_lead_files_out_of_the_folder(tmp_path: Path) -> None:
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     out.mkdir()
@@ -98,3 +115,59 @@ def test_a_file_outside_the_prediction_is_a_fault_of_the_writer(tmp_path: Path) 
     (tmp_path / "escape").touch()
     with pytest.raises(RuntimeError, match="written outside"):
         publish([staged / "../../../escape"], staged, tmp_path / "out", _workload("a"))
+
+
+def _disk_is_full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_writer_that_fills_the_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    _published(tmp_path, "a", "seed-1/again.cif", "scores.csv")
+
+    def write(folder: Path) -> list[Path]:
+        (folder / "scores.csv").write_text("half of a ")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    staged = tmp_path / "trials/two/prediction"
+    with pytest.raises(NotWrittenError) as refused:
+        write_prediction(write, staged, tmp_path, _workload("a"))
+    expected = f"the prediction cannot be written to {tmp_path} (No space left on device)"
+    assert str(refused.value) == expected
+    assert _files(tmp_path) == {"seed-1/again.cif", "scores.csv"}
+    assert (tmp_path / "scores.csv").read_text() == "a"
+    assert not staged.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(os, "fsync"), (shutil, "move"), (output_folder, "write_whole")]
+)
+def test_files_that_cannot_be_moved_leave_those_of_the_last_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: object, name: str
+) -> None:
+    _published(tmp_path, "a", "seed-1/again.cif", "scores.csv")
+    monkeypatch.setattr(module, name, _disk_is_full)
+    with pytest.raises(OSError, match="No space left on device"):
+        _published(tmp_path, "a", "seed-1/again.cif", "seed-2/again.cif", "scores.csv")
+    assert _files(tmp_path) == {"seed-1/again.cif", "scores.csv"}
+    monkeypatch.undo()
+    _published(tmp_path, "a", "seed-2/again.cif")
+    assert _files(tmp_path) == {"seed-2/again.cif"}
+    assert (tmp_path / "seed-2/again.cif").read_text() == "a"
+
+
+def test_where_the_files_are_that_could_not_be_moved_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(folder: Path) -> list[Path]:
+        (folder / "scores.csv").write_text("new")
+        return [folder / "scores.csv"]
+
+    monkeypatch.setattr(shutil, "move", _disk_is_full)
+    staged = tmp_path / "trials/one/prediction"
+    with pytest.raises(NotWrittenError) as refused:
+        write_prediction(write, staged, tmp_path, _workload("a"))
+    assert str(refused.value) == (
+        f"the prediction cannot be written to {tmp_path} (No space left on device); "
+        f"what was not moved there is in {staged}"
+    )
+    assert (staged / "scores.csv").read_text() == "new"

@@ -110,6 +110,16 @@ def test_a_trial_goes_on_when_its_program_cannot_be_kept(
     assert said.endswith("; it is not kept")
 
 
+def test_a_trial_goes_on_when_its_program_cannot_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trial = Programs(tmp_path / "shared", tmp_path / "one")
+    (trial.offer() / NAME).mkdir()
+    trial.publish()
+    (said,) = caplog.messages
+    assert said.endswith("is unusable (Is a directory); it is not kept")
+
+
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot be used \(Not a directory\)"):

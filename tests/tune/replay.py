@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from records_factory import make_stage
+
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
 from perfkit.records.schema import (
@@ -37,18 +39,8 @@ WORKLOAD = Workload(
 
 def stage(name: str, wall_s: float, round_number: int | None = None, begin_s: float = 0.0) -> Stage:
     """A stage of one CPU's work."""
-    return Stage(
-        name=name,
-        begin_s=begin_s,
-        wall_s=wall_s,
-        user_s=wall_s,
-        system_s=0.0,
-        minor_faults=0,
-        major_faults=0,
-        voluntary_switches=0,
-        involuntary_switches=0,
-        peak_rss_bytes=1000,
-        round=round_number,
+    return make_stage(
+        name, begin_s, wall_s, cpu_share=1.0, round_number=round_number, peak_rss_bytes=1000
     )
 
 

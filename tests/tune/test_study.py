@@ -95,11 +95,11 @@ def test_the_planted_best_combination_is_found(tmp_path: Path) -> None:
     assert best.time_s.median == pytest.approx(7.56)
 
 
-def test_the_default_space_tries_the_models_own_knobs_at_once_and_then_alone() -> None:
+def test_the_default_space_tries_the_models_own_knobs_at_once_and_then_alone(
+    tmp_path: Path,
+) -> None:
     model = AlphaFold3()
-    plan = StudyPlan(
-        model, Catalogue(model.knobs), WORKLOAD, Store(Path("unused-store")), AMPLE_S, AMPLE_BYTES
-    )
+    plan = StudyPlan(model, Catalogue(model.knobs), WORKLOAD, Store(tmp_path), AMPLE_S, AMPLE_BYTES)
     changes = search_space(plan).changes
     own = [change for change in changes if change[0][0] in model.search_values(WORKLOAD)]
     assert len(own[0]) > 1

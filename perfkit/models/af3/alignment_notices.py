@@ -80,10 +80,11 @@ def _msa_notices(fold_input: Input, residues: Sequence[Residue]) -> Iterator[str
                 )
         depth = len(rows) + (len(paired_rows) if are_paired else 0)
         if depth > UPSTREAM_MSA_ROWS:
-            kept_rows = f"keeps at most {_FEATURE_ROWS:,} and " if depth > _FEATURE_ROWS else ""
+            cropped = f" keeps at most {_FEATURE_ROWS:,}; its" if depth > _FEATURE_ROWS else "'s"
+            # The knob of the rows sets another number, and says so itself.
             yield (
-                f"{label}: of the {depth:,} rows of its MSA AlphaFold 3 {kept_rows}"
-                f"draws {UPSTREAM_MSA_ROWS:,} at random"
+                f"{label}: of the {depth:,} rows of its MSA AlphaFold 3{cropped} own setting draws "
+                f"{UPSTREAM_MSA_ROWS:,} at random"
             )
 
 

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from perfkit.errors import UserError, unknown_name
 from perfkit.files import replacing
 from perfkit.models.gencast.checkpoint_archive import SEPARATOR, Tree, plain, read_tree
-from perfkit.models.gencast.netcdf import printable
+from perfkit.models.gencast.netcdf import shown
 from perfkit.models.gencast.task import (
     FORCING_VARIABLES,
     MASKED_VARIABLE,
@@ -217,7 +217,7 @@ def _configuration(tree: Tree, path: Path) -> dict[str, Any]:
     for name, branch in tree.items():
         if name not in kinds:
             raise UserError(
-                f"{path} is not a complete GenCast checkpoint (unknown field {printable(name)})"
+                f"{path} is not a complete GenCast checkpoint (unknown field {shown(name)})"
             )
         try:
             found[name] = TypeAdapter(kinds[name]).validate_python(plain(branch))
@@ -232,7 +232,7 @@ def _configuration(tree: Tree, path: Path) -> dict[str, Any]:
 
 def _first_problem(error: ValidationError, name: str) -> str:
     problem = error.errors(include_url=False)[0]
-    where = printable(SEPARATOR.join((name, *map(str, problem["loc"]))))
+    where = shown(SEPARATOR.join((name, *map(str, problem["loc"]))))
     if problem["type"] == "unexpected_keyword_argument":
         return f"unknown field {where}"
     return f"{where}: {problem['msg']}"
@@ -244,7 +244,7 @@ def _parameters(tree: Tree | NDArray[Any], path: Path) -> Parameters:
     params: Parameters = {}
     for module, leaves in modules.items():
         for leaf, array in leaves.items() if isinstance(leaves, dict) else ():
-            name = printable(f"{module}{SEPARATOR}{leaf}")
+            name = shown(f"{module}{SEPARATOR}{leaf}")
             if isinstance(array, dict) or array.dtype.kind not in "iuf":
                 raise UserError(f"{path}: the parameter {name} holds no numbers")
             values = np.asarray(array, np.float32)
@@ -260,7 +260,7 @@ def _check_variables(task: TaskConfig, path: Path) -> None:
         found, allowed = getattr(task, group), getattr(known, group)
         for name in found:
             if name not in allowed:
-                raise UserError(f"{path}: {unknown_name('variable', printable(name), allowed)}")
+                raise UserError(f"{path}: {unknown_name('variable', shown(name), allowed)}")
         if len(set(found)) < len(found):
             raise UserError(f"{path}: {group} names a variable twice")
     given = {*STATIC_VARIABLES, *task.target_variables, *task.forcing_variables}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfkit.errors import UserError
-from perfkit.models.gencast.netcdf import printable, refuse_larger_than_memory
+from perfkit.models.gencast.netcdf import refuse_larger_than_memory, shown
 
 SEPARATOR = ":"
 
@@ -73,10 +73,10 @@ def _nest(entries: Mapping[str, NDArray[Any]], path: Path) -> Tree:
         for parent in parents:
             child = branch.setdefault(parent, {})
             if not isinstance(child, dict):
-                raise UserError(f"{path} is damaged: {printable(key)} lies within an array")
+                raise UserError(f"{path} is damaged: {shown(key)} lies within an array")
             branch = child
         if leaf in branch:
-            name = printable(key)
+            name = shown(key)
             raise UserError(f"{path} is damaged: {name} is both an array and a group of arrays")
         branch[leaf] = value
     return tree
@@ -95,6 +95,6 @@ def plain(tree: Tree | NDArray[Any]) -> Any:
     if tree and all(key.isascii() and key.isdigit() for key in tree):
         numbers = [str(number) for number in range(len(tree))]
         if set(numbers) != set(tree):
-            raise ValueError(f"entries {printable(', '.join(tree))} are not numbered from 0")
+            raise ValueError(f"entries {shown(', '.join(tree))} are not numbered from 0")
         return [plain(tree[number]) for number in numbers]
     return {key: plain(child) for key, child in tree.items()}

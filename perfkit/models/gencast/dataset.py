@@ -16,9 +16,9 @@ from perfkit.models.gencast.grid import check_grid
 from perfkit.models.gencast.levels import level_indices
 from perfkit.models.gencast.netcdf import (
     open_dataset,
-    printable,
     read_numbers,
     refuse_larger_than_memory,
+    shown,
 )
 from perfkit.models.gencast.task import (
     FORCING_VARIABLES,
@@ -138,18 +138,18 @@ def _check_variable(dataset: xarray.Dataset, name: str, path: Path) -> None:
     if name not in dataset.data_vars:
         unknown = [str(v) for v in dataset.data_vars if v not in _KNOWN]
         close = nearest(name, unknown)
-        hint = f"; is its unknown variable {printable(close[0])} meant?" if close else ""
+        hint = f"; is its unknown variable {shown(close[0])} meant?" if close else ""
         raise UserError(f"{path} lacks the variable {name}{hint}")
     variable, dims = dataset.variables[name], dimensions_of(name)
     without_batch = tuple(dim for dim in dims if dim != "batch")
     allowed = dims if "batch" in dataset.sizes else without_batch
     if set(variable.dims) != set(allowed) or len(variable.dims) != len(allowed):
-        found = printable(", ".join(map(str, variable.dims)))
+        found = shown(", ".join(map(str, variable.dims)))
         raise UserError(f"{path}: {name} has dimensions {found} instead of {', '.join(allowed)}")
     unit = str(variable.attrs.get("units", "")).strip()
     if unit.lower() in _FOREIGN_UNITS.get(name, ()):
         raise UserError(
-            f"{path}: {name} is in {printable(unit)}; GenCast needs SI units (K, Pa, m, kg/kg)"
+            f"{path}: {name} is in {shown(unit)}; GenCast needs SI units (K, Pa, m, kg/kg)"
         )
 
 
@@ -200,7 +200,7 @@ def read_grid(
         variable = dataset.variables[name]
         if variable.dims != (name,) or variable.size > _MOST_RINGS:
             raise UserError(
-                f"{path}: {name} has shape {printable(dict(variable.sizes))}; a regular grid of at "
+                f"{path}: {name} has shape {shown(dict(variable.sizes))}; a regular grid of at "
                 f"most {_MOST_RINGS} points along {name} is needed"
             )
     lat, lon = (read_numbers(dataset, name, path).astype(np.float64) for name in ("lat", "lon"))
@@ -224,7 +224,7 @@ def _frame_seconds(dataset: xarray.Dataset, path: Path) -> NDArray[np.int64]:
         raise UserError(f"{path} lacks the coordinate datetime")
     dims = dataset.variables[name].dims
     if sorted(map(str, dims)) not in (["time"], ["batch", "time"]):
-        found = printable(", ".join(map(str, dims)) or "none")
+        found = shown(", ".join(map(str, dims)) or "none")
         raise UserError(f"{path}: {name} has dimensions {found} instead of batch, time")
     seconds = absolute_seconds(dataset, name, path)
     _check_steps(np.moveaxis(seconds, dims.index("time"), -1).astype(np.float64), path)

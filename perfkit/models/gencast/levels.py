@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfkit.errors import UserError
-from perfkit.models.gencast.netcdf import printable, read_numbers
+from perfkit.models.gencast.netcdf import read_numbers, shown
 from perfkit.models.gencast.task import TaskConfig
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def level_indices(dataset: xarray.Dataset, task: TaskConfig, path: Path) -> NDAr
     """
     variable = dataset.variables["level"]
     if variable.dims != ("level",):
-        raise UserError(f"{path}: level has dimensions {printable(variable.dims)} instead of level")
+        raise UserError(f"{path}: level has dimensions {shown(variable.dims)} instead of level")
     unit = str(variable.attrs.get("units", "hPa")).strip().lower()
     if unit not in _HECTOPASCALS:
         known = "hPa, Pa or millibars"
-        raise UserError(f"{path} gives level in {printable(unit)!r}; pressure in {known} is needed")
+        raise UserError(f"{path} gives level in {shown(unit)!r}; pressure in {known} is needed")
     levels = read_numbers(dataset, "level", path).astype(np.float64) * _HECTOPASCALS[unit]
     indices = []
     for wanted in task.pressure_levels:

@@ -30,6 +30,7 @@ from perfkit.models.gencast.sources import OWN, WEATHERNEXT, Sources, sources_fr
 from perfkit.models.gencast.task import TaskConfig
 from perfkit.models.module_names import module_name
 from perfkit.models.parameters_knob import PARAMETERS
+from perfkit.units import cut
 
 _PATH_OPTIONS = ("input", "checkpoint", "stats")
 
@@ -118,7 +119,9 @@ class GenCast:
         try:
             resolution = float(size)
         except ValueError:
-            raise UserError(f"--sizes takes numbers of degrees with commas, not {size!r}") from None
+            raise UserError(
+                f"--sizes takes numbers of degrees with commas, not {cut(size)!r}"
+            ) from None
         kept = {key: value for key, value in workload.source.items() if key != "input"}
         return self.workload({**kept, "resolution": resolution}, workload.fidelity)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perfkit.errors import MissingDependencyError, UserError
 from perfkit.records.machine import available_memory_bytes
-from perfkit.units import bytes_text
+from perfkit.units import bytes_text, cut
 
 if TYPE_CHECKING:
     import xarray
@@ -34,10 +34,9 @@ _READ_ERRORS = (
 _LONGEST_NAME = 120
 
 
-def printable(text: object) -> str:
-    """What a file calls something, in one line of at most 120 printable characters."""
-    line = "".join(each if each.isprintable() else "?" for each in str(text))
-    return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 3]}..."
+def shown(text: object) -> str:
+    """What a file calls something, for a message; see :func:`perfkit.units.cut`."""
+    return cut(str(text), _LONGEST_NAME)
 
 
 def open_dataset(path: Path) -> xarray.Dataset:
@@ -84,7 +83,7 @@ def _no_netcdf4(path: Path) -> str:
 
 
 def _damaged(path: Path, error: BaseException) -> UserError:
-    detail = printable(" ".join(str(error).split()))
+    detail = shown(" ".join(str(error).split()))
     return UserError(f"{path} is damaged or incomplete and cannot be read ({detail})")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from perfkit.errors import UserError
 from perfkit.models.gencast.levels import level_indices
-from perfkit.models.gencast.netcdf import open_dataset, printable, read_numbers
+from perfkit.models.gencast.netcdf import open_dataset, read_numbers, shown
 from perfkit.models.gencast.task import MASKED_VARIABLE, TaskConfig, dimensions_of
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _check_layout(dataset: xarray.Dataset, variable: str, path: Path) -> None:
     found = dataset.variables[variable].dims
     if found != wanted:
         raise UserError(
-            f"{path}: {variable} has dimensions {printable(', '.join(map(str, found)) or 'none')} "
+            f"{path}: {variable} has dimensions {shown(', '.join(map(str, found)) or 'none')} "
             f"instead of {', '.join(wanted) or 'none'}"
         )
     if "level" not in dataset.variables:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfkit.errors import UserError
-from perfkit.models.gencast.netcdf import printable, read_numbers
+from perfkit.models.gencast.netcdf import read_numbers, shown
 
 if TYPE_CHECKING:
     import xarray
@@ -67,7 +67,7 @@ def absolute_seconds(dataset: xarray.Dataset, name: str, path: Path) -> NDArray[
     match = re.fullmatch(r"\s*(\w+)\s+since\s+(.+?)\s*", units)
     if match is None:
         raise UserError(
-            f"{path} gives {name} in {printable(units)!r} instead of e.g. 'hours since ...'"
+            f"{path} gives {name} in {shown(units)!r} instead of e.g. 'hours since ...'"
         )
     unit = _unit(match[1], path)
     values = read_numbers(dataset, name, path)
@@ -77,7 +77,7 @@ def absolute_seconds(dataset: xarray.Dataset, name: str, path: Path) -> NDArray[
     resolution_s = _resolution_s(dataset.variables[name], values, _UNIT_SECONDS[unit])
     if resolution_s > _COARSEST_S:
         raise UserError(
-            f"{path} stores {name} as {dataset.variables[name].dtype} {printable(units)!r}, which "
+            f"{path} stores {name} as {dataset.variables[name].dtype} {shown(units)!r}, which "
             "cannot tell hours apart; store it as int64"
         )
     hours = np.round(exact / _HOUR_S) * _HOUR_S
@@ -104,7 +104,7 @@ def _unit(text: str, path: Path) -> str:
     # Symbols, unlike words, mean something else in capitals: "M" is no minute.
     symbol = _ABBREVIATIONS.get(word) or _ABBREVIATIONS.get(word.removesuffix("s"))
     if symbol is None:
-        raise UserError(f"{path} gives times in {printable(text)!r}, which is no known unit")
+        raise UserError(f"{path} gives times in {shown(text)!r}, which is no known unit")
     return symbol
 
 
@@ -112,7 +112,7 @@ def _date(text: str, name: str, path: Path) -> str:
     # Other orders ("1/2/2000") are read differently by different programs.
     if re.match(r"\d{4}(-\d{1,2}(-\d{1,2})?)?(\D|$)", text) is None:
         raise UserError(
-            f"{path} counts {name} from {printable(text)!r}, which is no date like 1900-01-01"
+            f"{path} counts {name} from {shown(text)!r}, which is no date like 1900-01-01"
         )
     return text
 
@@ -130,7 +130,7 @@ def _decoded(
         moments = np.asarray(coder.decode(flat, name).values)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} gives {name} in {printable(units)!r} of the calendar {printable(calendar)!r}, "
+            f"{path} gives {name} in {shown(units)!r} of the calendar {shown(calendar)!r}, "
             "which cannot be turned into dates of the standard calendar"
         ) from error
     if np.isnat(moments).any():

@@ -43,8 +43,8 @@ def test_letters_that_are_read_as_others_are_said(tmp_path: Path) -> None:
     ("rows", "said"),
     [
         (1023, None),
-        (1024, "of the 1,025 rows of its MSA AlphaFold 3 draws 1,024 at random"),
-        (16384, "of the 16,385 rows of its MSA AlphaFold 3 keeps at most 16,384 and draws 1,024"),
+        (1024, "of the 1,025 rows of its MSA AlphaFold 3's own setting draws 1,024 at random"),
+        (16384, "AlphaFold 3 keeps at most 16,384; its own setting draws 1,024 at random"),
     ],
 )
 def test_rows_beyond_the_limit_are_said(rows: int, said: str | None, tmp_path: Path) -> None:
