@@ -33,7 +33,7 @@ def _document(*sequences: dict[str, Any]) -> str:
     [
         ("", "is empty"),
         ("{", "is not valid JSON"),
-        ("[]", "holds 0 AlphaFold Server jobs"),
+        ("[]", "holds no AlphaFold Server job"),
         (_document({"protein": {"id": "A", "sequence": ""}}), "sequence"),
         (_document({"protein": {"id": "A", "sequence": "MK1"}}), "'1'"),
         (_document({"ligand": {"id": "L", "ccdCodes": ["NOSUCH"]}}), "NOSUCH"),
