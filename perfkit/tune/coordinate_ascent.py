@@ -194,7 +194,7 @@ def _next_screening(
         spare_s = budget.remaining_s - costs.screening_s(base, candidates, SURE_ROUNDS)
         if finalists:
             # Until something is worth confirming there is nothing to keep time for.
-            spare_s -= _reserve_s(evidence, candidates[0], finalists, budget)
+            spare_s -= _reserve_s(evidence, climb, candidates[0], finalists, budget)
         if spare_s >= 0:
             rounds = min(
                 _rounds_most(base, candidates, costs),
@@ -232,6 +232,7 @@ def _first_of_all(
 
 def _reserve_s(
     evidence: Evidence,
+    climb: Climb,
     candidate: Configuration,
     finalists: Sequence[Configuration],
     budget: Budget,
@@ -239,9 +240,10 @@ def _reserve_s(
     """Seconds to keep for the confirmation of what screening finds, and for its parts."""
     costs = budget.costs
     gain = mean_gain(evidence.screened(STOCK.digest, finalists[0].digest))
-    # A small gain is seldom sure at the first look.
+    # A small gain is seldom sure at the first look; what has not even won waits for the others.
     least = _look(evidence, finalists[0])
-    wanted = max(least, LIKELY_LOOK) if 0.0 < gain < SMALL_GAIN else least
+    small = climb.best != STOCK and 0.0 < gain < SMALL_GAIN
+    wanted = max(least, LIKELY_LOOK) if small else least
     done = _blocks(evidence, finalists[0])
     if done >= wanted:
         # The finalist is confirmed: a better one would have to be confirmed anew.
@@ -249,7 +251,7 @@ def _reserve_s(
         least = wanted = _look(evidence, candidate)
     block_s = costs.block_s(finalists, costs.passes_in_block(finalists))
     parts_s = costs.parts_s((STOCK, *finalists))
-    if wanted * block_s + parts_s > budget.remaining_s:
+    if done < least and (wanted - done) * block_s + parts_s > budget.remaining_s:
         wanted = least
     return max(0, wanted - done) * block_s + parts_s
 

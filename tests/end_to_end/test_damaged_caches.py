@@ -39,7 +39,7 @@ def test_damaged_programs_and_references_are_said_and_not_used(tmp_path: Path) -
     second = _run(tmp_path, TrialFiles(reference=reference, compile_cache=programs))
     assert (_cache(first), _cache(second)) == ("miss", "hit")
     assert second.agreement is not None
-    assert second.agreement["within"] is True
+    assert second.agreement.within is True
     for path in (reference, *programs.glob("*/*-cache.*")):
         _flip(path)
     third = _run(tmp_path, TrialFiles(reference=reference, compile_cache=programs))
