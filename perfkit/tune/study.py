@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from perfkit.files import short_digest, write_whole
+from perfkit.files import remove, short_digest, write_whole
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.space import promising, search_settings
 from perfkit.records.roles import OTHER_FIDELITY, Role
@@ -39,7 +39,7 @@ NO_REFERENCE = Stop(
 )
 
 COMPILED_FOLDER = "compiled"
-"""Folder below the store's with the compilation cache of each configuration."""
+"""Folder below the store's with the compilation caches of each study's configurations."""
 
 
 def search_space(plan: StudyPlan) -> SearchSpace:
@@ -129,6 +129,11 @@ class Study:
         """What the records so far support."""
         return recommend([one for one in self.records() if one.role not in OTHER_FIDELITY])
 
+    @property
+    def compiled_folder(self) -> Path:
+        """Where this study's trials share their programs."""
+        return self._plan.store.folder / COMPILED_FOLDER / self._plan.study
+
     # -- settled ------------------------------------------------------------------------------
 
     def _settled_key(self) -> str:
@@ -149,6 +154,8 @@ class Study:
             return False
 
     def _settle(self) -> None:
+        """Leave the mark of a finished search, and none of its programs (half a gigabyte)."""
+        remove(self.compiled_folder)
         write_whole(self._settled_file, f"{self._plan.budget_s}\n", "mark of a settled study")
 
     # -- steps --------------------------------------------------------------------------------
@@ -343,6 +350,6 @@ class Study:
     def _start(self, configuration: Configuration, role: Role) -> Start:
         # A folder for each configuration: JAX's cache does not know the size of the thread pool
         # that a program was compiled for.
-        cache = self._plan.store.folder / COMPILED_FOLDER / configuration.digest
+        cache = self.compiled_folder / configuration.digest
         files = TrialFiles(reference=self._reference_file, compile_cache=cache)
         return Start(self._plan.workload, configuration, role, files)

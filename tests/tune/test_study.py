@@ -158,6 +158,14 @@ def test_a_finished_study_costs_nothing_to_repeat(tmp_path: Path) -> None:
     assert _best_settings(study) == PLANTED
 
 
+def test_a_finished_study_leaves_no_compiled_programs(tmp_path: Path) -> None:
+    study = _study(tmp_path, ReplayRunner(planted))
+    (study.compiled_folder / "digest").mkdir(parents=True)
+    (study.compiled_folder / "digest" / "program").touch()
+    study.run()
+    assert not study.compiled_folder.exists()
+
+
 def test_a_knob_added_since_is_tried_in_a_settled_folder(tmp_path: Path) -> None:
     older = [change for change in CHANGES if change != (("allocator", "glibc-keep"),)]
     _study(tmp_path, ReplayRunner(planted), changes=older).run()
