@@ -10,7 +10,7 @@ import itertools
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -179,16 +179,6 @@ class Evidence:
                     judged.append(one.digest)
         return judged
 
-    def pass_s(self, digest: str) -> float | None:
-        """Median wall seconds of a configuration's passes, None without any."""
-        times_s = [
-            wall_s
-            for one in self._of(digest)
-            if one.role in (Role.BASE, Role.SCREEN, Role.CONFIRM)
-            for wall_s in one.times_s.values()
-        ]
-        return statistics.median(times_s) if times_s else None
-
     def _of(self, digest: str) -> list[Process]:
         return self._by_digest.get(digest, [])
 
@@ -199,10 +189,11 @@ class Evidence:
             found[one.digest].append(one)
         return found
 
-    def _pairs(self, base: str, candidate: str) -> Iterable[tuple[Process, Process]]:
+    def _pairs(self, base: str, candidate: str) -> Iterator[tuple[Process, Process]]:
         """Processes of two configurations that share a block."""
-        pairs = itertools.product(self._of(base), self._of(candidate))
-        return (pair for pair in pairs if pair[0].block is not None and _same_block(*pair))
+        for first, second in itertools.product(self._of(base), self._of(candidate)):
+            if first.block is not None and first.block == second.block:
+                yield first, second
 
 
 def gives_up(outcomes: Sequence[Outcome]) -> bool:
@@ -234,10 +225,6 @@ def confidence_of(rank: int) -> float:
         finalists is at most :data:`FALSE_WINNERS`, however many there will be.
     """
     return 1 - FALSE_WINNERS * 0.5**rank
-
-
-def _same_block(first: Process, second: Process) -> bool:
-    return first.block == second.block
 
 
 def _common_rounds(first: Process, second: Process) -> list[float]:

@@ -121,7 +121,7 @@ def noise_of(records: Sequence[Record]) -> Noise | None:
     their passes explain, and at least 0.
     """
     evidence = Evidence.of_records(records)
-    doubles = [digest for digest in evidence.finalists if digest != STOCK.digest]
+    doubles = evidence.finalists
     groups = evidence.screened(STOCK.digest, doubles[0]) if doubles else []
     if len(groups) < 2:
         return None
