@@ -9,7 +9,7 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.inherited import (
     COMPILER_FAMILIES,
     TOLD,
-    is_of_family,
+    changes_computation,
     kept_variables,
     shown,
 )
@@ -48,7 +48,7 @@ def left_out_variables(
     return {
         name: shown(name, base[name])
         for name in sorted(base)
-        if is_of_family(name) and made.get(name) != base[name]
+        if changes_computation(name, base[name]) and made.get(name) != base[name]
     }
 
 

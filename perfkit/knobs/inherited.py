@@ -63,6 +63,12 @@ UNIMPORTANT = frozenset(
 )
 """Members of the families that change no computation: left out of trials without a word."""
 
+SET_BY_JAX = {"TF_CPP_MIN_LOG_LEVEL": "1", "TPU_SKIP_MDS_QUERY": "1"}
+"""What ``import jax`` sets in its own process, which passes it on to every child.
+
+A trial imports JAX too and so ends up with the same values.
+"""
+
 _SECRET = re.compile(r"TOKEN|SECRET|PASS|CREDENTIAL|AUTH|(^|_)KEY(_|$|S)")
 _LOGIN = re.compile(r"(\w+://)[^/@\s]+@")
 
@@ -86,10 +92,11 @@ def kept_variables(inherited: Mapping[str, str] | None = None) -> dict[str, str]
     }
 
 
-def is_of_family(name: str) -> bool:
+def changes_computation(name: str, value: str) -> bool:
     """Whether a variable is known to change how a program computes."""
-    families = (*COMPILER_FAMILIES, *LIBRARY_FAMILIES)
-    return (name in MEMBERS or name.startswith(families)) and name not in UNIMPORTANT
+    if name in UNIMPORTANT or SET_BY_JAX.get(name) == value:
+        return False
+    return name in MEMBERS or name.startswith((*COMPILER_FAMILIES, *LIBRARY_FAMILIES))
 
 
 def shown(name: str, value: str) -> str:

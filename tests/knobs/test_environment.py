@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
 from perfkit.knobs.configuration import STOCK, Catalogue
@@ -65,6 +70,23 @@ STRANGERS = {
 def test_stock_is_the_same_in_every_shell() -> None:
     made = child_environment(STOCK, FOREIGN | NEEDED | STRANGERS)
     assert made == NEEDED | {"JAX_PLATFORMS": "cpu"}
+
+
+def test_what_jax_sets_in_its_own_process_is_no_difference_to_a_trial() -> None:
+    code = "import os; a = dict(os.environ); import jax, json; b = dict(os.environ)"
+    show = "print(json.dumps({n: v for n, v in b.items() if a.get(n) != v}))"
+    printed = subprocess.run(
+        [sys.executable, "-c", f"{code}; {show}"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    set_by_jax = json.loads(printed)
+    assert set_by_jax.keys() >= {"TF_CPP_MIN_LOG_LEVEL"}
+    assert left_out_variables(STOCK, set_by_jax) == {}
+    assert preset_conflicts(STOCK, set_by_jax) == []
+    assert left_out_variables(STOCK, {"TF_CPP_MIN_LOG_LEVEL": "0"}) != {}
 
 
 def test_what_a_configuration_sets_reaches_its_trial() -> None:
