@@ -37,9 +37,10 @@ test: env
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 types: env
-	$(BIN)/mypy perfkit
+	$(BIN)/mypy
 
 check: lint types test
 

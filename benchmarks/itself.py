@@ -128,6 +128,6 @@ class TenThousandJobs:
         self.jobs, self.machines = plan_queue.queue(JOBS), plan_queue.machines(100)
 
     def time_plan(self) -> None:
-        from perfkit.capacity.plan import make_plan
+        from perfkit.capacity.queue.plan import make_plan
 
         make_plan(self.jobs, self.machines, [self.fit])

@@ -155,7 +155,7 @@ class ModelRates(abc.ABC):
 
     def track_flops_share(self, observed: Record) -> float:
         """Achieved FLOP/s of the traced pass over those of a large matrix product."""
-        from perfkit.observers.xla_trace import XlaSeen
+        from perfkit.observers.trace.xla_trace import XlaSeen
 
         found = trials.ensure_ok(observed).observations["xla"]
         if found.missing:

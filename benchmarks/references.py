@@ -52,7 +52,7 @@ def distance_to_reference(answers: Path, model_name: str, size: int) -> float:
     RuntimeError
         A stored quantity cannot be compared: it is missing, not finite, or of another shape.
     """
-    from perfkit.guard.agreement import compare
+    from perfkit.answers.agreement import compare
     from perfkit.models import get_model
     from perfkit.trial.answers import load_answers
 

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from perfkit.models.af3 import computation
+from perfkit.models.af3.chemistry.tokens import count_tokens
 from perfkit.models.af3.knobs import settings_for
 from perfkit.models.af3.package import model_config, transformed
 from perfkit.models.af3.synthetic_weights import shapes_of, synthetic_parameters
-from perfkit.models.af3.tokens import count_tokens
 from perfkit.models.base import Prepared, PyTree
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from perfkit.records.schema import (
 from perfkit.records.store import Store
 from perfkit.trial.answers import save_answers
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tune.coordinate_ascent import CoordinateAscent
-from perfkit.tune.strategy import SearchSpace
+from perfkit.tune.search.coordinate_ascent import CoordinateAscent
+from perfkit.tune.search.strategy import SearchSpace
 from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from perfkit.models.gencast.mesh import banded_icosahedron
-from perfkit.models.gencast.mesh_angles import ROUNDINGS, rounded_angles
+from perfkit.models.gencast.sphere.mesh import banded_icosahedron
+from perfkit.models.gencast.sphere.mesh_angles import ROUNDINGS, rounded_angles
 
 FINEST = 6
 """Refinements of the finest published mesh."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.shallow_af3 import FEWEST, answer, relative_distances
-from perfkit.models.af3.inputs import load_fold_input, synthetic_protein
+from perfkit.models.af3.inputs.fold_input import load_fold_input, synthetic_protein
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input

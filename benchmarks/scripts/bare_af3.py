@@ -12,7 +12,7 @@ import haiku as hk
 import jax
 
 from perfkit.models.af3.featurise import featurise
-from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input, synthetic_protein
+from perfkit.models.af3.inputs.fold_input import UBIQUITIN, load_fold_input, synthetic_protein
 from perfkit.models.af3.model import SEQUENCE_SEED
 from perfkit.models.af3.package import import_model
 from perfkit.models.af3.weights import synthetic_parameters_mapped

@@ -117,7 +117,7 @@ def upstream_counts(given: Any, ccd: Any) -> Mapping[str, int]:
 
 def our_counts(given: Any, ccd: Any) -> Mapping[str, int]:
     """Tokens of each chain by perfkit."""
-    from perfkit.models.af3.tokens import kept
+    from perfkit.models.af3.chemistry.tokens import kept
 
     counts: Counter[str] = Counter()
     for residue in kept(given, ccd).residues:
@@ -151,10 +151,10 @@ def main() -> int:
     parser.add_argument("--skip", type=int, default=0, help="leave out so many at the beginning")
     parser.add_argument("--components", help="take these, separated by commas")
     chosen = parser.parse_args()
-    from perfkit.models.af3.component_sets import install_component_sets
-    from perfkit.models.af3.component_source import read_columns
-    from perfkit.models.af3.components import ccd_for
-    from perfkit.models.af3.upstream_warnings import listening
+    from perfkit.models.af3.chemistry.component_sets import install_component_sets
+    from perfkit.models.af3.chemistry.component_source import read_columns
+    from perfkit.models.af3.chemistry.components import ccd_for
+    from perfkit.models.af3.inputs.upstream_warnings import listening
 
     install_component_sets()
     codes = read_columns("chem_comp", ["id"])["id"][chosen.skip :: chosen.every]

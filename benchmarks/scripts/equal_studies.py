@@ -22,10 +22,10 @@ from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.stats.exact import first_look
 from perfkit.trial.limits import Limits
-from perfkit.tune.coordinate_ascent import CoordinateAscent
 from perfkit.tune.live import LiveRunner
 from perfkit.tune.noise import inert_configurations
-from perfkit.tune.strategy import SearchSpace
+from perfkit.tune.search.coordinate_ascent import CoordinateAscent
+from perfkit.tune.search.strategy import SearchSpace
 from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
 from perfkit.units import parse_duration, seconds_text

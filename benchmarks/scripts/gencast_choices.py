@@ -27,14 +27,14 @@ import jax.numpy as jnp
 import numpy as np
 from gencast_published_flow import published_arrays, published_denoiser
 
-from perfkit.models.gencast.checkpoint import Checkpoint
 from perfkit.models.gencast.computation import automatic_attention
-from perfkit.models.gencast.constants import Execution, build_constants, network_settings
-from perfkit.models.gencast.denoiser import denoise
-from perfkit.models.gencast.geometry import Geometry, build_geometry
-from perfkit.models.gencast.grid import regular_grid
-from perfkit.models.gencast.network import embed_context
-from perfkit.models.gencast.synthetic_weights import architecture_for, synthetic_checkpoint
+from perfkit.models.gencast.inputs.checkpoint import Checkpoint
+from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
+from perfkit.models.gencast.network.constants import Execution, build_constants, network_settings
+from perfkit.models.gencast.network.denoiser import denoise
+from perfkit.models.gencast.network.denoiser_network import embed_context
+from perfkit.models.gencast.sphere.geometry import Geometry, build_geometry
+from perfkit.models.gencast.sphere.grid import regular_grid
 from perfkit.stats.exact import paired_ratio
 from perfkit.units import bytes_text, ratio_text
 

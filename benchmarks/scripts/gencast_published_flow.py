@@ -14,12 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from perfkit.models.gencast.attention import attention_mask
-from perfkit.models.gencast.checkpoint import Checkpoint
-from perfkit.models.gencast.constants import parameters_in
-from perfkit.models.gencast.geometry import Edges, Geometry
-from perfkit.models.gencast.layers import Weights, block, mlp, noise_encoding
-from perfkit.models.gencast.network import (
+from perfkit.models.gencast.inputs.checkpoint import Checkpoint
+from perfkit.models.gencast.network.attention import attention_mask
+from perfkit.models.gencast.network.constants import parameters_in
+from perfkit.models.gencast.network.denoiser_network import (
     DECODER,
     ENCODER,
     MESSAGE_TO_GRID,
@@ -28,6 +26,8 @@ from perfkit.models.gencast.network import (
     NetworkSettings,
     transform,
 )
+from perfkit.models.gencast.network.layers import Weights, block, mlp, noise_encoding
+from perfkit.models.gencast.sphere.geometry import Edges, Geometry
 
 
 def published_arrays(

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from perfkit.guard.agreement import compare
+from perfkit.answers.agreement import compare
 from perfkit.guard.guarded_jit import Ledger, make_guarded_jit
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perfkit.capacity.assemble import accuracies
-from perfkit.capacity.fit import ModelFit
-from perfkit.capacity.terms import STAGES, features_of
+from perfkit.capacity.laws.assemble import accuracies
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.terms import STAGES, features_of
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
 from perfkit.records.schema import Outcome, Record

@@ -15,12 +15,12 @@ import random
 import time
 from pathlib import Path
 
-from perfkit.capacity.fit import ModelFit
-from perfkit.capacity.jobs import Job, production
-from perfkit.capacity.law import Law
-from perfkit.capacity.machines import Inventory, Machine
-from perfkit.capacity.parallel import CpuLaw
-from perfkit.capacity.plan import make_plan
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.law import Law
+from perfkit.capacity.laws.parallel import CpuLaw
+from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.machines import Inventory, Machine
+from perfkit.capacity.queue.plan import make_plan
 
 
 def made_up_fit() -> ModelFit:

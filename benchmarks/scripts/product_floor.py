@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import JaxprEqn
 
-from perfkit.guard.structure import Program, held_programs, opened
+from perfkit.guard.analysis.structure import Program, held_programs, opened
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.models.base import Prepared

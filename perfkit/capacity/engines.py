@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from perfkit.errors import UserError
-from perfkit.models.gencast.sources import OWN
+from perfkit.models.gencast.inputs.sources import OWN
 
 
 def ensure_planned_engine(options: Mapping[str, object]) -> None:

@@ -27,7 +27,7 @@ COMMANDS = {
     "report": "render the page of a folder of records again",
     "exec": "run any command under a preset",
 }
-"""Name and one line of each subcommand; its module ``perfkit.cli.NAME`` has ``main(arguments)``."""
+"""Name and summary of each subcommand; ``perfkit.cli.commands.NAME`` has ``main(arguments)``."""
 
 MODULES = {"exec": "exec_command"}
 """Modules whose name differs from the command's."""
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
         if chosen.command not in COMMANDS:
             raise unknown_name("command", chosen.command, COMMANDS)
         name = MODULES.get(chosen.command, chosen.command)
-        module = importlib.import_module(f"perfkit.cli.{name}")
+        module = importlib.import_module(f"perfkit.cli.commands.{name}")
         return int(module.main(chosen.arguments))
     except UserError as error:
         print(f"perfkit: {printable(str(error))}", file=sys.stderr)

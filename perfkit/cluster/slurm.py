@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfkit.capacity.inputs import with_seeds
-from perfkit.capacity.machines import Machine
-from perfkit.capacity.plan import Plan, PlannedJob
+from perfkit.capacity.queue.inputs import with_seeds
+from perfkit.capacity.queue.machines import Machine
+from perfkit.capacity.queue.plan import Plan, PlannedJob
 from perfkit.cluster.task import write_list
 from perfkit.errors import UserError
 from perfkit.file_names import file_name

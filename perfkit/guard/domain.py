@@ -1,10 +1,10 @@
 """The domain guard: wraps a function so that rounding cannot make it NaN, and nothing is hidden.
 
-Operands of domain-limited primitives (:data:`perfkit.guard.rules.DOMAINS`) that are outside of
-their domain *by rounding* are lifted to its edge. Whether it is by rounding is decided from where
-the operand comes from: a difference may be off by what rounding its terms, and what they were
-made of, may have done. Each lift is counted. What is outside by more than that stays, and becomes
-the NaN that it is.
+Operands of domain-limited primitives (:data:`perfkit.guard.analysis.rules.DOMAINS`) that lie
+outside their domain *by rounding* are lifted to its edge. What counts as rounding follows from
+where the operand comes from: a difference may be off by what rounding its terms, and what they
+were made of, may have done. Each lift is counted. What is outside by more than that stays, and
+becomes the NaN that it is.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from perfkit.guard.analysis.structure import opened
+from perfkit.guard.analysis.traits import Trait
 from perfkit.guard.interpreter import evaluate
 from perfkit.guard.planner import Planner, Site, closed_sites
-from perfkit.guard.structure import opened
-from perfkit.guard.traits import Trait
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,8 @@ from jax import Array, lax
 from jax.extend import source_info_util
 from jax.extend.core import JaxprEqn, Literal, Var
 
-from perfkit.guard.differences import Operands, settle
-from perfkit.guard.planner import Plan, unguarded
-from perfkit.guard.provenance import (
+from perfkit.guard.analysis.differences import Operands, settle
+from perfkit.guard.analysis.provenance import (
     Rounding,
     carries_bounds,
     is_product,
@@ -27,8 +26,8 @@ from perfkit.guard.provenance import (
     result_bounds,
     sum_bound_from_result,
 )
-from perfkit.guard.rules import Lift, apply_lifted, lift
-from perfkit.guard.structure import (
+from perfkit.guard.analysis.rules import Lift, apply_lifted, lift
+from perfkit.guard.analysis.structure import (
     REMATERIALISED,
     ControlFlow,
     call_label,
@@ -36,6 +35,7 @@ from perfkit.guard.structure import (
     is_floating,
     repeat,
 )
+from perfkit.guard.planner import Plan, unguarded
 
 Known = Rounding | None
 
@@ -72,7 +72,7 @@ def evaluate(
         The program's operands and, where the plan's ``in_depths`` asks for it, what is known of
         their rounding.
     zero_rounding
-        As in :func:`perfkit.guard.rules.lift`.
+        As in :func:`perfkit.guard.analysis.rules.lift`.
     """
     return _Evaluation(plan, zero_rounding).run(values, roundings)
 

@@ -12,16 +12,16 @@ from typing import Any
 
 from jax.extend.core import Jaxpr, Literal, Var
 
-from perfkit.guard.origin import Origin, join_path
-from perfkit.guard.poles import Poles
-from perfkit.guard.provenance import (
+from perfkit.guard.analysis.origin import Origin, join_path
+from perfkit.guard.analysis.poles import Poles
+from perfkit.guard.analysis.provenance import (
     carries_bounds,
     is_square,
     sums_nonnegative_terms,
 )
-from perfkit.guard.rules import DOMAINS, needs_lift
-from perfkit.guard.source import origin_of
-from perfkit.guard.structure import (
+from perfkit.guard.analysis.rules import DOMAINS, needs_lift
+from perfkit.guard.analysis.source import origin_of
+from perfkit.guard.analysis.structure import (
     ControlFlow,
     Program,
     control_flow,
@@ -30,7 +30,12 @@ from perfkit.guard.structure import (
     is_floating,
     program_label,
 )
-from perfkit.guard.traits import Trait, makes_difference, trait_of_constant, trait_of_result
+from perfkit.guard.analysis.traits import (
+    Trait,
+    makes_difference,
+    trait_of_constant,
+    trait_of_result,
+)
 
 BOUND_DEPTH = 8
 """How many operations before a guarded operand its rounding bound is followed back. Behind
@@ -128,7 +133,7 @@ class Planner:
     """Plans programs, each distinct use of an inner program once."""
 
     def __init__(self, zero_rounding: bool) -> None:
-        """Start without plans; ``zero_rounding`` as in :func:`perfkit.guard.rules.lift`."""
+        """Start without plans; :func:`perfkit.guard.analysis.rules.lift` has ``zero_rounding``."""
         self._zero_rounding = zero_rounding
         self._poles = Poles()
         self._traits: dict[Any, dict[Var, Trait]] = {}

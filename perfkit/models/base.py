@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from perfkit.answers.agreement import AgreementClass, Tolerance
+from perfkit.answers.finite import NOTHING_DECLARED, DeclaredNan
 from perfkit.files import Plain, short_digest
-from perfkit.guard.agreement import AgreementClass, Tolerance
-from perfkit.guard.finite import NOTHING_DECLARED, DeclaredNan
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 

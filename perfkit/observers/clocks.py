@@ -1,6 +1,6 @@
 """Clocks: wall, user, system, page faults and context switches of each stage and of the whole.
 
-The stages are read inside the child (:mod:`perfkit.trial.stages`); here they are added up.
+The stages are read inside the child (:mod:`perfkit.trial.worker.stages`); here they are added up.
 """
 
 from __future__ import annotations

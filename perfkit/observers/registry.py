@@ -14,7 +14,7 @@ OBSERVERS = {
     "memory": "perfkit.observers.memory:Memory",
     "memray": "perfkit.observers.memray_heap:MemrayHeap",
     "py-spy": "perfkit.observers.py_spy:PySpy",
-    "xla": "perfkit.observers.xla_trace:XlaTrace",
+    "xla": "perfkit.observers.trace.xla_trace:XlaTrace",
     "perf": "perfkit.observers.perf_events:PerfEvents",
 }
 """Name and where its class is; imported only when it is asked for."""

@@ -38,7 +38,7 @@ class QuantityRecord(_Open):
     reached
         Agreement class (``class`` in the file); None where only the distance was kept.
     distance, largest_difference
-        As :class:`perfkit.guard.agreement.QuantityAgreement` defines them; None where there is
+        As :class:`perfkit.answers.agreement.QuantityAgreement` defines them; None where there is
         no finite number.
     reason
         Why there is none, empty if there is one.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perfkit.capacity.assemble import MEMORY, TIME
-from perfkit.capacity.fit import ModelFit
+from perfkit.capacity.laws.assemble import MEMORY, TIME
+from perfkit.capacity.laws.fit import ModelFit
 from perfkit.records.schema import Record
 from perfkit.report import facts
-from perfkit.report.figures.held_out import held_out_figure, held_out_info
-from perfkit.report.figures.laws import laws_figure, laws_info
+from perfkit.report.figures.capacity.held_out import held_out_figure, held_out_info
+from perfkit.report.figures.capacity.laws import laws_figure, laws_info
 from perfkit.report.fit_tables import accuracy_table, fit_sentence, law_table
 from perfkit.report.page import PageContent, PageFigure, PageSection, render_page
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from perfkit.capacity.assemble import BEYOND, TIME, accuracies
-from perfkit.capacity.fit import ModelFit
-from perfkit.capacity.law import Law
-from perfkit.capacity.prediction import COVERAGE
-from perfkit.capacity.terms import CONSTANT
+from perfkit.capacity.laws.assemble import BEYOND, TIME, accuracies
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.law import Law
+from perfkit.capacity.laws.prediction import COVERAGE
+from perfkit.capacity.laws.terms import CONSTANT
 from perfkit.report.plain_table import PlainTable
 from perfkit.units import percent_text, seconds_text
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from perfkit.capacity.plan import Plan
-from perfkit.report.figures.feasibility import feasibility_figure, feasibility_info, hours_figure
-from perfkit.report.figures.gantt import gantt_figure, gantt_info
-from perfkit.report.figures.more_machines import more_machines_figure, more_machines_info
+from perfkit.capacity.queue.plan import Plan
+from perfkit.report.figures.capacity.feasibility import (
+    feasibility_figure,
+    feasibility_info,
+    hours_figure,
+)
+from perfkit.report.figures.capacity.gantt import gantt_figure, gantt_info
+from perfkit.report.figures.capacity.more_machines import more_machines_figure, more_machines_info
 from perfkit.report.fit_page import held_out_section
 from perfkit.report.page import Facts, PageContent, PageFigure, PageSection, render_page
 from perfkit.report.plan_tables import (

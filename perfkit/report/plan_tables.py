@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perfkit.capacity.accelerators import published
-from perfkit.capacity.invert import Need
-from perfkit.capacity.plan import Plan, PlannedJob
-from perfkit.capacity.prediction import Range
+from perfkit.capacity.laws.prediction import Range
+from perfkit.capacity.queue.accelerators import published
+from perfkit.capacity.queue.invert import Need
+from perfkit.capacity.queue.plan import Plan, PlannedJob
 from perfkit.report.plain_table import PlainTable
 from perfkit.units import bytes_text, percent_text, seconds_text
 

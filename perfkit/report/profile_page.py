@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from perfkit.observers.cpu import CpuSeen
-from perfkit.observers.limit import ModuleSeen
 from perfkit.observers.memray_heap import HeapSeen
 from perfkit.observers.perf_events import PerfSeen
 from perfkit.observers.py_spy import PythonSeen
 from perfkit.observers.reading import found
-from perfkit.observers.xla_trace import XlaSeen
+from perfkit.observers.roofline.limit import ModuleSeen
+from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Record
 from perfkit.report import facts
 from perfkit.report.figures.memory_kinds import (

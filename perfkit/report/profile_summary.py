@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from perfkit.observers.cpu import CpuSeen
-from perfkit.observers.limit import Limit, ModuleSeen
 from perfkit.observers.memory import MemorySeen
 from perfkit.observers.memray_heap import HeapSeen
 from perfkit.observers.reading import found
-from perfkit.observers.xla_trace import XlaSeen
+from perfkit.observers.roofline.limit import Limit, ModuleSeen
+from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Record
 from perfkit.units import bytes_text, percent_text, seconds_text
 

@@ -15,15 +15,16 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.environment import child_environment
 from perfkit.models.base import Workload
+from perfkit.observers.load import LoadMeter
 from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
 from perfkit.observers.process_tree import Timeline, TreeSample, TreeSampler
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.records.under_way import ABANDONED, Journal
 from perfkit.trial.child import GRACE_S, ChildProcess, TimeIsUpError
+from perfkit.trial.conditions.kept import Kept
+from perfkit.trial.conditions.surroundings import surroundings
 from perfkit.trial.interrupts import interrupts_put_off
-from perfkit.trial.kept import Kept
 from perfkit.trial.limits import Limits
-from perfkit.trial.load import LoadMeter
 from perfkit.trial.memory_evidence import MemoryEvidence, MemoryWatch
 from perfkit.trial.messages import (
     CHECK,
@@ -40,7 +41,6 @@ from perfkit.trial.messages import (
 from perfkit.trial.outcome import outcome_of_check, outcome_of_death
 from perfkit.trial.record_making import Measured, make_record, with_findings
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.trial.surroundings import surroundings
 
 OBSERVED_GRACE_S = 300.0
 """How long a child that is observed from inside may take to exit: it writes what was seen."""
@@ -195,7 +195,7 @@ class TrialProcess:
         """One timed pass, labelled with its round.
 
         A pass that something else held up is dropped and made again, ``attempts`` times in all;
-        see :mod:`perfkit.trial.disturbance`.
+        see :mod:`perfkit.trial.conditions.disturbance`.
 
         Returns
         -------

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perfkit.guard.agreement import AgreementClass
+from perfkit.answers.agreement import AgreementClass
 from perfkit.records.schema import Outcome
 from perfkit.trial.memory_evidence import (
     MemoryEvidence,

@@ -13,9 +13,10 @@ from pydantic import BaseModel
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
+from perfkit.observers.load import load_warnings
 from perfkit.observers.observer import Finding
 from perfkit.observers.process_tree import Timeline
-from perfkit.observers.xla_parts import scaled
+from perfkit.observers.trace.xla_parts import scaled
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
 from perfkit.records.machine import fingerprint, versions
 from perfkit.records.schema import (
@@ -30,9 +31,8 @@ from perfkit.records.schema import (
     Stage,
     WorkloadRecord,
 )
-from perfkit.trial.load import load_warnings
+from perfkit.trial.conditions.surroundings import Surroundings
 from perfkit.trial.request import TrialLabels
-from perfkit.trial.surroundings import Surroundings
 
 KEPT_SAMPLES = 600
 """Samples of the process tree in a record; a longer run is thinned."""

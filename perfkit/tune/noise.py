@@ -15,7 +15,7 @@ from perfkit.records.store import Store
 from perfkit.stats.exact import sequential_ratio
 from perfkit.stats.interval import Interval
 from perfkit.trial.request import TrialFiles
-from perfkit.tune.evidence import Evidence
+from perfkit.tune.search.evidence import Evidence
 from perfkit.tune.session import Progress, Runner, Session, Start
 
 INERT_FLAG = "xla_gpu_autotune_max_solutions"

@@ -12,7 +12,7 @@ from perfkit.records.findings import AGREEMENT_NAMES
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import median_interval
 from perfkit.stats.interval import Interval
-from perfkit.tune.evidence import DETERMINISTIC, Evidence, gives_up
+from perfkit.tune.search.evidence import DETERMINISTIC, Evidence, gives_up
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.trial.interrupts import interrupts_put_off
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tune.evidence import Process
+from perfkit.tune.search.evidence import Process
 
 
 class Trial(Protocol):

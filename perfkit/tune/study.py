@@ -14,11 +14,10 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.costs import MeasuredCosts
-from perfkit.tune.evidence import ATTEMPTS, Evidence, gives_up
 from perfkit.tune.recommend import Recommendation, recommend
-from perfkit.tune.screening import Standing, Verdict, judge, mean_gain, standing
-from perfkit.tune.session import Progress, Runner, Session, Start
-from perfkit.tune.strategy import (
+from perfkit.tune.search.evidence import ATTEMPTS, Evidence, gives_up
+from perfkit.tune.search.screening import Standing, Verdict, judge, mean_gain, standing
+from perfkit.tune.search.strategy import (
     Budget,
     Change,
     Confirm,
@@ -28,6 +27,7 @@ from perfkit.tune.strategy import (
     Stop,
     Strategy,
 )
+from perfkit.tune.session import Progress, Runner, Session, Start
 from perfkit.tune.study_plan import StudyPlan
 
 NO_REFERENCE = Stop(

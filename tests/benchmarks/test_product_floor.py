@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.scripts.product_floor import least_s, products
-from perfkit.guard.structure import opened
+from perfkit.guard.analysis.structure import opened
 
 STEPS = 5
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from perfkit.capacity.buckets import choose_buckets
+from perfkit.capacity.queue.buckets import choose_buckets
 
 
 def _cost(sizes: list[int], counts: list[float], compile_s: float, cuts: tuple[int, ...]) -> float:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from planted import record, study
 
-from perfkit.capacity.assemble import assemble
-from perfkit.capacity.calibration import Calibration, calibrate, earlier_calibration
+from perfkit.capacity.laws.assemble import assemble
+from perfkit.capacity.laws.calibration import Calibration, calibrate, earlier_calibration
 from perfkit.errors import UserError
 from perfkit.records.schema import Outcome
+from tests.support.planted import record, study
 
 CEILINGS = {"float32_flops_per_s": 1e11, "copy_bytes_per_s": 1e10}
 

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted import (
+
+from perfkit.capacity.laws.assemble import accuracies, assemble
+from perfkit.capacity.laws.fit import ModelFit, fit_records
+from perfkit.capacity.laws.terms import af3_features
+from perfkit.capacity.queue.estimate import estimate
+from perfkit.capacity.queue.jobs import Job, production
+from perfkit.errors import UserError
+from tests.support.planted import (
     SETTINGS,
     compiled_bytes,
     confidence_s,
@@ -19,13 +26,6 @@ from planted import (
     study,
     trunk_s,
 )
-
-from perfkit.capacity.assemble import accuracies, assemble
-from perfkit.capacity.estimate import estimate
-from perfkit.capacity.fit import ModelFit, fit_records
-from perfkit.capacity.jobs import Job, production
-from perfkit.capacity.terms import af3_features
-from perfkit.errors import UserError
 
 PRODUCTION = {"trunk_pass": 11, "diffusion_step": 200, "confidence": 1}
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted import INVENTORY, record, study
 
-from perfkit.capacity.assemble import assemble
-from perfkit.capacity.calibration import Calibration, calibrate
-from perfkit.capacity.fit import ModelFit
-from perfkit.capacity.jobs import Job, production, read_jobs
-from perfkit.capacity.machines import Inventory, Machine, read_inventory
-from perfkit.capacity.plan import make_plan
+from perfkit.capacity.laws.assemble import assemble
+from perfkit.capacity.laws.calibration import Calibration, calibrate
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.queue.jobs import Job, production, read_jobs
+from perfkit.capacity.queue.machines import Inventory, Machine, read_inventory
+from perfkit.capacity.queue.plan import make_plan
 from perfkit.errors import UserError
+from tests.support.planted import INVENTORY, record, study
 
 CEILINGS = {"float32_flops_per_s": 1e11, "copy_bytes_per_s": 1e10}
 

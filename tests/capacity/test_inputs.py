@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from perfkit.capacity.inputs import read_folder, read_input, with_seeds
-from perfkit.capacity.jobs import read_jobs
+from perfkit.capacity.queue.inputs import read_folder, read_input, with_seeds
+from perfkit.capacity.queue.jobs import read_jobs
 from perfkit.errors import UserError
 
 pytest.importorskip("alphafold3", reason="inputs are read by the af3 extra")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.capacity.jobs import WhatIf, read_jobs, sized_jobs, without_repeats
+from perfkit.capacity.queue.jobs import WhatIf, read_jobs, sized_jobs, without_repeats
 from perfkit.errors import UserError
 
 

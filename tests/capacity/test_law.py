@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from perfkit.capacity.law import fit_law
-from perfkit.capacity.terms import gencast_features, resized_features, term_value
+from perfkit.capacity.laws.law import fit_law
+from perfkit.capacity.laws.terms import gencast_features, resized_features, term_value
 from perfkit.errors import UserError
 
 SIZES = (8.0, 16.0, 24.0, 32.0, 48.0)

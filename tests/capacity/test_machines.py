@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from planted import INVENTORY as GOOD
 
-from perfkit.capacity.machines import read_inventory
+from perfkit.capacity.queue.machines import read_inventory
 from perfkit.errors import UserError
+from tests.support.planted import INVENTORY as GOOD
 
 
 def _toml(folder: Path, text: str) -> Path:

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from planted import record
 
-from perfkit.capacity.measure import FitMeasurement, FitPlan, Step
+from perfkit.capacity.laws.measure import FitMeasurement, FitPlan, Step
 from perfkit.records.schema import Record
+from tests.support.planted import record
 
 ROUNDS = 5
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from perfkit.capacity.exact import improve
-from perfkit.capacity.pack import (
+from perfkit.capacity.queue.exact import improve
+from perfkit.capacity.queue.pack import (
     Kind,
     Packing,
     Share,

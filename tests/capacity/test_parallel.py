@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfkit.capacity.parallel import CpuLaw, contention_factor, fit_contention, fit_cpu_law
+from perfkit.capacity.laws.parallel import CpuLaw, contention_factor, fit_contention, fit_cpu_law
 from perfkit.errors import UserError
 
 

@@ -8,17 +8,17 @@ import json
 from pathlib import Path
 
 import pytest
-from planted import SETTINGS, compiled_bytes, overhead_bytes, step_s, study, trunk_s
 
-from perfkit.capacity.assemble import assemble
-from perfkit.capacity.estimate import instance_counts, pace
-from perfkit.capacity.fit import ModelFit
-from perfkit.capacity.invert import needs
-from perfkit.capacity.jobs import Job, production, sized_jobs
-from perfkit.capacity.machines import Inventory, Machine
-from perfkit.capacity.parallel import CpuLaw
-from perfkit.capacity.plan import make_plan
-from perfkit.capacity.plan_files import write_csv, write_json
+from perfkit.capacity.laws.assemble import assemble
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.parallel import CpuLaw
+from perfkit.capacity.queue.estimate import instance_counts, pace
+from perfkit.capacity.queue.invert import needs
+from perfkit.capacity.queue.jobs import Job, production, sized_jobs
+from perfkit.capacity.queue.machines import Inventory, Machine
+from perfkit.capacity.queue.plan import make_plan
+from perfkit.capacity.queue.plan_files import write_csv, write_json
+from tests.support.planted import SETTINGS, compiled_bytes, overhead_bytes, step_s, study, trunk_s
 
 PERFECT = CpuLaw(serial=0.0, crosstalk=0.0, measured=(1, 2))
 START_S = 3.0 + 5.0 + 0.1

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent.parent)]
-
 type Finished = subprocess.CompletedProcess[str]
 type Perfkit = Callable[..., Finished]
 type Refused = Callable[[Finished, str], None]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from records_factory import make_record
 from rich.table import Table
 from rich.text import Text
 
 from perfkit.cli.console import Console, cell
 from perfkit.records.schema import Outcome
+from tests.support.records_factory import make_record
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07name\nperfkit: all is well\u202e"
 SHOWN = "\\x1b[2J\\x1b]0;title\\x07name\\nperfkit: all is well\\u202e"

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from perfkit.cli import doctor
+from perfkit.cli.commands import doctor
 from perfkit.cli.main import PrintedWarnings, main
 
 
@@ -68,8 +68,10 @@ def test_a_warning_about_a_name_with_control_characters_is_one_visible_line(
     logger, handler = logging.getLogger("perfkit"), PrintedWarnings()
     logger.addHandler(handler)
     try:
-        logging.getLogger("perfkit.trial.programs").warning("perfkit: %s is damaged", "\x1b[2J\na")
-        logging.getLogger("perfkit.trial.programs").info("perfkit: all is well")
+        logging.getLogger("perfkit.trial.worker.programs").warning(
+            "perfkit: %s is damaged", "\x1b[2J\na"
+        )
+        logging.getLogger("perfkit.trial.worker.programs").info("perfkit: all is well")
     finally:
         logger.removeHandler(handler)
     assert capsys.readouterr().err == "perfkit: \\x1b[2J\\na is damaged\n"

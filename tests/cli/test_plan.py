@@ -5,18 +5,14 @@ from __future__ import annotations
 import csv
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "capacity"))
-
-from planted import record, study
-
-from perfkit.capacity.assemble import assemble
+from perfkit.capacity.laws.assemble import assemble
 from perfkit.records.store import Store
+from tests.support.planted import record, study
 
 type Perfkit = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from records_factory import make_record
 
-from perfkit.cli import run
+from perfkit.cli.commands import run
 from perfkit.cli.main import main
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_records
 from perfkit.trial.observed import ObservedTrial
+from tests.support.records_factory import make_record
 
 FULL = "the prediction cannot be written to out (No space left on device)"
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent.parent / "capacity"))
-
-from local_slurm import Slurm, local_slurm
+from tests.support.local_slurm import Slurm, local_slurm
 
 
 @pytest.fixture(scope="session")

@@ -12,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from local_slurm import Slurm
-from planted import study
 
-from perfkit.capacity.assemble import assemble
-from perfkit.capacity.jobs import Job, production
-from perfkit.capacity.machines import Inventory, Machine
-from perfkit.capacity.plan import make_plan
+from perfkit.capacity.laws.assemble import assemble
+from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.machines import Inventory, Machine
+from perfkit.capacity.queue.plan import make_plan
 from perfkit.cluster.slurm import write_scripts
 from perfkit.cluster.task import CPUS_VARIABLE, TASK_VARIABLE, command_of, write_list
 from perfkit.errors import UserError
+from tests.support.local_slurm import Slurm
+from tests.support.planted import study
 
 NAMES = (
     "plain",

@@ -7,19 +7,19 @@ import json
 from pathlib import Path
 
 import pytest
-from local_slurm import Slurm
-from planted import study
 
-from perfkit.capacity.assemble import assemble
-from perfkit.capacity.fit import ModelFit
-from perfkit.capacity.jobs import Job, production
-from perfkit.capacity.machines import Inventory, Machine
-from perfkit.capacity.parallel import CpuLaw
-from perfkit.capacity.plan import Plan, make_plan
+from perfkit.capacity.laws.assemble import assemble
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.parallel import CpuLaw
+from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.machines import Inventory, Machine
+from perfkit.capacity.queue.plan import Plan, make_plan
 from perfkit.cluster.slurm import arrays, folder_names, write_scripts
 from perfkit.records.schema import Outcome
 from perfkit.records.store import read_records
 from perfkit.tune.preset import load_preset
+from tests.support.local_slurm import Slurm
+from tests.support.planted import study
 
 MACHINE = Machine("node", 1, 2, 8000 * 2**20, partition="main")
 PARALLEL = CpuLaw(serial=0.5, crosstalk=0.0, measured=(1, 2))

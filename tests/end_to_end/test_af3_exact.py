@@ -57,7 +57,7 @@ def test_small_inputs_have_the_answer_of_upstreams_bucket(
 ) -> None:
     """The whole width of the network, one block of each stack."""
     from benchmarks.shallow_af3 import FEWEST, answer, relative_distances
-    from perfkit.models.af3.inputs import load_fold_input
+    from perfkit.models.af3.inputs.fold_input import load_fold_input
 
     document = {"name": "small", "modelSeeds": [1], "dialect": "alphafold3", "version": 1}
     path = tmp_path / "small.json"

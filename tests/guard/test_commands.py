@@ -9,17 +9,17 @@ from typing import Any
 
 import jax.numpy as jnp
 import pytest
-from guard_programs import planted
 
 import perfkit.models
-from perfkit.cli import doctor as doctor_command
-from perfkit.cli import guard as guard_command
+from perfkit.answers.finite import NOTHING_DECLARED
+from perfkit.cli.commands import doctor as doctor_command
+from perfkit.cli.commands import guard as guard_command
+from perfkit.diagnose import doctor, known_answers
+from perfkit.diagnose.finding import finding_from_dict
+from perfkit.diagnose.locate import locate
+from perfkit.diagnose.locate_model import Located, locate_in_child, search
 from perfkit.errors import UserError
-from perfkit.guard import doctor, known_answers
-from perfkit.guard.finding import finding_from_dict
-from perfkit.guard.finite import NOTHING_DECLARED
-from perfkit.guard.locate import locate
-from perfkit.guard.locate_model import Located, locate_in_child, search
+from tests.support.guard_programs import planted
 
 WORKLOAD: dict[str, Any] = {
     "model": "a test's",

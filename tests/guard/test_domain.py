@@ -11,7 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from guard_programs import (
+from jax import Array, lax
+
+from perfkit.guard.domain import guard
+from tests.support.guard_programs import (
     added_with_clamp,
     churn,
     exact_added,
@@ -19,9 +22,6 @@ from guard_programs import (
     planted,
     sampler,
 )
-from jax import Array, lax
-
-from perfkit.guard.domain import guard
 
 LEVELS = karras_schedule()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from perfkit.cli import exec_command
+from perfkit.cli.commands import exec_command
 from perfkit.errors import UserError
 from perfkit.guard.escaped import JaxProcess
 from perfkit.guard.exec_guard import read_reports

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import Array, lax
 from numpy.typing import NDArray
-from rounding_oracle import Oracle, Span
 
 from perfkit.guard.domain import guard
+from tests.support.rounding_oracle import Oracle, Span
 
 Tree = tuple[Any, ...]
 Program = Callable[[Array, Array], Array]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ from typing import Any
 import pytest
 from asv.results import Results
 from asv.runner import BenchmarkResult
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 BENCHMARKS: dict[str, dict[str, Any]] = {
     "toy.time_steady": {"unit": "seconds", "params": [["1", "2"], ["'stock'"]]},

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from records_factory import make_record
 
 from perfkit.cli.main import main
 from perfkit.records.store import Store
+from tests.support.records_factory import make_record
 
 type WriteResult = Callable[..., Path]
 

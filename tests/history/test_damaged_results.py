@@ -7,14 +7,13 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from mutations import mutated
-
 from perfkit.errors import UserError
 from perfkit.history.asv_results import read_results
 from perfkit.history.comparison import compare_snapshots
 from perfkit.history.course import series_of_results
 from perfkit.history.verdicts import Verdict
 from perfkit.report.history import history_page
+from tests.support.mutations import mutated
 
 type WriteResult = Callable[..., Path]
 

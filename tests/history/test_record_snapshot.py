@@ -7,14 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from records_factory import (
-    MACHINE,
-    make_agreement,
-    make_record,
-    make_stage,
-    make_stages,
-    make_workload,
-)
 
 from perfkit.errors import UserError
 from perfkit.history.comparison import Comparison, compare_snapshots
@@ -23,6 +15,14 @@ from perfkit.history.verdicts import Verdict
 from perfkit.records.findings import GuardRecord
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Reading
+from tests.support.records_factory import (
+    MACHINE,
+    make_agreement,
+    make_record,
+    make_stage,
+    make_stages,
+    make_workload,
+)
 
 STEADY = "[stock] screen on 2 CPUs steady"
 

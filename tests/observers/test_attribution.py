@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from perfkit.observers.attribution import Tally, add_samples, spans_of, tallied, tallied_by_kind
-from perfkit.observers.hlo import Cost, Kind
-from perfkit.observers.limit import Limit, judge
 from perfkit.observers.pass_sampler import PassSample
-from perfkit.observers.xla_parts import Operation
-from perfkit.trial.ceilings import Ceilings
+from perfkit.observers.roofline.ceilings import Ceilings
+from perfkit.observers.roofline.limit import Limit, judge
+from perfkit.observers.trace.attribution import (
+    Tally,
+    add_samples,
+    spans_of,
+    tallied,
+    tallied_by_kind,
+)
+from perfkit.observers.trace.hlo import Cost, Kind
+from perfkit.observers.trace.xla_parts import Operation
 
 COSTS = {
     "dot.1": Cost(Kind.DOT, 100.0, 10.0, "f32", "trunk/dot"),

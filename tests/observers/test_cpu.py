@@ -11,8 +11,8 @@ import pytest
 
 from perfkit.observers.cpu import Cpu, CpuSeen, cpu_times, thread_states
 from perfkit.observers.observer import Seen
-from tests.observers.programs import observed
-from tests.records_factory import make_stage
+from tests.support.profiled_programs import observed
+from tests.support.records_factory import make_stage
 
 HASH = """
 import hashlib, threading, time

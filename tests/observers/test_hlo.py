@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfkit.observers.hlo import HloModule, Kind
+from perfkit.observers.trace.hlo import HloModule, Kind
 
 HLO = """
 HloModule jit_f, is_scheduled=true

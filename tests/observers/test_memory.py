@@ -15,8 +15,8 @@ import pytest
 from perfkit.observers.memory import Memory, MemorySeen, kilobyte_fields, memory_cgroup
 from perfkit.observers.observer import Seen
 from perfkit.trial.messages import parse_event
-from tests.observers.programs import observed
-from tests.records_factory import make_stage
+from tests.support.profiled_programs import observed
+from tests.support.records_factory import make_stage
 
 MEGABYTE = 1 << 20
 HOLD = """
@@ -55,7 +55,7 @@ from pathlib import Path
 from perfkit.observers.memory import kilobyte_fields
 from perfkit.observers.process_tree import cpu_seconds
 from perfkit.trial.messages import Channel
-from perfkit.trial.stages import stage
+from perfkit.trial.worker.stages import stage
 held = bytearray(150 << 20)
 with stage(Channel(1), "steady"):
     data = bytes(1 << 22)

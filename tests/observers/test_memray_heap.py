@@ -11,7 +11,7 @@ import pytest
 
 from perfkit.observers.memray_heap import HeapSeen, MemrayHeap
 from perfkit.observers.observer import Child, Seen
-from tests.observers.programs import WORKLOAD
+from tests.support.profiled_programs import WORKLOAD
 
 pytest.importorskip("memray")
 

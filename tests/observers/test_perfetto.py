@@ -18,7 +18,7 @@ PROCESSOR = shutil.which("trace_processor_shell")
 def test_the_trace_of_a_product_loads_in_the_trace_processor(tmp_path: Path) -> None:
     jax = pytest.importorskip("jax")
     processor = pytest.importorskip("perfetto.trace_processor")
-    from perfkit.observers.xla_parts import read_operations, trace_file
+    from perfkit.observers.trace.xla_parts import read_operations, trace_file
 
     product = jax.jit(lambda a: a @ a)
     a = jax.numpy.ones((256, 256))

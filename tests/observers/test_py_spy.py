@@ -12,7 +12,7 @@ import pytest
 
 from perfkit.observers.observer import Seen
 from perfkit.observers.py_spy import PySpy, PythonSeen, innermost_seconds
-from tests.observers.programs import observed
+from tests.support.profiled_programs import observed
 
 CODE = """
 import time

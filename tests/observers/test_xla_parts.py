@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.errors import PerfkitError
-from perfkit.observers.xla_parts import (
+from perfkit.observers.trace.xla_parts import (
     Operation,
     op_names,
     part_seconds,

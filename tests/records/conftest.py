@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from perfkit.records.schema import ConfigurationRecord, Outcome, Record, Stage, WorkloadRecord
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutations import mutated
 
 from perfkit.cli.main import main
 from perfkit.history.comparison import compare_snapshots
@@ -16,6 +15,7 @@ from perfkit.history.record_snapshot import snapshots_of_records
 from perfkit.history.verdicts import Verdict
 from perfkit.records.schema import Record
 from perfkit.records.store import read_folder
+from tests.support.mutations import mutated
 
 REPORTS = Path(__file__).parents[2] / "reports"
 FILES = sorted(REPORTS.rglob("records-*.jsonl"))

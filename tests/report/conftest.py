@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from records_factory import make_agreement, make_record, make_samples
-
 from perfkit.records.schema import Outcome, Record
+from tests.support.records_factory import make_agreement, make_record, make_samples
 
 BEST = {"allocator": "jemalloc", "bucket": "exact"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from records_factory import make_record, make_stage, make_workload
 
 from perfkit.records.schema import Outcome, Record, Samples
 from perfkit.report.figures.memory import MemoryRow, memory_info
@@ -25,6 +24,7 @@ from perfkit.report.style import shortened, spread_axis, wrapped
 from perfkit.stats.interval import Interval
 from perfkit.tune.extrapolate import Check, Extrapolation, Part
 from perfkit.tune.recommend import recommend
+from tests.support.records_factory import make_record, make_stage, make_workload
 
 
 def test_the_speedup_is_stocks_time_over_its_own_fastest_first(study: list[Record]) -> None:

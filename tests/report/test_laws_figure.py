@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perfkit.report.figures import laws
+from perfkit.report.figures.capacity import laws
 
 
 def test_a_curve_takes_the_mesh_of_the_nearest_trial(monkeypatch: pytest.MonkeyPatch) -> None:

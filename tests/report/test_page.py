@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from records_factory import MACHINE, make_record, make_workload
 
 from perfkit.errors import UserError
 from perfkit.records.schema import Outcome, Record, read_record
@@ -20,6 +19,7 @@ from perfkit.report.writing import write_report
 from perfkit.stats.interval import Interval
 from perfkit.tune.extrapolate import Check, Extrapolation, Part
 from perfkit.tune.recommend import recommend
+from tests.support.records_factory import MACHINE, make_record, make_workload
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_FLAGS = (

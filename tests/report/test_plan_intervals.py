@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "capacity"))
-
-from planted import study
-
-from perfkit.capacity.assemble import assemble
-from perfkit.capacity.fit import ModelFit
-from perfkit.capacity.invert import Need
-from perfkit.capacity.jobs import Job, production
-from perfkit.capacity.machines import Inventory, Machine
-from perfkit.capacity.plan import Plan, make_plan
-from perfkit.capacity.prediction import Range, relative_range
+from perfkit.capacity.laws.assemble import assemble
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.prediction import Range, relative_range
+from perfkit.capacity.queue.invert import Need
+from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.machines import Inventory, Machine
+from perfkit.capacity.queue.plan import Plan, make_plan
 from perfkit.report import plan_tables
-from perfkit.report.figures.feasibility import feasibility_info, hours_figure
-from perfkit.report.figures.gantt import gantt_info
+from perfkit.report.figures.capacity.feasibility import feasibility_info, hours_figure
+from perfkit.report.figures.capacity.gantt import gantt_info
+from tests.support.planted import study
 
 NODE = Machine("node", 1, 2, 16 * 10**9, speed=1.0, price_per_hour=3.6)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from perfkit.observers.cpu import CpuSeen
-from perfkit.observers.limit import Limit, ModuleSeen
 from perfkit.observers.memory import MemorySeen
-from perfkit.observers.xla_trace import XlaSeen
+from perfkit.observers.roofline.limit import Limit, ModuleSeen
+from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Observation, Record
 from perfkit.report.figures.memory_kinds import memory_kinds_figure, memory_kinds_info, peaks_info
 from perfkit.report.figures.pass_time import kinds_info, modules_info, pass_figure
@@ -22,7 +22,7 @@ from perfkit.report.figures.utilisation import (
 )
 from perfkit.report.profile_page import build_profile_page
 from perfkit.report.profile_summary import profile_summary
-from tests.records_factory import make_record, make_stage, make_workload
+from tests.support.records_factory import make_record, make_stage, make_workload
 
 
 def _module(name: str, seconds: float, limit: Limit, **changed: float) -> ModuleSeen:

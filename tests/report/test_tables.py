@@ -6,12 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from records_factory import make_record
-
 from perfkit.records.schema import Outcome, Record
 from perfkit.report.standing import Standing
 from perfkit.report.tables import HEADERS, configuration_table
 from perfkit.tune.recommend import recommend
+from tests.support.records_factory import make_record
 
 
 def test_the_recommended_row_tells_time_memory_agreement_and_speedup(

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from records_factory import make_record
 
 from perfkit.cli.main import main
 from perfkit.errors import UserError
 from perfkit.records.store import Store
 from perfkit.report.writing import write_report
+from tests.support.records_factory import make_record
 
 
 @contextmanager

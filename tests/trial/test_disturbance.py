@@ -13,7 +13,7 @@ from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.observers.process_tree import Timeline, TreeSample
 from perfkit.records.schema import Outcome
-from perfkit.trial.disturbance import Hold, disturbance, longest_still_s
+from perfkit.trial.conditions.disturbance import Hold, disturbance, longest_still_s
 from perfkit.trial.launcher import PASSES_MOST, TrialProcess
 
 

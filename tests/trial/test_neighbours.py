@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perfkit.trial.neighbours import Neighbour, neighbours, neighbours_sentence
+from perfkit.trial.conditions.neighbours import Neighbour, neighbours, neighbours_sentence
 
 WORKER = ("python", "-m", "perfkit.trial.worker", "spec.json", "5")
 

@@ -18,7 +18,7 @@ from perfkit.observers.memray_heap import HeapSeen
 from perfkit.observers.py_spy import PythonSeen
 from perfkit.observers.reading import found
 from perfkit.observers.registry import OBSERVERS, make_observers
-from perfkit.observers.xla_trace import XlaSeen
+from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Outcome, Record
 from perfkit.report.profile_page import build_profile_page
 from perfkit.report.profile_summary import profile_summary

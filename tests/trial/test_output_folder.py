@@ -12,8 +12,8 @@ import pytest
 
 from perfkit.errors import NotWrittenError, UserError
 from perfkit.models.base import Workload
-from perfkit.trial import output_folder
-from perfkit.trial.output_folder import (
+from perfkit.trial.worker import output_folder
+from perfkit.trial.worker.output_folder import (
     MANIFEST,
     ensure_own_folder,
     publish,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.trial import programs
-from perfkit.trial.programs import Programs
+from perfkit.trial.worker import programs
+from perfkit.trial.worker.programs import Programs
 
 NAME = "jit_f-0123abcd-cache"
 
@@ -130,7 +130,7 @@ _COMPILE = """
 import sys
 from pathlib import Path
 import jax
-from perfkit.trial.programs import Programs
+from perfkit.trial.worker.programs import Programs
 events = []
 jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
 programs = Programs(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -7,9 +7,9 @@ from pathlib import Path
 from perfkit.knobs.configuration import STOCK
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome
+from perfkit.trial.conditions.surroundings import Surroundings
 from perfkit.trial.record_making import Measured, make_record
 from perfkit.trial.request import TrialLabels
-from perfkit.trial.surroundings import Surroundings
 
 LABEL = "below production fidelity (steps 4 of 200): a measurement, not a prediction to rely on"
 

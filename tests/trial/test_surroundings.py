@@ -10,10 +10,10 @@ from perfkit.cli.console import Console
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.records.schema import Outcome, Record
-from perfkit.trial import surroundings
+from perfkit.trial.conditions import surroundings
+from perfkit.trial.conditions.neighbours import Neighbour
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.messages import TRACE_STAGE
-from perfkit.trial.neighbours import Neighbour
 
 FOREIGN = {
     # XLA aborts over a flag that it does not know, and what is not jitted cannot be lowered.

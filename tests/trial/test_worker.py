@@ -13,7 +13,7 @@ import pytest
 import perfkit.models
 from perfkit.models.base import Prepared, Workload
 from perfkit.trial.messages import Channel, TrialSpec, parse_event
-from perfkit.trial.worker import _Worker
+from perfkit.trial.worker.worker import _Worker
 
 LABEL = "below production fidelity (steps 1 of 2)"
 

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from replay import compilation, record
 
 from perfkit.records.schema import Outcome, Record
 from perfkit.tune.extrapolate import Part, extrapolate
+from tests.support.replay import compilation, record
 
 PARTS = {"trunk_pass": 1, "diffusion_step": 4, "confidence": 1}
 TIMES = {"trunk_pass": 3.0, "diffusion_step": 8.0, "confidence": 0.5, "rest": 0.25}

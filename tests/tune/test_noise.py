@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from replay import record
 
 from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.records.schema import Record
 from perfkit.stats.exact import sequential_ratio
 from perfkit.tune.noise import INERT_FLAG, VISIBLE, inert_configurations, noise_of
+from tests.support.replay import record
 
 
 def _pairs(ratios: list[list[float]]) -> list[Record]:

@@ -6,13 +6,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from replay import record
 
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.tune.apply import preset_environment
 from perfkit.tune.preset import load_preset, save_preset
 from perfkit.tune.recommend import Recommendation, recommend
+from tests.support.replay import record
 
 SETTINGS = {"bucket": "exact", "cpus": "1"}
 

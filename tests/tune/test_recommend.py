@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from replay import record
 
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.interval import Interval
 from perfkit.tune.recommend import recommend
+from tests.support.replay import record
 
 FAST = {"a": "1"}
 FASTER = {"a": "1", "b": "1"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from replay import WORKLOAD, Behaviour, Listener, ReplayRunner
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.models.af3.knobs import KNOBS
 from perfkit.records.schema import Outcome, Record
-from perfkit.tune.evidence import Evidence
+from perfkit.tune.search.evidence import Evidence
 from perfkit.tune.session import Session, Start
+from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner
 
 EXACT = Catalogue(KNOBS).configuration({"bucket": "exact"})
 ROWS = Catalogue(KNOBS).configuration({"msa_rows": "needed"})

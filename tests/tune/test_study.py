@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.models.af3.model import AlphaFold3
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
-from perfkit.tune.coordinate_ascent import CoordinateAscent
-from perfkit.tune.evidence import Evidence
-from perfkit.tune.strategy import Change, SearchSpace
+from perfkit.tune.search.coordinate_ascent import CoordinateAscent
+from perfkit.tune.search.evidence import Evidence
+from perfkit.tune.search.strategy import Change, SearchSpace
 from perfkit.tune.study import Study, search_space
 from perfkit.tune.study_plan import StudyPlan
+from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
 
 STOCK_S = 30.0
 FACTORS = {

@@ -6,7 +6,6 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.models.af3.model import AlphaFold3
@@ -16,6 +15,7 @@ from perfkit.trial.answers import holds_answers
 from perfkit.tune import sweep as sweep_module
 from perfkit.tune.recommend import recommend
 from perfkit.tune.sweep import Sweep, SweepPlan
+from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
 
 MODEL = AlphaFold3()
 CATALOGUE = Catalogue(MODEL.knobs)

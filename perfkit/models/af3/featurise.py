@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from perfkit.errors import UserError
-from perfkit.models.af3.component_sets import install_component_sets
-from perfkit.models.af3.components import ccd_for
-from perfkit.models.af3.tokens import count_tokens
-from perfkit.models.af3.upstream_errors import REFUSALS, brief
-from perfkit.models.af3.upstream_warnings import listening
+from perfkit.models.af3.chemistry.component_sets import install_component_sets
+from perfkit.models.af3.chemistry.components import ccd_for
+from perfkit.models.af3.chemistry.tokens import count_tokens
+from perfkit.models.af3.inputs.upstream_errors import REFUSALS, brief
+from perfkit.models.af3.inputs.upstream_warnings import listening
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.errors import UserError
 from perfkit.files import short_digest
-from perfkit.guard.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.models.af3.knobs import (
@@ -146,7 +146,7 @@ class AlphaFold3:
         else:
             notices = (*notices, SYNTHETIC_NOTICE)
         chosen = self._fidelity(fidelity, len(fold_input.rng_seeds))
-        from perfkit.models.af3.tokens import count_tokens
+        from perfkit.models.af3.chemistry.tokens import count_tokens
 
         content = f"{fold_input.to_json()}\n{weights}"
         return Workload(
@@ -276,7 +276,7 @@ def _fold_input(
 def _read_input(
     path: str | None, size: str | None, job: str | None, molecule: str | None
 ) -> tuple[Input, tuple[str, ...]]:
-    from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input, synthetic_protein
+    from perfkit.models.af3.inputs.fold_input import UBIQUITIN, load_fold_input, synthetic_protein
 
     if size is not None:
         residues = int(size)

@@ -13,19 +13,23 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from perfkit.guard.finite import DeclaredNan
+from perfkit.answers.finite import DeclaredNan
 from perfkit.models.base import Prepared, PyTree
-from perfkit.models.gencast.attention import ATTENTION_KINDS, AttentionKind, choose_attention
-from perfkit.models.gencast.checkpoint import Checkpoint
-from perfkit.models.gencast.constants import Execution, build_constants, network_settings
-from perfkit.models.gencast.dataset import Example, Extracted, forecast_inputs
 from perfkit.models.gencast.engine_weathernext import WEATHERNEXT_KINDS, weathernext_step
 from perfkit.models.gencast.forecast import Forecast, write_forecast
-from perfkit.models.gencast.geometry import build_geometry
+from perfkit.models.gencast.inputs.checkpoint import Checkpoint
+from perfkit.models.gencast.inputs.dataset import Example, Extracted, forecast_inputs
+from perfkit.models.gencast.inputs.sources import WEATHERNEXT
+from perfkit.models.gencast.inputs.statistics import Statistics
 from perfkit.models.gencast.knobs import BFLOAT16, FLOAT32, Settings, refuse_for_weathernext
 from perfkit.models.gencast.maps import write_maps
-from perfkit.models.gencast.mesh import banded_icosahedron
 from perfkit.models.gencast.modules import WEATHERNEXT_SCOPE
+from perfkit.models.gencast.network.attention import (
+    ATTENTION_KINDS,
+    AttentionKind,
+    choose_attention,
+)
+from perfkit.models.gencast.network.constants import Execution, build_constants, network_settings
 from perfkit.models.gencast.prediction import (
     ForecastArrays,
     ForecastSettings,
@@ -33,9 +37,9 @@ from perfkit.models.gencast.prediction import (
     advance_frames,
     predict_step,
 )
-from perfkit.models.gencast.sources import WEATHERNEXT
-from perfkit.models.gencast.sphere_noise import harmonic_tables
-from perfkit.models.gencast.statistics import Statistics
+from perfkit.models.gencast.sphere.geometry import build_geometry
+from perfkit.models.gencast.sphere.mesh import banded_icosahedron
+from perfkit.models.gencast.sphere.sphere_noise import harmonic_tables
 from perfkit.models.gencast.task import MASKED_VARIABLE
 
 DENOISER_CALL = "denoiser_call"

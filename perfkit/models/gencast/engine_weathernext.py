@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from perfkit.models.base import PyTree
-from perfkit.models.gencast.attention import AttentionKind
-from perfkit.models.gencast.checkpoint import Checkpoint, save_checkpoint
-from perfkit.models.gencast.dataset import Example
+from perfkit.models.gencast.inputs.checkpoint import Checkpoint, save_checkpoint
+from perfkit.models.gencast.inputs.dataset import Example
+from perfkit.models.gencast.inputs.statistics import Statistics
 from perfkit.models.gencast.knobs import BFLOAT16, Settings
+from perfkit.models.gencast.network.attention import AttentionKind
+from perfkit.models.gencast.network.stacking import stack
 from perfkit.models.gencast.prediction import Frames
-from perfkit.models.gencast.stacking import stack
-from perfkit.models.gencast.statistics import Statistics
 from perfkit.models.gencast.task import MASKED_VARIABLE, STEP_HOURS, dimensions_of
 
 if TYPE_CHECKING:

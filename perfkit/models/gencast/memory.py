@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from perfkit.models.gencast.checkpoint import DenoiserArchitectureConfig
+from perfkit.models.gencast.inputs.checkpoint import DenoiserArchitectureConfig
 from perfkit.models.gencast.knobs import AUTOMATIC, FLOAT32, Settings
 from perfkit.models.gencast.task import TaskConfig
 

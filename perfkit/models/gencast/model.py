@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from types import MappingProxyType
 
+from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.errors import ConfigurationRefusedError, MissingDependencyError, UserError
-from perfkit.guard.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.knobs.space import multiplies_bfloat16
 from perfkit.models.base import FidelityAxis, Option, Prepared, Workload, fidelity_labels
-from perfkit.models.gencast.checkpoint import SamplerConfig
+from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
+from perfkit.models.gencast.inputs.sources import OWN, WEATHERNEXT, Sources, sources_from
 from perfkit.models.gencast.knobs import (
     BFLOAT16,
     BFLOAT16_NETWORK,
@@ -25,8 +26,7 @@ from perfkit.models.gencast.knobs import (
 )
 from perfkit.models.gencast.memory import peak_resident_bytes, weathernext_peak_bytes
 from perfkit.models.gencast.modules import BLOCKS, STACKS, part_name
-from perfkit.models.gencast.schedule import churn_rates
-from perfkit.models.gencast.sources import OWN, WEATHERNEXT, Sources, sources_from
+from perfkit.models.gencast.network.schedule import churn_rates
 from perfkit.models.gencast.task import TaskConfig
 from perfkit.models.module_names import module_name
 from perfkit.models.parameters_knob import PARAMETERS
@@ -144,7 +144,7 @@ class GenCast:
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
         """From the arrays that live at once; see the protocol."""
-        from perfkit.models.gencast.synthetic_weights import architecture_for
+        from perfkit.models.gencast.inputs.synthetic_weights import architecture_for
 
         sources = _sources_of(workload)
         if sources.checkpoint is None:

@@ -10,13 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from perfkit.models.gencast.checkpoint import SamplerConfig
-from perfkit.models.gencast.denoiser import denoise
-from perfkit.models.gencast.network import NetworkConstants, NetworkSettings, embed_context
-from perfkit.models.gencast.sampler import sample
-from perfkit.models.gencast.sphere_noise import HarmonicTables
-from perfkit.models.gencast.stacking import stack, unstack
-from perfkit.models.gencast.statistics import Statistics, normalise, physical_targets
+from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
+from perfkit.models.gencast.inputs.statistics import Statistics, normalise, physical_targets
+from perfkit.models.gencast.network.denoiser import denoise
+from perfkit.models.gencast.network.denoiser_network import (
+    NetworkConstants,
+    NetworkSettings,
+    embed_context,
+)
+from perfkit.models.gencast.network.sampler import sample
+from perfkit.models.gencast.network.stacking import stack, unstack
+from perfkit.models.gencast.sphere.sphere_noise import HarmonicTables
 from perfkit.models.gencast.task import MASKED_VARIABLE, STATIC_VARIABLES, TaskConfig
 
 Frames = Mapping[str, Any]

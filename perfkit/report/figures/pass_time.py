@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from perfkit.observers.limit import Limit
-from perfkit.observers.xla_trace import XlaSeen
+from perfkit.observers.roofline.limit import Limit
+from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.report.figures.roofline import LIMIT_COLOURS
 from perfkit.report.style import BLUE, labelled_rows, rows_height_px, styled, wrapped
 from perfkit.units import percent_text, seconds_text

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from perfkit.observers.limit import Limit
-from perfkit.observers.xla_trace import XlaSeen
+from perfkit.observers.roofline.limit import Limit
+from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.report.style import (
     BLACK,
     BLUE,
@@ -30,7 +30,7 @@ LEAST_SHARE = 0.002
 """Modules with a smaller share of the pass would only cover the others."""
 
 CEILINGS = ("bfloat16_flops_per_s", "float32_flops_per_s", "copy_bytes_per_s")
-"""What :mod:`perfkit.trial.ceilings` measures of a machine."""
+"""What :mod:`perfkit.observers.roofline.ceilings` measures of a machine."""
 
 NAMED_SHARE = 0.05
 """Modules with a smaller share are named where the pointer is."""

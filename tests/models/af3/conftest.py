@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfkit.models.af3.featurise import Batch, featurise
-from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input
+from perfkit.models.af3.inputs.fold_input import UBIQUITIN, load_fold_input
 from perfkit.paths import CACHE_VARIABLE
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import SEQUENCE, document, notices, protein
+
+from tests.support.fold_documents import SEQUENCE, document, notices, protein
 
 pytestmark = pytest.mark.usefixtures("component_cache")
 

@@ -18,9 +18,9 @@ import msgpack
 import pytest
 
 from perfkit.errors import MissingDependencyError, UserError
-from perfkit.models.af3 import component_sets, component_source
-from perfkit.models.af3.component_sets import component_sets_file, install_component_sets
-from perfkit.models.af3.components import build_dictionary, components_needed
+from perfkit.models.af3.chemistry import component_sets, component_source
+from perfkit.models.af3.chemistry.component_sets import component_sets_file, install_component_sets
+from perfkit.models.af3.chemistry.components import build_dictionary, components_needed
 
 type Load = Callable[[str], tuple[Any, tuple[str, ...]]]
 
@@ -216,11 +216,11 @@ def _run(code: str, package_parent: Path, cache: Path) -> str:
 
 
 _LOOK = """
-from perfkit.models.af3.component_sets import install_component_sets
+from perfkit.models.af3.chemistry.component_sets import install_component_sets
 install_component_sets()
 from alphafold3.constants import chemical_component_sets, chemical_components
-from perfkit.models.af3.components import ccd_for
-from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input
+from perfkit.models.af3.chemistry.components import ccd_for
+from perfkit.models.af3.inputs.fold_input import UBIQUITIN, load_fold_input
 ccd = ccd_for(load_fold_input(UBIQUITIN)[0])
 print(len(chemical_component_sets.GLYCAN_LINKING_LIGANDS), len(ccd), ccd["GLY"]["_chem_comp.id"])
 """

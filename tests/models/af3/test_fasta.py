@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.models.af3.fasta import fasta_document, is_fasta
-from perfkit.models.af3.inputs import load_fold_input
-from perfkit.models.af3.tokens import count_tokens
+from perfkit.models.af3.chemistry.tokens import count_tokens
+from perfkit.models.af3.inputs.fasta import fasta_document, is_fasta
+from perfkit.models.af3.inputs.fold_input import load_fold_input
 
 type Chain = tuple[str, str]
 

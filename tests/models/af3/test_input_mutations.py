@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.models.af3.component_source import refuse_unknown
-from perfkit.models.af3.components import ccd_for, components_needed
+from perfkit.models.af3.chemistry.component_source import refuse_unknown
+from perfkit.models.af3.chemistry.components import ccd_for, components_needed
+from perfkit.models.af3.chemistry.tokens import count_tokens
 from perfkit.models.af3.featurise import featurise
-from perfkit.models.af3.inputs import load_fold_input
-from perfkit.models.af3.tokens import count_tokens
+from perfkit.models.af3.inputs.fold_input import load_fold_input
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input

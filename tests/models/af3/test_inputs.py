@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import SEQUENCE, Json, document, protein, refusal
-from documents import load as load_document
 
 from perfkit.errors import MissingDependencyError, UserError
-from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input, synthetic_protein
+from perfkit.models.af3.inputs.fold_input import UBIQUITIN, load_fold_input, synthetic_protein
+from tests.support.fold_documents import SEQUENCE, Json, document, protein, refusal
+from tests.support.fold_documents import load as load_document
 
 type Load = Callable[[str], tuple[Any, tuple[str, ...]]]
 

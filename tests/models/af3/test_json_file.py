@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.models.af3.json_file import read_json
+from perfkit.models.af3.inputs.json_file import read_json
 
 
 def _read(text: str, folder: Path) -> object:

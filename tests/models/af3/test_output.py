@@ -37,7 +37,7 @@ def write() -> Write:
     import jax
 
     from benchmarks.shallow_af3 import FEWEST, prepare
-    from perfkit.models.af3.inputs import synthetic_protein
+    from perfkit.models.af3.inputs.fold_input import synthetic_protein
 
     taken: list[tuple[list[Batch], PyTree]] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -141,7 +141,7 @@ def test_labels_are_written_after_the_weights_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from benchmarks.shallow_af3 import FEWEST, prepare
-    from perfkit.models.af3.inputs import synthetic_protein
+    from perfkit.models.af3.inputs.fold_input import synthetic_protein
 
     told: list[Any] = []
     monkeypatch.setattr(computation, "write_predictions", lambda *given: told.append(given[-1]))

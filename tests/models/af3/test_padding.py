@@ -12,7 +12,7 @@ import pytest
 
 from perfkit.models.af3.computation import _row_notices
 from perfkit.models.af3.featurise import featurise
-from perfkit.models.af3.inputs import synthetic_protein
+from perfkit.models.af3.inputs.fold_input import synthetic_protein
 from perfkit.models.af3.padding import (
     needed_bucket,
     used_msa_rows,

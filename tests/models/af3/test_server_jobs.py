@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import load, refusal
 
 from perfkit.errors import UserError
-from perfkit.models.af3.inputs import jobs_in, load_fold_input
+from perfkit.models.af3.inputs.fold_input import jobs_in, load_fold_input
+from tests.support.fold_documents import load, refusal
 
 pytestmark = pytest.mark.usefixtures("component_cache")
 

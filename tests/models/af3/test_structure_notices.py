@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import document, ligand, load, notices, protein, refusal
 
-from perfkit.models.af3.tokens import count_tokens
+from perfkit.models.af3.chemistry.tokens import count_tokens
+from tests.support.fold_documents import document, ligand, load, notices, protein, refusal
 
 pytestmark = pytest.mark.usefixtures("component_cache")
 

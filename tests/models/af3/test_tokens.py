@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import document
-from documents import load as load_document
 
-from perfkit.models.af3.components import ccd_for
-from perfkit.models.af3.tokens import count_tokens, kept
+from perfkit.models.af3.chemistry.components import ccd_for
+from perfkit.models.af3.chemistry.tokens import count_tokens, kept
+from tests.support.fold_documents import document
+from tests.support.fold_documents import load as load_document
 
 type Load = Callable[[str], tuple[Any, tuple[str, ...]]]
 
@@ -68,7 +68,7 @@ def test_the_model_counts_the_same(name: str, featurised: Callable[[str], list[A
 
 def test_a_glycan_keeps_the_o1_that_a_bond_names(load: Load, data: Path, tmp_path: Path) -> None:
     from perfkit.models.af3.featurise import featurise
-    from perfkit.models.af3.inputs import load_fold_input
+    from perfkit.models.af3.inputs.fold_input import load_fold_input
 
     text = (data / "glycoprotein.json").read_text().replace('"C1"', '"O1"')
     path = tmp_path / "through_o1.json"
@@ -156,8 +156,8 @@ def test_the_model_makes_the_same_tokens_of_the_sample(sample: Any) -> None:
 def test_counting_imports_no_jax(component_cache: Path) -> None:
     code = (
         "import sys\n"
-        "from perfkit.models.af3.inputs import UBIQUITIN, load_fold_input\n"
-        "from perfkit.models.af3.tokens import count_tokens\n"
+        "from perfkit.models.af3.inputs.fold_input import UBIQUITIN, load_fold_input\n"
+        "from perfkit.models.af3.chemistry.tokens import count_tokens\n"
         "print(count_tokens(load_fold_input(UBIQUITIN)[0]), 'jax' in sys.modules)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import document, load, protein
 
 from perfkit.models.af3.featurise import featurise
-from perfkit.models.af3.upstream_warnings import listening
+from perfkit.models.af3.inputs.upstream_warnings import listening
+from tests.support.fold_documents import document, load, protein
 
 _WITHOUT_COORDINATES = """data_LIG-1
 _chem_comp.id LIG-1

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from perfkit.models.gencast.checkpoint import (
+from perfkit.models.gencast.inputs.checkpoint import (
     Checkpoint,
     DenoiserArchitectureConfig,
     NoiseEncoderConfig,
@@ -123,8 +123,8 @@ def x64() -> Iterator[None]:
 @pytest.fixture
 def small_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Synthetic weights of a narrow network, so that compiling takes seconds."""
-    from perfkit.models.gencast import sources
-    from perfkit.models.gencast.synthetic_weights import architecture_for
+    from perfkit.models.gencast.inputs import sources
+    from perfkit.models.gencast.inputs.synthetic_weights import architecture_for
 
     small = architecture_for(1, latent=32, layers=2, feed_forward=64)
     monkeypatch.setattr(sources, "architecture_for", lambda mesh: replace(small, mesh_size=mesh))
@@ -133,7 +133,7 @@ def small_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def stub_module() -> ModuleType:
     """The stub of the published packages' interface, which lies next to the tests."""
-    path = Path(__file__).with_name("weathernext_stub.py")
+    path = Path(__file__).parents[2] / "support" / "weathernext_stub.py"
     spec = spec_from_file_location("weathernext_stub", path)
     assert spec is not None
     assert spec.loader is not None
@@ -146,9 +146,13 @@ def stub_module() -> ModuleType:
 @pytest.fixture(scope="session")
 def set_up() -> Callable[..., tuple[Any, Any]]:
     """Builds settings and constants of a checkpoint on a grid."""
-    from perfkit.models.gencast.constants import Execution, build_constants, network_settings
-    from perfkit.models.gencast.geometry import build_geometry
+    from perfkit.models.gencast.network.constants import (
+        Execution,
+        build_constants,
+        network_settings,
+    )
     from perfkit.models.gencast.prediction import ForecastSettings
+    from perfkit.models.gencast.sphere.geometry import build_geometry
 
     def build(
         checkpoint: Checkpoint,

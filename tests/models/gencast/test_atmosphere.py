@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perfkit.models.gencast.atmosphere import synthetic_atmosphere, synthetic_statistics
-from perfkit.models.gencast.dataset import check_missing_values
+from perfkit.models.gencast.inputs.atmosphere import synthetic_atmosphere, synthetic_statistics
+from perfkit.models.gencast.inputs.dataset import check_missing_values
 from perfkit.models.gencast.task import TaskConfig
 
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.models.gencast.checkpoint import (
+from perfkit.models.gencast.inputs.checkpoint import (
     check_parameters,
     load_checkpoint,
     parameter_shapes,
     save_checkpoint,
 )
-from perfkit.models.gencast.synthetic_weights import architecture_for, synthetic_checkpoint
+from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
 
 
 @pytest.fixture

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from perfkit.models.gencast.checkpoint import Checkpoint
-from perfkit.models.gencast.constants import Execution, build_constants, numerical_directions
-from perfkit.models.gencast.geometry import Geometry, build_geometry
-from perfkit.models.gencast.grid import regular_grid
-from perfkit.models.gencast.synthetic_weights import architecture_for, synthetic_checkpoint
+from perfkit.models.gencast.inputs.checkpoint import Checkpoint
+from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
+from perfkit.models.gencast.network.constants import (
+    Execution,
+    build_constants,
+    numerical_directions,
+)
+from perfkit.models.gencast.sphere.geometry import Geometry, build_geometry
+from perfkit.models.gencast.sphere.grid import regular_grid
 
 
 def setting() -> tuple[Checkpoint, Geometry]:

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.models.gencast.checkpoint import load_checkpoint
-from perfkit.models.gencast.dataset import read_example
-from perfkit.models.gencast.statistics import load_statistics
+from perfkit.models.gencast.inputs.checkpoint import load_checkpoint
+from perfkit.models.gencast.inputs.dataset import read_example
+from perfkit.models.gencast.inputs.statistics import load_statistics
 from perfkit.models.gencast.task import TaskConfig
 
 TASK = TaskConfig()

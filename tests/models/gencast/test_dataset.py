@@ -11,10 +11,10 @@ import pytest
 import xarray
 
 from perfkit.errors import UserError
-from perfkit.models.gencast.dataset import extract, forecast_inputs, read_example
-from perfkit.models.gencast.forcings import calendar_forcings, day_progress, year_progress
-from perfkit.models.gencast.grid import regular_grid
-from perfkit.models.gencast.statistics import load_statistics, normalise
+from perfkit.models.gencast.inputs.dataset import extract, forecast_inputs, read_example
+from perfkit.models.gencast.inputs.forcings import calendar_forcings, day_progress, year_progress
+from perfkit.models.gencast.inputs.statistics import load_statistics, normalise
+from perfkit.models.gencast.sphere.grid import regular_grid
 from perfkit.models.gencast.task import TaskConfig
 
 TASK = TaskConfig()

@@ -12,11 +12,11 @@ import pytest
 import xarray
 
 from perfkit.errors import UserError
-from perfkit.models.gencast.dataset import Example, read_example
-from perfkit.models.gencast.netcdf import open_dataset
-from perfkit.models.gencast.statistics import load_statistics
+from perfkit.models.gencast.inputs.dataset import Example, read_example
+from perfkit.models.gencast.inputs.netcdf import open_dataset
+from perfkit.models.gencast.inputs.statistics import load_statistics
+from perfkit.models.gencast.inputs.times import absolute_seconds
 from perfkit.models.gencast.task import TaskConfig
-from perfkit.models.gencast.times import absolute_seconds
 
 TASK = TaskConfig()
 

@@ -11,11 +11,11 @@ import jax
 import numpy as np
 import pytest
 
+from perfkit.answers.agreement import AgreementClass, compare
 from perfkit.errors import ConfigurationRefusedError, UserError
-from perfkit.guard.agreement import AgreementClass, compare
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models.base import Workload
-from perfkit.models.gencast.atmosphere import synthetic_atmosphere, synthetic_statistics
+from perfkit.models.gencast.inputs.atmosphere import synthetic_atmosphere, synthetic_statistics
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.gencast.task import TaskConfig
 

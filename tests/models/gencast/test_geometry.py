@@ -13,15 +13,19 @@ import pytest
 from numpy.typing import NDArray
 
 from perfkit.errors import UserError
-from perfkit.models.gencast.attention import ATTENTION_KINDS, attention_mask, choose_attention
-from perfkit.models.gencast.geometry import (
+from perfkit.models.gencast.network.attention import (
+    ATTENTION_KINDS,
+    attention_mask,
+    choose_attention,
+)
+from perfkit.models.gencast.sphere.geometry import (
     build_geometry,
     edge_features,
     grid_coordinates,
     nearest_faces,
 )
-from perfkit.models.gencast.grid import regular_grid
-from perfkit.models.gencast.mesh import (
+from perfkit.models.gencast.sphere.grid import regular_grid
+from perfkit.models.gencast.sphere.mesh import (
     TriangularMesh,
     band_block_size,
     banded_icosahedron,
@@ -32,7 +36,7 @@ from perfkit.models.gencast.mesh import (
     refine,
     refined_icosahedron,
 )
-from perfkit.models.gencast.mesh_angles import mesh_coordinates
+from perfkit.models.gencast.sphere.mesh_angles import mesh_coordinates
 
 GRAPHS = {
     "grid15_mesh2": (15.0, 2),
@@ -110,8 +114,8 @@ def test_angles_of_mesh_nodes_are_the_original_s_to_the_last_bit(
 def test_a_cpu_without_avx512_gets_the_same_angles() -> None:
     """NumPy's float32 arccos rounds differently there; it can be told to do without."""
     code = (
-        "from perfkit.models.gencast.mesh import banded_icosahedron; "
-        "from perfkit.models.gencast.mesh_angles import mesh_coordinates; import hashlib; "
+        "from perfkit.models.gencast.sphere.mesh import banded_icosahedron; "
+        "from perfkit.models.gencast.sphere.mesh_angles import mesh_coordinates; import hashlib; "
         "print(hashlib.sha256(b''.join(map(bytes, mesh_coordinates(banded_icosahedron(4)))))"
         ".hexdigest())"
     )

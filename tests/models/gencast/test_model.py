@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 import xarray
 
+from perfkit.answers.agreement import AgreementClass, compare
+from perfkit.answers.finite import check_finite
+from perfkit.diagnose.locate_model import Located, search
 from perfkit.errors import MissingDependencyError, UserError
-from perfkit.guard.agreement import AgreementClass, compare
-from perfkit.guard.finite import check_finite
-from perfkit.guard.locate_model import Located, search
 from perfkit.knobs import space
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Prepared, Workload
-from perfkit.models.gencast import denoiser, model, prediction
-from perfkit.models.gencast.checkpoint import save_checkpoint
+from perfkit.models.gencast import model, prediction
+from perfkit.models.gencast.inputs.checkpoint import save_checkpoint
+from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
 from perfkit.models.gencast.model import GenCast
-from perfkit.models.gencast.synthetic_weights import architecture_for, synthetic_checkpoint
+from perfkit.models.gencast.network import denoiser
 
 MODEL = GenCast()
 SMALL = architecture_for(1, latent=32, layers=2, feed_forward=64)

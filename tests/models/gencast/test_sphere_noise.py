@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from scipy.special import assoc_legendre_p
 
-from perfkit.models.gencast.checkpoint import SamplerConfig
-from perfkit.models.gencast.legendre import associated_legendre
-from perfkit.models.gencast.schedule import call_schedule, churn_rates, noise_levels
-from perfkit.models.gencast.sphere_noise import (
+from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
+from perfkit.models.gencast.network.schedule import call_schedule, churn_rates, noise_levels
+from perfkit.models.gencast.network.stacking import unstack
+from perfkit.models.gencast.sphere.legendre import associated_legendre
+from perfkit.models.gencast.sphere.sphere_noise import (
     draw_keys,
     harmonic_tables,
     sphere_noise,
     target_noise,
 )
-from perfkit.models.gencast.stacking import unstack
 from perfkit.models.gencast.task import TaskConfig
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from perfkit.models.gencast.stacking import channel_layout, channel_names, stack, unstack
+from perfkit.models.gencast.network.stacking import channel_layout, channel_names, stack, unstack
 from perfkit.models.gencast.task import TaskConfig
 
 

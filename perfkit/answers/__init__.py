@@ -1,0 +1,1 @@
+"""IS IT RIGHT: finite checks and agreement classes."""

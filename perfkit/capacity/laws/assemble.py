@@ -1,0 +1,230 @@
+"""From all records of a fit's study to the fit, its parallel laws, and how far to trust it."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from perfkit.capacity.laws.fit import ONCE, ModelFit, fit_records
+from perfkit.capacity.laws.measure import (
+    CACHED_ROLE,
+    COMPILED_ROLE,
+    CPUS_ROLE,
+    HELD_OUT_ROLE,
+    TOGETHER_ROLE,
+    median_pass_s,
+)
+from perfkit.capacity.laws.observation import CACHE_HIT, Observation, observe
+from perfkit.capacity.laws.parallel import CpuLaw, fit_contention, fit_cpu_law
+from perfkit.capacity.laws.prediction import HeldOut
+from perfkit.capacity.laws.terms import MAIN_FEATURE, STAGES, features_of
+from perfkit.errors import UserError
+from perfkit.knobs.cpus import CPUS_KNOB
+from perfkit.records.schema import Outcome, Record
+
+TIME, MEMORY = "time", "memory"
+WITHIN, BEYOND = "within", "beyond"
+
+REACH = 2.0
+"""Extrapolations are judged up to so many times the largest size that was fitted."""
+
+
+def assemble(records: Sequence[Record]) -> ModelFit:
+    """The fit of a study's records, with everything that they allow.
+
+    Parameters
+    ----------
+    records
+        Of one model; trials of :class:`perfkit.capacity.laws.measure.FitMeasurement`, or of a
+        tuning or sweep that traced the parts.
+
+    Raises
+    ------
+    UserError
+        See :func:`perfkit.capacity.laws.fit.fit_records`.
+    """
+    good = [record for record in records if record.outcome is Outcome.OK]
+    usable = [r for r in good if r.role not in (CACHED_ROLE, TOGETHER_ROLE)]
+    if not usable:
+        raise UserError("no trial ended well, so there is nothing to fit")
+    points = _points(usable)
+    fit = fit_records(points)
+    judged = [r for r in good if r.role == HELD_OUT_ROLE and r.allowed_cpus == fit.cpus]
+    held_out = [*_judged(fit, judged), *_left_out(points), *_extrapolated(points)]
+    running, starting = cpu_laws(usable)
+    return fit.model_copy(
+        update={
+            "running_cpus": running,
+            "starting_cpus": starting,
+            "contention": contention(good),
+            "cached_compile_s": _cached_compile_s(good),
+            "held_out": tuple(held_out),
+        }
+    )
+
+
+def _points(usable: Sequence[Record]) -> list[Record]:
+    """Trials with traced parts at the commonest CPU count, and those that only compiled."""
+    traced = [r for r in usable if r.part_times_s and r.role not in (HELD_OUT_ROLE, CPUS_ROLE)]
+    counts = Counter(record.allowed_cpus for record in traced)
+    cpus = max(counts, key=lambda count: (counts[count], count), default=0)
+    compiled = [record for record in usable if record.role == COMPILED_ROLE]
+    return [*(record for record in traced if record.allowed_cpus == cpus), *compiled]
+
+
+def cpu_laws(records: Iterable[Record]) -> tuple[CpuLaw | None, CpuLaw | None]:
+    """How passes and start follow the CPUs, from the workload with the most CPU counts."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record.steady and record.outcome is Outcome.OK:
+            key = (record.workload.digest, _label_without_cpus(record))
+            groups.setdefault(key, []).append(record)
+    best = max(groups.values(), key=lambda group: len({r.allowed_cpus for r in group}), default=[])
+    if len({record.allowed_cpus for record in best}) < 2:
+        return None, None
+    starts: dict[int, list[float]] = {}
+    for record in best:
+        seconds = sum(stage.wall_s for stage in record.stages if stage.name in STAGES)
+        starts.setdefault(record.allowed_cpus, []).append(seconds)
+    return fit_cpu_law(median_pass_s(best)), fit_cpu_law(starts)
+
+
+def _label_without_cpus(record: Record) -> str:
+    settings = record.configuration.settings.items()
+    return str(sorted(pair for pair in settings if pair[0] != CPUS_KNOB.name))
+
+
+def contention(records: Sequence[Record]) -> float | None:
+    """How much slower an instance is while others fill the machine, None if not measured."""
+    together = [r for r in records if r.role == TOGETHER_ROLE and r.steady]
+    if len(together) < 2:
+        return None
+    one = together[0]
+    alone = [
+        r
+        for r in records
+        if r.role == CPUS_ROLE
+        and r.allowed_cpus == one.allowed_cpus
+        and r.workload.digest == one.workload.digest
+        and r.steady
+    ]
+    if not alone:
+        return None
+    side_by_side = median_pass_s(together)[one.allowed_cpus]
+    alone_s = statistics.median(median_pass_s(alone)[one.allowed_cpus])
+    return fit_contention(alone_s, {len(together): statistics.median(side_by_side)})
+
+
+def _cached_compile_s(records: Sequence[Record]) -> float | None:
+    hits = [
+        stage.wall_s
+        for r in records
+        if r.role == CACHED_ROLE and r.compilation is not None and r.compilation.cache == CACHE_HIT
+        for stage in r.stages
+        if stage.name == "compile"
+    ]
+    return statistics.median(hits) if hits else None
+
+
+def _judged(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
+    """Time and memory of runs that the fit has not seen, predicted by it.
+
+    Where a workload ran in several trials, their median is what is held against the prediction.
+    """
+    alike: dict[str, list[tuple[Observation, float, int]]] = defaultdict(list)
+    for record in records:
+        one = observe(record)
+        if one is not None and one.steady_s is not None and one.peak_rss_bytes:
+            alike[record.workload.digest].append((one, one.steady_s, one.peak_rss_bytes))
+    found = []
+    for trials in alike.values():
+        one = trials[0][0]
+        size = one.features[MAIN_FEATURE[fit.model]]
+        if fit.refusal(one.features) is not None or size > REACH * fit.largest_size:
+            continue
+        place = WITHIN if fit.least_size <= size <= fit.largest_size else BEYOND
+        seconds = fit.seconds(one.features, one.counts)
+        parts = {name: seconds[name] for name in seconds if name not in ONCE}
+        time_s = statistics.median(time_s for _, time_s, _ in trials)
+        peak_bytes = statistics.median(peak_bytes for _, _, peak_bytes in trials)
+        measured = (
+            (TIME, fit.time_range(one.features, parts), time_s),
+            (MEMORY, fit.memory_range(one.features, 1), float(peak_bytes)),
+        )
+        found += [
+            HeldOut(quantity=quantity, place=place, size=size, predicted=told, measured=value)
+            for quantity, told, value in measured
+        ]
+    return found
+
+
+def _size(record: Record) -> float:
+    features = features_of(record.workload, record.configuration.settings)
+    return features[MAIN_FEATURE[record.workload.model]]
+
+
+def _sizes(points: Iterable[Record]) -> list[float]:
+    return sorted({_size(record) for record in points if record.part_times_s})
+
+
+def _left_out(points: Sequence[Record]) -> list[HeldOut]:
+    """Each size but the ends, predicted by a fit of the others."""
+    found = []
+    for size in _sizes(points)[1:-1]:
+        kept = [record for record in points if _size(record) != size]
+        found += _judged_by(kept, [record for record in points if _size(record) == size])
+    return found
+
+
+def _extrapolated(points: Sequence[Record]) -> list[HeldOut]:
+    """Sizes up to twice the largest of a fit of smaller ones only."""
+    found = []
+    for largest in _sizes(points)[:-1]:
+        kept = [record for record in points if _size(record) <= largest]
+        beyond = [r for r in points if largest < _size(r) <= REACH * largest]
+        found += _judged_by(kept, beyond)
+    return found
+
+
+def _judged_by(kept: Sequence[Record], unseen: Sequence[Record]) -> list[HeldOut]:
+    """Nothing where too little is left to fit."""
+    try:
+        fit = fit_records(kept)
+    except UserError:
+        return []
+    return _judged(fit, unseen)
+
+
+class Accuracy(NamedTuple):
+    """How far predictions of one quantity were off.
+
+    Attributes
+    ----------
+    mean_error
+        Mean absolute percentage error, as a share.
+    inside
+        Share of measurements in the interval that is meant to hold nine tenths of them.
+    """
+
+    quantity: str
+    place: str
+    cases: int
+    mean_error: float
+    largest_error: float
+    inside: float
+
+
+def accuracies(held_out: Sequence[HeldOut]) -> list[Accuracy]:
+    """By quantity and place, of those that there are cases of."""
+    found = []
+    for quantity in (TIME, MEMORY):
+        for place in (WITHIN, BEYOND):
+            own = [one for one in held_out if (one.quantity, one.place) == (quantity, place)]
+            if own:
+                errors = [abs(one.error) for one in own]
+                inside = sum(one.inside for one in own) / len(own)
+                mean = statistics.mean(errors)
+                found.append(Accuracy(quantity, place, len(own), mean, max(errors), inside))
+    return found

@@ -1,0 +1,249 @@
+"""A scaling law: a sum of non-negative terms fitted to measurements, with its uncertainty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy.optimize import nnls
+
+from perfkit.capacity.bounds import LARGEST, Count, NonNegative, Real
+from perfkit.capacity.laws.terms import MAIN_FEATURE, Features, is_term, term_features, term_value
+from perfkit.errors import UserError
+from perfkit.units import cut
+
+COLLINEAR = 1e-7
+"""Smallest singular value, as a share of the largest, of a design that tells its terms apart."""
+
+
+MAIN_FEATURES = frozenset(MAIN_FEATURE.values())
+
+MOST_TERMS = 16
+
+INDEFINITE = 1e-3
+"""How negative an eigenvalue of a covariance may be, as a share of the largest: what rounding
+makes of nearly collinear terms."""
+
+
+def ensure_covariance(rows: Sequence[Sequence[float]], side: int, what: str) -> None:
+    """Refuse what is no covariance matrix.
+
+    Raises
+    ------
+    ValueError
+        The rows are not ``side`` by ``side``, not symmetric, or give negative variances.
+    """
+    if len(rows) != side or any(len(row) != side for row in rows):
+        raise ValueError(f"{what} is not {side} by {side}")
+    if not side:
+        return
+    matrix = np.array(rows)
+    if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-9 * float(np.abs(matrix).max())):
+        raise ValueError(f"{what} is not symmetric")
+    if (np.diag(matrix) < 0).any():
+        raise ValueError(f"{what} holds a negative variance")
+    # Powers of sizes differ by millions: each row and column is brought to a variance of one.
+    scale = np.sqrt(np.where(np.diag(matrix) > 0, np.diag(matrix), 1.0))
+    values = np.linalg.eigvalsh(matrix / np.outer(scale, scale))
+    if values[0] < -INDEFINITE * max(1.0, float(values[-1])):
+        raise ValueError(f"{what} gives negative variances")
+
+
+class Law(BaseModel):
+    """Fitted terms of one quantity.
+
+    Attributes
+    ----------
+    quantity
+        What it predicts.
+    terms, coefficients
+        Their products add up to the prediction; terms fitted to zero are left out.
+    spread
+        ``(XᵀX)⁻¹`` of the design in relative errors, terms by terms.
+    freedom
+        Measurements less fitted terms; 0 means that there is no residual to judge by.
+    fixed
+        Features that did not differ between the measurements: the law holds for these values.
+    residuals
+        Relative errors at the measurements, in their order.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantity: str
+    terms: Annotated[tuple[str, ...], Field(max_length=MOST_TERMS)]
+    coefficients: tuple[NonNegative, ...]
+    spread: tuple[tuple[Real, ...], ...]
+    freedom: Count
+    fixed: dict[str, Real]
+    residuals: tuple[Real, ...]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for term in self.terms:
+            if not is_term(term):
+                raise ValueError(f"{cut(term)!r} is no product of powers of features")
+        if len(self.coefficients) != len(self.terms):
+            raise ValueError(
+                f"{len(self.terms)} terms have {len(self.coefficients)} coefficients: expected "
+                "one for each"
+            )
+        unknown = next((name for name in self.fixed if name not in FEATURE_NAMES), None)
+        if unknown is not None:
+            raise ValueError(f"the fixed feature {cut(unknown)!r} is unknown")
+        ensure_covariance(self.spread, len(self.terms), "spread")
+        return self
+
+    def value(self, features: Features) -> float:
+        """The prediction at ``features``, at least 0."""
+        pairs = zip(self.coefficients, self.terms, strict=True)
+        return sum(coefficient * term_value(term, features) for coefficient, term in pairs)
+
+    def leverage(self, features: Features) -> float:
+        """How far the measurements determine the prediction: its relative variance in units of
+        one measurement's (ordinary least squares on the terms that were kept)."""
+        predicted = self.value(features)
+        if predicted <= 0 or not self.terms:
+            return 0.0
+        with np.errstate(all="ignore"):
+            row = np.array([term_value(term, features) for term in self.terms]) / predicted
+            variance = float(row @ np.array(self.spread) @ row)
+        # Rounding can put a variance of nearly nothing below zero.
+        return max(0.0, variance) if math.isfinite(variance) else LARGEST
+
+    @property
+    def error(self) -> float:
+        """Relative standard deviation of a measurement about the law; 0 without a residual."""
+        if self.freedom < 1:
+            return 0.0
+        return math.sqrt(sum(one**2 for one in self.residuals) / self.freedom)
+
+    def deviation(self, features: Features) -> float:
+        """Relative standard deviation of a new measurement about the prediction."""
+        return self.error * math.sqrt(1 + self.leverage(features))
+
+    def covers(self, features: Features) -> str | None:
+        """Why the law says nothing about ``features``, or None."""
+        for name, value in self.fixed.items():
+            if features.get(name, value) != value:
+                return f"{FEATURE_NAMES[name]} were all {value:g}, not {features[name]:g}"
+        return None
+
+
+FEATURE_NAMES = {
+    "n": "the sizes measured",
+    "s": "the samples measured",
+    "g": "the grids measured",
+    "b": "the blocks measured",
+    "m": "the mesh nodes measured",
+}
+
+
+def fit_law(
+    quantity: str, terms: Sequence[str], points: Sequence[Features], values: Sequence[float]
+) -> Law:
+    """Fit non-negative coefficients so that relative errors are least.
+
+    Parameters
+    ----------
+    quantity
+        For messages.
+    terms
+        Candidates; those that only features which do not differ would tell apart are merged, and
+        of a side feature (mesh nodes, samples) that took two values the square is left out.
+    points, values
+        Features and positive measurement of each.
+
+    Raises
+    ------
+    UserError
+        There are too few different points for the terms, or their features move in step.
+
+    Notes
+    -----
+    C. Lawson and R. Hanson, "Solving Least Squares Problems" (1974), chapter 23 (NNLS), each row
+    divided by its measurement.
+    """
+    fixed = _fixed(points)
+    candidates = [
+        term for term in _distinguishable(terms, fixed) if not _undetermined(term, points)
+    ]
+    used = set().union(*map(term_features, candidates))
+    different = {tuple(point[name] for name in sorted(used)) for point in points}
+    if len(different) < len(candidates):
+        raise UserError(
+            f"the law of {quantity} has {len(candidates)} terms ({', '.join(candidates)}), but "
+            f"only {len(different)} different sizes were measured: measure "
+            f"{len(candidates) + 1} or more"
+        )
+    design = np.array([[term_value(term, point) for term in candidates] for point in points])
+    measured = np.asarray(values, float)
+    positive = measured > 0
+    weights = np.where(positive, measured, measured[positive].min() if positive.any() else 1.0)
+    relative = design / weights[:, None]
+    singular = np.linalg.svd(relative / np.linalg.norm(relative, axis=0), compute_uv=False)
+    if singular[-1] < COLLINEAR * singular[0]:
+        raise UserError(
+            f"the law of {quantity} cannot tell its terms {', '.join(candidates)} apart: the "
+            "sizes measured move in step (collinear); measure sizes that differ otherwise"
+        )
+    scale = np.linalg.norm(relative, axis=0)
+    coefficients, _ = nnls(relative / scale, measured / weights)
+    coefficients = coefficients / scale
+    kept = np.flatnonzero(coefficients > 0)
+    fitted = relative[:, kept] @ coefficients[kept]
+    return Law(
+        quantity=quantity,
+        terms=tuple(candidates[index] for index in kept),
+        coefficients=tuple(float(value) for value in coefficients[kept]),
+        spread=_spread(relative[:, kept], scale[kept]),
+        freedom=len(points) - len(kept),
+        fixed=fixed,
+        residuals=tuple(float(one) for one in measured / weights - fitted),
+    )
+
+
+def _spread(
+    design: NDArray[np.float64], scale: NDArray[np.float64]
+) -> tuple[tuple[float, ...], ...]:
+    """``(XᵀX)⁻¹``, inverted with columns of equal length: powers of sizes differ by millions."""
+    if not design.size:
+        return ()
+    even = design / scale
+    inverse = np.linalg.pinv(even.T @ even) / np.outer(scale, scale)
+    return tuple(tuple(float(value) for value in row) for row in inverse)
+
+
+def _fixed(points: Sequence[Features]) -> dict[str, float]:
+    """Features that have one value in all points."""
+    names = points[0].keys()
+    return {name: points[0][name] for name in names if len({p[name] for p in points}) == 1}
+
+
+def _undetermined(term: str, points: Sequence[Features]) -> bool:
+    """Whether a side feature alone takes too few values for the power that the term has."""
+    features = term_features(term)
+    if len(features) != 1 or features & MAIN_FEATURES:
+        return False
+    (name,) = features
+    values = {point[name] for point in points}
+    return term_value(term, {name: 2.0}) >= 2.0 ** len(values)
+
+
+def _distinguishable(terms: Sequence[str], fixed: Features) -> list[str]:
+    """The terms, of those that differ only by fixed features the one with the fewest."""
+    kept: dict[frozenset[str], str] = {}
+    for term in terms:
+        free = frozenset(
+            factor
+            for factor in ([] if term == "1" else term.split("*"))
+            if factor.partition("^")[0] not in fixed
+        )
+        other = kept.get(free)
+        if other is None or len(term_features(term)) < len(term_features(other)):
+            kept[free] = term
+    return list(kept.values())

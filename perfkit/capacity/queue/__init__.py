@@ -1,0 +1,1 @@
+"""Jobs, machines, packing and the plan."""

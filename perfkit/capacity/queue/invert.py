@@ -1,0 +1,124 @@
+"""Turned round: how many machines keep a deadline, and how soon a budget ends a queue."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.prediction import relative_range
+from perfkit.capacity.queue.candidates import Queue
+from perfkit.capacity.queue.jobs import Job
+from perfkit.capacity.queue.machines import Machine
+from perfkit.capacity.queue.pack import lower_bound_s, machine_seconds, pack
+from perfkit.capacity.queue.plan import HOUR_S, kinds_of, tasks_of, way_of
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one kind of machine would have to be, by itself.
+
+    Parameters
+    ----------
+    machines
+        How many, None where no number would do.
+    makespan_s, price
+        With so many; the price of every machine up to its last job, None without one.
+    low, high
+        Ends of the interval of both, as factors.
+    reason
+        Why no number would do.
+    """
+
+    machine: Machine
+    machines: int | None
+    makespan_s: float = 0.0
+    price: float | None = None
+    low: float = 1.0
+    high: float = 1.0
+    reason: str = ""
+
+
+def needs(
+    jobs: Sequence[Job],
+    machines: Sequence[Machine],
+    fits: Sequence[ModelFit],
+    *,
+    cached: bool,
+    deadline_s: float | None,
+    budget: float | None,
+) -> list[Need]:
+    """For each kind of machine the fewest that keep the deadline, or without one the most that
+    the budget pays for, that is the soonest end; with both, the fewest that keep both."""
+    return [
+        _need(jobs, machine, fits, cached=cached, deadline_s=deadline_s, budget=budget)
+        for machine in machines
+    ]
+
+
+def _need(
+    jobs: Sequence[Job],
+    machine: Machine,
+    fits: Sequence[ModelFit],
+    *,
+    cached: bool,
+    deadline_s: float | None,
+    budget: float | None,
+) -> Need:
+    candidates, rejects = Queue(jobs, [machine], fits, cached=cached).candidates()
+    if rejects:
+        return Need(machine, None, reason=f"{len(rejects)} job(s) do not run on it")
+    if budget is not None and machine.price_per_hour is None:
+        return Need(machine, None, reason="it has no price_per_hour")
+    tasks = tasks_of(candidates)
+
+    def with_count(count: int) -> Need:
+        kinds = kinds_of([replace(machine, count=count)])
+        packing = pack(tasks, kinds)
+        hours = sum(machine_seconds(packing.placements).values()) / HOUR_S
+        rate = machine.price_per_hour
+        price = None if rate is None else hours * rate
+        ways = (way_of(candidates[each.task], each) for each in packing.placements)
+        low, high = relative_range(way.time for way in ways)
+        return Need(machine, count, packing.makespan_s, price, low, high)
+
+    most = len(tasks)
+    if deadline_s is None:
+        found = with_count(1)
+        if budget is None or found.price is None or found.price > budget:
+            return replace(found, machines=None, reason="the budget does not pay for the queue")
+        return with_count(_last(lambda count: _within(with_count(count).price, budget), 1, most))
+    # Fewer than the machine-time over the deadline cannot do.
+    one_s = lower_bound_s(tasks, kinds_of([replace(machine, count=1)]))
+    least = min(most, max(1, math.ceil(one_s / deadline_s)))
+    alone = with_count(most)
+    if alone.makespan_s > deadline_s:
+        return replace(alone, machines=None, reason="the longest job alone takes longer")
+    if with_count(least).makespan_s > deadline_s:
+        least = 1 + _last(lambda count: with_count(count).makespan_s > deadline_s, least, most)
+    found = with_count(least)
+    if budget is not None and not _within(found.price, budget):
+        return replace(found, machines=None, reason="the budget does not pay for so many")
+    return found
+
+
+def _within(price: float | None, budget: float) -> bool:
+    return price is not None and price <= budget
+
+
+def _last(holds: Callable[[int], bool], first: int, most: int) -> int:
+    """The last count from ``first``, for which it holds, up to ``most`` for which it still does;
+    steps double until it does not, then the gap is halved."""
+    low, step = first, 1
+    while low + step <= most and holds(low + step):
+        low += step
+        step *= 2
+    high = min(low + step, most + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    return low

@@ -1,0 +1,105 @@
+"""A plan as CSV and as JSON, for other programs."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from perfkit.capacity.queue.plan import Plan, PlannedJob
+from perfkit.files import write_whole
+
+
+def job_row(plan: Plan, each: PlannedJob) -> dict[str, Any]:
+    """One job as plain values: seconds, bytes, names."""
+    return {
+        "name": each.job.name,
+        "model": each.job.model,
+        "size": each.job.size,
+        "bucket": each.bucket,
+        **{axis: value for axis, value in each.job.fidelity.items() if each.job.model == "af3"},
+        "members": each.job.fidelity.get("members"),
+        "forecast_steps": each.job.fidelity["steps"] if each.job.model == "gencast" else None,
+        "preset": plan.fits[each.way.fit].label,
+        "machine": each.machine.name,
+        "node": each.placement.node + 1,
+        "instances": each.way.instances,
+        "cpus": each.cpus,
+        "begin_s": round(each.placement.begin_s, 1),
+        "end_s": round(each.placement.end_s, 1),
+        "time_s": round(each.way.time.value, 1),
+        "time_low_s": round(each.way.time.low, 1),
+        "time_high_s": round(each.way.time.high, 1),
+        "memory_bytes": round(each.way.memory.value),
+        "memory_low_bytes": round(each.way.memory.low),
+        "memory_high_bytes": round(each.way.memory.high),
+        "compiles": each.compiles,
+        "price": None if each.price is None else round(each.price, 4),
+    }
+
+
+COLUMNS = (
+    "name", "model", "size", "bucket", "recycles", "steps", "samples", "seeds", "members",
+    "forecast_steps", "preset", "machine", "node", "instances", "cpus", "begin_s", "end_s",
+    "time_s", "time_low_s", "time_high_s", "memory_bytes", "memory_low_bytes",
+    "memory_high_bytes", "compiles", "price",
+)  # fmt: skip
+"""Columns of the CSV."""
+
+
+def write_csv(path: Path, plan: Plan) -> None:
+    """One row a job, in the order in which they begin; what does not apply is empty.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(job_row(plan, each) for each in plan.jobs)
+    write_whole(path, text.getvalue(), "plan")
+
+
+def write_json(path: Path, plan: Plan) -> None:
+    """Jobs, machines, totals, rejects and notices.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    low, high = plan.relative_range
+    data = {
+        "makespan_s": plan.makespan_s,
+        "makespan_low_s": plan.makespan_s * low,
+        "makespan_high_s": plan.makespan_s * high,
+        "bound_s": plan.packing.bound_s,
+        "method": plan.packing.method,
+        "price": plan.price,
+        "price_low": None if plan.price is None else plan.price * low,
+        "price_high": None if plan.price is None else plan.price * high,
+        "currency": plan.inventory.currency,
+        "machines": [
+            {
+                "name": use.machine.name,
+                "count": use.machine.count,
+                "used": use.used,
+                "jobs": use.jobs,
+                "machine_hours": use.hours,
+                "filled": use.busy,
+                "price": use.price,
+                "energy_kwh": use.energy_kwh,
+            }
+            for use in plan.uses()
+        ],
+        "accelerators": [dataclasses.asdict(one) for one in plan.comparisons()],
+        "jobs": [job_row(plan, each) for each in plan.jobs],
+        "rejects": [dataclasses.asdict(reject) for reject in plan.rejects],
+        "notices": list(plan.notices),
+    }
+    write_whole(path, json.dumps(data, indent=1) + "\n", "plan")

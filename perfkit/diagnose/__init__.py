@@ -1,0 +1,1 @@
+"""WHY IT IS WRONG: locating the first NaN, stability, known answers, remedies."""

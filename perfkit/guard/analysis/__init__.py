@@ -1,0 +1,1 @@
+"""What the guard finds out about a program before it changes it."""

@@ -1,0 +1,195 @@
+"""What is known of a value while tracing: its sign, and whether terms may cancel in it.
+
+Traits decide where a guard is needed at all; they cost nothing when the program runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.extend.core import JaxprEqn, Literal
+
+from perfkit.guard.analysis.structure import dtype_of
+
+LARGEST_CONSTANT_LOOKED_AT = 1 << 20
+"""Elements of a constant array whose signs are looked at while tracing."""
+
+SHAPE_OPERATIONS = frozenset(
+    {
+        "reshape",
+        "broadcast_in_dim",
+        "transpose",
+        "squeeze",
+        "expand_dims",
+        "slice",
+        "rev",
+        "copy",
+        "copy_p",
+        "dynamic_slice",
+        "gather",
+        "reduce_max",
+        "reduce_min",
+    }
+)
+"""Primitives that move or choose elements of their first operand; the bound moves alike."""
+
+SPLITS = frozenset({"split", "unstack"})
+"""Primitives that return their operand in several pieces."""
+
+_ADDS_TERMS = frozenset({"add", "sub", "one_minus_square", "reduce_sum", "dot_general", "cumsum"})
+_ONE_OPERAND = (
+    SHAPE_OPERATIONS | SPLITS | {"convert_element_type", "reduce_precision", "neg", "abs"}
+)
+_NONNEGATIVE_RESULT = frozenset({"abs", "square", "exp", "exp2", "logistic", "sqrt", "rsqrt"})
+_KEEPS_NONNEGATIVE = frozenset(
+    {"mul", "add", "div", "min", "dot_general", "concatenate", "stack", "pad"}
+)
+_KEEPS_FIRST_NONNEGATIVE = (
+    SHAPE_OPERATIONS
+    | SPLITS
+    | {
+        "convert_element_type",
+        "reduce_precision",
+        "reduce_sum",
+        "cumsum",
+        "cummax",
+        "cumprod",
+        "reduce_prod",
+        "sort",
+        "pow",
+    }
+)
+
+_FOLDED: dict[str, Callable[..., float]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "neg": operator.neg,
+    "convert_element_type": float,
+    "broadcast_in_dim": float,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Trait:
+    """What is known of a value while tracing.
+
+    Attributes
+    ----------
+    nonnegative
+        No element is below zero (it may be NaN), whatever the arguments.
+    cancels
+        It is a difference, or a scaled, reshaped or clamped one: terms may cancel in it.
+    constant
+        The number that every element is, where that is known.
+    """
+
+    nonnegative: bool = False
+    cancels: bool = False
+    constant: float | None = None
+
+    def join(self, other: Trait) -> Trait:
+        """What holds for a value that may be either."""
+        return Trait(
+            self.nonnegative and other.nonnegative,
+            self.cancels or other.cancels,
+            self.constant if self.constant == other.constant else None,
+        )
+
+
+def trait_of_constant(value: Any) -> Trait:
+    """The trait of a literal or a constant of a traced program."""
+    if isinstance(value, jax.core.Tracer):
+        return Trait()
+    array = np.asarray(value) if isinstance(value, (np.ndarray, np.generic, int, float)) else value
+    looked_at = isinstance(array, (np.ndarray, Array)) and jnp.issubdtype(array.dtype, jnp.number)
+    if not looked_at or array.size > LARGEST_CONSTANT_LOOKED_AT or np.iscomplexobj(array):
+        return Trait()
+    constant = float(np.asarray(array)) if array.ndim == 0 else None
+    return Trait(nonnegative=not bool(np.any(np.asarray(array) < 0)), constant=constant)
+
+
+def trait_of_result(equation: JaxprEqn, operands: Sequence[Trait]) -> Trait:
+    """The trait of an equation's results, from those of its operands."""
+    name = equation.primitive.name
+    dtype = dtype_of(equation.outvars[0])
+    folded = _folded(name, [operand.constant for operand in operands])
+    if folded is not None:
+        return Trait(nonnegative=not folded < 0, constant=folded)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        is_unsigned = dtype is not None and (
+            jnp.issubdtype(dtype, jnp.unsignedinteger) or jnp.issubdtype(dtype, jnp.bool_)
+        )
+        return Trait(nonnegative=is_unsigned or _nonnegative(name, equation, operands))
+    nonnegative = _nonnegative(name, equation, operands)
+    return Trait(nonnegative, _cancels(name, nonnegative, equation, operands))
+
+
+def _folded(name: str, constants: Sequence[float | None]) -> float | None:
+    """The constant that scalar arithmetic on constants gives, such as the count in a variance."""
+    fold = _FOLDED.get(name)
+    known = [constant for constant in constants if constant is not None]
+    return fold(*known) if fold and len(known) == len(constants) else None
+
+
+def _nonnegative(name: str, equation: JaxprEqn, operands: Sequence[Trait]) -> bool:
+    signs = [operand.nonnegative for operand in operands]
+    if name in _NONNEGATIVE_RESULT or name == "iota":
+        return True
+    if name == "integer_pow":
+        return equation.params["y"] % 2 == 0 or signs[0]
+    if name == "mul" and same_operand(equation):
+        return True
+    if name in ("max", "reduce_and", "reduce_or"):
+        return any(signs)
+    if name == "clamp":
+        return signs[0] and signs[2]
+    if name == "select_n":
+        return all(signs[1:])
+    if name in _KEEPS_NONNEGATIVE:
+        return all(signs)
+    return name in _KEEPS_FIRST_NONNEGATIVE and signs[0]
+
+
+def _cancels(name: str, nonnegative: bool, equation: JaxprEqn, operands: Sequence[Trait]) -> bool:
+    flags = [operand.cancels for operand in operands]
+    if name in _ADDS_TERMS:
+        return not nonnegative or any(flags)
+    if name == "mul":
+        return any(flags) and not same_operand(equation)
+    if name == "integer_pow":
+        return flags[0] and equation.params["y"] % 2 == 1
+    if name in ("max", "min", "select_n", "clamp", "concatenate", "stack", "pad"):
+        return any(flags)
+    return (name in _ONE_OPERAND or name == "div") and flags[0]
+
+
+def makes_difference(equation: JaxprEqn, operands: Sequence[Trait]) -> bool:
+    """Whether terms may cancel in an equation itself, so that its result is a difference.
+
+    A positive constant that is added to a difference is no term of it: it is what the program
+    adds to keep the value above zero.
+    """
+    name = equation.primitive.name
+    if name not in _ADDS_TERMS or _nonnegative(name, equation, operands):
+        return False
+    constants = [operand.constant for operand in operands]
+    if name == "add":
+        return not any(
+            constant is not None and constant >= 0 and other.cancels
+            for constant, other in zip(constants, reversed(operands), strict=True)
+        )
+    return not (name == "sub" and constants[1] is not None and constants[1] <= 0)
+
+
+def same_operand(equation: JaxprEqn) -> bool:
+    """Whether both operands of an equation are one variable."""
+    first, second = equation.invars
+    return first is second and not isinstance(first, Literal)

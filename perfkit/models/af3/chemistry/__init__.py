@@ -1,0 +1,1 @@
+"""Components, molecules and the tokens that they make."""

@@ -1,0 +1,1 @@
+"""Fold inputs: JSON, FASTA and server jobs, checked."""

@@ -1,0 +1,1 @@
+"""Atmospheres, statistics and checkpoints, read or made."""

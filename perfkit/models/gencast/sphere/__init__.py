@@ -1,0 +1,1 @@
+"""Grid, mesh and noise on the sphere."""

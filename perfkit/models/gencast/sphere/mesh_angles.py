@@ -1,0 +1,45 @@
+"""Angles of the mesh nodes, rounded on every CPU as in the published model's reference outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfkit.models.gencast.sphere.mesh import TriangularMesh
+
+ROUNDINGS = Path(__file__).parents[1] / "data" / "mesh_angle_roundings.npz"
+"""Last places between the correctly rounded angle and the reference's, by number of nodes
+(``scripts/gencast_angle_roundings.py``). Float32 arccosines of NumPy depend on the CPU, and one
+last place of an angle moves edge features by up to 2e-5 at one degree."""
+
+
+def rounded_angles(
+    vertices: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Polar angle and azimuth in radians, correctly rounded to float32."""
+    x, y, z = vertices.astype(np.float64).T
+    return np.arccos(z).astype(np.float32), np.arctan2(y, x).astype(np.float32)
+
+
+def mesh_coordinates(
+    mesh: TriangularMesh,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Latitude and longitude in degrees of every mesh node, float32 ``[nodes]`` each.
+
+    Nodes of a banded icosahedron get the reference's angles to the last bit; finer meshes than
+    the published ones, for which there is no reference, the correctly rounded ones.
+    """
+    nodes = len(mesh.vertices)
+    polar, azimuth = rounded_angles(mesh.vertices)
+    with np.load(ROUNDINGS) as table:
+        if f"polar_{nodes}" in table:
+            polar = _moved(polar, table[f"polar_{nodes}"])
+            azimuth = _moved(azimuth, table[f"azimuth_{nodes}"])
+    lon = np.mod(np.rad2deg(azimuth), np.float32(360))
+    return np.float32(90) - np.rad2deg(polar), lon
+
+
+def _moved(angles: NDArray[np.float32], places: NDArray[np.int8]) -> NDArray[np.float32]:
+    return (angles.view(np.int32) + places).astype(np.int32).view(np.float32)

@@ -1,0 +1,1 @@
+"""The machine's ceilings, and what limits a module."""

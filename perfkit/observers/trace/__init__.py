@@ -1,0 +1,1 @@
+"""The XLA trace and what its events belong to."""

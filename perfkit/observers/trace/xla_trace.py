@@ -1,0 +1,200 @@
+"""xla: one pass under JAX's profiler, by kind of operation, by operation and by module.
+
+The trace says when each operation ran, the optimised HLO what it does and which module it belongs
+to, the ceilings what the machine could have done, samples of the process what its CPUs did.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from perfkit.errors import PerfkitError
+from perfkit.observers.observer import Child, ExtraPass, Finding, Observer, Place, Seen
+from perfkit.observers.pass_sampler import PassSample, PassSampler
+from perfkit.observers.roofline.limit import ModuleSeen, judge
+from perfkit.observers.trace.attribution import (
+    Span,
+    add_samples,
+    spans_of,
+    tallied,
+    tallied_by_kind,
+)
+from perfkit.observers.trace.hlo import HloModule
+from perfkit.observers.trace.xla_parts import operations_of, trace_file
+
+TRACE_FOLDER = "trace"
+HLO_FILE = "optimised.hlo.txt"
+PASS_MARK = "perfkit pass"
+"""Event around the traced pass, whose begin the child also tells on the monotonic clock."""
+
+MARK_FILE = "pass.json"
+PERFETTO_FILE = "xla.perfetto-trace.json.gz"
+KEPT_OPERATIONS = 20
+MOST_EVENTS = 1_000_000
+"""The profiler writes no more events than this into the file that is read here."""
+
+
+class OperationSeen(BaseModel):
+    """One HLO operation, all of its runs together."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    module: str
+    seconds: float
+    runs: int
+    flops: float
+    bytes: float
+
+
+class XlaSeen(BaseModel):
+    """One traced pass.
+
+    Attributes
+    ----------
+    pass_s
+        From the first operation's begin to the last one's end.
+    kinds
+        Seconds by kind of operation; they add up to ``pass_s``.
+    modules, operations
+        Most time first.
+    ceilings
+        What the machine reaches: FLOP/s and bytes/s.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    pass_s: float
+    kinds: dict[str, float]
+    modules: list[ModuleSeen]
+    operations: list[OperationSeen]
+    ceilings: dict[str, float]
+    cpus: int
+
+
+class XlaTrace(Observer):
+    """Reduces a traced pass to tables."""
+
+    name = "xla"
+    place = Place.BESIDE
+    summary = "time by kind of operation, by operation and by module; roofline; Perfetto file"
+    extra_pass = ExtraPass.TRACED
+
+    def __init__(self) -> None:
+        self._child: Child | None = None
+        self._sampler: PassSampler | None = None
+        self._samples: Sequence[PassSample] = ()
+
+    def started(self, child: Child) -> None:
+        """Remember whom to look at."""
+        self._child = child
+
+    def pass_begins(self) -> None:
+        """Sample the process while it is traced."""
+        if self._child is not None:
+            self._sampler = PassSampler(self._child.pid)
+            self._sampler.start()
+
+    def pass_ended(self) -> None:
+        """Stop sampling."""
+        if self._sampler is not None:
+            self._samples = self._sampler.stop()
+
+    def results(self, seen: Seen) -> Finding:
+        """Tables of the pass, and the trace as a file for Perfetto."""
+        if self._child is None or not (self._child.folder / MARK_FILE).exists():
+            return Finding(missing="the child ended before its traced pass did")
+        folder = self._child.folder
+        try:
+            events = read_events(folder / TRACE_FOLDER)
+        except PerfkitError as error:
+            return Finding(missing=str(error))
+        from perfkit.models import get_model
+        from perfkit.observers.roofline.ceilings import measured_ceilings
+
+        costs = HloModule.parse((folder / HLO_FILE).read_text()).costs()
+        module_of = get_model(self._child.workload.model).module_of
+        spans = spans_of(operations_of(events), ends_us(events), costs, module_of)
+        modules = tallied(spans, lambda span: span.module)
+        offset_s = clock_offset_s(events, json.loads((folder / MARK_FILE).read_text())["begin_s"])
+        cpus = self._child.cpus
+        add_samples(modules, spans, self._samples, offset_s, cpus)
+        ceilings = measured_ceilings()
+        pass_s = spans[-1].end_s - spans[0].begin_s if spans else 0.0
+        found = XlaSeen(
+            pass_s=pass_s,
+            kinds=tallied_by_kind(spans),
+            modules=[judge(name, each, pass_s, cpus, ceilings) for name, each in modules.items()],
+            operations=_operations(spans),
+            ceilings=asdict(ceilings),
+            cpus=cpus,
+        )
+        missing = ""
+        if len(events) >= MOST_EVENTS:
+            missing = f"the profiler kept only the first {MOST_EVENTS:,} events of the pass"
+        perfetto = folder / PERFETTO_FILE
+        shutil.copyfile(trace_file(folder / TRACE_FOLDER), perfetto)
+        shutil.rmtree(folder / TRACE_FOLDER)
+        files = {"xla trace for Perfetto": perfetto, "optimised HLO": folder / HLO_FILE}
+        return Finding(found.model_dump(mode="json"), files, missing)
+
+
+def read_events(folder: Path) -> list[Mapping[str, Any]]:
+    """All events of a trace.
+
+    Raises
+    ------
+    PerfkitError
+        The profiler left no trace.
+    """
+    with gzip.open(trace_file(folder), "rt", encoding="utf-8") as stream:
+        events: list[Mapping[str, Any]] = json.load(stream)["traceEvents"]
+    return events
+
+
+def ends_us(events: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """When runs of each operation ended, in order, from the profiler's ``end: NAME`` events."""
+    ends: dict[str, list[float]] = {}
+    for event in events:
+        name = event.get("name", "")
+        if event.get("ph") == "X" and name.startswith("end: "):
+            ends.setdefault(name.removeprefix("end: "), []).append(event["ts"])
+    return {name: sorted(times) for name, times in ends.items()}
+
+
+def clock_offset_s(events: Sequence[Mapping[str, Any]], begin_s: float) -> float:
+    """Monotonic time less the trace's; the mark's begin is known on both clocks.
+
+    Raises
+    ------
+    PerfkitError
+        The trace holds no mark.
+    """
+    for event in events:
+        if event.get("name") == PASS_MARK:
+            return begin_s - float(event["ts"]) * 1e-6
+    raise PerfkitError("the trace does not hold the mark of its pass")
+
+
+def _operations(spans: Sequence[Span]) -> list[OperationSeen]:
+    module_of = {span.operation: span.module for span in spans}
+    tallies = tallied(spans, lambda span: span.operation)
+    return [
+        OperationSeen(
+            name=name,
+            module=module_of[name],
+            seconds=tally.seconds,
+            runs=tally.runs,
+            flops=tally.flops,
+            bytes=tally.bytes,
+        )
+        for name, tally in list(tallies.items())[:KEPT_OPERATIONS]
+    ]

@@ -1,0 +1,158 @@
+"""Which sizes run in how much memory, and how long they take: tokens against memory."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.prediction import Range
+from perfkit.capacity.queue.estimate import MEMORY_SIZES_GB, estimate, pace
+from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.machines import Machine
+from perfkit.errors import UserError
+from perfkit.models.gencast.inputs.sources import mesh_for
+from perfkit.report.plan_tables import time_text
+from perfkit.report.style import BLACK, SERIES, spread_axis, styled
+from perfkit.units import bytes_text
+
+SIZES = {
+    "af3": (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 5120),
+    "gencast": (10.0, 6.0, 4.0, 3.0, 2.0, 1.5, 1.0, 0.5, 0.25),
+}
+"""Tokens; degrees."""
+
+CORES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class FeasibilityInfo(NamedTuple):
+    """The memory that each size needs, and hours of a production run by cores.
+
+    Attributes
+    ----------
+    fits
+        Memory in GB, then size: whether it runs.
+    times
+        Cores, then size: seconds of one run on a whole machine, None where no law says.
+    measured_to
+        Column of the largest size that is at most twice what was measured; -1 for none.
+    """
+
+    unit: str
+    sizes: tuple[str, ...]
+    needed_gb: tuple[float, ...]
+    memory_gb: tuple[int, ...]
+    fits: tuple[tuple[bool, ...], ...]
+    cores: tuple[int, ...]
+    times: tuple[tuple[Range | None, ...], ...]
+    measured_to: int
+
+
+def feasibility_info(fit: ModelFit, machine: Machine) -> FeasibilityInfo:
+    """Of production runs (one seed; one member of 30 steps) under the fit's preset.
+
+    Parameters
+    ----------
+    machine
+        Whose cores the hours are of.
+    """
+    sizes, needed, times, reach = [], [], [], -1
+    for size in SIZES[fit.model]:
+        job = _job(fit.model, size)
+        with contextlib.suppress(UserError):
+            one = estimate(job, fit)
+            sizes.append(f"{size:g}" if fit.model == "af3" else f"{size:g}°")
+            needed.append(one.memory.high / 1e9)
+            column: list[Range | None] = []
+            for cores in CORES:
+                try:
+                    there = pace(fit, dataclasses.replace(machine, cores=cores), 1)
+                    column.append(there.seconds(one, one.compile_s))
+                except UserError:
+                    column.append(None)
+            times.append(column)
+            if job.size <= 2 * fit.largest_size:
+                reach = len(sizes) - 1
+    return FeasibilityInfo(
+        unit="tokens" if fit.model == "af3" else "grid spacing",
+        sizes=tuple(sizes),
+        needed_gb=tuple(needed),
+        memory_gb=MEMORY_SIZES_GB,
+        fits=tuple(tuple(each <= room for each in needed) for room in MEMORY_SIZES_GB),
+        cores=CORES,
+        times=tuple(tuple(column[place] for column in times) for place in range(len(CORES))),
+        measured_to=reach,
+    )
+
+
+def _job(model: str, size: float) -> Job:
+    if model == "af3":
+        return Job("map", model, int(size), production(model), {}, 0, "map")
+    nodes = round(180 / size + 1) * round(360 / size)
+    return Job("map", model, nodes, production(model), {}, mesh_for(size), "map")
+
+
+def feasibility_figure(info: FeasibilityInfo) -> go.Figure:
+    """Memory against size, green where it runs."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=[[float(each) for each in row] for row in info.fits],
+            x=list(info.sizes),
+            y=[f"{room} GB" for room in info.memory_gb],
+            colorscale=[[0, "#f3d9cc"], [1, "#bfe3d4"]],
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            xgap=2,
+            ygap=2,
+            text=[
+                [
+                    bytes_text(need * 1e9) if ok else ""
+                    for need, ok in zip(info.needed_gb, row, strict=True)
+                ]
+                for row in info.fits
+            ],
+            texttemplate="%{text}",
+            hoverinfo="skip",
+        )
+    )
+    if 0 <= info.measured_to < len(info.sizes) - 1:
+        figure.add_vline(x=info.measured_to + 0.5, line={"dash": "dot", "color": BLACK})
+    styled(figure, 440)
+    figure.update_xaxes(title_text=info.unit, type="category")
+    figure.update_yaxes(title_text="memory of the machine", type="category")
+    return figure
+
+
+def hours_figure(info: FeasibilityInfo) -> go.Figure:
+    """Hours of one production run against size, a line per number of cores."""
+    figure = go.Figure()
+    all_hours: list[float] = []
+    for place, (cores, row) in enumerate(zip(info.cores, info.times, strict=True)):
+        points = [
+            (size, time) for size, time in zip(info.sizes, row, strict=True) if time is not None
+        ]
+        if not points:
+            continue
+        hours = [time.value / 3600 for _, time in points]
+        all_hours += hours
+        figure.add_trace(
+            go.Scatter(
+                x=[size for size, _ in points],
+                y=hours,
+                mode="lines+markers",
+                name=f"{cores} CPU{'s' if cores != 1 else ''}",
+                line={"color": SERIES[place % len(SERIES)]},
+                hovertext=[f"{size}, {cores} CPUs: {time_text(time)}" for size, time in points],
+                hoverinfo="text",
+            )
+        )
+    styled(figure, 400)
+    # A line may lack sizes that the next one has.
+    order = {"categoryorder": "array", "categoryarray": list(info.sizes)}
+    figure.update_xaxes(title_text=info.unit, type="category", **order)
+    figure.update_yaxes(title_text="hours of one production run", **spread_axis(all_hours))
+    return figure

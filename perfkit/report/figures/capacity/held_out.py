@@ -1,0 +1,80 @@
+"""Predicted over measured of runs that a fit has not seen."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from perfkit.capacity.laws.assemble import BEYOND, TIME
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.report.style import BLUE, GREY, ORANGE, styled
+from perfkit.units import percent_text
+
+
+class HeldOutPoint(NamedTuple):
+    """Relative errors of a prediction, and of the ends of its interval."""
+
+    size: float
+    error: float
+    low: float
+    high: float
+    beyond: bool
+
+
+class HeldOutInfo(NamedTuple):
+    """The points of one quantity, ``time`` or ``memory``."""
+
+    quantity: str
+    points: tuple[HeldOutPoint, ...]
+
+
+def held_out_info(fit: ModelFit, quantity: str = TIME) -> HeldOutInfo:
+    """One point a prediction, in order of size."""
+    points = [
+        HeldOutPoint(
+            one.size,
+            one.error,
+            one.predicted.low / one.measured - 1.0,
+            one.predicted.high / one.measured - 1.0,
+            one.place == BEYOND,
+        )
+        for one in fit.held_out
+        if one.quantity == quantity
+    ]
+    return HeldOutInfo(quantity, tuple(sorted(points)))
+
+
+def held_out_figure(info: HeldOutInfo) -> go.Figure:
+    """Dots with their intervals around the line of no error."""
+    figure = go.Figure()
+    for beyond, colour, symbol, name in (
+        (False, BLUE, "circle", "within the measured range"),
+        (True, ORANGE, "diamond", "beyond it, up to twice the largest"),
+    ):
+        own = [point for point in info.points if point.beyond is beyond]
+        figure.add_trace(
+            go.Scatter(
+                x=[point.size for point in own],
+                y=[100 * point.error for point in own],
+                error_y={
+                    "type": "data",
+                    "array": [100 * (point.high - point.error) for point in own],
+                    "arrayminus": [100 * (point.error - point.low) for point in own],
+                    "color": colour,
+                    "thickness": 1,
+                },
+                mode="markers",
+                name=name,
+                marker={"color": colour, "symbol": symbol, "size": 8},
+                hovertext=[
+                    f"{point.size:g}: {percent_text(point.error, signed=True)}" for point in own
+                ],
+                hoverinfo="text",
+            )
+        )
+    figure.add_hline(y=0, line={"color": GREY})
+    styled(figure, 340)
+    figure.update_xaxes(title_text="size", type="log")
+    figure.update_yaxes(title_text=f"error of {info.quantity}, per cent")
+    return figure

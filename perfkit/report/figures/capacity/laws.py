@@ -1,0 +1,105 @@
+"""Laws over size with the measurements they rest on: one line a part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from perfkit.capacity.laws.fit import ONCE, ModelFit
+from perfkit.capacity.laws.observation import Observation, observations, whole
+from perfkit.capacity.laws.terms import MAIN_FEATURE, resized_features
+from perfkit.records.schema import Record
+from perfkit.report.style import SERIES, shortened, spread_axis, styled
+from perfkit.units import seconds_text
+
+CURVE_POINTS = 60
+
+
+class LawCurve(NamedTuple):
+    """Seconds of one part: the law over sizes, and the trials."""
+
+    name: str
+    sizes: tuple[float, ...]
+    seconds: tuple[float, ...]
+    measured_sizes: tuple[float, ...]
+    measured_s: tuple[float, ...]
+
+
+class LawsInfo(NamedTuple):
+    """The parts of a model in passes of equal fidelity; ``reach`` is the largest size measured."""
+
+    curves: tuple[LawCurve, ...]
+    reach: float
+
+
+def laws_info(fit: ModelFit, records: Sequence[Record]) -> LawsInfo:
+    """The curve of each part up to twice the largest size, with the other features as in the
+    trial of the nearest size."""
+    main = MAIN_FEATURE[fit.model]
+    measured = [one for one in observations(records) if whole(one) and one.cpus == fit.cpus]
+    largest = max(measured, key=lambda one: one.features[main]).features
+    alike = [one for one in measured if one.features.get("s") == largest.get("s")]
+    sizes = [
+        float(size) for size in np.geomspace(fit.least_size, 2 * fit.largest_size, CURVE_POINTS)
+    ]
+    places = [
+        resized_features(fit.model, _nearest(alike, main, size).features, size, fit.settings)
+        for size in sizes
+    ]
+    curves = tuple(
+        LawCurve(
+            name,
+            tuple(sizes),
+            tuple(law.value(place) for place in places),
+            tuple(one.features[main] for one in alike if name in one.seconds),
+            tuple(one.seconds[name] for one in alike if name in one.seconds),
+        )
+        for name, law in fit.laws.items()
+        if name not in ONCE and law.terms
+    )
+    return LawsInfo(curves, fit.largest_size)
+
+
+def _nearest(measured: Sequence[Observation], main: str, size: float) -> Observation:
+    return min(measured, key=lambda one: abs(math.log(one.features[main] / size)))
+
+
+def laws_figure(info: LawsInfo) -> go.Figure:
+    """Lines and dots on logarithmic axes; a dotted line ends the measured range."""
+    figure = go.Figure()
+    for place, curve in enumerate(info.curves):
+        colour = SERIES[place % len(SERIES)]
+        figure.add_trace(
+            go.Scatter(
+                x=curve.sizes,
+                y=curve.seconds,
+                mode="lines",
+                name=shortened(curve.name.replace("_", " ")),
+                line={"color": colour},
+                hoverinfo="skip",
+            )
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=curve.measured_sizes,
+                y=curve.measured_s,
+                mode="markers",
+                marker={"color": colour, "size": 8},
+                showlegend=False,
+                hovertext=[
+                    f"{shortened(curve.name)} at {size:g}: {seconds_text(second)}"
+                    for size, second in zip(curve.measured_sizes, curve.measured_s, strict=True)
+                ],
+                hoverinfo="text",
+            )
+        )
+    figure.add_vline(x=info.reach, line={"dash": "dot", "color": SERIES[-1]})
+    styled(figure, 420)
+    times = [second for curve in info.curves for second in curve.seconds if second > 0]
+    figure.update_xaxes(title_text="size", type="log")
+    figure.update_yaxes(title_text="seconds a run of the part", **spread_axis(times))
+    return figure

@@ -1,0 +1,8 @@
+"""``python -m perfkit.trial.worker SPECIFICATION DESCRIPTOR``: how a trial starts its child."""
+
+import sys
+
+from perfkit.trial.worker.worker import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

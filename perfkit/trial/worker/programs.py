@@ -1,0 +1,107 @@
+"""Compiled programs of earlier trials, checked before JAX reads them.
+
+JAX's persistent compilation cache keeps no checksum: a flipped byte is machine code that runs. So
+a trial gives JAX a folder of its own, with links to the programs that are whole, and what JAX adds
+there is published afterwards. A published file has its SHA-256 in its name.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+from perfkit.errors import UserError
+from perfkit.files import reason_of, remove, replacing
+from perfkit.records.machine import answers_digest
+from perfkit.seal import file_digest
+
+PATTERN = "*-cache"
+"""Names of JAX's files (``_CACHE_SUFFIX`` in its ``lru_cache.py``)."""
+
+LOGGER = logging.getLogger("perfkit.trial.worker.programs")
+"""Says in one line, a warning, that a program was damaged and is compiled again."""
+
+
+class Programs:
+    """The programs that trials share.
+
+    Parameters
+    ----------
+    shared
+        Folder that outlives the trial. Programs lie in a folder in it, for each CPU and set of
+        installed packages: those of another CPU may hold instructions that this one lacks.
+    own
+        Folder for JAX, of this trial alone.
+
+    Raises
+    ------
+    UserError
+        A folder cannot be created.
+    """
+
+    def __init__(self, shared: Path, own: Path) -> None:
+        self._shared = shared / f"programs-{answers_digest()}"
+        self._own = own
+        try:
+            self._shared.mkdir(parents=True, exist_ok=True)
+            own.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"the folder of compiled programs {shared} cannot be used ({reason_of(error)})"
+            ) from error
+
+    def offer(self) -> Path:
+        """The folder for JAX, with links to all programs that are whole; removes the others."""
+        for path in sorted(self._shared.glob(f"{PATTERN}.*")):
+            name, digest = path.stem, path.suffix.removeprefix(".")
+            if self._is_whole(path, digest):
+                link = self._own / name
+                # Two trials may have compiled one program at once: either is right.
+                if not link.is_symlink():
+                    link.symlink_to(path.resolve())
+        return self._own
+
+    def publish(self) -> None:
+        """Share what JAX has added; where that fails the trial goes on, and a line says so."""
+        for path in sorted(self._own.glob(PATTERN)):
+            if path.is_symlink():
+                continue
+            try:
+                self._share(path)
+            except UserError as error:
+                LOGGER.warning("perfkit: %s; it is not kept", error)
+                return
+            except OSError as error:
+                reason = reason_of(error)
+                LOGGER.warning(
+                    "perfkit: the compiled program %s is unusable (%s); it is not kept",
+                    path,
+                    reason,
+                )
+                return
+
+    def _share(self, path: Path) -> None:
+        target = self._shared / f"{path.name}.{file_digest(path)}"
+        with replacing(target, "compiled program") as stream, path.open("rb") as source:
+            shutil.copyfileobj(source, stream)
+        path.unlink()
+        path.symlink_to(target.resolve())
+
+    def close(self) -> None:
+        """Remove the folder for JAX."""
+        shutil.rmtree(self._own, ignore_errors=True)
+
+    def _is_whole(self, path: Path, digest: str) -> bool:
+        try:
+            if file_digest(path) == digest:
+                return True
+            fault = "damaged: its checksum differs"
+        except FileNotFoundError:
+            # Another trial has just removed it.
+            return False
+        except OSError as error:
+            fault = f"unreadable ({reason_of(error)})"
+        remove(path)
+        LOGGER.warning("perfkit: the compiled program %s is %s; it is compiled again", path, fault)
+        return False

@@ -1,0 +1,1 @@
+"""Programs, records and inputs that tests of several rooms share."""
