@@ -1,4 +1,4 @@
-"""What perfkit itself costs: start-up, a trial beside a bare script, ten thousand records."""
+"""What perfkit itself costs: start-up, a trial against a bare script, ten thousand records."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks import trials
+from benchmarks.attributes import attributes
+
+if TYPE_CHECKING:
+    from perfkit.records.schema import Record
 
 RECORDS = JOBS = 10_000
 ROUNDS = min(8, trials.PASSES * trials.PROCESSES)
-"""Interleaved passes of what is held against its bare form."""
+"""Interleaved passes of each side of an overhead."""
+
 RECORDED = trials.HERE.parent / "reports" / "af3-ubiquitin" / "records-vm.jsonl"
-"""Real records, of which the benchmarks' ten thousand are copies."""
+"""Real records; the benchmarks copy them until there are ten thousand."""
 
 
 class StartUp:
-    """A fresh process each time, as a shell starts it."""
+    """``perfkit --help`` in a fresh process, as a shell starts it."""
 
     number, warmup_time, rounds = 1, 0, 1
     repeat = 10
@@ -35,6 +41,7 @@ class TrialOverhead:
     size = 16
     timeout = 600
 
+    @attributes(unit="ratio")
     def track_trial_over_bare(self) -> float:
         """Median of the paired ratios: 1 is no overhead."""
         from benchmarks.scripts.trial_overhead import measure
@@ -42,14 +49,13 @@ class TrialOverhead:
         bare_s, trial_s = measure(self.size, ROUNDS)
         return statistics.median(mine / bare for mine, bare in zip(trial_s, bare_s, strict=True))
 
-    track_trial_over_bare.unit = "ratio"
-
 
 class ObserverOverhead:
     """The same small GenCast forecast with the observers of the timed pass and without."""
 
     timeout = 600
 
+    @attributes(unit="ratio")
     def track_observed_over_bare(self) -> float:
         """Median of the paired ratios of CPU seconds: 1 is no overhead."""
         from benchmarks.scripts.observer_overhead import measure
@@ -58,16 +64,15 @@ class ObserverOverhead:
         pairs = zip(cpu_s["observed"], cpu_s["bare"], strict=True)
         return statistics.median(observed / bare for observed, bare in pairs)
 
-    track_observed_over_bare.unit = "ratio"
-
 
 class TenThousandRecords:
-    """A store of ten thousand real trials, read back and drawn."""
+    """Loading and drawing of a store of ten thousand trials."""
 
     number, warmup_time, rounds = 1, 0, 1
     repeat = (1, 3, 20.0)
     timeout = 600
 
+    @attributes(timeout=600)
     def setup_cache(self) -> None:
         lines = RECORDED.read_text(encoding="utf-8").splitlines()
         recorded = [json.loads(line) for line in lines]
@@ -75,12 +80,10 @@ class TenThousandRecords:
         folder.mkdir()
         with (folder / "records-copies-1.jsonl").open("w", encoding="utf-8") as stream:
             for number in range(RECORDS):
-                # A study is one block: trials of different ones are not compared pass by pass.
+                # One block per study, so that passes of different studies are not compared.
                 study, place = divmod(number, len(recorded))
                 copy = recorded[place] | {"id": f"copy-{number}", "block": f"study-{study}"}
                 stream.write(json.dumps(copy) + "\n")
-
-    setup_cache.timeout = 600
 
     def time_load(self) -> None:
         self._load()
@@ -89,12 +92,12 @@ class TenThousandRecords:
         self._load()
 
     def time_report(self) -> None:
-        """Load and page together, as `perfkit report` does it."""
+        """Loads the records and renders the page, as `perfkit report` does."""
         from perfkit.cli.study_output import page_of_records
 
         page_of_records(self._load(), None)
 
-    def _load(self) -> list[trials.Record]:
+    def _load(self) -> list[Record]:
         from perfkit.records.store import read_records
 
         records = read_records(Path("store"))
@@ -103,19 +106,18 @@ class TenThousandRecords:
 
 
 class Setting:
-    """What a result was measured with, kept among the results: asv knows only what it installed."""
+    """The jaxlib that was measured, stored as a result: asv only knows what it installed itself."""
 
+    @attributes(unit="version")
     def track_jaxlib(self) -> float:
-        """jaxlib 0.12.3.4 is 12.0304; a step in its history explains many others."""
+        """Version of jaxlib as a number, e.g. 12.0304 for 0.12.3.4."""
         from perfkit.history.asv_results import jaxlib_number
 
         return jaxlib_number(metadata.version("jaxlib"))
 
-    track_jaxlib.unit = "version"
-
 
 class TenThousandJobs:
-    """A long queue on a hundred machines, under laws of the usual shape."""
+    """Planning of ten thousand jobs on a hundred machines, under laws of the usual shape."""
 
     number, warmup_time, rounds = 1, 0, 1
     repeat = (1, 3, 20.0)

@@ -1,4 +1,4 @@
-"""What is tracked of a model: its parts' times, memory, utilisation, and whether it is right."""
+"""Benchmarks of a model: time per stage, memory, utilisation, and agreement with the reference."""
 
 from __future__ import annotations
 
@@ -8,31 +8,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import references, trials
+from benchmarks.attributes import attributes
 from benchmarks.trial_clock import TrialClock
 
 if TYPE_CHECKING:
-    from perfkit.records.schema import Record
+    from perfkit.records.findings import GuardRecord
+    from perfkit.records.schema import Compilation, Record
 
     Measured = dict[tuple[int, str], list[Record]]
 
 STORE = Path("store")
-"""Below the folder in which asv runs the setup cache and the benchmarks that share it."""
+"""Relative to the folder in which asv runs the setup cache and its benchmarks."""
 
 SETUP_TIMEOUT_S = 1200
 
 DISTANCE = "relative distance"
 
 
-class ModelParts(abc.ABC):
-    """Trials at two sizes, stock and recommended; a subclass names its subject and measures.
+def compilation(record: Record) -> Compilation:
+    """What the record says of the compilation of a trial that succeeded."""
+    assert record.compilation is not None
+    return record.compilation
 
-    ``setup_cache`` stands in the subclass: asv tells caches apart by where their code stands.
+
+def guard_counts(record: Record) -> GuardRecord:
+    """What the record of a guarded trial says of its guard."""
+    assert record.guard is not None
+    return record.guard
+
+
+class ModelParts(abc.ABC):
+    """Trials of the stock and the recommended configuration at two sizes.
+
+    A subclass sets ``subject`` and defines ``setup_cache``: asv identifies a cache by the file and
+    line of its code, so subclasses cannot share an inherited one.
     """
 
     subject: trials.Subject
+    params: tuple[list[int], list[str]]
+    version: str
     param_names = ("size", "configuration")
     timeout = 120
-    # One call of asv plays one sample: what one process took.
+    # Each call that asv times plays one sample: the time of one process.
     number, warmup_time, min_run_count, rounds = 1, 0, 1, 1
     repeat = trials.PROCESSES
 
@@ -45,7 +62,7 @@ class ModelParts(abc.ABC):
             trials.ensure_ok(record)
 
     def _play(self, stage: str, measured: Measured, size: int, configuration: str) -> None:
-        """Play the median of a stage of each process, one after the other."""
+        """Play the median wall time of ``stage``, one sample per process."""
         times_s = [
             [one.wall_s for one in record.stages if one.name == stage]
             for record in measured[size, configuration]
@@ -56,21 +73,20 @@ class ModelParts(abc.ABC):
     def time_trace(self, measured: Measured, size: int, configuration: str) -> None:
         self._play("trace", measured, size, configuration)
 
+    # Only the first process compiles; `-a rounds=N --interleave-rounds` measures N compilations.
+    @attributes(repeat=1)
     def time_compile(self, measured: Measured, size: int, configuration: str) -> None:
         self._play("compile", measured, size, configuration)
-
-    # Only the first process compiles; `-a rounds=N --interleave-rounds` gives N of it.
-    time_compile.repeat = 1
 
     def time_steady(self, measured: Measured, size: int, configuration: str) -> None:
         self._play("steady", measured, size, configuration)
 
+    # asv's own `peakmem_` reads the memory of the process that it starts, not that of its children.
+    @attributes(type="peakmemory", unit="bytes")
     def track_peakmem(self, measured: Measured, size: int, configuration: str) -> int:
         return max(record.peak_rss_bytes for record in measured[size, configuration])
 
-    # asv's own `peakmem_` reads the memory of the process that it starts; the trial is its child.
-    track_peakmem.type, track_peakmem.unit = "peakmemory", "bytes"
-
+    @attributes(unit="share of the CPUs")
     def track_utilisation(self, measured: Measured, size: int, configuration: str) -> float:
         return statistics.median(
             record.utilisation(one)
@@ -78,18 +94,15 @@ class ModelParts(abc.ABC):
             for one in record.steady
         )
 
-    track_utilisation.unit = "share of the CPUs"
-
+    @attributes(unit="bytes")
     def track_xla_temporary(self, measured: Measured, size: int, configuration: str) -> int:
-        return measured[size, configuration][0].compilation.temporary_bytes
+        return compilation(measured[size, configuration][0]).temporary_bytes
 
-    track_xla_temporary.unit = "bytes"
-
+    @attributes(unit=DISTANCE)
+    @attributes(unit=DISTANCE)
     def track_agreement_distance(self, measured: Measured, size: int, configuration: str) -> float:
         answers = trials.compared_file(STORE, size, configuration)
         return references.distance_to_reference(answers, self.subject.model, size)
-
-    track_agreement_distance.unit = DISTANCE
 
     def __init_subclass__(cls) -> None:
         sizes = list(cls.subject.inputs)[: trials.SIZES]
@@ -101,60 +114,58 @@ class ModelParts(abc.ABC):
 
 
 class ModelAnswers(abc.ABC):
-    """Whether the cheapest size still gives the stored answer, and what the guard does in it."""
+    """Agreement with the stored answer, and the guard's counts, at the cheapest size."""
 
     subject: trials.Subject
+    version: str
     timeout = 120
 
     @abc.abstractmethod
     def setup_cache(self) -> list[Record]:
-        """Two guarded trials that share a compilation cache."""
+        """Measure two guarded trials that share a compilation cache."""
 
     def setup(self, guarded: list[Record]) -> None:
         for record in guarded:
             trials.ensure_ok(record)
 
     def track_agreement_distance(self, guarded: list[Record]) -> float:
-        """In float32, where a change of the answer shows that bfloat16's rounding would hide."""
+        """In float32: bfloat16's rounding would hide small changes of the answer."""
         size = self.subject.cheapest
         answers = trials.compared_file(STORE, size, trials.FLOAT32)
         return references.distance_to_reference(answers, self.subject.model, size)
 
-    track_agreement_distance.unit = DISTANCE
-
+    @attributes(unit="lifted operands")
     def track_guard_lifts(self, guarded: list[Record]) -> int:
-        return guarded[0].guard.lifted
+        return guard_counts(guarded[0]).lifted
 
-    track_guard_lifts.unit = "lifted operands"
-
+    @attributes(unit="equations")
     def track_guarded_places(self, guarded: list[Record]) -> int:
-        return guarded[0].guard.guarded_equations
+        return guard_counts(guarded[0]).guarded_equations
 
-    track_guarded_places.unit = "equations"
-
+    @attributes(unit="misses")
     def track_compile_cache_misses(self, guarded: list[Record]) -> int:
-        """0 where the second of two equal trials finds the program of the first, as it should."""
-        assert guarded[0].compilation.cache == "miss"
-        return int(guarded[1].compilation.cache != "hit")
-
-    track_compile_cache_misses.unit = "misses"
+        """0 if the second of two equal trials loads the program that the first has compiled."""
+        assert compilation(guarded[0]).cache == "miss"
+        return int(compilation(guarded[1]).cache != "hit")
 
     def __init_subclass__(cls) -> None:
         cls.version = cls.subject.version
 
 
 class ModelRates(abc.ABC):
-    """How near to the machine's ceiling the cheapest size comes in stock settings."""
+    """Share of peak FLOP/s that the stock configuration reaches at the cheapest size."""
 
     subject: trials.Subject
+    version: str
     timeout = 120
 
     @abc.abstractmethod
     def setup_cache(self) -> Record:
-        """A trial whose further child was traced."""
+        """Measure a trial and trace a second process of it."""
 
+    @attributes(unit="share of the ceiling")
     def track_flops_share(self, observed: Record) -> float:
-        """Achieved FLOP/s of the traced pass over those of a large matrix product."""
+        """FLOP/s of the traced pass divided by those of a large matrix product."""
         from perfkit.observers.trace.xla_trace import XlaSeen
 
         found = trials.ensure_ok(observed).observations["xla"]
@@ -162,8 +173,6 @@ class ModelRates(abc.ABC):
             raise RuntimeError(found.missing)
         seen = XlaSeen.model_validate(found.data)
         return sum(one.compute * one.seconds for one in seen.modules) / seen.pass_s
-
-    track_flops_share.unit = "share of the ceiling"
 
     def __init_subclass__(cls) -> None:
         cls.version = cls.subject.version

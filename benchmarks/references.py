@@ -1,7 +1,7 @@
 """The stored reference outputs: a few hundred elements of each compared quantity, in float32.
 
-`python -m benchmarks.references` makes them anew, from the float32 configuration; a reason to do so
-is a model or an input that is meant to be another one, never a benchmark that complains.
+`python -m benchmarks.references` replaces them with outputs of the float32 configuration. Do so
+only after an intended change of a model or an input, never because a benchmark fails.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from perfkit.models.base import Model
 
 ELEMENTS = 500
-"""Elements kept of a quantity: enough for a distance that moves with any change of the whole."""
+"""Elements kept per quantity: enough that any change of the whole array changes the distance."""
 
 FOLDER = Path(__file__).with_name("reference_outputs")
 
 
 def thinned(compared: Mapping[str, np.ndarray], model: Model) -> dict[str, np.ndarray]:
-    """Evenly spaced elements of every quantity; positions whole, as they are superposed."""
+    """Evenly spaced elements of every quantity; positions are kept whole for superposition."""
     kept = {}
     for name in sorted(compared.keys() & model.tolerances.keys()):
         array = compared[name]
@@ -34,13 +34,13 @@ def thinned(compared: Mapping[str, np.ndarray], model: Model) -> dict[str, np.nd
             kept[name] = np.asarray(array, np.float32)
         else:
             step = -(-array.size // ELEMENTS)
-            # An odd step meets every channel of an array whose last axis is a power of two.
+            # An odd step reaches every channel of an array whose last axis is a power of two.
             kept[name] = np.asarray(array, np.float32).ravel()[:: step | 1]
     return kept
 
 
 def reference_file(model: str, size: int) -> Path:
-    """Where the reference outputs of a model at a size are."""
+    """File of the reference outputs of a model at a size."""
     return FOLDER / f"{model}-{size}.npz"
 
 
@@ -59,7 +59,7 @@ def distance_to_reference(answers: Path, model_name: str, size: int) -> float:
     model = get_model(model_name)
     ours = load_answers(answers)
     with np.load(reference_file(model_name, size)) as stored:
-        # What a model has come to compare since then has no reference yet.
+        # Quantities that a model has compared only since then have no reference yet.
         kept = {name: tolerance for name, tolerance in model.tolerances.items() if name in stored}
         agreement = compare(thinned(ours, model), dict(stored), kept)
     unmeasured = [f"{one.name}: {one.reason}" for one in agreement.quantities if one.reason]
@@ -69,7 +69,7 @@ def distance_to_reference(answers: Path, model_name: str, size: int) -> float:
 
 
 def make_reference(subject: Subject, size: int, folder: Path) -> None:
-    """Run the float32 configuration and store what it gives."""
+    """Run the float32 configuration and store its outputs."""
     from perfkit.trial.answers import load_answers
     from perfkit.trial.launcher import TrialProcess, run_trial
     from perfkit.trial.request import TrialFiles
@@ -83,7 +83,7 @@ def make_reference(subject: Subject, size: int, folder: Path) -> None:
     )
     ensure_ok(run_trial(trial, 0))
     kept = thinned(load_answers(answers), subject.get_model())
-    np.savez_compressed(reference_file(subject.model, size), **kept)
+    np.savez_compressed(reference_file(subject.model, size), allow_pickle=False, **kept)
 
 
 def main() -> None:

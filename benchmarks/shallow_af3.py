@@ -1,7 +1,7 @@
-"""AlphaFold 3 with one block of each stack: all of its parts and widths in a tenth of the time.
+"""AlphaFold 3 with one block per stack: all parts at full width, in a tenth of the time.
 
-What perfkit prepares for the whole network is prepared for this one, so that what surrounds the
-network (featurisation, padding, knobs, output) can be tried on many inputs.
+Featurisation, padding, knobs and output are those of the whole network, so that they can be tested
+on many inputs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Arrays = Mapping[str, npt.NDArray[np.float32]]
 def prepare(
     fold_input: Input, overrides: Mapping[str, str], labels: tuple[str, ...] = ()
 ) -> Prepared:
-    """What :meth:`perfkit.models.base.Model.prepare` gives, in float32 and with few blocks."""
+    """Like :meth:`perfkit.models.base.Model.prepare`, in float32 and with one block per stack."""
     tokens = count_tokens(fold_input)
     settings = settings_for({**FLOAT32, **overrides}, tokens)
     with (
@@ -54,7 +54,7 @@ def answer(fold_input: Input, overrides: Mapping[str, str]) -> Arrays:
 
 
 def relative_distances(some: Arrays, others: Arrays) -> dict[str, float]:
-    """Distance over norm for each quantity of ``others``; NaN where a value is."""
+    """Relative distance of each quantity from that of ``others``; NaN if a value is NaN."""
     return {
         name: float(np.linalg.norm(some[name] - values) / np.linalg.norm(values))
         for name, values in others.items()
@@ -62,7 +62,7 @@ def relative_distances(some: Arrays, others: Arrays) -> dict[str, float]:
 
 
 def _compiled(prepared: Prepared) -> Any:
-    """The executable; inputs of one shape share it."""
+    """The executable, shared by inputs of the same shapes."""
     import jax
 
     shapes = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), prepared.arguments)

@@ -1,11 +1,12 @@
-"""The models as the benchmarks measure them: two small sizes each."""
+"""The models as the benchmarks measure them, at two small sizes each."""
 
 from benchmarks.trials import HERE, Subject
 
 AF3 = Subject(
     model="af3",
     inputs={16: {"size": 16}, 32: {"size": 32}},
-    # A protein that fills its bucket: a stock bucket starts at 128 tokens, half a minute a pass.
+    # The protein fills its bucket. The smallest stock bucket, 128 tokens, takes half a minute per
+    # pass.
     base={"bucket": "exact"},
     preset=HERE.parent / "reports" / "af3-ubiquitin" / "preset.toml",
 )

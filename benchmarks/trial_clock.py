@@ -1,8 +1,8 @@
-"""The clock that asv reads: it goes on by what a trial has measured.
+"""A clock for asv that advances by the times which a trial has measured.
 
-asv times a call with the benchmark's ``timer``. A trial is measured once, in ``setup_cache``, in
-processes of its own and in turns with the others; each call that asv times then plays one of the
-samples, so that asv's statistics see every single one, through its documented attributes alone.
+asv times a call with the benchmark's ``timer``. Trials are measured once, in ``setup_cache``, in
+processes of their own and in turns. Each call that asv times then plays one of the samples, so that
+asv's statistics see every sample through documented attributes alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class TrialClock:
-    """A clock that :meth:`play` moves forward; use one a benchmark, as its ``timer``."""
+    """A clock that :meth:`play` advances; each benchmark uses one as its ``timer``."""
 
     def __init__(self) -> None:
         self._now_s = 0.0
@@ -23,20 +23,20 @@ class TrialClock:
         return self._now_s
 
     def play(self, name: str, samples_s: Sequence[float]) -> None:
-        """Go on by the next sample.
+        """Advance by the next sample.
 
         Parameters
         ----------
         name
-            Of what was sampled, unique within the folder that asv runs the benchmark in.
+            Name of the quantity, unique within the folder in which asv runs the benchmark.
         samples_s
-            All samples, in the order of their measurement.
+            All samples in seconds, in the order of measurement.
 
         Raises
         ------
         RuntimeError
-            All have been played, here or by an earlier round that shares the setup cache: to play
-            them again would make asv believe in measurements that were never taken.
+            All samples have been played, by this clock or by an earlier round that shares the setup
+            cache. Playing them again would count measurements that were never taken.
         """
         taken = Path(f"played-{name}")
         if self._played == 0:

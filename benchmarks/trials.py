@@ -1,4 +1,4 @@
-"""Measures what the benchmarks of the models report: interleaved trials, kept as records."""
+"""Measures the interleaved trials that the models' benchmarks report."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ if TYPE_CHECKING:
     from perfkit.models.base import Model, Workload
     from perfkit.records.schema import Record
 
-# perfkit is imported where it is used: asv lists the benchmarks of a commit by importing this, and
-# what an older commit lacks must cost no more than the benchmarks that need it.
+# perfkit is imported inside the functions that use it. asv imports this module to list the
+# benchmarks of a commit; a name that an older commit lacks then fails only the benchmarks that
+# need it.
 
 PROCESSES = int(os.environ.get("PERFKIT_BENCH_PROCESSES", "8"))
-"""Trials of each configuration, each a process of its own and one sample: processes of one program
-differ for good. With fewer than 8 asv's 99 % interval is infinite, and no change is sure."""
+"""Trials per configuration. Each is a process of its own and gives one sample, because processes of
+the same program keep different speeds. With fewer than 8 samples asv's 99 % interval is
+infinite."""
 
 PASSES = int(os.environ.get("PERFKIT_BENCH_PASSES", "3"))
-"""Timed passes of each trial; their median is its sample."""
+"""Timed passes per trial; their median is the sample."""
 
 SIZES = int(os.environ.get("PERFKIT_BENCH_SIZES", "2"))
-"""Sizes of each model that are measured, the cheapest first."""
+"""How many sizes of each model are measured, the cheapest first."""
 
 PRESET_VARIABLE = "PERFKIT_PRESET"
-"""Names another preset to measure as ``recommended``, for the model that it is for."""
+"""Environment variable with the path of another preset to measure as ``recommended``."""
 
 STOCK, RECOMMENDED, FLOAT32 = "stock", "recommended", "float32"
 
@@ -53,16 +55,16 @@ class NoProgress:
 class Subject:
     """A model as the benchmarks measure it.
 
-    Parameters
+    Attributes
     ----------
     model
-        Its name.
+        Name of the model.
     inputs
-        A size (residues, degrees) to what the model is told to predict, the cheapest first.
+        Options of the input by size (residues or degrees), the cheapest first.
+    preset
+        TOML file of the recommended configuration.
     base
         Knobs of every configuration, ``stock`` included.
-    preset
-        The recommended configuration, a TOML file.
     """
 
     model: str
@@ -72,18 +74,18 @@ class Subject:
 
     @property
     def cheapest(self) -> int:
-        """The size that what is slow to measure is measured at."""
+        """The smallest size, for measurements that take long."""
         return next(iter(self.inputs))
 
     @property
     def version(self) -> str:
         """Changes when results may no longer be compared with older ones (asv's ``version``)."""
         settings = tomllib.loads(self.preset_file().read_text(encoding="utf-8"))["knobs"]
-        told = repr((self.model, sorted(self.inputs.items()), self.base, sorted(settings.items())))
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        measured = (self.model, sorted(self.inputs.items()), self.base, sorted(settings.items()))
+        return hashlib.sha256(repr(measured).encode()).hexdigest()[:16]
 
     def preset_file(self) -> Path:
-        """The preset to measure: the one the environment names for this model, or its own."""
+        """The preset that the environment names if it is for this model, otherwise the default."""
         named = os.environ.get(PRESET_VARIABLE)
         if named:
             path = Path(os.environ.get("ASV_CONF_DIR", ".")) / named
@@ -98,7 +100,7 @@ class Subject:
         return get_model(self.model)
 
     def workload(self, size: int) -> Workload:
-        """What is predicted at ``size``."""
+        """The workload of ``size``."""
         return self.get_model().workload(self.inputs[size], {})
 
     def configurations(self) -> dict[str, Configuration]:
@@ -114,7 +116,7 @@ class Subject:
         }
 
     def reference_configuration(self) -> Configuration:
-        """What the stored reference outputs were made with: float32, otherwise stock."""
+        """Configuration of the stored reference outputs: float32, otherwise stock."""
         from perfkit.knobs.configuration import Catalogue
 
         model = self.get_model()
@@ -122,20 +124,20 @@ class Subject:
 
 
 def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], list[Record]]:
-    """Records of stock and recommended at every size, the two of a size passed through in turns.
+    """Measure the stock and the recommended configuration at every size, in turns.
 
-    Each of :data:`PROCESSES` blocks starts both anew; after the first their programs come from a
-    compilation cache.
+    Each of :data:`PROCESSES` blocks starts both configurations in new processes. From the second
+    block on, programs are loaded from a compilation cache.
 
     Parameters
     ----------
     folder
-        For the stores; :func:`compared_file` says where the answers are left.
+        Folder for the stores and the answers (:func:`compared_file`).
 
     Returns
     -------
     dict of (int, str) to list of Record
-        By size and configuration, one record for each process, oldest first.
+        One record per process, oldest first, by size and configuration.
     """
     from perfkit.records.store import Store
     from perfkit.trial.limits import Limits
@@ -163,7 +165,7 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], li
 
 
 def measure_guarded(subject: Subject, folder: Path) -> list[Record]:
-    """A guarded float32 trial twice with one compilation cache, which is empty for the first."""
+    """Run a guarded float32 trial twice with one compilation cache, which starts empty."""
     from perfkit.trial.launcher import TrialProcess, run_trial
     from perfkit.trial.messages import GUARD_LIFT
     from perfkit.trial.request import TrialFiles
@@ -181,7 +183,7 @@ def measure_guarded(subject: Subject, folder: Path) -> list[Record]:
 
 
 def measure_observed(subject: Subject, folder: Path) -> Record:
-    """A stock trial with the XLA trace of a further child."""
+    """Run a stock trial and take an XLA trace in a second process."""
     from perfkit.observers.registry import make_observers
     from perfkit.trial.launcher import run_trial
     from perfkit.trial.observed import ObservedTrial
@@ -191,17 +193,17 @@ def measure_observed(subject: Subject, folder: Path) -> Record:
 
 
 def compared_file(folder: Path, size: int, configuration: str) -> Path:
-    """Where a trial leaves its compared quantities."""
+    """File to which a trial writes its compared quantities."""
     return folder / f"{size}-{configuration}.answers"
 
 
 def ensure_ok(record: Record) -> Record:
-    """The record, where its trial went well.
+    """Return the record of a successful trial.
 
     Raises
     ------
     RuntimeError
-        It did not: asv reports the benchmark as failed, and a comparison shows it.
+        The trial failed: asv reports the benchmark as failed, and a comparison shows it.
     """
     if record.outcome != "ok":
         raise RuntimeError(f"the trial ended as {record.outcome}: {record.reason}")

@@ -1,8 +1,8 @@
-"""What asv does before anything else here: finds the Python that it runs with first on the PATH.
+"""An asv plugin that puts the folder of asv's own Python first on the PATH.
 
-asv's virtualenv plugin looks for `python3.12` on the PATH and takes the first, which may be a shim
-that exists and fails (pyenv without a version chosen); the environment that `make env` made has one
-that works.
+asv's virtualenv plugin takes the first `python3.12` on the PATH. That may be a shim that fails,
+e.g. pyenv's without a chosen version; the environment that `make env` creates has a Python that
+works.
 """
 
 import os
@@ -11,6 +11,6 @@ from pathlib import Path
 
 
 def setup() -> None:
-    """Called by asv when the plugin is loaded."""
+    """Change the PATH; asv calls this when it loads the plugin."""
     own = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Print a Python of version 3.12 or newer that really runs, or say in one sentence that there is none.
-# A candidate is tried by running it: a shim on the PATH may exist and fail.
+# Print the path of a working Python 3.12 or newer, or fail with one sentence.
+# Each candidate is run, because a shim on the PATH may exist and fail.
 set -u
 
 works() {
@@ -9,7 +9,7 @@ works() {
 
 try() {
     if works "$1"; then
-        # The real executable, so that the environment does not hang on a shim.
+        # The real executable, so that the environment does not depend on a shim.
         "$1" -c 'import sys; print(sys.executable)'
         exit 0
     fi
@@ -17,7 +17,7 @@ try() {
 
 if [ -n "${PYTHON:-}" ]; then
     try "$PYTHON"
-    echo "PYTHON=$PYTHON is no Python of version 3.12 or newer with venv." >&2
+    echo "PYTHON=$PYTHON is not a Python 3.12 or newer with venv and ensurepip." >&2
     exit 2
 fi
 for name in python3.12 python3.13 python3 python; do
@@ -31,5 +31,5 @@ done
 for path in /usr/bin/python3.12 /usr/bin/python3.13 /usr/local/bin/python3.12 /opt/python/*/bin/python; do
     [ -x "$path" ] && try "$path"
 done
-echo "perfkit needs a Python of version 3.12 or newer and none was found: install one, or name it with PYTHON=/path/to/python." >&2
+echo "perfkit needs Python 3.12 or newer, and none was found: install it, or set PYTHON=/path/to/python." >&2
 exit 2

@@ -1,10 +1,11 @@
-"""Write how the published GenCast's float32 mesh angles are rounded: run on a CPU with AVX-512.
+"""Store how the published GenCast rounds its float32 mesh angles. Run it on a CPU with AVX-512.
 
     python scripts/gencast_angle_roundings.py
 
-The published model computes angles with NumPy's float32 arccos and arctan2, which round differently
-where the CPU has no AVX-512; its reference outputs are of one that has. What is stored is the
-distance, in last places, from the correctly rounded value, so that every CPU gets the same angles.
+The published model computes angles with NumPy's float32 arccos and arctan2. They round differently
+on a CPU without AVX-512, and the reference outputs come from one with it. The file stores the
+distance of each angle from the correctly rounded value, in units in the last place, so that every
+CPU gets the same angles.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def main() -> None:
         polar, azimuth = rounded_angles(mesh.vertices)
         table[f"polar_{len(mesh.vertices)}"] = last_places(np.arccos(z), polar)
         table[f"azimuth_{len(mesh.vertices)}"] = last_places(np.arctan2(y, x), azimuth)
-    np.savez_compressed(ROUNDINGS, **table)
+    np.savez_compressed(ROUNDINGS, allow_pickle=False, **table)
     print(f"{ROUNDINGS}: {ROUNDINGS.stat().st_size} bytes")
 
 

@@ -1,14 +1,14 @@
-"""Shows that asv finds a 10 % slowdown and a changed answer that are planted on purpose.
+"""Show that asv finds a planted slowdown of 10 % and a planted change of an answer.
 
-Clones this repository into a scratch folder, commits a slowdown of GenCast's forecasting loop and,
-beside it, a change of its arithmetic, and runs `asv continuous` from the commit before each:
+The script clones this repository into a scratch folder, commits a slowdown of GenCast's forecasting
+loop and, separately, a change of its arithmetic, and runs `asv continuous` for each commit:
 
     .venv/bin/python scripts/planted_regressions.py
 
-Rounds are interleaved between the two commits, each in fresh processes. The environments that asv
-builds see the packages of the Python that runs this, so that nothing is installed twice. Ends with
-exit code 0 when both were found by the benchmarks meant for them, and the control (a commit that
-changes nothing) was found unchanged.
+Rounds of the two commits are interleaved, each in fresh processes. The environments that asv builds
+share the packages of the Python that runs this script, so that nothing is installed twice. The exit
+code is 0 if the intended benchmarks find both changes and report a control, a commit that changes
+nothing, as unchanged.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ ANSWERS = r"GenCastAnswers\.track_agreement_distance"
 class Plant:
     """A change of perfkit's code.
 
-    Parameters
+    Attributes
     ----------
     name
-        The commit's message.
+        Message of the commit.
     path
-        File below the repository's root.
+        File relative to the root of the repository.
     old, new
-        Text that must be there once, and what takes its place.
+        Text that occurs once in the file, and its replacement.
     benchmarks
-        Regular expression of the benchmarks that are run.
+        Regular expression of the benchmarks to run.
     found
-        Whether asv has to find it.
+        Whether asv must report a change.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Plant:
 
 
 def plants(slowdown: float) -> list[Plant]:
-    """A slowdown by a fraction of the time, a changed answer, and a change of nothing."""
+    """A control without effect, a slowdown by the fraction ``slowdown``, and a changed answer."""
     loop = "perfkit/models/gencast/computation.py"
     line = "            predicted = {name: np.asarray(v) for name, v in step("
     line += "inputs, forcings, this).items()}\n"
@@ -70,7 +70,7 @@ def plants(slowdown: float) -> list[Plant]:
         Plant(f"each step takes {slowdown:.0%} longer", loop, line, slow, TIMES),
         Plant(
             "the noise level's features through another activation",
-            "perfkit/models/gencast/layers.py",
+            "perfkit/models/gencast/network/layers.py",
             gelu.format(True),
             gelu.format(False),
             ANSWERS,
@@ -79,7 +79,7 @@ def plants(slowdown: float) -> list[Plant]:
 
 
 class Scratch:
-    """A clone with a configuration of asv's of its own."""
+    """A clone with its own asv configuration."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -93,7 +93,7 @@ class Scratch:
         (folder / CONFIGURATION).write_text(json.dumps(configuration), encoding="utf-8")
 
     def git(self, *arguments: str) -> str:
-        """Run git in the clone; what it prints."""
+        """Run git in the clone and return its output."""
         author = ["-c", "user.name=perfkit", "-c", "user.email=perfkit@localhost"]
         done = subprocess.run(
             ["git", "-C", str(self._folder), *author, *arguments],
@@ -104,17 +104,17 @@ class Scratch:
         return done.stdout.strip()
 
     def commit(self, plant: Plant) -> str:
-        """Commit a plant on top of the base; its hash.
+        """Commit a plant on top of the base and return the hash.
 
         Raises
         ------
         SystemExit
-            The code is no longer what the plant was made for.
+            The file does not contain the text to replace exactly once.
         """
         path = self._folder / plant.path
         text = path.read_text(encoding="utf-8")
         if text.count(plant.old) != 1:
-            raise SystemExit(f"{plant.path} has changed: tell {Path(__file__).name} what to plant")
+            raise SystemExit(f"{plant.path} has changed: update {Path(__file__).name}")
         path.write_text(text.replace(plant.old, plant.new), encoding="utf-8")
         self.git("commit", "--quiet", "--message", plant.name, plant.path)
         planted = self.git("rev-parse", "HEAD")

@@ -1,12 +1,12 @@
-"""Whether the knobs that only cut padding leave AlphaFold 3's answer as it is, size by size.
+"""Check size by size that the knobs which cut padding do not change AlphaFold 3's answer.
 
-    python benchmarks/scripts/af3_padding.py --sizes 1-40
+    python -m benchmarks.scripts.af3_padding --sizes 1-40
 
-Each input is computed in float32 with upstream's padding (the bucket of 128 tokens, 1024 rows of
-the MSA, room for 24 atoms per token), then under the knobs that cut it. Printed is the largest
-relative distance over all compared quantities. The network has upstream's parts and widths, but
-one block of each stack and synthetic weights: padding acts through masks and gathers, which every
-block has alike.
+Each input is computed in float32 with upstream's padding (a bucket of 128 tokens, 1024 rows of the
+MSA, 24 atom slots per token), and again under the knobs that cut the padding. The script prints the
+largest relative distance over all compared quantities. The network has upstream's parts and widths,
+but one block per stack and synthetic weights: padding acts through masks and gathers, which are the
+same in every block.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ CUT: Mapping[str, Mapping[str, str]] = {
 }
 
 ROUNDING = 1e-5
-"""Distance that another order of float32 additions makes; a wrong key window makes 1e-3."""
+"""Upper bound of the distance due to the order of float32 additions; a wrong key window gives
+1e-3."""
 
 
 def _nucleic(kind: str, letters: str) -> Callable[[int], Input]:
@@ -97,7 +98,7 @@ KINDS: Mapping[str, Callable[[int], Input]] = {
 
 
 def main() -> None:
-    """Print a line for each kind, size and way of cutting."""
+    """Print one line per kind of input, size and set of knobs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="1-40", help="tokens, e.g. 1-8,20,40")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))

@@ -1,8 +1,8 @@
-"""AlphaFold 3 without perfkit's trial: stock settings, one pass a line of input.
+"""AlphaFold 3 without perfkit's trial: stock settings, one pass per line of input.
 
-What `trial_overhead.py` holds perfkit's own steady time against: of ubiquitin in its stock bucket,
-or of the synthetic protein of so many residues that the first argument says, which fills its
-bucket. Prints the seconds of each pass.
+`trial_overhead.py` uses it as its baseline. It predicts ubiquitin in its stock bucket, or, if the
+first argument is a number of residues, a synthetic protein that fills its bucket. It prints the
+seconds of each pass.
 """
 
 import sys

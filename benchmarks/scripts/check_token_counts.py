@@ -1,9 +1,9 @@
 """Compare perfkit's token counts with upstream's layout for components of the dictionary.
 
-Every component is taken as a ligand, and as a modified residue at the beginning, inside and at the
-end of a protein, an RNA and a DNA chain. Prints each difference, and one line at the end.
+Every component is used as a ligand, and as a modified residue at the start, in the middle and at
+the end of a protein, an RNA and a DNA chain. The script prints each difference and a summary.
 
-    python benchmarks/scripts/check_token_counts.py [--every 100] [--skip 10000]
+    python -m benchmarks.scripts.check_token_counts [--every 100] [--skip 10000]
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Any
 from perfkit.paths import CACHE_VARIABLE
 
 DICTIONARY_SIZE = 2000
-"""Components whose dictionary is built at once: all of them take several GB."""
+"""Components per dictionary: a dictionary of all components takes several GB."""
 
 INPUT_SIZE = 10
-"""Components that share an input."""
+"""Components per input."""
 
 LETTERS = {"protein": "GGG", "rna": "AAA", "dna": "AAA"}
 
 
 def documents(codes: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and chain of everything that components are tried as."""
+    """Name and chain of each use of the components."""
     for code in codes:
         yield f"{code} as ligand", {"ligand": {"ccdCodes": [code]}}
         for kind, letters in LETTERS.items():
@@ -51,7 +51,7 @@ def documents(codes: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def fold_input(chains: Sequence[dict[str, Any]]) -> Any:
-    """Upstream's input of some chains, called A, B, and so on."""
+    """Upstream's input with these chains, named A, B, and so on."""
     import json
 
     from alphafold3.common import folding_input

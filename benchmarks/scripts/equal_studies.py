@@ -4,7 +4,7 @@ Each study runs the real model through the same strategy, trials and statistics 
 its candidates set a flag that only programs for GPUs look at. Prints one line for each study and
 the number of false winners. With 5 % claimed, more than 2 of 20 have a chance of 7.5 %.
 
-Usage: python benchmarks/scripts/equal_studies.py --out FOLDER [--studies 20] [--budget 2m]
+Usage: python -m benchmarks.scripts.equal_studies --out FOLDER [--studies 20] [--budget 2m]
        [--candidates 4] [--model gencast] [--option NAME=VALUE ...]
 """
 

@@ -1,14 +1,14 @@
-"""One GenCast denoiser call in perfkit's own layout, against each choice undone.
+"""Compare a GenCast denoiser call in perfkit's own layout with variants that undo one choice each.
 
 All variants are compiled in this process and run in turns, so that the machine's drift cancels:
 
-    python benchmarks/scripts/gencast_choices.py                          # 1 degree, full size
-    python benchmarks/scripts/gencast_choices.py --resolution 2 --mesh 3  # a quarter of it
-    python benchmarks/scripts/gencast_choices.py --only perfkit           # its peak memory alone
+    python -m benchmarks.scripts.gencast_choices                          # 1 degree, full size
+    python -m benchmarks.scripts.gencast_choices --resolution 2 --mesh 3  # a quarter of it
+    python -m benchmarks.scripts.gencast_choices --only perfkit           # its peak memory alone
 
-Prints a row a variant: seconds (median), the ratio to perfkit's own layout with its exact
-interval (above 1: the choice pays), CPU seconds, GFLOP and GB by XLA's count, which counts the
-body of a loop once, temporary memory, and the largest difference of the outputs.
+Prints one row per variant: median seconds, the ratio to perfkit's own layout with its exact
+interval (above 1: the choice pays), CPU seconds, GFLOP and GB as XLA counts them (it counts the
+body of a loop once), temporary memory, and the largest difference of the outputs.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gencast_published_flow import published_arrays, published_denoiser
 
+from benchmarks.scripts.gencast_published_flow import published_arrays, published_denoiser
 from perfkit.models.gencast.computation import automatic_attention
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint
 from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
@@ -47,7 +47,7 @@ NOISE_LEVEL = 2.0
 
 @dataclass(frozen=True)
 class Inputs:
-    """What every variant is given."""
+    """Inputs that all variants share."""
 
     checkpoint: Checkpoint
     geometry: Geometry
@@ -57,7 +57,7 @@ class Inputs:
 
 
 def executions(own: Execution) -> dict[str, Execution]:
-    """perfkit's own layout, and each of its choices taken otherwise."""
+    """perfkit's own layout, and variants that change one choice each."""
     return {
         OWN: own,
         "attention dense": replace(own, attention="dense"),
@@ -74,7 +74,7 @@ def executions(own: Execution) -> dict[str, Execution]:
 def own_call(
     given: Inputs, execution: Execution, bake: bool = False
 ) -> tuple[Callable[..., jax.Array], tuple[Any, ...]]:
-    """The function of a call and its arguments; the context is embedded beforehand."""
+    """The function of a call and its arguments, with the context embedded in advance."""
     settings = network_settings(given.checkpoint, execution)
     constants = build_constants(given.checkpoint, given.geometry, execution)
     context = given.context.astype(execution.dtype)
@@ -102,7 +102,7 @@ def published_call(
 
 
 class Variant:
-    """A compiled call with its arguments and the times it took."""
+    """A compiled call with its arguments and its measured times."""
 
     def __init__(self, call: Callable[..., jax.Array], arguments: tuple[Any, ...]) -> None:
         self._arguments = jax.tree.map(jnp.asarray, arguments)
@@ -118,7 +118,8 @@ class Variant:
         self.cpu_seconds.append(time.process_time() - begin_cpu_s)
 
     def row(self, name: str, own: Variant) -> str:
-        cost, memory = self.compiled.cost_analysis(), self.compiled.memory_analysis()
+        cost, memory = self.compiled.cost_analysis() or {}, self.compiled.memory_analysis()
+        assert memory is not None
         ratio = ratio_text(paired_ratio(self.seconds, own.seconds))
         difference = float(np.abs(self.output - own.output).max())
         return (
@@ -160,7 +161,7 @@ def main() -> None:
     chosen = options.only or list(makers)
     unknown = set(chosen) - set(makers)
     if unknown:
-        parser.error(f"there is no {', '.join(unknown)}; take some of {', '.join(makers)}")
+        parser.error(f"unknown variant {', '.join(unknown)}; choose from {', '.join(makers)}")
     variants = {name: Variant(*makers[name]()) for name in chosen}
     for _ in range(options.rounds):
         for variant in variants.values():

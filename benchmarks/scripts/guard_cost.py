@@ -1,13 +1,12 @@
-"""What the domain guard adds to an AlphaFold 3 prediction: time, CPU time and instructions.
+"""Measure what the domain guard adds to an AlphaFold 3 prediction: time, CPU time, instructions.
 
 The guarded and the unguarded program are compiled in this process and run in turns, so that the
-machine's drift cancels; every second pair runs in the other order, so that neither is always
-first:
+machine's drift cancels. The order alternates, so that neither program is always first:
 
-    python benchmarks/scripts/guard_cost.py --knob bucket=exact --knob msa_rows=needed --rounds 30
+    python -m benchmarks.scripts.guard_cost --knob bucket=exact --knob msa_rows=needed --rounds 30
 
-Prints the median ratios (1 is no cost) of wall and CPU seconds with their exact intervals,
-what the optimised programs hold, and how the outputs compare.
+Prints the median ratios of wall and CPU seconds (1 means no cost) with exact intervals, the
+instructions of the optimised programs, and the agreement of the outputs.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -45,7 +45,7 @@ def timed(run: Callable[[], Any]) -> Pass:
 
 
 def opcodes(compiled: Any) -> Counter[str]:
-    """How many instructions of each kind the optimised program holds, inside of fusions too."""
+    """Instructions per opcode in the optimised program, including those inside fusions."""
     matches = map(_INSTRUCTION.match, compiled.as_text().splitlines())
     return Counter(match["opcode"] for match in matches if match)
 
@@ -61,8 +61,8 @@ def show_programs(compiled: Mapping[str, Any]) -> None:
         )
     change = Counter(held["guarded"])
     change.subtract(held["plain"])
-    told = ", ".join(f"{opcode} {count:+d}" for opcode, count in change.most_common() if count)
-    print(f"guarded minus plain: {told or 'no instruction'}")
+    listed = ", ".join(f"{opcode} {count:+d}" for opcode, count in change.most_common() if count)
+    print(f"guarded minus plain: {listed or 'no instruction'}")
 
 
 def main() -> None:
@@ -93,9 +93,9 @@ def main() -> None:
     for number in range(given.rounds):
         for name in sorted(compiled, reverse=number % 2 == 0):
             program = compiled[name]
-            passes[name].append(timed(lambda program=program: prepared.drive(program)))
-        told = ", ".join(f"{name} {times[-1].wall_s:.3f} s" for name, times in passes.items())
-        print(f"round {number}: {told}", flush=True)
+            passes[name].append(timed(partial(prepared.drive, program)))
+        listed = ", ".join(f"{name} {times[-1].wall_s:.3f} s" for name, times in passes.items())
+        print(f"round {number}: {listed}", flush=True)
     print(f"{len(ledger.rows())} guarded equations; {agreement.sentence()}")
     for field in Pass._fields:
         ratio = paired_ratio(

@@ -1,10 +1,11 @@
-"""Steady time of a trial under the observers of the timed pass over that of the same without.
+"""Measure the overhead of the observers that watch the timed passes of a trial.
 
-Both trials stay alive and are passed through in turns that alternate, so that drift cancels:
+A trial with them and one without stay alive and run passes in alternating turns, so that drift
+cancels:
 
-    python benchmarks/scripts/observer_overhead.py --model gencast --rounds 20
+    python -m benchmarks.scripts.observer_overhead --model gencast --rounds 20
 
-Prints the median ratios of wall and of CPU seconds (1 is no overhead) with exact intervals.
+Prints the median ratios of wall and of CPU seconds (1 means no overhead) with exact intervals.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Seconds = dict[str, list[float]]
 
 
 def measure(model: str, source: dict[str, str | int | float | bool], rounds: int) -> list[Seconds]:
-    """Wall and CPU seconds of each pass of a ``bare`` and an ``observed`` trial, in turns.
+    """Wall and CPU seconds of each pass of a ``bare`` and an ``observed`` trial, run in turns.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def measure(model: str, source: dict[str, str | int | float | bool], rounds: int
                 raise RuntimeError(f"the trial ended early: {trial.finish().reason}")
             return trial
 
-        # The bare trial is sampled as every trial is: for its memory limit and time line.
+        # The bare trial is sampled too: every trial is, for its memory limit and time line.
         trials = {"bare": started([]), "observed": started(timed)}
         wall_s: Seconds = {name: [] for name in trials}
         cpu_s: Seconds = {name: [] for name in trials}

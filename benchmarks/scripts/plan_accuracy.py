@@ -1,12 +1,12 @@
-"""How far predictions of `perfkit plan` are off, of both models, on runs that no fit has seen.
+"""Measure the error of `perfkit plan` for both models, on runs that the fits have not seen.
 
-On an otherwise idle machine, resumable, about half an hour on two CPUs:
+Run it on an otherwise idle machine. It takes about half an hour on two CPUs and can be resumed:
 
-    python benchmarks/scripts/plan_accuracy.py --out reports/plan-accuracy
+    python -m benchmarks.scripts.plan_accuracy --out reports/plan-accuracy
 
-It runs `perfkit plan fit` for AlphaFold 3 and GenCast with sizes held out inside the range and up
-to twice the largest, one prediction of each at full fidelity, and the planning of 10,000 jobs on
-100 machines; fits, pages and records are left in the folder, and the figures in accuracy.json.
+It runs `perfkit plan fit` for AlphaFold 3 and GenCast with held-out sizes inside the range and up
+to twice the largest size, one prediction of each model at full fidelity, and the planning of 10,000
+jobs on 100 machines. Fits, pages and records stay in the folder; accuracy.json has the figures.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ AIMS = {
     ("memory", "within"): 0.03,
     ("memory", "beyond"): 0.05,
 }
-"""Mean errors that are aimed at."""
+"""Target for the mean relative error."""
 
 FULL_AIM = 0.05
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is fitted, what is held out, and the run at full fidelity.
+    """Sizes to fit and to hold out, and the run at full fidelity.
 
-    Parameters
+    Attributes
     ----------
     full_size
-        Of the latter, as a user writes it.
+        Size of the run at full fidelity, as a user writes it.
     full_fidelity
-        Its axes.
+        Fidelity axes of that run.
     repeats
-        Trials of each size.
+        Trials per size.
     """
 
     model: str
@@ -91,7 +91,7 @@ CASES = {
 
 
 def fitted(case: Case, folder: Path, rounds: int) -> ModelFit:
-    """The fit of `perfkit plan fit`, which resumes."""
+    """Run `perfkit plan fit`, which resumes, and load its fit."""
     command = [sys.executable, "-m", "perfkit", "plan", "fit", "--model", case.model]
     command += ["--sizes", case.sizes, "--held-out", case.held_out]
     command += ["--compile-sizes", case.compiled, "--rounds", str(rounds), "--out", str(folder)]
@@ -103,7 +103,7 @@ def fitted(case: Case, folder: Path, rounds: int) -> ModelFit:
 
 
 def full_run(case: Case, folder: Path) -> Record:
-    """One prediction at full fidelity, without passes after the first; measured once."""
+    """Record of one prediction at full fidelity, with the first pass only; measured once."""
     model = get_model(case.model)
     configuration = Catalogue(model.knobs).configuration(case.knobs)
     workload = model.resized(model.workload({}, {}), case.full_size)
@@ -122,7 +122,7 @@ def full_run(case: Case, folder: Path) -> Record:
 
 
 def full_fidelity(case: Case, fit: ModelFit, record: Record) -> dict[str, Any]:
-    """Predicted beside measured: the pass alone, and all of the run up to its end."""
+    """Predicted and measured time of the pass and of the whole run, and memory."""
     features = features_of(record.workload, record.configuration.settings)
     counts = {**get_model(case.model).part_counts(case.full_fidelity), "rest": 1}
     seconds = fit.seconds(features, counts)
@@ -132,10 +132,10 @@ def full_fidelity(case: Case, fit: ModelFit, record: Record) -> dict[str, Any]:
     passed = {name: each for name, each in seconds.items() if name not in (*STAGES, "check")}
     measured_start_s = sum(stage.wall_s for stage in record.stages if stage.name in STAGES)
     measured = {"pass": first.wall_s, "whole": first.wall_s + measured_start_s}
-    told: dict[str, Any] = {"size": case.full_size, "fidelity": case.full_fidelity}
+    figures: dict[str, Any] = {"size": case.full_size, "fidelity": case.full_fidelity}
     for name, parts in (("pass", passed), ("whole", passed | start)):
         predicted = fit.time_range(features, parts)
-        told[name] = {
+        figures[name] = {
             "predicted_s": predicted.value,
             "low_s": predicted.low,
             "high_s": predicted.high,
@@ -145,26 +145,28 @@ def full_fidelity(case: Case, fit: ModelFit, record: Record) -> dict[str, Any]:
         }
     memory = fit.memory_range(features, 1)
     peak = max(stage.peak_rss_bytes for stage in record.stages)
-    told["memory"] = {
+    figures["memory"] = {
         "predicted_bytes": memory.value,
         "measured_bytes": peak,
         "error": memory.value / peak - 1,
     }
-    return told
+    return figures
 
 
 def judged(fit: ModelFit) -> list[dict[str, Any]]:
-    """Errors and coverage by quantity and place."""
+    """Errors and coverage by quantity and by range (within or beyond the fitted sizes)."""
     return [
         {**one._asdict(), "aim": AIMS[one.quantity, one.place]} for one in accuracies(fit.held_out)
     ]
 
 
 def queue_seconds() -> list[str]:
-    """What planning 10,000 jobs on 100 machines takes, three times."""
-    script = Path(__file__).with_name("plan_queue.py")
+    """Output of three timed plans of 10,000 jobs on 100 machines."""
     done = subprocess.run(
-        [sys.executable, str(script), "--repeats", "3"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "benchmarks.scripts.plan_queue", "--repeats", "3"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout.splitlines()
 
@@ -175,14 +177,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", default="af3,gencast")
     given = parser.parse_args()
-    told: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     inside = cases = 0
     for name in given.models.split(","):
         begin_s = time.monotonic()
         case, folder = CASES[name], given.out / name
         fit = fitted(case, folder, given.rounds)
         record = full_run(case, folder)
-        told[name] = {
+        figures[name] = {
             "machine": fit.machine,
             "versions": fit.versions,
             "held_out": judged(fit),
@@ -191,14 +193,14 @@ def main() -> None:
         }
         inside += sum(one.inside for one in fit.held_out)
         cases += len(fit.held_out)
-    told["interval"] = {"cases": cases, "inside": inside / cases if cases else None}
-    told["queue"] = queue_seconds()
+    figures["interval"] = {"cases": cases, "inside": inside / cases if cases else None}
+    figures["queue"] = queue_seconds()
     path = given.out / "accuracy.json"
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps({k: v for k, v in told.items() if k in ("interval", "queue")}, indent=1))
+    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps({k: v for k, v in figures.items() if k in ("interval", "queue")}, indent=1))
     for name in given.models.split(","):
-        print(name, json.dumps(told[name]["held_out"], indent=1))
-        print(name, json.dumps(told[name]["full_fidelity"], indent=1))
+        print(name, json.dumps(figures[name]["held_out"], indent=1))
+        print(name, json.dumps(figures[name]["full_fidelity"], indent=1))
     print(f"figures: {path}")
 
 

@@ -1,11 +1,11 @@
-"""Seconds that planning a long queue on many machines takes: 10,000 jobs on 100 machines.
+"""Time the planning of a long queue: by default 10,000 jobs on 100 machines.
 
-The laws are those of a fit file; where none is given, a made-up one of the usual shape is used,
-because what is timed is the planning and not the model:
+The laws come from a fit file. Without one, invented laws of the usual shape are used, since only
+the planning is timed:
 
-    python benchmarks/scripts/plan_queue.py --jobs 10000 --machines 100 --repeats 3 [--fit FIT.json]
+    python -m benchmarks.scripts.plan_queue --jobs 10000 --machines 100 --repeats 3 [--fit FIT.json]
 
-Prints the seconds of each repeat, the makespan and its distance to the lower bound.
+Prints the seconds of each repeat, and the makespan with its distance from the lower bound.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def made_up_fit() -> ModelFit:
 
 
 def queue(count: int) -> list[Job]:
-    """Proteins of 50 to 2000 tokens, as lengths are spread in a proteome, one to five seeds."""
+    """Proteins of 50 to 2000 tokens, distributed like lengths in a proteome, with 1 or 5 seeds."""
     generator = random.Random(1)
     jobs = []
     for number in range(count):

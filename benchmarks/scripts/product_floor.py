@@ -1,7 +1,7 @@
 """The least time that the matrix products of a pass take in XLA, each shape measured by itself.
 
     perfkit exec --preset preset.toml -- \\
-        python benchmarks/scripts/product_floor.py --model af3 --preset preset.toml
+        python -m benchmarks.scripts.product_floor --model af3 --preset preset.toml
 
 The first ``--preset`` sets XLA's flags, CPUs and allocator, the second the model's own knobs.
 Every product of the traced program is counted, loops expanded. Each shape is then compiled alone:
@@ -71,7 +71,8 @@ class Product:
         (contracted, _), (batched, _) = self.dimensions
         inner = math.prod(self.left.shape[axis] for axis in contracted)
         batch = math.prod(self.left.shape[axis] for axis in batched)
-        return 2 * self.left.size * self.right.size // (inner * batch)
+        size = math.prod(self.left.shape) * math.prod(self.right.shape)
+        return int(2 * size // (inner * batch))
 
     @property
     def label(self) -> str:
@@ -81,9 +82,10 @@ class Product:
 
 
 def products(program: Program, times: int = 1) -> Iterator[tuple[Product, int]]:
-    """Every product of a program and how often a run of it computes that; branches all count.
+    """Products of a program, and how often one run computes each of them.
 
-    A ``while`` loop does not say how often it runs: its body counts once.
+    All branches of a ``cond`` count. The body of a ``while`` loop counts once, because the program
+    does not state its number of iterations.
     """
     for equation in program.jaxpr.eqns:
         if equation.primitive.name == "dot_general":
@@ -106,7 +108,7 @@ def _shape(variable: Any) -> jax.ShapeDtypeStruct:
 
 
 def least_s(product: Product) -> float:
-    """Best wall seconds of one such product among several."""
+    """Shortest wall seconds per product when several of them run together."""
     count = min(max(2, round(TOGETHER_FLOP / product.flop)), MOST_TOGETHER)
 
     def together(left: jax.Array, rights: Sequence[jax.Array]) -> list[jax.Array]:
@@ -139,7 +141,7 @@ def _timed(call: Callable[[], Any]) -> float:
 
 
 def pass_s(prepared: Prepared) -> list[float]:
-    """Wall seconds of passes of the whole program, the first left out."""
+    """Wall seconds of passes of the whole program, without the warm-up."""
     compiled = jax.jit(prepared.function).lower(*prepared.arguments).compile()
     return [_timed(lambda: prepared.drive(compiled)) for _ in range(PASSES + 1)][1:]
 
@@ -148,7 +150,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="af3", choices=("af3", "gencast"))
     parser.add_argument("--size", help="residues or degrees (default: the model's own input)")
-    parser.add_argument("--preset", type=Path, help="whose model knobs to use (default: stock)")
+    parser.add_argument("--preset", type=Path, help="preset of the model knobs (default: stock)")
     given = parser.parse_args()
     model = get_model(given.model)
     model.load()

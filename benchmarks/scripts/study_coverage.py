@@ -12,7 +12,7 @@ models (benchmarks/simulated.py), and prints one row for each model:
 The exit code is 1 where the intervals cover surely less than 93 %, or false winners are surely more
 than 5 %.
 
-Usage: python benchmarks/scripts/study_coverage.py [--studies 200] [--machine gencast|af3]
+Usage: python -m benchmarks.scripts.study_coverage [--studies 200] [--machine gencast|af3]
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scipy.stats import beta, binom
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.simulated import Machine, Noise, names, run_study
 from perfkit.tune.study import Study

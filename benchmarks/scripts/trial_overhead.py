@@ -1,13 +1,13 @@
-"""Steady time of a stock AlphaFold 3 trial over that of the same computation in a bare script.
+"""Compare the steady time of a stock AlphaFold 3 trial with that of a bare script.
 
-Both processes stay alive and are passed through in turns, so that the machine's drift cancels. Two
-processes of the same program may differ for good, by where their memory happens to lie, so several
-pairs of them are started one after the other:
+Both processes stay alive and run passes in turns, so that the machine's drift cancels. Two
+processes of the same program may keep different speeds, depending on their memory layout, so
+several pairs are started one after the other:
 
-    python benchmarks/scripts/trial_overhead.py --starts 4 --rounds 6
+    python -m benchmarks.scripts.trial_overhead --starts 4 --rounds 6
 
-Prints the median ratio of each pair of processes and of all passes (1 is no overhead), the latter
-with its exact interval.
+Prints the median ratio of each pair of processes, and that of all passes with its exact interval
+(1 means no overhead).
 """
 
 from __future__ import annotations

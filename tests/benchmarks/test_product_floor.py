@@ -1,4 +1,4 @@
-"""What counts as a product of a program, how often, and how much work it is."""
+"""Products of a program are counted with their repetitions and their work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _network(x: jax.Array, weights: jax.Array, pairs: jax.Array) -> jax.Array:
     return jnp.einsum("bik,bjk->bij", pairs, pairs).sum() * x
 
 
-def test_products_are_counted_with_their_loops_inside_of_calls() -> None:
+def test_products_inside_calls_and_scans_are_counted_once_per_iteration() -> None:
     x, weights = jnp.ones((7, 4)), jnp.ones((STEPS, 4, 2, 4))
     pairs = jnp.ones((3, 6, 8), jnp.bfloat16)
     counts = Counter[str]()

@@ -1,4 +1,4 @@
-"""The simulation that holds tuning to its claims, at a size that a test can afford."""
+"""The simulated studies behind the claims of tuning, at a size that a test can afford."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_a_gain_of_five_per_cent_is_found_on_a_quiet_machine(tmp_path: Path) -> 
     assert low <= 1.05 <= high
 
 
-def test_equal_candidates_leave_stock_in_all_but_few_studies(tmp_path: Path) -> None:
-    """Of ten studies at most one in twenty may err: four errors have a chance of 0.1 %."""
+def test_equal_candidates_rarely_yield_a_recommendation(tmp_path: Path) -> None:
+    """If 5 % of studies may err, four errors or more in ten have a probability of 0.1 %."""
     noise = Noise("5 %, processes 5 %", pass_sigma=0.05, process_sigma=0.05)
     factors = dict.fromkeys(names(4), 1.0)
     winners = 0
@@ -33,8 +33,8 @@ def test_equal_candidates_leave_stock_in_all_but_few_studies(tmp_path: Path) -> 
     assert winners <= 3
 
 
-def test_an_offset_of_a_process_widens_the_interval(tmp_path: Path) -> None:
-    """Passes within 0.1 % say nothing where processes differ by 10 %."""
+def test_differences_between_processes_widen_the_interval(tmp_path: Path) -> None:
+    """Passes that agree within 0.1 % do not narrow it if processes differ by 10 %."""
     noise = Noise("processes 10 %", pass_sigma=0.001, process_sigma=0.10)
     factors = {"knob00": 0.5}
     (row,) = (

@@ -1,10 +1,11 @@
-"""asv sees every sample of a trial, through a clock that plays them."""
+"""asv receives every sample of a trial through the clock."""
 
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,25 +74,25 @@ def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return asv(project, "run", *where, "--record-samples", "--show-stderr", *arguments)
 
 
-def kept(project: Path) -> dict[str, object]:
+def stored(project: Path) -> dict[str, Any]:
     (result,) = [path for path in project.glob("results/*/*.json") if "machine" not in path.name]
-    told = json.loads(result.read_text())
-    columns = told["results"]["steady.Steady.time_pass"]
-    return dict(zip(told["result_columns"], columns, strict=False))
+    document: dict[str, Any] = json.loads(result.read_text())
+    columns = document["results"]["steady.Steady.time_pass"]
+    return dict(zip(document["result_columns"], columns, strict=False))
 
 
-def test_the_result_of_asv_holds_the_samples_as_they_were_measured(project: Path) -> None:
+def test_asv_stores_the_samples_as_measured(project: Path) -> None:
     done = run(project)
     assert done.returncode == 0, done.stdout
-    (samples,) = kept(project)["samples"]
+    (samples,) = stored(project)["samples"]
     assert samples == SAMPLES_S
 
 
-def test_median_and_quartiles_of_asv_are_those_of_the_samples(project: Path) -> None:
+def test_asv_computes_median_and_quartiles_of_the_samples(project: Path) -> None:
     run(project)
-    assert kept(project)["result"] == [3.0]
-    assert kept(project)["stats_q_25"] == [2.0]
-    assert kept(project)["stats_q_75"] == [4.0]
+    assert stored(project)["result"] == [3.0]
+    assert stored(project)["stats_q_25"] == [2.0]
+    assert stored(project)["stats_q_75"] == [4.0]
 
 
 def test_a_second_round_on_the_same_samples_fails_instead_of_counting_them_twice(

@@ -1,4 +1,4 @@
-"""asv's environments: which Python makes them, and which versions they hold."""
+"""asv's environments: the Python that creates them and the versions that they contain."""
 
 import importlib.util
 import os
@@ -21,7 +21,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
-def test_asv_takes_its_own_python_before_a_shim_that_fails(
+def test_asv_prefers_its_own_python_to_a_failing_shim(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -35,7 +35,7 @@ def test_asv_takes_its_own_python_before_a_shim_that_fails(
     assert os.environ["PATH"].split(os.pathsep)[1] == str(tmp_path)
 
 
-def test_a_jaxlib_of_the_matrix_replaces_the_pinned_one_and_nothing_else() -> None:
+def test_the_matrix_replaces_only_the_pinned_jax_and_jaxlib() -> None:
     pinned = "jax==0.12.0.1\njaxlib==0.12.0.1\njaxtyping==0.3.11\nnumpy==2.5.5\n"
     replaced = load("asv_install").constraints_with_jax(pinned, "0.11.0")
     assert replaced.split() == [
@@ -46,6 +46,6 @@ def test_a_jaxlib_of_the_matrix_replaces_the_pinned_one_and_nothing_else() -> No
     ]
 
 
-def test_without_a_matrix_the_constraints_stay_as_they_are() -> None:
+def test_without_a_matrix_the_constraints_are_unchanged() -> None:
     pinned = "jax==0.12.0.1\njaxlib==0.12.0.1\n"
     assert load("asv_install").constraints_with_jax(pinned, None) == pinned

@@ -1,4 +1,4 @@
-"""`scripts/find_python.sh` finds a Python that runs, whatever else is on the PATH."""
+"""`scripts/find_python.sh` prints a working Python, even if the PATH starts with broken ones."""
 
 import os
 import stat
@@ -33,7 +33,9 @@ def pyenv(tmp_path: Path) -> Path:
     return tmp_path / "pyenv"
 
 
-def test_a_shim_that_fails_is_passed_over_for_a_pyenv_version(tmp_path: Path, pyenv: Path) -> None:
+def test_a_failing_shim_is_skipped_in_favour_of_a_pyenv_version(
+    tmp_path: Path, pyenv: Path
+) -> None:
     shims = tmp_path / "shims"
     shims.mkdir()
     for name in ("python3.12", "python3.13", "python3", "python"):
@@ -45,7 +47,7 @@ def test_a_shim_that_fails_is_passed_over_for_a_pyenv_version(tmp_path: Path, py
     assert found.stdout.strip() == sys.executable
 
 
-def test_an_older_python_is_passed_over(tmp_path: Path, pyenv: Path) -> None:
+def test_an_older_python_is_skipped(tmp_path: Path, pyenv: Path) -> None:
     shims = tmp_path / "shims"
     shims.mkdir()
     # An older Python answers the version check with a failing exit code.
@@ -58,7 +60,7 @@ def test_a_python_named_by_the_user_is_used() -> None:
     assert find("", PYTHON=sys.executable).stdout.strip() == sys.executable
 
 
-def test_a_useless_python_named_by_the_user_is_refused_in_one_sentence(tmp_path: Path) -> None:
+def test_an_unusable_python_named_by_the_user_is_refused_in_one_sentence(tmp_path: Path) -> None:
     make_shim(tmp_path, "old", "exit 1")
 
     refused = find(os.defpath, PYTHON=str(tmp_path / "old"))

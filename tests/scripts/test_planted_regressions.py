@@ -1,4 +1,4 @@
-"""asv finds what is planted: the demonstration script, with a slowdown that no noise can hide."""
+"""The demonstration script finds a slowdown that is larger than any noise, and a changed answer."""
 
 import subprocess
 import sys
