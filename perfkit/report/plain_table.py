@@ -1,4 +1,4 @@
-"""A table of plain texts, for the terminal and the page alike."""
+"""A table of texts, for the terminal and for the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PlainTable:
-    """Headings and rows of equal length; nothing is escaped yet."""
+    """A table of texts, which are not escaped yet.
+
+    Attributes
+    ----------
+    heading
+        Heading above the table.
+    headers
+        Headers of the columns.
+    rows
+        Rows of cells, each as long as ``headers``.
+    """
 
     heading: str
     headers: tuple[str, ...]

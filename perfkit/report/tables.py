@@ -1,4 +1,4 @@
-"""The table of configurations as rows of text, for the terminal and the page alike."""
+"""The table of configurations as rows of text, for the terminal and for the page."""
 
 from __future__ import annotations
 
@@ -10,12 +10,32 @@ from perfkit.tune.rows import Row
 from perfkit.units import bytes_text, percent_text, ratio_text, seconds_interval_text
 
 NOTHING = "-"
-"""Stands where a configuration never got so far."""
+"""Text of a cell for which there is no measurement."""
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """One configuration, every value as text; ``standing`` is for colour and emphasis."""
+    """One configuration as texts.
+
+    Attributes
+    ----------
+    configuration
+        Label of the configuration.
+    time
+        Median steady time with its interval, in a unit that suits it.
+    memory
+        Peak resident memory.
+    utilisation
+        Share of the allowed CPUs in use, as a percentage.
+    agreement
+        Agreement class with the distance from the reference.
+    speedup
+        Speed-up over stock with its interval.
+    outcome
+        Outcome, and the reason if the trial failed.
+    standing
+        Standing in the study, for colour and emphasis.
+    """
 
     configuration: str
     time: str
@@ -28,7 +48,7 @@ class TableRow:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The texts, in the order of :data:`HEADERS`."""
+        """The texts in the order of :data:`HEADERS`."""
         return (
             self.configuration,
             self.time,
@@ -38,6 +58,11 @@ class TableRow:
             self.speedup,
             self.outcome,
         )
+
+    @property
+    def badge(self) -> str:
+        """Word in front of the label; empty for stock, whose label says it already."""
+        return "" if self.standing is Standing.STOCK else self.standing.value
 
 
 HEADERS = (
@@ -49,11 +74,11 @@ HEADERS = (
     "speed-up",
     "outcome",
 )
-"""Headings of :attr:`TableRow.cells`."""
+"""Headers of the columns in :attr:`TableRow.cells`."""
 
 
 def configuration_table(recommendation: Recommendation) -> tuple[TableRow, ...]:
-    """One row a configuration, in the recommendation's order (fastest first)."""
+    """One row per configuration, in the recommendation's order (fastest first)."""
     return tuple(_table_row(row, recommendation.best) for row in recommendation.rows)
 
 
