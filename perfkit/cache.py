@@ -87,15 +87,15 @@ def cached_value(
     NotWrittenError
         The cache cannot be written.
     """
-    kept = kept_value(entry)
+    kept = load_value(entry)
     if kept is not None and usable(kept):
         return kept
     value = build()
-    keep_value(entry, value)
+    store_value(entry, value)
     return value
 
 
-def kept_value(entry: Entry) -> Plain:
+def load_value(entry: Entry) -> Plain:
     """The value that the cache holds, None for none; says when it is damaged."""
     try:
         about = _description(entry)
@@ -105,7 +105,7 @@ def kept_value(entry: Entry) -> Plain:
     return None if about is None else about.get("value")
 
 
-def keep_value(entry: Entry, value: Plain) -> None:
+def store_value(entry: Entry, value: Plain) -> None:
     """Put a value into the cache, in place of the present one.
 
     Raises

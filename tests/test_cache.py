@@ -18,8 +18,8 @@ from perfkit.cache import (
     Entry,
     cached_file,
     cached_value,
-    keep_value,
-    kept_value,
+    load_value,
+    store_value,
 )
 from perfkit.errors import NotWrittenError
 from perfkit.files import Plain
@@ -67,15 +67,15 @@ def test_a_value_is_built_once() -> None:
 
 
 def test_a_flipped_bit_in_any_byte_of_a_kept_value_is_seen() -> None:
-    keep_value(ENTRY, VALUE)
+    store_value(ENTRY, VALUE)
     whole = ENTRY.path.read_bytes()
     for position in range(len(whole)):
         changed = bytearray(whole)
         changed[position] ^= 1 << position % 8
         ENTRY.path.write_bytes(changed)
-        assert kept_value(ENTRY) is None
+        assert load_value(ENTRY) is None
     ENTRY.path.write_bytes(whole)
-    assert kept_value(ENTRY) == VALUE
+    assert load_value(ENTRY) == VALUE
 
 
 def test_every_flipped_byte_of_a_kept_file_is_seen() -> None:
@@ -154,7 +154,7 @@ def test_a_value_that_another_user_protects_is_built_again(
 
 
 def test_a_value_of_another_shape_is_built_again() -> None:
-    keep_value(ENTRY, ["of an older perfkit"])
+    store_value(ENTRY, ["of an older perfkit"])
     assert _value(Builder()) == VALUE
 
 
@@ -162,7 +162,7 @@ def test_a_file_under_the_name_of_another_entry_is_not_taken_for_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     other = Entry("numbers", "list of numbers", {"library": "2.0", "cpus": (0, 1)})
-    keep_value(other, {"a": "of library 2.0"})
+    store_value(other, {"a": "of library 2.0"})
     other.path.rename(ENTRY.path)
     assert _value(Builder()) == VALUE
     assert "that of another entry" in caplog.text
@@ -248,11 +248,11 @@ def test_processes_that_build_one_entry_at_once_all_get_a_whole_one() -> None:
 
 def test_the_line_is_said_without_any_setting_of_logging(tmp_path: Path) -> None:
     code = (
-        "from perfkit.cache import Entry, keep_value, kept_value\n"
+        "from perfkit.cache import Entry, store_value, load_value\n"
         "entry = Entry('numbers', 'list of numbers', {})\n"
-        "keep_value(entry, 1)\n"
+        "store_value(entry, 1)\n"
         "entry.path.write_bytes(b'')\n"
-        "kept_value(entry)\n"
+        "load_value(entry)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stderr.startswith(f"perfkit: the cache file {tmp_path}")

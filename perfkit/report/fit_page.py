@@ -1,4 +1,4 @@
-"""The page of a fit: its laws, their figures, and how far they were off."""
+"""The page of a fit: its scaling laws, their figures and their accuracy."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from perfkit.report.page import PageContent, PageFigure, PageSection, render_pag
 
 
 def fit_page(fit: ModelFit, records: Sequence[Record]) -> str:
-    """One self-contained HTML document.
+    """Render the page of a fit as a self-contained HTML document.
 
     Parameters
     ----------
+    fit
+        The fitted laws of one model.
     records
-        That the fit was made of.
+        Records that the laws were fitted to.
     """
     ordered = sorted(records, key=lambda record: record.created)
     laws = PageFigure(
-        "Time of each part over size",
-        "Lines are the laws, dots the trials; right of the dotted line is extrapolated.",
+        "Time of each part against size",
+        "Lines are the laws, dots the trials. Right of the dotted line, the laws are extrapolated.",
         laws_figure(laws_info(fit, ordered)),
     )
     return render_page(
@@ -45,13 +47,13 @@ def fit_page(fit: ModelFit, records: Sequence[Record]) -> str:
 
 
 def held_out_section(fit: ModelFit) -> PageSection:
-    """How far predictions were off of runs that the fit had not seen; empty where none were."""
+    """Accuracy of predictions for runs that were held out of the fit; empty without such runs."""
     if not fit.held_out:
         return PageSection("Accuracy")
     figures = tuple(
         PageFigure(
             f"Error of predicted {quantity}",
-            "Runs that the fit had not seen, with the interval that is meant to hold nine in ten.",
+            "Runs held out of the fit, with the 90 % interval of the prediction.",
             held_out_figure(held_out_info(fit, quantity)),
         )
         for quantity in (TIME, MEMORY)

@@ -168,13 +168,17 @@ def render_page(content: PageContent) -> str:
         return _plot(figure, f"figure-{next(numbers)}")
 
     has_figures = any(section.figures for section in sections)
-    return _environment().get_template("page.html.j2").render(
-        content=content,
-        facts=[group for group in content.facts if group.entries],
-        sections=sections,
-        plot=plot,
-        # The library itself is the one script that must not be escaped.
-        plotly_js=Markup(get_plotlyjs()) if has_figures else "",
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            content=content,
+            facts=[group for group in content.facts if group.entries],
+            sections=sections,
+            plot=plot,
+            # The library itself is the one script that must not be escaped.
+            plotly_js=Markup(get_plotlyjs()) if has_figures else "",
+        )
     )
 
 
@@ -192,7 +196,7 @@ def _environment() -> Environment:
 
 
 def _plot(figure: go.Figure, identifier: str) -> Markup:
-    """The figure as HTML. plotly escapes markup in its data: no ``</script>`` can end the script."""
+    """The figure as HTML. plotly escapes markup in its data, so ``</script>`` is harmless."""
     return Markup(
         to_html(
             figure,

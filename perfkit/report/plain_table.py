@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NOTHING = "-"
+"""Text of a cell for which there is no value."""
+
 
 @dataclass(frozen=True)
 class PlainTable:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfkit.report.standing import Standing, agreement_text, outcome_text, standing_of
+from perfkit.report.plain_table import NOTHING
+from perfkit.report.status import Status, agreement_text, outcome_text, status_of
 from perfkit.tune.recommend import Recommendation
 from perfkit.tune.rows import Row
 from perfkit.units import bytes_text, percent_text, ratio_text, seconds_interval_text
-
-NOTHING = "-"
-"""Text of a cell for which there is no measurement."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ class TableRow:
         Speed-up over stock with its interval.
     outcome
         Outcome, and the reason if the trial failed.
-    standing
-        Standing in the study, for colour and emphasis.
+    status
+        Status in the study, for colour and emphasis.
     """
 
     configuration: str
@@ -44,7 +42,7 @@ class TableRow:
     agreement: str
     speedup: str
     outcome: str
-    standing: Standing
+    status: Status
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -62,7 +60,7 @@ class TableRow:
     @property
     def badge(self) -> str:
         """Word in front of the label; empty for stock, whose label says it already."""
-        return "" if self.standing is Standing.STOCK else self.standing.value
+        return "" if self.status is Status.STOCK else self.status.value
 
 
 HEADERS = (
@@ -98,5 +96,5 @@ def _table_row(row: Row, best: Row | None) -> TableRow:
         agreement=agreement_text(row),
         speedup=_speedup_text(row),
         outcome=outcome_text(row.outcome, row.reason),
-        standing=standing_of(row, best),
+        status=status_of(row, best),
     )
