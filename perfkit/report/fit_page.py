@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from perfkit.capacity.laws.assemble import MEMORY, TIME
 from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.observation import observations
 from perfkit.records.schema import Record
 from perfkit.report import facts
 from perfkit.report.figures.capacity.held_out import held_out_figure, held_out_info
@@ -28,7 +29,7 @@ def fit_page(fit: ModelFit, records: Sequence[Record]) -> str:
     laws = PageFigure(
         "Time of each part against size",
         "Lines are the laws, dots the trials. Right of the dotted line, the laws are extrapolated.",
-        laws_figure(laws_info(fit, ordered)),
+        laws_figure(laws_info(fit, observations(ordered))),
     )
     return render_page(
         PageContent(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,18 +11,8 @@ from perfkit.cli.main import main
 from perfkit.errors import UserError
 from perfkit.records.store import Store
 from perfkit.report.writing import write_report
+from tests.support.limits import files_of_at_most
 from tests.support.records_factory import make_record
-
-
-@contextmanager
-def files_of_at_most(count: int) -> Iterator[None]:
-    """Limit every file to ``count`` bytes, like a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_report_is_written_whole_over_an_older_one(tmp_path: Path) -> None:

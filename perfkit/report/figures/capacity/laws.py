@@ -10,9 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from perfkit.capacity.laws.fit import ONCE, ModelFit
-from perfkit.capacity.laws.observation import Observation, observations, whole
+from perfkit.capacity.laws.observation import Observation, whole
 from perfkit.capacity.laws.terms import MAIN_FEATURE, resized_features
-from perfkit.records.schema import Record
 from perfkit.report.style import SERIES, shortened, spread_axis, styled
 from perfkit.units import seconds_text
 
@@ -55,7 +54,7 @@ class LawsInfo(NamedTuple):
     reach: float
 
 
-def laws_info(fit: ModelFit, records: Sequence[Record]) -> LawsInfo:
+def laws_info(fit: ModelFit, trials: Sequence[Observation]) -> LawsInfo:
     """The curve of each part up to twice the largest measured size.
 
     The features other than size are those of the trial with the nearest size.
@@ -64,11 +63,11 @@ def laws_info(fit: ModelFit, records: Sequence[Record]) -> LawsInfo:
     ----------
     fit
         The fitted laws.
-    records
-        Records that the laws were fitted to.
+    trials
+        Trials that the laws were fitted to.
     """
     main = MAIN_FEATURE[fit.model]
-    measured = [one for one in observations(records) if whole(one) and one.cpus == fit.cpus]
+    measured = [one for one in trials if whole(one) and one.cpus == fit.cpus]
     largest = max(measured, key=lambda one: one.features[main]).features
     alike = [one for one in measured if one.features.get("s") == largest.get("s")]
     sizes = [
