@@ -8,7 +8,7 @@ import shlex
 import string
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from perfkit.file_names import LEAST_LIMIT_BYTES, LIMIT_BYTES, file_name
@@ -49,6 +49,8 @@ def test_shortened_names_stay_different(one: str, other: str) -> None:
     assert file_name(start + one) != file_name(start + other)
 
 
+# The first example imports AlphaFold 3.
+@settings(deadline=None)
 @given(st.text(string.ascii_letters + string.digits + " _-.()+αé", min_size=1, max_size=120))
 def test_usual_names_equal_those_of_alphafold(name: str) -> None:
     folding_input = pytest.importorskip(

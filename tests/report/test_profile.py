@@ -11,6 +11,7 @@ from perfkit.observers.memory import MemorySeen
 from perfkit.observers.roofline.limit import Limit, ModuleSeen
 from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Observation, Record
+from perfkit.report.figures import figure
 from perfkit.report.figures.memory_kinds import memory_kinds_figure, memory_kinds_info, peaks_info
 from perfkit.report.figures.pass_time import kinds_info, modules_info, pass_figure
 from perfkit.report.figures.roofline import roofline_figure, roofline_info
@@ -225,3 +226,13 @@ def test_memory_is_shown_by_kind_and_by_observer(record: Record) -> None:
         "huge pages",
     ]
     assert peaks_info(record).peaks == {"resident peak": 26, "proportional peak": 22}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["modules", "operations", "roofline", "cpu_use", "busy_cpus", "memory_over_time"],
+)
+def test_figures_of_a_profile_show_the_last_record_with_findings(record: Record, name: str) -> None:
+    later = make_record(created="2026-01-03T10:00:00+00:00")
+    assert figure(name, [later, record]) == figure(name, [record])
+    assert len(figure(name, [record]).data) > 0

@@ -154,7 +154,7 @@ lack the data. Figures of a profile show the last record that has the data."""
 
 def _sorted(records: Sequence[Record]) -> list[Record]:
     if not records:
-        raise _no_data("any records")
+        raise _no_data("at least one record")
     return sorted(records, key=lambda record: record.created)
 
 
@@ -169,7 +169,7 @@ def _ranked(records: Sequence[Record]) -> Recommendation:
     workloads = {record.workload.digest for record in compared}
     if len(workloads) > 1:
         raise UserError(
-            f"this figure compares configurations on one workload, and the records are of "
+            "this figure compares the configurations of one workload, and the records are of "
             f"{len(workloads)}: select those of one workload"
         )
     return recommend(compared)
