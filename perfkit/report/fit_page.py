@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from perfkit.capacity.laws.assemble import MEMORY, TIME
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.observation import observations
+from perfkit.capacity.laws.prediction import COVERAGE
 from perfkit.records.schema import Record
 from perfkit.report import facts
 from perfkit.report.figures.capacity.held_out import held_out_figure, held_out_info
 from perfkit.report.figures.capacity.laws import laws_figure, laws_info
 from perfkit.report.fit_tables import accuracy_table, fit_sentence, law_table
 from perfkit.report.page import PageContent, PageFigure, PageSection, render_page
+from perfkit.units import percent_text
 
 
 def fit_page(fit: ModelFit, records: Sequence[Record]) -> str:
@@ -51,10 +53,12 @@ def held_out_section(fit: ModelFit) -> PageSection:
     """Accuracy of predictions for runs that were held out of the fit; empty without such runs."""
     if not fit.held_out:
         return PageSection("Accuracy")
+    interval = f"{percent_text(COVERAGE)} interval of the prediction"
+    caption = f"Runs that were held out of the fit, with the {interval}."
     figures = tuple(
         PageFigure(
             f"Error of predicted {quantity}",
-            "Runs held out of the fit, with the 90 % interval of the prediction.",
+            caption,
             held_out_figure(held_out_info(fit, quantity)),
         )
         for quantity in (TIME, MEMORY)
