@@ -27,7 +27,7 @@ def law_table(fit: ModelFit) -> PlainTable:
     rows = [(name, law_text(law), *_residual(law)) for name, law in fit.laws.items()]
     rows += [
         ("memory: XLA's buffers", law_text(fit.compiled, "B"), *_residual(fit.compiled)),
-        ("memory: the rest", law_text(fit.overhead, "B"), *_residual(fit.overhead)),
+        ("memory: other", law_text(fit.overhead, "B"), *_residual(fit.overhead)),
     ]
     details = [
         (name, f"{100 * law.serial:.1f} % serial, CPUs {', '.join(map(str, law.measured))}", "")
@@ -36,10 +36,10 @@ def law_table(fit: ModelFit) -> PlainTable:
     ]
     if fit.contention is not None:
         slower = percent_text(fit.contention)
-        details.append(("instances", f"{slower} slower where others fill the machine", ""))
+        details.append(("instances", f"{slower} slower if others fill the machine", ""))
     if fit.cached_compile_s is not None:
         details.append(("compile, from cache", seconds_text(fit.cached_compile_s), ""))
-    return PlainTable("Laws", ("what", "law", "residual"), (*rows, *details))
+    return PlainTable("Laws", ("quantity", "law", "residual"), (*rows, *details))
 
 
 def law_text(law: Law, unit: str = "s") -> str:

@@ -80,7 +80,7 @@ def profile_page(record: Record, folder: Path) -> str:
 def _xla_section(record: Record) -> PageSection:
     seen = found(record, "xla", XlaSeen)
     if seen is None:
-        return PageSection("Where a pass goes")
+        return PageSection("Time of one pass")
     figures = [
         PageFigure(
             "Time by module of the model",
@@ -101,7 +101,7 @@ def _xla_section(record: Record) -> PageSection:
         )
         figures.append(PageFigure("Roofline", caption, roofline_figure(roofline)))
     return PageSection(
-        "Where a pass goes",
+        "Time of one pass",
         lead="While a module runs, the CPUs do the program's own work, run the kernel, idle while "
         "one thread is busy, or wait. The largest share is the limit. Own work is limited by "
         "compute or bandwidth, whichever is closer to its ceiling.",

@@ -9,7 +9,7 @@ from perfkit.observers.reading import found
 from perfkit.observers.roofline.limit import Limit, ModuleSeen
 from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Record
-from perfkit.units import GIGA, bytes_text, percent_text, seconds_text
+from perfkit.units import GIGA, bytes_text, count_text, percent_text, seconds_text
 
 COSTLIEST = 3
 """Modules that the summary names."""
@@ -67,9 +67,10 @@ def _cpu_sentences(record: Record) -> list[str]:
     if seen is None or "steady" not in seen.busy:
         return []
     shares = ", ".join(
-        f"{count} for {percent_text(share)}" for count, share in enumerate(seen.busy["steady"])
+        f"{count_text(count, 'CPU')} {percent_text(share)}"
+        for count, share in enumerate(seen.busy["steady"])
     )
-    return [f"number of busy CPUs during steady passes: {shares} of the time"]
+    return [f"busy during steady passes: {shares} of the time"]
 
 
 def _memory_sentences(record: Record) -> list[str]:

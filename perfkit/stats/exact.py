@@ -16,19 +16,17 @@ LOOKS = (6, 9, 12, 16, 24, 32, 48, 64)
 can reach 95 % for a median: 1 - 2 / 2^6 = 0.969."""
 
 
-def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+def median_interval(values: Sequence[float]) -> Interval:
     """Sample median with the exact interval between two order statistics.
 
-    The interval covers the median of any continuous distribution with probability ``confidence``
-    or more, if the values are independent. Passes of one process are not independent: give one
-    value per process.
+    The interval covers the median of any continuous distribution with a probability of at least
+    :data:`perfkit.stats.interval.CONFIDENCE`, if the values are independent. Passes of one process
+    are not independent: give one value per process.
 
     Parameters
     ----------
     values
         Measurements, shape (n,), at least one.
-    confidence
-        Nominal coverage, between 0 and 1.
 
     Returns
     -------
@@ -50,7 +48,7 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> 
     ordered = sorted(float(value) for value in values)
     count, middle = len(ordered), float(np.median(ordered))
     # Largest number of values to cut off at each end such that P(Binomial(n, 1/2) < cut) <= tail.
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     cut = int(binom.ppf(tail, count, 0.5))
     while cut > 0 and binom.cdf(cut - 1, count, 0.5) > tail:
         cut -= 1
@@ -97,17 +95,13 @@ def log_ratios(baseline: Sequence[float], candidate: Sequence[float]) -> list[fl
     return [math.log(first / second) for first, second in pairs]
 
 
-def paired_ratio(
-    baseline: Sequence[float], candidate: Sequence[float], confidence: float = CONFIDENCE
-) -> Interval:
+def paired_ratio(baseline: Sequence[float], candidate: Sequence[float]) -> Interval:
     """Speed-up of the candidate over the baseline, from a number of pairs fixed in advance.
 
     Parameters
     ----------
     baseline, candidate
         Positive measurements, shape (n,) each, one per process; equal positions form a pair.
-    confidence
-        Nominal coverage, between 0 and 1.
 
     Returns
     -------
@@ -125,7 +119,7 @@ def paired_ratio(
     sequential_ratio : For a series that is evaluated while it grows.
     """
     logarithms = log_ratios(baseline, candidate)
-    return _as_ratio(logarithms, _signed_rank_ends(logarithms, 1 - confidence))
+    return _as_ratio(logarithms, _signed_rank_ends(logarithms, 1 - CONFIDENCE))
 
 
 def sequential_ratio(logarithms: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
@@ -214,11 +208,7 @@ def signed_rank_p(logarithms: Sequence[float]) -> float:
     return float(sum(counts[positive:]) / 2 ** len(logarithms))
 
 
-def unpaired_ratio(
-    old: Sequence[Sequence[float]],
-    new: Sequence[Sequence[float]],
-    confidence: float = CONFIDENCE,
-) -> Interval:
+def unpaired_ratio(old: Sequence[Sequence[float]], new: Sequence[Sequence[float]]) -> Interval:
     """Ratio ``new / old`` of measurements that were not interleaved.
 
     Each process counts once, by the median of its measurements. Processes of one program differ
@@ -229,8 +219,6 @@ def unpaired_ratio(
     ----------
     old, new
         Positive measurements, one group per process; no group is empty.
-    confidence
-        Nominal coverage, between 0 and 1.
 
     Returns
     -------
@@ -255,7 +243,7 @@ def unpaired_ratio(
     differences = np.sort([after - before for after in second for before in first])
     middle, count = float(np.median(differences)), min(len(first), len(second))
     counts = _pair_counts(len(first), len(second))
-    cut = _largest_cut(counts, (1 - confidence) / 2)
+    cut = _largest_cut(counts, (1 - CONFIDENCE) / 2)
     if cut == 0:
         return Interval(math.exp(middle), None, None, count)
     low, high = float(differences[cut - 1]), float(differences[-cut])

@@ -111,9 +111,7 @@ def test_the_summary_names_the_three_costliest_modules_with_their_limits(record:
         "limited by page faults (1,667 per second, the kernel takes 50 % of the CPU time" in second
     )
     assert "limited by waiting (no CPU is busy 70 % of the time" in third
-    assert busy == (
-        "number of busy CPUs during steady passes: 0 for 10 %, 1 for 30 %, 2 for 60 % of the time"
-    )
+    assert busy == ("busy during steady passes: 0 CPUs 10 %, 1 CPU 30 %, 2 CPUs 60 % of the time")
     assert memory == "memory: resident peak 26 B, proportional peak 22 B"
 
 
