@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from perfkit.records.schema import Record
 from perfkit.report.page import Facts
@@ -137,12 +136,12 @@ def _mixed(records: Sequence[Record]) -> list[str]:
     return sentences
 
 
-def _machine_text(key: str, value: Any) -> str:
+def _machine_text(key: str, value: object) -> str:
     """A property of the machine as text; empty if unknown."""
     if value in (None, "", []):
         return ""
     if key in ("memory_bytes", "cgroup_memory_max") and str(value).isdigit():
-        return bytes_text(int(value))
+        return bytes_text(int(str(value)))
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -25,8 +25,29 @@ OPPOSITE = {
 BOTH_WAYS = OPPOSITE | {later: earlier for earlier, later in OPPOSITE.items()}
 
 
-def entry(value: float | None, kind: Kind = Kind.ANSWER, **more: object) -> Entry:
-    return Entry("x", kind, "", value, **more)  # type: ignore[arg-type]  # fields of any kind
+def entry(
+    value: float | None,
+    kind: Kind = Kind.ANSWER,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    version: str = "",
+    subject: str = "",
+    required: bool = False,
+    hardware: str = "",
+) -> Entry:
+    return Entry(
+        "x",
+        kind,
+        "",
+        value,
+        low=low,
+        high=high,
+        version=version,
+        subject=subject,
+        required=required,
+        hardware=hardware,
+    )
 
 
 @pytest.mark.parametrize("kind", list(Kind))
