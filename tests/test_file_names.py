@@ -20,6 +20,11 @@ HOSTILE_TEXT = st.lists(
     st.sampled_from(["..", ".", "/", "-", "\\", "*", "[a]", "con", "COM1", " ", "\n", "$(x)", "é"])
 ).map("".join)
 
+DEVICES = {"CON", "PRN", "AUX", "NUL"} | {
+    f"{port}{n}" for port in ("COM", "LPT") for n in range(10)
+}
+"""Names that Windows reserves, with any suffix."""
+
 LIMITS = st.integers(LEAST_LIMIT_BYTES, 255)
 
 
@@ -30,7 +35,7 @@ def test_any_text_becomes_a_short_literal_word(text: str, limit: int) -> None:
     assert set(made) <= set(string.ascii_letters + string.digits + "_-.")
     assert made[0] not in ".-"
     assert ".." not in made
-    assert made.split(".")[0].upper() not in {"CON", "PRN", "AUX", "NUL", "COM1", "LPT9"}
+    assert made.split(".")[0].upper() not in DEVICES
     assert shlex.split(made) == [made]
     assert glob.escape(made) == made
     assert fnmatch.fnmatchcase(made, made)
@@ -42,7 +47,7 @@ def test_a_file_name_is_mapped_to_itself(text: str, limit: int) -> None:
     assert file_name(made, limit=limit) == made
 
 
-@given(st.text("ab/", min_size=1, max_size=60), st.text("ab/", min_size=1, max_size=60))
+@given(st.text("ab", min_size=1, max_size=60), st.text("ab", min_size=1, max_size=60))
 def test_shortened_names_stay_different(one: str, other: str) -> None:
     assume(one != other)
     start = "x" * LIMIT_BYTES
@@ -63,6 +68,7 @@ def test_usual_names_equal_those_of_alphafold(name: str) -> None:
     except ValueError:
         assume(False)
     assume(".." not in upstream and upstream[0] not in ".-")
+    assume(upstream.split(".")[0].upper() not in DEVICES)
     assert file_name(name) == upstream
 
 
