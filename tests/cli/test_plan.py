@@ -174,7 +174,8 @@ def test_existing_records_are_fitted(perfkit: Perfkit, folder: Path) -> None:
     assert finished.returncode == 0, finished.stderr
     assert "Held out" in finished.stdout
     assert (folder / "work" / "fitted" / "fit.json").exists()
-    assert "Time of each part against size" in (folder / "work" / "fitted" / "report.html").read_text()
+    page = (folder / "work" / "fitted" / "report.html").read_text()
+    assert "Time of each part against size" in page
 
 
 @pytest.mark.parametrize(
