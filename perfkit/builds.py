@@ -1,4 +1,4 @@
-"""Which build of a package is installed: what answers and cache entries depend on."""
+"""Identify the installed build of a package, on which outputs and cache entries depend."""
 
 from __future__ import annotations
 
@@ -13,26 +13,46 @@ from perfkit.files import Plain, short_digest
 
 @functools.cache
 def installed_build(distribution: str) -> str | None:
-    """Version and a digest of the installed files, None where it is not installed.
+    """Version of a distribution and a digest of its installed files.
 
-    The digest is that of the list of files with their checksums that a wheel installs (RECORD):
-    two builds of one version differ in it.
+    The digest covers the list of files with their checksums that a wheel installs (RECORD), so it
+    distinguishes two builds of one version.
+
+    Parameters
+    ----------
+    distribution
+        Name of the distribution.
+
+    Returns
+    -------
+    str or None
+        For example ``0.12.0+1a2b3c4d5e6f``; None if the distribution is not installed.
     """
     try:
         found = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         return None
-    # Byte code is compiled where it is installed, and says nothing about the build.
+    # Byte code is compiled on installation and does not depend on the build.
     files = [line for line in (found.read_text("RECORD") or "").splitlines() if ".pyc," not in line]
     return f"{found.version}+{short_digest(sorted(files))}"
 
 
 @functools.cache
 def source_digest(package: str) -> str | None:
-    """Digest of all Python files of an importable package, None where it cannot be found.
+    """Digest of all Python files of an importable package, without importing it.
 
-    A package that shadows the installed one, or was changed in place, has another digest although
-    the installed version is the same. The package is not imported.
+    The digest also changes if the package is edited in place, or if another package shadows the
+    installed one, although the installed version stays the same.
+
+    Parameters
+    ----------
+    package
+        Name of the package.
+
+    Returns
+    -------
+    str or None
+        The digest; None if the package cannot be found.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:

@@ -1,9 +1,9 @@
-"""Cache entries: keyed by what they depend on, checked when they are read, rebuilt when damaged.
+"""A cache whose entries are keyed by their dependencies, checked when read, and rebuilt if damaged.
 
-A sealed file (:mod:`perfkit.seal`) describes an entry: JSON with what the entry depends on and its
-value. A large value lies in a second file, whose size and SHA-256 are in the description. The name
-of the second file holds its digest, so that two processes that build one entry at once never mix
-their halves. No locks are needed, which lab file systems handle badly.
+A sealed file (:mod:`perfkit.seal`) holds the entry as JSON: its dependencies and its value. A large
+value is stored in a second file, and the sealed file holds its size and SHA-256. The name of the
+second file contains its digest, so two processes that build one entry at the same time never mix
+their files. This needs no locks, which shared file systems support badly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from perfkit.files import (
     reason_of,
     remove,
     replacing,
-    scratch_beside,
+    scratch_path,
     short_digest,
     write_whole,
 )
@@ -33,107 +33,113 @@ from perfkit.paths import CACHE_VARIABLE, cache_folder
 from perfkit.seal import DamagedError, file_digest, read_sealed, sealed
 
 KEY_DIGITS = 16
+"""Hexadecimal digits of the digests in file names."""
+
 STALE_S = 24 * 3600.0
-"""Age at which a scratch file is taken for the leftover of a process that was killed."""
+"""Age in seconds from which a scratch file counts as left over by a killed process."""
 
 LOGGER = logging.getLogger("perfkit.cache")
-"""Says in one line, a warning, that an entry was damaged and is rebuilt."""
+"""Logs one warning per damaged entry that is rebuilt."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Names one entry of the cache.
+    """Key of an entry in the cache.
 
     Attributes
     ----------
-    kind
-        Name of the folder, e.g. ``xla-flags``.
-    what
-        What the value is, for messages, e.g. *list of XLA flags*.
+    folder
+        Name of the folder below the cache's root, for example ``xla-flags``.
+    description
+        Description of the value for messages, for example *list of XLA flags*.
     depends_on
-        Everything that the value follows from: with any other, it is another entry.
+        Everything that the value depends on. Other dependencies make another entry.
     """
 
-    kind: str
-    what: str
+    folder: str
+    description: str
     depends_on: Mapping[str, Plain]
 
     @property
     def path(self) -> Path:
-        """The sealed file that describes the entry; its folder exists.
+        """The sealed file of the entry, in a folder that exists.
 
         Raises
         ------
         UserError
             The cache folder cannot be created.
         """
-        return cache_folder(self.kind) / f"{short_digest(self.depends_on, KEY_DIGITS)}.json"
+        return cache_folder(self.folder) / f"{short_digest(self.depends_on, KEY_DIGITS)}.json"
 
 
 def cached_value(
     entry: Entry, build: Callable[[], Plain], usable: Callable[[Plain], bool]
 ) -> Plain:
-    """The entry's value, built when the cache does not hold it whole.
+    """Return the value of an entry, and build it if the cache has no usable one.
 
     Parameters
     ----------
+    entry
+        Key of the entry.
     build
-        Makes the value; plain data.
+        Builds the value, which JSON must be able to represent.
     usable
-        Whether a value read from the cache is one to use.
+        Whether a value from the cache is valid. An invalid one is built again.
 
     Raises
     ------
     NotWrittenError
         The cache cannot be written.
     """
-    kept = kept_value(entry)
-    if kept is not None and usable(kept):
-        return kept
+    cached = load_value(entry)
+    if cached is not None and usable(cached):
+        return cached
     value = build()
-    keep_value(entry, value)
+    store_value(entry, value)
     return value
 
 
-def kept_value(entry: Entry) -> Plain:
-    """The value that the cache holds, None for none; says when it is damaged."""
+def load_value(entry: Entry) -> Plain:
+    """Read a value from the cache; None if there is none, or if it is damaged, with a warning."""
     try:
-        about = _description(entry)
+        content = _content(entry)
     except DamagedError as error:
-        _say_damaged(entry, error)
+        _warn_damaged(entry, error)
         return None
-    return None if about is None else about.get("value")
+    return None if content is None else content.get("value")
 
 
-def keep_value(entry: Entry, value: Plain) -> None:
-    """Put a value into the cache, in place of the present one.
+def store_value(entry: Entry, value: Plain) -> None:
+    """Store a value in the cache and replace the previous one.
 
     Raises
     ------
     NotWrittenError
         The cache cannot be written.
     """
-    _describe(entry, {"value": value})
+    _store(entry, {"value": value})
 
 
 def cached_file(
     entry: Entry, suffix: str, write: Callable[[BinaryIO], Plain]
 ) -> tuple[Path, Plain]:
-    """The entry's file, checked, and written when the cache does not hold it whole.
+    """Return the file of an entry after a check, and write it if it is missing or damaged.
 
     Parameters
     ----------
+    entry
+        Key of the entry.
     suffix
-        Of the file's name, with its point.
+        Suffix of the file's name, including the dot.
     write
-        Writes the file; returns plain data that is kept in the description.
+        Writes the file and returns a value to store with it.
 
     Returns
     -------
     path : Path
         The file.
-    about : Plain
-        What ``write`` returned when the file was written.
+    value : Plain
+        The value that ``write`` returned.
 
     Raises
     ------
@@ -141,111 +147,114 @@ def cached_file(
         The cache cannot be written.
     """
     try:
-        kept = _kept_file(entry)
+        cached = _load_file(entry)
     except DamagedError as error:
-        _say_damaged(entry, error)
-        kept = None
-    return kept if kept is not None else _build_file(entry, suffix, write)
+        _warn_damaged(entry, error)
+        cached = None
+    return cached if cached is not None else _build_file(entry, suffix, write)
 
 
-def _description(entry: Entry) -> dict[str, Plain] | None:
+def _content(entry: Entry) -> dict[str, Plain] | None:
+    """The content of the sealed file; None if there is no file."""
     body = read_sealed(entry.path)
     if body is None:
         return None
     try:
-        about = json.loads(body)
+        content = json.loads(body)
     except ValueError:
-        raise DamagedError("no JSON") from None
-    if not isinstance(about, dict) or about.get("depends_on") != _as_read(entry.depends_on):
+        raise DamagedError("not valid JSON") from None
+    if not isinstance(content, dict) or content.get("depends_on") != _decoded(entry.depends_on):
         raise DamagedError("that of another entry")
-    return about
+    return content
 
 
-def _as_read(value: Plain) -> Plain:
-    """Plain data as it comes back from JSON: tuples are lists there."""
-    read: Plain = json.loads(json.dumps(value))
-    return read
+def _decoded(value: Plain) -> Plain:
+    """The value after a round trip through JSON, which turns tuples into lists."""
+    decoded: Plain = json.loads(json.dumps(value))
+    return decoded
 
 
-def _describe(entry: Entry, about: Mapping[str, Plain]) -> None:
-    body = json.dumps({"what": entry.what, "depends_on": entry.depends_on, **about}, indent=1)
-    _make_way(entry.path)
-    with _keeping(entry):
+def _store(entry: Entry, content: Mapping[str, Plain]) -> None:
+    body = json.dumps(
+        {"what": entry.description, "depends_on": entry.depends_on, **content}, indent=1
+    )
+    _remove_obstacle(entry.path)
+    with _explained(entry):
         write_whole(entry.path, sealed(body.encode()), "cache file")
 
 
-def _kept_file(entry: Entry) -> tuple[Path, Plain] | None:
-    about = _description(entry)
-    if about is None:
+def _load_file(entry: Entry) -> tuple[Path, Plain] | None:
+    content = _content(entry)
+    if content is None:
         return None
-    path = entry.path.with_name(str(about.get("file")))
+    path = entry.path.with_name(str(content.get("file")))
     try:
         size = path.stat().st_size
-        if size != about.get("bytes"):
+        if size != content.get("bytes"):
             raise DamagedError(
-                f"damaged: {path.name} has {size} bytes instead of {about.get('bytes')}"
+                f"damaged: {path.name} has {size} bytes instead of {content.get('bytes')}"
             )
-        if file_digest(path) != about.get("sha256_of_blocks"):
+        if file_digest(path) != content.get("sha256_of_blocks"):
             raise DamagedError(f"damaged: the checksum of {path.name} differs")
     except OSError as error:
         raise DamagedError(f"damaged: {path.name} is unreadable ({reason_of(error)})") from error
-    return path, about.get("value")
+    return path, content.get("value")
 
 
 def _build_file(
     entry: Entry, suffix: str, write: Callable[[BinaryIO], Plain]
 ) -> tuple[Path, Plain]:
     _remove_stale(entry.path.parent)
-    draft = scratch_beside(entry.path)
+    draft = scratch_path(entry.path)
     try:
-        with _keeping(entry):
+        with _explained(entry):
             with replacing(draft, "cache file") as stream:
                 value = write(stream)
             digest, size = file_digest(draft), draft.stat().st_size
             path = entry.path.with_name(f"{entry.path.stem}-{digest[:KEY_DIGITS]}{suffix}")
-            _make_way(path)
+            _remove_obstacle(path)
             draft.replace(path)
     finally:
         remove(draft)
-    about: dict[str, Plain] = {
+    content: dict[str, Plain] = {
         "file": path.name,
         "bytes": size,
         "sha256_of_blocks": digest,
         "value": value,
     }
-    _describe(entry, about)
+    _store(entry, content)
     return path, value
 
 
 @contextlib.contextmanager
-def _keeping(entry: Entry) -> Iterator[None]:
-    """Turn what the file system refuses into a sentence about the entry."""
+def _explained(entry: Entry) -> Iterator[None]:
+    """Turn an error of the file system into a sentence about the entry."""
     try:
         yield
     except (OSError, NotWrittenError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         reason = reason_of(cause) if isinstance(cause, OSError) else str(error)
         raise NotWrittenError(
-            f"the {entry.what} cannot be kept in {entry.path.parent} ({reason}); "
-            f"set {CACHE_VARIABLE} to a folder that has room and can be written"
+            f"the {entry.description} cannot be stored in {entry.path.parent} ({reason}); "
+            f"set {CACHE_VARIABLE} to a writable folder with enough space"
         ) from error
 
 
-def _make_way(path: Path) -> None:
-    """Remove a folder or a link that has the name of a cache file."""
+def _remove_obstacle(path: Path) -> None:
+    """Remove a folder or a link that occupies the name of a cache file."""
     if path.is_dir() or path.is_symlink():
         remove(path)
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove the scratch files of processes that were killed: they may be gigabytes."""
+    """Remove scratch files of killed processes, which may take gigabytes."""
     for path in folder.glob(f"{SCRATCH_PREFIX}*{SCRATCH_SUFFIX}"):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > STALE_S:
                 path.unlink()
 
 
-def _say_damaged(entry: Entry, error: DamagedError) -> None:
+def _warn_damaged(entry: Entry, error: DamagedError) -> None:
     LOGGER.warning(
-        "perfkit: the cache file %s is %s; the %s is made again", entry.path, error, entry.what
+        "perfkit: the cache file %s is %s; the %s is rebuilt", entry.path, error, entry.description
     )

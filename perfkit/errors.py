@@ -1,4 +1,4 @@
-"""The one family of errors: what a user can cause, and what to do about it."""
+"""Errors that perfkit raises."""
 
 from __future__ import annotations
 
@@ -8,44 +8,62 @@ from rapidfuzz import fuzz
 
 
 class PerfkitError(Exception):
-    """Base of everything perfkit raises on purpose."""
+    """Base class of all errors that perfkit raises deliberately."""
 
 
 class UserError(PerfkitError):
-    """Something a user can mend; the message is one clear sentence, the exit code 2."""
+    """An error that the user can fix. The message is one sentence, and the exit code is 2."""
 
     exit_code = 2
 
 
 class NotWrittenError(UserError):
-    """A file cannot be written: the disk is full, or a folder refuses it."""
+    """A file cannot be written, for example because the disk is full."""
 
 
 class MissingDependencyError(UserError):
-    """An optional dependency is not installed; the message says what to install."""
+    """An optional dependency is not installed. The message names the package to install."""
 
 
 class ConfigurationRefusedError(PerfkitError):
-    """The model cannot run under the given configuration (trial outcome ``rejected``)."""
+    """The model cannot run under a configuration (trial outcome ``rejected``)."""
 
 
 def nearest(name: str, valid: Iterable[str], count: int = 1) -> list[str]:
-    """The valid names most like ``name``, best first.
+    """The valid names most similar to ``name``, most similar first.
 
-    Likeness is rapidfuzz's ratio over the whole name, which forgives typing errors, plus that of
-    the best matching stretch, which forgives abbreviations; case does not count. Ties keep the
-    order of ``valid``.
+    Similarity is rapidfuzz's ratio over the whole name, which tolerates typing errors, plus its
+    partial ratio, which tolerates abbreviations. It ignores case.
+
+    Parameters
+    ----------
+    name
+        Name that the user gave.
+    valid
+        Valid names. Equally similar names keep this order.
+    count
+        Most names to return.
     """
 
-    def likeness(candidate: str) -> float:
-        one, other = name.casefold(), candidate.casefold()
-        return fuzz.ratio(one, other) + fuzz.partial_ratio(one, other)
+    def similarity(candidate: str) -> float:
+        given, other = name.casefold(), candidate.casefold()
+        return fuzz.ratio(given, other) + fuzz.partial_ratio(given, other)
 
-    return sorted(valid, key=likeness, reverse=True)[:count]
+    return sorted(valid, key=similarity, reverse=True)[:count]
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
-    """The error for a name that is not one of ``valid``, naming the nearest that is."""
+    """Make the error for an unknown name, which suggests the most similar valid one.
+
+    Parameters
+    ----------
+    kind
+        Kind of name for the message, for example *knob*.
+    name
+        Name that the user gave.
+    valid
+        Valid names.
+    """
     names = list(valid)
     close = nearest(name, names)
     hint = f"; the nearest is {close[0]!r}" if close else ""

@@ -1,4 +1,4 @@
-"""Names from files and command lines as names of files."""
+"""Turn arbitrary names into safe file names."""
 
 from __future__ import annotations
 
@@ -8,55 +8,58 @@ import string
 from perfkit.files import short_digest
 
 LIMIT_BYTES = 180
-"""File systems take 255 bytes; the rest is left to what is put before and after a name, of which
-the longest is AlphaFold 3's ``_seed-4294967295_sample-999_summary_confidences.json``."""
+"""Most bytes of a name. File systems allow 255 bytes, which leaves room for prefixes and suffixes.
+The longest is AlphaFold 3's ``_seed-4294967295_sample-999_summary_confidences.json``."""
 
 DIGEST_CHARACTERS = 10
+"""Characters of the digest that distinguishes changed names."""
 
 UNNAMED = "unnamed"
+"""Name in place of a text without any usable character."""
 
 LEAST_LIMIT_BYTES = len(UNNAMED) + 1 + DIGEST_CHARACTERS
+"""Smallest limit that has room for a name with a digest."""
 
-_KEPT = frozenset(string.ascii_letters + string.digits + "_-.")
+_ALLOWED = frozenset(string.ascii_letters + string.digits + "_-.")
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
-"""Devices on Windows, whatever follows the dot; network drives refuse such files."""
+"""Names of devices on Windows, with any extension. Network drives refuse such files."""
 
 
 def file_name(text: str, *, limit: int = LIMIT_BYTES) -> str:
-    """``text`` as one component of a path, which is also one literal word of a shell or a glob.
+    """Turn a text into a file name that is also a literal word in a shell and in a glob pattern.
 
-    The result is what AlphaFold 3's ``Input.sanitised_name`` gives: spaces become underscores,
-    and of the rest only ASCII letters, digits, underscores, dashes and dots are kept. Where that
-    is no safe name (nothing is left, it begins with a dot or a dash, holds ``..``, is reserved or
-    too long), it is mended, and a digest of ``text`` at its end keeps different texts apart.
+    The result equals AlphaFold 3's ``Input.sanitised_name``: spaces become underscores, and all
+    characters except ASCII letters, digits, underscores, dashes and dots are dropped. If this name
+    is not safe (it is empty, begins with a dot or a dash, contains ``..``, is reserved or too
+    long), it is changed, and a digest of ``text`` is appended to keep different texts apart.
 
-    Two texts that differ only in what is dropped (``A/B`` and ``AB``) have the same file name.
+    Texts that differ only in dropped characters (``A/B`` and ``AB``) have the same file name.
 
     Parameters
     ----------
     text
-        Anything, e.g. the name of a fold input.
+        Any text, for example the name of a fold input.
     limit
-        Most bytes that the result may have, at least :data:`LEAST_LIMIT_BYTES`.
+        Most bytes of the result, at least :data:`LEAST_LIMIT_BYTES`.
 
     Returns
     -------
     str
-        Between 1 and ``limit`` ASCII characters. A file name that was made so is its own file name.
+        Between 1 and ``limit`` ASCII characters. The function maps its results to themselves.
 
     Raises
     ------
     ValueError
-        ``limit`` is too small.
+        ``limit`` is smaller than :data:`LEAST_LIMIT_BYTES`.
     """
     if limit < LEAST_LIMIT_BYTES:
-        raise ValueError(f"the limit of a file name is {LEAST_LIMIT_BYTES} or more, not {limit}")
-    plain = "".join(letter for letter in text.replace(" ", "_") if letter in _KEPT)
-    mended = re.sub(r"\.{2,}", ".", plain).lstrip(".-")
-    if _RESERVED.match(mended):
-        mended = f"_{mended}"
-    if mended == plain and 0 < len(plain) <= limit:
+        raise ValueError(f"the limit must be {LEAST_LIMIT_BYTES} or more, not {limit}")
+    plain = "".join(letter for letter in text.replace(" ", "_") if letter in _ALLOWED)
+    changed = re.sub(r"\.{2,}", ".", plain).lstrip(".-")
+    if _RESERVED.match(changed):
+        changed = f"_{changed}"
+    if changed == plain and 0 < len(plain) <= limit:
         return plain
     digest = short_digest(text, DIGEST_CHARACTERS)
-    return f"{mended[: limit - DIGEST_CHARACTERS - 1] or UNNAMED}-{digest}"
+    return f"{changed[: limit - DIGEST_CHARACTERS - 1] or UNNAMED}-{digest}"

@@ -1,4 +1,4 @@
-"""Files and digests: whole or not at all, and short enough to read."""
+"""Write files atomically, and compute short digests."""
 
 from __future__ import annotations
 
@@ -17,55 +17,65 @@ from typing import BinaryIO
 from perfkit.errors import NotWrittenError
 
 SCRATCH_PREFIX, SCRATCH_SUFFIX = ".perfkit-", ".part"
-"""A scratch file is ``.perfkit-PID-TOKEN.part``: short, however long the name of the file is."""
+"""A scratch file is called ``.perfkit-PID-TOKEN.part``, which is short even if the file's name is
+long."""
 
 DIGEST_DIGITS = 12
-"""Hexadecimal digits of a short digest: 48 bits, so that a million entries collide by a chance of
-about one in 600."""
+"""Hexadecimal digits of a short digest. With 48 bits, any two of a million digests are equal with a
+probability of about 1/600."""
 
 _ERROR_NUMBER = re.compile(r"errno = (\d+)")
 
 type Plain = str | int | float | bool | Sequence[Plain] | Mapping[str, Plain] | None
-"""What JSON can hold."""
+"""A value that JSON can represent."""
 
 
 def short_digest(content: Plain, digits: int = DIGEST_DIGITS) -> str:
-    """The first hexadecimal digits of a SHA-256.
+    """The first hexadecimal digits of a SHA-256 digest.
 
     Parameters
     ----------
     content
-        Text is digested as UTF-8, anything else as its JSON with sorted keys.
+        Content to digest. Text is encoded as UTF-8, any other value as JSON with sorted keys.
     digits
-        How many digits to keep.
+        Number of digits, at most 64.
     """
     text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 
 
 def reason_of(error: OSError) -> str:
-    """Why a system call failed, in the system's words."""
+    """Reason of a failed system call on one line, in the words of the operating system."""
     if error.strerror is not None and "\n" not in error.strerror:
         return error.strerror
-    # HDF5 puts the system's error number into a text of several lines.
+    # HDF5 reports the error number of the system within a text of several lines.
     named = _ERROR_NUMBER.search(str(error))
     return os.strerror(int(named[1])) if named else " ".join(str(error).split())
 
 
 def ensure_room(folder: Path, needed_bytes: int) -> None:
-    """Fail before a library writes that cannot stand a full disk (HDF5 ends in SIGSEGV).
+    """Check free disk space for a library that does not survive a full disk, such as HDF5.
+
+    HDF5 ends with SIGSEGV if the disk is full. Quotas are not checked.
+
+    Parameters
+    ----------
+    folder
+        Folder to write to.
+    needed_bytes
+        Space needed, in bytes.
 
     Raises
     ------
     OSError
-        With ``ENOSPC``: the file system of ``folder`` has less room. Quotas are not seen.
+        The file system of ``folder`` has less free space (``ENOSPC``).
     """
     if shutil.disk_usage(folder).free < needed_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a whole folder, as far as that is possible."""
+    """Remove a file, a link or a folder with its content. Errors are ignored."""
     with contextlib.suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -73,31 +83,32 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
-def scratch_beside(path: Path) -> Path:
-    """A name in the folder of ``path`` that no other process or call uses."""
+def scratch_path(path: Path) -> Path:
+    """A unique path of a scratch file in the folder of ``path``."""
     token = f"{os.getpid()}-{secrets.token_hex(4)}"
     return path.with_name(f"{SCRATCH_PREFIX}{token}{SCRATCH_SUFFIX}")
 
 
 @contextlib.contextmanager
-def replacing(path: Path, what: str) -> Iterator[BinaryIO]:
-    """Write a file so that readers see the old content or all of the new, never half of it.
+def replacing(path: Path, description: str) -> Iterator[BinaryIO]:
+    """Write a file atomically: readers see the old content or all of the new content.
 
-    The stream writes to a scratch file in the same folder, which replaces ``path`` when the block
-    ends without an error and is removed otherwise. The content is on disk before it replaces
-    anything: a full disk or an exceeded quota is an error here, not an empty file later.
+    The stream writes to a scratch file in the same folder. If the block ends without an error, the
+    scratch file replaces ``path``; otherwise it is removed. The content is flushed to disk before
+    the replacement, so a full disk or an exceeded quota is an error and never leaves an empty file.
 
     Parameters
     ----------
     path
-        Created or replaced; its folder is created if need be. A symbolic link stays one.
-    what
-        What the file is, for the message.
+        File to create or replace. Missing folders are created. The target of a symbolic link is
+        replaced, and the link stays.
+    description
+        Kind of file for the message, for example *report*.
 
     Yields
     ------
     BinaryIO
-        The scratch file, to write and read.
+        The scratch file, open for writing and reading.
 
     Raises
     ------
@@ -108,34 +119,34 @@ def replacing(path: Path, what: str) -> Iterator[BinaryIO]:
     try:
         target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = scratch_beside(target)
+        scratch = scratch_path(target)
         with scratch.open("x+b") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
         scratch.replace(target)
     except OSError as error:
-        raise _not_written(what, path, error) from error
+        raise _not_written(description, path, error) from error
     finally:
-        # After the replacement there is nothing left to remove.
+        # The scratch file no longer exists after the replacement.
         if scratch is not None:
             remove(scratch)
 
 
-def write_whole(path: Path, content: str | bytes, what: str) -> None:
-    """Write a file in one piece; see :func:`replacing`.
+def write_whole(path: Path, content: str | bytes, description: str) -> None:
+    """Write a file atomically in one call; see :func:`replacing`.
 
     A device or a pipe, such as ``/dev/stdout``, is written to and not replaced.
 
     Parameters
     ----------
     path
-        Created or replaced; its folder is created if need be.
+        File to create or replace. Missing folders are created.
     content
-        Text is written as UTF-8; a lone surrogate, as in a file name that is not UTF-8, as its
-        escape.
-    what
-        What the file is, for the message.
+        Content of the file. Text is encoded as UTF-8; a lone surrogate, as in a file name that is
+        not UTF-8, is written as its escape.
+    description
+        Kind of file for the message, for example *report*.
 
     Raises
     ------
@@ -148,14 +159,14 @@ def write_whole(path: Path, content: str | bytes, what: str) -> None:
         if is_device:
             path.write_bytes(data)
     except OSError as error:
-        raise _not_written(what, path, error) from error
+        raise _not_written(description, path, error) from error
     if not is_device:
-        with replacing(path, what) as stream:
+        with replacing(path, description) as stream:
             stream.write(data)
 
 
-def _not_written(what: str, path: Path, error: OSError) -> NotWrittenError:
-    # Where a file has the place of a folder, making the folder says that it exists.
-    in_the_way = isinstance(error, FileExistsError)
-    reason = os.strerror(errno.ENOTDIR) if in_the_way else reason_of(error)
-    return NotWrittenError(f"the {what} {path} cannot be written ({reason})")
+def _not_written(description: str, path: Path, error: OSError) -> NotWrittenError:
+    # If a file occupies the name of a folder, creating the folder fails with "File exists".
+    occupied = isinstance(error, FileExistsError)
+    reason = os.strerror(errno.ENOTDIR) if occupied else reason_of(error)
+    return NotWrittenError(f"the {description} {path} cannot be written ({reason})")

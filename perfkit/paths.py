@@ -1,4 +1,4 @@
-"""Where perfkit keeps what it can build again."""
+"""Locate the cache folder, which holds files that perfkit can rebuild."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import platformdirs
 from perfkit.errors import UserError
 
 CACHE_VARIABLE = "PERFKIT_CACHE"
-"""Environment variable that moves the cache folder."""
+"""Environment variable that sets the cache folder."""
 
 
 def cache_folder(*parts: str) -> Path:
-    """A folder below the user's cache folder, created if need be.
+    """A folder below the user's cache folder, which is created if it does not exist.
 
     Parameters
     ----------
@@ -34,6 +34,6 @@ def cache_folder(*parts: str) -> Path:
     except OSError as error:
         raise UserError(
             f"the cache folder {folder} cannot be created ({error.strerror}); "
-            f"set {CACHE_VARIABLE} to a folder that can be written"
+            f"set {CACHE_VARIABLE} to a writable folder"
         ) from error
     return folder

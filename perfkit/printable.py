@@ -1,26 +1,26 @@
-"""Text from files and other programs, made fit to be shown on a line."""
+"""Make text from files and other programs safe to print."""
 
 from __future__ import annotations
 
 import unicodedata
 
 _SPACE = "Zs"
-"""Unicode's category of spaces, of which Python takes only one for printable."""
+"""Unicode's category of spaces. Python considers only one of them printable."""
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""``text`` with every character that draws nothing, or moves what others draw, escaped.
+    r"""Escape every character that is invisible or changes the display of others.
 
-    Those are the control characters (escape sequences of terminals begin with one), line breaks,
-    overrides of the reading direction, other format characters and halves of surrogate pairs. They
-    are shown as Python writes them, e.g. ``\x1b``.
+    These are control characters (terminal escape sequences begin with one), line breaks, overrides
+    of the reading direction, other format characters and lone surrogates. They are escaped as in
+    Python, for example ``\x1b``.
 
     Parameters
     ----------
     text
-        Anything.
+        Any text.
     keep
-        Characters to leave as they are, e.g. a newline.
+        Characters that are not escaped, for example a newline.
     """
     if text.isprintable():
         return text

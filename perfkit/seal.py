@@ -1,4 +1,4 @@
-"""Sealed files: a first line with the SHA-256 of all that follows, so that any damage is seen."""
+"""Sealed files: the first line holds the SHA-256 of the rest, so that any damage is detected."""
 
 from __future__ import annotations
 
@@ -13,31 +13,38 @@ from typing import BinaryIO
 from perfkit.files import reason_of, replacing
 
 MAGIC = b"perfkit sealed file 1 sha256 "
-"""Begins the first line of a sealed file; the number is the format's version."""
+"""Beginning of the first line of a sealed file; the number is the version of the format."""
 
 _LINE_BYTES = len(MAGIC) + 64 + 1
 
 BLOCK_BYTES = 4 << 20
+"""Size of the blocks in which a large file is digested."""
+
 MOST_THREADS = 8
-"""Large files are digested in blocks, by so many threads at most: together they hold 32 MiB."""
+"""Most threads that digest blocks. Together they hold 32 MiB."""
 
 
 class DamagedError(Exception):
-    """A file is not what was written; the message completes *the file is ...*."""
+    """A file is damaged. The message completes the sentence *the file is ...*."""
 
 
 def sealed(body: bytes) -> bytes:
-    """``body`` after a line with its checksum."""
+    """Prepend a line with its checksum to ``body``."""
     return _line(hashlib.sha256(body).hexdigest()) + body
 
 
 def unsealed(data: bytes) -> bytes:
-    """The body of what :func:`sealed` returned.
+    """Check a sealed file and return its body.
+
+    Parameters
+    ----------
+    data
+        Content of the file, as made by :func:`sealed`.
 
     Raises
     ------
     DamagedError
-        Any byte differs, or bytes are missing.
+        A byte differs, is missing or is added.
     """
     body = data[_LINE_BYTES:]
     _check(data[:_LINE_BYTES], hashlib.sha256(body).hexdigest())
@@ -45,36 +52,53 @@ def unsealed(data: bytes) -> bytes:
 
 
 def read_sealed(path: Path) -> bytes | None:
-    """The body of a sealed file, None if there is no such file.
+    """Read and check a sealed file.
+
+    Returns
+    -------
+    bytes or None
+        The body; None if the file does not exist.
 
     Raises
     ------
     DamagedError
-        The file cannot be read, or is not what was written.
+        The file cannot be read, or its content has changed.
     """
     try:
         return unsealed(path.read_bytes())
     except FileNotFoundError:
-        # A link that leads nowhere is no file either, but takes the name of one.
+        # A broken link does not exist as a file either, but it occupies the name.
         if path.is_symlink():
-            raise DamagedError("a link that leads nowhere") from None
+            raise DamagedError("a broken link") from None
         return None
     except OSError as error:
         raise DamagedError(f"unreadable ({reason_of(error)})") from error
 
 
 @contextlib.contextmanager
-def replacing_sealed(path: Path, what: str) -> Iterator[BinaryIO]:
-    """A stream to the body of a sealed file; see :func:`perfkit.files.replacing`.
+def replacing_sealed(path: Path, description: str) -> Iterator[BinaryIO]:
+    """Write a sealed file through a stream to its body; see :func:`perfkit.files.replacing`.
 
-    For bodies too large to be held in memory twice.
+    This serves bodies that are too large to hold in memory twice.
+
+    Parameters
+    ----------
+    path
+        File to create or replace.
+    description
+        Kind of file, for the message.
+
+    Yields
+    ------
+    BinaryIO
+        Stream at the beginning of the body.
 
     Raises
     ------
     NotWrittenError
         The file cannot be written.
     """
-    with replacing(path, what) as stream:
+    with replacing(path, description) as stream:
         stream.write(_line("0" * 64))
         yield stream
         stream.seek(_LINE_BYTES)
@@ -85,12 +109,17 @@ def replacing_sealed(path: Path, what: str) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def opened_sealed(path: Path) -> Iterator[BinaryIO]:
-    """A stream at the beginning of the body of a sealed file, which has been checked.
+    """Check a sealed file and open it.
+
+    Yields
+    ------
+    BinaryIO
+        Stream at the beginning of the body.
 
     Raises
     ------
     DamagedError
-        The file is missing, cannot be read, or is not what was written.
+        The file is missing, it cannot be read, or its content has changed.
     """
     try:
         stream = path.open("rb")
@@ -106,10 +135,17 @@ def opened_sealed(path: Path) -> Iterator[BinaryIO]:
         yield stream
 
 
-def file_digest(path: Path) -> str:
-    """Hexadecimal SHA-256 over the SHA-256 of each block of a file.
+def file_digest(path: Path, block_bytes: int = BLOCK_BYTES) -> str:
+    """Hexadecimal SHA-256 over the SHA-256 digests of the blocks of a file.
 
-    Blocks are read and digested side by side: a gigabyte takes about a second of CPU time.
+    Several threads read and digest the blocks: a gigabyte takes about a second of CPU time.
+
+    Parameters
+    ----------
+    path
+        The file.
+    block_bytes
+        Size of a block in bytes. Another size gives another digest.
 
     Raises
     ------
@@ -120,10 +156,10 @@ def file_digest(path: Path) -> str:
         descriptor, size = stream.fileno(), os.fstat(stream.fileno()).st_size
 
         def block(start: int) -> bytes:
-            return hashlib.sha256(os.pread(descriptor, BLOCK_BYTES, start)).digest()
+            return hashlib.sha256(os.pread(descriptor, block_bytes, start)).digest()
 
         with ThreadPoolExecutor(min(MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
-            blocks = b"".join(pool.map(block, range(0, size, BLOCK_BYTES)))
+            blocks = b"".join(pool.map(block, range(0, size, block_bytes)))
     return hashlib.sha256(blocks).hexdigest()
 
 
@@ -135,7 +171,7 @@ def _check(line: bytes, digest: str) -> None:
     if not line:
         raise DamagedError("empty")
     if not line.startswith(MAGIC):
-        raise DamagedError("not of the format that this version of perfkit writes")
+        raise DamagedError("not in the format of this version of perfkit")
     if line != _line(digest):
         raise DamagedError("damaged: its checksum differs")
 

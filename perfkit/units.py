@@ -1,4 +1,4 @@
-"""Numbers as text for people, and durations and sizes that people write as numbers."""
+"""Format numbers for readers, and parse durations and sizes that users write."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ HOUR_S = 60 * MINUTE_S
 DAY_S = 24 * HOUR_S
 
 LONGEST_S = 1e11
-"""Some 3,000 years: a longer duration is a slip of the keyboard."""
+"""About 3,000 years in seconds. A longer duration is a typing error."""
 
 LARGEST_BYTES = 10**18
+"""Largest size that is accepted."""
+
+GIGA = 1e9
+"""Decimal prefix: bytes per GB, FLOP per GFLOP."""
 
 DURATION_FORMS = "90s, 15m, 1h30m, 2d, 36:00:00 or 2-00:00:00"
 SIZE_FORMS = "512MiB, 64G or 64 GB"
@@ -43,10 +47,10 @@ _BYTES: Mapping[str, int] = {
 }
 
 SHOWN_CHARACTERS = 60
-"""Of a bad value in a message."""
+"""Most characters of a bad value that a message quotes."""
 
 _DIGITS = 30
-"""Of a number that a person writes; it bounds what is computed from it."""
+"""Most digits of a number in user input, which bounds the values computed from it."""
 
 _NUMBER = rf"(\d{{1,{_DIGITS}}}(?:[.,]\d{{0,{_DIGITS}}})?|[.,]\d{{1,{_DIGITS}}})"
 _PART = re.compile(rf"\s*{_NUMBER}\s*([a-zµ]*)\s*", re.ASCII)
@@ -60,9 +64,15 @@ _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def seconds_text(seconds: float) -> str:
-    """A duration of at least 0 s, e.g. ``412 ms``, ``5.31 s``, ``4 min 12 s``, ``1 h 52 min``.
+    """Format a duration: ``412 ms``, ``5.31 s``, ``4 min 12 s``, ``1 h 52 min``.
 
-    Three significant digits up to a minute, whole units of the smaller of two beyond.
+    Durations below a minute have three significant digits. Longer ones have two units, rounded to
+    the smaller.
+
+    Parameters
+    ----------
+    seconds
+        Duration in seconds, at least 0.
     """
     scale = _scale(seconds)
     if scale is not None:
@@ -78,21 +88,28 @@ def seconds_text(seconds: float) -> str:
 
 
 def parse_duration(text: str, *, bare_s: float = 1.0) -> float:
-    """Seconds of a duration as people, clocks and Slurm write it.
+    """Parse a duration in any of these forms.
 
-    Numbers with units, largest unit first (``90s``, ``15 min``, ``1h30m``, ``2 days 4 h``); hours,
-    minutes and seconds (``36:00:00``); or what Slurm takes and shows, days first (``2-00:00:00``,
-    ``2-12``) or minutes and seconds (``30:00``).
+    - Numbers with units, largest unit first: ``90s``, ``15 min``, ``1h30m``, ``2 days 4 h``.
+    - Hours, minutes and seconds: ``36:00:00``.
+    - Slurm's forms: days first (``2-00:00:00``, ``2-12``), or minutes and seconds (``30:00``).
 
     Parameters
     ----------
+    text
+        The duration.
     bare_s
-        Seconds of the unit of a number that stands alone.
+        Length in seconds of the unit of a number without a unit.
+
+    Returns
+    -------
+    float
+        Duration in seconds.
 
     Raises
     ------
     UserError
-        The text is no duration, or it is zero or absurdly long.
+        The text is not a duration, or the duration is zero or longer than :data:`LONGEST_S`.
     """
     # Case folding makes a Greek letter of the micro sign.
     plain = _spaced(text).casefold().replace("μ", "µ")
@@ -100,16 +117,16 @@ def parse_duration(text: str, *, bare_s: float = 1.0) -> float:
     if seconds is None:
         seconds = _parts_s(plain, bare_s)
     if seconds is None:
-        raise UserError(f"{cut(text)!r} is no duration; write for example {DURATION_FORMS}")
+        raise UserError(f"{cut(text)!r} is not a duration; write for example {DURATION_FORMS}")
     return _within(seconds, LONGEST_S, text, "duration", "3,000 years")
 
 
 def _clock_s(text: str) -> float | None:
-    """Seconds of fields with colons or of days with a dash, None for anything else."""
+    """Seconds of a text with colons, or with a dash after the days; None for any other text."""
     found = _CLOCK.fullmatch(text)
     if found is None:
         return None
-    days, fields = found["days"], [int(each) for each in found["fields"].split(":")]
+    days, fields = found["days"], [int(field) for field in found["fields"].split(":")]
     if days is None and len(fields) == 1:
         return None
     if any(field >= 60 for field in fields[1:]) or (days is not None and fields[0] >= 24):
@@ -121,10 +138,10 @@ def _clock_s(text: str) -> float | None:
 
 
 def _parts_s(text: str, bare_s: float) -> float | None:
-    """Seconds of numbers with units, each unit smaller than the one before; None if it is none."""
-    total, place, before = 0.0, 0, float("inf")
-    while place < len(text):
-        found = _PART.match(text, place)
+    """Seconds of numbers with units in descending order; None for any other text."""
+    total, position, before = 0.0, 0, float("inf")
+    while position < len(text):
+        found = _PART.match(text, position)
         amount = None if found is None else _amount(found[1])
         if found is None or amount is None or found[2] not in _SECONDS:
             return None
@@ -134,39 +151,55 @@ def _parts_s(text: str, bare_s: float) -> float | None:
         scale = _SECONDS[found[2]] if found[2] else bare_s
         if scale >= before:
             return None
-        total, place, before = total + amount * scale, found.end(), scale
-    return total if place else None
+        total, position, before = total + amount * scale, found.end(), scale
+    return total if position else None
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size as people, Slurm and Kubernetes write it.
+    """Parse a size in bytes, in the forms that Slurm and Kubernetes also accept.
 
-    Units without an ``i`` are decimal (``64G`` and ``64 GB`` are 64,000,000,000 bytes), those with
-    one binary (``64GiB`` and ``64Gi`` are 64 · 2³⁰); a number alone is bytes.
+    Units without an ``i`` are decimal: ``64G`` and ``64 GB`` are 64,000,000,000 bytes. Units with
+    an ``i`` are binary: ``64GiB`` and ``64Gi`` are 64 · 2³⁰ bytes. A number without a unit is in
+    bytes.
+
+    Parameters
+    ----------
+    text
+        The size.
+
+    Returns
+    -------
+    int
+        Size in bytes, rounded down.
 
     Raises
     ------
     UserError
-        The text is no size, or it is zero or absurdly large.
+        The text is not a size, or the size is zero or larger than :data:`LARGEST_BYTES`.
     """
     found = _PART.fullmatch(_spaced(text).casefold())
     amount = None if found is None else _amount(found[1])
     if found is None or amount is None or found[2] not in _BYTES:
-        raise UserError(f"{cut(text)!r} is no size; write for example {SIZE_FORMS}")
+        raise UserError(f"{cut(text)!r} is not a size; write for example {SIZE_FORMS}")
     whole = math.floor(amount * _BYTES[found[2]])
     return int(_within(whole, LARGEST_BYTES, text, "size", "1,000 PB"))
 
 
 def parse_number(text: str) -> float | None:
-    """A number with a decimal point or comma; None where it is none, or ``1,500`` leaves open
-    which of the two it is."""
+    """Parse a number with a decimal point or a decimal comma.
+
+    Returns
+    -------
+    float or None
+        None if the text is not a number, or if it is ambiguous, as ``1,500`` is.
+    """
     found = re.fullmatch(rf"\s*([+-]?){_NUMBER}\s*", text, re.ASCII)
     amount = None if found is None else _amount(found[2])
     return None if found is None or amount is None else amount * (-1 if found[1] == "-" else 1)
 
 
 def _spaced(text: str) -> str:
-    """The text with plain spaces: spreadsheets write ones that do not break."""
+    """The text with single plain spaces. Spreadsheets write no-break spaces."""
     return " ".join(text.split())
 
 
@@ -176,25 +209,35 @@ def _amount(number: str) -> float | None:
     return float(number.replace(",", "."))
 
 
-def _within(amount: float, most: float, text: str, what: str, most_text: str) -> float:
+def _within(amount: float, most: float, text: str, quantity: str, most_text: str) -> float:
     if amount <= 0:
-        raise UserError(f"a {what} of {cut(text)} leaves nothing to work with: give more")
+        raise UserError(f"a {quantity} of {cut(text)} is too small; give a larger one")
     if amount > most:
-        raise UserError(f"a {what} of {cut(text)} is beyond {most_text}: give less")
+        raise UserError(f"a {quantity} of {cut(text)} is too large; give at most {most_text}")
     return amount
 
 
 def cut(text: str, most: int = SHOWN_CHARACTERS) -> str:
-    """The text for a message: control characters escaped, and cut where it has more characters
-    than anybody wants to read."""
-    plain = printable(text.strip())
-    return plain if len(plain) <= most else f"{plain[:most]}..."
+    """Make a text fit for a message: control characters are escaped, and a long text is cut.
+
+    Parameters
+    ----------
+    text
+        Any text.
+    most
+        Most characters to show; ``...`` replaces the rest.
+    """
+    escaped = printable(text.strip())
+    return escaped if len(escaped) <= most else f"{escaped[:most]}..."
 
 
 def seconds_interval_text(interval: Interval) -> str:
-    """A duration in seconds with its interval, in one unit: ``5.31 s [5.28, 5.40]``.
+    """Format a duration with its interval in one unit: ``5.31 s [5.28, 5.40]``.
 
-    The median alone where there is no interval.
+    Parameters
+    ----------
+    interval
+        Duration in seconds; without an interval only the estimate is shown.
     """
     median = seconds_text(interval.median)
     if interval.ends is None:
@@ -208,26 +251,34 @@ def seconds_interval_text(interval: Interval) -> str:
 
 
 def bytes_text(count: float) -> str:
-    """A number of bytes in decimal units: ``3.0 GB`` is 3,000,000,000 bytes."""
-    # 999.5 of a unit would be shown as 1000 of it.
-    place = next(
-        (place for place in range(len(_BYTE_UNITS)) if count < 999.5 * 1000**place),
+    """Format a number of bytes in decimal units: ``3.0 GB`` is 3,000,000,000 bytes."""
+    # From 999.5 on, a value would be rounded to 1000 of its unit.
+    power = next(
+        (power for power in range(len(_BYTE_UNITS)) if count < 999.5 * 1000**power),
         len(_BYTE_UNITS) - 1,
     )
-    value = count / 1000**place
-    digits = 0 if place == 0 or value >= 99.95 else 1
-    return f"{value:.{digits}f} {_BYTE_UNITS[place]}"
+    value = count / 1000**power
+    digits = 0 if power == 0 or value >= 99.95 else 1
+    return f"{value:.{digits}f} {_BYTE_UNITS[power]}"
 
 
 def percent_text(fraction: float, *, signed: bool = False) -> str:
-    """A share as a percentage: ``92 %``, one decimal below ten; ``signed`` shows a plus too."""
+    """Format a share as a percentage: ``92 %``, with one decimal below ten.
+
+    Parameters
+    ----------
+    fraction
+        The share; 1 is 100 %.
+    signed
+        Whether to show a plus sign as well.
+    """
     value = 100 * fraction
     digits = 0 if abs(value) >= 9.95 or value == 0 else 1
     return f"{value:{'+' if signed else ''}.{digits}f} %"
 
 
 def ratio_text(interval: Interval) -> str:
-    """A ratio with its interval: ``4.12x [3.98, 4.30]``; the estimate alone where there is none."""
+    """Format a ratio with its interval, if it has one: ``4.12x [3.98, 4.30]``."""
     if interval.ends is None:
         return f"{interval.median:.2f}x"
     low, high = interval.ends
@@ -235,20 +286,41 @@ def ratio_text(interval: Interval) -> str:
 
 
 def distance_text(distance: float) -> str:
-    """A distance between answers, without unit, to two significant digits."""
+    """Format a dimensionless distance between outputs with two significant digits."""
     return f"{distance:.2g}"
 
 
 def value_text(value: float, unit: str) -> str:
-    """A value in a unit that is named: seconds, bytes, relative distances, or any other."""
+    """Format a value by its unit.
+
+    Parameters
+    ----------
+    value
+        The value.
+    unit
+        ``seconds``, ``bytes``, ``relative distance``, or any other unit, which is not shown.
+    """
     known = {"seconds": seconds_text, "bytes": bytes_text, "relative distance": distance_text}
     return known[unit](value) if unit in known else f"{value:.4g}"
 
 
+def count_text(count: int, noun: str) -> str:
+    """Format a count with its noun: ``1 trial``, ``2 trials``.
+
+    Parameters
+    ----------
+    count
+        The count.
+    noun
+        Singular of a noun whose plural ends in *s*.
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def _scale(seconds: float) -> tuple[float, str] | None:
-    """Seconds a unit and its name, up to a minute; None beyond."""
+    """Length in seconds and name of the unit for a duration below a minute; None for others."""
     for factor, unit in _SECOND_UNITS[:-1]:
-        # 999.5 would be shown as 1000 of this unit.
+        # From 999.5 on, a value would be rounded to 1000 of this unit.
         if seconds < 999.5 * factor:
             return factor, unit
     return _SECOND_UNITS[-1] if seconds < MINUTE_S - 0.05 else None

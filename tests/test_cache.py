@@ -1,8 +1,7 @@
-"""Cache entries: any damage is seen, whatever they depend on makes another, two may build one."""
+"""Cache entries: damage is detected, dependencies are part of the key, and writers may compete."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import subprocess
@@ -18,8 +17,8 @@ from perfkit.cache import (
     Entry,
     cached_file,
     cached_value,
-    keep_value,
-    kept_value,
+    load_value,
+    store_value,
 )
 from perfkit.errors import NotWrittenError
 from perfkit.files import Plain
@@ -35,7 +34,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Builder:
-    """Builds the value or the file, and counts how often."""
+    """Builds the value or the file, and counts how often it was called."""
 
     def __init__(self) -> None:
         self.built = 0
@@ -55,8 +54,8 @@ def _value(builder: Builder) -> Plain:
 
 
 def _file(builder: Builder) -> Path:
-    path, about = cached_file(ENTRY, ".bin", builder.file)
-    assert about == VALUE
+    path, value = cached_file(ENTRY, ".bin", builder.file)
+    assert value == VALUE
     return path
 
 
@@ -66,19 +65,19 @@ def test_a_value_is_built_once() -> None:
     assert builder.built == 1
 
 
-def test_a_flipped_bit_in_any_byte_of_a_kept_value_is_seen() -> None:
-    keep_value(ENTRY, VALUE)
+def test_a_flipped_bit_in_any_byte_of_a_stored_value_is_detected() -> None:
+    store_value(ENTRY, VALUE)
     whole = ENTRY.path.read_bytes()
     for position in range(len(whole)):
         changed = bytearray(whole)
         changed[position] ^= 1 << position % 8
         ENTRY.path.write_bytes(changed)
-        assert kept_value(ENTRY) is None
+        assert load_value(ENTRY) is None
     ENTRY.path.write_bytes(whole)
-    assert kept_value(ENTRY) == VALUE
+    assert load_value(ENTRY) == VALUE
 
 
-def test_every_flipped_byte_of_a_kept_file_is_seen() -> None:
+def test_a_flipped_bit_in_any_byte_of_a_stored_file_is_detected() -> None:
     builder = Builder()
     path = _file(builder)
     assert path == _file(builder)
@@ -97,7 +96,7 @@ def _damage(path: Path, how: str) -> None:
     if how == "a folder":
         path.mkdir()
         (path / "file").touch()
-    elif how == "a link to nowhere":
+    elif how == "a broken link":
         path.symlink_to(path.with_name("nothing"))
     elif how == "a circle of links":
         path.symlink_to(path)
@@ -105,11 +104,11 @@ def _damage(path: Path, how: str) -> None:
         path.write_bytes({"empty": b"", "cut": whole[:-1], "other": b'{"value": 1}'}[how])
 
 
-HOWS = ["empty", "cut", "other", "a folder", "a link to nowhere", "a circle of links"]
+HOWS = ["empty", "cut", "other", "a folder", "a broken link", "a circle of links"]
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_a_damaged_value_is_built_again_and_one_line_said(
+def test_a_damaged_value_is_rebuilt_with_one_warning(
     how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     builder = Builder()
@@ -117,71 +116,61 @@ def test_a_damaged_value_is_built_again_and_one_line_said(
     _damage(ENTRY.path, how)
     assert [_value(builder), _value(builder)] == [VALUE, VALUE]
     assert builder.built == 2
-    (said,) = caplog.messages
-    assert str(ENTRY.path) in said
-    assert said.endswith("the list of numbers is made again")
-    assert "\n" not in said
+    (warning,) = caplog.messages
+    assert str(ENTRY.path) in warning
+    assert warning.endswith("the list of numbers is rebuilt")
+    assert "\n" not in warning
 
 
 @pytest.mark.parametrize("how", [*HOWS, "gone"])
 @pytest.mark.parametrize("which", ["file", "description"])
-def test_a_damaged_file_is_built_again(
-    how: str, which: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_file_is_rebuilt(how: str, which: str, caplog: pytest.LogCaptureFixture) -> None:
     builder = Builder()
     path = _file(builder)
     _damage(path if which == "file" else ENTRY.path, how)
     assert _file(builder).read_bytes() == PAYLOAD
     assert _file(builder) == path
     assert builder.built == 2
-    # That there is no description is no damage.
+    # A missing entry is not damage.
     assert len(caplog.messages) == (0 if (which, how) == ("description", "gone") else 1)
 
 
-def test_a_value_that_another_user_protects_is_built_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(path: Path) -> bytes:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-    builder = Builder()
-    _value(builder)
-    with monkeypatch.context() as protected:
-        protected.setattr(Path, "read_bytes", refuse)
-        assert _value(builder) == VALUE
-    assert builder.built == 2
-    assert "is unreadable (Permission denied)" in caplog.text
+def test_a_value_that_cannot_be_read_is_rebuilt(caplog: pytest.LogCaptureFixture) -> None:
+    _value(Builder())
+    _damage(ENTRY.path, "a circle of links")
+    assert _value(Builder()) == VALUE
+    assert "is unreadable (Too many levels of symbolic links)" in caplog.text
 
 
-def test_a_value_of_another_shape_is_built_again() -> None:
-    keep_value(ENTRY, ["of an older perfkit"])
+def test_an_unusable_value_is_rebuilt() -> None:
+    store_value(ENTRY, ["of an older perfkit"])
     assert _value(Builder()) == VALUE
 
 
-def test_a_file_under_the_name_of_another_entry_is_not_taken_for_it(
+def test_a_file_renamed_to_another_entry_is_not_used(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     other = Entry("numbers", "list of numbers", {"library": "2.0", "cpus": (0, 1)})
-    keep_value(other, {"a": "of library 2.0"})
+    store_value(other, {"a": "of library 2.0"})
     other.path.rename(ENTRY.path)
     assert _value(Builder()) == VALUE
     assert "that of another entry" in caplog.text
 
 
 @pytest.mark.parametrize("changed", [{"library": "1.1"}, {"cpus": (0, 2)}, {"new": None}])
-def test_what_an_entry_depends_on_makes_it_another(changed: dict[str, Plain]) -> None:
+def test_other_dependencies_make_another_entry(changed: dict[str, Plain]) -> None:
     builder = Builder()
     _file(builder)
     other = Entry("numbers", "list of numbers", {**ENTRY.depends_on, **changed})
     cached_file(other, ".bin", builder.file)
     assert builder.built == 2
-    # Both stay: two packages may share one cache.
+    # Both entries remain, since two installations may share one cache.
     _file(builder)
     cached_file(other, ".bin", builder.file)
     assert builder.built == 2
 
 
-def test_a_file_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+def test_an_error_while_writing_leaves_no_file(tmp_path: Path) -> None:
     def fail(stream: BinaryIO) -> Plain:
         stream.write(b"half")
         raise OSError(28, "No space left on device")
@@ -189,13 +178,13 @@ def test_a_file_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(NotWrittenError) as refused:
         cached_file(ENTRY, ".bin", fail)
     assert str(refused.value) == (
-        f"the list of numbers cannot be kept in {tmp_path}/numbers (No space left on device); "
-        "set PERFKIT_CACHE to a folder that has room and can be written"
+        f"the list of numbers cannot be stored in {tmp_path}/numbers (No space left on device); "
+        "set PERFKIT_CACHE to a writable folder with enough space"
     )
     assert list((tmp_path / "numbers").iterdir()) == []
 
 
-def test_leftovers_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -> None:
+def test_scratch_files_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -> None:
     folder = ENTRY.path.parent
     old, new = folder / ".perfkit-1-00000000.part", folder / ".perfkit-2-00000000.part"
     for path in (old, new):
@@ -212,7 +201,7 @@ from pathlib import Path
 from perfkit.cache import Entry, cached_file
 entry = Entry("numbers", "numbers", {"of": "all"})
 def write(stream):
-    # Each process has halves of its own: a file mixed of two would have two letters.
+    # Each process writes one letter, so a mixture of two files has two letters.
     letter = sys.argv[1].encode()
     stream.write(letter * 300_000)
     stream.flush()
@@ -230,7 +219,7 @@ path, letter = cached_file(entry, ".bin", write)
 """
 
 
-def test_processes_that_build_one_entry_at_once_all_get_a_whole_one() -> None:
+def test_processes_that_build_an_entry_at_the_same_time_all_get_a_whole_one() -> None:
     begin = str(time.time() + 1.0)
     children = [
         subprocess.Popen(
@@ -246,15 +235,15 @@ def test_processes_that_build_one_entry_at_once_all_get_a_whole_one() -> None:
     assert letter in ("a", "b", "c")
 
 
-def test_the_line_is_said_without_any_setting_of_logging(tmp_path: Path) -> None:
+def test_the_warning_is_shown_without_configuring_logging(tmp_path: Path) -> None:
     code = (
-        "from perfkit.cache import Entry, keep_value, kept_value\n"
+        "from perfkit.cache import Entry, store_value, load_value\n"
         "entry = Entry('numbers', 'list of numbers', {})\n"
-        "keep_value(entry, 1)\n"
+        "store_value(entry, 1)\n"
         "entry.path.write_bytes(b'')\n"
-        "kept_value(entry)\n"
+        "load_value(entry)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stderr.startswith(f"perfkit: the cache file {tmp_path}")
-    assert ran.stderr.endswith("is empty; the list of numbers is made again\n")
+    assert ran.stderr.endswith("is empty; the list of numbers is rebuilt\n")
     assert cache.LOGGER.level == logging.NOTSET

@@ -1,4 +1,4 @@
-"""Any text makes a safe file name, and usual names make the one that AlphaFold 3 gives."""
+"""Any text becomes a safe file name, and usual names become those of AlphaFold 3."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import shlex
 import string
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from perfkit.file_names import LEAST_LIMIT_BYTES, LIMIT_BYTES, file_name
 
 ANY_TEXT = st.text(st.characters(), max_size=400)
-"""Control characters and halves of surrogate pairs included."""
+"""Includes control characters and lone surrogates."""
 
 HOSTILE_TEXT = st.lists(
     st.sampled_from(["..", ".", "/", "-", "\\", "*", "[a]", "con", "COM1", " ", "\n", "$(x)", "é"])
@@ -29,7 +29,7 @@ LIMITS = st.integers(LEAST_LIMIT_BYTES, 255)
 
 
 @given(ANY_TEXT | HOSTILE_TEXT, LIMITS)
-def test_any_text_becomes_one_short_plain_word(text: str, limit: int) -> None:
+def test_any_text_becomes_a_short_literal_word(text: str, limit: int) -> None:
     made = file_name(text, limit=limit)
     assert 1 <= len(made.encode("ascii")) <= limit
     assert set(made) <= set(string.ascii_letters + string.digits + "_-.")
@@ -42,21 +42,25 @@ def test_any_text_becomes_one_short_plain_word(text: str, limit: int) -> None:
 
 
 @given(ANY_TEXT | HOSTILE_TEXT, LIMITS)
-def test_a_file_name_is_its_own_file_name(text: str, limit: int) -> None:
+def test_a_file_name_is_mapped_to_itself(text: str, limit: int) -> None:
     made = file_name(text, limit=limit)
     assert file_name(made, limit=limit) == made
 
 
 @given(st.text("ab", min_size=1, max_size=60), st.text("ab", min_size=1, max_size=60))
-def test_names_that_are_cut_stay_different(one: str, other: str) -> None:
+def test_shortened_names_stay_different(one: str, other: str) -> None:
     assume(one != other)
     start = "x" * LIMIT_BYTES
     assert file_name(start + one) != file_name(start + other)
 
 
+# The first example imports AlphaFold 3.
+@settings(deadline=None)
 @given(st.text(string.ascii_letters + string.digits + " _-.()+αé", min_size=1, max_size=120))
-def test_usual_names_become_what_alphafold_makes_of_them(name: str) -> None:
-    folding_input = pytest.importorskip("alphafold3.common.folding_input", reason="upstream's rule")
+def test_usual_names_equal_those_of_alphafold(name: str) -> None:
+    folding_input = pytest.importorskip(
+        "alphafold3.common.folding_input", reason="needs AlphaFold 3"
+    )
     assume(name[0] not in ".-" and name.strip())
     chain = folding_input.ProteinChain(id="A", sequence="G", ptms=[])
     try:
@@ -82,10 +86,10 @@ def test_usual_names_become_what_alphafold_makes_of_them(name: str) -> None:
         ("名前", "unnamed-7ec2629241"),
     ],
 )
-def test_names_seen_in_the_field(text: str, expected: str) -> None:
+def test_examples_have_the_expected_names(text: str, expected: str) -> None:
     assert file_name(text) == expected
 
 
 def test_a_limit_without_room_for_a_digest_is_refused() -> None:
-    with pytest.raises(ValueError, match="18 or more, not 17"):
+    with pytest.raises(ValueError, match="must be 18 or more, not 17"):
         file_name("x", limit=17)

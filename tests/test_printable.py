@@ -1,4 +1,4 @@
-"""What is shown of a text is visible, on one line, and in the order in which it is stored."""
+"""Printed text is visible, on one line, and in the order in which it is stored."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from perfkit.printable import printable
         ("no\u00a0break", "no\u00a0break"),
     ],
 )
-def test_what_draws_nothing_is_shown_as_an_escape(text: str, shown: str) -> None:
+def test_invisible_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
 @given(st.text(st.characters()))
-def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
-    steering = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    assert not steering & {unicodedata.category(letter) for letter in printable(text)}
+def test_no_character_that_controls_a_terminal_remains(text: str) -> None:
+    controlling = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert not controlling & {unicodedata.category(letter) for letter in printable(text)}
 
 
-def test_what_is_to_be_kept_is_kept() -> None:
+def test_characters_to_keep_are_not_escaped() -> None:
     assert printable("a\nb\x07", keep="\n") == "a\nb\\x07"

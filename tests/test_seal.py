@@ -1,4 +1,4 @@
-"""Sealed files: every changed, missing or added byte is seen."""
+"""Sealed files: every changed, missing or added byte is detected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfkit import seal
 from perfkit.seal import (
     DamagedError,
     file_digest,
@@ -21,7 +20,7 @@ from perfkit.seal import (
 
 
 @given(body=st.binary(max_size=200), data=st.data())
-def test_every_changed_byte_of_a_sealed_file_is_seen(body: bytes, data: st.DataObject) -> None:
+def test_every_changed_byte_of_a_sealed_file_is_detected(body: bytes, data: st.DataObject) -> None:
     whole = sealed(body)
     assert unsealed(whole) == body
     position = data.draw(st.integers(0, len(whole) - 1))
@@ -33,7 +32,7 @@ def test_every_changed_byte_of_a_sealed_file_is_seen(body: bytes, data: st.DataO
 
 
 @given(body=st.binary(max_size=200), data=st.data())
-def test_every_missing_or_added_byte_of_a_sealed_file_is_seen(
+def test_every_missing_or_added_byte_of_a_sealed_file_is_detected(
     body: bytes, data: st.DataObject
 ) -> None:
     whole = sealed(body)
@@ -43,7 +42,7 @@ def test_every_missing_or_added_byte_of_a_sealed_file_is_seen(
         unsealed(whole + data.draw(st.binary(min_size=1, max_size=3)))
 
 
-def test_a_streamed_file_is_sealed_as_one_that_is_held_in_memory(tmp_path: Path) -> None:
+def test_a_streamed_file_equals_one_sealed_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with replacing_sealed(path, "file") as stream:
         stream.write(b"one")
@@ -66,17 +65,15 @@ def test_a_damaged_file_is_not_opened(tmp_path: Path, data: bytes) -> None:
         read_sealed(path)
 
 
-def test_a_missing_file_is_no_damage_unless_it_is_to_be_opened(tmp_path: Path) -> None:
+def test_a_missing_file_is_damage_only_if_it_is_opened(tmp_path: Path) -> None:
     assert read_sealed(tmp_path / "none") is None
     with pytest.raises(DamagedError, match="No such file"), opened_sealed(tmp_path / "none"):
         raise AssertionError("opened")
 
 
-def test_the_digest_of_a_file_is_that_of_its_blocks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(seal, "BLOCK_BYTES", 4)
+def test_the_digest_of_a_file_is_that_of_its_blocks(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abcdef")
     # (printf abcd | sha256sum; printf ef | sha256sum) | cut -c-64 | xxd -r -p | sha256sum
-    assert file_digest(path) == "b5fa4759333bd36a437e2527181d6ca7d002ab5776b503575fe77af5608a7c79"
+    digest = "b5fa4759333bd36a437e2527181d6ca7d002ab5776b503575fe77af5608a7c79"
+    assert file_digest(path, block_bytes=4) == digest

@@ -1,4 +1,4 @@
-"""Numbers read as a person would write them, and what a person writes is read as a number."""
+"""Numbers are formatted for readers, and durations and sizes are parsed as users write them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from perfkit.errors import UserError
 from perfkit.stats.interval import Interval
 from perfkit.units import (
     bytes_text,
+    count_text,
     cut,
     distance_text,
     parse_duration,
@@ -82,18 +83,26 @@ def test_bytes_are_decimal(count: int, text: str) -> None:
 @pytest.mark.parametrize(
     ("fraction", "text"), [(0.92, "92 %"), (0.004, "0.4 %"), (0.0, "0 %"), (0.0996, "10 %")]
 )
-def test_a_share_is_a_percentage(fraction: float, text: str) -> None:
+def test_percentages_have_one_decimal_below_ten(fraction: float, text: str) -> None:
     assert percent_text(fraction) == text
 
 
-def test_a_signed_share_shows_its_sign() -> None:
+def test_a_signed_percentage_shows_its_sign() -> None:
     assert percent_text(0.042, signed=True) == "+4.2 %"
     assert percent_text(-0.25, signed=True) == "-25 %"
 
 
-def test_a_ratio_carries_its_interval_where_it_has_one() -> None:
+def test_a_ratio_is_shown_with_its_interval_if_it_has_one() -> None:
     assert ratio_text(Interval(4.12, 3.98, 4.3, 5)) == "4.12x [3.98, 4.30]"
     assert ratio_text(Interval(4.12, None, None, 1)) == "4.12x"
+
+
+def test_a_count_has_a_singular_and_a_plural() -> None:
+    assert [count_text(count, "trial") for count in (0, 1, 2)] == [
+        "0 trials",
+        "1 trial",
+        "2 trials",
+    ]
 
 
 def test_a_distance_has_two_significant_digits() -> None:
@@ -126,16 +135,16 @@ def test_a_distance_has_two_significant_digits() -> None:
         ("20\u00a0h", 72_000),
     ],
 )
-def test_durations_are_read(text: str, seconds: float) -> None:
+def test_durations_are_parsed(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds, rel=1e-12)
 
 
 @pytest.mark.parametrize("seconds", [0.412, 59.0, 303.0, 5400.0, 187_200.0])
-def test_a_duration_that_perfkit_writes_is_one_that_it_reads(seconds: float) -> None:
+def test_a_formatted_duration_is_parsed_back(seconds: float) -> None:
     assert parse_duration(seconds_text(seconds)) == pytest.approx(seconds)
 
 
-def test_a_number_alone_is_in_the_unit_of_its_column() -> None:
+def test_a_number_without_a_unit_is_in_the_default_unit() -> None:
     assert parse_duration("1.5", bare_s=86_400.0) == 129_600
     assert parse_duration("36h", bare_s=86_400.0) == 129_600
 
@@ -148,8 +157,8 @@ def test_a_number_alone_is_in_the_unit_of_its_column() -> None:
         "9" * 5000,
     ],
 )
-def test_anything_else_is_no_duration(text: str) -> None:
-    with pytest.raises(UserError, match="is no duration; write for example 90s, 15m") as refused:
+def test_any_other_text_is_refused_as_a_duration(text: str) -> None:
+    with pytest.raises(UserError, match="is not a duration; write for example 90s, 15m") as refused:
         parse_duration(text)
     assert len(str(refused.value)) < 200
 
@@ -171,30 +180,32 @@ def test_anything_else_is_no_duration(text: str) -> None:
         ("64\u202fGB", 64 * 10**9),
     ],
 )
-def test_sizes_are_read(text: str, size: int) -> None:
+def test_sizes_are_parsed(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize(
     "text", ["", "lots", "-1G", "1e9", "64 gigs", "64G 3M", "1,024 MB", "nan", "G", "9" * 5000]
 )
-def test_anything_else_is_no_size(text: str) -> None:
-    with pytest.raises(UserError, match="is no size; write for example 512MiB, 64G or 64 GB"):
+def test_any_other_text_is_refused_as_a_size(text: str) -> None:
+    with pytest.raises(UserError, match="is not a size; write for example 512MiB, 64G or 64 GB"):
         parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["0", "0s", "0.0h", "00:00:00"])
-def test_nothing_is_no_duration(text: str) -> None:
-    with pytest.raises(UserError, match=f"a duration of {text} leaves nothing to work with"):
+def test_a_duration_of_zero_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=f"a duration of {text} is too small; give a larger one"):
         parse_duration(text)
 
 
-def test_sizes_and_durations_are_bounded() -> None:
-    with pytest.raises(UserError, match="a duration of 9999999w is beyond 3,000 years"):
+def test_absurdly_large_or_small_values_are_refused() -> None:
+    with pytest.raises(
+        UserError, match="a duration of 9999999w is too large; give at most 3,000 years"
+    ):
         parse_duration("9999999w")
-    with pytest.raises(UserError, match="a size of 1001PB is beyond 1,000 PB"):
+    with pytest.raises(UserError, match="a size of 1001PB is too large; give at most 1,000 PB"):
         parse_size("1001PB")
-    with pytest.raises(UserError, match=r"a size of 0\.1B leaves nothing"):
+    with pytest.raises(UserError, match=r"a size of 0\.1B is too small"):
         parse_size("0.1B")
 
 
@@ -202,12 +213,12 @@ def test_sizes_and_durations_are_bounded() -> None:
     ("text", "number"),
     [("0.25", 0.25), ("0,25", 0.25), ("-3", -3.0), ("1,500", None), ("1e3", None), ("x", None)],
 )
-def test_a_decimal_comma_is_read_where_it_can_be_nothing_else(
+def test_a_decimal_comma_is_accepted_unless_it_is_ambiguous(
     text: str, number: float | None
 ) -> None:
     assert parse_number(text) == number
 
 
-def test_a_cut_text_shows_control_characters_and_ends_in_dots() -> None:
+def test_a_cut_text_escapes_control_characters_and_ends_in_dots() -> None:
     assert cut(" a\x1b[2J\n") == r"a\x1b[2J"
     assert cut("abcdef", 3) == "abc..."

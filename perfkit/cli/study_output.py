@@ -9,7 +9,7 @@ from pathlib import Path
 from perfkit.cli.console import Console
 from perfkit.models.base import Model, Workload
 from perfkit.records.schema import Outcome, Record
-from perfkit.report.build import build_report
+from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
 from perfkit.tune.extrapolate import Extrapolation, extrapolate
 from perfkit.tune.preset import save_preset
@@ -36,7 +36,7 @@ def finish_study(
         )
     page = out / PAGE_NAME
     title = f"{workload.name} ({workload.size} {model.size_unit}) with {model.name}"
-    write_report(page, build_report(own, recommendation, extrapolations, title, preset))
+    write_report(page, study_page(own, recommendation, extrapolations, title, preset))
     console.line(f"page: {page}")
     return recommendation.best is not None
 
@@ -89,7 +89,7 @@ def finish_sweep(
     if records:
         page = out / PAGE_NAME
         title = f"sweep of {len(workloads)} inputs with {model.name}"
-        write_report(page, build_report(records, None, [], title, None))
+        write_report(page, study_page(records, None, [], title, None))
         console.line(f"page: {page}")
     finished = (record for record in records if record.outcome is not Outcome.INTERRUPTED)
     return all(record.outcome is Outcome.OK for record in finished)
@@ -103,4 +103,4 @@ def page_of_records(records: list[Record], preset: Path | None, skipped: Sequenc
     title = f"{last.name} ({last.size}) with {last.model}"
     if several:
         title = f"sweep with {last.model}"
-    return build_report(records, None if several else recommend(own), [], title, preset, skipped)
+    return study_page(records, None if several else recommend(own), [], title, preset, skipped)

@@ -1,7 +1,7 @@
-"""The files that `asv run` keeps, as pydantic models: version 2 of asv's format.
+"""The files that `asv run` writes, as pydantic models: version 2 of asv's format.
 
-asv's own reader takes whatever the file holds and fails later; here a damaged file is found when it
-is read.
+asv's own reader accepts any content and fails later. These models refuse a damaged file as soon as
+it is read.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from perfkit.records.bounded import Distance
 from perfkit.records.reason import fault_of
 
 RESULTS_VERSION = 2
-"""asv's ``Results.api_version``; ``asv update`` turns older files into it."""
+"""asv's ``Results.api_version``. ``asv update`` converts older files."""
 
 BENCHMARKS_FILE = "benchmarks.json"
 
 MOST_COMBINATIONS = 100_000
-"""Of the parameters of one benchmark; nobody waits for more."""
+"""Most combinations of parameters of one benchmark. A file that claims more is damaged."""
 
 LAST_MOMENT_MS = 253_402_300_799_000
-"""The end of the year 9999, after which there are no dates."""
+"""End of the year 9999 in milliseconds since 1970, the last date that Python can represent."""
 
 
 class _File(BaseModel):
@@ -41,26 +41,33 @@ class _File(BaseModel):
 
 
 class Described(_File):
-    """What ``benchmarks.json`` says of a benchmark."""
+    """Description of a benchmark in ``benchmarks.json``.
+
+    Attributes
+    ----------
+    unit
+        Unit of its values; empty if unknown.
+    """
 
     unit: str = ""
 
 
 class Measured(_File):
-    """The columns of one benchmark: an element for each combination of parameters.
+    """Results of one benchmark. Each column has one element per combination of parameters.
 
     Attributes
     ----------
     result
-        Values; None for a failure (of all, or of one), NaN for what was skipped.
+        Values in the benchmark's unit. None for a failure of all combinations or of one, NaN for
+        a combination that was skipped.
     params
-        Values of each parameter, as Python writes them.
+        For each parameter, the ``repr`` of its values.
     version
-        Of the benchmark's code.
+        Version of the benchmark's code.
     samples
-        Seconds of each repeat; None where none were kept.
+        Seconds of every repeat; None if they were not stored.
     stats_ci_99_a, stats_ci_99_b
-        Ends of asv's 99 % interval; infinite where there were too few samples.
+        Ends of asv's 99 % interval; infinite if there were too few samples.
     """
 
     result: list[float | None] | None
@@ -72,13 +79,15 @@ class Measured(_File):
 
     @property
     def count(self) -> int:
-        """Combinations of parameters."""
+        """Number of combinations of parameters."""
         return math.prod(map(len, self.params))
 
     @model_validator(mode="after")
-    def _one_each(self) -> Self:
+    def _check_lengths(self) -> Self:
         if self.count > MOST_COMBINATIONS:
-            raise ValueError(f"{self.count} combinations of parameters")
+            raise ValueError(
+                f"{self.count} combinations of parameters; at most {MOST_COMBINATIONS}"
+            )
         columns = (self.result, self.samples, self.stats_ci_99_a, self.stats_ci_99_b)
         for column in columns:
             if column is not None and len(column) != self.count:
@@ -89,18 +98,22 @@ class Measured(_File):
 
 
 class ResultFile(_File):
-    """One result file: a commit on a machine in an environment.
+    """One result file: the results of a commit on one machine in one environment.
 
     Attributes
     ----------
-    commit_hash, date
-        The commit and its moment, milliseconds since 1970.
+    version
+        Version of the file format.
+    commit_hash
+        Hash of the commit.
+    date
+        Date of the commit, milliseconds since 1970.
     env_name
         asv's name of the environment.
     params
-        Facts of the machine and the environment.
+        Properties of the machine and of the environment.
     results
-        By benchmark.
+        Results by benchmark.
     """
 
     version: Annotated[int, Field(ge=RESULTS_VERSION, le=RESULTS_VERSION)]
@@ -113,53 +126,64 @@ class ResultFile(_File):
     @model_validator(mode="before")
     @classmethod
     def _named_columns(cls, data: object) -> object:
-        """Each benchmark's row, shortened by trailing nulls, under the names of its columns."""
+        """Turn rows, whose trailing nulls asv leaves out, into dictionaries by column name."""
         if not isinstance(data, dict):
             return data
         columns, rows = data.get("result_columns"), data.get("results")
-        if not (isinstance(columns, list) and all(isinstance(one, str) for one in columns)):
-            raise ValueError("result_columns is no list of names")
+        if not (isinstance(columns, list) and all(isinstance(name, str) for name in columns)):
+            raise ValueError("result_columns is not a list of names")
         if not isinstance(rows, dict) or not all(isinstance(row, list) for row in rows.values()):
-            raise ValueError("results is no table of benchmarks")
+            raise ValueError("results is not a table of benchmarks")
         named = {name: dict(zip(columns, row, strict=False)) for name, row in rows.items()}
         return data | {"results": named}
 
     @model_validator(mode="after")
     def _has_machine(self) -> Self:
         if not isinstance(self.params.get("machine"), str):
-            raise ValueError("params names no machine")
+            raise ValueError("params does not name a machine")
         return self
 
 
 def read_file(path: Path) -> ResultFile:
-    """The result file at ``path``.
+    """Read the result file at ``path``.
 
     Raises
     ------
     UserError
-        It cannot be read as one.
+        The file cannot be read, or it is not a result file of asv.
     """
     try:
         return ResultFile.model_validate(_json(path))
     except (OSError, ValueError, RecursionError) as error:
         reason = fault_of(error)
-        raise UserError(f"{path} is no result of asv that can be read: {reason}") from error
+        raise UserError(f"{path} cannot be read as a result file of asv: {reason}") from error
 
 
 def read_described(path: Path) -> tuple[dict[str, Described], list[str]]:
-    """What a ``benchmarks.json`` says, and a warning for each benchmark that cannot be read.
+    """Read the descriptions of benchmarks from a ``benchmarks.json``.
+
+    Returns
+    -------
+    described : dict of str to Described
+        Descriptions by name of the benchmark.
+    warnings : list of str
+        One sentence per benchmark whose description cannot be read.
 
     Raises
     ------
     UserError
-        Nothing of it can be read.
+        The file cannot be read at all.
     """
     try:
         data = _json(path)
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read ({fault_of(error)}): no unit is known") from error
+        raise UserError(
+            f"{path} cannot be read ({fault_of(error)}), so the units of all benchmarks are unknown"
+        ) from error
     if not isinstance(data, dict):
-        raise UserError(f"{path} describes no benchmarks: no unit is known")
+        raise UserError(
+            f"{path} does not describe benchmarks, so the units of all benchmarks are unknown"
+        )
     described, warnings = {}, []
     for name, value in data.items():
         if name == "version":
@@ -168,7 +192,7 @@ def read_described(path: Path) -> tuple[dict[str, Described], list[str]]:
             described[name] = Described.model_validate(value)
         except ValidationError as error:
             warnings.append(
-                f"{path}, {name}: {fault_of(error)}; its unit is unknown and it is not judged"
+                f"{path}, {name}: {fault_of(error)}; its unit is unknown, so it is not judged"
             )
     return described, warnings
 

@@ -1,4 +1,4 @@
-"""What `asv run` keeps, as snapshots."""
+"""Read the results of `asv run` as snapshots."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from perfkit.history.asv_file import (
 from perfkit.history.snapshot import Entry, Kind, Snapshot, entry_of_samples
 
 DEFAULT_RESULTS = Path(".asv/results")
-"""Where this repository's asv.conf.json has them kept."""
+"""Results folder that this repository's asv.conf.json names."""
 
 JAXLIB = "itself.Setting.track_jaxlib"
-"""The benchmark that keeps the version of jaxlib among the results."""
+"""Benchmark that records the version of jaxlib among the results."""
 
 BATCHES = 16
-"""Groups that the samples of one benchmark are divided into."""
+"""Most groups that the samples of one benchmark are divided into."""
 
 MOST_JAXLIB = 1e6
-"""Larger numbers are no versions, see :func:`jaxlib_number`."""
+"""Larger numbers are not versions, see :func:`jaxlib_number`."""
 
 KINDS = {
     "seconds": Kind.TIME,
@@ -39,23 +39,23 @@ KINDS = {
     "misses": Kind.ANSWER,
     "ratio": Kind.OTHER,
 }
-"""What the units of the benchmarks say of them; what is not listed is shown and never judged."""
+"""Kind of quantity by the benchmark's unit. Other units are shown and never judged."""
 
 
 @dataclass(frozen=True)
 class AsvResult:
-    """One result file: a commit on a machine in an environment.
+    """The results of a commit on one machine in one environment.
 
     Attributes
     ----------
     commit
-        Full hash.
+        Full hash of the commit.
     date_ms
-        Of the commit, milliseconds since 1970.
+        Date of the commit, milliseconds since 1970.
     machine, environment
-        Names that asv gave them.
+        asv's names of the machine and of the environment.
     snapshot
-        What was measured.
+        The measurements.
     """
 
     commit: str
@@ -67,14 +67,22 @@ class AsvResult:
 
 @dataclass(frozen=True)
 class AsvReading:
-    """Results, oldest commit first, and a sentence for each thing that could not be read."""
+    """Results that could be read, and warnings on those that could not.
+
+    Attributes
+    ----------
+    results
+        Results, oldest commit first.
+    skipped
+        One sentence per file or benchmark that could not be read.
+    """
 
     results: tuple[AsvResult, ...]
     skipped: tuple[str, ...]
 
 
 def jaxlib_number(version: str) -> float:
-    """A version of jaxlib as a number that grows with it: ``0.12.3.4`` is 12.0304.
+    """Encode a version of jaxlib as a number in the same order: ``0.12.3.4`` becomes 12.0304.
 
     Raises
     ------
@@ -87,37 +95,39 @@ def jaxlib_number(version: str) -> float:
 
 
 def jaxlib_version(number: float) -> str:
-    """The version that :func:`jaxlib_number` made a number of, a last zero left out."""
+    """Decode the number of :func:`jaxlib_number`; a fourth component of 0 is left out."""
     whole, rest = divmod(round(number * 10_000), 10_000)
     (major, minor), (patch, build) = divmod(whole, 1000), divmod(rest, 100)
     return f"{major}.{minor}.{patch}" + (f".{build}" if build else "")
 
 
 def is_results_folder(folder: Path) -> bool:
-    """Whether asv keeps its results in ``folder``."""
+    """Whether ``folder`` is a results folder of asv."""
     return (folder / BENCHMARKS_FILE).is_file() or any(folder.glob("*/machine.json"))
 
 
 def read_results(folder: Path, *, judged: bool = False) -> AsvReading:
-    """Every result below asv's results folder; files that cannot be read are skipped.
+    """Read every result below asv's results folder. Files that cannot be read are skipped.
 
     Parameters
     ----------
     folder
         asv's results folder.
     judged
-        Whether the units are needed: results without any can be shown, but not judged.
+        Whether the results are to be judged, which needs their units. Results without units can
+        only be shown.
 
     Raises
     ------
     UserError
-        The folder does not exist, holds no results that can be read, or (if judged) no units.
+        The folder does not exist, it holds no result that can be read, or ``judged`` is set and
+        the units are unknown.
     """
     if not folder.is_dir():
-        raise UserError(f"there is no folder {folder} with asv results: 'asv run' makes them")
+        raise UserError(f"there is no folder {folder} with asv results; create it with 'asv run'")
     paths = [path for path in sorted(folder.glob("*/*.json")) if path.name != "machine.json"]
     if not paths:
-        raise UserError(f"{folder} holds no asv results yet: 'asv run' makes them")
+        raise UserError(f"{folder} holds no asv results yet; create some with 'asv run'")
     try:
         described, skipped = read_described(folder / BENCHMARKS_FILE)
     except UserError as error:
@@ -131,18 +141,18 @@ def read_results(folder: Path, *, judged: bool = False) -> AsvReading:
         except UserError as error:
             skipped.append(f"{error}; skipped")
     if not found:
-        raise UserError(f"{folder} holds no asv results that can be read: {skipped[-1]}")
+        raise UserError(f"none of the asv results in {folder} can be read: {skipped[-1]}")
     found.sort(key=lambda result: result.date_ms)
     return AsvReading(tuple(found), tuple(skipped))
 
 
 def read_result(path: Path) -> AsvReading:
-    """One result file, with units from the ``benchmarks.json`` of its results folder.
+    """Read one result file, with the units in the ``benchmarks.json`` of its results folder.
 
     Raises
     ------
     UserError
-        It cannot be read as one, or no units are known.
+        The file cannot be read as a result file, or the units are unknown.
     """
     file = read_file(path)
     described, skipped = read_described(path.parent.parent / BENCHMARKS_FILE)
@@ -150,38 +160,41 @@ def read_result(path: Path) -> AsvReading:
 
 
 def results_of_commit(folder: Path, name: str) -> AsvReading:
-    """The results of a commit, one for each machine and environment.
+    """Read the results of a commit, one per machine and environment.
 
     Parameters
     ----------
     folder
         asv's results folder.
     name
-        A hash or the beginning of one, or any name that git knows in the current folder.
+        Hash of the commit, the beginning of its hash, or any name of a commit that git resolves
+        in the current folder.
 
     Raises
     ------
     UserError
-        There are none, or the beginning is that of several commits.
+        There are no results of this commit, or several commits begin with ``name``.
     """
     wanted = _git_hash(name) or name.lower()
     reading = read_results(folder, judged=True)
-    found = [one for one in reading.results if one.commit.startswith(wanted)]
-    commits = sorted({one.commit[:8] for one in found})
+    found = [result for result in reading.results if result.commit.startswith(wanted)]
+    commits = sorted({result.commit[:8] for result in found})
     if len(commits) > 1:
-        raise UserError(f"{name!r} is the beginning of several commits: {', '.join(commits)}")
-    if not found:
-        known = dict.fromkeys(one.commit[:8] for one in reading.results)
         raise UserError(
-            f"{name!r} is neither a folder of records, a result file, nor a commit with results "
-            f"in {folder} (those are {', '.join(known)})"
+            f"{name!r} is ambiguous: it is the beginning of the commits {', '.join(commits)}"
+        )
+    if not found:
+        known = dict.fromkeys(result.commit[:8] for result in reading.results)
+        raise UserError(
+            f"{name!r} is neither a folder of records, nor a result file, nor a commit with "
+            f"results in {folder}; the commits with results are {', '.join(known)}"
         )
     return AsvReading(tuple(found), reading.skipped)
 
 
 def _git_hash(name: str) -> str | None:
     try:
-        asked = subprocess.run(
+        resolved = subprocess.run(
             ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"],
             capture_output=True,
             text=True,
@@ -189,38 +202,38 @@ def _git_hash(name: str) -> str | None:
         )
     except FileNotFoundError:
         return None
-    return asked.stdout.strip() or None
+    return resolved.stdout.strip() or None
 
 
 def _result(file: ResultFile, described: Mapping[str, Described]) -> AsvResult:
-    place = ", ".join(str(file.params.get(name) or "unknown") for name in ("cpu", "num_cpu"))
+    hardware = ", ".join(str(file.params.get(name) or "unknown") for name in ("cpu", "num_cpu"))
     entries = {
         entry.name: entry
         for name, measured in sorted(file.results.items())
-        for entry in _entries(name, measured, described.get(name), place)
+        for entry in _entries(name, measured, described.get(name), hardware)
     }
     return AsvResult(
         commit=file.commit_hash,
         date_ms=file.date,
         machine=str(file.params["machine"]),
         environment=file.env_name,
-        # All benchmarks of asv belong together: what is missing in one commit was lost there.
-        snapshot=Snapshot(file.commit_hash[:8], _setting(file, entries), entries, frozenset([""])),
+        # All benchmarks of asv have one subject: a benchmark missing from a commit was lost there.
+        snapshot=Snapshot(file.commit_hash[:8], _metadata(file, entries), entries, frozenset([""])),
     )
 
 
-def _setting(file: ResultFile, entries: Mapping[str, Entry]) -> dict[str, str]:
+def _metadata(file: ResultFile, entries: Mapping[str, Entry]) -> dict[str, str]:
     names = ("machine", "cpu", "num_cpu", "os")
-    setting = {name: str(file.params.get(name) or "") for name in names}
-    setting |= {"environment": file.env_name, "python": str(file.params.get("python") or "")}
+    metadata = {name: str(file.params.get(name) or "") for name in names}
+    metadata |= {"environment": file.env_name, "python": str(file.params.get("python") or "")}
     jaxlib = entries.get(JAXLIB)
     if jaxlib is not None and jaxlib.value is not None and 0 <= jaxlib.value < MOST_JAXLIB:
-        setting["jaxlib"] = jaxlib_version(jaxlib.value)
-    return {name: value for name, value in setting.items() if value}
+        metadata["jaxlib"] = jaxlib_version(jaxlib.value)
+    return {name: value for name, value in metadata.items() if value}
 
 
 def _entries(
-    benchmark: str, measured: Measured, described: Described | None, place: str
+    benchmark: str, measured: Measured, described: Described | None, hardware: str
 ) -> Iterator[Entry]:
     unit = "" if described is None else described.unit
     for number, values in enumerate(itertools.product(*measured.params)):
@@ -228,8 +241,8 @@ def _entries(
         name = f"{benchmark}{chosen}"
         kind = KINDS.get(unit, Kind.OTHER)
         version = measured.version or ""
-        # A benchmark that is no longer described was taken away on purpose.
-        essential = described is not None
+        # A benchmark that is no longer described was removed on purpose.
+        required = described is not None
         samples = _at(measured.samples, number)
         if samples:
             yield entry_of_samples(
@@ -238,8 +251,8 @@ def _entries(
                 unit,
                 _batches(samples),
                 version=version,
-                essential=essential,
-                place=place,
+                required=required,
+                hardware=hardware,
             )
             continue
         value = _at(measured.result, number)
@@ -252,17 +265,17 @@ def _entries(
             high=_at(measured.stats_ci_99_b, number),
             version=version,
             reason="the benchmark failed" if value is None else "",
-            essential=essential,
-            place=place,
+            required=required,
+            hardware=hardware,
         )
 
 
 def _batches(samples: Sequence[float]) -> list[list[float]]:
-    """The samples in at most :data:`BATCHES` groups of neighbours.
+    """Divide the samples into at most :data:`BATCHES` groups of neighbours.
 
-    asv keeps the repeats of all its processes in one list, in order, and not where one process
-    ends. Neighbours are alike for many reasons, so that groups of them are what can count as
-    independent (batch means: A. Law, "Simulation Modeling and Analysis", section 9.5).
+    asv stores the repeats of all its processes in one ordered list, without the ends of the
+    processes. Neighbouring repeats are correlated, so groups of neighbours count as the independent
+    measurements (batch means: A. Law, "Simulation Modeling and Analysis", section 9.5).
     """
     size = -(-len(samples) // BATCHES)
     return [list(samples[first : first + size]) for first in range(0, len(samples), size)]

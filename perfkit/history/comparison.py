@@ -1,4 +1,4 @@
-"""Compares two snapshots: what is slower, larger, lost, or gives another answer."""
+"""Compare two snapshots: quantities that are slower, larger, lost or changed."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _SUMMARY = (
     (Verdict.WORSE, "regression", "regressions"),
     (Verdict.ANSWER_CLOSER, "answer closer to the reference", "answers closer to the reference"),
     (Verdict.BETTER, "improvement", "improvements"),
-    (Verdict.FOUND, "measurement that was missing", "measurements that were missing"),
-    (Verdict.MENDED, "mended failure", "mended failures"),
+    (Verdict.FOUND, "measurement found again", "measurements found again"),
+    (Verdict.FIXED, "fixed failure", "fixed failures"),
     (Verdict.INCOMPARABLE, "entry that is not comparable", "entries that are not comparable"),
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One entry in both snapshots.
+    """One entry of either snapshot, with its verdict.
 
     Attributes
     ----------
     name
-        Of the entry.
+        Name of the entry.
     old, new
-        None where a snapshot lacks it.
+        The entry in each snapshot; None in a snapshot that lacks it.
     ratio
-        ``new / old`` with its interval; None where there are no two positive numbers.
+        ``new / old`` with its interval; None if there are not two positive numbers.
     verdict
-        What became of it.
+        Result of the comparison.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def entry(self) -> Entry:
-        """The newer of the two that there is."""
+        """The new entry, or the old one if the new snapshot lacks it."""
         entry = self.new or self.old
         assert entry is not None
         return entry
@@ -55,16 +55,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two snapshots, entry by entry.
+    """Two snapshots compared entry by entry.
 
     Attributes
     ----------
     old, new
-        What is compared.
+        The snapshots.
     rows
-        By kind, the answers first, then by name.
+        One row per entry, by kind (answers first), then by name.
     differences
-        One sentence for each thing outside perfkit that differs between the two settings.
+        One phrase per item of metadata that differs, for example another version of jaxlib.
     """
 
     old: Snapshot
@@ -74,40 +74,44 @@ class Comparison:
 
     @property
     def common(self) -> list[Row]:
-        """The rows that both snapshots have."""
+        """Rows of entries that both snapshots have."""
         return [row for row in self.rows if row.old is not None and row.new is not None]
 
     @property
     def regressed(self) -> bool:
-        """Whether anything is slower, larger, lost, failed, or gives another answer."""
+        """Whether any entry is slower, larger, lost, failed, or a changed answer."""
         return any(row.verdict in REGRESSIONS for row in self.rows)
 
     def having(self, *verdicts: Verdict) -> list[Row]:
-        """The rows with one of ``verdicts``."""
+        """Rows with one of ``verdicts``."""
         return [row for row in self.rows if row.verdict in verdicts]
 
     def sentence(self) -> str:
-        """What a person must know, numerical changes before slowdowns."""
+        """Summary in one sentence, numerical changes before slowdowns."""
         found = [
             f"{len(rows)} {words if len(rows) > 1 else word}"
             for verdict, word, words in _SUMMARY
             if (rows := self.having(verdict))
         ]
-        sentence = ", ".join(found) or "nothing has changed beyond the measurements' spread"
-        shown = sum(row.entry.kind is Kind.OTHER for row in self.common)
-        if shown:
-            sentence += f" ({shown} without a unit that is judged, for which only a loss counts)"
+        sentence = ", ".join(found) or "nothing has changed beyond the spread of the measurements"
+        not_judged = sum(row.entry.kind is Kind.OTHER for row in self.common)
+        if not_judged:
+            sentence += f" ({not_judged} with a unit that is not judged: only a loss counts)"
         return sentence
 
     def without_counterpart(self, verdict: Verdict) -> dict[str, int]:
-        """What only one snapshot has, by subject (or name, without one), with its entries.
-
-        A subject that both have is left out, whatever one of them lacks of it.
+        """Subjects that only one snapshot measured.
 
         Parameters
         ----------
         verdict
-            ``ADDED`` or ``GONE``.
+            ``ADDED`` for subjects of the new snapshot alone, ``GONE`` for those of the old one.
+
+        Returns
+        -------
+        dict of str to int
+            Number of entries by subject; an entry without a subject goes by its name. Subjects
+            that both snapshots measured are left out, even if one of them lacks some entries.
         """
         both = {row.entry.subject for row in self.common} - {""}
         return dict(
@@ -120,14 +124,15 @@ class Comparison:
 
 
 def compare_snapshots(old: Snapshot, new: Snapshot, factor: float = FACTOR) -> Comparison:
-    """Every entry of either snapshot, judged.
+    """Compare every entry of two snapshots.
 
     Parameters
     ----------
     old, new
-        What was, and what is.
+        The snapshots; ``new`` is judged against ``old``.
     factor
-        Times and memory that differ by less are the same, however sure the difference is.
+        Times and memory that differ by a smaller factor are the same, even if the difference is
+        significant.
     """
     order = list(Kind)
     names = dict.fromkeys([*old.entries, *new.entries])
@@ -137,8 +142,8 @@ def compare_snapshots(old: Snapshot, new: Snapshot, factor: float = FACTOR) -> C
 
 
 def _differences(old: Snapshot, new: Snapshot) -> Iterator[str]:
-    for name in dict.fromkeys([*old.setting, *new.setting]):
-        before, after = (one.setting.get(name, "unknown") for one in (old, new))
+    for name in dict.fromkeys([*old.metadata, *new.metadata]):
+        before, after = (one.metadata.get(name, "unknown") for one in (old, new))
         if before != after:
             yield f"{name}: {before} before, {after} now"
 

@@ -1,8 +1,8 @@
-"""Two folders of records as snapshots: times, memory and answers, like with like alone.
+"""Turn two folders of records into comparable snapshots of times, memory and answers.
 
-Trials are pooled only where they did the same thing in the same circumstances: role, workload,
-configuration, guard and CPUs (the *subject*), machine and versions (the *circumstances*). What a
-person upgrades may differ between the folders, never within a pool.
+Trials are pooled only if they have the same *subject* (role, workload, configuration, guard and
+CPUs) and the same *circumstances* (machine and versions). Circumstances may differ between the two
+folders, for example after an upgrade, but never within a pool.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from perfkit.history.snapshot import Entry, Kind, Snapshot, entry_of_samples
 from perfkit.records.findings import AGREEMENT_NAMES
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Reading
+from perfkit.units import count_text
 
 STARTING_STAGES = ("trace", "compile", "first")
-"""Stages whose times are those of no trial alone where several were started together."""
+"""Stages that slow each other down if several trials are started together."""
 
 _MACHINE = ("host", "cpu", "logical_cpus", "memory_bytes", "kernel", "governor")
 _VERSIONS = ("python", "jax", "jaxlib", "alphafold3", "alphafold3-colabfold", "weathernext")
@@ -28,7 +29,25 @@ _WRONG = (Outcome.NONFINITE, Outcome.DISAGREES)
 
 @dataclass(frozen=True)
 class Subject:
-    """What a trial did; trials of different subjects are never compared."""
+    """What a trial measured. Trials of different subjects are never compared.
+
+    Attributes
+    ----------
+    model, name, size, fidelity
+        The workload; ``fidelity`` as text.
+    label
+        Label of the configuration.
+    role
+        Role of the trial in its study.
+    guard
+        Mode of the domain guard, ``off`` without one.
+    cpus
+        Number of allowed CPUs.
+    engine
+        Engine of the model, empty if it has only one.
+    workload, configuration
+        Digests.
+    """
 
     model: str
     name: str
@@ -43,9 +62,9 @@ class Subject:
     configuration: str
 
     def text(self) -> str:
-        """For a person; digests and what is as usual are left out."""
+        """Text for a reader, without digests and without a guard that is off."""
         guarded = "" if self.guard == "off" else f", guard {self.guard}"
-        cpus = f"{self.cpus} CPU{'s' if self.cpus != 1 else ''}"
+        cpus = count_text(self.cpus, "CPU")
         return (
             f"{self.model} {self.name} ({self.size}; {self.fidelity}) [{self.label}] "
             f"{self.role} on {cpus}{guarded}"
@@ -54,7 +73,15 @@ class Subject:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """Where and with what a trial ran; equal ones are compared first."""
+    """Machine and versions that a trial ran with.
+
+    Attributes
+    ----------
+    machine
+        Kind of machine.
+    versions
+        Versions of Python, jaxlib, the model package, ... as text.
+    """
 
     machine: str
     versions: str
@@ -65,7 +92,7 @@ type _Groups = dict[Subject, dict[Circumstances, list[Record]]]
 
 @dataclass(frozen=True)
 class _Pair:
-    """Records of one subject from both folders; empty where a folder has none."""
+    """Records of one subject in each folder; empty for a folder that has none."""
 
     name: str
     old: Sequence[Record]
@@ -75,12 +102,14 @@ class _Pair:
 def snapshots_of_records(
     old: tuple[str, Reading], new: tuple[str, Reading]
 ) -> tuple[Snapshot, Snapshot]:
-    """All finished trials of two folders, entries of equal names being of like trials.
+    """Turn the finished trials of two folders into snapshots.
+
+    Entries of the two snapshots have the same name only if their trials are comparable.
 
     Parameters
     ----------
     old, new
-        What a person calls the folder, and what it holds.
+        Label and content of each folder.
 
     Raises
     ------
@@ -96,9 +125,9 @@ def snapshots_of_records(
 
 
 def _finished(label: str, reading: Reading) -> list[Record]:
-    records = [one for one in reading.records if one.outcome is not Outcome.INTERRUPTED]
+    records = [record for record in reading.records if record.outcome is not Outcome.INTERRUPTED]
     if not records:
-        raise UserError(f"{label} holds no records of finished trials to compare")
+        raise UserError(f"{label} holds no finished trials, so there is nothing to compare")
     return records
 
 
@@ -128,15 +157,15 @@ def _subject(record: Record) -> Subject:
 
 def _circumstances(record: Record) -> Circumstances:
     versions = [f"{name} {record.versions[name]}" for name in _VERSIONS if _version(record, name)]
-    return Circumstances(_place(record), ", ".join(versions))
+    return Circumstances(_hardware(record), ", ".join(versions))
 
 
 def _version(record: Record, name: str) -> str:
     return record.versions.get(name) or ""
 
 
-def _place(record: Record) -> str:
-    """The kind of machine: machines of one kind take equally long."""
+def _hardware(record: Record) -> str:
+    """Kind of machine. Machines of one kind are equally fast."""
     machine = record.machine
     cpu = " ".join(filter(None, [machine.cpu, machine.cpu_family, machine.cpu_model]))
     sets = " ".join(machine.instruction_sets)
@@ -161,18 +190,18 @@ def _pairs_of(
     old: Mapping[Circumstances, list[Record]],
     new: Mapping[Circumstances, list[Record]],
 ) -> Iterator[_Pair]:
-    """Equal circumstances together; different ones only where there is one of them a side."""
+    """Pair equal circumstances; different ones only if each folder has a single one."""
     both = list(dict.fromkeys([*old, *new]))
     if len(old) == len(new) == 1:
         (before,), (after,) = old.values(), new.values()
         yield _Pair(name, before, after)
         return
     for one in both:
-        suffix = f" under {_what_differs(one, both)}" if len(both) > 1 else ""
+        suffix = f" under {_difference(one, both)}" if len(both) > 1 else ""
         yield _Pair(name + suffix, old.get(one, ()), new.get(one, ()))
 
 
-def _what_differs(one: Circumstances, among: Sequence[Circumstances]) -> str:
+def _difference(one: Circumstances, among: Sequence[Circumstances]) -> str:
     return "; ".join(
         getattr(one, field.name)
         for field in fields(Circumstances)
@@ -181,17 +210,21 @@ def _what_differs(one: Circumstances, among: Sequence[Circumstances]) -> str:
 
 
 def _sides(own: Sequence[Record], other: Sequence[Record]) -> tuple[Sequence[Record], list[Record]]:
-    """All own records, and those to measure by.
+    """All records of one folder, and those of them whose times and memory are compared.
 
-    A trial that is in both folders says nothing of a difference between them: it is left out
-    where both have others, and where one has no others, only the shared ones are compared.
+    A trial that lies in both folders shows nothing about their difference. It is left out if both
+    folders have further trials. Otherwise only the shared trials are compared.
     """
-    mine, theirs = ({one.model_dump_json() for one in side} for side in (own, other))
-    shared = mine & theirs
+    own_lines, other_lines = (
+        {record.model_dump_json() for record in side} for side in (own, other)
+    )
+    shared = own_lines & other_lines
     if not shared:
         return own, list(own)
-    apart = mine > shared and theirs > shared
-    return own, [one for one in own if (one.model_dump_json() in shared) is not apart]
+    both_have_more = own_lines > shared and other_lines > shared
+    return own, [
+        record for record in own if (record.model_dump_json() in shared) is not both_have_more
+    ]
 
 
 def _snapshot(
@@ -200,41 +233,41 @@ def _snapshot(
     groups: Sequence[tuple[str, Sequence[Record], Sequence[Record]]],
 ) -> Snapshot:
     entries: dict[str, Entry] = {}
-    answered = set()
+    completed = set()
     for name, own, measured in groups:
         if not own:
             continue
-        speaks = _speaker(own)
-        if speaks.outcome is Outcome.OK:
-            answered.add(name)
-        for entry in (_outcome(name, speaks), *_entries(name, measured)):
+        record = _representative(own)
+        if record.outcome is Outcome.OK:
+            completed.add(name)
+        for entry in (_outcome(name, record), *_entries(name, measured)):
             entries[entry.name] = entry
-    return Snapshot(label, _setting(records), entries, frozenset(answered))
+    return Snapshot(label, _metadata(records), entries, frozenset(completed))
 
 
-def _setting(records: Sequence[Record]) -> dict[str, str]:
-    """What all have in common, or all values of what they have not."""
-    setting = {}
+def _metadata(records: Sequence[Record]) -> dict[str, str]:
+    """Metadata of all records; several values of one item are joined."""
+    metadata = {}
     for name in _MACHINE:
-        setting[name] = _united(str(getattr(one.machine, name) or "") for one in records)
+        metadata[name] = _joined(str(getattr(record.machine, name) or "") for record in records)
     for name in _VERSIONS:
-        setting[name] = _united(_version(one, name) for one in records)
-    setting["CPUs used"] = _united(str(one.allowed_cpus) for one in records)
-    return {name: value for name, value in setting.items() if value}
+        metadata[name] = _joined(_version(record, name) for record in records)
+    metadata["CPUs used"] = _joined(str(record.allowed_cpus) for record in records)
+    return {name: value for name, value in metadata.items() if value}
 
 
-def _united(values: Iterable[str]) -> str:
+def _joined(values: Iterable[str]) -> str:
     return " and ".join(sorted(set(values) - {""}))
 
 
-def _speaker(records: Sequence[Record]) -> Record:
-    """The record that speaks for its group: a wrong answer before a good one before a failure.
+def _representative(records: Sequence[Record]) -> Record:
+    """The record that decides the outcome: a wrong answer, else a success, else a failure.
 
-    A crash that was followed by a good trial is no property of the configuration.
+    A crash next to a successful trial is not a property of the configuration.
     """
-    wrong = [one for one in records if one.outcome in _WRONG]
-    good = [one for one in records if one.outcome is Outcome.OK]
-    return [*reversed(wrong), *reversed(good), *reversed(records)][0]
+    wrong = [record for record in records if record.outcome in _WRONG]
+    good = [record for record in records if record.outcome is Outcome.OK]
+    return (wrong or good or records)[-1]
 
 
 def _outcome(subject: str, record: Record) -> Entry:
@@ -246,39 +279,39 @@ def _outcome(subject: str, record: Record) -> Entry:
         0.0 if good else None,
         reason="" if good else f"{record.outcome}: {record.reason}",
         subject=subject,
-        shown=record.outcome.value,
+        display=record.outcome.value,
     )
 
 
 def _entries(subject: str, records: Sequence[Record]) -> Iterator[Entry]:
-    right = [one for one in records if one.outcome is Outcome.OK]
-    if not right:
+    good = [record for record in records if record.outcome is Outcome.OK]
+    if not good:
         return
-    place = _place(right[-1])
-    for what, groups in _times(right).items():
+    hardware = _hardware(good[-1])
+    for quantity, groups in _times(good).items():
         yield entry_of_samples(
-            f"{subject} {what}",
+            f"{subject} {quantity}",
             Kind.TIME,
             "seconds",
             groups,
             subject=subject,
-            essential=what == "steady",
-            place=place,
+            required=quantity == "steady",
+            hardware=hardware,
         )
-    for what, sizes in _sizes(right).items():
+    for quantity, sizes in _sizes(good).items():
         yield entry_of_samples(
-            f"{subject} {what}",
+            f"{subject} {quantity}",
             Kind.MEMORY,
             "bytes",
             [[float(size)] for size in sizes],
             subject=subject,
-            place=place,
+            hardware=hardware,
         )
-    yield from _answers(subject, right)
+    yield from _answers(subject, good)
 
 
 def _times(records: Sequence[Record]) -> dict[str, list[list[float]]]:
-    """Wall seconds by stage, a group a trial; what is not alike has another name."""
+    """Wall seconds by stage, one group per trial. Stages that do not compare get other names."""
     groups: dict[str, list[list[float]]] = defaultdict(list)
     for record in records:
         for stage in (*STARTING_STAGES, "steady"):
@@ -296,18 +329,20 @@ def _times(records: Sequence[Record]) -> dict[str, list[list[float]]]:
 
 def _sizes(records: Sequence[Record]) -> dict[str, list[int]]:
     sizes = {
-        "peak memory": [one.peak_rss_bytes for one in records if one.peak_rss_bytes],
+        "peak memory": [record.peak_rss_bytes for record in records if record.peak_rss_bytes],
         "XLA temporary memory": [
-            one.compilation.temporary_bytes for one in records if one.compilation is not None
+            record.compilation.temporary_bytes
+            for record in records
+            if record.compilation is not None
         ],
     }
     return {name: values for name, values in sizes.items() if values}
 
 
 def _answers(subject: str, records: Sequence[Record]) -> Iterator[Entry]:
-    judged = [one.agreement for one in records if one.agreement is not None]
+    judged = [record.agreement for record in records if record.agreement is not None]
     if judged:
-        loosest = max(AGREEMENT_NAMES.index(one.reached) for one in judged)
+        loosest = max(AGREEMENT_NAMES.index(agreement.reached) for agreement in judged)
         yield _answer(subject, "agreement", "class", loosest, AGREEMENT_NAMES[loosest])
     distances: dict[str, list[float]] = defaultdict(list)
     for agreement in judged:
@@ -315,23 +350,23 @@ def _answers(subject: str, records: Sequence[Record]) -> Iterator[Entry]:
             distance = math.nan if quantity.distance is None else quantity.distance
             distances[quantity.name].append(distance)
     for name, found in distances.items():
-        # A distance that is no number once is none.
+        # One NaN makes the whole quantity NaN.
         worst = math.nan if any(map(math.isnan, found)) else max(found)
         yield _answer(subject, f"distance of {name}", "relative distance", worst)
-    guards = [one.guard for one in records if one.guard is not None]
+    guards = [record.guard for record in records if record.guard is not None]
     if guards:
         unit = "operands"
-        yield _answer(subject, "guard lifts", unit, max(one.lifted for one in guards))
-        yield _answer(subject, "guard zeroes", unit, max(one.zeroed for one in guards))
+        yield _answer(subject, "guard lifts", unit, max(guard.lifted for guard in guards))
+        yield _answer(subject, "guard zeroes", unit, max(guard.zeroed for guard in guards))
 
 
-def _answer(subject: str, what: str, unit: str, value: float, shown: str = "") -> Entry:
+def _answer(subject: str, quantity: str, unit: str, value: float, display: str = "") -> Entry:
     return Entry(
-        f"{subject} {what}",
+        f"{subject} {quantity}",
         Kind.ANSWER,
         unit,
         float(value),
         subject=subject,
-        essential=True,
-        shown=shown,
+        required=True,
+        display=display,
     )

@@ -1,4 +1,4 @@
-"""What was measured at one moment, whoever kept it: the data that comparisons work on."""
+"""Snapshots: named quantities measured at one time, from records or from asv results."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 
 class Kind(enum.StrEnum):
-    """What an entry is about, which decides when it counts as changed; what matters most first."""
+    """The kind of quantity, which decides when it counts as changed. Most important kind first."""
 
     ANSWER = "answer"
-    """A distance between answers, or what the guard had to do: any change matters."""
+    """A distance between outputs or a count of guard events: any change matters."""
     TIME = "time"
     MEMORY = "memory"
     OTHER = "other"
-    """Shown, and never called a regression: utilisation, versions, counts of equations."""
+    """Shown, but never a regression: utilisation, versions, numbers of equations."""
 
 
 @dataclass(frozen=True)
@@ -28,29 +28,33 @@ class Entry:
     Attributes
     ----------
     name
-        What was measured, unique in its snapshot.
-    kind, unit
-        ``seconds`` and ``bytes`` are shown with prefixes.
+        Name of the quantity, unique in its snapshot.
+    kind
+        Kind of quantity.
+    unit
+        Unit of the value; ``seconds`` and ``bytes`` are shown with prefixes.
     value
-        Median; None where the measurement failed, NaN (or infinity) where there is no number.
+        Median in ``unit``; None if the measurement failed, NaN or infinite if it gave no number.
     groups
-        Raw samples, a group a process: passes of one process share what differs between
-        processes. Empty where none were kept.
+        Raw samples in ``unit``, one group per process, because the passes of one process share
+        whatever differs between processes. Empty if no samples were stored.
     low, high
-        Interval that a summary kept instead of samples, else None.
+        Interval stored in place of samples, in ``unit``; None if there is none.
     version
-        Entries of different versions are not comparable; empty where there is none.
+        Version of the measurement; entries of different versions are not comparable. Empty if the
+        measurement has no version.
     reason
-        Why it failed.
+        Reason of a failure.
     subject
-        What it belongs to, e.g. a workload under a configuration; empty where there is but one.
-    essential
-        Whether it is lost, rather than not measured, where a snapshot that answered for the
-        subject lacks it.
-    place
-        Kind of machine. Times and memory of different places are not comparable.
-    shown
-        Text that is shown instead of the value.
+        Subject that the entry belongs to, for example a workload under a configuration; empty if
+        the snapshot has a single subject.
+    required
+        Whether the entry counts as lost, and not merely as removed, if a later snapshot completed
+        the subject without it.
+    hardware
+        Kind of machine. Times and memory on different hardware are not comparable.
+    display
+        Text shown in place of the value; empty for none.
     """
 
     name: str
@@ -63,41 +67,42 @@ class Entry:
     version: str = ""
     reason: str = ""
     subject: str = ""
-    essential: bool = False
-    place: str = ""
-    shown: str = ""
+    required: bool = False
+    hardware: str = ""
+    display: str = ""
 
     @property
     def count(self) -> int:
-        """Raw samples."""
+        """Number of raw samples."""
         return sum(len(group) for group in self.groups)
 
     @property
     def measured(self) -> bool:
-        """Whether there is a number."""
+        """Whether the value is a finite number."""
         return self.value is not None and math.isfinite(self.value)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All entries of one moment.
+    """All entries measured at one time.
 
     Attributes
     ----------
     label
-        What a person calls it: a folder, or a commit.
-    setting
-        What it was measured on and with, name to value: machine, CPU, jaxlib, ...
+        Name for a reader: a folder or a commit.
+    metadata
+        What was measured with, by name: machine, CPU, version of jaxlib, ...
     entries
-        By name.
-    answered
-        Subjects that were measured to a good end: what they lack although it is essential is lost.
+        Entries by name.
+    completed
+        Subjects that were measured successfully. A required entry that such a subject lacks is
+        lost.
     """
 
     label: str
-    setting: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     entries: Mapping[str, Entry] = field(default_factory=dict)
-    answered: frozenset[str] = frozenset()
+    completed: frozenset[str] = frozenset()
 
 
 def entry_of_samples(
@@ -108,19 +113,28 @@ def entry_of_samples(
     *,
     version: str = "",
     subject: str = "",
-    essential: bool = False,
-    place: str = "",
+    required: bool = False,
+    hardware: str = "",
 ) -> Entry:
-    """The entry of raw samples, at least one; the rest as in :class:`Entry`."""
-    kept = tuple(tuple(group) for group in groups if len(group))
+    """Make an entry from raw samples; its value is the median of all samples.
+
+    Parameters
+    ----------
+    name, kind, unit, version, subject, required, hardware
+        Fields of the :class:`Entry`.
+    groups
+        Raw samples in ``unit``, one group per process, at least one sample in all. Empty groups
+        are dropped.
+    """
+    filled = tuple(tuple(group) for group in groups if len(group))
     return Entry(
         name,
         kind,
         unit,
-        float(np.median(np.concatenate(kept))),
-        kept,
+        float(np.median(np.concatenate(filled))),
+        filled,
         version=version,
         subject=subject,
-        essential=essential,
-        place=place,
+        required=required,
+        hardware=hardware,
     )

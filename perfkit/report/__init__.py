@@ -1,1 +1,4 @@
-"""What a person sees: pure data, figures and one page. Measures nothing and imports no model."""
+"""What a person sees: data, figures and HTML pages of records, plans and fits.
+
+This room measures nothing and imports no model.
+"""

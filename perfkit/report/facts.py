@@ -1,20 +1,19 @@
-"""What the records say beside times: workload, machine, versions, notices, warnings."""
+"""Facts, notices and warnings that a page states in addition to the measurements."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from perfkit.records.schema import Record
 from perfkit.report.page import Facts
-from perfkit.units import bytes_text
+from perfkit.units import bytes_text, count_text
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 LISTED_SKIPPED = 5
-"""Sentences on skipped lines that a page shows."""
+"""Most sentences on skipped input that a page shows."""
 
 MACHINE_FACTS = (
     ("host", "host"),
@@ -29,11 +28,11 @@ MACHINE_FACTS = (
     ("cgroup_cpu_max", "cgroup CPU limit"),
     ("cgroup_memory_max", "cgroup memory limit"),
 )
-"""Keys of :func:`perfkit.records.machine.fingerprint` and their names for a reader."""
+"""Keys of :func:`perfkit.records.machine.fingerprint` and the names that a page shows."""
 
 
 def workload_facts(records: Sequence[Record]) -> Facts:
-    """Model, inputs and fidelity; several values of one fact stand side by side."""
+    """Model, inputs and fidelity. Several values of one fact are separated by semicolons."""
     facts: dict[str, list[str]] = defaultdict(list)
     for record in records:
         workload = record.workload
@@ -47,7 +46,7 @@ def workload_facts(records: Sequence[Record]) -> Facts:
 
 
 def machine_facts(records: Sequence[Record]) -> Facts:
-    """The machine, or the machines, that the records come from."""
+    """Properties of the machines that the records come from."""
     facts: dict[str, list[str]] = defaultdict(list)
     for record in records:
         for key, name in MACHINE_FACTS:
@@ -58,7 +57,7 @@ def machine_facts(records: Sequence[Record]) -> Facts:
 
 
 def version_facts(records: Sequence[Record]) -> Facts:
-    """Versions of what ran."""
+    """Versions of the packages that the trials ran with."""
     facts: dict[str, list[str]] = defaultdict(list)
     for record in records:
         for name, version in record.versions.items():
@@ -68,83 +67,81 @@ def version_facts(records: Sequence[Record]) -> Facts:
 
 
 def fidelity_text(fidelity: Mapping[str, int]) -> str:
-    """E.g. ``recycles 1, diffusion steps 2``."""
+    """Format a fidelity, for example ``recycles 1, diffusion steps 2``."""
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fidelity.items())
 
 
 def notices(records: Sequence[Record]) -> tuple[str, ...]:
-    """Every notice of every trial, once."""
+    """The notices of all trials without repetition."""
     return tuple(dict.fromkeys(notice for record in records for notice in record.notices))
 
 
 def warnings(records: Sequence[Record]) -> tuple[str, ...]:
-    """Warnings of all trials, those of one kind together, and what must not be mixed.
+    """Warnings of all trials, and warnings on mixed machines or versions.
 
-    Warnings that differ only in their numbers become one, with the range of each number and how
-    many trials it speaks of.
+    Warnings that differ only in their numbers become one, with the range of each number and the
+    number of trials that have the warning.
     """
     kinds: dict[tuple[str, ...], list[list[str]]] = defaultdict(list)
     for record in records:
         for warning in dict.fromkeys(record.warnings):
             kinds[tuple(NUMBER.split(warning))].append(NUMBER.findall(warning))
-    told = [
-        f"{_with_ranges(pieces, numbers)} ({len(numbers)} of {_trials(len(records))})"
+    merged = [
+        f"{_with_ranges(pieces, numbers)} ({len(numbers)} of {count_text(len(records), 'trial')})"
         for pieces, numbers in kinds.items()
     ]
-    return (*told, *_mixed(records))
+    return (*merged, *_mixed(records))
 
 
-def skipped_warnings(what: str, skipped: Sequence[str]) -> tuple[str, ...]:
-    """What was left out of a page because it could not be read: how many, and the first few.
+def skipped_warnings(noun: str, skipped: Sequence[str]) -> tuple[str, ...]:
+    """Warnings on input that could not be read: its number, and the first few cases.
 
     Parameters
     ----------
-    what
-        Singular of what was skipped, e.g. ``line``.
+    noun
+        Singular noun for the input, for example ``line``.
     skipped
-        A sentence for each.
+        One sentence per case.
     """
     if not skipped:
         return ()
-    count = f"{len(skipped)} {what}{'s' if len(skipped) != 1 else ''} could not be read"
+    verb = "is" if len(skipped) == 1 else "are"
+    summary = f"{count_text(len(skipped), noun)} could not be read and {verb} left out"
     rest = len(skipped) - LISTED_SKIPPED
     more = (f"{rest} more could not be read",) if rest > 0 else ()
-    verb = "counts" if len(skipped) == 1 else "count"
-    return (f"{count} and {verb} for nothing here", *skipped[:LISTED_SKIPPED], *more)
+    return (summary, *skipped[:LISTED_SKIPPED], *more)
 
 
 def _with_ranges(pieces: Sequence[str], numbers: Sequence[Sequence[str]]) -> str:
-    """The text with each number, or its least and greatest value, back between its pieces."""
+    """Join the pieces of a text by its numbers, or by the range of each number."""
     text = pieces[0]
-    for place, piece in enumerate(pieces[1:]):
-        seen = sorted({row[place] for row in numbers}, key=float)
+    for position, piece in enumerate(pieces[1:]):
+        seen = sorted({row[position] for row in numbers}, key=float)
         text += (seen[0] if len(seen) == 1 else f"{seen[0]} to {seen[-1]}") + piece
     return text
 
 
-def _trials(count: int) -> str:
-    return f"{count} trial{'s' if count != 1 else ''}"
-
-
 def _mixed(records: Sequence[Record]) -> list[str]:
-    told = []
+    sentences = []
     machines = {str(record.machine.digest) for record in records}
     if len(machines) > 1:
-        told.append(f"the trials ran on {len(machines)} different machines: times do not compare")
+        sentences.append(
+            f"the trials ran on {len(machines)} different machines, so their times do not compare"
+        )
     names = dict.fromkeys(name for record in records for name in record.versions)
     for name in names:
         found = list(dict.fromkeys(str(record.versions.get(name)) for record in records))
         if len(found) > 1:
-            told.append(f"the trials ran with several versions of {name}: {', '.join(found)}")
-    return told
+            sentences.append(f"the trials ran with several versions of {name}: {', '.join(found)}")
+    return sentences
 
 
-def _machine_text(key: str, value: Any) -> str:
-    """A fact of the fingerprint as text, empty where it is not known."""
+def _machine_text(key: str, value: object) -> str:
+    """A property of the machine as text; empty if unknown."""
     if value in (None, "", []):
         return ""
     if key in ("memory_bytes", "cgroup_memory_max") and str(value).isdigit():
-        return bytes_text(int(value))
+        return bytes_text(int(str(value)))
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

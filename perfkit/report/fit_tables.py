@@ -1,4 +1,4 @@
-"""A fit as tables: its laws, and how far they were off."""
+"""Tables of a fit: its scaling laws and their accuracy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZE_UNITS = {"af3": "tokens", "gencast": "grid nodes"}
 
 
 def fit_sentence(fit: ModelFit) -> str:
-    """What was fitted, in one sentence."""
+    """Describe the fit in one sentence: model, preset, trials, range of sizes, and CPUs."""
     unit = SIZE_UNITS[fit.model]
     return (
         f"{fit.model} in {fit.label}: {fit.points} trials from {fit.least_size:g} to "
@@ -23,39 +23,47 @@ def fit_sentence(fit: ModelFit) -> str:
 
 
 def law_table(fit: ModelFit) -> PlainTable:
-    """One row a law: its terms, and what it gives at the largest size that was measured."""
+    """One row per law with its terms and its relative residual."""
     rows = [(name, law_text(law), *_residual(law)) for name, law in fit.laws.items()]
     rows += [
         ("memory: XLA's buffers", law_text(fit.compiled, "B"), *_residual(fit.compiled)),
-        ("memory: the rest", law_text(fit.overhead, "B"), *_residual(fit.overhead)),
+        ("memory: other", law_text(fit.overhead, "B"), *_residual(fit.overhead)),
     ]
-    told = [
+    details = [
         (name, f"{100 * law.serial:.1f} % serial, CPUs {', '.join(map(str, law.measured))}", "")
         for name, law in (("CPUs, passes", fit.running_cpus), ("CPUs, start", fit.starting_cpus))
         if law is not None
     ]
     if fit.contention is not None:
         slower = percent_text(fit.contention)
-        told.append(("instances", f"{slower} slower where others fill the machine", ""))
+        details.append(("instances", f"{slower} slower if others fill the machine", ""))
     if fit.cached_compile_s is not None:
-        told.append(("compile, from cache", seconds_text(fit.cached_compile_s), ""))
-    return PlainTable("Laws", ("what", "law", "residual"), (*rows, *told))
+        details.append(("compile, from cache", seconds_text(fit.cached_compile_s), ""))
+    return PlainTable("Laws", ("quantity", "law", "residual"), (*rows, *details))
 
 
 def law_text(law: Law, unit: str = "s") -> str:
-    """E.g. ``0.12 s + 0.0031 s n^2``."""
+    """Format a law, for example ``0.12 s + 0.0031 s n^2``.
+
+    Parameters
+    ----------
+    law
+        The law.
+    unit
+        Unit of its coefficients.
+    """
     pairs = zip(law.coefficients, law.terms, strict=True)
     texts = [f"{value:.3g} {unit}{'' if term == CONSTANT else ' ' + term}" for value, term in pairs]
     return " + ".join(texts) or "0"
 
 
 def _residual(law: Law) -> tuple[str]:
-    """Root mean square of the relative residuals, counted on the degrees of freedom."""
+    """Root mean square of the relative residuals, per degree of freedom."""
     return (percent_text(law.error) if law.freedom > 0 else "-",)
 
 
 def accuracy_table(fit: ModelFit) -> PlainTable:
-    """Errors of predictions of runs that a fit has not seen."""
+    """Errors of predictions for runs that were held out of the fit."""
     rows = tuple(
         (
             one.quantity if one.quantity != TIME else "time of a pass",

@@ -1,13 +1,26 @@
-"""A table of plain texts, for the terminal and the page alike."""
+"""A table of texts, for the terminal and for the page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+NOTHING = "-"
+"""Text of a cell for which there is no value."""
+
 
 @dataclass(frozen=True)
 class PlainTable:
-    """Headings and rows of equal length; nothing is escaped yet."""
+    """A table of texts, which are not escaped yet.
+
+    Attributes
+    ----------
+    heading
+        Heading above the table.
+    headers
+        Headers of the columns.
+    rows
+        Rows of cells, each as long as ``headers``.
+    """
 
     heading: str
     headers: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The page of a plan: what runs where and when, what is possible, and how far to trust it."""
+"""The page of a plan: the schedule, the sizes that are possible, and the accuracy."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from perfkit.report.plan_tables import (
 from perfkit.units import bytes_text
 
 MOST_ROWS = 500
-"""Jobs in the page's table; all are in the CSV."""
+"""Most jobs in the table of the page. The CSV file has all jobs."""
 
 
 def plan_page(plan: Plan) -> str:
-    """One self-contained HTML document."""
+    """Render the page of a plan as a self-contained HTML document."""
     return render_page(
         PageContent(
             title="plan of a queue",
@@ -39,7 +39,7 @@ def plan_page(plan: Plan) -> str:
             sections=(
                 _packing_section(plan),
                 _jobs_section(plan),
-                *_possible_sections(plan),
+                *_feasibility_sections(plan),
                 PageSection("Accelerators", plain=(comparison_table(plan), *published_tables())),
                 *(held_out_section(fit) for fit in plan.fits),
             ),
@@ -51,8 +51,8 @@ def _packing_section(plan: Plan) -> PageSection:
     info = gantt_info(plan)
     left_out = ""
     if info.hidden_machines or info.hidden_jobs:
-        left_out = f" {info.hidden_machines} machines and {info.hidden_jobs} jobs are not drawn."
-    caption = f"A bar is as high as the job's share of its machine.{left_out}"
+        left_out = f" {info.hidden_machines} machines and {info.hidden_jobs} jobs are not shown."
+    caption = f"The height of a bar is the job's share of its machine.{left_out}"
     figures = [PageFigure("What runs where and when", caption, gantt_figure(info))]
     more = more_machines_info(plan)
     if more is not None:
@@ -66,26 +66,26 @@ def _jobs_section(plan: Plan) -> PageSection:
     tables = (job_table(plan, plan.jobs[:MOST_ROWS]), *((rejected,) if rejected.rows else ()))
     lead = ""
     if len(plan.jobs) > MOST_ROWS:
-        lead = f"The first {MOST_ROWS} of {len(plan.jobs)}; all are in plan.csv."
+        lead = f"The first {MOST_ROWS} of {len(plan.jobs)} jobs; plan.csv has all of them."
     return PageSection("Jobs", lead=lead, plain=tables)
 
 
-def _possible_sections(plan: Plan) -> list[PageSection]:
+def _feasibility_sections(plan: Plan) -> list[PageSection]:
     largest = max(plan.inventory.machines, key=lambda machine: machine.cores)
     sections = []
     for fit in plan.fits:
         info = feasibility_info(fit, largest)
         if not info.sizes:
             continue
-        reach = "Right of the dotted line it is more than twice the largest size measured."
-        memory = f"Memory at the high end of its interval, preset {fit.label}. {reach}"
-        hours = f"One run on a whole machine like {largest.name}, compilation included."
+        reach = "Sizes right of the dotted line are more than twice the largest size measured."
+        memory = f"Upper end of the memory interval, preset {fit.label}. {reach}"
+        hours = f"One run on a whole machine of the kind {largest.name}, including compilation."
         sections.append(
             PageSection(
                 f"What is possible, {fit.model}",
                 figures=(
                     PageFigure("Sizes and memory", memory, feasibility_figure(info)),
-                    PageFigure("Time over size", hours, hours_figure(info)),
+                    PageFigure("Time against size", hours, hours_figure(info)),
                 ),
             )
         )
@@ -97,10 +97,10 @@ def _machine_facts(plan: Plan) -> Facts:
         "Machines",
         tuple(
             (
-                each.name,
-                f"{each.count} with {each.cores} cores, {bytes_text(each.memory_bytes)}",
+                machine.name,
+                f"{machine.count} with {machine.cores} cores, {bytes_text(machine.memory_bytes)}",
             )
-            for each in plan.inventory.machines
+            for machine in plan.inventory.machines
         ),
     )
 

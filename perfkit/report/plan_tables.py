@@ -1,4 +1,4 @@
-"""A plan as tables, for the terminal and the page alike."""
+"""Tables of a plan, for the terminal and for the page."""
 
 from __future__ import annotations
 
@@ -8,44 +8,49 @@ from perfkit.capacity.laws.prediction import Range
 from perfkit.capacity.queue.accelerators import published
 from perfkit.capacity.queue.invert import Need
 from perfkit.capacity.queue.plan import Plan, PlannedJob
-from perfkit.report.plain_table import PlainTable
-from perfkit.units import bytes_text, percent_text, seconds_text
-
-NOTHING = "-"
+from perfkit.report.plain_table import NOTHING, PlainTable
+from perfkit.units import bytes_text, count_text, percent_text, seconds_text
 
 
 def plan_sentence(plan: Plan) -> str:
-    """The plan in one sentence."""
-    count = len(plan.jobs)
+    """Describe the plan in one sentence: jobs, time until done, and price."""
     priced = plan.price is not None
     price = (
         f", {_price(plan.price, plan.inventory.currency, plan.relative_range)}" if priced else ""
     )
     return (
-        f"{count} job{'s' if count != 1 else ''} done after "
+        f"{count_text(len(plan.jobs), 'job')} done after "
         f"{_duration(plan.makespan_s, plan.relative_range)}{price}"
     )
 
 
 def method_sentence(plan: Plan) -> str:
-    """How the packing was found and how good it is known to be."""
+    """Describe the packing method and the bound on its distance from the optimum."""
     packing = plan.packing
     gap = packing.makespan_s / packing.bound_s - 1 if packing.bound_s else 0.0
     return (
-        f"Packing: {packing.method}; with the times expected, no packing ends before "
-        f"{seconds_text(packing.bound_s)}, so this one is at most {percent_text(gap)} from the "
-        "shortest."
+        f"Packing: {packing.method}; with the expected times, no packing ends before "
+        f"{seconds_text(packing.bound_s)}, so this one is at most {percent_text(gap)} longer than "
+        "the shortest."
     )
 
 
 def money(amount: float, currency: str) -> str:
-    """E.g. ``12.30 EUR``; below one of the currency to two significant digits."""
+    """Format an amount of money: ``12.30 EUR``; two significant digits below one.
+
+    Parameters
+    ----------
+    amount
+        The amount, in units of the currency.
+    currency
+        Code of the currency.
+    """
     digits = f"{amount:,.2f}" if amount >= 1 or amount == 0 else f"{amount:.2g}"
     return f"{digits} {currency}"
 
 
 def _duration(seconds: float, factors: tuple[float, float]) -> str:
-    """A duration with its interval, whose ends are factors on it."""
+    """A duration with its interval; ``factors`` are its ends as multiples of the duration."""
     low, high = factors
     return (
         f"{seconds_text(seconds)} [{seconds_text(seconds * low)}, {seconds_text(seconds * high)}]"
@@ -53,7 +58,7 @@ def _duration(seconds: float, factors: tuple[float, float]) -> str:
 
 
 def _price(amount: float | None, currency: str, factors: tuple[float, float]) -> str:
-    """An amount with its interval, whose ends are factors on it."""
+    """A price with its interval; ``factors`` are its ends as multiples of the price."""
     if amount is None:
         return NOTHING
     low, high = (money(amount * factor, "").strip() for factor in factors)
@@ -67,24 +72,32 @@ def _amount(value: float | None, unit: str, factors: tuple[float, float]) -> str
     return f"{value:.2f}{unit} [{value * low:.2f}, {value * high:.2f}]"
 
 
-def time_text(told: Range) -> str:
-    """A time with its interval."""
-    return f"{seconds_text(told.value)} [{seconds_text(told.low)}, {seconds_text(told.high)}]"
+def time_text(time: Range) -> str:
+    """Format a time in seconds with its interval."""
+    return f"{seconds_text(time.value)} [{seconds_text(time.low)}, {seconds_text(time.high)}]"
 
 
-def memory_text(told: Range) -> str:
-    """Bytes with their interval."""
-    return f"{bytes_text(told.value)} [{bytes_text(told.low)}, {bytes_text(told.high)}]"
+def memory_text(memory: Range) -> str:
+    """Format a number of bytes with its interval."""
+    return f"{bytes_text(memory.value)} [{bytes_text(memory.low)}, {bytes_text(memory.high)}]"
 
 
-def size_text(each: PlannedJob) -> str:
-    """The size, and what it is padded to where the queue says so."""
-    padded = each.bucket is not None and each.bucket != each.job.size
-    return f"{each.job.size}" + (f" (in {each.bucket})" if padded else "")
+def size_text(planned: PlannedJob) -> str:
+    """Format the size of a job, with the size that it is padded to if that differs."""
+    padded = planned.bucket is not None and planned.bucket != planned.job.size
+    return f"{planned.job.size}" + (f" (in {planned.bucket})" if padded else "")
 
 
 def job_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
-    """One row per job, in the order in which they begin."""
+    """One row per job, by start time.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    jobs
+        Jobs of the plan to list.
+    """
     factors = plan.relative_range
     rows = tuple(
         (
@@ -106,7 +119,7 @@ def job_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
 
 
 def machine_table(plan: Plan) -> PlainTable:
-    """One row per kind of machine: what it does, how long, at what price."""
+    """One row per kind of machine: jobs, machine-hours, price and energy."""
     factors = plan.relative_range
     currency = plan.inventory.currency
     rows = tuple(
@@ -126,13 +139,13 @@ def machine_table(plan: Plan) -> PlainTable:
 
 
 def reject_table(plan: Plan) -> PlainTable:
-    """What could not be planned, with row or key."""
+    """One row per job that could not be planned, with its origin in the input and the reason."""
     rows = tuple((each.name, each.origin, each.reason) for each in plan.rejects)
-    return PlainTable("Not planned", ("name", "where", "why"), rows)
+    return PlainTable("Not planned", ("name", "origin", "reason"), rows)
 
 
 def needs_table(needs: Sequence[Need], currency: str) -> PlainTable:
-    """One row a kind of machine by itself."""
+    """One row per kind of machine: the number needed if no other kind is used."""
     rows = tuple(
         (
             need.machine.name,
@@ -143,12 +156,12 @@ def needs_table(needs: Sequence[Need], currency: str) -> PlainTable:
         )
         for need in needs
     )
-    headers = ("machines of", "needed", "done after", "price", "why not")
-    return PlainTable("How many machines, of one kind alone", headers, rows)
+    headers = ("machine", "needed", "done after", "price", "why not")
+    return PlainTable("Machines needed if only one kind is used", headers, rows)
 
 
 def comparison_table(plan: Plan) -> PlainTable:
-    """The queue on accelerators, and the price of a device hour that would cost as much."""
+    """The queue on accelerators, with the break-even price of a device-hour."""
     currency = plan.inventory.currency
     rows = tuple(
         (
@@ -165,7 +178,7 @@ def comparison_table(plan: Plan) -> PlainTable:
 
 
 def published_tables() -> tuple[PlainTable, ...]:
-    """The figures themselves, a table a source."""
+    """Published times on accelerators, one table per source."""
     figures = published()
     return tuple(
         PlainTable(

@@ -1,4 +1,4 @@
-"""The page of a profile: what limits each module, its figures, and links to every artifact."""
+"""The page of a profile: the limit of every module, figures, and links to all artifacts."""
 
 from __future__ import annotations
 
@@ -28,25 +28,30 @@ from perfkit.report.figures.utilisation import (
     utilisation_info,
 )
 from perfkit.report.page import PageContent, PageFigure, PageLink, PageSection, render_page
-from perfkit.report.plain_table import PlainTable
+from perfkit.report.plain_table import NOTHING, PlainTable
 from perfkit.report.profile_summary import profile_summary
-from perfkit.units import bytes_text, percent_text, seconds_text
+from perfkit.units import GIGA, bytes_text, percent_text, seconds_text
 
 TABLE_MODULES = 25
+"""Modules in the table, longest time first."""
 
 
-def build_profile_page(record: Record, folder: Path) -> str:
-    """One self-contained HTML document; only the artifacts are files beside it.
+def profile_page(record: Record, folder: Path) -> str:
+    """Render the page of a profile as an HTML document. Only the artifacts are separate files.
 
     Parameters
     ----------
     record
-        Of a profiled trial.
+        Record of a profiled trial.
     folder
-        Where the page will lie, which the record's paths count from.
+        Folder of the page; the paths of artifacts in the record are relative to it.
     """
     workload = record.workload
-    missing = (f"{n}: {o.missing}" for n, o in record.observations.items() if o.missing)
+    missing = (
+        f"{name}: {observation.missing}"
+        for name, observation in record.observations.items()
+        if observation.missing
+    )
     return render_page(
         PageContent(
             title=f"profile of {workload.name} ({workload.size}) with {workload.model}",
@@ -75,31 +80,31 @@ def build_profile_page(record: Record, folder: Path) -> str:
 def _xla_section(record: Record) -> PageSection:
     seen = found(record, "xla", XlaSeen)
     if seen is None:
-        return PageSection("Where a pass goes")
+        return PageSection("Time of one pass")
     figures = [
         PageFigure(
             "Time by module of the model",
-            "Colours say what limits a module, by the rule above.",
+            "Colours show what limits a module, by the rule above.",
             pass_figure(modules_info(seen)),
         ),
         PageFigure(
             "Time by kind of operation",
-            "An operation with a matrix product in it counts as dot, whatever is fused to it.",
+            "An operation with a matrix product counts as dot, even if others are fused into it.",
             pass_figure(kinds_info(seen)),
         ),
     ]
     roofline = roofline_info(seen)
     if roofline is not None:
         caption = (
-            "Lines are this machine's measured ceilings, dots the modules, as large as their share "
-            "of the pass."
+            "Lines are the measured ceilings of this machine. Dots are modules; their size is the "
+            "share of the pass."
         )
         figures.append(PageFigure("Roofline", caption, roofline_figure(roofline)))
     return PageSection(
-        "Where a pass goes",
-        lead="While a module runs, the CPUs' time goes to the program's own work, to the kernel, "
-        "to idling while one thread is busy, or to waiting. The largest share names the limit; own "
-        "work is limited by compute or bandwidth, whichever is closer to its ceiling.",
+        "Time of one pass",
+        lead="While a module runs, the CPUs do the program's own work, run the kernel, idle while "
+        "one thread is busy, or wait. The largest share is the limit. Own work is limited by "
+        "compute or bandwidth, whichever is closer to its ceiling.",
         figures=tuple(figures),
         plain=(_module_table(seen), _operation_table(seen)),
     )
@@ -137,9 +142,9 @@ def _module_row(module: ModuleSeen) -> tuple[str, ...]:
         percent_text(module.share),
         module.limit.value,
         *(percent_text(share) for share in shares),
-        f"{module.flops_per_s / 1e9:.1f}",
+        f"{module.flops_per_s / GIGA:.1f}",
         percent_text(module.compute),
-        f"{module.bytes_per_s / 1e9:.2f}",
+        f"{module.bytes_per_s / GIGA:.2f}",
         percent_text(module.bandwidth),
     )
 
@@ -147,28 +152,33 @@ def _module_row(module: ModuleSeen) -> tuple[str, ...]:
 def _operation_table(seen: XlaSeen) -> PlainTable:
     rows = (
         (
-            one.name,
-            one.module,
-            seconds_text(one.seconds),
-            percent_text(one.seconds / seen.pass_s),
-            f"{one.runs:,}",
-            f"{one.flops / one.seconds / 1e9:.1f}" if one.seconds else "-",
-            f"{one.bytes / one.seconds / 1e9:.2f}" if one.seconds else "-",
+            operation.name,
+            operation.module,
+            seconds_text(operation.seconds),
+            percent_text(operation.seconds / seen.pass_s),
+            f"{operation.runs:,}",
+            _rate_text(operation.flops, operation.seconds, 1),
+            _rate_text(operation.bytes, operation.seconds, 2),
         )
-        for one in seen.operations
+        for operation in seen.operations
     )
     headers = ("operation", "module", "time", "share", "runs", "GFLOP/s", "GB/s")
-    return PlainTable("HLO operations that took most", headers, tuple(rows))
+    return PlainTable("HLO operations with the longest time", headers, tuple(rows))
+
+
+def _rate_text(count: float, seconds: float, digits: int) -> str:
+    """Billions per second; nothing for an operation that took no time."""
+    return f"{count / seconds / GIGA:.{digits}f}" if seconds else NOTHING
 
 
 def _cpu_section(record: Record) -> PageSection:
     figures = []
     use, busy = utilisation_info(record), busy_info(record)
     if use is not None:
-        caption = "Sampled from outside; the dotted line is all CPUs of the machine."
+        caption = "Sampled from outside the process. The dotted line is all CPUs of the machine."
         figures.append(PageFigure("CPUs in use over time", caption, utilisation_figure(use)))
     if busy is not None:
-        caption = "Threads that run or are ready to, at each sample."
+        caption = "Number of threads that are running or ready to run, per sample."
         figures.append(PageFigure("Busy CPUs by stage", caption, busy_figure(busy)))
     seen = found(record, "cpu", CpuSeen)
     tables: tuple[PlainTable, ...] = ()
@@ -183,10 +193,10 @@ def _memory_section(record: Record) -> PageSection:
     peaks, kinds = peaks_info(record), memory_kinds_info(record)
     if peaks.peaks:
         caption = (
-            "XLA plans its temporary buffer; the heap is what was allocated and not yet freed; "
-            "the resident set also holds code, files, and what the allocator keeps."
+            "XLA plans its temporary buffer. The heap is memory allocated and not yet freed. The "
+            "resident set also includes code, files, and memory that the allocator retains."
         )
-        figures.append(PageFigure("One memory, seen differently", caption, peaks_figure(peaks)))
+        figures.append(PageFigure("Peak memory by observer", caption, peaks_figure(peaks)))
     if kinds is not None:
         caption = "Resident memory of the timed trial by kind."
         figures.append(PageFigure("Memory over time", caption, memory_kinds_figure(kinds)))
@@ -194,10 +204,11 @@ def _memory_section(record: Record) -> PageSection:
     tables: tuple[PlainTable, ...] = ()
     if heap is not None:
         rows = tuple(
-            (one.where, bytes_text(one.bytes), f"{one.allocations:,}") for one in heap.holders
+            (holder.where, bytes_text(holder.bytes), f"{holder.allocations:,}")
+            for holder in heap.holders
         )
-        headers = ("held by", "bytes", "allocations")
-        tables = (PlainTable("Who held the heap at its peak", headers, rows),)
+        headers = ("allocated by", "bytes", "allocations")
+        tables = (PlainTable("Heap at its peak", headers, rows),)
     return PageSection("Memory", figures=tuple(figures), plain=tables)
 
 
@@ -240,4 +251,4 @@ def _size(path: Path) -> str:
     try:
         return bytes_text(path.stat().st_size)
     except (OSError, ValueError):
-        return "not there any more"
+        return "missing"

@@ -1,4 +1,4 @@
-"""The few sentences that a profile comes to: what costs most, and what limits it."""
+"""Summary of a profile in a few sentences: the costliest modules and their limits."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from perfkit.observers.reading import found
 from perfkit.observers.roofline.limit import Limit, ModuleSeen
 from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Record
-from perfkit.units import bytes_text, percent_text, seconds_text
+from perfkit.units import GIGA, bytes_text, count_text, percent_text, seconds_text
 
 COSTLIEST = 3
-GIGA = 1e9
+"""Modules that the summary names."""
 
 
 def profile_summary(record: Record) -> list[str]:
-    """One sentence a thing that a reader should know, most important first."""
+    """Sentences of the summary, most important first."""
     return [*module_sentences(record), *_cpu_sentences(record), *_memory_sentences(record)]
 
 
 def module_sentences(record: Record) -> list[str]:
-    """The modules that cost most, each with its limit and the numbers that say so."""
+    """One sentence per costliest module, with its limit and the measurements behind it."""
     seen = found(record, "xla", XlaSeen)
     if seen is None:
         return []
@@ -33,22 +33,31 @@ def module_sentences(record: Record) -> list[str]:
 
 
 def limit_text(module: ModuleSeen, cpus: int) -> str:
-    """The limit with the measured quantities that decided it."""
+    """Describe the limit of a module with the measurements that decided it.
+
+    Parameters
+    ----------
+    module
+        The module.
+    cpus
+        Number of CPUs of the machine.
+    """
     reached = (
-        f"{module.flops_per_s / GIGA:.0f} GFLOP/s is {percent_text(module.compute)} of this "
-        f"machine's {module.dtype} matrix product, {module.bytes_per_s / GIGA:.1f} GB/s "
-        f"{percent_text(module.bandwidth)} of its copy"
+        f"{module.flops_per_s / GIGA:.0f} GFLOP/s is {percent_text(module.compute)} of the "
+        f"machine's {module.dtype} matrix product, {module.bytes_per_s / GIGA:.1f} GB/s is "
+        f"{percent_text(module.bandwidth)} of its copy bandwidth"
     )
     busy = f"{module.busy_cpus:.1f} of {cpus} CPUs busy"
     if module.limit is Limit.SINGLE:
         return f"{module.limit} ({busy}; {reached})"
     if module.limit is Limit.WAITING:
-        return f"{module.limit} (no CPU busy {percent_text(module.waiting)} of the time; {reached})"
+        idle = f"no CPU is busy {percent_text(module.waiting)} of the time"
+        return f"{module.limit} ({idle}; {reached})"
     if module.limit is Limit.FAULTS:
         rate = module.faults / module.seconds if module.seconds else 0.0
         return (
-            f"{module.limit} ({rate:,.0f} a second, the kernel has "
-            f"{percent_text(module.kernel)} of the CPUs' time; {busy}; {reached})"
+            f"{module.limit} ({rate:,.0f} per second, the kernel takes "
+            f"{percent_text(module.kernel)} of the CPU time; {busy}; {reached})"
         )
     return f"{module.limit} ({reached}; {busy})"
 
@@ -58,9 +67,10 @@ def _cpu_sentences(record: Record) -> list[str]:
     if seen is None or "steady" not in seen.busy:
         return []
     shares = ", ".join(
-        f"{count} {percent_text(share)}" for count, share in enumerate(seen.busy["steady"])
+        f"{count_text(count, 'CPU')} {percent_text(share)}"
+        for count, share in enumerate(seen.busy["steady"])
     )
-    return [f"CPUs busy at once while predicting: {shares} of the time"]
+    return [f"busy during steady passes: {shares} of the time"]
 
 
 def _memory_sentences(record: Record) -> list[str]:
@@ -69,7 +79,7 @@ def _memory_sentences(record: Record) -> list[str]:
 
 
 def memory_peaks(record: Record) -> dict[str, int]:
-    """The same memory as different observers see it, in bytes; what was not seen is left out."""
+    """Peak memory in bytes, by what it measures. Quantities without a measurement are left out."""
     peaks: dict[str, int] = {}
     memory, heap = found(record, "memory", MemorySeen), found(record, "memray", HeapSeen)
     compilation = record.compilation

@@ -1,4 +1,4 @@
-"""How figures look: colours that everyone can tell apart, marks, axes, wrapped labels."""
+"""Style shared by all figures: colours, symbols, axes and wrapped labels."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from perfkit.report.standing import Standing
+from perfkit.report.status import Status
 
-# M. Okabe and K. Ito, "Color Universal Design" (2008): told apart with any colour vision.
+# M. Okabe and K. Ito, "Color Universal Design" (2008): distinguishable with any colour vision.
 BLUE = "#0072B2"
 SKY = "#56B4E9"
 GREEN = "#009E73"
@@ -27,41 +27,51 @@ SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK, GREY)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon", "star")
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', sans-serif"
-GIGABYTE = 1e9
-"""Bytes; memory axes count in decimal units, as tables do."""
-
 LABEL_WIDTH = 44
-"""Characters a line of an axis label; longer ones leave too little room for the data."""
+"""Characters per line of an axis label. Longer lines leave too little room for the data."""
 
 WORD_WIDTH = 64
-"""Characters of a single word that a label makes room for."""
+"""Length up to which a single word is not broken, in characters."""
 
 LOG_FROM_RATIO = 4.0
-"""Axes whose largest value is more than so many times the smallest are logarithmic."""
+"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 
 class Mark(NamedTuple):
-    """Colour and plotly symbol of a standing; the shape tells as much as the colour."""
+    """Colour and plotly symbol of a status. Symbols differ as well, for readers without colours.
+
+    Attributes
+    ----------
+    colour
+        Colour in hexadecimal.
+    symbol
+        Name of the plotly symbol.
+    """
 
     colour: str
     symbol: str
 
 
 MARKS = {
-    Standing.RECOMMENDED: Mark(BLUE, "star"),
-    Standing.STOCK: Mark(BLACK, "square"),
-    Standing.AGREES: Mark(GREEN, "circle"),
-    Standing.UNJUDGED: Mark(GREY, "circle-open"),
-    Standing.DISAGREES: Mark(VERMILION, "x"),
-    Standing.FAILED: Mark(VERMILION, "x-open"),
-    Standing.INTERRUPTED: Mark(GREY, "diamond-open"),
+    Status.RECOMMENDED: Mark(BLUE, "star"),
+    Status.STOCK: Mark(BLACK, "square"),
+    Status.AGREES: Mark(GREEN, "circle"),
+    Status.UNJUDGED: Mark(GREY, "circle-open"),
+    Status.DISAGREES: Mark(VERMILION, "x"),
+    Status.FAILED: Mark(VERMILION, "x-open"),
+    Status.INTERRUPTED: Mark(GREY, "diamond-open"),
 }
 
 
 def wrapped(text: str, width: int = LABEL_WIDTH) -> str:
-    """Plain text as an axis label: lines of about ``width``, safe in plotly's markup.
+    """Wrap a text for an axis label or a hover label, and escape plotly's markup.
 
-    A setting is only broken where it is longer than :data:`WORD_WIDTH`.
+    Parameters
+    ----------
+    text
+        Plain text.
+    width
+        Characters per line. A longer word is broken only beyond :data:`WORD_WIDTH` characters.
     """
     longest = max(map(len, text.split()), default=0)
     room = max(width, min(longest, WORD_WIDTH))
@@ -70,12 +80,20 @@ def wrapped(text: str, width: int = LABEL_WIDTH) -> str:
 
 
 def shortened(text: str, width: int = LABEL_WIDTH) -> str:
-    """Plain text on one line of at most ``width``, safe in plotly's markup."""
+    """Shorten a text to one line of at most ``width`` characters, and escape plotly's markup."""
     return html.escape(text if len(text) <= width else text[: width - 1].rstrip() + "…")
 
 
 def styled(figure: go.Figure, height_px: float) -> go.Figure:
-    """The figure with the house's font, margins and grid."""
+    """Apply the common font, margins, legend and grid to a figure and return it.
+
+    Parameters
+    ----------
+    figure
+        Figure to change.
+    height_px
+        Height in pixels.
+    """
     figure.update_layout(
         template="plotly_white",
         height=height_px,
@@ -94,7 +112,15 @@ def styled(figure: go.Figure, height_px: float) -> go.Figure:
 
 
 def labelled_rows(figure: go.Figure, labels: Sequence[str]) -> go.Figure:
-    """A horizontal axis of rows 0, 1, ... from the top, each with its label (already safe)."""
+    """Label the rows 0, 1, ... of a figure from top to bottom and return it.
+
+    Parameters
+    ----------
+    figure
+        Figure to change.
+    labels
+        Labels, with plotly's markup already escaped.
+    """
     figure.update_yaxes(
         tickvals=list(range(len(labels))),
         ticktext=list(labels),
@@ -105,16 +131,26 @@ def labelled_rows(figure: go.Figure, labels: Sequence[str]) -> go.Figure:
 
 
 def rows_height_px(labels: Sequence[str], extra_px: float = 90, least_lines: int = 1) -> float:
-    """Height in pixels that leaves the tallest label, or ``least_lines``, room in every row."""
+    """Height in pixels of a figure with labelled rows.
+
+    Parameters
+    ----------
+    labels
+        Labels of the rows; lines are separated by ``<br>``.
+    extra_px
+        Height of everything else: axis, legend and margins.
+    least_lines
+        Lines that every row has room for, even if all labels are shorter.
+    """
     lines = max((label.count("<br>") + 1 for label in labels), default=1)
     return extra_px + len(labels) * (12 + 17 * max(lines, least_lines))
 
 
 def spread_axis(values: Sequence[float]) -> dict[str, object]:
-    """Axis settings for values of at least 0 that may spread wide.
+    """Axis settings for non-negative values that may have a wide range.
 
-    Logarithmic with ticks at 1, 2, 3, 5, 10, ... where the largest is more than
-    :data:`LOG_FROM_RATIO` times the smallest, else linear from 0.
+    The axis is logarithmic with ticks at 1, 2, 3, 5, 10, ... if the largest value is more than
+    :data:`LOG_FROM_RATIO` times the smallest. Otherwise it is linear from 0.
     """
     least, most = min(values, default=0.0), max(values, default=0.0)
     if least <= 0 or most / least <= LOG_FROM_RATIO:

@@ -1,21 +1,39 @@
-"""The table of configurations as rows of text, for the terminal and the page alike."""
+"""The table of configurations as rows of text, for the terminal and for the page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfkit.report.standing import Standing, agreement_text, outcome_text, standing_of
+from perfkit.report.plain_table import NOTHING
+from perfkit.report.status import Status, agreement_text, outcome_text, status_of
 from perfkit.tune.recommend import Recommendation
 from perfkit.tune.rows import Row
 from perfkit.units import bytes_text, percent_text, ratio_text, seconds_interval_text
 
-NOTHING = "-"
-"""Stands where a configuration never got so far."""
-
 
 @dataclass(frozen=True)
 class TableRow:
-    """One configuration, every value as text; ``standing`` is for colour and emphasis."""
+    """One configuration as texts.
+
+    Attributes
+    ----------
+    configuration
+        Label of the configuration.
+    time
+        Median steady time with its interval, in a unit that suits it.
+    memory
+        Peak resident memory.
+    utilisation
+        Share of the allowed CPUs in use, as a percentage.
+    agreement
+        Agreement class with the distance from the reference.
+    speedup
+        Speed-up over stock with its interval.
+    outcome
+        Outcome, and the reason if the trial failed.
+    status
+        Status in the study, for colour and emphasis.
+    """
 
     configuration: str
     time: str
@@ -24,11 +42,11 @@ class TableRow:
     agreement: str
     speedup: str
     outcome: str
-    standing: Standing
+    status: Status
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The texts, in the order of :data:`HEADERS`."""
+        """The texts in the order of :data:`HEADERS`."""
         return (
             self.configuration,
             self.time,
@@ -38,6 +56,11 @@ class TableRow:
             self.speedup,
             self.outcome,
         )
+
+    @property
+    def badge(self) -> str:
+        """Word in front of the label; empty for stock, whose label says it already."""
+        return "" if self.status is Status.STOCK else self.status.value
 
 
 HEADERS = (
@@ -49,11 +72,11 @@ HEADERS = (
     "speed-up",
     "outcome",
 )
-"""Headings of :attr:`TableRow.cells`."""
+"""Headers of the columns in :attr:`TableRow.cells`."""
 
 
 def configuration_table(recommendation: Recommendation) -> tuple[TableRow, ...]:
-    """One row a configuration, in the recommendation's order (fastest first)."""
+    """One row per configuration, in the recommendation's order (fastest first)."""
     return tuple(_table_row(row, recommendation.best) for row in recommendation.rows)
 
 
@@ -73,5 +96,5 @@ def _table_row(row: Row, best: Row | None) -> TableRow:
         agreement=agreement_text(row),
         speedup=_speedup_text(row),
         outcome=outcome_text(row.outcome, row.reason),
-        standing=standing_of(row, best),
+        status=status_of(row, best),
     )

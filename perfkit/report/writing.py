@@ -1,4 +1,4 @@
-"""Writes a page so that a reader never sees half of it."""
+"""Write a page to disk, whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from perfkit.files import write_whole
 
 
 def write_report(path: Path, html: str) -> None:
-    """Write the document, whole or not at all.
+    """Write an HTML document, whole or not at all.
 
-    Where ``path`` is a link, the file that it leads to is replaced. A device or a pipe is written
-    to; it is never replaced by a file.
+    If ``path`` is a symbolic link, its target is replaced. A device or a pipe is written to and
+    never replaced by a file.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    html
+        The document.
 
     Raises
     ------
     NotWrittenError
         The file cannot be written.
     """
-    # Names of files may hold bytes that are no text.
+    # File names on the page may hold bytes that are not valid text.
     data = html.encode("utf-8", errors="replace")
     try:
         write_whole(path, data, "report")
     except NotWrittenError as error:
-        raise NotWrittenError(f"{error}; name another file or make room") from error
+        raise NotWrittenError(f"{error}; choose another file or free some space") from error
     except ValueError as error:
         raise NotWrittenError(f"the report {path} cannot be written ({error})") from error

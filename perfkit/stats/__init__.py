@@ -1,1 +1,1 @@
-"""Medians, intervals and comparisons: pure functions on numbers, each citing its source."""
+"""Medians, confidence intervals and comparisons: pure functions that cite their sources."""

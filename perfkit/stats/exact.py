@@ -1,4 +1,4 @@
-"""Exact, distribution-free confidence intervals at the number of measurements there is."""
+"""Exact, distribution-free confidence intervals for small numbers of measurements."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from scipy.stats import binom
 from perfkit.stats.interval import CONFIDENCE, Interval
 
 LOOKS = (6, 9, 12, 16, 24, 32, 48, 64)
-"""Numbers of pairs at which a sequential comparison is looked at. Six is the least number that can
-give 95 % for a median at all: 1 - 2 / 2^6 = 0.969."""
+"""Numbers of pairs at which a sequential comparison is evaluated. Six is the smallest number that
+can reach 95 % for a median: 1 - 2 / 2^6 = 0.969."""
 
 
-def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """The sample median with the exact interval between two order statistics.
+def median_interval(values: Sequence[float]) -> Interval:
+    """Sample median with the exact interval between two order statistics.
 
-    The interval covers the median of any continuous distribution with at least ``confidence``,
-    provided the values are independent. Passes of one process are not: give one value a process.
+    The interval covers the median of any continuous distribution with a probability of at least
+    :data:`perfkit.stats.interval.CONFIDENCE`, if the values are independent. Passes of one process
+    are not independent: give one value per process.
 
     Parameters
     ----------
     values
-        Measurements, at least one.
-    confidence
-        Coverage wanted, between 0 and 1.
+        Measurements, shape (n,), at least one.
 
     Returns
     -------
     Interval
-        Without ends where there are too few values: at 95 %, fewer than six.
+        In the unit of the values; without ends if there are too few values (fewer than six at
+        95 %).
 
     Raises
     ------
     ValueError
-        There are no values.
+        ``values`` is empty.
 
     References
     ----------
@@ -47,8 +47,8 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> 
         raise ValueError("a median needs at least one value")
     ordered = sorted(float(value) for value in values)
     count, middle = len(ordered), float(np.median(ordered))
-    # Largest number of values that may be cut off at each end: P(Binomial(n, 1/2) < cut) <= tail.
-    tail = (1 - confidence) / 2
+    # Largest number of values to cut off at each end such that P(Binomial(n, 1/2) < cut) <= tail.
+    tail = (1 - CONFIDENCE) / 2
     cut = int(binom.ppf(tail, count, 0.5))
     while cut > 0 and binom.cdf(cut - 1, count, 0.5) > tail:
         cut -= 1
@@ -60,13 +60,13 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> 
 def median_uncertainty(values: Sequence[float]) -> float:
     """Half the width of the interval of a median, as a share of the median.
 
-    For deciding when to stop repeating, not for print: with fewer than six values it is half
-    their range, which covers less than 95 %.
+    This serves to decide when to stop repeating, not to be shown: with fewer than six values it
+    is half their range, which covers less than 95 %.
 
     Parameters
     ----------
     values
-        Positive measurements, at least one.
+        Positive measurements, shape (n,), at least one.
     """
     found = median_interval(values)
     low, high = found.ends or (min(values), max(values))
@@ -76,76 +76,76 @@ def median_uncertainty(values: Sequence[float]) -> float:
 def log_ratios(baseline: Sequence[float], candidate: Sequence[float]) -> list[float]:
     """Natural logarithms of ``baseline / candidate``, pair by pair.
 
-    Measurements taken in turns share the machine's drift, which cancels in the ratio of a pair
+    Interleaved measurements share the drift of the machine, which cancels in the ratio of a pair
     (T. Kalibera and R. Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013).
 
     Parameters
     ----------
     baseline, candidate
-        Positive measurements of equal length; equal positions belong together.
+        Positive measurements, shape (n,) each; equal positions form a pair.
 
     Raises
     ------
     ValueError
-        The lengths differ.
+        The numbers of measurements differ.
     """
     if len(baseline) != len(candidate):
-        raise ValueError("pairs need as many measurements on each side")
+        raise ValueError("pairs need the same number of measurements on each side")
     pairs = zip(baseline, candidate, strict=True)
     return [math.log(first / second) for first, second in pairs]
 
 
-def paired_ratio(
-    baseline: Sequence[float], candidate: Sequence[float], confidence: float = CONFIDENCE
-) -> Interval:
-    """How many times as fast the candidate is, from a number of pairs that was fixed beforehand.
+def paired_ratio(baseline: Sequence[float], candidate: Sequence[float]) -> Interval:
+    """Speed-up of the candidate over the baseline, from a number of pairs fixed in advance.
 
     Parameters
     ----------
     baseline, candidate
-        Positive measurements of equal length, one pair for each pair of processes.
-    confidence
-        Coverage wanted, between 0 and 1.
+        Positive measurements, shape (n,) each, one per process; equal positions form a pair.
 
     Returns
     -------
     Interval
         Hodges-Lehmann estimate of ``baseline / candidate`` with the exact interval of Wilcoxon's
-        signed-rank test; without ends where there are too few pairs (at 95 %, fewer than six).
-        Where a pair is added until the result pleases, use :func:`sequential_ratio`.
+        signed-rank test; without ends if there are too few pairs (fewer than six at 95 %).
 
     Raises
     ------
     ValueError
-        The lengths differ, or there are no pairs.
+        The numbers of measurements differ, or there are no pairs.
+
+    See Also
+    --------
+    sequential_ratio : For a series that is evaluated while it grows.
     """
     logarithms = log_ratios(baseline, candidate)
-    return _as_ratio(logarithms, _signed_rank_ends(logarithms, 1 - confidence))
+    return _as_ratio(logarithms, _signed_rank_ends(logarithms, 1 - CONFIDENCE))
 
 
 def sequential_ratio(logarithms: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """The ratio that a growing series of pairs supports, whenever one stops looking at it.
+    """Ratio from a series of pairs that may grow, with an interval valid under any stopping rule.
 
-    The series is evaluated at fixed numbers of pairs (:data:`LOOKS`). The error probability
-    is divided among the looks beforehand, so that all intervals of a series together cover with
-    at least ``confidence``: stopping because the interval is narrow enough, or because the budget
-    is spent, or going on another day, costs no coverage. The intersection of the intervals of all
-    looks so far is returned, and no interval where they contradict each other.
+    The series is evaluated at fixed numbers of pairs, the looks (:data:`LOOKS`). The error
+    probability is divided among the looks in advance, so that all intervals of a series cover the
+    true ratio together with probability ``confidence`` or more. Coverage therefore does not suffer
+    if measuring stops because the interval is narrow enough or the budget is spent, or continues
+    later. The interval is the intersection of the intervals of all looks so far.
 
     Parameters
     ----------
     logarithms
-        Logarithms of ratios in the order of measurement, one for each pair of processes. They
-        must be independent and symmetric about the true one, which holds where both sides have
+        Logarithms of ratios in order of measurement, shape (n,), one per pair of processes. They
+        must be independent and symmetric about the true value, which holds if both sides have
         the same noise.
     confidence
-        Coverage wanted, between 0 and 1.
+        Nominal coverage, between 0 and 1.
 
     Returns
     -------
     Interval
-        Hodges-Lehmann estimate from all pairs, without ends before the first look that can give
-        any. ``count`` is the number of all pairs.
+        Hodges-Lehmann estimate from all pairs. Without ends before the first look that can have
+        an interval, and if the intervals of the looks contradict each other. ``count`` is the
+        number of all pairs.
 
     Raises
     ------
@@ -167,40 +167,40 @@ def sequential_ratio(logarithms: Sequence[float], confidence: float = CONFIDENCE
         if found is not None:
             ends = found if ends is None else (max(ends[0], found[0]), min(ends[1], found[1]))
     if ends is not None and ends[0] > ends[1]:
-        # The machine has changed in between: no single ratio explains what was measured.
+        # The machine changed during the series: no single ratio explains the measurements.
         ends = None
     return _as_ratio(logarithms, ends)
 
 
 def next_look(count: int) -> int | None:
-    """The next number of pairs at which a sequential comparison is evaluated, None after the last.
+    """Next number of pairs at which a sequential comparison is evaluated; None after the last.
 
     Parameters
     ----------
     count
-        Pairs there are.
+        Number of pairs measured so far.
     """
     return next((look for look in LOOKS if look > count), None)
 
 
 def first_look(confidence: float = CONFIDENCE) -> int:
-    """Pairs that a sequential comparison needs before it has an interval.
+    """Number of pairs that a sequential comparison needs before it has an interval.
 
     Parameters
     ----------
     confidence
-        Coverage wanted, between 0 and 1.
+        Nominal coverage, between 0 and 1.
     """
     return _spending(1 - confidence)[0][0]
 
 
 def signed_rank_p(logarithms: Sequence[float]) -> float:
-    """One-sided p-value of Wilcoxon's signed-rank test that ratios exceed one, exact without ties.
+    """One-sided p-value of Wilcoxon's signed-rank test that ratios exceed 1; exact without ties.
 
     Parameters
     ----------
     logarithms
-        Logarithms of ratios, at least one.
+        Logarithms of ratios, shape (n,), at least one.
     """
     ranks = np.argsort(np.argsort(np.abs(logarithms))) + 1
     positive = int(ranks[np.asarray(logarithms) > 0].sum())
@@ -208,29 +208,23 @@ def signed_rank_p(logarithms: Sequence[float]) -> float:
     return float(sum(counts[positive:]) / 2 ** len(logarithms))
 
 
-def unpaired_ratio(
-    old: Sequence[Sequence[float]],
-    new: Sequence[Sequence[float]],
-    confidence: float = CONFIDENCE,
-) -> Interval:
-    """Ratio ``new / old`` of measurements that were not taken in turns.
+def unpaired_ratio(old: Sequence[Sequence[float]], new: Sequence[Sequence[float]]) -> Interval:
+    """Ratio ``new / old`` of measurements that were not interleaved.
 
-    Each process counts once, by the median of its measurements: processes of the same program
-    differ by more than the passes within one do, and a hundred passes of one process say nothing
-    about that.
+    Each process counts once, by the median of its measurements. Processes of one program differ
+    by more than the passes within a process, and more passes of one process do not show by how
+    much.
 
     Parameters
     ----------
     old, new
-        Positive measurements, one group for each process; no group is empty.
-    confidence
-        Coverage wanted, between 0 and 1.
+        Positive measurements, one group per process; no group is empty.
 
     Returns
     -------
     Interval
-        Hodges-Lehmann estimate with the exact interval of the rank-sum test; without ends where
-        there are too few processes (at 95 %, fewer than four on each side).
+        Hodges-Lehmann estimate with the exact interval of the rank-sum test; without ends if
+        there are too few processes (fewer than four on each side at 95 %).
 
     Raises
     ------
@@ -249,7 +243,7 @@ def unpaired_ratio(
     differences = np.sort([after - before for after in second for before in first])
     middle, count = float(np.median(differences)), min(len(first), len(second))
     counts = _pair_counts(len(first), len(second))
-    cut = _largest_cut(counts, (1 - confidence) / 2)
+    cut = _largest_cut(counts, (1 - CONFIDENCE) / 2)
     if cut == 0:
         return Interval(math.exp(middle), None, None, count)
     low, high = float(differences[cut - 1]), float(differences[-cut])
@@ -263,12 +257,12 @@ def _as_ratio(logarithms: Sequence[float], ends: tuple[float, float] | None) -> 
     if ends is None:
         return Interval(estimate, None, None, len(logarithms))
     low, high = (math.exp(end) for end in ends)
-    # Pairs after the last look move the estimate, and may move it past the interval's end.
+    # Pairs after the last look move the estimate, possibly past an end of the interval.
     return Interval(min(max(estimate, low), max(low, high)), low, high, len(logarithms))
 
 
 def _signed_rank_ends(logarithms: Sequence[float], error: float) -> tuple[float, float] | None:
-    """Ends of the signed-rank interval with two-sided error at most ``error``, if there is one."""
+    """Ends of the signed-rank interval with a two-sided error of at most ``error``, if any."""
     cut = _largest_cut(_rank_sum_counts(len(logarithms)), error / 2)
     if cut == 0:
         return None
@@ -279,7 +273,7 @@ def _signed_rank_ends(logarithms: Sequence[float], error: float) -> tuple[float,
 def _walsh_averages(
     values: Sequence[float],
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Means of all pairs, each value with itself included, sorted; shape (n (n + 1) / 2,)."""
+    """Sorted means of all pairs, including each value with itself; shape (n (n + 1) / 2,)."""
     array = np.asarray(values, float)
     first, second = np.triu_indices(len(array))
     averages: np.ndarray[tuple[int], np.dtype[np.float64]] = (array[first] + array[second]) / 2
@@ -287,7 +281,7 @@ def _walsh_averages(
 
 
 def _largest_cut(counts: Sequence[int], tail: float) -> int:
-    """How many ordered averages may be cut off at each end with probability at most ``tail``.
+    """Number of ordered averages to cut off at each end with a probability of at most ``tail``.
 
     ``counts[s]`` is the number of equally likely arrangements in which the statistic is ``s``.
     """
@@ -302,7 +296,7 @@ def _largest_cut(counts: Sequence[int], tail: float) -> int:
 
 @lru_cache(maxsize=128)
 def _rank_sum_counts(count: int) -> tuple[int, ...]:
-    """Subsets of the ranks 1 to ``count`` by their sum, from 0 up."""
+    """Number of subsets of the ranks 1 to ``count``, indexed by their sum."""
     counts = [1] + [0] * (count * (count + 1) // 2)
     for rank in range(1, count + 1):
         for total in range(len(counts) - 1, rank - 1, -1):
@@ -312,8 +306,8 @@ def _rank_sum_counts(count: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=128)
 def _pair_counts(first: int, second: int) -> tuple[int, ...]:
-    """Arrangements of two samples by the number of pairs in which the second is smaller."""
-    # Mann and Whitney's recurrence; row n holds the counts for samples of sizes (i, n).
+    """Arrangements of two samples, indexed by the number of pairs whose second value is smaller."""
+    # Recurrence of Mann and Whitney; row n holds the counts for samples of sizes (i, n).
     table = [[1] for _ in range(first + 1)]
     for n in range(1, second + 1):
         row = [[1]]
@@ -330,18 +324,19 @@ def _pair_counts(first: int, second: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=16)
 def _spending(error: float) -> tuple[tuple[int, float], ...]:
-    """Looks with the two-sided error that each may make; together at most ``error``.
+    """Looks with the two-sided error granted to each; the errors add up to ``error`` at most.
 
-    The first look that can give an interval gets what its narrowest one costs, which is the
-    range of all pairs: large gains are what a tuning mostly finds, and they need no more. Each
-    later look gets half of what is left, and what it cannot spend goes to the next.
+    The first look that can have an interval gets the error of its widest one, the range of all
+    pairs: most gains that tuning finds are large, and this interval is enough for them. Each
+    later look gets half of the remaining error. The part that a look cannot spend goes to the
+    next one.
     """
     left = error
     spent: list[tuple[int, float]] = []
     for count in LOOKS:
         wanted = left if not spent else left / 2
-        narrowest = 2.0 / 2**count
-        granted = narrowest if not spent else wanted
+        widest = 2.0 / 2**count
+        granted = widest if not spent else wanted
         if granted > wanted:
             continue
         counts = _rank_sum_counts(count)

@@ -29,8 +29,8 @@ def test_an_inventory_is_read(tmp_path: Path) -> None:
     ("old", "new", "told"),
     [
         ('memory = "256GB"\n', "", "machine 'epyc': memory field required"),
-        ('memory = "256GB"', 'memory = "0GB"', "memory is '0GB': a size of 0GB leaves nothing"),
-        ('memory = "256GB"', 'memory = "lots"', "memory is 'lots': 'lots' is no size"),
+        ('memory = "256GB"', 'memory = "0GB"', "memory is '0GB': a size of 0GB is too small"),
+        ('memory = "256GB"', 'memory = "lots"', "memory is 'lots': 'lots' is not a size"),
         ('memory = "256GB"', "memory = 256", "memory is 256: write it in quotes and with"),
         ('"24h"', "12:00:00", "write it in quotes and with its unit, such as 90s"),
         (

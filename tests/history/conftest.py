@@ -1,4 +1,4 @@
-"""asv results, written by asv's own classes."""
+"""Fixtures that write asv results with asv's own classes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def results_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write_result(results_folder: Path) -> WriteResult:
-    """Writes one result file; samples for timings, numbers for tracks, None for a failure."""
+    """Write one result file: samples for timings, numbers for tracks, None for a failure."""
 
     def write(
         commit: str,

@@ -1,4 +1,4 @@
-"""Results that asv wrote are read as snapshots, and commits are found by any of their names."""
+"""asv results are read as snapshots, and commits are found by hash or by name."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def only(path: Path) -> AsvResult:
     return result
 
 
-def test_raw_samples_are_kept_under_benchmark_and_parameters(write_result: WriteResult) -> None:
+def test_raw_samples_are_named_by_benchmark_and_parameters(write_result: WriteResult) -> None:
     snapshot = only(write_result("a", {"toy.time_steady": STEADY})).snapshot
     entry = snapshot.entries["toy.time_steady(1, stock)"]
     assert entry.kind is Kind.TIME
@@ -37,7 +37,7 @@ def test_raw_samples_are_kept_under_benchmark_and_parameters(write_result: Write
     assert snapshot.entries["toy.time_steady(2, stock)"].groups == ((4.0,),)
 
 
-def test_many_samples_are_kept_as_sixteen_groups_of_neighbours(write_result: WriteResult) -> None:
+def test_many_samples_become_sixteen_groups_of_neighbours(write_result: WriteResult) -> None:
     samples = [float(number) for number in range(1, 33)]
     snapshot = only(write_result("a", {"toy.time_steady": [samples, [4.0]]})).snapshot
     groups = snapshot.entries["toy.time_steady(1, stock)"].groups
@@ -45,13 +45,13 @@ def test_many_samples_are_kept_as_sixteen_groups_of_neighbours(write_result: Wri
     assert len(groups) == 16
 
 
-def test_without_samples_the_median_of_asv_is_kept(write_result: WriteResult) -> None:
+def test_without_samples_the_median_of_asv_is_used(write_result: WriteResult) -> None:
     path = write_result("a", {"toy.time_steady": STEADY}, record_samples=False)
     entry = only(path).snapshot.entries["toy.time_steady(1, stock)"]
     assert (entry.value, entry.groups) == (2.0, ())
 
 
-def test_a_failed_benchmark_has_no_value_and_says_so(write_result: WriteResult) -> None:
+def test_a_failed_benchmark_has_no_value_and_a_reason(write_result: WriteResult) -> None:
     path = write_result("a", {"toy.time_steady": [[1.0], None], "toy.track_peakmem": 5.0})
     entries = only(path).snapshot.entries
     assert entries["toy.time_steady(2, stock)"].value is None
@@ -59,21 +59,23 @@ def test_a_failed_benchmark_has_no_value_and_says_so(write_result: WriteResult) 
     assert entries["toy.track_peakmem"].kind is Kind.MEMORY
 
 
-def test_the_setting_tells_machine_and_jaxlib(write_result: WriteResult) -> None:
+def test_the_metadata_names_machine_and_jaxlib(write_result: WriteResult) -> None:
     snapshot = only(write_result("a", {"itself.Setting.track_jaxlib": 12.0001})).snapshot
-    assert snapshot.setting["machine"] == "box"
-    assert snapshot.setting["jaxlib"] == "0.12.0.1"
+    assert snapshot.metadata["machine"] == "box"
+    assert snapshot.metadata["jaxlib"] == "0.12.0.1"
 
 
 @pytest.mark.parametrize(
     ("version", "number"), [("0.12.0.1", 12.0001), ("0.9.2", 9.02), ("1.4.10", 1004.1)]
 )
-def test_a_version_of_jaxlib_becomes_a_number_and_back(version: str, number: float) -> None:
+def test_a_version_of_jaxlib_is_encoded_as_a_number_and_decoded(
+    version: str, number: float
+) -> None:
     assert jaxlib_number(version) == pytest.approx(number)
     assert jaxlib_version(jaxlib_number(version)) == version
 
 
-def test_results_come_by_the_date_of_their_commits(
+def test_results_are_sorted_by_the_date_of_their_commits(
     write_result: WriteResult, results_folder: Path
 ) -> None:
     for commit, day in (("c", 3), ("a", 1), ("b", 2)):
@@ -91,27 +93,29 @@ def test_a_commit_is_found_by_the_beginning_of_its_hash(
 
 
 @pytest.mark.parametrize("name", ["ffff", "no-such-branch"])
-def test_a_commit_without_results_is_refused_with_those_that_have_some(
+def test_a_commit_without_results_is_refused_and_the_others_are_listed(
     name: str, write_result: WriteResult, results_folder: Path
 ) -> None:
     write_result("a", {"toy.track_peakmem": 1.0})
-    with pytest.raises(UserError, match=r"nor a commit with results .*aaaaaaaa"):
+    with pytest.raises(
+        UserError, match=r"nor a commit with results .*the commits with results are aaaaaaaa"
+    ):
         results_of_commit(results_folder, name)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 2}', '{"version": 99}'])
-def test_a_file_that_is_no_result_is_refused(
+def test_a_file_that_is_not_a_result_is_refused(
     text: str, write_result: WriteResult, results_folder: Path
 ) -> None:
     write_result("a", {"toy.track_peakmem": 1.0})
     path = results_folder / "box" / "broken.json"
     path.write_text(text)
-    with pytest.raises(UserError, match="no result of asv"):
+    with pytest.raises(UserError, match="cannot be read as a result file of asv"):
         read_result(path)
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "told"),
+    ("column", "value", "message"),
     [
         ("samples", [[1.0]], "1 values for 2 combinations"),
         ("samples", [1, -(10**30)], "samples.0: Input should be a valid list"),
@@ -124,13 +128,13 @@ def test_a_file_that_is_no_result_is_refused(
     ],
 )
 def test_a_damaged_column_is_named(
-    column: str, value: object, told: str, write_result: WriteResult
+    column: str, value: object, message: str, write_result: WriteResult
 ) -> None:
     path = write_result("a", {"toy.time_steady": STEADY})
     data = json.loads(path.read_text())
     data["results"]["toy.time_steady"][data["result_columns"].index(column)] = value
     path.write_text(json.dumps(data))
-    with pytest.raises(UserError, match=f"results.toy.time_steady.*{re.escape(told)}"):
+    with pytest.raises(UserError, match=f"results.toy.time_steady.*{re.escape(message)}"):
         read_result(path)
 
 
@@ -148,7 +152,7 @@ def test_a_damaged_column_is_named(
         ("version", 3),
     ],
 )
-def test_a_damaged_file_is_skipped_and_the_others_are_read(
+def test_a_damaged_file_is_skipped_and_other_files_are_read(
     name: str, value: object, write_result: WriteResult, results_folder: Path
 ) -> None:
     good = write_result("a", {"toy.track_peakmem": 1.0})
@@ -157,11 +161,11 @@ def test_a_damaged_file_is_skipped_and_the_others_are_read(
     reading = read_results(results_folder)
     assert [one.commit[0] for one in reading.results] == ["a"]
     (sentence,) = reading.skipped
-    assert "damaged.json is no result of asv that can be read: " in sentence
+    assert "damaged.json cannot be read as a result file of asv: " in sentence
     assert name in sentence or "machine" in sentence
 
 
-def test_a_benchmark_without_a_unit_that_can_be_read_is_named_and_not_judged(
+def test_a_benchmark_whose_unit_cannot_be_read_is_named_and_not_judged(
     write_result: WriteResult, results_folder: Path
 ) -> None:
     path = write_result("a", {"toy.track_peakmem": 1.0, "toy.track_agreement_distance": 1e-6})
@@ -183,7 +187,7 @@ def test_a_benchmark_without_a_unit_that_can_be_read_is_named_and_not_judged(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, None])
-def test_without_benchmarks_there_is_a_page_and_no_comparison(
+def test_without_descriptions_results_can_be_shown_but_not_compared(
     text: str | None, write_result: WriteResult, results_folder: Path
 ) -> None:
     path = write_result("a", {"toy.track_peakmem": 1.0})
@@ -191,15 +195,15 @@ def test_without_benchmarks_there_is_a_page_and_no_comparison(
     described.unlink() if text is None else described.write_text(text)
     reading = read_results(results_folder)
     assert len(reading.results) == 1
-    assert "no unit is known" in reading.skipped[0]
-    with pytest.raises(UserError, match="no unit is known"):
+    assert "the units of all benchmarks are unknown" in reading.skipped[0]
+    with pytest.raises(UserError, match="the units of all benchmarks are unknown"):
         read_result(path)
-    with pytest.raises(UserError, match="no unit is known"):
+    with pytest.raises(UserError, match="the units of all benchmarks are unknown"):
         results_of_commit(results_folder, "aaaa")
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'asv run' makes them"):
+    with pytest.raises(UserError, match="create it with 'asv run'"):
         read_results(tmp_path / "missing")
-    with pytest.raises(UserError, match="holds no asv results yet"):
+    with pytest.raises(UserError, match="holds no asv results yet; create some"):
         read_results(tmp_path)

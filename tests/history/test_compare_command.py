@@ -1,4 +1,4 @@
-"""`perfkit compare`: two folders of records or two results of asv, and its exit code."""
+"""`perfkit compare` compares two folders of records or two asv results and sets its exit code."""
 
 import math
 from collections.abc import Callable
@@ -23,8 +23,8 @@ def test_two_equal_commits_compare_as_unchanged(
     for commit in "ab":
         write_result(commit, {"toy.time_steady": [[1.0, 1.1], [2.0, 2.1]]})
     assert asv_compare("aaaa", "bbbb", results_folder) == 0
-    told = capsys.readouterr().out
-    assert "2 measurements compared: nothing has changed" in told
+    printed = capsys.readouterr().out
+    assert "2 measurements compared: nothing has changed" in printed
 
 
 def test_a_slower_commit_ends_with_exit_code_1(
@@ -33,10 +33,10 @@ def test_a_slower_commit_ends_with_exit_code_1(
     write_result("a", {"toy.time_steady": [[1.0, 1.01], [2.0, 2.01]]})
     write_result("b", {"toy.time_steady": [[1.0, 1.01], [4.0, 4.01]]})
     assert asv_compare("aaaa", "bbbb", results_folder) == 1
-    told = capsys.readouterr().out
-    assert "toy.time_steady(2, stock)" in told
-    assert "toy.time_steady(1, stock)" not in told
-    assert "WORSE" in told
+    printed = capsys.readouterr().out
+    assert "toy.time_steady(2, stock)" in printed
+    assert "toy.time_steady(1, stock)" not in printed
+    assert "WORSE" in printed
 
 
 def test_a_changed_answer_ends_with_exit_code_1(
@@ -48,19 +48,19 @@ def test_a_changed_answer_ends_with_exit_code_1(
     assert "ANSWER CHANGED" in capsys.readouterr().out
 
 
-def test_a_lost_answer_ends_with_exit_code_1_and_the_other_way_round_with_0(
+def test_a_lost_answer_ends_with_exit_code_1_and_a_regained_one_with_0(
     write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_result("a", {"toy.track_agreement_distance": 1e-6})
     write_result("b", {"toy.track_agreement_distance": math.nan})
     assert asv_compare("aaaa", "bbbb", results_folder) == 1
-    told = capsys.readouterr().out
-    assert "LOST" in told
-    assert "1 measurement compared: 1 lost measurement" in told
+    printed = capsys.readouterr().out
+    assert "LOST" in printed
+    assert "1 measurement compared: 1 lost measurement" in printed
     assert asv_compare("bbbb", "aaaa", results_folder) == 0
 
 
-def test_a_vanished_benchmark_ends_with_exit_code_1(
+def test_a_missing_benchmark_ends_with_exit_code_1(
     write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_result("a", {"toy.track_agreement_distance": 1e-6, "toy.track_peakmem": 1e9})
@@ -69,14 +69,14 @@ def test_a_vanished_benchmark_ends_with_exit_code_1(
     assert "LOST" in capsys.readouterr().out
 
 
-def test_a_damaged_result_of_another_commit_is_said_once_and_stops_nothing(
+def test_a_damaged_result_of_another_commit_is_reported_once(
     write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for commit in "ab":
         path = write_result(commit, {"toy.track_peakmem": 1e9})
     (path.parent / "torn.json").write_text("{")
     assert asv_compare("aaaa", "bbbb", results_folder) == 0
-    assert capsys.readouterr().out.count("torn.json is no result of asv") == 1
+    assert capsys.readouterr().out.count("torn.json cannot be read as a result file of asv") == 1
 
 
 def test_folders_with_nothing_in_common_end_with_exit_code_2(
@@ -85,10 +85,10 @@ def test_folders_with_nothing_in_common_end_with_exit_code_2(
     old = records(tmp_path / "old", [1.0])
     Store(tmp_path / "new").append(make_record(role="parts"))
     assert main(["compare", old, str(tmp_path / "new")]) == 2
-    told = capsys.readouterr()
-    assert "added (only in" in told.out
-    assert "removed (only in" in told.out
-    assert "have no measurement in common" in told.err
+    printed = capsys.readouterr()
+    assert "added (only in" in printed.out
+    assert "removed (only in" in printed.out
+    assert "have no measurement in common" in printed.err
 
 
 def test_the_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +97,7 @@ def test_the_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> No
     assert "2  the two cannot be compared" in capsys.readouterr().out
 
 
-def test_another_jaxlib_is_said(
+def test_another_version_of_jaxlib_is_reported(
     write_result: WriteResult, results_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for commit, jaxlib in (("a", 11.0), ("b", 12.0001)):
@@ -108,7 +108,7 @@ def test_another_jaxlib_is_said(
     )
 
 
-def test_two_machines_compare_by_their_files_and_it_is_said(
+def test_results_of_two_machines_are_compared_by_file_with_a_warning(
     write_result: WriteResult, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = write_result("a", {"toy.track_peakmem": 1e9})
@@ -130,14 +130,14 @@ def test_two_folders_of_records_compare(tmp_path: Path, capsys: pytest.CaptureFi
     old = records(tmp_path / "old", [1.0, 1.01, 0.99])
     new = records(tmp_path / "new", [2.0, 2.01, 1.99], host="otherhost")
     assert main(["compare", old, new]) == 1
-    told = capsys.readouterr().out
-    assert "2.00x" in told
-    assert "host: testhost before, otherhost now" in told
+    printed = capsys.readouterr().out
+    assert "2.00x" in printed
+    assert "host: testhost before, otherhost now" in printed
     assert main(["compare", new, old]) == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["compare", "aaaa", "bbbb"], "nor a commit with results"),
         (["compare", "aaaa", "aaaa", "--factor", "0.5"], "--factor takes 1 or more"),
@@ -148,9 +148,9 @@ def test_two_folders_of_records_compare(tmp_path: Path, capsys: pytest.CaptureFi
         (["compare", "aaaa"], "required"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(
+def test_arguments_that_cannot_be_compared_are_refused(
     arguments: list[str],
-    told: str,
+    message: str,
     write_result: WriteResult,
     results_folder: Path,
     tmp_path: Path,
@@ -163,9 +163,9 @@ def test_what_cannot_be_compared_is_refused(
         "records": records(tmp_path / "old", [1.0]),
         "empty": str(tmp_path / "empty"),
     }
-    given = [one.format(**places) for one in arguments]
-    assert main([*given, "--results", str(results_folder)]) == 2
-    assert told in capsys.readouterr().err
+    filled = [argument.format(**places) for argument in arguments]
+    assert main([*filled, "--results", str(results_folder)]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_report_draws_the_results_folder_of_asv(

@@ -1,11 +1,12 @@
-"""A comparison says what is slower, larger, or gives another answer, and why it may not be."""
+"""A comparison reports slowdowns, growth and changed answers, and entries that do not compare."""
 
 import math
 
 import pytest
 
-from perfkit.history.comparison import Comparison, Verdict, compare_snapshots
+from perfkit.history.comparison import Comparison, compare_snapshots
 from perfkit.history.snapshot import Entry, Kind, Snapshot, entry_of_samples
+from perfkit.history.verdicts import Verdict
 
 
 def timed(*groups: tuple[float, ...]) -> Entry:
@@ -46,7 +47,7 @@ def test_a_slowdown_within_the_spread_is_unsure_and_no_regression() -> None:
     assert not comparison.regressed
 
 
-def test_a_sure_change_smaller_than_the_factor_is_the_same() -> None:
+def test_a_significant_change_below_the_factor_is_the_same() -> None:
     old, new = timed(*[(1.0,)] * 4), timed(*[(1.04,)] * 4)
     assert verdict(old, new) is Verdict.SAME
     assert verdict(old, new, factor=1.03) is Verdict.WORSE
@@ -59,11 +60,11 @@ def test_faster_is_better() -> None:
 
 
 @pytest.mark.parametrize(("new", "expected"), [(1.4, Verdict.UNSURE), (1.6, Verdict.WORSE)])
-def test_one_measurement_a_side_must_differ_by_half(new: float, expected: Verdict) -> None:
+def test_single_measurements_must_differ_by_half(new: float, expected: Verdict) -> None:
     assert verdict(timed((1.0,)), timed((new,))) is expected
 
 
-def test_processes_that_differ_among_themselves_widen_the_interval() -> None:
+def test_a_spread_between_processes_widens_the_interval() -> None:
     old, new = timed((1.0, 1.0), (1.3, 1.3)), timed((1.2, 1.2), (1.5, 1.5))
     assert verdict(old, new) is Verdict.UNSURE
 
@@ -92,7 +93,7 @@ def test_an_answer_that_moves_by_more_than_rounding_has_changed(
     assert comparison.regressed == (expected is Verdict.ANSWER_CHANGED)
 
 
-def test_numerical_changes_are_told_before_slowdowns() -> None:
+def test_numerical_changes_are_listed_before_slowdowns() -> None:
     old = {"steady": timed((1.0, 1.0)), "distance": answer(1e-7)}
     new = {"steady": timed((2.0, 2.0)), "distance": answer(1e-2)}
     comparison = compare_snapshots(Snapshot("a", {}, old), Snapshot("b", {}, new))
@@ -100,13 +101,13 @@ def test_numerical_changes_are_told_before_slowdowns() -> None:
     assert comparison.sentence() == "1 numerical change, 1 regression"
 
 
-def test_a_new_failure_is_a_regression_and_a_mended_one_is_not() -> None:
+def test_a_new_failure_is_a_regression_and_a_fixed_one_is_not() -> None:
     assert verdict(answer(0.1), answer(None)) is Verdict.FAILED
     assert compared(answer(0.1), answer(None)).regressed
-    assert verdict(answer(None), answer(0.1)) is Verdict.MENDED
+    assert verdict(answer(None), answer(0.1)) is Verdict.FIXED
 
 
-def test_what_has_no_number_on_both_sides_is_no_change() -> None:
+def test_no_number_on_either_side_is_not_a_change() -> None:
     assert verdict(answer(math.nan), answer(math.nan)) is Verdict.SAME
     assert verdict(answer(None), answer(None)) is Verdict.SAME
 
@@ -117,7 +118,7 @@ def test_entries_of_another_version_are_not_compared() -> None:
     assert verdict(old, new) is Verdict.INCOMPARABLE
 
 
-def test_another_machine_or_jaxlib_is_said() -> None:
+def test_another_machine_or_jaxlib_is_reported() -> None:
     old = Snapshot("a", {"machine": "one", "jaxlib": "0.11.0"})
     new = Snapshot("b", {"machine": "one", "jaxlib": "0.12.0.1", "cpu": "new"})
     assert compare_snapshots(old, new).differences == (
@@ -126,7 +127,7 @@ def test_another_machine_or_jaxlib_is_said() -> None:
     )
 
 
-def test_a_summary_with_asvs_interval_is_judged_by_it() -> None:
+def test_a_summary_without_samples_is_judged_by_its_interval() -> None:
     def summary(value: float, low: float, high: float) -> Entry:
         return Entry("steady", Kind.TIME, "seconds", value, low=low, high=high)
 

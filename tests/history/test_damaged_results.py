@@ -1,4 +1,4 @@
-"""Damaged results of asv: skipped and said, or read; a page is built and no other error comes."""
+"""Damaged asv results are skipped with a warning or read. No other error occurs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from perfkit.errors import UserError
 from perfkit.history.asv_results import read_results
 from perfkit.history.comparison import compare_snapshots
-from perfkit.history.course import series_of_results
+from perfkit.history.series import series_of_results
 from perfkit.history.verdicts import Verdict
-from perfkit.report.history import history_page
+from perfkit.report.history_page import history_page
 from tests.support.mutations import mutated
 
 type WriteResult = Callable[..., Path]
@@ -22,7 +22,7 @@ PAGES = 5
 SEED = 20261125
 
 
-def test_damaged_results_are_skipped_or_read_and_never_end_in_another_error(
+def test_damaged_results_are_skipped_or_read_without_any_other_error(
     write_result: WriteResult, results_folder: Path
 ) -> None:
     chance = random.Random(SEED)

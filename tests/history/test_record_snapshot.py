@@ -1,4 +1,4 @@
-"""Folders of records: like is compared with like, whatever else lies there."""
+"""Folders of records: only comparable trials are compared."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ from tests.support.records_factory import (
     make_workload,
 )
 
-STEADY = "[stock] screen on 2 CPUs steady"
-
 
 def compared(old: Sequence[Record], new: Sequence[Record]) -> Comparison:
     return compare_snapshots(
@@ -34,7 +32,7 @@ def compared(old: Sequence[Record], new: Sequence[Record]) -> Comparison:
 
 
 def verdicts(comparison: Comparison) -> dict[str, Verdict]:
-    """By the last words of the name, those that are not the same."""
+    """Verdicts other than SAME, by the end of the entry's name."""
     return {
         row.name.partition("CPUs ")[2] or row.name: row.verdict
         for row in comparison.rows
@@ -43,7 +41,7 @@ def verdicts(comparison: Comparison) -> dict[str, Verdict]:
 
 
 def study() -> list[Record]:
-    """A reference, two candidates, the parts of a longer run, and a failure."""
+    """A reference, a baseline, a candidate, the parts of a longer run, and a failure."""
     longer = make_workload(fidelity={"recycles": 1, "diffusion_steps": 20})
     return [
         make_record(role="reference", block=None, steady_s=[9.0]),
@@ -55,14 +53,14 @@ def study() -> list[Record]:
     ]
 
 
-def test_a_folder_is_no_different_from_itself() -> None:
+def test_a_folder_equals_itself() -> None:
     comparison = compared(study(), study())
     assert {row.verdict for row in comparison.rows} == {Verdict.SAME}
     assert len(comparison.rows) > 20
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_folder_is_no_different_from_any_part_of_itself(seed: int) -> None:
+def test_a_folder_equals_every_part_of_itself(seed: int) -> None:
     records = [
         *study(),
         make_record(role="screen", steady_s=[6.0, 6.1, 6.0], identifier="slower twin"),
@@ -76,12 +74,12 @@ def test_a_folder_is_no_different_from_any_part_of_itself(seed: int) -> None:
     assert not there.regressed
 
 
-def test_without_the_parts_they_are_listed_and_nothing_else_changes() -> None:
+def test_missing_part_trials_are_listed_and_nothing_else_changes() -> None:
     whole = study()
     comparison = compared(whole, [one for one in whole if one.role != "parts"])
     (name,) = comparison.without_counterpart(Verdict.GONE)
     assert name == "af3 ubiquitin (76; recycles 1 diffusion_steps 20) [stock] parts on 2 CPUs"
-    assert comparison.sentence() == "nothing has changed beyond the measurements' spread"
+    assert comparison.sentence() == "nothing has changed beyond the spread of the measurements"
 
 
 def test_roles_are_not_pooled() -> None:
@@ -108,11 +106,11 @@ def test_roles_are_not_pooled() -> None:
     ],
     ids=["fidelity", "input", "configuration", "CPUs", "guard", "engine", "content"],
 )
-def test_what_is_not_alike_is_not_compared(other: Record) -> None:
+def test_trials_of_different_subjects_are_not_compared(other: Record) -> None:
     assert compared([make_record()], [other]).common == []
 
 
-def test_within_a_folder_versions_are_kept_apart() -> None:
+def test_versions_within_a_folder_are_not_pooled() -> None:
     old, new = ({"jaxlib": version, "python": "3.12.0"} for version in ("0.11.0", "0.12.0"))
     before = make_record(versions=old, steady_s=[4.0] * 3)
     after = make_record(versions=new, steady_s=[8.0] * 3)
@@ -122,7 +120,7 @@ def test_within_a_folder_versions_are_kept_apart() -> None:
     assert removed.endswith("under python 3.12.0, jaxlib 0.11.0")
 
 
-def test_an_upgrade_between_two_folders_is_judged_and_said() -> None:
+def test_an_upgrade_between_two_folders_is_judged_and_reported() -> None:
     before = make_record(versions={"jaxlib": "0.11.0"}, steady_s=[4.0, 4.01, 3.99])
     after = make_record(versions={"jaxlib": "0.12.0"}, steady_s=[8.0, 8.01, 7.99])
     comparison = compared([before], [after])
@@ -130,7 +128,7 @@ def test_an_upgrade_between_two_folders_is_judged_and_said() -> None:
     assert comparison.differences == ("jaxlib: 0.11.0 before, 0.12.0 now",)
 
 
-def test_times_of_another_kind_of_machine_are_not_judged_and_answers_are() -> None:
+def test_on_other_hardware_times_are_not_judged_but_answers_are() -> None:
     there = make_record(machine={**MACHINE, "cpu": "Slow CPU"}, steady_s=[9.0] * 3)
     far = there.model_copy(
         update={"agreement": make_record(agreement=make_agreement("none", 0.3)).agreement}
@@ -156,7 +154,7 @@ def test_times_of_another_kind_of_machine_are_not_judged_and_answers_are() -> No
             {"agreement": Verdict.LOST, "distance of positions": Verdict.LOST},
         ),
         (
-            make_record(agreement={**make_agreement(), "quantities": []}),
+            make_record(agreement=make_agreement().model_copy(update={"quantities": []})),
             {"distance of positions": Verdict.LOST},
         ),
     ],
@@ -172,25 +170,25 @@ def test_a_lost_or_looser_answer_is_a_regression(new: Record, expected: dict[str
 @pytest.mark.parametrize(
     "outcome", [Outcome.NONFINITE, Outcome.DISAGREES, Outcome.CRASHED, Outcome.TIMEOUT]
 )
-def test_a_trial_that_ended_well_and_no_longer_does_has_failed(outcome: Outcome) -> None:
+def test_a_subject_that_no_longer_succeeds_has_failed(outcome: Outcome) -> None:
     bad = make_record(outcome=outcome, reason="NaN in pae", steady_s=[])
     comparison = compared([make_record()], [bad])
     (failed,) = comparison.having(Verdict.FAILED)
     assert failed.name.endswith("outcome")
     assert failed.entry.reason == f"{outcome}: NaN in pae"
-    # The rest of the subject is missing because of it, and says nothing more.
+    # The other entries of the subject are missing for the same reason.
     assert comparison.having(Verdict.LOST) == []
     assert comparison.without_counterpart(Verdict.GONE) == {}
-    assert verdicts(compared([bad], [make_record()]))["outcome"] is Verdict.MENDED
+    assert verdicts(compared([bad], [make_record()]))["outcome"] is Verdict.FIXED
 
 
-def test_one_wrong_answer_among_good_ones_speaks_for_all() -> None:
+def test_one_wrong_answer_among_good_ones_is_a_failure() -> None:
     bad = make_record(outcome=Outcome.NONFINITE, reason="NaN", steady_s=[], identifier="bad")
     good = make_record(identifier="good", steady_s=[4.0, 4.0])
     assert compared([make_record()], [bad, good]).having(Verdict.FAILED)
 
 
-def test_a_crash_that_a_good_trial_followed_is_no_failure() -> None:
+def test_a_crash_followed_by_a_success_is_not_a_failure() -> None:
     bad = make_record(outcome=Outcome.CRASHED, reason="killed", steady_s=[], identifier="bad")
     good = make_record(identifier="good", steady_s=[4.0, 4.0])
     assert not compared([make_record()], [bad, good]).regressed
@@ -202,13 +200,13 @@ def guarded(lifted: int) -> Record:
     )
 
 
-def test_a_guard_that_has_something_to_do_now_is_a_changed_answer() -> None:
+def test_new_guard_events_are_a_changed_answer() -> None:
     comparison = compared([guarded(0)], [guarded(3)])
     assert list(verdicts(comparison).values()) == [Verdict.ANSWER_CHANGED]
     assert comparison.having(Verdict.ANSWER_CHANGED)[0].name.endswith("guard lifts")
 
 
-def test_compile_times_of_a_filled_cache_are_not_compared_with_those_of_none() -> None:
+def test_compile_times_with_and_without_a_cache_hit_are_not_compared() -> None:
     def compiled(cache: str, seconds: float) -> Record:
         made = {
             "cache": cache,
@@ -225,16 +223,16 @@ def test_compile_times_of_a_filled_cache_are_not_compared_with_those_of_none() -
     assert not [row for row in comparison.common if "compile" in row.name]
 
 
-def test_stages_of_trials_that_were_started_together_stand_apart() -> None:
+def test_start_times_of_trials_started_together_are_not_compared() -> None:
     together = make_record().model_copy(update={"shared_start": True})
     names = [row.name for row in compared([make_record()], [together]).common]
     assert any(name.endswith("steady") for name in names)
     assert not any("compile" in name for name in names)
 
 
-def test_interrupted_trials_alone_are_nothing_to_compare() -> None:
+def test_a_folder_of_interrupted_trials_is_refused() -> None:
     stopped = make_record(outcome=Outcome.INTERRUPTED, steady_s=[])
-    with pytest.raises(UserError, match="old holds no records of finished trials"):
+    with pytest.raises(UserError, match="old holds no finished trials"):
         compared([stopped], [make_record()])
 
 

@@ -1,4 +1,4 @@
-"""The rules of every comparison: what is lost is loud, and the other way round is the opposite."""
+"""Rules of comparisons: losses are regressions, and swapped sides give opposite verdicts."""
 
 import itertools
 import math
@@ -20,13 +20,34 @@ OPPOSITE = {
     Verdict.WORSE: Verdict.BETTER,
     Verdict.ANSWER_CHANGED: Verdict.ANSWER_CLOSER,
     Verdict.LOST: Verdict.FOUND,
-    Verdict.FAILED: Verdict.MENDED,
+    Verdict.FAILED: Verdict.FIXED,
 }
 BOTH_WAYS = OPPOSITE | {later: earlier for earlier, later in OPPOSITE.items()}
 
 
-def entry(value: float | None, kind: Kind = Kind.ANSWER, **more: object) -> Entry:
-    return Entry("x", kind, "", value, **more)  # type: ignore[arg-type]  # fields of any kind
+def entry(
+    value: float | None,
+    kind: Kind = Kind.ANSWER,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    version: str = "",
+    subject: str = "",
+    required: bool = False,
+    hardware: str = "",
+) -> Entry:
+    return Entry(
+        "x",
+        kind,
+        "",
+        value,
+        low=low,
+        high=high,
+        version=version,
+        subject=subject,
+        required=required,
+        hardware=hardware,
+    )
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -38,12 +59,12 @@ def entry(value: float | None, kind: Kind = Kind.ANSWER, **more: object) -> Entr
         (1e-6, None, Verdict.FAILED),
         (NAN, None, Verdict.FAILED),
         (NAN, 1e-6, Verdict.FOUND),
-        (None, 1e-6, Verdict.MENDED),
+        (None, 1e-6, Verdict.FIXED),
         (NAN, NAN, Verdict.SAME),
         (None, None, Verdict.SAME),
     ],
 )
-def test_a_number_that_is_no_more_is_a_regression_whatever_it_measured(
+def test_a_lost_number_is_a_regression_for_every_kind_of_quantity(
     kind: Kind, old: float | None, new: float | None, expected: Verdict
 ) -> None:
     verdict = judge(entry(old, kind), entry(new, kind)).verdict
@@ -51,7 +72,7 @@ def test_a_number_that_is_no_more_is_a_regression_whatever_it_measured(
     assert (verdict in REGRESSIONS) == (expected in (Verdict.LOST, Verdict.FAILED))
 
 
-def test_a_benchmark_that_was_changed_and_fails_has_failed() -> None:
+def test_a_failure_of_a_changed_benchmark_is_a_failure() -> None:
     old, new = entry(1.0, Kind.TIME, version="1"), entry(None, Kind.TIME, version="2")
     assert judge(old, new).verdict is Verdict.FAILED
     assert judge(old, entry(1.0, Kind.TIME, version="2")).verdict is Verdict.INCOMPARABLE
@@ -66,26 +87,24 @@ def test_a_benchmark_that_was_changed_and_fails_has_failed() -> None:
         (-1.0, -1.0, Verdict.SAME),
     ],
 )
-def test_a_ratio_to_nothing_is_judged_by_its_direction(
-    old: float, new: float, expected: Verdict
-) -> None:
+def test_without_a_ratio_the_direction_decides(old: float, new: float, expected: Verdict) -> None:
     assert judge(entry(old, Kind.TIME), entry(new, Kind.TIME)).verdict is expected
 
 
-def test_times_of_another_kind_of_machine_are_shown_and_not_judged() -> None:
-    old, new = entry(1.0, Kind.TIME, place="fast"), entry(3.0, Kind.TIME, place="slow")
+def test_times_on_other_hardware_are_shown_and_not_judged() -> None:
+    old, new = entry(1.0, Kind.TIME, hardware="fast"), entry(3.0, Kind.TIME, hardware="slow")
     judgement = judge(old, new)
     assert judgement.verdict is Verdict.INCOMPARABLE
     assert judgement.ratio is not None
     assert judgement.ratio.median == 3.0
 
 
-def test_an_answer_of_another_kind_of_machine_is_judged() -> None:
-    old, new = entry(1e-6, place="fast"), entry(1e-2, place="slow")
+def test_answers_on_other_hardware_are_judged() -> None:
+    old, new = entry(1e-6, hardware="fast"), entry(1e-2, hardware="slow")
     assert judge(old, new).verdict is Verdict.ANSWER_CHANGED
 
 
-def test_the_other_way_round_the_verdict_is_the_opposite() -> None:
+def test_swapped_sides_give_the_opposite_verdict() -> None:
     timed = [
         entry_of_samples("x", Kind.TIME, "seconds", groups)
         for groups in ([[1.0, 1.1, 1.2]], [[2.0, 2.1]], [[1.0], [1.6]], [[1.05, 1.15, 1.3]])
@@ -110,13 +129,13 @@ def test_samples_of_zero_seconds_are_compared(samples: list[float]) -> None:
     assert judge(old, new).verdict is Verdict.WORSE
 
 
-def test_what_is_missing_is_lost_only_where_its_subject_was_answered() -> None:
-    old = entry(1.0, essential=True, subject="protein")
-    assert missing_from_new(old, Snapshot("b", answered=frozenset(["protein"]))) is Verdict.LOST
+def test_a_missing_entry_is_lost_only_if_its_subject_was_completed() -> None:
+    old = entry(1.0, required=True, subject="protein")
+    assert missing_from_new(old, Snapshot("b", completed=frozenset(["protein"]))) is Verdict.LOST
     assert missing_from_new(old, Snapshot("b")) is Verdict.GONE
-    unneeded = entry(1.0, subject="protein")
-    answered = Snapshot("b", answered=frozenset(["protein"]))
-    assert missing_from_new(unneeded, answered) is Verdict.GONE
+    optional = entry(1.0, subject="protein")
+    completed = Snapshot("b", completed=frozenset(["protein"]))
+    assert missing_from_new(optional, completed) is Verdict.GONE
 
 
 @pytest.mark.parametrize(

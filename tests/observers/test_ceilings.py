@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perfkit.cache import keep_value
+from perfkit.cache import store_value
 from perfkit.files import Plain
 from perfkit.observers.roofline import ceilings
 from perfkit.observers.roofline.ceilings import Ceilings, _Kept, measured_ceilings
@@ -59,7 +59,7 @@ def test_what_is_no_measurement_is_measured_anew(
     monkeypatch: pytest.MonkeyPatch, value: Plain
 ) -> None:
     monkeypatch.setattr(ceilings, "_measure", lambda: _Kept(MEASURED, True))
-    keep_value(ceilings._entry(), value)
+    store_value(ceilings._entry(), value)
     assert measured_ceilings() == MEASURED
 
 

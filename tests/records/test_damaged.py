@@ -85,7 +85,7 @@ def test_the_page_of_damaged_lines_is_built_and_counts_them(
     assert main(["report", str(folder), "--study", study]) == 0
     assert capsys.readouterr().out.count("not a whole record, skipped") == skipped
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert f"{skipped} lines could not be read and count for nothing here" in page
+    assert f"{skipped} lines could not be read and are left out" in page
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Lets the tests of this folder use the factory of records, and shares one small study."""
+"""A small study that the tests of this folder share."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ BEST = {"allocator": "jemalloc", "bucket": "exact"}
 
 @pytest.fixture
 def study() -> list[Record]:
-    """Stock at 4 s, a configuration at 2 s, a wrong one at 1 s and a refused one.
+    """Stock at 4 s, a configuration at 2 s, one that disagrees at 1 s, and one that was rejected.
 
-    The first two were confirmed in six blocks, of which the first has samples and three passes.
+    The first two were confirmed in six blocks, one of which has samples and three passes.
     """
     return [
         *(
@@ -74,7 +74,7 @@ def study() -> list[Record]:
 
 @pytest.fixture
 def failures() -> Callable[[int], list[Record]]:
-    """So many trials that all crashed while compiling."""
+    """Make records of trials that all crashed while compiling."""
 
     def make(count: int) -> list[Record]:
         return [

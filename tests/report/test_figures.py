@@ -1,4 +1,4 @@
-"""What the figures show, worked out by hand from small studies."""
+"""Data of the figures, worked out by hand from small studies."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from perfkit.report.figures.production import (
 from perfkit.report.figures.scaling import ScalingLine, scaling_figure, scaling_info
 from perfkit.report.figures.speedup import speedup_figure, speedup_info
 from perfkit.report.figures.stages import stages_info
-from perfkit.report.figures.time_memory import TimeMemoryPoint, time_memory_info
+from perfkit.report.figures.time_memory import time_memory_info
 from perfkit.report.figures.timeline import StageBand, timeline_figure, timeline_info
-from perfkit.report.standing import Standing
+from perfkit.report.status import Status
 from perfkit.report.style import shortened, spread_axis, wrapped
 from perfkit.stats.interval import Interval
 from perfkit.tune.extrapolate import Check, Extrapolation, Part
@@ -27,25 +27,25 @@ from perfkit.tune.recommend import recommend
 from tests.support.records_factory import make_record, make_stage, make_workload
 
 
-def test_the_speedup_is_stocks_time_over_its_own_fastest_first(study: list[Record]) -> None:
+def test_speedups_are_ratios_to_stock_and_sorted(study: list[Record]) -> None:
     rows = speedup_info(recommend(study)).rows
-    told = [(row.label, row.speedup and row.speedup.median, row.standing) for row in rows]
-    assert told == [
-        ("cpu_enable_fast_math=true", 4.0, Standing.DISAGREES),
-        ("allocator=jemalloc bucket=exact", 2.0, Standing.RECOMMENDED),
-        ("stock", 1.0, Standing.STOCK),
-        ("cpu_max_isa=AVX10", None, Standing.FAILED),
+    shown = [(row.label, row.speedup and row.speedup.median, row.status) for row in rows]
+    assert shown == [
+        ("cpu_enable_fast_math=true", 4.0, Status.DISAGREES),
+        ("allocator=jemalloc bucket=exact", 2.0, Status.RECOMMENDED),
+        ("stock", 1.0, Status.STOCK),
+        ("cpu_max_isa=AVX10", None, Status.FAILED),
     ]
 
 
-def test_a_speedup_row_notes_the_agreement_or_what_went_wrong(study: list[Record]) -> None:
-    notes = {row.standing: row.note for row in speedup_info(recommend(study)).rows}
-    assert notes[Standing.RECOMMENDED] == "float32 (0.0012)"
-    assert notes[Standing.DISAGREES] == "positions (0.31)"
-    assert notes[Standing.FAILED] == "rejected: XLA does not know a flag"
+def test_a_speedup_row_notes_the_agreement_or_the_failure(study: list[Record]) -> None:
+    notes = {row.status: row.note for row in speedup_info(recommend(study)).rows}
+    assert notes[Status.RECOMMENDED] == "float32 (0.0012)"
+    assert notes[Status.DISAGREES] == "positions (0.31)"
+    assert notes[Status.FAILED] == "rejected: XLA does not know a flag"
 
 
-def test_the_speedup_figure_keeps_a_row_for_what_was_refused(study: list[Record]) -> None:
+def test_the_speedup_figure_has_a_row_for_a_rejected_configuration(study: list[Record]) -> None:
     figure = speedup_figure(speedup_info(recommend(study)))
     assert list(figure.layout.yaxis.ticktext)[-1] == "cpu_max_isa=AVX10"
     assert any("rejected: XLA does not know" in note.text for note in figure.layout.annotations)
@@ -53,12 +53,12 @@ def test_the_speedup_figure_keeps_a_row_for_what_was_refused(study: list[Record]
     assert dots == {"recommended": [2.0], "stock": [1.0], "disagrees": [4.0]}
 
 
-def test_passes_stand_in_order_of_time_from_the_start_of_the_first_trial(
+def test_passes_are_placed_by_time_since_the_first_trial_began(
     study: list[Record],
 ) -> None:
     last = study[-4:]
     groups = {group.label: group for group in passes_info(last, recommend(study)).groups}
-    # The factory's first pass begins after 2 + 1 + 3 + 10 + 1 seconds of the trial.
+    # The first steady pass of the factory begins after 2 + 1 + 3 + 10 + 1 seconds.
     assert groups["stock"].elapsed_s == pytest.approx((17.0, 21.0, 25.2))
     assert groups["stock"].wall_s == (4.0, 4.2, 3.8)
     assert groups["allocator=jemalloc bucket=exact"].elapsed_s == pytest.approx((77.0, 79.0, 81.1))
@@ -76,24 +76,25 @@ def test_only_stock_and_the_recommended_configuration_are_joined_by_lines(
     }
 
 
-def test_memory_is_the_peak_of_each_configuration_that_has_one(study: list[Record]) -> None:
+def test_memory_shows_the_peak_of_every_configuration_with_one(study: list[Record]) -> None:
     assert memory_info(recommend(study)).rows == (
-        MemoryRow("cpu_enable_fast_math=true", 3_000_000_000, Standing.DISAGREES),
-        MemoryRow("allocator=jemalloc bucket=exact", 3_500_000_000, Standing.RECOMMENDED),
-        MemoryRow("stock", 3_000_000_000, Standing.STOCK),
+        MemoryRow("cpu_enable_fast_math=true", 3_000_000_000, Status.DISAGREES),
+        MemoryRow("allocator=jemalloc bucket=exact", 3_500_000_000, Status.RECOMMENDED),
+        MemoryRow("stock", 3_000_000_000, Status.STOCK),
     )
 
 
-def test_time_memory_and_utilisation_make_a_point(study: list[Record]) -> None:
+def test_a_point_has_time_memory_and_utilisation(study: list[Record]) -> None:
     points = {point.label: point for point in time_memory_info(recommend(study)).points}
     assert len(points) == 3
-    # 1.8 CPUs in use of the two allowed.
-    assert points["stock"] == TimeMemoryPoint(
-        "stock", 4.0, 3_000_000_000, pytest.approx(0.9), Standing.STOCK
-    )
+    # 1.8 of the two allowed CPUs are in use.
+    stock = points["stock"]
+    assert stock.utilisation == pytest.approx(0.9)
+    assert (stock.time_s, stock.peak_rss_bytes) == (4.0, 3_000_000_000)
+    assert stock.status is Status.STOCK
 
 
-def test_stages_are_told_a_trial_with_the_median_of_its_passes(study: list[Record]) -> None:
+def test_a_bar_shows_the_stages_of_a_trial_with_the_median_pass(study: list[Record]) -> None:
     bars = stages_info(study[-4:]).bars
     assert [bar.outcome for bar in bars] == [Outcome.OK, Outcome.OK, Outcome.DISAGREES]
     assert bars[1].wall_s == {
@@ -107,11 +108,11 @@ def test_stages_are_told_a_trial_with_the_median_of_its_passes(study: list[Recor
     }
 
 
-def test_utilisation_over_time_is_cpu_time_gained_over_time_passed() -> None:
+def test_utilisation_is_cpu_time_per_wall_time_and_allowed_cpu() -> None:
     stage = make_stage("import", 0.0, 3.0)
     samples = Samples(
         time_s=[0.0, 1.0, 3.0, 4.0],
-        # The last step is a child that ended: its CPU time leaves the sum.
+        # In the last interval a child process ends, so the sum loses its CPU time.
         cpu_s=[0.0, 1.0, 5.0, 2.0],
         rss_bytes=[100, 200, 300, 50],
     )
@@ -124,7 +125,9 @@ def test_utilisation_over_time_is_cpu_time_gained_over_time_passed() -> None:
     assert panel.stages == (StageBand("import", 0.0, 3.0), StageBand("steady", 3.0, 4.0))
 
 
-def test_the_timeline_has_a_panel_for_stock_and_one_for_the_best(study: list[Record]) -> None:
+def test_the_timeline_has_panels_for_stock_and_the_recommended_configuration(
+    study: list[Record],
+) -> None:
     info = timeline_info(study, recommend(study))
     assert [panel.title for panel in info.panels] == ["stock", "recommended"]
     figure = timeline_figure(info)
@@ -142,7 +145,7 @@ def sweep_record(size: int, cpus: int, wall_s: float, settings: dict[str, str]) 
     )
 
 
-def test_a_sweep_over_sizes_is_one_line_a_configuration_and_cpu_count() -> None:
+def test_a_sweep_over_sizes_has_one_line_per_configuration_and_number_of_cpus() -> None:
     records = [
         sweep_record(64, 1, 8.0, {}),
         sweep_record(32, 1, 2.0, {}),
@@ -166,18 +169,18 @@ def test_a_sweep_over_sizes_is_one_line_a_configuration_and_cpu_count() -> None:
     ]
 
 
-def test_a_sweep_over_cpus_alone_runs_over_them() -> None:
+def test_a_sweep_over_cpus_alone_has_cpus_on_the_axis() -> None:
     info = scaling_info([sweep_record(32, 1, 2.0, {}), sweep_record(32, 2, 1.25, {})])
     assert info is not None
     assert info.over == "CPUs"
     assert info.lines == (ScalingLine("stock", None, (1, 2), (2.0, 1.25)),)
 
 
-def test_one_size_on_one_cpu_count_has_no_scaling(study: list[Record]) -> None:
+def test_a_single_size_and_number_of_cpus_has_no_scaling(study: list[Record]) -> None:
     assert scaling_info(study) is None
 
 
-def test_failed_trials_are_no_points_of_a_sweep(
+def test_failed_trials_are_left_out_of_a_sweep(
     failures: Callable[[int], list[Record]],
 ) -> None:
     assert scaling_info(failures(3)) is None
@@ -211,11 +214,11 @@ def test_production_adds_up_each_part_over_its_runs() -> None:
     assert best.check_error == pytest.approx(0.1)
 
 
-def test_the_production_figure_tells_totals_in_minutes_and_the_checks_error() -> None:
+def test_the_production_figure_shows_totals_and_the_error_of_the_check() -> None:
     info = production_info([STOCK_EXTRAPOLATION, BEST_EXTRAPOLATION])
     assert info is not None
     figure = production_figure(info)
-    assert figure.layout.xaxis.title.text == "minutes a prediction"
+    assert figure.layout.xaxis.title.text == "minutes per prediction"
     assert [note.text for note in figure.layout.annotations] == [
         "<b>2 min 20 s</b>",
         "<b>35.0 s</b> (check +10 %)",
@@ -223,11 +226,11 @@ def test_the_production_figure_tells_totals_in_minutes_and_the_checks_error() ->
     assert list(figure.data[0].x) == [132.0 / 60, 33.0 / 60]
 
 
-def test_no_extrapolation_is_no_figure() -> None:
+def test_without_extrapolations_there_is_no_production_figure() -> None:
     assert production_info([]) is None
 
 
-def test_labels_cannot_carry_markup() -> None:
+def test_markup_in_labels_is_escaped() -> None:
     assert wrapped("<a href=x>b</a>") == "&lt;a href=x&gt;b&lt;/a&gt;"
     assert shortened("<b> and more", 6) == "&lt;b&gt; a…"
 
@@ -237,7 +240,7 @@ def test_a_label_breaks_between_settings() -> None:
     assert wrapped(f"bucket=exact {setting} cpus=1") == f"bucket=exact<br>{setting}<br>cpus=1"
 
 
-def test_an_axis_is_logarithmic_only_for_wide_spreads() -> None:
+def test_an_axis_is_logarithmic_only_for_a_wide_range() -> None:
     assert spread_axis([1.0, 3.9])["type"] == "linear"
     assert spread_axis([0.0, 100.0])["type"] == "linear"
     wide = spread_axis([1.0, 20.0])

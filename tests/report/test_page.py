@@ -1,4 +1,4 @@
-"""The page holds what a reader needs, loads nothing, and stands whatever state the study is in."""
+"""The page of a study is complete, loads nothing, and can be built in any state of the study."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 
 from perfkit.errors import UserError
 from perfkit.records.schema import Outcome, Record, read_record
-from perfkit.report.build import build_report
 from perfkit.report.facts import warnings
 from perfkit.report.page import Facts, PageContent, PageSection, render_page
+from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
 from perfkit.stats.interval import Interval
 from perfkit.tune.extrapolate import Check, Extrapolation, Part
@@ -53,7 +53,7 @@ EXTRAPOLATIONS = [
 
 
 class Reader(HTMLParser):
-    """Collects the visible text, headings, what is loaded, and how many scripts there are."""
+    """Collect the visible text, headings, loaded addresses, scripts and styles of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Reader(HTMLParser):
 
 
 def read(records: list[Record], preset: Path | None = None) -> Reader:
-    return Reader(build_report(records, recommend(records), [], "A study", preset))
+    return Reader(study_page(records, recommend(records), [], "A study", preset))
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def noted(study: list[Record]) -> list[Record]:
     return [record.model_copy(update={"notices": [SYNTHETIC]}) for record in study]
 
 
-def test_the_recommendation_stands_on_top(noted: list[Record]) -> None:
-    page = build_report(
+def test_the_recommendation_comes_first(noted: list[Record]) -> None:
+    page = study_page(
         noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", Path("my results/best.toml")
     )
     text = Reader(page).text
@@ -116,14 +116,14 @@ def test_the_recommendation_stands_on_top(noted: list[Record]) -> None:
         "jax 0.7.0",
         "Speed-up over stock",
     ]
-    places = [text.find(words) for words in wanted]
-    assert -1 not in places
-    assert places == sorted(places)
+    positions = [text.find(words) for words in wanted]
+    assert -1 not in positions
+    assert positions == sorted(positions)
     assert text.count(SYNTHETIC) == 1
 
 
-def test_the_page_has_every_figure_that_there_is_data_for(noted: list[Record]) -> None:
-    page = Reader(build_report(noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", None))
+def test_the_page_has_every_figure_with_data(noted: list[Record]) -> None:
+    page = Reader(study_page(noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", None))
     assert page.headings == [
         "Workload",
         "Machine",
@@ -141,8 +141,8 @@ def test_the_page_has_every_figure_that_there_is_data_for(noted: list[Record]) -
     ]
 
 
-def test_nothing_is_loaded_and_plotly_is_there_once(noted: list[Record]) -> None:
-    page = Reader(build_report(noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", None))
+def test_the_page_loads_nothing_and_contains_plotly_once(noted: list[Record]) -> None:
+    page = Reader(study_page(noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", None))
     assert page.loaded == []
     assert not any("@import" in style or "url(" in style for style in page.styles)
     libraries = [script for script in page.scripts if len(script) > 1_000_000]
@@ -150,7 +150,7 @@ def test_nothing_is_loaded_and_plotly_is_there_once(noted: list[Record]) -> None
     assert len(page.scripts) < 30
 
 
-def test_what_comes_from_files_cannot_become_markup() -> None:
+def test_texts_from_files_are_escaped() -> None:
     evil = "<script>alert(1)</script><img src=x>"
     record = make_record(
         {"knob": evil},
@@ -162,13 +162,13 @@ def test_what_comes_from_files_cannot_become_markup() -> None:
         notices=[evil],
         warnings=[evil],
     )
-    page = Reader(build_report([record], recommend([record]), [], evil, Path(evil)))
+    page = Reader(study_page([record], recommend([record]), [], evil, Path(evil)))
     assert page.loaded == []
     assert not any(script.startswith("alert") for script in page.scripts)
     assert page.text.count(evil) > 5
 
 
-def test_a_study_of_failures_shows_its_table_and_no_plots(
+def test_a_study_of_failures_has_a_table_and_no_figures(
     failures: Callable[[int], list[Record]],
 ) -> None:
     page = read(failures(3))
@@ -185,17 +185,17 @@ def test_records_of_an_old_schema_have_a_page(study: list[Record]) -> None:
     assert "2.00 times as fast as stock" in read([read_record(data) for data in old]).text
 
 
-def test_lines_that_could_not_be_read_are_counted_and_the_first_are_named() -> None:
+def test_unreadable_lines_are_counted_and_the_first_are_named() -> None:
     skipped = [f"records-a.jsonl, line {number}: not a whole record" for number in range(1, 9)]
     record = make_record()
-    page = Reader(build_report([record], recommend([record]), [], "T", None, skipped))
-    assert "8 lines could not be read and count for nothing here" in page.text
+    page = Reader(study_page([record], recommend([record]), [], "T", None, skipped))
+    assert "8 lines could not be read and are left out" in page.text
     assert "line 5: not a whole record" in page.text
     assert "line 6: not a whole record" not in page.text
     assert "3 more could not be read" in page.text
 
 
-def test_a_warning_with_any_characters_is_shown() -> None:
+def test_a_warning_with_a_control_character_is_shown() -> None:
     assert warnings([make_record(warnings=["a\0b 3"])]) == ("a\0b 3 (1 of 1 trial)",)
 
 
@@ -221,27 +221,27 @@ def test_an_interrupted_study_has_a_page(study: list[Record]) -> None:
     assert "2.00 times as fast as stock" in page.text
 
 
-def test_a_study_without_stock_says_that_nothing_can_be_recommended() -> None:
+def test_a_study_without_stock_has_no_recommendation() -> None:
     page = read([make_record({"bucket": "exact"})])
     assert "Stock was not measured, so nothing can be recommended." in page.text
     assert "Speed-up over stock" not in page.headings
 
 
-def test_trials_of_parts_are_not_mixed_with_those_that_are_compared(study: list[Record]) -> None:
+def test_trials_of_parts_are_not_mixed_with_compared_trials(study: list[Record]) -> None:
     longer = make_workload(fidelity={"recycles": 1, "diffusion_steps": 40})
     check = make_record(role="check", workload=longer, steady_s=[90.0])
-    page = Reader(build_report([*study, check], recommend(study), [], "A study", None))
+    page = Reader(study_page([*study, check], recommend(study), [], "A study", None))
     assert "recycles 1, diffusion steps 2" in page.text
     assert "diffusion steps 40" not in page.text
 
 
-def test_a_sweep_has_a_section_a_size() -> None:
+def test_a_sweep_has_one_section_per_size() -> None:
     records = [
         make_record(settings, workload=make_workload(size=size), steady_s=[size / 32] * 2)
         for size in (64, 32)
         for settings in ({}, {"bucket": "exact"})
     ]
-    page = Reader(build_report(records, None, [], "A sweep", None))
+    page = Reader(study_page(records, None, [], "A sweep", None))
     sections = [heading for heading in page.headings if heading.startswith("ubiquitin, size")]
     assert [section.split(" (")[0] for section in sections] == [
         "ubiquitin, size 32",
@@ -251,13 +251,13 @@ def test_a_sweep_has_a_section_a_size() -> None:
     assert "Stay with stock" not in page.text
 
 
-def test_each_workload_of_several_says_what_is_fastest_for_it(study: list[Record]) -> None:
+def test_each_of_several_workloads_has_its_own_recommendation(study: list[Record]) -> None:
     larger = study[0].model_copy(update={"workload": make_workload(size=128), "block": "other"})
-    page = Reader(build_report([*study, larger], None, [], "A sweep", None))
+    page = Reader(study_page([*study, larger], None, [], "A sweep", None))
     assert page.text.count("allocator=jemalloc bucket=exact: 2.00 times as fast as stock") == 1
 
 
-def test_warnings_of_one_kind_become_one_with_their_range() -> None:
+def test_warnings_that_differ_in_numbers_are_merged_into_a_range() -> None:
     records = [
         make_record(warnings=["other programs used 34% of the CPUs"]),
         make_record(warnings=["other programs used 9% of the CPUs", "no swap"]),
@@ -269,33 +269,33 @@ def test_warnings_of_one_kind_become_one_with_their_range() -> None:
     )
 
 
-def test_records_of_several_machines_or_versions_are_called_so() -> None:
+def test_mixed_machines_and_versions_are_warned_about() -> None:
     other = make_record(
         machine={**MACHINE, "digest": "000000000002"}, versions={"jax": "0.8.0", "python": "3.12.0"}
     )
-    told = warnings([make_record(versions={"jax": "0.7.0", "python": "3.12.0"}), other])
-    assert told == (
-        "the trials ran on 2 different machines: times do not compare",
+    found = warnings([make_record(versions={"jax": "0.7.0", "python": "3.12.0"}), other])
+    assert found == (
+        "the trials ran on 2 different machines, so their times do not compare",
         "the trials ran with several versions of jax: 0.7.0, 0.8.0",
     )
 
 
-def test_empty_parts_of_the_content_leave_no_trace() -> None:
+def test_empty_parts_of_the_content_are_left_out() -> None:
     page = Reader(
         render_page(PageContent("T", facts=(Facts("Machine", ()),), sections=(PageSection("S"),)))
     )
     assert page.texts == ["T", "T"]
 
 
-def test_no_records_are_refused_in_one_sentence() -> None:
-    with pytest.raises(UserError, match="no trial has left a record"):
-        build_report([], None, [], "A study", None)
+def test_an_empty_study_is_refused_in_one_sentence() -> None:
+    with pytest.raises(UserError, match="no trial has finished yet"):
+        study_page([], None, [], "A study", None)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_a_browser_draws_every_figure(noted: list[Record], tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(path, build_report(noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", None))
+    write_report(path, study_page(noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", None))
     done = subprocess.run(
         [
             str(CHROMIUM),

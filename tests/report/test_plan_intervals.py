@@ -1,4 +1,4 @@
-"""What a plan expects is shown with its interval, in tables and figures alike."""
+"""Tables and figures of a plan show every expected value with its interval."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NODE = Machine("node", 1, 2, 16 * 10**9, speed=1.0, price_per_hour=3.6)
 
 @pytest.fixture(scope="module")
 def fit() -> ModelFit:
-    """Laws whose relative errors are the same, about 30 %."""
+    """Laws with equal relative errors of about 30 %."""
     fit = assemble(study())
     count = len(fit.laws)
     return fit.model_copy(update={"covariance": ((0.09,) * count,) * count})
@@ -39,14 +39,14 @@ def test_a_sum_is_as_uncertain_as_its_parts() -> None:
     assert relative_range([]) == (1.0, 1.0)
 
 
-def test_what_a_deadline_needs_has_intervals() -> None:
+def test_the_machines_for_a_deadline_are_shown_with_intervals() -> None:
     need = Need(NODE, 2, makespan_s=7200.0, price=10.0, low=0.5, high=2.0)
     (row,) = plan_tables.needs_table([need], "EUR").rows
     assert row == ("node", "2", "2 h [1 h, 4 h]", "10.00 EUR [5.00, 20.00]", "")
 
 
 def test_every_time_of_a_plan_has_an_interval(plan: Plan) -> None:
-    """Two jobs one after the other: the second begins when the first ends."""
+    """Two jobs run one after the other: the second begins when the first ends."""
     first, second = plan_tables.job_table(plan, plan.jobs).rows
     assert first[8] == "at once"
     assert second[8] == first[9]
@@ -57,7 +57,7 @@ def test_every_time_of_a_plan_has_an_interval(plan: Plan) -> None:
     assert " [" in machine[5]
 
 
-def test_hovering_over_a_job_shows_the_interval(plan: Plan) -> None:
+def test_the_hover_label_of_a_job_shows_the_interval(plan: Plan) -> None:
     time = plan.jobs[0].way.time
     assert gantt_info(plan).bars[0].text == f"a: {plan_tables.time_text(time)} on 2 CPUs"
 
@@ -70,7 +70,7 @@ def test_times_of_all_sizes_are_shown_with_intervals(fit: ModelFit) -> None:
     assert all(" [" in text for text in line.hovertext)
 
 
-def test_a_fit_that_says_nothing_leaves_an_empty_figure(fit: ModelFit) -> None:
+def test_a_fit_without_predictions_leaves_an_empty_figure(fit: ModelFit) -> None:
     count = len(fit.laws)
     wide = fit.model_copy(update={"covariance": ((1e4,) * count,) * count})
     info = feasibility_info(wide, NODE)

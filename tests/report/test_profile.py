@@ -1,4 +1,4 @@
-"""What a profile's figures and sentences hold, from a record with known findings."""
+"""Figures and summary of a profile, from a record with known findings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from perfkit.observers.memory import MemorySeen
 from perfkit.observers.roofline.limit import Limit, ModuleSeen
 from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Observation, Record
+from perfkit.report.figures import figure
 from perfkit.report.figures.memory_kinds import memory_kinds_figure, memory_kinds_info, peaks_info
 from perfkit.report.figures.pass_time import kinds_info, modules_info, pass_figure
 from perfkit.report.figures.roofline import roofline_figure, roofline_info
@@ -20,7 +21,7 @@ from perfkit.report.figures.utilisation import (
     utilisation_figure,
     utilisation_info,
 )
-from perfkit.report.profile_page import build_profile_page
+from perfkit.report.profile_page import profile_page
 from perfkit.report.profile_summary import profile_summary
 from tests.support.records_factory import make_record, make_stage, make_workload
 
@@ -99,27 +100,29 @@ def record() -> Record:
     return make_record().model_copy(update={"observations": observations})
 
 
-def test_the_three_costliest_are_told_with_what_limits_them(record: Record) -> None:
+def test_the_summary_names_the_three_costliest_modules_with_their_limits(record: Record) -> None:
     first, second, third, busy, memory = profile_summary(record)
     assert first == (
-        "1. pairformer: 50 % of a pass (5.00 s), limited by compute (40 GFLOP/s is 40 % of this "
-        "machine's bf16 matrix product, 2.0 GB/s 20 % of its copy; 1.2 of 2 CPUs busy)"
+        "1. pairformer: 50 % of a pass (5.00 s), limited by compute (40 GFLOP/s is 40 % of the "
+        "machine's bf16 matrix product, 2.0 GB/s is 20 % of its copy bandwidth; 1.2 of 2 CPUs busy)"
     )
     # 5,000 faults in 3 s.
-    assert "limited by page faults (1,667 a second, the kernel has 50 % of the CPUs' time" in second
-    assert "limited by waiting (no CPU busy 70 % of the time" in third
-    assert busy == "CPUs busy at once while predicting: 0 10 %, 1 30 %, 2 60 % of the time"
+    assert (
+        "limited by page faults (1,667 per second, the kernel takes 50 % of the CPU time" in second
+    )
+    assert "limited by waiting (no CPU is busy 70 % of the time" in third
+    assert busy == ("busy during steady passes: 0 CPUs 10 %, 1 CPU 30 %, 2 CPUs 60 % of the time")
     assert memory == "memory: resident peak 26 B, proportional peak 22 B"
 
 
-def test_a_record_without_observations_has_nothing_to_say() -> None:
+def test_a_record_without_observations_has_no_summary() -> None:
     assert profile_summary(make_record()) == []
     assert utilisation_info(make_record()) is None
     assert busy_info(make_record()) is None
     assert memory_kinds_info(make_record()) is None
 
 
-def test_the_roofline_holds_what_computes_under_both_roofs() -> None:
+def test_the_roofline_shows_computing_modules_under_both_ceilings() -> None:
     info = roofline_info(XLA)
     assert info is not None
     assert [point.name for point in info.points] == ["pairformer", "msa", "noise"]
@@ -127,39 +130,37 @@ def test_the_roofline_holds_what_computes_under_both_roofs() -> None:
     assert info.points[0].flops_per_s == 40e9
     assert list(info.products.values()) == [200e9, 100e9]
     figure = roofline_figure(info)
-    # The roof of bfloat16 bends where 10 GB/s times the intensity reaches 200 GFLOP/s.
+    # The bfloat16 ceiling begins where 10 GB/s times the intensity reaches 200 GFLOP/s.
     assert figure.data[0].x[1] == 20.0
     assert {trace.name for trace in figure.data[2:]} == {"compute", "page faults", "waiting"}
 
 
-def test_without_ceilings_there_is_no_roofline_and_still_a_page(
-    record: Record, tmp_path: Path
-) -> None:
+def test_without_ceilings_the_page_has_no_roofline(record: Record, tmp_path: Path) -> None:
     bare = XLA.model_copy(update={"ceilings": {}})
     assert roofline_info(bare) is None
     seen = record.observations | {"xla": Observation(data=bare.model_dump(mode="json"))}
-    page = build_profile_page(record.model_copy(update={"observations": seen}), tmp_path)
+    page = profile_page(record.model_copy(update={"observations": seen}), tmp_path)
     assert "Time by module of the model" in page
     assert "<h3>Roofline</h3>" not in page
 
 
-def test_stages_whose_shares_do_not_match_are_not_drawn(record: Record) -> None:
+def test_stages_with_unequal_counts_of_cpus_are_not_drawn(record: Record) -> None:
     uneven = CPU.model_copy(update={"busy": {"first": [1.0], "steady": [0.1, 0.9]}})
     seen = {"cpu": Observation(data=uneven.model_dump(mode="json"))}
     assert busy_info(record.model_copy(update={"observations": seen})) is None
 
 
-def test_a_profile_without_any_observer_is_a_page_that_says_what_is_missing(
+def test_a_page_without_findings_names_the_missing_tools(
     tmp_path: Path,
 ) -> None:
     missing = {"perf": Observation(missing="perf is not installed")}
     record = make_record().model_copy(update={"observations": missing})
-    page = build_profile_page(record, tmp_path)
+    page = profile_page(record, tmp_path)
     assert "perf: perf is not installed" in page
     assert "profile of ubiquitin (76) with af3" in page
 
 
-def test_names_of_a_profile_cannot_become_markup(record: Record, tmp_path: Path) -> None:
+def test_names_in_a_profile_are_escaped(record: Record, tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     module = XLA.modules[0].model_copy(update={"name": evil})
     cpu = CPU.model_copy(update={"threads": {evil: 1.0}, "busy": {evil: [0.5, 0.5]}})
@@ -170,7 +171,7 @@ def test_names_of_a_profile_cannot_become_markup(record: Record, tmp_path: Path)
     observations = {
         name: Observation(data=each.model_dump(mode="json")) for name, each in seen.items()
     }
-    page = build_profile_page(
+    page = profile_page(
         record.model_copy(
             update={
                 "observations": observations,
@@ -223,3 +224,13 @@ def test_memory_is_shown_by_kind_and_by_observer(record: Record) -> None:
         "huge pages",
     ]
     assert peaks_info(record).peaks == {"resident peak": 26, "proportional peak": 22}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["modules", "operations", "roofline", "cpu_use", "busy_cpus", "memory_over_time"],
+)
+def test_figures_of_a_profile_show_the_last_record_with_findings(record: Record, name: str) -> None:
+    later = make_record(created="2026-01-03T10:00:00+00:00")
+    assert figure(name, [later, record]) == figure(name, [record])
+    assert len(figure(name, [record]).data) > 0

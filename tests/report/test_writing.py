@@ -1,11 +1,8 @@
-"""A page is written whole, or not at all and the reason is one sentence."""
+"""A page is written whole or not at all, and a failure is reported in one sentence."""
 
 from __future__ import annotations
 
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,18 +11,8 @@ from perfkit.cli.main import main
 from perfkit.errors import UserError
 from perfkit.records.store import Store
 from perfkit.report.writing import write_report
+from tests.support.limits import files_of_at_most
 from tests.support.records_factory import make_record
-
-
-@contextmanager
-def files_of_at_most(count: int) -> Iterator[None]:
-    """As a full disk: every file takes ``count`` bytes and no more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_report_is_written_whole_over_an_older_one(tmp_path: Path) -> None:
@@ -36,14 +23,14 @@ def test_a_report_is_written_whole_over_an_older_one(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_page_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
+def test_a_page_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     write_report(tmp_path / "report.html", "new")
     (tmp_path / "other").touch()
-    modes = {one.stat().st_mode for one in tmp_path.iterdir()}
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
     assert len(modes) == 1
 
 
-def test_no_half_page_is_left_when_the_disk_is_full(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_partial_page(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text("old")
     with files_of_at_most(100), pytest.raises(UserError, match=r"cannot be written .*too large"):
@@ -61,14 +48,14 @@ def test_no_half_page_is_left_when_the_disk_is_full(tmp_path: Path) -> None:
         ("x" * 300, "too long"),
     ],
 )
-def test_a_page_that_cannot_be_written_is_a_user_error_and_leaves_nothing(
+def test_a_page_that_cannot_be_written_is_a_user_error_and_leaves_no_file(
     tmp_path: Path, name: str, reason: str
 ) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match=f"cannot be written .*{reason}"):
         write_report(tmp_path / name, "new")
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
 def test_a_device_is_written_to_and_not_replaced() -> None:
@@ -78,24 +65,24 @@ def test_a_device_is_written_to_and_not_replaced() -> None:
     assert Path("/dev/null").is_char_device()
 
 
-def test_a_link_leads_to_the_page(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "page")
     write_report(tmp_path / "link", "new")
     assert (tmp_path / "page").read_text() == "new"
     assert (tmp_path / "link").is_symlink()
 
 
-def test_a_name_of_any_bytes_does_not_stop_a_page(tmp_path: Path) -> None:
+def test_text_that_is_not_valid_unicode_is_replaced(tmp_path: Path) -> None:
     write_report(tmp_path / "page", os.fsdecode(b"caf\xe9"))
     assert (tmp_path / "page").read_text() == "caf?"
 
 
-def test_the_command_ends_with_one_sentence_where_the_page_cannot_go(
+def test_the_command_reports_an_unwritable_page_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Store(tmp_path).append(make_record())
     assert main(["report", str(tmp_path), "--html", "/proc/report.html"]) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith("perfkit: the report /proc/report.html cannot be written (")
-    assert told.err.count("\n") == 1
-    assert "page:" not in told.out
+    printed = capsys.readouterr()
+    assert printed.err.startswith("perfkit: the report /proc/report.html cannot be written (")
+    assert printed.err.count("\n") == 1
+    assert "page:" not in printed.out

@@ -1,4 +1,4 @@
-"""Damage to JSON files as it happens: values, keys and bytes that nobody expects, from a seed."""
+"""Seeded damage to JSON files: unexpected values, keys and bytes."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ STRANGE: tuple[Any, ...] = (
     [[1]],
     {"a": None},
 )
-"""Values that stand in for any other."""
+"""Values that replace any other value."""
 
 
 def mutated(data: object, chance: random.Random) -> bytes:
-    """The data as JSON text with one to three faults in it."""
+    """The data as JSON with one to three faults."""
     damaged: object = copy.deepcopy(data)
     for _ in range(chance.randint(1, 3)):
         damaged = _mutated_value(damaged, chance)
@@ -53,7 +53,7 @@ def mutated(data: object, chance: random.Random) -> bytes:
 
 
 def _mutated_value(data: Any, chance: random.Random) -> object:
-    """One fault at a random depth; deep places are as likely as shallow ones."""
+    """Insert one fault. All lists and objects are equally likely, whatever their depth."""
     holders = [holder for holder in _holders(data) if holder]
     if not holders:
         return chance.choice(STRANGE)
@@ -74,7 +74,7 @@ def _mutated_value(data: Any, chance: random.Random) -> object:
 
 
 def _holders(data: object) -> list[Any]:
-    """All lists and objects, a long list's elements by its first few."""
+    """All non-scalar values; only the first 20 elements of a list are searched."""
     if isinstance(data, dict):
         return [data, *(one for value in data.values() for one in _holders(value))]
     if isinstance(data, list):

@@ -1,4 +1,4 @@
-"""Valid records for tests, each value given or simple enough to count with."""
+"""Factories of valid records for tests, with values that are easy to compute with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfkit.knobs.configuration import Configuration
+from perfkit.records.findings import (
+    AgreementName,
+    AgreementRecord,
+    MachineRecord,
+)
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
@@ -36,7 +41,7 @@ def make_stage(
     round_number: int | None = None,
     peak_rss_bytes: int = 2_000_000_000,
 ) -> Stage:
-    """A stage that used ``cpu_share`` CPUs, all of it user time."""
+    """A stage that used ``cpu_share`` CPUs, all in user time."""
     return Stage(
         name=name,
         begin_s=begin_s,
@@ -55,7 +60,7 @@ def make_stage(
 def make_stages(
     steady_s: Sequence[float], *, rounds: Sequence[int] | None = None, cpu_share: float = 1.8
 ) -> list[Stage]:
-    """All stages of a good trial, back to back: import 2 s, prepare 1, trace 3, compile 10, ..."""
+    """All stages of a successful trial, back to back, beginning with 2 s of import."""
     walls = [("import", 2.0), ("prepare", 1.0), ("trace", 3.0), ("compile", 10.0), ("first", 1.0)]
     numbers = list(rounds) if rounds is not None else list(range(len(steady_s)))
     stages, clock_s = [], 0.0
@@ -77,9 +82,9 @@ def make_workload(
     fidelity: Mapping[str, int] | None = None,
     notices: Sequence[str] = (),
 ) -> WorkloadRecord:
-    """A workload whose digest follows from name, size and fidelity."""
+    """A workload whose digest consists of name, size and fidelity."""
     chosen = dict(fidelity) if fidelity is not None else {"recycles": 1, "diffusion_steps": 2}
-    told = "-".join(map(str, [name, size, *chosen.values()]))
+    digest = "-".join(map(str, [name, size, *chosen.values()]))
     return WorkloadRecord(
         model="af3",
         name=name,
@@ -88,21 +93,18 @@ def make_workload(
         fidelity=chosen,
         input_digest=f"input-of-{name}-{size}",
         notices=list(notices),
-        digest=told,
+        digest=digest,
     )
 
 
 def make_agreement(
-    reached: str = "float32", distance: float | None = 0.0012, *, within: bool = True
-) -> dict[str, Any]:
-    """The verdict on one quantity."""
-    quantity = {"name": "positions", "class": reached, "distance": distance, "reason": ""}
-    return {
-        "class": reached,
-        "quantities": [quantity],
-        "declared": "bfloat16",
-        "within": within,
-    }
+    reached: AgreementName = "float32", distance: float | None = 0.0012, *, within: bool = True
+) -> AgreementRecord:
+    """The agreement of one quantity, positions, under a configuration that declares bfloat16."""
+    quantity = {"name": "positions", "class": reached, "distance": distance}
+    return AgreementRecord.model_validate(
+        {"class": reached, "quantities": [quantity], "declared": "bfloat16", "within": within}
+    )
 
 
 def make_record(
@@ -117,7 +119,7 @@ def make_record(
     outcome: Outcome = Outcome.OK,
     reason: str = "",
     workload: WorkloadRecord | None = None,
-    agreement: Mapping[str, Any] | None = None,
+    agreement: AgreementRecord | None = None,
     samples: Samples | None = None,
     peak_rss_bytes: int = 3_000_000_000,
     allowed_cpus: int = 2,
@@ -130,16 +132,20 @@ def make_record(
     warnings: Sequence[str] = (),
     notices: Sequence[str] = (),
 ) -> Record:
-    """A record; what is not said is that of a good trial of ubiquitin on two CPUs.
+    """A record, by default that of a successful trial of ubiquitin in stock on two CPUs.
 
     Parameters
     ----------
     settings
-        What differs from stock; nothing for stock itself.
+        Settings that differ from stock; None for stock.
     steady_s, rounds
-        Wall seconds of the timed passes, and the rounds they ran in (from 0 if not said).
+        Wall seconds of the timed passes and their rounds, by default 0, 1, ...
     agreement
-        As :func:`make_agreement` makes it; float32 for a good trial if not said.
+        Agreement with the reference, by default float32 for a successful trial.
+    cpu_share
+        CPUs in use in every stage.
+    stages
+        Stages to use in place of those that follow from ``steady_s``.
     """
     configuration = Configuration(tuple(sorted((settings or {}).items())))
     judged = agreement
@@ -157,7 +163,7 @@ def make_record(
             digest=configuration.digest,
             label=configuration.label,
         ),
-        machine=dict(machine or MACHINE),
+        machine=MachineRecord.model_validate(machine or MACHINE),
         versions=dict(versions or VERSIONS),
         allowed_cpus=allowed_cpus,
         stages=list(stages)
@@ -167,7 +173,7 @@ def make_record(
         peak_rss_bytes=peak_rss_bytes,
         samples=samples,
         part_times_s=dict(part_times_s) if part_times_s is not None else None,
-        agreement=dict(judged) if judged is not None else None,
+        agreement=judged,
         warnings=list(warnings),
         notices=list(notices),
         outcome=outcome,
@@ -176,7 +182,7 @@ def make_record(
 
 
 def make_samples(length_s: float, *, cpus: float = 1.8, step_s: float = 0.5) -> Samples:
-    """Even samples of a process that uses ``cpus`` CPUs and grows by 100 MB a second."""
+    """Evenly spaced samples of a process that uses ``cpus`` CPUs and grows by 100 MB per second."""
     times = [step_s * number for number in range(int(length_s / step_s) + 1)]
     return Samples(
         time_s=times,

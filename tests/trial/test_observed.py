@@ -20,7 +20,7 @@ from perfkit.observers.reading import found
 from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Outcome, Record
-from perfkit.report.profile_page import build_profile_page
+from perfkit.report.profile_page import profile_page
 from perfkit.report.profile_summary import profile_summary
 from perfkit.trial.launcher import run_trial
 from perfkit.trial.observed import ObservedTrial
@@ -125,7 +125,7 @@ def test_the_summary_names_three_modules_with_their_limits(record: Record) -> No
 
 
 def test_the_page_links_every_artifact(record: Record, folder: Path) -> None:
-    page = build_profile_page(record, folder)
+    page = profile_page(record, folder)
     for path in record.artifacts.values():
         assert f'href="{path.replace("+", "%2B")}"' in page
     for heading in ("Roofline", "Time by module of the model", "CPUs in use over time"):

@@ -33,7 +33,7 @@ STYLES = dict.fromkeys(REGRESSIONS, "bold red") | {
     Verdict.ANSWER_CLOSER: "bold yellow",
     Verdict.BETTER: "green",
     Verdict.FOUND: "green",
-    Verdict.MENDED: "green",
+    Verdict.FIXED: "green",
 }
 
 LISTED = 12
@@ -159,7 +159,7 @@ def _places(results: Sequence[AsvResult]) -> str:
 
 def _print(console: Console, comparison: Comparison, everything: bool) -> None:
     old, new = comparison.old, comparison.new
-    console.line(f"{old.label} -> {new.label} ({new.setting.get('machine', 'this machine')})")
+    console.line(f"{old.label} -> {new.label} ({new.metadata.get('machine', 'this machine')})")
     for difference in comparison.differences:
         console.line(f"warning: not the same setting, {difference}")
     table = Table("measurement", "old", "new", "new / old", "verdict")
@@ -197,8 +197,8 @@ def _ratio(row: Row) -> str:
 def _value(entry: Entry | None) -> str:
     if entry is None:
         return ""
-    if entry.shown:
-        return entry.shown
+    if entry.display:
+        return entry.display
     if entry.value is None:
         return "failed"
     if not entry.measured:

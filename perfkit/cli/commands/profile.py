@@ -18,7 +18,7 @@ from perfkit.errors import UserError
 from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
-from perfkit.report.profile_page import build_profile_page
+from perfkit.report.profile_page import profile_page
 from perfkit.report.profile_summary import profile_summary
 from perfkit.report.writing import write_report
 from perfkit.trial.launcher import run_trial
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
     for line in profile_summary(record):
         console.line(line)
     page = out / PAGE_NAME
-    write_report(page, build_profile_page(record, out))
+    write_report(page, profile_page(record, out))
     console.line(f"page: {page}")
     if record.outcome is Outcome.INTERRUPTED or trial.interrupted:
         raise KeyboardInterrupt

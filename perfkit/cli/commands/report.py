@@ -10,7 +10,7 @@ from perfkit.cli.workload_arguments import Parser
 from perfkit.errors import UserError
 from perfkit.history.asv_results import is_results_folder, read_results
 from perfkit.records.store import PATTERN, read_folder
-from perfkit.report.history import history_page
+from perfkit.report.history_page import history_page
 from perfkit.report.writing import write_report
 
 

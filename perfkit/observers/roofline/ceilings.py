@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from perfkit.builds import installed_build
-from perfkit.cache import Entry, keep_value, kept_value
+from perfkit.cache import Entry, load_value, store_value
 from perfkit.errors import PerfkitError
 from perfkit.knobs.configuration import STOCK
 from perfkit.knobs.cpus import allowed_cpus
@@ -79,7 +79,7 @@ def measured_ceilings(*, again: bool = False) -> Ceilings:
     measured = _measure()
     if before is not None and not again:
         measured = _Kept(_best(before.ceilings, measured.ceilings), measured.quiet)
-    keep_value(entry, asdict(measured))
+    store_value(entry, asdict(measured))
     return measured.ceilings
 
 
@@ -100,7 +100,7 @@ def _entry() -> Entry:
 
 def _kept(entry: Entry) -> _Kept | None:
     """What is kept, None where there is nothing to use."""
-    kept = kept_value(entry)
+    kept = load_value(entry)
     try:
         return None if kept is None else TypeAdapter(_Kept).validate_python(kept)
     except ValidationError:

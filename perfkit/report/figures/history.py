@@ -1,4 +1,4 @@
-"""A benchmark over the commits: its values, the levels between steps, and where it jumped."""
+"""A benchmark over commits: its values, their levels, and the jumps between levels."""
 
 from __future__ import annotations
 
@@ -8,19 +8,33 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from perfkit.history.course import Series
+from perfkit.history.series import Series
 from perfkit.history.snapshot import Kind
-from perfkit.report.style import GIGABYTE, SERIES, SYMBOLS, VERMILION, shortened, styled, wrapped
-from perfkit.units import value_text
+from perfkit.report.style import SERIES, SYMBOLS, VERMILION, shortened, styled, wrapped
+from perfkit.units import GIGA, value_text
 
 LEGEND_WIDTH = 60
 
 
 class HistoryLine(NamedTuple):
-    """One series of a benchmark.
+    """One series of a benchmark; values are in the unit of the axis.
 
-    ``values`` may hold None. ``levels`` are (first, last, value) by position of the commit,
-    ``jumps`` (position, value, text) of the first commit after each.
+    Attributes
+    ----------
+    label
+        Parameters and machine.
+    positions
+        Positions of the commits on the x axis, shape (points,).
+    values
+        Values, shape (points,); None if the benchmark has no value at a commit.
+    lows, highs
+        Ends of the intervals, shape (points,); None if unknown.
+    hovers
+        Hover labels, shape (points,).
+    levels
+        First position, last position and value of each level.
+    jumps
+        Position of the first commit after each jump, its level, and a description.
     """
 
     label: str
@@ -34,7 +48,19 @@ class HistoryLine(NamedTuple):
 
 
 class HistoryInfo(NamedTuple):
-    """All series of one benchmark; values in the axis' unit, commits oldest first."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    commits
+        Abbreviated hashes, oldest first.
+    unit
+        Unit of the axis.
+    logarithmic
+        Whether the axis is logarithmic.
+    lines
+        One line per series of the benchmark.
+    """
 
     commits: tuple[str, ...]
     unit: str
@@ -43,22 +69,30 @@ class HistoryInfo(NamedTuple):
 
 
 def history_info(series: Sequence[Series]) -> HistoryInfo:
-    """The lines of one benchmark's series (at least one, all of one unit)."""
+    """The lines of one benchmark.
+
+    Parameters
+    ----------
+    series
+        Series of the benchmark, at least one, all in one unit.
+    """
     kind, unit = series[0].kind, series[0].unit
     dates = {point.commit: point.date_ms for one in series for point in one.points}
     commits = tuple(sorted(dates, key=lambda commit: dates[commit]))
-    places = {one.place for one in series}
-    scale = 1 / GIGABYTE if unit == "bytes" else 1.0
-    values = [p.value for one in series for p in one.points if p.value is not None]
+    machines = {one.machine for one in series}
+    scale = 1 / GIGA if unit == "bytes" else 1.0
+    values = [point.value for one in series for point in one.points if point.value is not None]
     return HistoryInfo(
         tuple(commit[:8] for commit in commits),
         {"bytes": "GB", "seconds": "seconds"}.get(unit, unit),
         kind is Kind.ANSWER and bool(values) and min(values) > 0,
-        tuple(_line(one, commits, scale, len(places) > 1) for one in series),
+        tuple(_line(one, commits, scale, len(machines) > 1) for one in series),
     )
 
 
-def _line(series: Series, commits: Sequence[str], scale: float, several: bool) -> HistoryLine:
+def _line(
+    series: Series, commits: Sequence[str], scale: float, several_machines: bool
+) -> HistoryLine:
     def scaled(value: float | None) -> float | None:
         return None if value is None else value * scale
 
@@ -66,7 +100,7 @@ def _line(series: Series, commits: Sequence[str], scale: float, several: bool) -
         return commits.index(commit)
 
     points = series.points
-    label = ", ".join(filter(None, [series.parameters, series.place if several else ""]))
+    label = ", ".join(filter(None, [series.parameters, series.machine if several_machines else ""]))
     return HistoryLine(
         label or series.benchmark.rpartition(".")[2],
         tuple(position(point.commit) for point in points),
@@ -95,7 +129,16 @@ def _line(series: Series, commits: Sequence[str], scale: float, several: bool) -
 
 
 def jump_text(series: Series, old: float, new: float | None) -> str:
-    """From what to what a series jumped, and by which factor; ``new`` is None for no number."""
+    """Describe a jump: both levels and their ratio.
+
+    Parameters
+    ----------
+    series
+        The series.
+    old, new
+        Levels before and after the jump, in the unit of the series; ``new`` is None if the
+        benchmark no longer gives a number.
+    """
     if new is None:
         return f"{value_text(old, series.unit)} to no number"
     ratio = f", {new / old:.3g}x" if old else ""
@@ -103,7 +146,7 @@ def jump_text(series: Series, old: float, new: float | None) -> str:
 
 
 def history_figure(info: HistoryInfo) -> go.Figure:
-    """Dots with asv's 99 % intervals, a line a level, a ring where a series jumped."""
+    """Dots with asv's 99 % intervals, one line per level, and rings at the jumps."""
     figure = go.Figure()
     for number, line in enumerate(info.lines):
         colour, symbol = SERIES[number % len(SERIES)], SYMBOLS[number % len(SYMBOLS)]

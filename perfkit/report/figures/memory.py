@@ -6,31 +6,47 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from perfkit.report.standing import Standing, standing_of
-from perfkit.report.style import GIGABYTE, MARKS, labelled_rows, rows_height_px, styled, wrapped
+from perfkit.report.status import Status, status_of
+from perfkit.report.style import MARKS, labelled_rows, rows_height_px, styled, wrapped
 from perfkit.tune.recommend import Recommendation
-from perfkit.units import bytes_text
+from perfkit.units import GIGA, bytes_text
 
 
 class MemoryRow(NamedTuple):
-    """Largest resident set of one configuration, in bytes."""
+    """One configuration.
+
+    Attributes
+    ----------
+    label
+        Label of the configuration.
+    peak_rss_bytes
+        Largest resident set of the process tree in any trial, in bytes.
+    status
+        Status of the configuration in the study.
+    """
 
     label: str
     peak_rss_bytes: int
-    standing: Standing
+    status: Status
 
 
 class MemoryInfo(NamedTuple):
-    """Rows in the recommendation's order, those without a peak left out."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    rows
+        Configurations with a known peak, in the recommendation's order.
+    """
 
     rows: tuple[MemoryRow, ...]
 
 
 def memory_info(recommendation: Recommendation) -> MemoryInfo:
-    """Peak memory of every configuration that got so far as to have one."""
+    """Peak memory of every configuration for which it was measured."""
     return MemoryInfo(
         tuple(
-            MemoryRow(row.label, row.peak_rss_bytes, standing_of(row, recommendation.best))
+            MemoryRow(row.label, row.peak_rss_bytes, status_of(row, recommendation.best))
             for row in recommendation.rows
             if row.peak_rss_bytes > 0
         )
@@ -38,24 +54,24 @@ def memory_info(recommendation: Recommendation) -> MemoryInfo:
 
 
 def memory_figure(info: MemoryInfo) -> go.Figure:
-    """A horizontal bar a configuration, hatched where it may not be recommended."""
+    """One horizontal bar per configuration, hatched if it cannot be recommended."""
     labels = [wrapped(row.label) for row in info.rows]
-    unusable = (Standing.DISAGREES, Standing.FAILED, Standing.INTERRUPTED)
+    unusable = (Status.DISAGREES, Status.FAILED, Status.INTERRUPTED)
     figure = go.Figure()
-    for standing, mark in MARKS.items():
-        chosen = [(place, row) for place, row in enumerate(info.rows) if row.standing is standing]
+    for status, mark in MARKS.items():
+        chosen = [(index, row) for index, row in enumerate(info.rows) if row.status is status]
         if not chosen:
             continue
         figure.add_trace(
             go.Bar(
-                x=[row.peak_rss_bytes / GIGABYTE for _, row in chosen],
-                y=[place for place, _ in chosen],
+                x=[row.peak_rss_bytes / GIGA for _, row in chosen],
+                y=[index for index, _ in chosen],
                 orientation="h",
-                name=standing.value,
+                name=status.value,
                 width=0.6,
                 marker={
                     "color": mark.colour,
-                    "pattern": {"shape": "/" if standing in unusable else ""},
+                    "pattern": {"shape": "/" if status in unusable else ""},
                 },
                 text=[bytes_text(row.peak_rss_bytes) for _, row in chosen],
                 textposition="outside",

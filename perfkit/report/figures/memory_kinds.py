@@ -1,4 +1,4 @@
-"""Memory over time by kind, and the peak as different observers see it."""
+"""Resident memory over time by kind, and peak memory by observer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from perfkit.report.profile_summary import memory_peaks
 from perfkit.report.style import (
     BLACK,
     BLUE,
-    GIGABYTE,
     ORANGE,
     PURPLE,
     SKY,
@@ -22,63 +21,81 @@ from perfkit.report.style import (
     styled,
     wrapped,
 )
-from perfkit.units import bytes_text
+from perfkit.units import GIGA, bytes_text
 
 
 class MemoryKindsInfo(NamedTuple):
-    """Resident bytes by kind over time, and two sets that are sampled more seldom."""
+    """Data of the figure over time.
+
+    Attributes
+    ----------
+    time_s
+        Times of the samples of ``kinds``, seconds since the trial began.
+    kinds
+        Resident bytes by kind of memory, each as long as ``time_s``.
+    rollup_time_s
+        Times of the less frequent samples of ``rollup``, seconds since the trial began.
+    rollup
+        Proportional set and huge pages in bytes, each as long as ``rollup_time_s``.
+    """
 
     time_s: tuple[float, ...]
     kinds: dict[str, tuple[int, ...]]
-    seldom_time_s: tuple[float, ...]
-    seldom: dict[str, tuple[int, ...]]
+    rollup_time_s: tuple[float, ...]
+    rollup: dict[str, tuple[int, ...]]
 
 
 class PeaksInfo(NamedTuple):
-    """The same memory as different observers see it, in bytes."""
+    """Data of the figure of peaks.
+
+    Attributes
+    ----------
+    peaks
+        Peak memory in bytes, by what it measures.
+    """
 
     peaks: dict[str, int]
 
 
 def memory_kinds_info(record: Record) -> MemoryKindsInfo | None:
-    """What the memory observer saw, None where it did not look."""
+    """Memory over time; None if the memory observer did not run."""
     seen = found(record, "memory", MemorySeen)
     if seen is None:
         return None
     kinds = {"anonymous": seen.anonymous, "file": seen.file, "shared": seen.shared}
-    seldom = {"proportional set": seen.pss, "huge pages": seen.anonymous_huge}
+    rollup = {"proportional set": seen.pss, "huge pages": seen.anonymous_huge}
     return MemoryKindsInfo(
         tuple(seen.time_s),
         {name: tuple(values) for name, values in kinds.items()},
         tuple(seen.rollup_time_s),
-        {name: tuple(values) for name, values in seldom.items()},
+        {name: tuple(values) for name, values in rollup.items()},
     )
 
 
 def peaks_info(record: Record) -> PeaksInfo:
-    """Heap, resident set and XLA's own analysis beside one another."""
+    """Peak memory: heap, resident set and XLA's own analysis."""
     return PeaksInfo(memory_peaks(record))
 
 
 def memory_kinds_figure(info: MemoryKindsInfo) -> go.Figure:
-    """Stacked areas by kind, lines for the others."""
+    """Stacked areas for the kinds, lines for the proportional set and huge pages."""
     figure = go.Figure()
     for (name, values), colour in zip(info.kinds.items(), (BLUE, SKY, PURPLE), strict=True):
         figure.add_trace(
             go.Scatter(
                 x=info.time_s,
-                y=[value / GIGABYTE for value in values],
+                y=[value / GIGA for value in values],
                 name=name,
                 mode="lines",
                 stackgroup="resident",
                 line={"width": 0.5, "color": colour},
             )
         )
-    for (name, values), colour in zip(info.seldom.items(), (BLACK, ORANGE), strict=True):
+    for (name, values), colour in zip(info.rollup.items(), (BLACK, ORANGE), strict=True):
         figure.add_trace(
             go.Scatter(
-                x=info.seldom_time_s,
-                y=[value / GIGABYTE for value in values],
+                x=info.rollup_time_s,
+                y=[value / GIGA for value in values],
                 name=name,
                 mode="lines",
                 line={"width": 1.4, "color": colour},
@@ -91,11 +108,11 @@ def memory_kinds_figure(info: MemoryKindsInfo) -> go.Figure:
 
 
 def peaks_figure(info: PeaksInfo) -> go.Figure:
-    """A horizontal bar a way of looking."""
+    """One horizontal bar per measurement of the peak."""
     labels = [wrapped(name) for name in info.peaks]
     figure = go.Figure(
         go.Bar(
-            x=[size / GIGABYTE for size in info.peaks.values()],
+            x=[size / GIGA for size in info.peaks.values()],
             y=list(range(len(labels))),
             orientation="h",
             width=0.6,

@@ -1,4 +1,4 @@
-"""Where the time of one pass goes: by kind of operation, and by module of the model."""
+"""Time of one traced pass by kind of operation, and by module of the model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,23 @@ from perfkit.report.style import BLUE, labelled_rows, rows_height_px, styled, wr
 from perfkit.units import percent_text, seconds_text
 
 SHOWN_MODULES = 15
+"""Modules in the figure, longest time first."""
 
 
 class PassRow(NamedTuple):
-    """A kind of operation or a module: seconds, share of the pass, and its limit if it has one."""
+    """A kind of operation or a module.
+
+    Attributes
+    ----------
+    name
+        Name of the kind or of the module.
+    seconds
+        Time in the pass, in seconds.
+    share
+        Share of the pass, from 0 to 1.
+    limit
+        What limits the module; None for a kind of operation.
+    """
 
     name: str
     seconds: float
@@ -25,13 +38,19 @@ class PassRow(NamedTuple):
 
 
 class PassInfo(NamedTuple):
-    """Rows, most time first."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    rows
+        Kinds or modules, longest time first.
+    """
 
     rows: tuple[PassRow, ...]
 
 
 def kinds_info(seen: XlaSeen) -> PassInfo:
-    """A row a kind of operation that took any time."""
+    """One row per kind of operation that takes any time."""
     rows = (
         PassRow(name, seconds, seconds / seen.pass_s, None)
         for name, seconds in seen.kinds.items()
@@ -41,21 +60,21 @@ def kinds_info(seen: XlaSeen) -> PassInfo:
 
 
 def modules_info(seen: XlaSeen) -> PassInfo:
-    """The modules that took most."""
+    """One row per module, for the :data:`SHOWN_MODULES` with the longest time."""
     rows = (PassRow(one.name, one.seconds, one.share, one.limit) for one in seen.modules)
     return PassInfo(tuple(rows)[:SHOWN_MODULES])
 
 
 def pass_figure(info: PassInfo) -> go.Figure:
-    """A horizontal bar a row, coloured by limit where there is one."""
+    """One horizontal bar per row, coloured by its limit if it has one."""
     labels = [wrapped(row.name) for row in info.rows]
     figure = go.Figure()
     for limit in dict.fromkeys(row.limit for row in info.rows):
-        chosen = [(place, row) for place, row in enumerate(info.rows) if row.limit is limit]
+        chosen = [(index, row) for index, row in enumerate(info.rows) if row.limit is limit]
         figure.add_trace(
             go.Bar(
                 x=[row.seconds for _, row in chosen],
-                y=[place for place, _ in chosen],
+                y=[index for index, _ in chosen],
                 orientation="h",
                 width=0.6,
                 name="" if limit is None else limit.value,

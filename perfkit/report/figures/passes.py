@@ -1,4 +1,4 @@
-"""Steady time of every pass of every trial, in order of time."""
+"""Steady time of every pass of every trial, over time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.records.schema import Record
-from perfkit.report.standing import Standing, standing_of
+from perfkit.report.status import Status, status_of
 from perfkit.report.style import (
     BLACK,
     BLUE,
@@ -26,32 +26,47 @@ from perfkit.tune.recommend import Recommendation
 from perfkit.units import seconds_text
 
 LEGEND_WIDTH = 110
-EMPHASISED = (Standing.STOCK, Standing.RECOMMENDED)
-ORDINARY = (Standing.AGREES, Standing.UNJUDGED)
+EMPHASISED = (Status.STOCK, Status.RECOMMENDED)
+ORDINARY = (Status.AGREES, Status.UNJUDGED)
 PALETTE = [colour for colour in SERIES if colour not in (BLUE, BLACK, VERMILION)]
-"""For ordinary configurations; the other colours are those of a standing."""
+"""Colours of ordinary configurations. The remaining colours belong to a status."""
 
 
 class PassGroup(NamedTuple):
     """The passes of one configuration, oldest first.
 
-    ``elapsed_s`` counts from the start of the first trial to the start of the pass.
+    Attributes
+    ----------
+    label
+        Label of the configuration.
+    status
+        Status of the configuration in the study.
+    elapsed_s
+        Starts of the passes, seconds since the first trial began, shape (passes,).
+    wall_s
+        Wall seconds of the passes, shape (passes,).
     """
 
     label: str
-    standing: Standing
+    status: Status
     elapsed_s: tuple[float, ...]
     wall_s: tuple[float, ...]
 
 
 class PassesInfo(NamedTuple):
-    """Groups in the recommendation's order."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    groups
+        One group per configuration, in the recommendation's order.
+    """
 
     groups: tuple[PassGroup, ...]
 
 
 def passes_info(records: Sequence[Record], recommendation: Recommendation) -> PassesInfo:
-    """All steady passes of ``records``, grouped by configuration."""
+    """All steady passes of ``records`` by configuration."""
     begins = {record.id: datetime.fromisoformat(record.created).timestamp() for record in records}
     origin = min(begins.values(), default=0.0)
     groups = []
@@ -64,35 +79,35 @@ def passes_info(records: Sequence[Record], recommendation: Recommendation) -> Pa
         )
         if passes:
             elapsed_s, wall_s = zip(*passes, strict=True)
-            standing = standing_of(row, recommendation.best)
-            groups.append(PassGroup(row.label, standing, elapsed_s, wall_s))
+            status = status_of(row, recommendation.best)
+            groups.append(PassGroup(row.label, status, elapsed_s, wall_s))
     return PassesInfo(tuple(groups))
 
 
 def passes_figure(info: PassesInfo) -> go.Figure:
-    """A dot a pass; stock and the recommended configuration joined by a line."""
+    """One dot per pass. Lines join the passes of stock and of the recommended configuration."""
     figure = go.Figure()
     others = 0
     for group in info.groups:
-        if group.standing in ORDINARY:
+        if group.status in ORDINARY:
             colour, symbol = PALETTE[others % len(PALETTE)], SYMBOLS[others % len(SYMBOLS)]
             others += 1
         else:
-            colour, symbol = MARKS[group.standing]
+            colour, symbol = MARKS[group.status]
         figure.add_trace(
             go.Scatter(
                 x=[second / 60 for second in group.elapsed_s],
                 y=group.wall_s,
-                mode="lines+markers" if group.standing in EMPHASISED else "markers",
+                mode="lines+markers" if group.status in EMPHASISED else "markers",
                 name=shortened(f"{_prefix(group)}{group.label}", LEGEND_WIDTH),
                 line={"color": colour, "width": 1, "dash": "dot"},
                 marker={
                     "color": colour,
                     "symbol": symbol,
-                    "size": 10 if group.standing in EMPHASISED else 8,
+                    "size": 10 if group.status in EMPHASISED else 8,
                 },
                 hovertext=[
-                    f"{wrapped(group.label)}<br>{group.standing}<br>{seconds_text(second)}"
+                    f"{wrapped(group.label)}<br>{group.status}<br>{seconds_text(second)}"
                     for second in group.wall_s
                 ],
                 hoverinfo="text",
@@ -102,10 +117,10 @@ def passes_figure(info: PassesInfo) -> go.Figure:
     styled(figure, 380 + 20 * len(info.groups))
     figure.update_layout(legend={"orientation": "v", "y": -0.16, "yanchor": "top"})
     figure.update_xaxes(title_text="minutes since the first trial began", rangemode="tozero")
-    figure.update_yaxes(title_text="seconds a pass", **spread_axis(walls))
+    figure.update_yaxes(title_text="seconds per pass", **spread_axis(walls))
     return figure
 
 
 def _prefix(group: PassGroup) -> str:
-    plain = (*ORDINARY, Standing.STOCK)
-    return "" if group.standing in plain else f"{group.standing}: "
+    plain = (*ORDINARY, Status.STOCK)
+    return "" if group.status in plain else f"{group.status}: "

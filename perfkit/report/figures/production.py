@@ -1,4 +1,4 @@
-"""The time of a production prediction, added up from its parts."""
+"""Time of a production prediction as the sum of its parts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,21 @@ from perfkit.tune.extrapolate import Extrapolation
 from perfkit.units import HOUR_S, MINUTE_S, percent_text, seconds_text
 
 UNITS = ((2 * HOUR_S, HOUR_S, "hours"), (2 * MINUTE_S, MINUTE_S, "minutes"))
-"""From how many seconds an axis counts in the unit, its seconds, its name."""
+"""Units of the axis: least seconds from which it is used, its length in seconds, its name."""
 
 
 class ProductionPart(NamedTuple):
-    """All runs of one part in one prediction, together, in seconds."""
+    """One part of a prediction.
+
+    Attributes
+    ----------
+    name
+        Name of the part.
+    runs
+        Number of runs in one prediction.
+    total_s
+        Seconds of all runs together.
+    """
 
     name: str
     runs: int
@@ -24,7 +34,19 @@ class ProductionPart(NamedTuple):
 
 
 class ProductionBar(NamedTuple):
-    """One configuration; ``check_error`` is predicted over measured less one for a longer run."""
+    """One configuration.
+
+    Attributes
+    ----------
+    label
+        Label of the configuration.
+    parts
+        Its parts.
+    total_s
+        Seconds of one prediction.
+    check_error
+        Predicted over measured time of a longer run, minus 1; None if it was not checked.
+    """
 
     label: str
     parts: tuple[ProductionPart, ...]
@@ -33,30 +55,41 @@ class ProductionBar(NamedTuple):
 
 
 class ProductionInfo(NamedTuple):
-    """Bars in the order given, and the fidelity they are for."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    fidelity
+        The production fidelity.
+    bars
+        One bar per configuration, in the order of the extrapolations.
+    """
 
     fidelity: dict[str, int]
     bars: tuple[ProductionBar, ...]
 
 
 def production_info(extrapolations: Sequence[Extrapolation]) -> ProductionInfo | None:
-    """Totals of the parts of every extrapolation, None where there is none."""
+    """Totals of the parts of every extrapolation; None without extrapolations."""
     if not extrapolations:
         return None
     bars = tuple(
         ProductionBar(
-            each.label,
-            tuple(ProductionPart(p.name, p.count, p.seconds * p.count) for p in each.parts),
-            each.total.median,
-            each.check.error if each.check is not None else None,
+            one.label,
+            tuple(
+                ProductionPart(part.name, part.count, part.seconds * part.count)
+                for part in one.parts
+            ),
+            one.total.median,
+            one.check.error if one.check is not None else None,
         )
-        for each in extrapolations
+        for one in extrapolations
     )
     return ProductionInfo(extrapolations[0].fidelity, bars)
 
 
 def check_text(extrapolation: Extrapolation) -> str:
-    """How the extrapolation compares with a longer run, or that it was not checked."""
+    """Describe the check of an extrapolation against a longer run."""
     check = extrapolation.check
     if check is None:
         return "not checked against a longer run"
@@ -67,7 +100,7 @@ def check_text(extrapolation: Extrapolation) -> str:
 
 
 def production_figure(info: ProductionInfo) -> go.Figure:
-    """A stacked bar a configuration, its total at the end."""
+    """One stacked bar per configuration with its total at the end."""
     longest_s = max(bar.total_s for bar in info.bars)
     unit_s, unit = next(
         ((unit_s, name) for least, unit_s, name in UNITS if longest_s >= least), (1, "seconds")
@@ -75,7 +108,7 @@ def production_figure(info: ProductionInfo) -> go.Figure:
     labels = [wrapped(bar.label) for bar in info.bars]
     figure = go.Figure()
     names = list(dict.fromkeys(part.name for bar in info.bars for part in bar.parts))
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         chosen = [
             (row, part)
             for row, bar in enumerate(info.bars)
@@ -89,7 +122,7 @@ def production_figure(info: ProductionInfo) -> go.Figure:
                 orientation="h",
                 width=0.6,
                 name=wrapped(name.replace("_", " ")),
-                marker={"color": SERIES[place % len(SERIES)]},
+                marker={"color": SERIES[index % len(SERIES)]},
                 hovertext=[
                     f"{wrapped(name)}: {part.runs} x "
                     f"{seconds_text(part.total_s / part.runs if part.runs else 0.0)} = "
@@ -110,8 +143,8 @@ def production_figure(info: ProductionInfo) -> go.Figure:
         )
     styled(figure, rows_height_px(labels, extra_px=110))
     labelled_rows(figure, labels)
-    # Leaves room for the total at the end of the longest bar.
-    figure.update_xaxes(title_text=f"{unit} a prediction", range=[0, 1.35 * longest_s / unit_s])
+    # The range leaves room for the total at the end of the longest bar.
+    figure.update_xaxes(title_text=f"{unit} per prediction", range=[0, 1.35 * longest_s / unit_s])
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Each module of the model under the roofs that were measured on the machine.
+"""Roofline: the modules of the model under the measured ceilings of the machine.
 
 S. Williams, A. Waterman and D. Patterson, "Roofline: an insightful visual performance model for
 multicore architectures", Communications of the ACM 52 (2009).
@@ -24,16 +24,16 @@ from perfkit.report.style import (
     styled,
     wrapped,
 )
+from perfkit.units import GIGA
 
-GIGA = 1e9
 LEAST_SHARE = 0.002
-"""Modules with a smaller share of the pass would only cover the others."""
+"""Smallest share of the pass that a module in the figure has. Others would only clutter it."""
 
 CEILINGS = ("bfloat16_flops_per_s", "float32_flops_per_s", "copy_bytes_per_s")
-"""What :mod:`perfkit.observers.roofline.ceilings` measures of a machine."""
+"""Ceilings that :mod:`perfkit.observers.roofline.ceilings` measures on a machine."""
 
 NAMED_SHARE = 0.05
-"""Modules with a smaller share are named where the pointer is."""
+"""Smallest share of the pass from which a module is labelled; others have a hover label only."""
 
 LIMIT_COLOURS = {
     Limit.COMPUTE: BLUE,
@@ -46,7 +46,21 @@ LIMIT_COLOURS = {
 
 
 class RooflinePoint(NamedTuple):
-    """One module: FLOP a byte, FLOP/s, its share of the pass, and what limits it."""
+    """One module.
+
+    Attributes
+    ----------
+    name
+        Name of the module.
+    intensity
+        Arithmetic intensity in FLOP per byte.
+    flops_per_s
+        Rate in FLOP/s.
+    share
+        Share of the pass, from 0 to 1.
+    limit
+        What limits the module.
+    """
 
     name: str
     intensity: float
@@ -56,7 +70,17 @@ class RooflinePoint(NamedTuple):
 
 
 class RooflineInfo(NamedTuple):
-    """Modules and the roofs above them, in FLOP/s and bytes/s."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    points
+        Modules, longest time first.
+    products
+        Ceilings of matrix products in FLOP/s, by name.
+    copy_bytes_per_s
+        Ceiling of the memory bandwidth in bytes/s.
+    """
 
     points: tuple[RooflinePoint, ...]
     products: dict[str, float]
@@ -64,9 +88,12 @@ class RooflineInfo(NamedTuple):
 
 
 def roofline_info(seen: XlaSeen) -> RooflineInfo | None:
-    """The modules that compute anything, most time first, under the ceilings of their types.
+    """The modules that compute anything, and the ceilings.
 
-    None where the record holds no ceilings.
+    Returns
+    -------
+    RooflineInfo or None
+        None if the trace was recorded without ceilings.
     """
     if not all(seen.ceilings.get(name, 0.0) > 0 for name in CEILINGS):
         return None
@@ -89,7 +116,7 @@ def roofline_info(seen: XlaSeen) -> RooflineInfo | None:
 
 
 def roofline_figure(info: RooflineInfo) -> go.Figure:
-    """Logarithmic axes; the size of a mark is its module's share of the pass."""
+    """One dot per module on logarithmic axes. The size of a dot is the share of the pass."""
     figure = go.Figure()
     intensities = [point.intensity for point in info.points] or [1.0]
     least, most = min(*intensities, 0.1), max(*intensities, 1000.0)
@@ -127,7 +154,7 @@ def roofline_figure(info: RooflineInfo) -> go.Figure:
                 textfont={"size": 11},
                 hovertext=[
                     f"{wrapped(point.name)}<br>{100 * point.share:.1f} % of the pass<br>"
-                    f"{point.flops_per_s / GIGA:.1f} GFLOP/s, {point.intensity:.1f} FLOP a byte"
+                    f"{point.flops_per_s / GIGA:.1f} GFLOP/s, {point.intensity:.1f} FLOP per byte"
                     for point in chosen
                 ],
                 hoverinfo="text",
@@ -135,6 +162,6 @@ def roofline_figure(info: RooflineInfo) -> go.Figure:
             )
         )
     styled(figure, 520)
-    figure.update_xaxes(title_text="FLOP a byte", type="log", dtick=1)
+    figure.update_xaxes(title_text="FLOP per byte", type="log", dtick=1)
     figure.update_yaxes(title_text="GFLOP/s", type="log", dtick=1)
     return figure

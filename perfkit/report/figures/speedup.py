@@ -1,4 +1,4 @@
-"""Speed-up over stock with its interval, one row a configuration."""
+"""Speed-up over stock with its interval, one row per configuration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.records.schema import Outcome
-from perfkit.report.standing import Standing, agreement_text, outcome_text, standing_of
+from perfkit.report.status import Status, agreement_text, outcome_text, status_of
 from perfkit.report.style import (
     MARKS,
     PALE,
@@ -23,48 +23,68 @@ from perfkit.tune.recommend import Recommendation
 from perfkit.units import ratio_text
 
 NOTE_WIDTH = 42
+"""Most characters of a note."""
+
 NOTES_FROM = 0.6
-"""Where the notes begin, as a share of the figure's width without its labels."""
+"""Left edge of the notes, as a share of the figure's width without its labels."""
 
 
 class SpeedupRow(NamedTuple):
-    """One configuration; ``speedup`` is None where there is nothing to compare."""
+    """One configuration.
+
+    Attributes
+    ----------
+    label
+        Label of the configuration.
+    speedup
+        Speed-up over stock; None if it was not compared.
+    status
+        Status of the configuration in the study.
+    note
+        Agreement with the reference, or the reason of a failure.
+    """
 
     label: str
     speedup: Interval | None
-    standing: Standing
+    status: Status
     note: str
 
 
 class SpeedupInfo(NamedTuple):
-    """Rows in the recommendation's order, fastest first."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    rows
+        Configurations in the recommendation's order, fastest first.
+    """
 
     rows: tuple[SpeedupRow, ...]
 
 
 def speedup_info(recommendation: Recommendation) -> SpeedupInfo:
-    """Speed-up, standing, agreement and outcome of every configuration."""
+    """Speed-up, status and note of every configuration."""
     rows = []
     for row in recommendation.rows:
-        standing = standing_of(row, recommendation.best)
+        status = status_of(row, recommendation.best)
         note = agreement_text(row)
-        if row.outcome.value == standing.value:
+        if row.outcome.value == status.value:
             note = row.reason
         elif row.outcome is not Outcome.OK:
             note = outcome_text(row.outcome, row.reason)
-        rows.append(SpeedupRow(row.label, row.speedup, standing, note))
+        rows.append(SpeedupRow(row.label, row.speedup, status, note))
     return SpeedupInfo(tuple(rows))
 
 
 def speedup_figure(info: SpeedupInfo) -> go.Figure:
-    """Dots with intervals; what was not measured keeps its row and says why."""
+    """One dot with its interval per row. A configuration without a speed-up has a note only."""
     figure = go.Figure()
     labels = [wrapped(row.label) for row in info.rows]
-    for standing, mark in MARKS.items():
+    for status, mark in MARKS.items():
         chosen = [
             (position, row.speedup, row)
             for position, row in enumerate(info.rows)
-            if row.standing is standing and row.speedup is not None
+            if row.status is status and row.speedup is not None
         ]
         if not chosen:
             continue
@@ -80,7 +100,7 @@ def speedup_figure(info: SpeedupInfo) -> go.Figure:
                     "width": 5,
                 },
                 mode="markers",
-                name=standing.value,
+                name=status.value,
                 marker={"color": mark.colour, "symbol": mark.symbol, "size": 11},
                 hovertext=[
                     f"{wrapped(row.label)}<br>{ratio_text(ratio)}<br>{wrapped(row.note)}"
@@ -89,7 +109,7 @@ def speedup_figure(info: SpeedupInfo) -> go.Figure:
                 hoverinfo="text",
             )
         )
-    _write_notes(figure, info)
+    _add_notes(figure, info)
     styled(figure, rows_height_px(labels, least_lines=2))
     labelled_rows(figure, labels)
     ends = [
@@ -107,11 +127,11 @@ def speedup_figure(info: SpeedupInfo) -> go.Figure:
     return figure
 
 
-def _write_notes(figure: go.Figure, info: SpeedupInfo) -> None:
-    """The numbers and words of each row, in a column at the right."""
+def _add_notes(figure: go.Figure, info: SpeedupInfo) -> None:
+    """Add the ratio, status and note of every row in a column on the right."""
     for position, row in enumerate(info.rows):
         value = "" if row.speedup is None else f"<b>{ratio_text(row.speedup)}</b> "
-        lines = [f"{value}{row.standing}", shortened(row.note, NOTE_WIDTH)]
+        lines = [f"{value}{row.status}", shortened(row.note, NOTE_WIDTH)]
         figure.add_annotation(
             x=NOTES_FROM,
             y=position,
@@ -121,10 +141,10 @@ def _write_notes(figure: go.Figure, info: SpeedupInfo) -> None:
             align="left",
             showarrow=False,
             text="<br>".join(lines),
-            font={"color": MARKS[row.standing].colour, "size": 12},
+            font={"color": MARKS[row.status].colour, "size": 12},
         )
 
 
 def _reach(ratio: Interval, end: float | None) -> float:
-    """How far an end of the interval is from the estimate; 0 draws no bar."""
+    """Distance from the estimate to an end of the interval; 0 draws no bar."""
     return 0.0 if end is None else abs(end - ratio.median)

@@ -1,4 +1,4 @@
-"""The stages of each trial: where its time went."""
+"""Time of each trial by stage."""
 
 from __future__ import annotations
 
@@ -30,7 +30,19 @@ LABEL_WIDTH = 52
 
 
 class StagesBar(NamedTuple):
-    """One trial: wall seconds a stage, the median over its passes for ``steady``."""
+    """One trial.
+
+    Attributes
+    ----------
+    label
+        Label of the configuration.
+    role
+        Role of the trial in the study.
+    outcome
+        Outcome of the trial.
+    wall_s
+        Wall seconds by stage; for ``steady`` the median over the passes.
+    """
 
     label: str
     role: str
@@ -39,13 +51,19 @@ class StagesBar(NamedTuple):
 
 
 class StagesInfo(NamedTuple):
-    """One bar a trial, oldest first."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    bars
+        One bar per trial, oldest first.
+    """
 
     bars: tuple[StagesBar, ...]
 
 
 def stages_info(records: Sequence[Record]) -> StagesInfo:
-    """The stages of every trial that went through at least one."""
+    """The stages of every trial that completed at least one."""
     return StagesInfo(
         tuple(
             StagesBar(record.configuration.label, record.role, record.outcome, _wall_s(record))
@@ -63,13 +81,13 @@ def _wall_s(record: Record) -> dict[str, float]:
 
 
 def stages_figure(info: StagesInfo) -> go.Figure:
-    """Stacked horizontal bars, one a trial."""
+    """One stacked horizontal bar per trial."""
     labels = [wrapped(_label(bar), LABEL_WIDTH) for bar in info.bars]
     figure = go.Figure()
     for name, colour in STAGE_COLOURS.items():
         chosen = [
-            (place, bar, bar.wall_s[name])
-            for place, bar in enumerate(info.bars)
+            (index, bar, bar.wall_s[name])
+            for index, bar in enumerate(info.bars)
             if name in bar.wall_s
         ]
         if not chosen:
@@ -77,7 +95,7 @@ def stages_figure(info: StagesInfo) -> go.Figure:
         figure.add_trace(
             go.Bar(
                 x=[second for _, _, second in chosen],
-                y=[place for place, _, _ in chosen],
+                y=[index for index, _, _ in chosen],
                 orientation="h",
                 width=0.6,
                 name="steady (median pass)" if name == "steady" else name,

@@ -6,30 +6,50 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from perfkit.report.standing import Standing, standing_of
-from perfkit.report.style import BLACK, GIGABYTE, MARKS, spread_axis, styled, wrapped
+from perfkit.report.status import Status, status_of
+from perfkit.report.style import BLACK, MARKS, spread_axis, styled, wrapped
 from perfkit.tune.recommend import Recommendation
-from perfkit.units import bytes_text, percent_text, seconds_text
+from perfkit.units import GIGA, bytes_text, percent_text, seconds_text
 
 
 class TimeMemoryPoint(NamedTuple):
-    """Median steady seconds, peak bytes, and utilisation from 0 to 1 of one configuration."""
+    """One configuration.
+
+    Attributes
+    ----------
+    label
+        Label of the configuration.
+    time_s
+        Median steady seconds.
+    peak_rss_bytes
+        Largest resident set in bytes.
+    utilisation
+        Share of the allowed CPUs in use, from 0 to 1.
+    status
+        Status of the configuration in the study.
+    """
 
     label: str
     time_s: float
     peak_rss_bytes: int
     utilisation: float
-    standing: Standing
+    status: Status
 
 
 class TimeMemoryInfo(NamedTuple):
-    """One point a configuration that has a time."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    points
+        Configurations with a measured time and utilisation, in the recommendation's order.
+    """
 
     points: tuple[TimeMemoryPoint, ...]
 
 
 def time_memory_info(recommendation: Recommendation) -> TimeMemoryInfo:
-    """Time, memory and utilisation of every configuration that was timed."""
+    """Time, memory and utilisation of every configuration with a measured time."""
     return TimeMemoryInfo(
         tuple(
             TimeMemoryPoint(
@@ -37,7 +57,7 @@ def time_memory_info(recommendation: Recommendation) -> TimeMemoryInfo:
                 row.time_s.median,
                 row.peak_rss_bytes,
                 row.utilisation,
-                standing_of(row, recommendation.best),
+                status_of(row, recommendation.best),
             )
             for row in recommendation.rows
             if row.time_s is not None and row.utilisation is not None
@@ -46,19 +66,19 @@ def time_memory_info(recommendation: Recommendation) -> TimeMemoryInfo:
 
 
 def time_memory_figure(info: TimeMemoryInfo) -> go.Figure:
-    """A scatter of time and memory; the shape is the standing, the colour the utilisation."""
+    """One dot per configuration. Its shape is the status, its colour the utilisation."""
     figure = go.Figure()
-    for standing, mark in MARKS.items():
-        chosen = [point for point in info.points if point.standing is standing]
+    for status, mark in MARKS.items():
+        chosen = [point for point in info.points if point.status is status]
         if not chosen:
             continue
         figure.add_trace(
             go.Scatter(
                 x=[point.time_s for point in chosen],
-                y=[point.peak_rss_bytes / GIGABYTE for point in chosen],
+                y=[point.peak_rss_bytes / GIGA for point in chosen],
                 mode="markers+text",
-                name=standing.value,
-                text=[standing.value if standing in (Standing.STOCK, Standing.RECOMMENDED) else ""]
+                name=status.value,
+                text=[status.value if status in (Status.STOCK, Status.RECOMMENDED) else ""]
                 * len(chosen),
                 textposition="top center",
                 marker={
@@ -86,7 +106,7 @@ def time_memory_figure(info: TimeMemoryInfo) -> go.Figure:
         legend={"font": {"size": 12}},
     )
     times_s = [point.time_s for point in info.points]
-    figure.update_xaxes(title_text="seconds a pass (median)", **spread_axis(times_s))
+    figure.update_xaxes(title_text="seconds per pass (median)", **spread_axis(times_s))
     figure.update_yaxes(title_text="peak resident memory, GB", rangemode="tozero")
     return figure
 
@@ -97,4 +117,4 @@ def _hover(point: TimeMemoryPoint) -> str:
         bytes_text(point.peak_rss_bytes),
         f"{percent_text(point.utilisation)} of the CPUs",
     )
-    return f"{wrapped(point.label)}<br>{point.standing}<br>{', '.join(facts)}"
+    return f"{wrapped(point.label)}<br>{point.status}<br>{', '.join(facts)}"

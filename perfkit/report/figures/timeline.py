@@ -1,4 +1,4 @@
-"""Memory and CPU use of a trial over time, its stages laid over."""
+"""Memory and CPU use of trials over time, with their stages."""
 
 from __future__ import annotations
 
@@ -11,17 +11,26 @@ from plotly.subplots import make_subplots
 
 from perfkit.records.schema import Outcome, Record, Samples
 from perfkit.report.figures.stages import STAGE_COLOURS
-from perfkit.report.standing import Standing
-from perfkit.report.style import BLUE, GIGABYTE, GREY, ORANGE, shortened, styled
+from perfkit.report.status import Status
+from perfkit.report.style import BLUE, GREY, ORANGE, shortened, styled
 from perfkit.tune.recommend import Recommendation
 from perfkit.tune.rows import Row
+from perfkit.units import GIGA
 
 LABELLED_SHARE = 0.05
-"""A band narrower than this share of the trial has no room for its name."""
+"""Smallest share of the trial from which a stage is wide enough for its name."""
 
 
 class StageBand(NamedTuple):
-    """A stage on the trial's clock, in seconds."""
+    """One stage.
+
+    Attributes
+    ----------
+    name
+        Name of the stage.
+    begin_s, end_s
+        Begin and end, seconds since the trial began.
+    """
 
     name: str
     begin_s: float
@@ -31,8 +40,20 @@ class StageBand(NamedTuple):
 class TimelinePanel(NamedTuple):
     """One trial over time.
 
-    ``rss_bytes`` stands at ``time_s``; ``utilisation`` (1 is all allowed CPUs) is the mean from
-    the sample before to that at ``utilisation_time_s``.
+    Attributes
+    ----------
+    title
+        Title of the panel.
+    time_s
+        Times of the memory samples, seconds since the trial began, shape (samples,).
+    rss_bytes
+        Resident memory in bytes, shape (samples,).
+    utilisation_time_s
+        Times at which intervals between samples end, shape (intervals,).
+    utilisation
+        Mean share of the allowed CPUs in use over each interval, from 0 to 1, shape (intervals,).
+    stages
+        Stages of the trial.
     """
 
     title: str
@@ -44,19 +65,25 @@ class TimelinePanel(NamedTuple):
 
 
 class TimelineInfo(NamedTuple):
-    """A panel for stock and one for the recommended configuration, as far as there are samples."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    panels
+        Panels for stock and for the recommended configuration, if they have samples.
+    """
 
     panels: tuple[TimelinePanel, ...]
 
 
 def timeline_info(records: Sequence[Record], recommendation: Recommendation) -> TimelineInfo:
-    """The last sampled good trial of stock and of the recommended configuration."""
+    """The last successful trial with samples of stock and of the recommended configuration."""
     stock, best = recommendation.stock, recommendation.best
     wanted: list[tuple[str, Row]] = []
     if stock is not None:
-        wanted.append((Standing.STOCK.value, stock))
+        wanted.append((Status.STOCK.value, stock))
     if best is not None and (stock is None or best.digest != stock.digest):
-        wanted.append((Standing.RECOMMENDED.value, best))
+        wanted.append((Status.RECOMMENDED.value, best))
     panels = []
     for title, row in wanted:
         sampled = [
@@ -78,7 +105,7 @@ def _panel(title: str, record: Record, samples: Samples) -> TimelinePanel:
     for (before_s, cpu_before_s), (after_s, cpu_after_s) in pairwise(moments):
         if after_s > before_s:
             times.append(after_s)
-            # A child process that ends takes its CPU seconds out of the sum.
+            # The sum loses the CPU seconds of a child process that ends.
             spent_s = max(0.0, cpu_after_s - cpu_before_s)
             used.append(spent_s / ((after_s - before_s) * record.allowed_cpus))
     bands = (
@@ -96,7 +123,7 @@ def _panel(title: str, record: Record, samples: Samples) -> TimelinePanel:
 
 
 def timeline_figure(info: TimelineInfo) -> go.Figure:
-    """Memory above, CPU use below, a column a trial; stages are shaded bands."""
+    """One column per trial: memory above, CPU use below. Stages are shaded bands."""
     count = len(info.panels)
     figure = make_subplots(
         rows=2,
@@ -107,7 +134,7 @@ def timeline_figure(info: TimelineInfo) -> go.Figure:
         horizontal_spacing=0.04,
         column_titles=[f"<b>{panel.title}</b>" for panel in info.panels],
     )
-    # The names of the stages stand between a title and its panel.
+    # The titles move up to leave room for the names of the stages.
     figure.update_annotations(yshift=18)
     shapes: list[dict[str, object]] = []
     names: list[dict[str, object]] = []
@@ -115,7 +142,7 @@ def timeline_figure(info: TimelineInfo) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=panel.time_s,
-                y=[value / GIGABYTE for value in panel.rss_bytes],
+                y=[value / GIGA for value in panel.rss_bytes],
                 mode="lines",
                 line={"color": BLUE, "width": 1.8},
                 hovertemplate="%{x:.1f} s: %{y:.2f} GB<extra></extra>",
@@ -150,7 +177,7 @@ def timeline_figure(info: TimelineInfo) -> go.Figure:
 
 
 def _bands(panel: TimelinePanel, column: int, columns: int) -> list[dict[str, object]]:
-    """A shaded rectangle a stage in both rows; plotly counts the axes row by row."""
+    """One shaded rectangle per stage in both rows. plotly numbers the axes row by row."""
     return [
         {
             "type": "rect",
@@ -171,7 +198,7 @@ def _bands(panel: TimelinePanel, column: int, columns: int) -> list[dict[str, ob
 
 
 def _band_names(panel: TimelinePanel, column: int) -> list[dict[str, object]]:
-    """The name above the first band of each stage that is wide enough."""
+    """Names above the first band of every stage that is wide enough."""
     least_s = LABELLED_SHARE * (panel.time_s[-1] - panel.time_s[0])
     wide = {
         band.name: band for band in reversed(panel.stages) if band.end_s - band.begin_s > least_s
@@ -192,5 +219,5 @@ def _band_names(panel: TimelinePanel, column: int) -> list[dict[str, object]]:
 
 
 def _axis_suffix(number: int) -> str:
-    """Plotly calls its first axis ``x``, its second ``x2``."""
+    """Suffix in plotly's names of axes: the first axis is ``x``, the second ``x2``."""
     return "" if number == 1 else str(number)

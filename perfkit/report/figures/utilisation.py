@@ -1,4 +1,4 @@
-"""CPU use over time: the trial, everything else, and what a hypervisor took."""
+"""CPU use over time by consumer, and the number of busy CPUs by stage."""
 
 from __future__ import annotations
 
@@ -15,27 +15,45 @@ from perfkit.report.style import BLUE, GREY, SERIES, VERMILION, shortened, style
 
 
 class UtilisationInfo(NamedTuple):
-    """CPUs in use at the ends of windows, ``time_s`` counted from the trial's start."""
+    """Data of the figure over time.
+
+    Attributes
+    ----------
+    time_s
+        Ends of the sampling windows, seconds since the trial began, shape (windows,).
+    layers
+        CPUs in use per window by consumer: the trial, everything else, and the hypervisor (steal
+        time). Shape (windows,) each.
+    stages
+        Name, begin and end of each stage; times in seconds since the trial began.
+    cpus
+        Number of CPUs of the machine.
+    """
 
     time_s: tuple[float, ...]
     layers: dict[str, tuple[float, ...]]
     stages: tuple[tuple[str, float, float], ...]
-    """Name, begin and end of each stage in seconds."""
     cpus: int
 
 
 class BusyInfo(NamedTuple):
-    """By stage, the fraction of time with 0, 1, ... busy CPUs."""
+    """Data of the figure by stage.
+
+    Attributes
+    ----------
+    fractions
+        For each stage, the fraction of time with 0, 1, ... busy CPUs.
+    """
 
     fractions: dict[str, tuple[float, ...]]
 
 
 def utilisation_info(record: Record) -> UtilisationInfo | None:
-    """What the cpu observer saw, None where it did not look."""
+    """CPU use over time; None if the CPU observer did not run."""
     seen = found(record, "cpu", CpuSeen)
     if seen is None:
         return None
-    stages = ((one.name, one.begin_s, one.begin_s + one.wall_s) for one in record.stages)
+    stages = ((stage.name, stage.begin_s, stage.begin_s + stage.wall_s) for stage in record.stages)
     layers = {"trial": seen.tree, "everything else": seen.other, "hypervisor": seen.steal}
     return UtilisationInfo(
         tuple(seen.time_s),
@@ -46,7 +64,7 @@ def utilisation_info(record: Record) -> UtilisationInfo | None:
 
 
 def busy_info(record: Record) -> BusyInfo | None:
-    """Busy CPUs by stage, None where the cpu observer did not count them alike in each."""
+    """Busy CPUs by stage; None without the CPU observer or if its stages have unequal counts."""
     seen = found(record, "cpu", CpuSeen)
     if seen is None or len({len(shares) for shares in seen.busy.values()}) != 1:
         return None
@@ -54,7 +72,7 @@ def busy_info(record: Record) -> BusyInfo | None:
 
 
 def utilisation_figure(info: UtilisationInfo) -> go.Figure:
-    """Stacked areas, the stages shaded behind them, a line at all CPUs of the machine."""
+    """Stacked areas over shaded stages, with a line at the number of CPUs of the machine."""
     figure = go.Figure()
     for (name, values), colour in zip(info.layers.items(), (BLUE, GREY, VERMILION), strict=True):
         figure.add_trace(
@@ -95,7 +113,7 @@ def utilisation_figure(info: UtilisationInfo) -> go.Figure:
 
 
 def busy_figure(info: BusyInfo) -> go.Figure:
-    """A bar a stage, one piece a number of busy CPUs."""
+    """One bar per stage, divided by the number of busy CPUs."""
     figure = go.Figure()
     stages = list(info.fractions)
     counts = max(len(shares) for shares in info.fractions.values())

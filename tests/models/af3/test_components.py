@@ -152,7 +152,7 @@ def test_a_damaged_dictionary_is_built_again(
     damaged = {b"cut": whole[:-9], b"flipped": whole.replace(b"MAGNESIUM", b"MAGNESIUN")}
     path.write_bytes(damaged.get(changed, changed))
     assert build_dictionary(["MG"]).read_bytes() == whole
-    assert caplog.messages[0].endswith("the dictionary of chemical components is made again")
+    assert caplog.messages[0].endswith("the dictionary of chemical components is rebuilt")
 
 
 def test_an_index_that_upstream_left_is_not_believed() -> None:

@@ -161,7 +161,7 @@ def test_overwritten_weights_are_made_again(
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     again = synthetic_parameters_mapped(lambda: TREE, float32=True)
     assert np.array_equal(again["diffuser/left"]["weights"], kept)
-    assert caplog.messages[0].endswith("the file of synthetic weights in float32 is made again")
+    assert caplog.messages[0].endswith("the file of synthetic weights in float32 is rebuilt")
 
 
 def test_each_installed_package_has_weights_of_its_own(

@@ -1,4 +1,4 @@
-"""Which sizes run in how much memory, and how long they take: tokens against memory."""
+"""Sizes that fit into memory, and the time that they take."""
 
 from __future__ import annotations
 
@@ -29,16 +29,26 @@ CORES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class FeasibilityInfo(NamedTuple):
-    """The memory that each size needs, and hours of a production run by cores.
+    """Data of both figures: memory of a production run, and its time by number of cores.
 
     Attributes
     ----------
+    unit
+        Unit of the sizes.
+    sizes
+        Sizes as text, shape (sizes,).
+    needed_gb
+        Upper end of the memory interval in GB, shape (sizes,).
+    memory_gb
+        Memory of machines in GB, shape (machines,).
     fits
-        Memory in GB, then size: whether it runs.
+        Whether a size fits into a machine's memory, shape (machines, sizes).
+    cores
+        Numbers of cores, shape (cores,).
     times
-        Cores, then size: seconds of one run on a whole machine, None where no law says.
+        Seconds of one run on a whole machine, shape (cores, sizes); None if no law predicts it.
     measured_to
-        Column of the largest size that is at most twice what was measured; -1 for none.
+        Index of the largest size that is at most twice the largest measured size; -1 for none.
     """
 
     unit: str
@@ -52,12 +62,14 @@ class FeasibilityInfo(NamedTuple):
 
 
 def feasibility_info(fit: ModelFit, machine: Machine) -> FeasibilityInfo:
-    """Of production runs (one seed; one member of 30 steps) under the fit's preset.
+    """Memory and time of production runs (one seed; one member of 30 steps) with the fit's preset.
 
     Parameters
     ----------
+    fit
+        The fitted laws.
     machine
-        Whose cores the hours are of.
+        Machine whose cores the times are for; its number of cores is varied.
     """
     sizes, needed, times, reach = [], [], [], -1
     for size in SIZES[fit.model]:
@@ -96,7 +108,7 @@ def _job(model: str, size: float) -> Job:
 
 
 def feasibility_figure(info: FeasibilityInfo) -> go.Figure:
-    """Memory against size, green where it runs."""
+    """Memory against size; green cells fit."""
     figure = go.Figure(
         go.Heatmap(
             z=[[float(each) for each in row] for row in info.fits],
@@ -128,7 +140,7 @@ def feasibility_figure(info: FeasibilityInfo) -> go.Figure:
 
 
 def hours_figure(info: FeasibilityInfo) -> go.Figure:
-    """Hours of one production run against size, a line per number of cores."""
+    """Hours of one production run against size, one line per number of cores."""
     figure = go.Figure()
     all_hours: list[float] = []
     for place, (cores, row) in enumerate(zip(info.cores, info.times, strict=True)):
@@ -151,7 +163,7 @@ def hours_figure(info: FeasibilityInfo) -> go.Figure:
             )
         )
     styled(figure, 400)
-    # A line may lack sizes that the next one has.
+    # Lines may lack sizes, so the order of all sizes is given.
     order = {"categoryorder": "array", "categoryarray": list(info.sizes)}
     figure.update_xaxes(title_text=info.unit, type="category", **order)
     figure.update_yaxes(title_text="hours of one production run", **spread_axis(all_hours))

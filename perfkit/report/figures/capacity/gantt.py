@@ -1,4 +1,4 @@
-"""The packing over time: a row a machine, a bar a job, as high as its share of the machine."""
+"""The schedule of a plan: one row per machine, one bar per job."""
 
 from __future__ import annotations
 
@@ -8,17 +8,32 @@ import plotly.graph_objects as go
 
 from perfkit.capacity.queue.plan import Plan
 from perfkit.report.plan_tables import time_text
-from perfkit.report.style import SERIES, shortened, styled
+from perfkit.report.style import SERIES, labelled_rows, shortened, styled
+from perfkit.units import HOUR_S
 
 MOST_ROWS = 40
-"""Machines drawn; with more the bars are too thin to see."""
+"""Most machines in the figure. With more, the bars are too thin to see."""
 
 MOST_BARS = 4000
-"""Bars drawn; a browser takes seconds for more."""
+"""Most bars in the figure. A browser takes seconds to draw more."""
 
 
 class Bar(NamedTuple):
-    """One job: where it lies and what to say of it."""
+    """One job.
+
+    Attributes
+    ----------
+    row
+        Row of its machine.
+    offset, height
+        Position and height in the row, as shares of the machine from 0 to 1.
+    begin_h, end_h
+        Begin and end, hours from the start of the plan.
+    colour
+        Index of its preset.
+    text
+        Hover label.
+    """
 
     row: int
     offset: float
@@ -30,7 +45,19 @@ class Bar(NamedTuple):
 
 
 class GanttInfo(NamedTuple):
-    """Bars, the machines' names from the top, and how many machines and jobs are left out."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    bars
+        One bar per job.
+    rows
+        Names of the machines from top to bottom.
+    presets
+        Models with their presets.
+    hidden_machines, hidden_jobs
+        Numbers of machines and jobs that the figure leaves out.
+    """
 
     bars: tuple[Bar, ...]
     rows: tuple[str, ...]
@@ -40,7 +67,7 @@ class GanttInfo(NamedTuple):
 
 
 def gantt_info(plan: Plan) -> GanttInfo:
-    """The machines that are used, in the inventory's order, and their jobs."""
+    """The machines in use, in the inventory's order, and their jobs."""
     nodes = sorted({(each.placement.kind, each.placement.node) for each in plan.jobs})
     shown = {node: row for row, node in enumerate(nodes[:MOST_ROWS])}
     names = [plan.inventory.machines[kind].name for kind, _ in shown]
@@ -49,8 +76,8 @@ def gantt_info(plan: Plan) -> GanttInfo:
             row=shown[each.placement.kind, each.placement.node],
             offset=each.placement.slot / each.placement.instances,
             height=1 / each.placement.instances,
-            begin_h=each.placement.begin_s / 3600,
-            end_h=each.placement.end_s / 3600,
+            begin_h=each.placement.begin_s / HOUR_S,
+            end_h=each.placement.end_s / HOUR_S,
             colour=each.way.fit,
             text=f"{each.job.name}: {time_text(each.way.time)} on {each.cpus} CPUs",
         )
@@ -67,7 +94,7 @@ def gantt_info(plan: Plan) -> GanttInfo:
 
 
 def gantt_figure(info: GanttInfo) -> go.Figure:
-    """Bars in the colour of their preset."""
+    """One bar per job in the colour of its preset. Its height is the share of the machine."""
     figure = go.Figure()
     for colour, preset in enumerate(info.presets):
         own = [bar for bar in info.bars if bar.colour == colour]
@@ -92,10 +119,4 @@ def gantt_figure(info: GanttInfo) -> go.Figure:
     styled(figure, 120 + 44 * len(info.rows))
     figure.update_layout(barmode="overlay", showlegend=True)
     figure.update_xaxes(title_text="hours from the start", rangemode="tozero")
-    figure.update_yaxes(
-        tickvals=list(range(len(info.rows))),
-        ticktext=[shortened(row) for row in info.rows],
-        range=[len(info.rows) - 0.5, -0.5],
-        showgrid=False,
-    )
-    return figure
+    return labelled_rows(figure, [shortened(row) for row in info.rows])

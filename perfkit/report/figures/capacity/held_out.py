@@ -1,4 +1,4 @@
-"""Predicted over measured of runs that a fit has not seen."""
+"""Errors of predictions for runs that were held out of a fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from perfkit.units import percent_text
 
 
 class HeldOutPoint(NamedTuple):
-    """Relative errors of a prediction, and of the ends of its interval."""
+    """One prediction.
+
+    Attributes
+    ----------
+    size
+        Size of the run.
+    error
+        Predicted over measured, minus 1.
+    low, high
+        The same for the ends of the prediction's interval.
+    beyond
+        Whether the size is beyond the measured range.
+    """
 
     size: float
     error: float
@@ -23,14 +35,22 @@ class HeldOutPoint(NamedTuple):
 
 
 class HeldOutInfo(NamedTuple):
-    """The points of one quantity, ``time`` or ``memory``."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    quantity
+        ``time`` or ``memory``.
+    points
+        Predictions by size.
+    """
 
     quantity: str
     points: tuple[HeldOutPoint, ...]
 
 
 def held_out_info(fit: ModelFit, quantity: str = TIME) -> HeldOutInfo:
-    """One point a prediction, in order of size."""
+    """One point per prediction of a quantity, by size."""
     points = [
         HeldOutPoint(
             one.size,
@@ -46,7 +66,7 @@ def held_out_info(fit: ModelFit, quantity: str = TIME) -> HeldOutInfo:
 
 
 def held_out_figure(info: HeldOutInfo) -> go.Figure:
-    """Dots with their intervals around the line of no error."""
+    """One dot with its interval per prediction; a line marks zero error."""
     figure = go.Figure()
     for beyond, colour, symbol, name in (
         (False, BLUE, "circle", "within the measured range"),
@@ -76,5 +96,5 @@ def held_out_figure(info: HeldOutInfo) -> go.Figure:
     figure.add_hline(y=0, line={"color": GREY})
     styled(figure, 340)
     figure.update_xaxes(title_text="size", type="log")
-    figure.update_yaxes(title_text=f"error of {info.quantity}, per cent")
+    figure.update_yaxes(title_text=f"error of {info.quantity}, %")
     return figure

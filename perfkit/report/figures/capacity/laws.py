@@ -1,4 +1,4 @@
-"""Laws over size with the measurements they rest on: one line a part."""
+"""Scaling laws against size with the measurements behind them, one line per part."""
 
 from __future__ import annotations
 
@@ -10,17 +10,27 @@ import numpy as np
 import plotly.graph_objects as go
 
 from perfkit.capacity.laws.fit import ONCE, ModelFit
-from perfkit.capacity.laws.observation import Observation, observations, whole
+from perfkit.capacity.laws.observation import Observation, whole
 from perfkit.capacity.laws.terms import MAIN_FEATURE, resized_features
-from perfkit.records.schema import Record
 from perfkit.report.style import SERIES, shortened, spread_axis, styled
 from perfkit.units import seconds_text
 
 CURVE_POINTS = 60
+"""Points of each curve, evenly spaced on a logarithmic axis."""
 
 
 class LawCurve(NamedTuple):
-    """Seconds of one part: the law over sizes, and the trials."""
+    """One part of the model.
+
+    Attributes
+    ----------
+    name
+        Name of the part.
+    sizes, seconds
+        The law: seconds per run against size, shape (:data:`CURVE_POINTS`,) each.
+    measured_sizes, measured_s
+        The trials: seconds per run against size, shape (trials,) each.
+    """
 
     name: str
     sizes: tuple[float, ...]
@@ -30,17 +40,34 @@ class LawCurve(NamedTuple):
 
 
 class LawsInfo(NamedTuple):
-    """The parts of a model in passes of equal fidelity; ``reach`` is the largest size measured."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    curves
+        One curve per part.
+    reach
+        Largest measured size.
+    """
 
     curves: tuple[LawCurve, ...]
     reach: float
 
 
-def laws_info(fit: ModelFit, records: Sequence[Record]) -> LawsInfo:
-    """The curve of each part up to twice the largest size, with the other features as in the
-    trial of the nearest size."""
+def laws_info(fit: ModelFit, trials: Sequence[Observation]) -> LawsInfo:
+    """The curve of each part up to twice the largest measured size.
+
+    The features other than size are those of the trial with the nearest size.
+
+    Parameters
+    ----------
+    fit
+        The fitted laws.
+    trials
+        Trials that the laws were fitted to.
+    """
     main = MAIN_FEATURE[fit.model]
-    measured = [one for one in observations(records) if whole(one) and one.cpus == fit.cpus]
+    measured = [one for one in trials if whole(one) and one.cpus == fit.cpus]
     largest = max(measured, key=lambda one: one.features[main]).features
     alike = [one for one in measured if one.features.get("s") == largest.get("s")]
     sizes = [
@@ -69,10 +96,10 @@ def _nearest(measured: Sequence[Observation], main: str, size: float) -> Observa
 
 
 def laws_figure(info: LawsInfo) -> go.Figure:
-    """Lines and dots on logarithmic axes; a dotted line ends the measured range."""
+    """Lines and dots on logarithmic axes; a dotted line marks the largest measured size."""
     figure = go.Figure()
-    for place, curve in enumerate(info.curves):
-        colour = SERIES[place % len(SERIES)]
+    for index, curve in enumerate(info.curves):
+        colour = SERIES[index % len(SERIES)]
         figure.add_trace(
             go.Scatter(
                 x=curve.sizes,
@@ -101,5 +128,5 @@ def laws_figure(info: LawsInfo) -> go.Figure:
     styled(figure, 420)
     times = [second for curve in info.curves for second in curve.seconds if second > 0]
     figure.update_xaxes(title_text="size", type="log")
-    figure.update_yaxes(title_text="seconds a run of the part", **spread_axis(times))
+    figure.update_yaxes(title_text="seconds per run of the part", **spread_axis(times))
     return figure

@@ -1,4 +1,4 @@
-"""When a queue is done, and at what price, with more or fewer machines."""
+"""Time until a queue is done, and its price, with more or fewer machines."""
 
 from __future__ import annotations
 
@@ -8,18 +8,31 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.capacity.queue.pack import machine_seconds, pack
-from perfkit.capacity.queue.plan import HOUR_S, Plan, kinds_of
+from perfkit.capacity.queue.plan import Plan, kinds_of
 from perfkit.report.style import BLUE, ORANGE, spread_axis, styled
+from perfkit.units import HOUR_S
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Of the number of machines of every kind."""
+"""Factors on the number of machines of every kind."""
 
 MOST_JOBS = 2000
-"""A longer queue is not packed again for the picture."""
+"""Most jobs of a queue that is packed again for the figure."""
 
 
 class MoreMachinesInfo(NamedTuple):
-    """Machines in all, hours until the queue is done, and price (None without one)."""
+    """Data of the figure.
+
+    Attributes
+    ----------
+    machines
+        Total numbers of machines, ascending, shape (points,).
+    hours
+        Hours until the queue is done, shape (points,).
+    price
+        Price in ``currency``, shape (points,); None if a machine in use has no price.
+    currency
+        Code of the currency.
+    """
 
     machines: tuple[int, ...]
     hours: tuple[float, ...]
@@ -28,22 +41,22 @@ class MoreMachinesInfo(NamedTuple):
 
 
 def more_machines_info(plan: Plan) -> MoreMachinesInfo | None:
-    """The queue on scaled inventories, None where it is too long to be packed again."""
+    """The queue on scaled inventories; None if the queue is too long to be packed again."""
     if len(plan.jobs) > MOST_JOBS:
         return None
     points: dict[int, tuple[float, float | None]] = {}
     for scale in SCALES:
         machines = [
-            dataclasses.replace(each, count=max(1, round(each.count * scale)))
-            for each in plan.inventory.machines
+            dataclasses.replace(machine, count=max(1, round(machine.count * scale)))
+            for machine in plan.inventory.machines
         ]
         packing = pack(plan.tasks, kinds_of(machines))
-        rates = [each.price_per_hour for each in machines]
+        rates = [machine.price_per_hour for machine in machines]
         price: float | None = 0.0
         for (kind, _), seconds in machine_seconds(packing.placements).items():
             rate = rates[kind]
             price = None if rate is None or price is None else price + rate * seconds / HOUR_S
-        points[sum(each.count for each in machines)] = (packing.makespan_s / HOUR_S, price)
+        points[sum(machine.count for machine in machines)] = (packing.makespan_s / HOUR_S, price)
     counts = sorted(points)
     return MoreMachinesInfo(
         machines=tuple(counts),
@@ -54,7 +67,7 @@ def more_machines_info(plan: Plan) -> MoreMachinesInfo | None:
 
 
 def more_machines_figure(info: MoreMachinesInfo) -> go.Figure:
-    """Hours to the left axis, price to the right one."""
+    """Hours on the left axis, price on the right axis."""
     figure = go.Figure(
         go.Scatter(
             x=info.machines,

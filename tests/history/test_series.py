@@ -1,4 +1,4 @@
-"""The course of a benchmark: asv's steps, and which of them are regressions."""
+"""Series of benchmarks over commits: their levels, and which changes are regressions."""
 
 import json
 import math
@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 
 from perfkit.history.asv_results import read_results
-from perfkit.history.course import Series, series_of_results
+from perfkit.history.series import Series, series_of_results
 from perfkit.history.snapshot import Kind
 from perfkit.report.figures.history import history_figure, history_info
-from perfkit.report.history import history_page
+from perfkit.report.history_page import history_page
 
 type WriteResult = Callable[..., Path]
 
-type Course = Callable[..., Series]
+type MakeSeries = Callable[..., Series]
 
 COMMITS = "abcdef"
 
 
 @pytest.fixture
-def course(write_result: WriteResult, results_folder: Path) -> Course:
-    """Writes one benchmark's values at six commits and reads them as a series."""
+def make_series(write_result: WriteResult, results_folder: Path) -> MakeSeries:
+    """Write the values of one benchmark at six commits and read them as a series."""
 
     def write(name: str, values: Sequence[float | None], **versions: str) -> Series:
         for day, (commit, value) in enumerate(zip(COMMITS, values, strict=True)):
@@ -34,43 +34,43 @@ def course(write_result: WriteResult, results_folder: Path) -> Course:
     return write
 
 
-def test_a_slowdown_is_one_jump_between_the_two_commits(course: Course) -> None:
-    series = course("toy.track_peakmem", [1.0, 1.01, 1.0, 1.5, 1.51, 1.5])
+def test_a_slowdown_is_one_jump_between_the_two_commits(make_series: MakeSeries) -> None:
+    series = make_series("toy.track_peakmem", [1.0, 1.01, 1.0, 1.5, 1.51, 1.5])
     (jump,) = series.jumps
     assert (jump.before[0], jump.after[0]) == ("c", "d")
     assert (jump.old, jump.new) == pytest.approx((1.0, 1.5))
     assert [(step.first, step.last) for step in series.steps] == [(0, 2), (3, 5)]
 
 
-def test_a_level_course_and_one_that_improves_have_no_jump(course: Course) -> None:
-    assert course("toy.track_peakmem", [1.0, 1.01, 0.99, 1.0, 1.01, 1.0]).jumps == ()
-    assert course("toy.track_peakmem", [2.0, 2.0, 2.0, 1.0, 1.0, 1.0]).jumps == ()
+def test_level_and_improving_series_have_no_jump(make_series: MakeSeries) -> None:
+    assert make_series("toy.track_peakmem", [1.0, 1.01, 0.99, 1.0, 1.01, 1.0]).jumps == ()
+    assert make_series("toy.track_peakmem", [2.0, 2.0, 2.0, 1.0, 1.0, 1.0]).jumps == ()
 
 
-def test_an_answer_that_moves_either_way_is_a_jump(course: Course) -> None:
-    further = course("toy.track_agreement_distance", [1e-7, 1e-7, 1e-7, 1e-3, 1e-3, 1e-3])
+def test_an_answer_that_moves_in_either_direction_is_a_jump(make_series: MakeSeries) -> None:
+    further = make_series("toy.track_agreement_distance", [1e-7, 1e-7, 1e-7, 1e-3, 1e-3, 1e-3])
     assert further.kind is Kind.ANSWER
     assert [jump.after[0] for jump in further.jumps] == ["d"]
-    closer = course("toy.track_agreement_distance", [1e-3, 1e-3, 1e-3, 1e-5, 1e-5, 1e-5])
+    closer = make_series("toy.track_agreement_distance", [1e-3, 1e-3, 1e-3, 1e-5, 1e-5, 1e-5])
     assert [jump.after[0] for jump in closer.jumps] == ["d"]
 
 
-def test_a_missing_value_is_no_step(course: Course) -> None:
-    series = course("toy.track_peakmem", [1.0, None, 1.0, 1.0, None, 1.0])
+def test_a_missing_value_is_not_a_step(make_series: MakeSeries) -> None:
+    series = make_series("toy.track_peakmem", [1.0, None, 1.0, 1.0, None, 1.0])
     assert series.jumps == ()
     assert [point.value for point in series.points] == [1.0, None, 1.0, 1.0, None, 1.0]
 
 
 @pytest.mark.parametrize("end", [None, math.nan])
-def test_an_answer_without_a_number_since_a_commit_is_lost_there(
-    course: Course, end: float | None
+def test_an_answer_is_lost_at_the_first_commit_without_a_number(
+    make_series: MakeSeries, end: float | None
 ) -> None:
     name = "toy.track_agreement_distance"
-    (jump,) = course(name, [1e-6, 1e-6, 1e-6, 1e-6, end, end]).jumps
+    (jump,) = make_series(name, [1e-6, 1e-6, 1e-6, 1e-6, end, end]).jumps
     assert (jump.before[0], jump.after[0], jump.old, jump.new) == ("d", "e", 1e-6, None)
 
 
-def test_a_loss_is_drawn_where_the_benchmark_was_changed_after_it_failed(
+def test_a_loss_is_drawn_at_the_current_version_of_the_benchmark(
     write_result: WriteResult, results_folder: Path
 ) -> None:
     name = "toy.track_agreement_distance"
@@ -84,7 +84,7 @@ def test_a_loss_is_drawn_where_the_benchmark_was_changed_after_it_failed(
     assert line.jumps == ((0, 1e-6, "1e-06 to no number"),)
 
 
-def test_the_page_says_that_an_answer_is_lost_and_what_was_skipped(
+def test_the_page_reports_a_lost_answer_and_a_skipped_file(
     write_result: WriteResult, results_folder: Path
 ) -> None:
     write_result("a", {"toy.track_agreement_distance": 1e-6}, day=1)
@@ -97,25 +97,25 @@ def test_the_page_says_that_an_answer_is_lost_and_what_was_skipped(
         "the answer is lost: toy.track_agreement_distance on box (virtualenv-py3.12): "
         "1e-06 to no number between aaaaaaaa and bbbbbbbb" in page
     )
-    assert "1 file could not be read and counts for nothing here" in page
-    assert "torn.json is no result of asv" in page
+    assert "1 file could not be read and is left out" in page
+    assert "torn.json cannot be read as a result file of asv" in page
 
 
-def test_a_benchmark_that_vanished_is_lost_and_one_that_was_taken_away_is_not(
+def test_a_missing_benchmark_is_lost_and_a_removed_one_is_not(
     write_result: WriteResult, results_folder: Path
 ) -> None:
     write_result("a", {"toy.track_peakmem": 1e9, "toy.track_agreement_distance": 1e-6}, day=1)
     write_result("b", {"toy.track_peakmem": 1e9}, day=2)
     answer, _ = series_of_results(read_results(results_folder).results)
     assert [(jump.after[0], jump.new) for jump in answer.jumps] == [("b", None)]
-    kept = {"version": 2, "toy.track_peakmem": {"unit": "bytes"}}
-    (results_folder / "benchmarks.json").write_text(json.dumps(kept))
-    assert not any(one.jumps for one in series_of_results(read_results(results_folder).results))
+    described = {"version": 2, "toy.track_peakmem": {"unit": "bytes"}}
+    (results_folder / "benchmarks.json").write_text(json.dumps(described))
+    assert not any(
+        series.jumps for series in series_of_results(read_results(results_folder).results)
+    )
 
 
-def test_names_of_benchmarks_cannot_become_markup(
-    write_result: WriteResult, results_folder: Path
-) -> None:
+def test_names_of_benchmarks_are_escaped(write_result: WriteResult, results_folder: Path) -> None:
     evil = "<script>alert(1)</script>"
     path = write_result("a", {"toy.track_peakmem": 1e9})
     text = path.read_text().replace("toy.track_peakmem", evil).replace("3.12", evil)
@@ -127,13 +127,13 @@ def test_names_of_benchmarks_cannot_become_markup(
     assert "&lt;script&gt;alert(1)" in page
 
 
-def test_points_of_an_older_version_of_the_benchmark_are_left_out(course: Course) -> None:
-    series = course("toy.track_peakmem", [9.0, 9.0, 1.0, 1.0, 1.0, 1.0], a="0", b="0")
+def test_points_of_an_older_version_of_the_benchmark_are_left_out(make_series: MakeSeries) -> None:
+    series = make_series("toy.track_peakmem", [9.0, 9.0, 1.0, 1.0, 1.0, 1.0], a="0", b="0")
     assert [point.commit[0] for point in series.points] == list("cdef")
 
 
-def test_the_figure_rings_the_jump_and_draws_both_levels(course: Course) -> None:
-    info = history_info([course("toy.track_peakmem", [1e9, 1e9, 1e9, 2e9, 2e9, 2e9])])
+def test_the_figure_marks_the_jump_and_draws_both_levels(make_series: MakeSeries) -> None:
+    info = history_info([make_series("toy.track_peakmem", [1e9, 1e9, 1e9, 2e9, 2e9, 2e9])])
     assert info.unit == "GB"
     (line,) = info.lines
     assert line.values == (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
@@ -143,7 +143,7 @@ def test_the_figure_rings_the_jump_and_draws_both_levels(course: Course) -> None
     assert [list(trace.x) for trace in rings] == [[3]]
 
 
-def test_the_page_tells_a_numerical_change_as_loudly_as_a_slowdown(
+def test_the_page_lists_a_numerical_change_before_a_slowdown(
     results_folder: Path, write_result: WriteResult
 ) -> None:
     slow, apart = [[1.0, 1.01]] * 2, [[2.0, 2.01]] * 2

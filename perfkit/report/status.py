@@ -1,4 +1,4 @@
-"""How a configuration stands in a study, in words that tables and figures share."""
+"""Status of a configuration in a study, in the words that tables and figures share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from perfkit.tune.rows import Row
 from perfkit.units import distance_text
 
 NO_AGREEMENT = "none"
+"""Agreement class of outputs outside every tolerance."""
 
 
-class Standing(StrEnum):
-    """What a reader should make of a configuration; the value is the word that is shown."""
+class Status(StrEnum):
+    """Status of a configuration; the value is the word shown to readers."""
 
     RECOMMENDED = "recommended"
     STOCK = "stock"
@@ -24,31 +25,39 @@ class Standing(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-def standing_of(row: Row, best: Row | None) -> Standing:
-    """The standing of ``row`` where ``best`` is recommended; stock stays stock when it is best."""
+def status_of(row: Row, best: Row | None) -> Status:
+    """Status of a configuration.
+
+    Parameters
+    ----------
+    row
+        The configuration.
+    best
+        The recommended configuration, if any. Stock keeps its own status even if recommended.
+    """
     if row.outcome in (Outcome.DISAGREES, Outcome.NONFINITE) or row.agreement == NO_AGREEMENT:
-        return Standing.DISAGREES
+        return Status.DISAGREES
     if row.outcome is Outcome.INTERRUPTED:
-        return Standing.INTERRUPTED
+        return Status.INTERRUPTED
     if row.outcome is not Outcome.OK:
-        return Standing.FAILED
+        return Status.FAILED
     if row.label == STOCK_LABEL:
-        return Standing.STOCK
+        return Status.STOCK
     if best is not None and row.digest == best.digest:
-        return Standing.RECOMMENDED
-    return Standing.AGREES if row.agreement is not None else Standing.UNJUDGED
+        return Status.RECOMMENDED
+    return Status.AGREES if row.agreement is not None else Status.UNJUDGED
 
 
 def agreement_text(row: Row) -> str:
-    """Agreement class and distance, or that nothing was compared."""
+    """Agreement class with the distance, or *not compared*."""
     if row.agreement is None:
-        return Standing.UNJUDGED.value
+        return Status.UNJUDGED.value
     if row.distance is None:
         return row.agreement
     return f"{row.agreement} ({distance_text(row.distance)})"
 
 
 def outcome_text(outcome: Outcome, reason: str) -> str:
-    """The outcome in words, with its reason where there is one."""
+    """The outcome in words, with its reason if there is one."""
     words = outcome.value.replace("_", " ")
     return f"{words}: {reason}" if reason else words

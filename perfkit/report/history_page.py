@@ -1,51 +1,51 @@
-"""The page of asv results: each benchmark over the commits, and what jumped."""
+"""The page of asv results: every benchmark over the commits, and its regressions."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from perfkit.history.asv_results import AsvResult
-from perfkit.history.course import Jump, Series, series_of_results
+from perfkit.history.series import Jump, Series, series_of_results
 from perfkit.history.snapshot import Kind
 from perfkit.report.facts import skipped_warnings
 from perfkit.report.figures.history import history_figure, history_info, jump_text
 from perfkit.report.page import Facts, PageContent, PageFigure, PageSection, render_page
+from perfkit.units import count_text
 
 HEADINGS = {
     Kind.ANSWER: "Answers",
     Kind.TIME: "Times",
     Kind.MEMORY: "Memory",
-    Kind.OTHER: "Everything else",
+    Kind.OTHER: "Other quantities",
 }
 
-CAPTION = "Dots are commits, lines the levels that asv's step detection finds."
+CAPTION = "Dots are commits; lines are the levels that asv's step detection finds."
 
 
 def history_page(results: Sequence[AsvResult], skipped: Sequence[str] = ()) -> str:
-    """The page of results, at least one, in order of their commits' dates.
+    """Render the page of asv results as a self-contained HTML document.
 
     Parameters
     ----------
     results
-        What could be read.
+        Results by date of their commits, at least one.
     skipped
-        A sentence for each file that could not be.
+        One sentence per file that could not be read.
     """
     series = series_of_results(results)
     grouped: dict[Kind, dict[str, list[Series]]] = defaultdict(lambda: defaultdict(list))
-    for one in series:
-        grouped[one.kind][one.benchmark].append(one)
+    for line in series:
+        grouped[line.kind][line.benchmark].append(line)
     commits = dict.fromkeys(result.commit[:8] for result in results)
     first, last = next(iter(commits)), next(reversed(commits))
-    several = "s" if len(commits) > 1 else ""
     return render_page(
         PageContent(
             title="Regression history",
-            subtitle=f"{len(commits)} commit{several}, {first} to {last}",
+            subtitle=f"{count_text(len(commits), 'commit')}, {first} to {last}",
             sentence=_sentence(series),
             warnings=(
-                *(_jump_sentence(one, jump) for one in series for jump in one.jumps),
+                *(_jump_sentence(line, jump) for line in series for jump in line.jumps),
                 *skipped_warnings("file", skipped),
             ),
             facts=_facts(results),
@@ -64,37 +64,35 @@ def history_page(results: Sequence[AsvResult], skipped: Sequence[str] = ()) -> s
 
 
 def _sentence(series: Sequence[Series]) -> str:
-    lost = sum(jump.new is None for one in series for jump in one.jumps)
-    jumps = {
-        kind: sum(jump.new is not None for one in series if one.kind is kind for jump in one.jumps)
-        for kind in Kind
-    }
-    told = [
+    jumps = [(line.kind, jump) for line in series for jump in line.jumps]
+    lost = sum(jump.new is None for _, jump in jumps)
+    changed = Counter(kind for kind, jump in jumps if jump.new is not None)
+    counts = [
         (lost, "lost measurement"),
-        (jumps[Kind.ANSWER], "numerical change"),
-        (jumps[Kind.TIME], "slowdown"),
-        (jumps[Kind.MEMORY], "growth of memory"),
+        (changed[Kind.ANSWER], "numerical change"),
+        (changed[Kind.TIME], "slowdown"),
+        (changed[Kind.MEMORY], "growth of memory"),
     ]
-    found = [f"{count} x {what}" for count, what in told if count]
-    return f"Found: {', '.join(found)}." if found else "No step up in any benchmark."
+    found = [f"{count} x {event}" for count, event in counts if count]
+    return f"Found: {', '.join(found)}." if found else "No regression in any benchmark."
 
 
 def _jump_sentence(series: Series, jump: Jump) -> str:
-    what = "the answer changed: " if series.kind is Kind.ANSWER else ""
+    event = "the answer changed: " if series.kind is Kind.ANSWER else ""
     if jump.new is None:
-        what = "the answer is lost: " if series.kind is Kind.ANSWER else "lost: "
+        event = "the answer is lost: " if series.kind is Kind.ANSWER else "lost: "
     name = series.benchmark + (f" ({series.parameters})" if series.parameters else "")
     return (
-        f"{what}{name} on {series.place}: {jump_text(series, jump.old, jump.new)} "
+        f"{event}{name} on {series.machine}: {jump_text(series, jump.old, jump.new)} "
         f"between {jump.before[:8]} and {jump.after[:8]}"
     )
 
 
 def _facts(results: Sequence[AsvResult]) -> tuple[Facts, ...]:
-    """One table a setting; several jaxlib builds or machines are several tables."""
-    settings: dict[str, tuple[tuple[str, str], ...]] = {}
+    """One group of facts per machine and version of jaxlib."""
+    groups: dict[str, tuple[tuple[str, str], ...]] = {}
     for result in results:
-        told = result.snapshot.setting
-        heading = ", ".join(filter(None, [told.get("machine", ""), told.get("jaxlib", "")]))
-        settings[heading] = tuple(told.items())
-    return tuple(Facts(heading, entries) for heading, entries in settings.items())
+        metadata = result.snapshot.metadata
+        names = [metadata.get("machine", ""), metadata.get("jaxlib", "")]
+        groups[", ".join(filter(None, names))] = tuple(metadata.items())
+    return tuple(Facts(heading, entries) for heading, entries in groups.items())

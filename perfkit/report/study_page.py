@@ -1,4 +1,4 @@
-"""From records and what was concluded from them to the report of a study."""
+"""The page of a study: its recommendation, figures and tables."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from perfkit.report.figures.stages import stages_figure, stages_info
 from perfkit.report.figures.time_memory import time_memory_figure, time_memory_info
 from perfkit.report.figures.timeline import timeline_figure, timeline_info
 from perfkit.report.page import PageContent, PageFigure, PageSection, render_page
-from perfkit.report.standing import Standing
+from perfkit.report.status import Status
 from perfkit.report.tables import configuration_table
 from perfkit.tune.extrapolate import Extrapolation
 from perfkit.tune.recommend import Recommendation, measured_at_own_fidelity, recommend
-from perfkit.units import seconds_interval_text
+from perfkit.units import count_text, seconds_interval_text
 
 
-def build_report(
+def study_page(
     records: Sequence[Record],
     recommendation: Recommendation | None,
     extrapolations: Sequence[Extrapolation],
@@ -33,30 +33,30 @@ def build_report(
     preset_path: Path | None,
     skipped: Sequence[str] = (),
 ) -> str:
-    """The report of one study as one self-contained HTML document.
+    """Render the page of one study as a self-contained HTML document.
 
     Parameters
     ----------
     records
-        All records of the study, in any state, those of parts and checks among them.
+        All records of the study with any outcome, including those of parts and checks.
     recommendation
-        What the study recommends; None for a sweep, where each workload is ranked by itself.
+        Recommendation of the study; None for a sweep, whose workloads are ranked separately.
     extrapolations
-        Production times, stock's first; may be empty.
+        Production times, that of stock first; may be empty.
     title
-        Plain text.
+        Title of the page as plain text.
     preset_path
-        Where the recommended configuration was saved, if it was.
+        File of the recommended preset; None if none was saved.
     skipped
-        A sentence for each line of the records that could not be read.
+        One sentence per line of the records that could not be read.
 
     Raises
     ------
     UserError
-        There are no records at all.
+        ``records`` is empty.
     """
     if not records:
-        raise UserError("there is nothing to report: no trial has left a record yet")
+        raise UserError("there is nothing to report: no trial has finished yet")
     ordered = sorted(records, key=lambda record: record.created)
     compared = measured_at_own_fidelity(ordered) or ordered
     best = recommendation.best if recommendation is not None else None
@@ -67,7 +67,7 @@ def build_report(
             sentence=recommendation.sentence if recommendation is not None else "",
             settings=tuple(best.settings.items()) if best is not None else (),
             command=_command(preset_path),
-            production=tuple(_production_sentence(each) for each in extrapolations),
+            production=tuple(map(_production_sentence, extrapolations)),
             notices=facts.notices(ordered),
             warnings=(*facts.skipped_warnings("line", skipped), *facts.warnings(ordered)),
             facts=(
@@ -87,7 +87,7 @@ def build_report(
 def _subtitle(records: Sequence[Record]) -> str:
     first, last = (record.created[:16].replace("T", " ") for record in (records[0], records[-1]))
     span = first if first == last else f"{first} to {last}"
-    return f"{len(records)} trial{'s' if len(records) != 1 else ''}, {span} UTC"
+    return f"{count_text(len(records), 'trial')}, {span} UTC"
 
 
 def _command(preset_path: Path | None) -> str:
@@ -120,8 +120,8 @@ def _production_figures(extrapolations: Sequence[Extrapolation]) -> tuple[PageFi
     if info is None:
         return ()
     caption = (
-        f"Time of one prediction with {facts.fidelity_text(info.fidelity)}, added up from parts "
-        "measured at low fidelity. A check is the same addition for a longer run, less its time."
+        f"Time of one prediction with {facts.fidelity_text(info.fidelity)}: the sum of its parts, "
+        "measured at low fidelity. The check is the relative error of such a sum for a longer run."
     )
     return (PageFigure("Production time by part", caption, production_figure(info)),)
 
@@ -129,14 +129,13 @@ def _production_figures(extrapolations: Sequence[Extrapolation]) -> tuple[PageFi
 def _workload_sections(
     records: Sequence[Record], recommendation: Recommendation | None
 ) -> list[PageSection]:
-    """One section a workload; the study's own recommendation speaks for it if it has only one."""
+    """One section per workload. A single workload has the recommendation of the study itself."""
     workloads = {record.workload.digest: record.workload for record in records}
     sections = []
     for digest, workload in sorted(workloads.items(), key=lambda item: item[1].size):
         own = [record for record in records if record.workload.digest == digest]
-        given = recommendation if len(workloads) == 1 else None
-        ranked = given if given is not None else recommend(own)
         alone = len(workloads) == 1
+        ranked = recommendation if alone and recommendation is not None else recommend(own)
         sections.append(
             PageSection(
                 heading="Configurations" if alone else _heading(workload),
@@ -149,7 +148,7 @@ def _workload_sections(
 
 
 def _lead(recommendation: Recommendation) -> str:
-    """What is recommended for one of several workloads, empty where stock is not beaten."""
+    """Recommendation for one of several workloads; empty if nothing is faster than stock."""
     best = recommendation.best
     if best is None or best is recommendation.stock:
         return ""
@@ -164,35 +163,38 @@ def _heading(workload: WorkloadRecord) -> str:
 def _workload_figures(
     records: Sequence[Record], recommendation: Recommendation
 ) -> tuple[PageFigure, ...]:
-    """The figures that there is data for."""
+    """The figures for which there are data."""
     figures = []
     speedup = speedup_info(recommendation)
-    if any(row.speedup and row.standing is not Standing.STOCK for row in speedup.rows):
+    if any(row.speedup and row.status is not Status.STOCK for row in speedup.rows):
         caption = (
-            "Ratios of interleaved passes, and the agreement with the float32 reference. Exact "
-            "95 % intervals where six or more pairs of fresh processes were measured; ratios "
-            "without one are from screening. Crosses may not be recommended."
+            "Ratios of interleaved passes, and the agreement with the float32 reference. Intervals "
+            "are exact 95 % intervals from six or more pairs of fresh processes; ratios without an "
+            "interval are from screening. Configurations with a cross are not recommended."
         )
         figures.append(PageFigure("Speed-up over stock", caption, speedup_figure(speedup)))
     passes = passes_info(records, recommendation)
     if passes.groups:
-        caption = "Every timed pass; a slope of one configuration's dots is drift of the machine."
+        caption = "Every timed pass. A slope within one configuration is drift of the machine."
         figures.append(PageFigure("Steady time of all trials", caption, passes_figure(passes)))
     memory = memory_info(recommendation)
     if memory.rows:
-        caption = "Largest resident set of the process tree in any trial, compilation included."
+        caption = "Largest resident set of the process tree in any trial, including compilation."
         figures.append(PageFigure("Peak memory", caption, memory_figure(memory)))
     points = time_memory_info(recommendation)
     if len(points.points) > 1:
-        caption = "Down and to the left is better; the colour is the share of the CPUs in use."
+        caption = "Lower left is better. The colour is the share of the CPUs in use."
         figures.append(PageFigure("Time against memory", caption, time_memory_figure(points)))
     stages = stages_info(records)
     if stages.bars:
-        caption = "Each trial in order; compilation is never part of the steady time."
+        caption = "Trials in order of time. The steady time never includes compilation."
         figures.append(PageFigure("Stages of each trial", caption, stages_figure(stages)))
     timeline = timeline_info(records, recommendation)
     if timeline.panels:
-        caption = "Sampled from outside. Bands are stages, coloured as above; white is waiting."
+        caption = (
+            "Sampled from outside the process. Bands are stages, in the colours of the figure "
+            "above; the process waits between them."
+        )
         heading = "Memory and CPU use over time"
         figures.append(PageFigure(heading, caption, timeline_figure(timeline)))
     return tuple(figures)
