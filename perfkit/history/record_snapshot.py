@@ -16,9 +16,10 @@ from perfkit.errors import UserError
 from perfkit.history.snapshot import Entry, Kind, Snapshot, entry_of_samples
 from perfkit.records.findings import AGREEMENT_NAMES
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import StageName
 from perfkit.records.store import Reading
 
-STARTING_STAGES = ("trace", "compile", "first")
+SHARED_STAGES = (StageName.TRACE, StageName.COMPILE, StageName.FIRST)
 """Stages whose times are those of no trial alone where several were started together."""
 
 _MACHINE = ("host", "cpu", "logical_cpus", "memory_bytes", "kernel", "governor")
@@ -262,7 +263,7 @@ def _entries(subject: str, records: Sequence[Record]) -> Iterator[Entry]:
             "seconds",
             groups,
             subject=subject,
-            essential=what == "steady",
+            essential=what == StageName.STEADY,
             place=place,
         )
     for what, sizes in _sizes(right).items():
@@ -281,13 +282,13 @@ def _times(records: Sequence[Record]) -> dict[str, list[list[float]]]:
     """Wall seconds by stage, a group a trial; what is not alike has another name."""
     groups: dict[str, list[list[float]]] = defaultdict(list)
     for record in records:
-        for stage in (*STARTING_STAGES, "steady"):
+        for stage in (*SHARED_STAGES, StageName.STEADY):
             walls = [one.wall_s for one in record.stages if one.name == stage]
-            name = stage
-            if stage == "compile" and record.compilation is not None:
+            name = stage.value
+            if stage is StageName.COMPILE and record.compilation is not None:
                 cache = record.compilation.cache
                 name += "" if cache == "off" else f" (cache {cache})"
-            if stage in STARTING_STAGES and record.shared_start:
+            if stage in SHARED_STAGES and record.shared_start:
                 name += " (started together)"
             if walls:
                 groups[name].append(walls)

@@ -19,6 +19,7 @@ from perfkit.observers.load import LoadMeter
 from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
 from perfkit.observers.process_tree import Timeline, TreeSample, TreeSampler
 from perfkit.records.schema import Outcome, Record, Stage
+from perfkit.records.stages import LAST_STAGE, STARTUP_STAGES, StageName
 from perfkit.records.under_way import ABANDONED, Journal
 from perfkit.trial.child import GRACE_S, ChildProcess, TimeIsUpError
 from perfkit.trial.conditions.kept import Kept
@@ -31,9 +32,7 @@ from perfkit.trial.messages import (
     FINISH,
     GO,
     GUARD_OFF,
-    LAST_STAGE,
     PASS,
-    STARTING_STAGES,
     TRACE,
     Event,
     TrialSpec,
@@ -86,7 +85,7 @@ class TrialProcess:
         labels: TrialLabels | None = None,
         files: TrialFiles | None = None,
         guard: str = GUARD_OFF,
-        last_stage: str = LAST_STAGE,
+        last_stage: StageName = LAST_STAGE,
         observers: Sequence[Observer] = (),
         *,
         further: bool = False,
@@ -207,7 +206,7 @@ class TrialProcess:
             if self._sampler is not None:
                 # What ran before the pass must not be taken for a part of it.
                 self._sampler.take()
-            if not self._say(PASS) or not self._wait_for("stage", name="steady"):
+            if not self._say(PASS) or not self._wait_for("stage", name=StageName.STEADY):
                 return None
             stage = self._kept.stages[-1]
             if self._further or not stage.disturbed:
@@ -223,7 +222,7 @@ class TrialProcess:
     def check(self) -> bool:
         """Have the last answer checked now; whether it is finite and agrees."""
         # The stage's end comes last: left unread, it would be taken for the end of a later one.
-        if not self._say(CHECK) or not self._wait_for("stage", name="check"):
+        if not self._say(CHECK) or not self._wait_for("stage", name=StageName.CHECK):
             return False
         return outcome_of_check(self._told["checked"])[0] is Outcome.OK
 
@@ -291,7 +290,10 @@ class TrialProcess:
         if event.kind == "enter":
             self.current_stage = data["name"]
             self.on_stage(self.current_stage)
-            if not (self._labels.shared_start and self.current_stage in STARTING_STAGES):
+            if not (
+                self._labels.shared_start
+                and self.current_stage in (*STARTUP_STAGES, StageName.FIRST)
+            ):
                 self._meter.enter()
         elif event.kind == "stage":
             self._note_stage(data)

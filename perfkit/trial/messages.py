@@ -8,14 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-STAGES = ("import", "prepare", "trace", "compile", "first", "steady", "check")
-"""The stages of a trial, in order; ``steady`` happens once a timed pass."""
-
-TRACE_STAGE, COMPILE_STAGE, LAST_STAGE = "trace", "compile", STAGES[-1]
-"""Where a trial may end: once traced, once compiled, or after all of it."""
-
-STARTING_STAGES = STAGES[: STAGES.index("steady")]
-"""Those before a trial can be passed through."""
+from perfkit.records.stages import LAST_STAGE, StageName
 
 GUARD_OFF, GUARD_LIFT, GUARD_ZERO = "off", "lift", "zero"
 """What the domain guard does in a trial."""
@@ -87,7 +80,7 @@ class TrialSpec:
     compile_cache: str | None = None
     memory_limit_bytes: int | None = None
     guard: str = GUARD_OFF
-    last_stage: str = LAST_STAGE
+    last_stage: StageName = LAST_STAGE
     observers: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
@@ -100,6 +93,7 @@ class TrialSpec:
         data = json.loads(path.read_text())
         for name in ("affinity", "observers"):
             data[name] = tuple(data[name])
+        data["last_stage"] = StageName(data["last_stage"])
         return cls(**data)
 
 

@@ -31,6 +31,7 @@ from perfkit.records.schema import (
     Stage,
     WorkloadRecord,
 )
+from perfkit.records.stages import StageName
 from perfkit.trial.conditions.surroundings import Surroundings
 from perfkit.trial.request import TrialLabels
 
@@ -163,7 +164,7 @@ def _samples(timeline: Timeline, begin_s: float) -> Samples:
 
 
 def _part_times(measured: Measured) -> dict[str, float] | None:
-    steady = [stage.wall_s for stage in measured.stages if stage.name == "steady"]
+    steady = [stage.wall_s for stage in measured.stages if stage.name is StageName.STEADY]
     seconds = measured.told.get("traced", {}).get("seconds")
     if not seconds or not steady:
         return None

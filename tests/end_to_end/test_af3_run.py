@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from perfkit.records.schema import Outcome
+from perfkit.records.stages import StageName
 from perfkit.records.store import read_records
-from perfkit.trial.messages import STAGES
 
 pytest.importorskip("alphafold3", reason="the run needs the af3 extra")
 
@@ -99,7 +99,7 @@ def test_another_input_is_refused_the_folder_before_anything_runs(
 def test_the_record_is_whole(finished: tuple[Path, str]) -> None:
     (record,) = read_records(finished[0])
     assert record.outcome is Outcome.OK
-    assert [stage.name for stage in record.stages] == list(STAGES)
+    assert [stage.name for stage in record.stages] == list(StageName)
     assert record.configuration.settings == dict(knob.split("=") for knob in KNOBS)
     assert record.workload.size == RESIDUES
     assert record.finite is not None

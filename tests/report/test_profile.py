@@ -22,7 +22,7 @@ from perfkit.report.figures.utilisation import (
 )
 from perfkit.report.profile_page import build_profile_page
 from perfkit.report.profile_summary import profile_summary
-from tests.support.records_factory import make_record, make_stage, make_workload
+from tests.support.records_factory import make_record, make_workload
 
 
 def _module(name: str, seconds: float, limit: Limit, **changed: float) -> ModuleSeen:
@@ -175,7 +175,6 @@ def test_names_of_a_profile_cannot_become_markup(record: Record, tmp_path: Path)
             update={
                 "observations": observations,
                 "workload": make_workload(name=evil),
-                "stages": [make_stage(evil, 0.0, 1.0)],
                 "artifacts": {evil: "a\0b", "log": "javascript:alert(1)"},
             }
         ),

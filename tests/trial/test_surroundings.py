@@ -10,10 +10,10 @@ from perfkit.cli.console import Console
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import StageName
 from perfkit.trial.conditions import surroundings
 from perfkit.trial.conditions.neighbours import Neighbour
 from perfkit.trial.launcher import TrialProcess, run_trial
-from perfkit.trial.messages import TRACE_STAGE
 
 FOREIGN = {
     # XLA aborts over a flag that it does not know, and what is not jitted cannot be lowered.
@@ -35,7 +35,7 @@ def test_variables_of_the_shell_do_not_reach_a_trial_and_are_recorded(tmp_path: 
     pytest.importorskip("jax", reason="trials run the gencast extra")
     pytest.importorskip("h5netcdf", reason="trials run the gencast extra")
     workload = get_model("gencast").workload({"resolution": 10.0, "mesh": 1}, {})
-    trial = TrialProcess(workload, STOCK, tmp_path, last_stage=TRACE_STAGE)
+    trial = TrialProcess(workload, STOCK, tmp_path, last_stage=StageName.TRACE)
     record = run_trial(trial, 0)
     assert record.outcome is Outcome.OK, record.reason
     # What is kept is what is read: a line of JSON.

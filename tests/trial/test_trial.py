@@ -20,10 +20,11 @@ from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.knob import Layer
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome
+from perfkit.records.stages import StageName
 from perfkit.trial.child import ChildProcess, TimeIsUpError
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.limits import Limits
-from perfkit.trial.messages import COMPILE_STAGE, Event, TrialSpec
+from perfkit.trial.messages import Event, TrialSpec
 
 pytest.importorskip("alphafold3", reason="trials run the af3 extra")
 
@@ -203,7 +204,7 @@ def test_time_in_which_perfkit_itself_was_held_up_is_not_the_childs(
 
 def test_a_trial_may_end_once_it_is_compiled(workload: Workload, tmp_path: Path) -> None:
     limits = Limits(time_s=600)
-    trial = TrialProcess(workload, STOCK, tmp_path, limits, last_stage=COMPILE_STAGE)
+    trial = TrialProcess(workload, STOCK, tmp_path, limits, last_stage=StageName.COMPILE)
     record = run_trial(trial, 3)
     assert record.outcome is Outcome.OK
     assert [stage.name for stage in record.stages] == ["import", "prepare", "trace", "compile"]

@@ -12,9 +12,9 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import StageName
 from perfkit.trial.launcher import TrialProcess
 from perfkit.trial.limits import Limits
-from perfkit.trial.messages import COMPILE_STAGE
 from perfkit.trial.request import TrialLabels
 from perfkit.tune.live import LiveRunner
 
@@ -70,7 +70,7 @@ class FitRunner(LiveRunner):
     ) -> Record:
         """The record of a trial that ends once it has compiled, whatever running would need."""
         trial = TrialProcess(
-            workload, configuration, self._place, labels=labels, last_stage=COMPILE_STAGE
+            workload, configuration, self._place, labels=labels, last_stage=StageName.COMPILE
         )
         try:
             trial.start()

@@ -7,12 +7,12 @@ from typing import Any
 
 from perfkit.observers.process_tree import TreeSample
 from perfkit.records.schema import DisturbedPass, Stage
+from perfkit.records.stages import StageName
 from perfkit.records.under_way import Journal
 from perfkit.trial.conditions.disturbance import Hold, disturbance
 from perfkit.trial.conditions.neighbours import neighbours, neighbours_sentence
 
 _STAGE_FIELDS = (
-    "name",
     "user_s",
     "system_s",
     "minor_faults",
@@ -66,9 +66,11 @@ class Kept:
             Of the process tree, from before the stage to after it.
         """
         begin_s, end_s = data["begin_s"], data["end_s"]
-        steady = data["name"] == "steady"
+        name = StageName(data["name"])
+        steady = name is StageName.STEADY
         hold = Hold(data["continued"], data["suspended_s"])
         stage = Stage(
+            name=name,
             begin_s=begin_s - trial_begin_s,
             wall_s=end_s - begin_s,
             round=round_number if steady else None,

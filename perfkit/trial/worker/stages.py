@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from perfkit.records.stages import StageName
 from perfkit.trial.messages import Channel
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -65,7 +66,7 @@ def _slept_s() -> float:
 
 
 @contextmanager
-def stage(channel: Channel, name: str) -> Iterator[None]:
+def stage(channel: Channel, name: StageName) -> Iterator[None]:
     """Measure the enclosed block and report it as stage ``name``.
 
     Wall time is ``CLOCK_MONOTONIC``, which parent and child share; the rest is

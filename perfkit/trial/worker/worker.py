@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit.errors import ConfigurationRefusedError, NotWrittenError, UserError
+from perfkit.records.stages import StageName
 from perfkit.seal import DamagedError
 from perfkit.trial.answers import load_answers, save_answers
 from perfkit.trial.messages import (
     CHECK,
-    COMPILE_STAGE,
     GUARD_OFF,
     GUARD_ZERO,
     PASS,
     TRACE,
-    TRACE_STAGE,
     Channel,
     TrialSpec,
     says_out_of_memory,
@@ -127,48 +126,48 @@ class _Worker:
 
         workload = Workload.from_dict(self._spec.workload)
         logging.getLogger("perfkit").addHandler(self._said)
-        with stage(self._channel, "import"):
+        with stage(self._channel, StageName.IMPORT):
             import jax
 
             model = get_model(workload.model)
             model.load()
         cache_events = self._use_compile_cache()
-        with stage(self._channel, "prepare"):
+        with stage(self._channel, StageName.PREPARE):
             prepared = model.prepare(workload, self._spec.overrides)
         self._notices = tuple(prepared.notices)
         # What a prediction is labelled with comes last, where a reader of the terminal ends.
         self._labels = prepared.labels if self._spec.output_folder is not None else ()
         self._send_notices()
         ledger, jit = self._jit()
-        with stage(self._channel, "trace"):
+        with stage(self._channel, StageName.TRACE):
             lowered = jit(prepared.function).lower(*prepared.arguments)
-        if self._spec.last_stage == TRACE_STAGE:
+        if self._spec.last_stage is StageName.TRACE:
             self._stop_short(words)
             return
         # Small programs, such as those that move arrays, have hits of their own.
         cache_events.clear()
-        with stage(self._channel, "compile"):
+        with stage(self._channel, StageName.COMPILE):
             compiled = lowered.compile()
         del lowered
         self._report_compilation(compiled, cache_events, prepared)
         if self._programs is not None:
             self._programs.publish()
             self._send_notices()
-        if self._spec.last_stage == COMPILE_STAGE:
+        if self._spec.last_stage is StageName.COMPILE:
             self._stop_short(words)
             return
 
         def one_pass() -> PyTree:
             return jax.block_until_ready(prepared.drive(compiled))
 
-        with stage(self._channel, "first"):
+        with stage(self._channel, StageName.FIRST):
             outputs = one_pass()
         self._channel.send("ready")
         checked = False
         for word in words:
             if word == PASS:
                 del outputs
-                with stage(self._channel, "steady"):
+                with stage(self._channel, StageName.STEADY):
                     outputs = one_pass()
             elif word == TRACE:
                 self._trace(model, compiled, one_pass)
@@ -199,7 +198,7 @@ class _Worker:
         self._channel.send("ended")
 
     def _check_once(self, model: Model, prepared: Prepared, outputs: PyTree) -> None:
-        with stage(self._channel, "check"):
+        with stage(self._channel, StageName.CHECK):
             self._check(model, prepared, outputs)
 
     def _jit(self) -> tuple[Ledger | None, Any]:
@@ -250,7 +249,7 @@ class _Worker:
             bytes_accessed=float(cost.get("bytes accessed", 0.0)),
             parts=dict(prepared.parts),
         )
-        if self._spec.last_stage == COMPILE_STAGE:
+        if self._spec.last_stage is StageName.COMPILE:
             return
         limit = self._spec.memory_limit_bytes
         needed = _resident_bytes() + temporary_bytes + output_bytes
