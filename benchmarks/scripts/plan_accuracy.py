@@ -29,7 +29,7 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.records.store import Store
 from perfkit.trial.launcher import TrialProcess, run_trial
-from perfkit.trial.request import TrialLabels
+from perfkit.trial.request import TrialLabels, TrialRequest
 
 ROLE = "full_fidelity"
 AIMS = {
@@ -114,8 +114,8 @@ def full_run(case: Case, folder: Path) -> Record:
         same = record.workload.digest == workload.digest and record.role == ROLE
         if same and record.outcome is Outcome.OK:
             return record
-    trial = TrialProcess(workload, configuration, folder, labels=TrialLabels(role=ROLE))
-    record = run_trial(trial, 0)
+    request = TrialRequest(workload, configuration, folder, labels=TrialLabels(role=ROLE))
+    record = run_trial(TrialProcess(request), 0)
     store.append(record)
     if record.outcome is not Outcome.OK:
         raise SystemExit(f"the full run of {case.model} ended {record.outcome}: {record.reason}")

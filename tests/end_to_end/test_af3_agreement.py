@@ -11,7 +11,7 @@ from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.launcher import TrialProcess, run_trial
-from perfkit.trial.request import TrialFiles
+from perfkit.trial.request import TrialFiles, TrialRequest
 
 pytest.importorskip("alphafold3", reason="the trials need the af3 extra")
 
@@ -40,7 +40,8 @@ def run(folder: Path, files: TrialFiles) -> Record:
     model = get_model("af3")
     workload = model.workload({"size": 8}, {"steps": 1})
     configuration = Catalogue(model.knobs).configuration(KNOBS)
-    return run_trial(TrialProcess(workload, configuration, folder, files=files), 0)
+    request = TrialRequest(workload, configuration, folder, files=files)
+    return run_trial(TrialProcess(request), 0)
 
 
 @pytest.fixture(scope="module")

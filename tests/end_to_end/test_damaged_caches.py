@@ -10,14 +10,15 @@ from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.launcher import TrialProcess, run_trial
-from perfkit.trial.request import TrialFiles
+from perfkit.trial.request import TrialFiles, TrialRequest
 
 pytest.importorskip("trimesh", reason="trials run the gencast extra")
 
 
 def _run(folder: Path, files: TrialFiles) -> Record:
     workload = get_model("gencast").workload({"resolution": 10.0, "mesh": 1}, {})
-    record = run_trial(TrialProcess(workload, STOCK, folder, files=files), 0)
+    request = TrialRequest(workload, STOCK, folder, files=files)
+    record = run_trial(TrialProcess(request), 0)
     assert record.outcome is Outcome.OK, record.reason
     return record
 
