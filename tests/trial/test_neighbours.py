@@ -40,7 +40,7 @@ def test_a_command_and_its_workers_are_one_neighbour(tmp_path: Path) -> None:
     )
 
 
-def test_own_trials_and_the_command_that_started_this_process_are_no_neighbours(
+def test_own_trials_and_the_own_command_are_no_neighbours(
     tmp_path: Path,
 ) -> None:
     proc = _processes(
@@ -70,7 +70,7 @@ def test_the_worker_of_a_notebook_is_found(tmp_path: Path) -> None:
     assert neighbours(proc, OWN, {0}) == [Neighbour(OTHER + 1, "a trial", True)]
 
 
-def test_neighbours_on_other_cpus_are_set_apart() -> None:
+def test_neighbours_on_other_cpus_share_memory_bandwidth() -> None:
     found = [Neighbour(7, "perfkit run", False), Neighbour(8, "a trial", False)]
     assert neighbours_sentence(found) == (
         "2 other perfkits are measuring on this machine (perfkit run in process 7, a trial in "
