@@ -60,5 +60,5 @@ def holds_answers(path: Path) -> bool:
         with opened_sealed(path):
             return True
     except DamagedError as error:
-        LOGGER.warning("perfkit: the reference %s is %s; it is made again", path, error)
+        LOGGER.warning("perfkit: the reference %s is %s; it is computed again", path, error)
         return False

@@ -154,7 +154,9 @@ class TrialProcess:
             if self._observation_only or not stage.disturbed:
                 return stage
             self._progress.drop_last_pass()
-        self._progress.warn(f"no pass of round {round_number} is kept: {attempts} were held up")
+        self._progress.warn(
+            f"no pass of round {round_number} is kept: all of {attempts} were held up"
+        )
         return None
 
     def trace_parts(self) -> bool:

@@ -1,4 +1,4 @@
-"""A real prediction made wrong on purpose disagrees, part by part."""
+"""A real prediction with a deliberate error disagrees with the reference, part by part."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def wrong(parameters, module):
 
 weights.synthetic_parameters_mapped = perturbed
 """
-"""A ``sitecustomize`` that makes one weight of the model 1 % too large."""
+"""A ``sitecustomize`` module that makes one of the model's weights 1 % too large."""
 
 
 def run(folder: Path, files: TrialFiles) -> Record:
@@ -73,10 +73,10 @@ def test_one_weight_perturbed_by_one_per_cent_disagrees(
     record = run(tmp_path, TrialFiles(reference=reference))
     assert record.outcome is Outcome.DISAGREES, record.reason
     assert record.agreement is not None
-    classes = {one.name: one.reached for one in record.agreement.quantities}
+    classes = {each.name: each.reached for each in record.agreement.quantities}
     assert len(classes) == 9
     assert outside <= {name for name, reached in classes.items() if reached != "float32"}
-    # What comes before the fault is as it was.
+    # Quantities that are computed before the faulty weight agree.
     assert module.startswith("evoformer") or classes["pair_embedding"] in ("bitwise", "float32")
 
 

@@ -1,4 +1,4 @@
-"""Trials on what earlier ones left: used when it is whole, said and made again when it is not."""
+"""Compiled programs and references of earlier trials: used unless they are damaged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_damaged_programs_and_references_are_said_and_not_used(tmp_path: Path) -> None:
+def test_damaged_programs_and_references_are_reported_and_not_used(tmp_path: Path) -> None:
     programs, reference = tmp_path / "programs", tmp_path / "reference.answers"
     first = _run(tmp_path, TrialFiles(save_compared=reference, compile_cache=programs))
     second = _run(tmp_path, TrialFiles(reference=reference, compile_cache=programs))
@@ -46,10 +46,10 @@ def test_damaged_programs_and_references_are_said_and_not_used(tmp_path: Path) -
     third = _run(tmp_path, TrialFiles(reference=reference, compile_cache=programs))
     assert _cache(third) == "miss"
     assert third.agreement is None
-    said = [notice for notice in third.notices if "damaged" in notice]
-    assert any("the compiled program" in notice for notice in said)
-    assert any("the answer was compared with nothing" in notice for notice in said)
-    # Programs were compiled and published again: the next trial has them.
+    reported = [notice for notice in third.notices if "damaged" in notice]
+    assert any("the compiled program" in notice for notice in reported)
+    assert any("the answer was not compared with the reference" in notice for notice in reported)
+    # The programs were compiled and published again: the next trial reads them.
     fourth = _run(tmp_path, TrialFiles(compile_cache=programs))
     assert _cache(fourth) == "hit"
     assert not [notice for notice in fourth.notices if "damaged" in notice]

@@ -71,7 +71,7 @@ def test_a_damaged_file_is_one_warning(tmp_path: Path, caplog: pytest.LogCapture
     path = tmp_path / "reference.answers"
     path.touch()
     assert not holds_answers(path)
-    assert caplog.messages == [f"perfkit: the reference {path} is empty; it is made again"]
+    assert caplog.messages == [f"perfkit: the reference {path} is empty; it is computed again"]
 
 
 def test_a_folder_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:

@@ -54,13 +54,13 @@ def test_a_slow_pass_is_kept(samples: list[TreeSample]) -> None:
     ("samples", "reason"),
     [
         # Frozen for two seconds while the parent went on sampling.
-        (_samples((1, 2.0, 0.1), (2, 0.0, 0.1), (1, 2.0, 0.1)), "ran for 2.0 s"),
+        (_samples((1, 2.0, 0.1), (2, 0.0, 0.1), (1, 2.0, 0.1)), "did not run for 2.0 s"),
         # Stopped together with the parent, whose next sample came thirty seconds later.
-        (_samples((1, 2.0, 0.1), (30, 0.01, 30.0), (1, 2.0, 0.1)), "ran for 30.0 s"),
+        (_samples((1, 2.0, 0.1), (30, 0.01, 30.0), (1, 2.0, 0.1)), "did not run for 30.0 s"),
     ],
 )
 def test_a_pass_in_which_nothing_ran_was_held_up(samples: list[TreeSample], reason: str) -> None:
-    assert _reason(samples) == f"nothing of the program {reason}"
+    assert _reason(samples) == f"the program {reason}"
 
 
 def test_a_stop_is_noticed_however_short_it_was() -> None:
@@ -131,4 +131,4 @@ def test_a_stopped_pass_is_repeated_and_the_record_says_so(tmp_path: Path) -> No
         assert dropped.reason.startswith("the program was stopped by a signal or a tracer")
     begin = "a pass was held up and dropped: "
     assert any(warning.startswith(begin) for warning in record.warnings)
-    assert f"no pass of round 1 is kept: {MAX_ATTEMPTS} were held up" in record.warnings
+    assert f"no pass of round 1 is kept: all of {MAX_ATTEMPTS} were held up" in record.warnings

@@ -104,7 +104,7 @@ def test_a_manifest_that_names_files_elsewhere_deletes_none_of_them(tmp_path: Pa
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 1}'])
 def test_an_unreadable_manifest_is_a_user_error(tmp_path: Path, text: str) -> None:
     (tmp_path / MANIFEST).write_text(text)
-    with pytest.raises(UserError, match="is no list of a prediction's files"):
+    with pytest.raises(UserError, match="is not a list of a prediction's files"):
         ensure_own_folder(tmp_path, _workload("a"))
 
 
@@ -166,6 +166,6 @@ def test_the_error_names_the_folder_of_files_that_could_not_be_moved(
         write_prediction(write, staged, tmp_path, _workload("a"))
     assert str(refused.value) == (
         f"the prediction cannot be written to {tmp_path} (No space left on device); "
-        f"what was not moved there is in {staged}"
+        f"files that were not moved there are in {staged}"
     )
     assert (staged / "scores.csv").read_text() == "new"

@@ -67,7 +67,7 @@ def disturbance(
         reasons.append(f"the machine was suspended for {hold.suspended_s:.1f} s")
     still_s = longest_still_s(begin_s, end_s, samples)
     if computes and still_s >= STILL_S:
-        reasons.append(f"nothing of the program ran for {still_s:.1f} s")
+        reasons.append(f"the program did not run for {still_s:.1f} s")
     return "; ".join(reasons) or None
 
 

@@ -92,7 +92,7 @@ class Checker:
         try:
             reference = load_answers(Path(self._spec.reference))
         except DamagedError as error:
-            self._notices.add(f"the answer was compared with nothing: the reference is {error}")
+            self._notices.add(f"the answer was not compared with the reference, which is {error}")
             return None
         agreement = compare(compared, reference, self._model.tolerances)
         declared = self._model.declared_class(self._spec.overrides)
@@ -113,8 +113,8 @@ class Checker:
         )
         if staged.exists():
             self._notices.add(
-                f"the prediction is in {staged}: files in {folder} that are not of an earlier run "
-                "of this input are in its way"
+                f"the prediction is in {staged}: it would overwrite files in {folder} that are not "
+                "from an earlier run of this input"
             )
         return [str(path) for path in files]
 

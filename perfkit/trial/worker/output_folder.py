@@ -101,7 +101,7 @@ def write_prediction(
         except BaseException:
             remove(staged)
             raise
-        left = f"; what was not moved there is in {staged}"
+        left = f"; files that were not moved there are in {staged}"
         return publish(written, staged, folder, workload)
     except OSError as error:
         raise NotWrittenError(
@@ -189,7 +189,7 @@ def _read(folder: Path) -> Manifest | None:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
     except ValidationError as error:
         raise UserError(
-            f"{path} is no list of a prediction's files; name another folder with --out, or remove "
+            f"{path} is not a list of a prediction's files; name another folder with --out, or remove "
             "this file"
         ) from error
 
