@@ -43,7 +43,7 @@ def start() -> Iterator[Start]:
 
 
 def _workers(pid: int) -> list[int]:
-    """The workers among the children of a process. Another child is git, which reports the commit."""
+    """The workers among the children of a process; another child is git, for the commit."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in listed if "perfkit.trial.worker" in _command(child)]
 

@@ -189,8 +189,8 @@ def _read(folder: Path) -> Manifest | None:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
     except ValidationError as error:
         raise UserError(
-            f"{path} is not a list of a prediction's files; name another folder with --out, or remove "
-            "this file"
+            f"{path} is not a list of a prediction's files; name another folder with --out, or "
+            "remove this file"
         ) from error
 
 
