@@ -21,6 +21,7 @@ from perfkit.observers.reading import found
 from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import StageName
 from perfkit.report.profile_page import build_profile_page
 from perfkit.report.profile_summary import profile_summary
 from perfkit.trial.launcher import run_trial
@@ -55,15 +56,7 @@ def record(workload: Workload, folder: Path) -> Record:
 
 def test_the_timed_trial_has_the_stages_of_a_trial_without_observers(record: Record) -> None:
     assert record.outcome is Outcome.OK
-    assert [stage.name for stage in record.stages] == [
-        "import",
-        "prepare",
-        "trace",
-        "compile",
-        "first",
-        "steady",
-        "check",
-    ]
+    assert [stage.name for stage in record.stages] == list(StageName)
     assert set(record.observations) == set(OBSERVERS)
 
 
