@@ -65,7 +65,7 @@ OUT_OF_MEMORY_SIGNS = (
 """What XLA, C++, the C library and Python print when an allocation fails, in lower case."""
 
 
-def says_out_of_memory(text: str) -> bool:
+def reports_out_of_memory(text: str) -> bool:
     """Whether a message of the child reports a failed allocation."""
     lower = text.lower()
     return any(sign in lower for sign in OUT_OF_MEMORY_SIGNS)

@@ -16,7 +16,7 @@ from perfkit.trial.memory_evidence import (
     memory_kill_reason,
     other_kill_reason,
 )
-from perfkit.trial.messages import says_out_of_memory
+from perfkit.trial.messages import reports_out_of_memory
 
 LOG_TAIL_BYTES = 4000
 """End of a log that is searched for the cause of a death."""
@@ -86,7 +86,7 @@ def outcome_of_death(returncode: int, log: Path, evidence: MemoryEvidence) -> tu
 def allocation_failure(printed: str) -> str | None:
     """The last line of a log that reports a failed allocation, None if there is none."""
     lines = (line.strip() for line in reversed(printed.splitlines()))
-    return next((line[:MAX_LINE_LENGTH] for line in lines if says_out_of_memory(line)), None)
+    return next((line[:MAX_LINE_LENGTH] for line in lines if reports_out_of_memory(line)), None)
 
 
 def outcome_of_check(checked: Mapping[str, Any] | None) -> tuple[Outcome, str]:

@@ -40,7 +40,7 @@ class Manifest(BaseModel):
     input_digest: str
     files: tuple[str, ...]
 
-    def left_in(self, folder: Path) -> list[Path]:
+    def existing_in(self, folder: Path) -> list[Path]:
         """The files that still exist, without paths that lead out of the folder."""
         root = folder.resolve()
         found = [root / name for name in self.files]
@@ -58,7 +58,7 @@ def ensure_own_folder(folder: Path, workload: Workload) -> None:
     earlier = _read(folder)
     if earlier is None or earlier.input_digest == workload.input_digest:
         return
-    if earlier.left_in(folder):
+    if earlier.existing_in(folder):
         raise UserError(
             f"the output folder {folder} holds the prediction of another input or of other weights "
             f"({earlier.name!r}); name another folder with --out, or empty this one"
@@ -145,7 +145,7 @@ def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workl
     names = [str(path.resolve().relative_to(root)) for path in written]
     earlier = _read(folder)
     own = earlier is None or earlier.input_digest == workload.input_digest
-    before = [] if earlier is None else earlier.left_in(folder)
+    before = [] if earlier is None else earlier.existing_in(folder)
     home = folder.resolve()
     targets = [home / name for name in names]
     taken = any(_is_taken(path, home) for path in targets if path not in before)

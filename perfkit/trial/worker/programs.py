@@ -57,7 +57,7 @@ class Programs:
         """The folder for JAX, with links to all undamaged programs; damaged ones are removed."""
         for path in sorted(self._shared.glob(f"{PATTERN}.*")):
             name, digest = path.stem, path.suffix.removeprefix(".")
-            if self._is_whole(path, digest):
+            if self._is_undamaged(path, digest):
                 link = self._own / name
                 # Two trials may have compiled the same program at once; either file is right.
                 if not link.is_symlink():
@@ -94,7 +94,7 @@ class Programs:
         """Remove the folder for JAX."""
         shutil.rmtree(self._own, ignore_errors=True)
 
-    def _is_whole(self, path: Path, digest: str) -> bool:
+    def _is_undamaged(self, path: Path, digest: str) -> bool:
         try:
             if file_digest(path) == digest:
                 return True

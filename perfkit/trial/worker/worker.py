@@ -23,7 +23,7 @@ from perfkit.trial.messages import (
     Command,
     EventKind,
     TrialSpec,
-    says_out_of_memory,
+    reports_out_of_memory,
 )
 from perfkit.trial.worker.check import Checker
 from perfkit.trial.worker.commands import read_commands
@@ -126,7 +126,7 @@ def _one_line(error: BaseException) -> str:
 
 def _outcome_of(error: BaseException) -> Outcome:
     text = str(error)
-    if says_out_of_memory(text):
+    if reports_out_of_memory(text):
         return Outcome.OUT_OF_MEMORY
     if any(sign in text for sign in REFUSAL_SIGNS):
         return Outcome.REJECTED
