@@ -44,11 +44,12 @@ class TrialProcess:
     Parameters
     ----------
     request
-        What is run. Its observers must all observe the same child.
+        Workload, configuration and everything else that the trial needs. Its observers must all
+        observe the same child.
     folder
         Folder of the trial's own files; by default a new one in the store's folder.
     observation_only
-        Whether the trial only serves its observers and its record is not kept. Such a trial
+        Whether the trial only serves its observers and its record is thrown away. Such a trial
         keeps no journal and drops no pass.
     start_child
         Starts the child.
@@ -57,6 +58,10 @@ class TrialProcess:
     ----------
     id
         Identity of the trial and of its record.
+    request, configuration
+        The request, and its configuration.
+    folder
+        Folder of the trial's own files; it exists once the child was started.
     findings
         Name of each observer and what it found; empty until the trial has ended.
     not_written

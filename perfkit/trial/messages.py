@@ -42,7 +42,7 @@ class EventKind(StrEnum):
     COMPILED = "compiled"
     """The compiler's counts of memory and operations."""
     READY = "ready"
-    """The first pass is done, or the last stage that was asked for."""
+    """The first pass is done, or the last requested stage before it."""
     TRACED = "traced"
     """The traced pass is done; the data holds the seconds of each part."""
     GUARDED = "guarded"
@@ -52,7 +52,7 @@ class EventKind(StrEnum):
     FAILED = "failed"
     """The trial cannot go on; the data holds outcome and reason."""
     ENDED = "ended"
-    """All that was asked for is done."""
+    """The trial has done all that was requested."""
 
 
 OUT_OF_MEMORY_SIGNS = (

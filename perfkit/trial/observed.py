@@ -25,12 +25,12 @@ COMPLETE = (Outcome.OK, Outcome.NONFINITE, Outcome.DISAGREES)
 class ObservedTrial(TrialProcess):
     """A :class:`TrialProcess` whose record also holds the findings of observers of any place.
 
-    An observer that is unavailable leaves the line that says why.
+    For an observer that is unavailable the record holds the reason.
 
     Parameters
     ----------
     request
-        What is run, with all observers.
+        Request for the trial, with observers of any place.
     start_child
         Starts each child.
 

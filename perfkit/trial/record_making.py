@@ -45,7 +45,7 @@ class TrialResult:
     id
         Identity of the trial.
     request
-        What was asked for.
+        Request for the trial.
     progress
         Stages, warnings and the child's reports.
     allowed_cpus

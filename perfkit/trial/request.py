@@ -1,4 +1,4 @@
-"""What a trial is asked to do: its request, its labels, its files."""
+"""The request for a trial, with its labels and files, and the place of a reference answer."""
 
 from __future__ import annotations
 
