@@ -49,7 +49,7 @@ class TrialProcess:
     folder
         Folder of the trial's own files; by default a new one in the store's folder.
     observation_only
-        Whether the trial only serves its observers and its record is thrown away. Such a trial
+        Whether the trial only serves its observers and its record is discarded. Such a trial
         keeps no journal and drops no pass.
     start_child
         Starts the child.
