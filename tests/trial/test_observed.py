@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from perfkit.observers.clocks import ClocksSeen
 from perfkit.observers.cpu import CpuSeen
 from perfkit.observers.memory import MemorySeen
 from perfkit.observers.memray_heap import HeapSeen
+from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
 from perfkit.observers.py_spy import PythonSeen
 from perfkit.observers.reading import found
 from perfkit.observers.registry import OBSERVERS, make_observers
@@ -27,6 +30,7 @@ from perfkit.report.profile_summary import profile_summary
 from perfkit.trial.launcher import run_trial
 from perfkit.trial.observed import ObservedTrial
 from perfkit.trial.request import TrialRequest
+from tests.support.three_numbers import start_three_numbers, three_numbers
 
 pytest.importorskip("jax", reason="trials run the gencast extra")
 pytest.importorskip("h5netcdf", reason="trials run the gencast extra")
@@ -131,14 +135,50 @@ def test_the_page_links_every_artifact(record: Record, folder: Path) -> None:
         assert heading in page
 
 
+class Unavailable(Observer):
+    """An observer whose tool is not installed."""
+
+    name = "microscope"
+    place = Place.ALONE
+    summary = "nothing"
+
+    def unavailable(self) -> str:
+        return "no microscope is installed"
+
+
 def test_an_unavailable_observer_leaves_its_reason_and_the_others_findings(
-    workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("perfkit.observers.py_spy.find_tool", lambda name: None)
-    record = run_trial(_observed(workload, tmp_path, ["clocks", "py-spy"]), 1)
+    observers = (*make_observers(["clocks"]), Unavailable())
+    request = TrialRequest(three_numbers(), STOCK, tmp_path, observers=observers)
+    record = run_trial(ObservedTrial(request, start_child=start_three_numbers), 1)
     assert record.outcome is Outcome.OK
-    assert record.observations["py-spy"].missing.startswith("py-spy is not installed")
+    assert record.observations["microscope"].missing == "no microscope is installed"
     assert record.observations["clocks"].missing == ""
+
+
+class Breaking(Observer):
+    """An observer that kills its child as soon as it sees it."""
+
+    name = "hammer"
+    place = Place.ALONE
+    summary = "nothing"
+
+    def started(self, child: Child) -> None:
+        os.kill(child.pid, signal.SIGKILL)
+
+    def results(self, seen: Seen) -> Finding:
+        return Finding(missing="nothing was seen")
+
+
+def test_a_further_child_that_dies_costs_its_finding_and_not_the_record(tmp_path: Path) -> None:
+    request = TrialRequest(three_numbers(), STOCK, tmp_path, observers=(Breaking(),))
+    record = run_trial(ObservedTrial(request, start_child=start_three_numbers), 1)
+    assert record.outcome is Outcome.OK
+    assert len(record.steady) == 1
+    assert record.observations["hammer"].missing.startswith(
+        "nothing was seen; its own child ended early: killed by signal 9; "
+    )
 
 
 def test_ctrl_c_in_a_further_child_keeps_the_timed_record(
