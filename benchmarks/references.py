@@ -72,16 +72,16 @@ def make_reference(subject: Subject, size: int, folder: Path) -> None:
     """Run the float32 configuration and store its outputs."""
     from perfkit.trial.answers import load_answers
     from perfkit.trial.launcher import TrialProcess, run_trial
-    from perfkit.trial.request import TrialFiles
+    from perfkit.trial.request import TrialFiles, TrialRequest
 
     answers = folder / "reference.answers"
-    trial = TrialProcess(
+    request = TrialRequest(
         subject.workload(size),
         subject.reference_configuration(),
         folder,
         files=TrialFiles(save_compared=answers),
     )
-    ensure_ok(run_trial(trial, 0))
+    ensure_ok(run_trial(TrialProcess(request), 0))
     kept = thinned(load_answers(answers), subject.get_model())
     np.savez_compressed(reference_file(subject.model, size), allow_pickle=False, **kept)
 

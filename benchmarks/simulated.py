@@ -26,6 +26,7 @@ from perfkit.records.schema import (
     Stage,
     WorkloadRecord,
 )
+from perfkit.records.stages import StageName
 from perfkit.records.store import Store
 from perfkit.trial.answers import save_answers
 from perfkit.trial.request import TrialFiles, TrialLabels
@@ -205,14 +206,16 @@ class SimulatedTrial:
         first_s = runner.pass_s(self.configuration, self.offset)
         runner.clock_s += start_s + first_s
         runner.compiled.add(digest)
-        self.stages.append(_stage("first", runner.clock_s - self.begun_s - first_s, first_s, None))
+        self.stages.append(
+            _stage(StageName.FIRST, runner.clock_s - self.begun_s - first_s, first_s, None)
+        )
         return True
 
     def steady_pass(self, round_number: int) -> Stage | None:
         """One pass."""
         wall_s = self.runner.pass_s(self.configuration, self.offset)
         begin_s = self.runner.clock_s - self.begun_s
-        self.stages.append(_stage("steady", begin_s, wall_s, round_number))
+        self.stages.append(_stage(StageName.STEADY, begin_s, wall_s, round_number))
         self.runner.clock_s += wall_s
         return self.stages[-1]
 
@@ -295,7 +298,7 @@ def run_study(
     return study
 
 
-def _stage(name: str, begin_s: float, wall_s: float, round_number: int | None) -> Stage:
+def _stage(name: StageName, begin_s: float, wall_s: float, round_number: int | None) -> Stage:
     return Stage(
         name=name,
         begin_s=begin_s,

@@ -168,18 +168,17 @@ def measure_guarded(subject: Subject, folder: Path) -> list[Record]:
     """Run a guarded float32 trial twice with one compilation cache, which starts empty."""
     from perfkit.trial.launcher import TrialProcess, run_trial
     from perfkit.trial.messages import GUARD_LIFT
-    from perfkit.trial.request import TrialFiles
+    from perfkit.trial.request import TrialFiles, TrialRequest
 
     size, configuration = subject.cheapest, subject.reference_configuration()
     files = TrialFiles(
         compile_cache=folder / "compile-cache",
         save_compared=compared_file(folder, size, FLOAT32),
     )
-    workload = subject.workload(size)
-    return [
-        run_trial(TrialProcess(workload, configuration, folder, files=files, guard=GUARD_LIFT), 0)
-        for _ in range(2)
-    ]
+    request = TrialRequest(
+        subject.workload(size), configuration, folder, files=files, guard=GUARD_LIFT
+    )
+    return [run_trial(TrialProcess(request), 0) for _ in range(2)]
 
 
 def measure_observed(subject: Subject, folder: Path) -> Record:
@@ -187,9 +186,12 @@ def measure_observed(subject: Subject, folder: Path) -> Record:
     from perfkit.observers.registry import make_observers
     from perfkit.trial.launcher import run_trial
     from perfkit.trial.observed import ObservedTrial
+    from perfkit.trial.request import TrialRequest
 
     workload, stock = subject.workload(subject.cheapest), subject.configurations()[STOCK]
-    return run_trial(ObservedTrial(workload, stock, folder, observers=make_observers(["xla"])), 1)
+    observers = tuple(make_observers(["xla"]))
+    request = TrialRequest(workload, stock, folder, observers=observers)
+    return run_trial(ObservedTrial(request), 1)
 
 
 def compared_file(folder: Path, size: int, configuration: str) -> Path:

@@ -21,6 +21,7 @@ from perfkit.observers.observer import Observer, Place
 from perfkit.observers.registry import OBSERVERS, make_observers, of_place
 from perfkit.stats.exact import paired_ratio
 from perfkit.trial.launcher import TrialProcess
+from perfkit.trial.request import TrialRequest
 from perfkit.units import ratio_text
 
 SOURCES: dict[str, dict[str, str | int | float | bool]] = {
@@ -45,7 +46,8 @@ def measure(model: str, source: dict[str, str | int | float | bool], rounds: int
     with tempfile.TemporaryDirectory() as folder:
 
         def started(observers: list[Observer]) -> TrialProcess:
-            trial = TrialProcess(workload, STOCK, Path(folder), observers=observers)
+            request = TrialRequest(workload, STOCK, Path(folder), observers=tuple(observers))
+            trial = TrialProcess(request)
             trial.start()
             if not trial.wait_ready():
                 raise RuntimeError(f"the trial ended early: {trial.finish().reason}")

@@ -22,13 +22,14 @@ from typing import Any
 
 from perfkit.capacity.laws.assemble import accuracies
 from perfkit.capacity.laws.fit import ModelFit
-from perfkit.capacity.laws.terms import STAGES, features_of
+from perfkit.capacity.laws.terms import features_of
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.records.store import Store
 from perfkit.trial.launcher import TrialProcess, run_trial
-from perfkit.trial.request import TrialLabels
+from perfkit.trial.request import TrialLabels, TrialRequest
 
 ROLE = "full_fidelity"
 AIMS = {
@@ -113,8 +114,8 @@ def full_run(case: Case, folder: Path) -> Record:
         same = record.workload.digest == workload.digest and record.role == ROLE
         if same and record.outcome is Outcome.OK:
             return record
-    trial = TrialProcess(workload, configuration, folder, labels=TrialLabels(role=ROLE))
-    record = run_trial(trial, 0)
+    request = TrialRequest(workload, configuration, folder, labels=TrialLabels(role=ROLE))
+    record = run_trial(TrialProcess(request), 0)
     store.append(record)
     if record.outcome is not Outcome.OK:
         raise SystemExit(f"the full run of {case.model} ended {record.outcome}: {record.reason}")
@@ -126,11 +127,15 @@ def full_fidelity(case: Case, fit: ModelFit, record: Record) -> dict[str, Any]:
     features = features_of(record.workload, record.configuration.settings)
     counts = {**get_model(case.model).part_counts(case.full_fidelity), "rest": 1}
     seconds = fit.seconds(features, counts)
-    first = record.stage("first")
+    first = record.stage(StageName.FIRST)
     assert first is not None
-    start = {name: seconds[name] for name in STAGES}
-    passed = {name: each for name, each in seconds.items() if name not in (*STAGES, "check")}
-    measured_start_s = sum(stage.wall_s for stage in record.stages if stage.name in STAGES)
+    start = {name: seconds[name] for name in STARTUP_STAGES}
+    passed = {
+        name: each
+        for name, each in seconds.items()
+        if name not in (*STARTUP_STAGES, StageName.CHECK)
+    }
+    measured_start_s = sum(stage.wall_s for stage in record.stages if stage.name in STARTUP_STAGES)
     measured = {"pass": first.wall_s, "whole": first.wall_s + measured_start_s}
     figures: dict[str, Any] = {"size": case.full_size, "fidelity": case.full_fidelity}
     for name, parts in (("pass", passed), ("whole", passed | start)):

@@ -23,6 +23,7 @@ from perfkit.knobs.environment import child_environment
 from perfkit.models import get_model
 from perfkit.stats.exact import paired_ratio
 from perfkit.trial.launcher import TrialProcess
+from perfkit.trial.request import TrialRequest
 from perfkit.units import ratio_text
 
 
@@ -56,7 +57,8 @@ def measure(size: int | None, rounds: int) -> tuple[list[float], list[float]]:
     )
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return _in_turns(bare, TrialProcess(workload, configuration, Path(folder)), rounds)
+            request = TrialRequest(workload, configuration, Path(folder))
+            return _in_turns(bare, TrialProcess(request), rounds)
     finally:
         bare.kill()
         bare.wait()

@@ -84,7 +84,7 @@ class Console:
 
     def _say_surroundings(self) -> None:
         """Once: limits, variables and other perfkits that matter to what is measured here."""
-        from perfkit.trial.conditions.surroundings import sentences_before_measuring
+        from perfkit.trial.conditions.inherited import sentences_before_measuring
 
         if self._surroundings is None:
             self._surroundings = sentences_before_measuring()

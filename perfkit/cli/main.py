@@ -12,7 +12,7 @@ import perfkit
 from perfkit.errors import UserError, unknown_name
 from perfkit.printable import printable
 from perfkit.trial.interrupts import EXIT_CODE as INTERRUPTED
-from perfkit.trial.interrupts import heed_interrupts, ignore_interrupts
+from perfkit.trial.interrupts import ignore_interrupts, install_interrupt_handlers
 
 COMMANDS = {
     "run": "one guarded, measured prediction",
@@ -110,7 +110,7 @@ def entry_point() -> None:
     logging.getLogger("perfkit").addHandler(PrintedWarnings())
     try:
         # What was measured is kept, however a person, a batch system or a terminal ends perfkit.
-        heed_interrupts()
+        install_interrupt_handlers()
         code = main(sys.argv[1:])
     except KeyboardInterrupt:
         # A second one came while the first was answered.

@@ -16,7 +16,7 @@ from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.limits import Limits
-from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
+from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest, reference_file
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _run(
     guard: str,
     on_record: Callable[[Record], None],
 ) -> Record:
-    trial = TrialProcess(
+    request = TrialRequest(
         plan.workload,
         plan.catalogue.configuration(values),
         plan.store.folder,
@@ -104,7 +104,7 @@ def _run(
         files,
         guard,
     )
-    record = run_trial(trial, passes=0)
+    record = run_trial(TrialProcess(request), passes=0)
     plan.store.append(record)
     on_record(record)
     if record.outcome is Outcome.INTERRUPTED:

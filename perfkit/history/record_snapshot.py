@@ -16,10 +16,11 @@ from perfkit.errors import UserError
 from perfkit.history.snapshot import Entry, Kind, Snapshot, entry_of_samples
 from perfkit.records.findings import AGREEMENT_NAMES
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import StageName
 from perfkit.records.store import Reading
 from perfkit.units import count_text
 
-STARTING_STAGES = ("trace", "compile", "first")
+SHARED_STAGES = (StageName.TRACE, StageName.COMPILE, StageName.FIRST)
 """Stages that slow each other down if several trials are started together."""
 
 _MACHINE = ("host", "cpu", "logical_cpus", "memory_bytes", "kernel", "governor")
@@ -295,7 +296,7 @@ def _entries(subject: str, records: Sequence[Record]) -> Iterator[Entry]:
             "seconds",
             groups,
             subject=subject,
-            required=quantity == "steady",
+            required=quantity == StageName.STEADY,
             hardware=hardware,
         )
     for quantity, sizes in _sizes(good).items():
@@ -314,13 +315,13 @@ def _times(records: Sequence[Record]) -> dict[str, list[list[float]]]:
     """Wall seconds by stage, one group per trial. Stages that do not compare get other names."""
     groups: dict[str, list[list[float]]] = defaultdict(list)
     for record in records:
-        for stage in (*STARTING_STAGES, "steady"):
+        for stage in (*SHARED_STAGES, StageName.STEADY):
             walls = [one.wall_s for one in record.stages if one.name == stage]
-            name = stage
-            if stage == "compile" and record.compilation is not None:
+            name = stage.value
+            if stage is StageName.COMPILE and record.compilation is not None:
                 cache = record.compilation.cache
                 name += "" if cache == "off" else f" (cache {cache})"
-            if stage in STARTING_STAGES and record.shared_start:
+            if stage in SHARED_STAGES and record.shared_start:
                 name += " (started together)"
             if walls:
                 groups[name].append(walls)

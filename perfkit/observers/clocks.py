@@ -40,7 +40,7 @@ class Clocks(Observer):
 
     def results(self, seen: Seen) -> Finding:
         """The stages as rates."""
-        found = {}
+        found: dict[str, StageClocks] = {}
         for name in dict.fromkeys(stage.name for stage in seen.stages):
             own = [stage for stage in seen.stages if stage.name == name]
             wall_s = sum(stage.wall_s for stage in own)
@@ -49,7 +49,7 @@ class Clocks(Observer):
             involuntary = sum(stage.involuntary_switches for stage in own)
             voluntary = sum(stage.voluntary_switches for stage in own)
             faults = sum(stage.minor_faults + stage.major_faults for stage in own)
-            found[name] = StageClocks(
+            found[name.value] = StageClocks(
                 wall_s=wall_s,
                 user_s=sum(stage.user_s for stage in own),
                 system_s=sum(stage.system_s for stage in own),

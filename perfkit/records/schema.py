@@ -18,13 +18,10 @@ from perfkit.records.bounded import (
     refuse_unusable,
 )
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
+from perfkit.records.stages import PASS_STAGES, StageName
 
 SCHEMA_VERSION = 3
 """Raised with each change of the schema; :func:`upgrade` reads all older versions."""
-
-
-PASSES = ("first", "steady")
-"""Stages that predict; their times are divided by one another."""
 
 
 class NewerSchemaError(UserError):
@@ -51,7 +48,7 @@ class _Frozen(BaseModel):
 class Stage(_Frozen):
     """One stage of a trial; times are seconds, ``begin_s`` counts from the trial's start."""
 
-    name: str
+    name: StageName
     begin_s: Seconds
     wall_s: Seconds
     user_s: Seconds
@@ -69,7 +66,7 @@ class Stage(_Frozen):
 
     @model_validator(mode="after")
     def _passes_take_time(self) -> Self:
-        if self.name in PASSES and self.wall_s < SHORTEST_PASS_S:
+        if self.name in PASS_STAGES and self.wall_s < SHORTEST_PASS_S:
             raise ValueError(f"a pass of {self.wall_s} s was never measured")
         return self
 
@@ -210,14 +207,14 @@ class Record(_Frozen):
     outcome: Outcome
     reason: str = ""
 
-    def stage(self, name: str) -> Stage | None:
+    def stage(self, name: StageName) -> Stage | None:
         """The first stage called ``name``."""
         return next((stage for stage in self.stages if stage.name == name), None)
 
     @property
     def steady(self) -> list[Stage]:
         """The timed passes, in order."""
-        return [stage for stage in self.stages if stage.name == "steady"]
+        return [stage for stage in self.stages if stage.name is StageName.STEADY]
 
     def utilisation(self, stage: Stage) -> float:
         """CPU seconds over wall seconds times allowed CPUs: 1 is all of them all the time."""

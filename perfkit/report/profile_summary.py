@@ -9,6 +9,7 @@ from perfkit.observers.reading import found
 from perfkit.observers.roofline.limit import Limit, ModuleSeen
 from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Record
+from perfkit.records.stages import StageName
 from perfkit.units import GIGA, bytes_text, count_text, percent_text, seconds_text
 
 COSTLIEST = 3
@@ -64,11 +65,11 @@ def limit_text(module: ModuleSeen, cpus: int) -> str:
 
 def _cpu_sentences(record: Record) -> list[str]:
     seen = found(record, "cpu", CpuSeen)
-    if seen is None or "steady" not in seen.busy:
+    if seen is None or StageName.STEADY not in seen.busy:
         return []
     shares = ", ".join(
         f"{count_text(count, 'CPU')} {percent_text(share)}"
-        for count, share in enumerate(seen.busy["steady"])
+        for count, share in enumerate(seen.busy[StageName.STEADY])
     )
     return [f"busy during steady passes: {shares} of the time"]
 

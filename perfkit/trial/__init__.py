@@ -1,1 +1,1 @@
-"""ONE MEASURED RUN: the parent's launcher, the child's worker, and what passes between them."""
+"""One measured run: the launcher in the parent, the worker in the child, their messages."""

@@ -1,4 +1,4 @@
-"""A trial's compared quantities as a file, which other trials are held against."""
+"""Files of a trial's compared quantities, which other trials are compared with."""
 
 from __future__ import annotations
 
@@ -13,11 +13,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 LOGGER = logging.getLogger("perfkit.trial.answers")
-"""Says in one line, a warning, that a file is damaged."""
+"""Logger of the warning that a file is damaged."""
 
 
 def save_answers(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Leave compared quantities in a file, whole or not at all.
+    """Write compared quantities to a file, completely or not at all.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    arrays
+        Arrays of any shape by name.
 
     Raises
     ------
@@ -27,17 +34,17 @@ def save_answers(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None
     import numpy as np
 
     with replacing_sealed(path, "file of compared quantities") as stream:
-        # NumPy's keyword is called `file`, so a quantity may not be.
+        # NumPy's keyword is called `file`, so no quantity may be.
         np.savez(stream, **arrays)  # type: ignore[arg-type]  # names are not keywords
 
 
 def load_answers(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """The compared quantities that :func:`save_answers` left.
+    """Read the compared quantities that :func:`save_answers` wrote.
 
     Raises
     ------
     DamagedError
-        The file is missing or is not what was written.
+        The file is missing, or differs from what was written.
     """
     import numpy as np
 
@@ -46,12 +53,12 @@ def load_answers(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def holds_answers(path: Path) -> bool:
-    """Whether a file of compared quantities is there and whole; says when it is damaged."""
+    """Whether a file of compared quantities exists and is undamaged; warns if it is damaged."""
     if not path.exists():
         return False
     try:
         with opened_sealed(path):
             return True
     except DamagedError as error:
-        LOGGER.warning("perfkit: the reference %s is %s; it is made again", path, error)
+        LOGGER.warning("perfkit: the reference %s is %s; it is computed again", path, error)
         return False

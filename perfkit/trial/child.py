@@ -1,30 +1,24 @@
-"""The child process of a trial: started, spoken to, listened to, and always brought to its end."""
+"""The child process of a trial: its start, its commands, its events and its end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from perfkit.trial.messages import Event, TrialSpec, parse_event
+from perfkit.trial.events import EventStream
+from perfkit.trial.messages import Command, Event, TrialSpec
 
 GRACE_S = 5.0
-"""How long a child that was told to finish may take to exit."""
+"""Seconds that a child may take to exit after the command to finish."""
 
-SLICE_S = 1.0
-"""Longest time that is waited at once; what one wait takes beyond it twofold is not counted, as
-this process itself was held up then (a suspended job, a machine that slept)."""
-
-
-class TimeIsUpError(Exception):
-    """The child has worked as long as it may."""
+WORKER_COMMAND = (sys.executable, "-m", "perfkit.trial.worker")
+"""Command of a trial's child, which is given the path of its specification and the number of the
+file descriptor for events."""
 
 
 class ChildProcess:
@@ -33,15 +27,25 @@ class ChildProcess:
     Parameters
     ----------
     spec
-        What it is told; left in ``folder``.
+        Specification of the trial; written to ``folder``.
     folder
-        For the specification and what the child prints.
+        Existing folder for the specification and for what the child prints.
     environment
-        Of the child.
+        Environment variables of the child.
     time_limit_s
-        Seconds that it may be waited for in all, None for no limit.
+        Seconds that the child may be waited for in total, None for no limit.
     grace_s
-        How long it may take to exit once it was told to finish.
+        Seconds that the child may take to exit after the command to finish.
+    command
+        Command of the child; the path of the specification and the number of the file descriptor
+        for events are appended.
+
+    Attributes
+    ----------
+    log
+        File of what the child prints.
+    events
+        Events of the child.
     """
 
     def __init__(
@@ -51,16 +55,13 @@ class ChildProcess:
         environment: Mapping[str, str],
         time_limit_s: float | None,
         grace_s: float = GRACE_S,
+        command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
         self.log = folder / "log.txt"
-        self._time_limit_s = time_limit_s
         self._grace_s = grace_s
-        self._waited_s = 0.0
-        self._events: queue.Queue[Event | None] = queue.Queue()
         spec.write(folder / "spec.json")
         read_end, write_end = os.pipe()
         with self.log.open("wb") as log:
-            command = [sys.executable, "-m", "perfkit.trial.worker"]
             self._process = subprocess.Popen(
                 [*command, str((folder / "spec.json").resolve()), str(write_end)],
                 stdin=subprocess.PIPE,
@@ -71,82 +72,45 @@ class ChildProcess:
                 start_new_session=True,
             )
         os.close(write_end)
-        threading.Thread(target=self.read_events, args=(read_end,), daemon=True).start()
+        self.events = EventStream(read_end, time_limit_s)
 
     @property
     def pid(self) -> int:
-        """Root of its process tree."""
+        """Process ID of the child, the root of its process tree."""
         return self._process.pid
 
-    def read_events(self, descriptor: int) -> None:
-        """Take in events until the other end of the pipe is closed."""
-        with os.fdopen(descriptor, encoding="utf-8") as stream:
-            for line in stream:
-                # A child that is killed while it writes leaves half a line, its last.
-                if line.endswith("\n"):
-                    self._events.put(parse_event(line))
-        self._events.put(None)
-
-    def say(self, word: str) -> bool:
-        """Say a word; False where nobody listens any more."""
+    def send(self, command: Command) -> bool:
+        """Send a command; False if the child no longer reads."""
         stdin = self._process.stdin
         if stdin is None:
             return False
         try:
-            stdin.write(f"{word}\n".encode())
+            stdin.write(f"{command}\n".encode())
             stdin.flush()
         except BrokenPipeError:
             return False
         return True
 
-    def has_told(self) -> bool:
-        """Whether an event waits to be taken."""
-        return not self._events.empty()
-
-    def next_event(self) -> Event | None:
-        """The next event, None once the child has closed its end.
-
-        Only waiting counts against the time limit: a child that idles between passes uses up
-        nothing, and neither does one that was suspended together with this process.
-
-        Raises
-        ------
-        TimeIsUpError
-            The limit is reached.
-        """
-        limit_s = self._time_limit_s
-        while True:
-            left_s = SLICE_S if limit_s is None else min(SLICE_S, limit_s - self._waited_s)
-            begin_s = time.monotonic()
-            try:
-                return self._events.get(timeout=max(0.0, left_s))
-            except queue.Empty:
-                pass
-            finally:
-                self._waited_s += min(time.monotonic() - begin_s, 2 * SLICE_S)
-            if limit_s is not None and self._waited_s >= limit_s:
-                raise TimeIsUpError
-
     def has_ended(self) -> bool:
-        """Whether the process is gone."""
+        """Whether the process has exited."""
         return self._process.poll() is not None
 
     def wait(self) -> int:
-        """The return code of a child that has closed its end."""
+        """Wait for a child that has closed its event pipe, and return its return code."""
         return self._process.wait()
 
     def kill(self) -> None:
-        """End the whole process group at once."""
+        """Kill the whole process group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
     def end(self, *, patient: bool) -> list[Event]:
-        """Bring it to its end and return what it told last.
+        """End the child and return the events that were not taken yet.
 
         Parameters
         ----------
         patient
-            Whether it may still tidy up.
+            Whether the child gets ``grace_s`` seconds to exit by itself.
         """
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
@@ -156,9 +120,9 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()
-        left = []
-        while not self._events.empty():
-            event = self._events.get()
-            if event is not None:
-                left.append(event)
-        return left
+        return self.events.drain()
+
+
+type StartChild = Callable[[TrialSpec, Path, Mapping[str, str], float | None, float], ChildProcess]
+"""Starts the child of a trial from specification, folder, environment, time limit and grace; see
+:class:`ChildProcess`, which is the usual one."""

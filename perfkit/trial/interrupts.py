@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: heeded at a good moment, and never answered with a traceback."""
+"""Ctrl-C, SIGTERM and SIGHUP: they take effect at a safe moment and never end in a traceback."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that ask a program to end: a person, a batch system, a terminal that was closed."""
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that request the end of a program: from a person, a batch system, or a terminal that was
+closed."""
 
-RAISED_MOST = 2
-"""The first request ends what is measured in good order, the second one hurries; a third that
-came while the second is answered could only break the answer."""
+MAX_RAISED = 2
+"""The first request ends the measurement in good order, the second one hurries. A third one that
+arrives while the second is handled could only break the handling."""
 
 PATIENCE_S = 10.0
-"""A request this long after the one that hurried means that something hangs."""
+"""Seconds after the second request from which a further request means that the program hangs."""
 
-AGAIN_S = 0.01
-"""After which a request is made again that was raised where Python can only print it."""
+RETRY_S = 0.01
+"""Seconds until a request is repeated that was raised where Python can only print it."""
 
 EXIT_CODE = 130
 """128 + SIGINT, as shells report it."""
@@ -31,63 +32,70 @@ EXIT_CODE = 130
 class _Requests:
     """Counts requests to end and raises ``KeyboardInterrupt`` for the first ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float) -> None:
         self.count = 0
-        self._hurried_s = 0.0
-        # Asked for now: a terminal that was closed is none any more.
+        self._patience_s = patience_s
+        self._last_raised_s = 0.0
+        # Looked up now: a terminal that was closed is no longer recognised as one.
         self._terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
         if number == signal.SIGHUP:
-            _send_nowhere(self._terminals)
-        if self.count <= RAISED_MOST:
-            self._hurried_s = time.monotonic()
+            _redirect_to_null(self._terminals)
+        if self.count <= MAX_RAISED:
+            self._last_raised_s = time.monotonic()
             raise KeyboardInterrupt
-        if time.monotonic() - self._hurried_s > PATIENCE_S:
+        if time.monotonic() - self._last_raised_s > self._patience_s:
             # Records are on disk as soon as they exist, and children end with their parent.
             os._exit(EXIT_CODE)
 
 
-def heed_interrupts() -> None:
-    """Have requests to end raise ``KeyboardInterrupt``, twice at most.
+def install_interrupt_handlers(patience_s: float = PATIENCE_S) -> None:
+    """Make requests to end raise ``KeyboardInterrupt``, at most twice.
 
-    A signal that is ignored stays so: ``nohup`` and shells start programs like that on purpose.
+    An ignored signal stays ignored: ``nohup`` and shells ignore signals for their programs on
+    purpose.
+
+    Parameters
+    ----------
+    patience_s
+        Seconds after the second request from which a third one ends this process at once.
     """
-    requests = _Requests()
-    for number in ASKING:
+    requests = _Requests(patience_s)
+    for number in END_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, requests)
     report = sys.unraisablehook
 
-    def pass_on(unraisable: sys.UnraisableHookArgs) -> None:
-        # Raised where Python can only print it (a finaliser): raise it again, at another moment.
+    def repeat_or_report(unraisable: sys.UnraisableHookArgs) -> None:
+        # An interrupt in a finaliser is only printed by Python: raise it again a moment later.
         if isinstance(unraisable.exc_value, KeyboardInterrupt):
             requests.count -= 1
-            threading.Timer(AGAIN_S, os.kill, (os.getpid(), signal.SIGINT)).start()
+            threading.Timer(RETRY_S, os.kill, (os.getpid(), signal.SIGINT)).start()
         else:
             report(unraisable)
 
-    sys.unraisablehook = pass_on
+    sys.unraisablehook = repeat_or_report
 
 
 def ignore_interrupts() -> None:
-    """Nothing is left to be ended: requests to end come too late from now on."""
-    for number in ASKING:
+    """Ignore requests to end from now on, because all work is done."""
+    for number in END_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
-def interrupts_put_off() -> Iterator[None]:
-    """Run the block whole; a request to end during it takes effect when it is left.
+def interrupts_deferred() -> Iterator[None]:
+    """Run the block to its end; a request to end that arrives meanwhile takes effect afterwards.
 
-    For blocks that take moments: ending a child, writing a record. Outside the main thread,
-    where Python delivers no signals, nothing has to be put off.
+    For blocks that take moments, such as ending a child or writing a record. Outside the main
+    thread, where Python delivers no signals, this does nothing.
 
     Raises
     ------
     KeyboardInterrupt
-        At the end, where a request came meanwhile.
+        After the block, if a request arrived during it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -97,7 +105,7 @@ def interrupts_put_off() -> Iterator[None]:
     def note(number: int, frame: FrameType | None) -> None:
         arrived.append(number)
 
-    before = {number: signal.getsignal(number) for number in ASKING}
+    before = {number: signal.getsignal(number) for number in END_SIGNALS}
     before = {number: kind for number, kind in before.items() if kind is not signal.SIG_IGN}
     try:
         _set_handlers(dict.fromkeys(before, note))
@@ -105,28 +113,28 @@ def interrupts_put_off() -> Iterator[None]:
     finally:
         _set_handlers({number: kind or signal.SIG_DFL for number, kind in before.items()})
     if arrived:
-        heeding = before[signal.Signals(arrived[0])]
-        if isinstance(heeding, _Requests):
-            # However many came while nobody could answer: they are one request.
-            heeding(arrived[0], None)
+        handler = before[signal.Signals(arrived[0])]
+        if isinstance(handler, _Requests):
+            # Requests that arrived while nothing could answer count as one.
+            handler(arrived[0], None)
         else:
             raise KeyboardInterrupt
 
 
 def _set_handlers(handlers: dict[signal.Signals, object]) -> None:
-    """Set all handlers or none: a signal between two of them waits."""
+    """Set all handlers at once: a signal that arrives between two of them waits."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
     try:
         for number, handler in handlers.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)  # type: ignore[arg-type]  # as getsignal returned it
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def _send_nowhere(terminals: Sequence[int]) -> None:
-    """Detach descriptors from a terminal that was closed: it answers every line with an error."""
+def _redirect_to_null(terminals: Sequence[int]) -> None:
+    """Redirect descriptors of a closed terminal, which answers every write with an error."""
     with suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_RDWR)
+        null = os.open(os.devnull, os.O_RDWR)
         for descriptor in terminals:
-            os.dup2(nowhere, descriptor)
-        os.close(nowhere)
+            os.dup2(null, descriptor)
+        os.close(null)

@@ -1,132 +1,113 @@
-"""The parent of a trial: starts the child, has it sampled, enforces limits, leaves a record."""
+"""The parent of a trial: starts the child, commands it, enforces limits, makes the record."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from perfkit.errors import UserError
-from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.environment import child_environment
-from perfkit.models.base import Workload
-from perfkit.observers.load import LoadMeter
-from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
-from perfkit.observers.process_tree import Timeline, TreeSample, TreeSampler
+from perfkit.observers.observer import Child, Finding, Place, Seen
+from perfkit.observers.process_tree import Timeline, TreeSample
 from perfkit.records.schema import Outcome, Record, Stage
+from perfkit.records.stages import LAST_STAGE, StageName
 from perfkit.records.under_way import ABANDONED, Journal
-from perfkit.trial.child import GRACE_S, ChildProcess, TimeIsUpError
-from perfkit.trial.conditions.kept import Kept
-from perfkit.trial.conditions.surroundings import surroundings
-from perfkit.trial.interrupts import interrupts_put_off
-from perfkit.trial.limits import Limits
-from perfkit.trial.memory_evidence import MemoryEvidence, MemoryWatch
-from perfkit.trial.messages import (
-    CHECK,
-    FINISH,
-    GO,
-    GUARD_OFF,
-    LAST_STAGE,
-    PASS,
-    STARTING_STAGES,
-    TRACE,
-    Event,
-    TrialSpec,
-)
+from perfkit.trial.child import GRACE_S, ChildProcess, StartChild
+from perfkit.trial.conditions.inherited import inherited_by
+from perfkit.trial.events import TimeIsUpError
+from perfkit.trial.interrupts import interrupts_deferred
+from perfkit.trial.memory_evidence import MemoryEvidence
+from perfkit.trial.messages import Command, Event, EventKind
+from perfkit.trial.monitor import Monitor
 from perfkit.trial.outcome import outcome_of_check, outcome_of_death
-from perfkit.trial.record_making import Measured, make_record, with_findings
-from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.trial.progress import TrialProgress
+from perfkit.trial.record_making import TrialResult, make_record, with_findings
+from perfkit.trial.request import TrialRequest
 
 OBSERVED_GRACE_S = 300.0
-"""How long a child that is observed from inside may take to exit: it writes what was seen."""
+"""Seconds that a child may take to exit if observers work inside it: they write their files."""
 
-PASSES_MOST = 4
-"""How often one pass is made at most until nothing disturbs it."""
+MAX_ATTEMPTS = 4
+"""How often a pass that was held up is repeated at most, the first attempt included."""
 
 
 class TrialProcess:
-    """A trial under way: started, passed through as often as wanted, finished.
+    """A trial in a child process of its own.
 
-    The child stays alive between passes, so that several configurations can be measured in
-    turns. Whatever happens to it, :meth:`finish` returns a record.
+    The child stays alive between passes, so that several configurations can be measured in turns.
+    Whatever happens to the child, :meth:`finish` returns a record.
 
     Parameters
     ----------
-    workload, configuration
-        What is computed and how.
-    store_folder
-        Folder of the store; the trial's own folder is made below it.
-    limits
-        Time and memory.
-    labels, files
-        For the record, and for the child.
-    guard
-        What the domain guard does: ``off``, ``lift`` or ``zero``.
-    last_stage
-        ``compile`` for what the compiler says alone: nothing is run, no pass is possible, and
-        memory that only a run would need is no reason to end.
-    observers
-        Who looks at this child; all of one place.
-    further
-        Whether this is a further child of another trial: nothing of it is kept, so it keeps no
-        journal and drops no pass.
+    request
+        Workload, configuration and everything else that the trial needs. Its observers must all
+        observe the same child.
+    folder
+        Folder of the trial's own files; by default a new one in the store's folder.
+    observation_only
+        Whether the trial only serves its observers and its record is discarded. Such a trial
+        keeps no journal and drops no pass.
+    start_child
+        Starts the child.
+
+    Attributes
+    ----------
+    id
+        Identity of the trial and of its record.
+    request, configuration
+        The request, and its configuration.
+    folder
+        Folder of the trial's own files; it exists once the child was started.
+    findings
+        Name of each observer and what it found; empty until the trial has ended.
+    not_written
+        Whether the trial failed because it could not write a file.
+    on_stage
+        Called with the name of each stage that the child enters.
     """
 
     def __init__(
         self,
-        workload: Workload,
-        configuration: Configuration,
-        store_folder: Path,
-        limits: Limits | None = None,
-        labels: TrialLabels | None = None,
-        files: TrialFiles | None = None,
-        guard: str = GUARD_OFF,
-        last_stage: str = LAST_STAGE,
-        observers: Sequence[Observer] = (),
+        request: TrialRequest,
         *,
-        further: bool = False,
+        folder: Path | None = None,
+        observation_only: bool = False,
+        start_child: StartChild = ChildProcess,
     ) -> None:
         self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        self.workload = workload
-        self.configuration = configuration
-        self.folder = store_folder / "trials" / self.id
-        self._store_folder = store_folder
-        self._limits = limits or Limits()
-        self._labels = labels or TrialLabels()
-        self._files = files or TrialFiles()
-        self._guard = guard
-        self._last_stage = last_stage
-        self._observers = tuple(observers)
-        self._further = further
-        self._told: dict[str, dict[str, Any]] = {}
-        self._verdict: tuple[Outcome, str] | None = None
-        self._round: int | None = None
-        self._child: ChildProcess | None = None
-        self._sampler: TreeSampler | None = None
-        self._memory: MemoryWatch | None = None
-        self._kept = Kept()
-        self._surroundings = surroundings(configuration)
-        self._created = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._begin_s = time.monotonic()
-        self._affinity = allowed_cpus()
-        self._meter = LoadMeter()
+        self.request = request
+        self.configuration = request.configuration
+        self.folder = request.store_folder / "trials" / self.id if folder is None else folder
         self.findings: list[tuple[str, Finding]] = []
         self.not_written = False
-        """Whether the trial failed because a file of its could not be written."""
-        self.current_stage = ""
         self.on_stage: Callable[[str], None] = lambda stage: None
+        self._observation_only = observation_only
+        self._start_child = start_child
+        self._child: ChildProcess | None = None
+        self._monitor: Monitor | None = None
+        self._verdict: tuple[Outcome, str] | None = None
+        self._affinity = allowed_cpus()
+        self._inherited = inherited_by(request.configuration)
+        self._progress = TrialProgress(shared_start=request.labels.shared_start)
+
+    @property
+    def pid(self) -> int | None:
+        """Process ID of the child, None before it was started."""
+        return None if self._child is None else self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether another pass is possible: the child was started and has not ended."""
+        return self._child is not None and self._verdict is None and not self._child.has_ended()
 
     def start(self) -> None:
-        """Start the child; a configuration that this machine lacks something for is rejected."""
-        self._created = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._meter = LoadMeter()
-        self._begin_s = time.monotonic()
-        self._memory_limit = self._limits.effective_memory_bytes()
+        """Start the child, unless this machine lacks something that the configuration needs."""
+        request = self.request
+        self._progress = TrialProgress(shared_start=request.labels.shared_start)
         try:
             self._affinity = self.configuration.affinity()
             missing = self.configuration.unavailable()
@@ -135,191 +116,181 @@ class TrialProcess:
         if missing is not None:
             self._verdict = (Outcome.REJECTED, missing)
             return
-        apart = any(observer.place is not Place.TIMED for observer in self._observers)
-        with interrupts_put_off():
-            # An interrupt in the middle of it would leave a child that nobody knows of.
-            child = self._start_child(apart=apart)
-        self._kept.look_around()
-        if not self._further:
-            left = self._record(Outcome.INTERRUPTED, ABANDONED, None)
-            self._kept.journal = Journal(self._store_folder, left)
-        if apart:
-            child.say(GO)
-
-    def _start_child(self, *, apart: bool) -> ChildProcess:
-        """Start the child and have it looked at."""
-        self.folder.mkdir(parents=True)
-        child = self._child = ChildProcess(
-            self._spec(apart),
-            self.folder,
-            child_environment(self.configuration),
-            self._limits.time_s,
-            OBSERVED_GRACE_S if apart else GRACE_S,
-        )
-        self._sampler = TreeSampler(child.pid, self._sampled)
-        self._memory = MemoryWatch(child.pid, self._begin_s)
-        told = Child(
-            child.pid,
-            self.folder.resolve(),
-            self._begin_s,
-            len(self._affinity),
-            self.workload,
-        )
-        for observer in self._observers:
-            observer.started(told)
-        self._sampler.start()
-        return child
-
-    def _spec(self, apart: bool) -> TrialSpec:
-        return TrialSpec(
-            workload=self.workload.as_dict(),
-            overrides=self.configuration.overrides(),
-            affinity=self._affinity,
-            memory_limit_bytes=self._memory_limit,
-            guard=self._guard,
-            last_stage=self._last_stage,
-            observers=tuple(observer.name for observer in self._observers) if apart else (),
-            **{name: _absolute(getattr(self._files, name)) for name in TrialFiles.__annotations__},
-        )
+        inside = any(observer.place is not Place.TIMED for observer in request.observers)
+        with interrupts_deferred():
+            # An interrupt in the middle of this would leave a child that nobody ends.
+            child = self._start(inside=inside)
+        self._progress.warn_of_neighbours()
+        if not self._observation_only:
+            abandoned = self._record(Outcome.INTERRUPTED, ABANDONED, None)
+            self._progress.journal = Journal(request.store_folder, abandoned)
+        if inside:
+            child.send(Command.GO)
 
     def wait_ready(self) -> bool:
-        """Wait until the child has compiled and run once; False when it has ended instead."""
-        return self._wait_for("ready")
+        """Wait until the child has made its first pass; False if it has ended instead."""
+        return self._take_until(lambda event: event.kind is EventKind.READY)
 
-    @property
-    def alive(self) -> bool:
-        """Whether another pass may be asked for: the child was started and has not ended."""
-        return self._child is not None and self._verdict is None and not self._child.has_ended()
+    def steady_pass(self, round_number: int, attempts: int = MAX_ATTEMPTS) -> Stage | None:
+        """Run a timed pass.
 
-    def steady_pass(self, round_number: int, attempts: int = PASSES_MOST) -> Stage | None:
-        """One timed pass, labelled with its round.
+        A pass that something else held up is dropped and repeated; see
+        :mod:`perfkit.trial.conditions.disturbance`.
 
-        A pass that something else held up is dropped and made again, ``attempts`` times in all;
-        see :mod:`perfkit.trial.conditions.disturbance`.
+        Parameters
+        ----------
+        round_number
+            Round that the pass is labelled with.
+        attempts
+            How often the pass is run at most.
 
         Returns
         -------
         Stage or None
-            None when the child has ended, or when every pass was held up.
+            None if the child has ended, or if every pass was held up.
         """
-        self._round = round_number
+        self._progress.round_number = round_number
         for _ in range(attempts):
-            if self._sampler is not None:
-                # What ran before the pass must not be taken for a part of it.
-                self._sampler.take()
-            if not self._say(PASS) or not self._wait_for("stage", name="steady"):
+            if self._monitor is not None:
+                self._monitor.sample_now()
+            if not self._send(Command.PASS) or not self._take_stage(StageName.STEADY):
                 return None
-            stage = self._kept.stages[-1]
-            if self._further or not stage.disturbed:
+            stage = self._progress.stages[-1]
+            if self._observation_only or not stage.disturbed:
                 return stage
-            self._kept.drop_last()
-        self._kept.warn(f"no pass of round {round_number} is kept: {attempts} were held up")
+            self._progress.drop_last_pass()
+        self._progress.warn(
+            f"no pass of round {round_number} is kept: all of {attempts} were held up"
+        )
         return None
 
     def trace_parts(self) -> bool:
-        """One more pass, not timed, that tells the parts' shares; False when the child ended."""
-        return self._say(TRACE) and self._wait_for("traced")
+        """Run an untimed pass that measures the parts' shares; False if the child has ended."""
+        return self._send(Command.TRACE) and self._take_until(
+            lambda event: event.kind is EventKind.TRACED
+        )
 
     def check(self) -> bool:
-        """Have the last answer checked now; whether it is finite and agrees."""
-        # The stage's end comes last: left unread, it would be taken for the end of a later one.
-        if not self._say(CHECK) or not self._wait_for("stage", name="check"):
+        """Check the last answer now; True if it is finite and agrees with the reference."""
+        # The stage's end comes last. Left unread, it would be taken for the end of a later check.
+        if not self._send(Command.CHECK) or not self._take_stage(StageName.CHECK):
             return False
-        return outcome_of_check(self._told["checked"])[0] is Outcome.OK
+        return outcome_of_check(self._progress.reports[EventKind.CHECKED])[0] is Outcome.OK
 
     def finish(self) -> Record:
         """Have the answer checked and written, end the child, and return the record."""
-        if self._verdict is None and self._say(FINISH):
-            self._wait_for("ended")
+        if self._verdict is None and self._send(Command.FINISH):
+            self._take_until(lambda event: event.kind is EventKind.ENDED)
         return self._end()
 
     def abort(self, outcome: Outcome, reason: str) -> Record:
-        """End the child at once and return the record."""
-        if self._verdict is None:
-            self._verdict = (outcome, reason)
-        self._kill()
+        """Kill the child and return the record, with this outcome unless one stands already."""
+        self._decide(outcome, reason)
         return self._end()
 
-    # -- the child's life ---------------------------------------------------------------------
+    # -- the child ------------------------------------------------------------------------------
 
-    def _sampled(self, sample: TreeSample) -> None:
-        if sample.rss_bytes > self._memory_limit and self._verdict is None:
-            self._verdict = (
-                Outcome.OUT_OF_MEMORY,
-                f"{sample.rss_bytes / 1e9:.1f} GB resident, the limit is "
-                f"{self._memory_limit / 1e9:.1f} GB",
-            )
-            self._kill()
-        if self._memory is not None:
-            self._memory.sampled(sample)
-        for observer in self._observers:
-            observer.sampled(sample)
+    def _start(self, *, inside: bool) -> ChildProcess:
+        """Start the child and its monitor; ``inside`` if observers work inside the child."""
+        request, limits = self.request, self.request.limits
+        memory_limit_bytes = limits.effective_memory_bytes()
+        names = tuple(observer.name for observer in request.observers) if inside else ()
+        self.folder.mkdir(parents=True)
+        child = self._child = self._start_child(
+            request.spec(self._affinity, memory_limit_bytes, names),
+            self.folder,
+            child_environment(request.configuration),
+            limits.time_s,
+            OBSERVED_GRACE_S if inside else GRACE_S,
+        )
+        seen_by_observers = Child(
+            child.pid,
+            self.folder.resolve(),
+            self._progress.begin_s,
+            len(self._affinity),
+            request.workload,
+        )
+        self._monitor = Monitor(
+            seen_by_observers,
+            memory_limit_bytes,
+            request.observers,
+            self._over_memory_limit,
+        )
+        self._monitor.start()
+        return child
 
-    def _say(self, word: str) -> bool:
+    def _over_memory_limit(self, reason: str) -> None:
+        # A child that has failed already may exit in peace.
+        if self._verdict is None:
+            self._decide(Outcome.OUT_OF_MEMORY, reason)
+
+    def _decide(self, outcome: Outcome, reason: str) -> None:
+        """Set the trial's outcome, unless it is set, and kill the child."""
+        if self._verdict is None:
+            self._verdict = (outcome, reason)
+        if self._child is not None:
+            self._child.kill()
+
+    def _send(self, command: Command) -> bool:
+        """Send a command; False if the child cannot follow it, or has ended."""
         if self._child is None or self._verdict is not None:
             return False
-        if self._last_stage != LAST_STAGE and word != FINISH:
+        if self.request.last_stage is not LAST_STAGE and command is not Command.FINISH:
             return False
-        if not self._child.say(word):
-            self._wait_for("never")
+        if not self._child.send(command):
+            # The child no longer reads: its last events say why, or its death does.
+            self._take_until(lambda event: False)
             return False
         return True
 
-    def _wait_for(self, kind: str, **wanted: Any) -> bool:
-        """Take events until one of ``kind`` with ``wanted`` data comes; False if it cannot."""
+    def _take_stage(self, name: StageName) -> bool:
+        """Take events until the end of a stage; False if the child has ended instead."""
+        return self._take_until(
+            lambda event: event.kind is EventKind.STAGE and event.data["name"] == name
+        )
+
+    def _take_until(self, is_wanted: Callable[[Event], bool]) -> bool:
+        """Take events until the wanted one; False if the child has ended instead."""
         child = self._child
-        while child is not None and (self._verdict is None or child.has_told()):
+        while child is not None and (self._verdict is None or child.events.has_event()):
             try:
-                event = child.next_event()
+                event = child.events.next()
             except TimeIsUpError:
-                self._verdict = (
-                    Outcome.TIMEOUT,
-                    f"not done after {self._limits.time_s:g} s, in stage {self.current_stage!r}",
-                )
-                self._kill()
+                stage = self._progress.current_stage
+                where = "before its first stage" if stage is None else f"in stage '{stage}'"
+                limit_s = self.request.limits.time_s
+                self._decide(Outcome.TIMEOUT, f"not done after {limit_s:g} s, {where}")
                 return False
             if event is None:
-                self._note_death(child)
+                self._explain_death(child)
                 return False
             self._take(event)
-            if event.kind == kind and wanted.items() <= event.data.items():
+            if is_wanted(event):
                 return True
         return False
 
     def _take(self, event: Event) -> None:
         data = event.data
-        if event.kind == "enter":
-            self.current_stage = data["name"]
-            self.on_stage(self.current_stage)
-            if not (self._labels.shared_start and self.current_stage in STARTING_STAGES):
-                self._meter.enter()
-        elif event.kind == "stage":
-            self._note_stage(data)
-        elif event.kind == "failed":
+        if event.kind is EventKind.FAILED:
             self._verdict = (Outcome(data["outcome"]), data["reason"])
             self.not_written = data.get("not_written", False)
-        else:
-            self._told[event.kind] = data
-
-    def _note_stage(self, data: dict[str, Any]) -> None:
+            return
         samples: list[TreeSample] = []
-        if self._sampler is not None:
-            self._sampler.take()
-            samples = self._sampler.timeline.around(data["begin_s"], data["end_s"])
-        stage = self._kept.note(data, self._begin_s, self._round, samples)
-        if not stage.disturbed:
-            self._meter.leave(stage)
+        if event.kind is EventKind.STAGE and self._monitor is not None:
+            self._monitor.sample_now()
+            samples = self._monitor.samples_around(data["begin_s"], data["end_s"])
+        self._progress.take(event, samples)
+        if event.kind is EventKind.ENTER:
+            self.on_stage(data["name"])
 
-    def _note_death(self, child: ChildProcess) -> None:
-        # Asked for before the child is waited for: its last sample and its counters stand.
-        evidence = MemoryEvidence() if self._memory is None else self._memory.evidence()
+    def _explain_death(self, child: ChildProcess) -> None:
+        # The evidence comes first: once the child is waited for, its counters may be gone.
+        monitor = self._monitor
+        evidence = MemoryEvidence() if monitor is None else monitor.memory_evidence()
         returncode = child.wait()
-        if self._verdict is None and not {"checked", "ended"} & set(self._told):
+        done = {EventKind.CHECKED, EventKind.ENDED} & self._progress.reports.keys()
+        if self._verdict is None and not done:
             self._verdict = outcome_of_death(returncode, child.log, evidence)
-
-    def _kill(self) -> None:
-        if self._child is not None:
-            self._child.kill()
 
     # -- the record -----------------------------------------------------------------------------
 
@@ -327,57 +298,46 @@ class TrialProcess:
         if self._child is not None:
             for event in self._child.end(patient=self._verdict is None):
                 self._take(event)
-        timeline = self._sampler.stop() if self._sampler is not None else None
-        for observer in self._observers:
-            observer.ended()
-        self._kept.look_around()
-        outcome, reason = self._verdict or self._outcome()
+        timeline = None if self._monitor is None else self._monitor.stop()
+        self._progress.warn_of_neighbours()
+        outcome, reason = self._verdict or self._reported_outcome()
         record = self._record(outcome, reason, timeline)
         if self._child is not None:
-            # A child that was never started leaves nothing to find.
-            seen = Seen(tuple(self._kept.stages), record.compilation)
-            self.findings = [(each.name, each.results(seen)) for each in self._observers]
-        record = with_findings(record, self.findings, self._store_folder)
-        if self._kept.journal is not None:
-            self._kept.journal.ended(record)
+            # Without a child there is nothing to find.
+            seen = Seen(tuple(self._progress.stages), record.compilation)
+            self.findings = [(each.name, each.results(seen)) for each in self.request.observers]
+        record = with_findings(record, self.findings, self.request.store_folder)
+        if self._progress.journal is not None:
+            self._progress.journal.ended(record)
         return record
 
     def _record(self, outcome: Outcome, reason: str, timeline: Timeline | None) -> Record:
-        """The record that the trial leaves if it has ended like this."""
-        return make_record(
-            Measured(
-                id=self.id,
-                created=self._created,
-                workload=self.workload,
-                configuration=self.configuration,
-                labels=self._labels,
-                allowed_cpus=len(self._affinity),
-                stages=self._kept.stages,
-                told=self._told,
-                timeline=timeline,
-                begin_s=self._begin_s,
-                load=self._meter.load(),
-                log=None if self._child is None else self._child.log,
-                outcome=outcome,
-                reason=reason,
-                surroundings=self._surroundings,
-                dropped=self._kept.dropped,
-                warnings=self._kept.warnings,
-            ),
-            self._store_folder,
+        """Make the record of a trial that ends like this."""
+        result = TrialResult(
+            id=self.id,
+            request=self.request,
+            progress=self._progress,
+            allowed_cpus=len(self._affinity),
+            inherited=self._inherited,
+            timeline=timeline,
+            log=None if self._child is None else self._child.log,
+            outcome=outcome,
+            reason=reason,
         )
+        return make_record(result)
 
-    def _outcome(self) -> tuple[Outcome, str]:
-        if self._last_stage != LAST_STAGE and "ended" in self._told:
+    def _reported_outcome(self) -> tuple[Outcome, str]:
+        reports = self._progress.reports
+        if self.request.last_stage is not LAST_STAGE and EventKind.ENDED in reports:
             return Outcome.OK, ""
-        return outcome_of_check(self._told.get("checked"))
+        return outcome_of_check(reports.get(EventKind.CHECKED))
 
 
 def run_trial(trial: TrialProcess, passes: int) -> Record:
-    """Run a trial alone: start, ``passes`` timed passes, finish.
+    """Run a trial alone: start it, make ``passes`` timed passes, finish it.
 
-    Ctrl-C ends it with outcome ``interrupted`` and is passed on by the caller's choice: the
-    record is returned.
+    Ctrl-C ends the trial with the outcome ``interrupted``. The record is returned, so that the
+    caller can keep it before it passes the interrupt on.
     """
     try:
         trial.start()
@@ -388,11 +348,7 @@ def run_trial(trial: TrialProcess, passes: int) -> Record:
     except KeyboardInterrupt:
         record = None
         while record is None:
-            # Another Ctrl-C says nothing new.
-            with contextlib.suppress(KeyboardInterrupt), interrupts_put_off():
+            # Another Ctrl-C asks for what is under way already.
+            with contextlib.suppress(KeyboardInterrupt), interrupts_deferred():
                 record = trial.abort(Outcome.INTERRUPTED, "interrupted by the user")
         return record
-
-
-def _absolute(path: Path | None) -> str | None:
-    return None if path is None else str(path.resolve())

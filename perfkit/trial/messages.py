@@ -1,33 +1,58 @@
-"""What passes between a trial's parent and its child."""
+"""Messages between the parent of a trial and its child."""
 
 from __future__ import annotations
 
 import json
 import os
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-STAGES = ("import", "prepare", "trace", "compile", "first", "steady", "check")
-"""The stages of a trial, in order; ``steady`` happens once a timed pass."""
-
-TRACE_STAGE, COMPILE_STAGE, LAST_STAGE = "trace", "compile", STAGES[-1]
-"""Where a trial may end: once traced, once compiled, or after all of it."""
-
-STARTING_STAGES = STAGES[: STAGES.index("steady")]
-"""Those before a trial can be passed through."""
+from perfkit.records.stages import LAST_STAGE, StageName
 
 GUARD_OFF, GUARD_LIFT, GUARD_ZERO = "off", "lift", "zero"
-"""What the domain guard does in a trial."""
+"""Modes of the domain guard in a trial."""
 
-GO = "go"
-PASS = "pass"
-TRACE = "trace"
-CHECK = "check"
-FINISH = "finish"
-"""The words that the parent says on the child's standard input, one a line.
 
-``go`` is waited for by a child that is observed, before anything else."""
+class Command(StrEnum):
+    """A command of the parent, one line on the child's standard input."""
+
+    GO = "go"
+    """Start. Only the child of observers that work inside it waits for this command."""
+    PASS = "pass"
+    """Run a timed pass."""
+    TRACE = "trace"
+    """Run a pass under JAX's profiler."""
+    CHECK = "check"
+    """Check the last answer."""
+    FINISH = "finish"
+    """Check the last answer if it is unchecked, and exit."""
+
+
+class EventKind(StrEnum):
+    """What an event of the child reports."""
+
+    ENTER = "enter"
+    """A stage begins."""
+    STAGE = "stage"
+    """A stage has ended; the data holds its clocks and counters."""
+    NOTICES = "notices"
+    """Sentences for the record, all so far."""
+    COMPILED = "compiled"
+    """The compiler's counts of memory and operations."""
+    READY = "ready"
+    """The first pass is done, or the last requested stage before it."""
+    TRACED = "traced"
+    """The traced pass is done; the data holds the seconds of each part."""
+    GUARDED = "guarded"
+    """What the domain guard lifted."""
+    CHECKED = "checked"
+    """Whether the answer is finite and how it agrees with the reference."""
+    FAILED = "failed"
+    """The trial cannot go on; the data holds outcome and reason."""
+    ENDED = "ended"
+    """The trial has done all that was requested."""
 
 
 OUT_OF_MEMORY_SIGNS = (
@@ -37,45 +62,46 @@ OUT_OF_MEMORY_SIGNS = (
     "cannot allocate memory",
     "memoryerror",
 )
-"""What XLA, C++, the C library and Python write where an allocation fails, in small letters."""
+"""What XLA, C++, the C library and Python print when an allocation fails, in lower case."""
 
 
-def says_out_of_memory(text: str) -> bool:
-    """Whether a message of the child says that an allocation failed."""
-    small = text.lower()
-    return any(sign in small for sign in OUT_OF_MEMORY_SIGNS)
+def reports_out_of_memory(text: str) -> bool:
+    """Whether a message of the child reports a failed allocation."""
+    lower = text.lower()
+    return any(sign in lower for sign in OUT_OF_MEMORY_SIGNS)
 
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """What the child is told before it starts.
+    """The specification of a trial, which the child reads from a file when it starts.
 
-    Parameters
+    Attributes
     ----------
     workload
-        As :meth:`perfkit.models.base.Workload.as_dict` gives it.
+        Workload, as :meth:`perfkit.models.base.Workload.as_dict` returns it.
     overrides
         Values of the model's own knobs.
     affinity
-        CPUs to bind to, before any thread is started.
+        CPUs that the child binds itself to before it starts a thread.
     reference
-        File of compared quantities to hold this trial's against, or None.
+        File of compared quantities that the answer is compared with, or None.
     save_compared
-        File to leave this trial's compared quantities in, or None.
+        File to write this trial's compared quantities to, or None.
     output_folder
-        Folder for the prediction's files, or None.
+        Folder for the files of the prediction, or None.
     compile_cache
         Folder of JAX's persistent compilation cache, or None for no cache.
     memory_limit_bytes
-        Resident set above which the run is not started once the compiler's needs are known.
+        Limit of the resident set. A program that needs more by the compiler's count is not run.
     guard
-        ``off``, ``lift`` (operands that left their domain by rounding go back to its edge) or
-        ``zero`` (differences that are rounding in either direction become zero).
+        Mode of the domain guard: ``off``; ``lift`` moves operands that left their domain by
+        rounding back to its edge; ``zero`` sets differences that are rounding in either direction
+        to zero.
     last_stage
-        ``trace`` or ``compile`` for a trial that never runs what it compiles, ``check`` for all.
+        Stage after which the trial ends: ``trace``, ``compile``, or ``check`` for a whole trial.
     observers
-        Names of the observers of this child, if it is a further one: it then waits for ``go``,
-        runs inside of what they put around it, and keeps the files of a traced pass.
+        Names of the observers that work inside this child. With any, the child waits for ``go``,
+        runs inside their contexts, and keeps the files of a traced pass.
     """
 
     workload: dict[str, Any]
@@ -87,38 +113,53 @@ class TrialSpec:
     compile_cache: str | None = None
     memory_limit_bytes: int | None = None
     guard: str = GUARD_OFF
-    last_stage: str = LAST_STAGE
+    last_stage: StageName = LAST_STAGE
     observers: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
-        """Leave the specification in ``path``."""
+        """Write the specification to ``path``."""
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: Path) -> TrialSpec:
-        """The specification that :meth:`write` left in ``path``."""
+        """Read the specification that :meth:`write` wrote to ``path``."""
         data = json.loads(path.read_text())
         for name in ("affinity", "observers"):
             data[name] = tuple(data[name])
+        data["last_stage"] = StageName(data["last_stage"])
         return cls(**data)
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something the child tells: a kind and its data."""
+    """An event that the child reports.
 
-    kind: str
+    Attributes
+    ----------
+    kind
+        What the event reports.
+    data
+        Data of the event, as JSON holds it; the keys follow from the kind.
+    """
+
+    kind: EventKind
     data: dict[str, Any] = field(default_factory=dict)
 
 
 class Channel:
-    """The child's end: one line of JSON an event, on a file descriptor of its own."""
+    """The child's end of the event pipe: one line of JSON per event.
+
+    Parameters
+    ----------
+    descriptor
+        File descriptor to write to; nothing else uses it.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def send(self, kind: str, **data: Any) -> None:
-        """Tell the parent; a parent that is gone is no error."""
+    def send(self, kind: EventKind, **data: Any) -> None:
+        """Send an event to the parent; without a parent the event is lost, which is no error."""
         line = json.dumps({"kind": kind, "data": data}) + "\n"
         try:
             os.write(self._descriptor, line.encode())
@@ -127,6 +168,6 @@ class Channel:
 
 
 def parse_event(line: str) -> Event:
-    """The event of one line."""
+    """Parse one line of the event pipe."""
     read = json.loads(line)
-    return Event(read["kind"], read["data"])
+    return Event(EventKind(read["kind"]), read["data"])

@@ -1,158 +1,140 @@
-"""A trial with observers: those of the timed pass look at it, the others at children of their own.
+"""A trial with observers.
 
-The record of the trial stands before the further children are started, so that nothing of what
-they do, fail at or are interrupted in can cost it.
+Observers of the timed pass watch the trial itself; the others watch further children of their own.
+The record of the trial is complete before the first further child starts, so that nothing that
+happens to a further child can cost it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from perfkit.knobs.configuration import Configuration
-from perfkit.models.base import Workload
 from perfkit.observers.observer import ExtraPass, Finding, Observer, Place
 from perfkit.observers.registry import of_place
 from perfkit.records.schema import Outcome, Record
+from perfkit.trial.child import ChildProcess, StartChild
 from perfkit.trial.launcher import TrialProcess
-from perfkit.trial.limits import Limits
-from perfkit.trial.messages import GUARD_OFF
 from perfkit.trial.record_making import with_findings
-from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
 
-JUDGED = (Outcome.OK, Outcome.NONFINITE, Outcome.DISAGREES)
-"""Outcomes of a trial that ran to its end: another child would too."""
+COMPLETE = (Outcome.OK, Outcome.NONFINITE, Outcome.DISAGREES)
+"""Outcomes of a trial that ran to its end: another child would run to its end too."""
 
 
 class ObservedTrial(TrialProcess):
-    """A :class:`TrialProcess` whose record also holds what observers found.
+    """A :class:`TrialProcess` whose record also holds the findings of observers of any place.
+
+    For an observer that is unavailable the record holds the reason.
 
     Parameters
     ----------
-    observers
-        Of any places. Those that are unavailable leave the one line that says why.
-
-    The others are those of :class:`TrialProcess`.
+    request
+        Request for the trial, with observers of any place.
+    start_child
+        Starts each child.
 
     Attributes
     ----------
     interrupted
-        Whether a further child was interrupted, which the record's outcome does not tell.
+        Whether a further child was interrupted. The record's outcome does not show it, as the
+        trial itself had ended before.
     """
 
-    def __init__(
-        self,
-        workload: Workload,
-        configuration: Configuration,
-        store_folder: Path,
-        limits: Limits | None = None,
-        labels: TrialLabels | None = None,
-        files: TrialFiles | None = None,
-        guard: str = GUARD_OFF,
-        observers: Sequence[Observer] = (),
-    ) -> None:
-        self._absent = {
+    def __init__(self, request: TrialRequest, *, start_child: StartChild = ChildProcess) -> None:
+        self._unavailable = {
             observer.name: reason
-            for observer in observers
+            for observer in request.observers
             if (reason := observer.unavailable()) is not None
         }
-        self._present = [each for each in observers if each.name not in self._absent]
+        self._available = [
+            observer for observer in request.observers if observer.name not in self._unavailable
+        ]
         self._finished: Record | None = None
         self.interrupted = False
-        self._further_limits = limits
-        self._further_guard = guard
-        super().__init__(
-            workload,
-            configuration,
-            store_folder,
-            limits,
-            labels,
-            files,
-            guard,
-            observers=of_place(self._present, Place.TIMED),
-        )
+        timed = tuple(of_place(self._available, Place.TIMED))
+        super().__init__(replace(request, observers=timed), start_child=start_child)
 
     def finish(self) -> Record:
-        """End the trial, then have the further children looked at; see the base class."""
+        """End the trial, run the further children, and return the record with all findings."""
         record = super().finish()
-        absent = [(name, Finding(missing=reason)) for name, reason in self._absent.items()]
-        self._finished = with_findings(record, absent, self._store_folder)
-        if record.outcome in JUDGED:
+        reasons = [(name, Finding(missing=reason)) for name, reason in self._unavailable.items()]
+        self._finished = with_findings(record, reasons, self.request.store_folder)
+        if record.outcome in COMPLETE:
             for observers in self._groups():
-                self._look(observers)
+                self._run_further_child(observers)
         return self._finished
 
     def abort(self, outcome: Outcome, reason: str) -> Record:
-        """End at once; a record that stands already is kept as it is."""
+        """End the trial at once; a complete record is returned as it is."""
         if self._finished is not None:
             self.interrupted = outcome is Outcome.INTERRUPTED
             return self._finished
         return super().abort(outcome, reason)
 
     def _groups(self) -> Iterator[list[Observer]]:
-        """Observers by further child: one for all that share, one each for the others."""
-        beside = of_place(self._present, Place.BESIDE)
-        if beside:
-            yield beside
-        for observer in of_place(self._present, Place.ALONE):
+        """The observers of each further child: one for all that share it, one for each other."""
+        sharing = of_place(self._available, Place.BESIDE)
+        if sharing:
+            yield sharing
+        for observer in of_place(self._available, Place.ALONE):
             yield [observer]
 
-    def _look(self, observers: Sequence[Observer]) -> None:
-        """Run one further child past its observers and keep what they found."""
+    def _run_further_child(self, observers: Sequence[Observer]) -> None:
+        """Run a further child with its observers and add their findings to the record."""
         names = "+".join(observer.name for observer in observers)
-        further = TrialProcess(
-            self.workload,
-            self.configuration,
-            self._store_folder,
-            self._further_limits,
-            guard=self._further_guard,
-            observers=observers,
-            further=True,
+        # The answer of the trial stands: a further child neither compares nor writes it.
+        request = replace(
+            self.request, labels=TrialLabels(), files=TrialFiles(), observers=tuple(observers)
         )
-        further.folder = self.folder / names
+        further = TrialProcess(
+            request,
+            folder=self.folder / names,
+            observation_only=True,
+            start_child=self._start_child,
+        )
         further.on_stage = lambda stage: self.on_stage(f"{names}: {stage}")
         try:
             further.start()
             if further.wait_ready():
-                _further_passes(further, observers)
+                _run_extra_passes(further, observers)
             record = further.finish()
         except KeyboardInterrupt:
             further.abort(Outcome.INTERRUPTED, "interrupted by the user")
-            self._keep((each.name, Finding(missing="interrupted")) for each in observers)
+            self._add((each.name, Finding(missing="interrupted")) for each in observers)
             raise
-        bad = record.outcome not in JUDGED
-        told = dict(further.findings)
-        self._keep(
-            (each.name, _said(told.get(each.name, Finding()), record.reason if bad else ""))
+        failure = "" if record.outcome in COMPLETE else record.reason
+        findings = dict(further.findings)
+        self._add(
+            (each.name, _with_failure(findings.get(each.name, Finding()), failure))
             for each in observers
         )
 
-    def _keep(self, findings: Iterable[tuple[str, Finding]]) -> None:
+    def _add(self, findings: Iterable[tuple[str, Finding]]) -> None:
         if self._finished is not None:
-            self._finished = with_findings(self._finished, findings, self._store_folder)
+            self._finished = with_findings(self._finished, findings, self.request.store_folder)
 
 
-def _said(finding: Finding, reason: str) -> Finding:
-    """The finding, with why its child ended early if it did."""
+def _with_failure(finding: Finding, reason: str) -> Finding:
+    """The finding, with the reason why its child ended early, if it did."""
     if not reason:
         return finding
     missing = "; ".join(filter(None, (finding.missing, f"its own child ended early: {reason}")))
     return replace(finding, missing=missing)
 
 
-def _further_passes(further: TrialProcess, observers: Sequence[Observer]) -> None:
-    """One more pass a kind that an observer wants, between its hooks."""
-    run: dict[ExtraPass, Callable[[], object]] = {
+def _run_extra_passes(further: TrialProcess, observers: Sequence[Observer]) -> None:
+    """Run one pass of each kind that an observer asks for, between that observer's hooks."""
+    passes: dict[ExtraPass, Callable[[], object]] = {
         ExtraPass.PLAIN: lambda: further.steady_pass(0),
         ExtraPass.TRACED: further.trace_parts,
     }
-    for kind, go in run.items():
-        wanting = [observer for observer in observers if observer.extra_pass is kind]
-        if not wanting:
+    for kind, run in passes.items():
+        asking = [observer for observer in observers if observer.extra_pass is kind]
+        if not asking:
             continue
-        for observer in wanting:
+        for observer in asking:
             observer.pass_begins()
-        go()
-        for observer in wanting:
+        run()
+        for observer in asking:
             observer.pass_ended()

@@ -1,4 +1,4 @@
-"""How a trial ended, from what the child said and how it died."""
+"""The outcome of a trial, from the child's reports and from its death."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from perfkit.answers.agreement import AgreementClass
 from perfkit.records.schema import Outcome
 from perfkit.trial.memory_evidence import (
     MemoryEvidence,
-    address_space_full,
-    killed_for_memory,
-    nothing_shown,
+    address_space_reason,
+    memory_kill_reason,
+    other_kill_reason,
 )
-from perfkit.trial.messages import says_out_of_memory
+from perfkit.trial.messages import reports_out_of_memory
 
 LOG_TAIL_BYTES = 4000
+"""End of a log that is searched for the cause of a death."""
+
+MAX_LINE_LENGTH = 300
+"""Most characters of a log line that a reason quotes."""
 
 _REFUSED_FLAGS = (
     (re.compile(r"Unknown flags? in XLA_FLAGS:(.*)"), "XLA does not know a flag"),
@@ -26,11 +30,11 @@ _REFUSED_FLAGS = (
     (re.compile(r"Illegal value for (.*)"), "XLA does not take a flag's value"),
     (re.compile(r"Flag parsing failed\.\s*usage:(.*)"), "XLA does not take a flag's value"),
 )
-"""What XLA prints before it aborts over ``XLA_FLAGS``, most telling first (jaxlib 0.12.0.1)."""
+"""What XLA prints before it aborts over ``XLA_FLAGS``, most specific first (jaxlib 0.12.0.1)."""
 
 
-def last_words(log: Path) -> str:
-    """The last line that the child printed, for a reason in one sentence."""
+def last_line(log: Path) -> str:
+    """The last line of what a child printed, cut to fit a reason; empty if there is none."""
     try:
         with log.open("rb") as stream:
             stream.seek(0, 2)
@@ -38,22 +42,22 @@ def last_words(log: Path) -> str:
             lines = stream.read().decode(errors="replace").strip().splitlines()
     except OSError:
         return ""
-    return lines[-1].strip()[:300] if lines else ""
+    return lines[-1].strip()[:MAX_LINE_LENGTH] if lines else ""
 
 
 def outcome_of_death(returncode: int, log: Path, evidence: MemoryEvidence) -> tuple[Outcome, str]:
-    """Outcome and reason of a child that ended without saying why.
+    """Outcome and reason of a child that ended without a report.
 
-    Want of memory is claimed where something shows it; the reason says what.
+    The outcome is ``out_of_memory`` only if something shows it; the reason names the evidence.
 
     Parameters
     ----------
     returncode
-        As :class:`subprocess.Popen` gives it: negative for a signal.
+        Return code as in :attr:`subprocess.Popen.returncode`: negative for a signal.
     log
-        What the child printed.
+        File of what the child printed.
     evidence
-        What was seen of memory.
+        What was observed of memory.
     """
     try:
         printed = log.read_text(errors="replace")
@@ -63,48 +67,54 @@ def outcome_of_death(returncode: int, log: Path, evidence: MemoryEvidence) -> tu
         refused = pattern.search(printed)
         if refused is not None:
             return Outcome.REJECTED, f"{sentence}: {refused[1].strip()}"
-    # Programs that watch over memory ask with SIGTERM before they kill.
-    shown = killed_for_memory(evidence)
-    if returncode in (-signal.SIGKILL, -signal.SIGTERM) and shown is not None:
-        return Outcome.OUT_OF_MEMORY, f"killed by signal {-returncode}; {shown}"
+    # Programs that watch memory send SIGTERM before they kill.
+    reason = memory_kill_reason(evidence)
+    if returncode in (-signal.SIGKILL, -signal.SIGTERM) and reason is not None:
+        return Outcome.OUT_OF_MEMORY, f"killed by signal {-returncode}; {reason}"
     if returncode == -signal.SIGKILL:
-        return Outcome.CRASHED, f"killed by signal 9; {nothing_shown(evidence)}"
-    complaint = failed_allocation(printed[-LOG_TAIL_BYTES:])
-    if complaint is not None:
-        return Outcome.OUT_OF_MEMORY, f"an allocation failed: {complaint}"
-    words = f"last words: {last_words(log)}"
-    full = address_space_full(evidence)
+        return Outcome.CRASHED, f"killed by signal 9; {other_kill_reason(evidence)}"
+    message = allocation_failure(printed[-LOG_TAIL_BYTES:])
+    if message is not None:
+        return Outcome.OUT_OF_MEMORY, f"an allocation failed: {message}"
+    last_output = f"last output: {last_line(log)}"
+    full = address_space_reason(evidence)
     if full is not None:
-        return Outcome.OUT_OF_MEMORY, f"{_how(returncode)}; {full}; {words}"
-    return Outcome.CRASHED, f"{_how(returncode)}; {words}"
+        return Outcome.OUT_OF_MEMORY, f"{_end_of(returncode)}; {full}; {last_output}"
+    return Outcome.CRASHED, f"{_end_of(returncode)}; {last_output}"
 
 
-def failed_allocation(printed: str) -> str | None:
-    """The last line of a log that says that an allocation failed, None if none does."""
+def allocation_failure(printed: str) -> str | None:
+    """The last line of a log that reports a failed allocation, None if there is none."""
     lines = (line.strip() for line in reversed(printed.splitlines()))
-    return next((line[:300] for line in lines if says_out_of_memory(line)), None)
-
-
-def _how(returncode: int) -> str:
-    if returncode >= 0:
-        return f"ended with code {returncode}"
-    try:
-        return f"died of {signal.Signals(-returncode).name}"
-    except ValueError:
-        # Real-time signals have numbers, and no names.
-        return f"died of signal {-returncode}"
+    return next((line[:MAX_LINE_LENGTH] for line in lines if reports_out_of_memory(line)), None)
 
 
 def outcome_of_check(checked: Mapping[str, Any] | None) -> tuple[Outcome, str]:
-    """Outcome and reason of a child that ran to its end, from what its check told."""
+    """Outcome and reason of a child that ran to its end, from the report of its check.
+
+    Parameters
+    ----------
+    checked
+        Data of the event ``checked``, None without one.
+    """
     if checked is None:
-        return Outcome.CRASHED, "the child ended without a word"
+        return Outcome.CRASHED, "the child ended without checking its answer"
     if not checked["finite"]["finite"]:
         return Outcome.NONFINITE, checked["finite_sentence"]
     agreement = checked["agreement"]
     if agreement is not None and not agreement["within"]:
         return Outcome.DISAGREES, _disagreement(agreement)
     return Outcome.OK, ""
+
+
+def _end_of(returncode: int) -> str:
+    if returncode >= 0:
+        return f"exited with code {returncode}"
+    try:
+        return f"died of {signal.Signals(-returncode).name}"
+    except ValueError:
+        # Real-time signals have no names.
+        return f"died of signal {-returncode}"
 
 
 def _disagreement(agreement: Mapping[str, Any]) -> str:

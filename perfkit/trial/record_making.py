@@ -1,18 +1,16 @@
-"""From what was seen of a trial to the record that it leaves."""
+"""The record of a trial, from all that is known at its end."""
 
 from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from perfkit.knobs.configuration import Configuration
-from perfkit.models.base import Workload
 from perfkit.observers.load import load_warnings
 from perfkit.observers.observer import Finding
 from perfkit.observers.process_tree import Timeline
@@ -22,120 +20,117 @@ from perfkit.records.machine import fingerprint, versions
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
-    DisturbedPass,
-    Load,
     Observation,
     Outcome,
     Record,
     Samples,
-    Stage,
     WorkloadRecord,
 )
-from perfkit.trial.conditions.surroundings import Surroundings
-from perfkit.trial.request import TrialLabels
+from perfkit.records.stages import StageName
+from perfkit.trial.conditions.inherited import Inherited
+from perfkit.trial.messages import EventKind
+from perfkit.trial.progress import TrialProgress
+from perfkit.trial.request import TrialRequest
 
-KEPT_SAMPLES = 600
-"""Samples of the process tree in a record; a longer run is thinned."""
+MAX_SAMPLES = 600
+"""Most samples of the process tree in a record; those of a longer run are thinned out."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class TrialResult:
     """All that is known of a trial at its end.
 
-    Parameters
+    Attributes
     ----------
-    told
-        Data of the child's last event of each kind.
-    begin_s
-        Monotonic clock at the trial's start.
+    id
+        Identity of the trial.
+    request
+        Request for the trial.
+    progress
+        Stages, warnings and the child's reports.
+    allowed_cpus
+        Number of CPUs that the child was bound to.
+    inherited
+        Variables and limits that the trial inherited.
+    timeline
+        Samples of the process tree, None where no child was started.
     log
-        What the child printed, None where no child was started.
-    surroundings
-        What the trial inherited.
-    dropped
-        Passes that were not kept.
-    warnings
-        What makes the times untrustworthy, on top of the load.
+        File of what the child printed, None where no child was started.
+    outcome
+        How the trial ended.
+    reason
+        Why it ended so, empty for ``ok``.
     """
 
     id: str
-    created: str
-    workload: Workload
-    configuration: Configuration
-    labels: TrialLabels
+    request: TrialRequest
+    progress: TrialProgress
     allowed_cpus: int
-    stages: Sequence[Stage]
-    told: Mapping[str, Mapping[str, Any]]
+    inherited: Inherited
     timeline: Timeline | None
-    begin_s: float
-    load: Load | None
     log: Path | None
     outcome: Outcome
     reason: str
-    surroundings: Surroundings
-    dropped: Sequence[DisturbedPass] = ()
-    warnings: Sequence[str] = ()
 
 
-def make_record(measured: Measured, store_folder: Path) -> Record:
-    """The record of a trial; paths in it are relative to the store's folder."""
-    told, timeline = measured.told, measured.timeline
-    checked = told.get("checked", {})
-    compiled = told.get("compiled")
-    peaks = [stage.peak_rss_bytes for stage in measured.stages]
+def make_record(result: TrialResult) -> Record:
+    """Make the record of a trial; its paths are relative to the store's folder."""
+    request, progress, inherited = result.request, result.progress, result.inherited
+    reports, timeline, load = progress.reports, result.timeline, progress.load()
+    checked, compiled = reports.get(EventKind.CHECKED, {}), reports.get(EventKind.COMPILED)
+    peaks = [stage.peak_rss_bytes for stage in progress.stages]
     if timeline is not None:
         peaks.append(timeline.peak_rss_bytes)
-    around = measured.surroundings
     # The worker's last notice is the label of the prediction, and stays the last of all.
     notices = [
-        *measured.workload.notices,
-        *around.notices,
-        *told.get("notices", {}).get("notices", []),
+        *request.workload.notices,
+        *inherited.notices,
+        *reports.get(EventKind.NOTICES, {}).get("notices", []),
     ]
     files = {Path(path).name: Path(path) for path in checked.get("files", [])}
-    if measured.log is not None:
-        files["log"] = measured.log
+    if result.log is not None:
+        files["log"] = result.log
     return Record(
-        id=measured.id,
-        created=measured.created,
-        study=measured.labels.study,
-        role=measured.labels.role,
-        block=measured.labels.block,
-        shared_start=measured.labels.shared_start,
-        workload=WorkloadRecord(**measured.workload.as_dict()),
+        id=result.id,
+        created=progress.created,
+        study=request.labels.study,
+        role=request.labels.role,
+        block=request.labels.block,
+        shared_start=request.labels.shared_start,
+        workload=WorkloadRecord(**request.workload.as_dict()),
         configuration=ConfigurationRecord(
-            settings=measured.configuration.as_dict(),
-            digest=measured.configuration.digest,
-            label=measured.configuration.label,
+            settings=request.configuration.as_dict(),
+            digest=request.configuration.digest,
+            label=request.configuration.label,
         ),
         machine=MachineRecord.model_validate(fingerprint()),
         versions=versions(),
-        allowed_cpus=measured.allowed_cpus,
-        stages=list(measured.stages),
+        allowed_cpus=result.allowed_cpus,
+        stages=list(progress.stages),
         compilation=Compilation(**compiled) if compiled else None,
         peak_rss_bytes=max(peaks, default=0),
-        samples=None if timeline is None else _samples(timeline, measured.begin_s),
-        part_times_s=_part_times(measured),
-        guard=_found(GuardRecord, told.get("guarded")),
+        samples=None if timeline is None else _samples(timeline, progress.begin_s),
+        part_times_s=_part_times(progress),
+        guard=_found(GuardRecord, reports.get(EventKind.GUARDED)),
         finite=_found(FiniteRecord, checked.get("finite")),
         agreement=_found(AgreementRecord, checked.get("agreement")),
-        artifacts=relative_paths(files, store_folder),
-        load=measured.load,
-        disturbed_passes=list(measured.dropped),
-        left_out_variables=around.left_out,
-        passed_on_variables=around.passed_on,
-        restrictions=around.restrictions,
-        warnings=[*load_warnings(measured.load), *measured.warnings],
+        artifacts=relative_paths(files, request.store_folder),
+        load=load,
+        disturbed_passes=list(progress.dropped),
+        left_out_variables=inherited.left_out,
+        passed_on_variables=inherited.passed_on,
+        restrictions=inherited.restrictions,
+        warnings=[*load_warnings(load), *progress.warnings],
         notices=list(dict.fromkeys(notices)),
-        outcome=measured.outcome,
-        reason=measured.reason,
+        outcome=result.outcome,
+        reason=result.reason,
     )
 
 
 def with_findings(
     record: Record, findings: Iterable[tuple[str, Finding]], store_folder: Path
 ) -> Record:
-    """The record with what observers found, and links to their files."""
+    """The record with the observers' findings and links to their files."""
     observations, artifacts = dict(record.observations), dict(record.artifacts)
     for name, finding in findings:
         observations[name] = Observation(data=dict(finding.data), missing=finding.missing)
@@ -144,7 +139,7 @@ def with_findings(
 
 
 def relative_paths(files: Mapping[str, Path], folder: Path) -> dict[str, str]:
-    """The same files, told from ``folder``."""
+    """The same files with paths relative to ``folder``."""
     root = folder.resolve()
     return {name: os.path.relpath(path.resolve(), root) for name, path in files.items()}
 
@@ -154,17 +149,17 @@ def _found[Model: BaseModel](model: type[Model], data: Mapping[str, Any] | None)
 
 
 def _samples(timeline: Timeline, begin_s: float) -> Samples:
-    kept = timeline.thinned(KEPT_SAMPLES).samples
+    samples = timeline.thinned(MAX_SAMPLES).samples
     return Samples(
-        time_s=[round(sample.time_s - begin_s, 3) for sample in kept],
-        cpu_s=[round(sample.cpu_s, 2) for sample in kept],
-        rss_bytes=[sample.rss_bytes for sample in kept],
+        time_s=[round(sample.time_s - begin_s, 3) for sample in samples],
+        cpu_s=[round(sample.cpu_s, 2) for sample in samples],
+        rss_bytes=[sample.rss_bytes for sample in samples],
     )
 
 
-def _part_times(measured: Measured) -> dict[str, float] | None:
-    steady = [stage.wall_s for stage in measured.stages if stage.name == "steady"]
-    seconds = measured.told.get("traced", {}).get("seconds")
+def _part_times(progress: TrialProgress) -> dict[str, float] | None:
+    steady = [stage.wall_s for stage in progress.stages if stage.name is StageName.STEADY]
+    seconds = progress.reports.get(EventKind.TRACED, {}).get("seconds")
     if not seconds or not steady:
         return None
     return scaled(seconds, statistics.median(steady))

@@ -1,14 +1,19 @@
-"""Why a trial is run and which files it reads and leaves."""
+"""The request for a trial, with its labels and files, and the place of a reference answer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from perfkit.builds import source_digest
 from perfkit.files import Plain, short_digest
+from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
+from perfkit.observers.observer import Observer
 from perfkit.records.machine import answers_digest
+from perfkit.records.stages import LAST_STAGE, StageName
+from perfkit.trial.limits import Limits
+from perfkit.trial.messages import GUARD_OFF, TrialSpec
 
 REFERENCE_GENERATION = 3
 """Raised with each change of what models compare or of how it is stored."""
@@ -16,19 +21,19 @@ REFERENCE_GENERATION = 3
 
 @dataclass(frozen=True)
 class TrialLabels:
-    """Why a trial is run, for the record.
+    """Labels of a trial in its record.
 
-    Parameters
+    Attributes
     ----------
     study
-        The study's digest.
+        Digest of the study, None for a trial of no study.
     role
-        What the trial is for in its study.
+        Purpose of the trial in its study.
     block
-        Trials of one block are interleaved.
+        Name of the block: the trials of a block run interleaved.
     shared_start
-        Whether another trial is started at the same time, which shares the CPUs with this one
-        until both have passed once.
+        Whether another trial starts at the same time. The two share the CPUs until both have made
+        their first pass.
     """
 
     study: str | None = None
@@ -39,18 +44,18 @@ class TrialLabels:
 
 @dataclass(frozen=True)
 class TrialFiles:
-    """Files that a trial reads and leaves.
+    """Files that a trial reads and writes.
 
-    Parameters
+    Attributes
     ----------
     reference
-        Compared quantities to hold the trial's against.
+        File of compared quantities that the answer is compared with.
     save_compared
-        Where to leave the trial's own.
+        File to write the trial's own compared quantities to.
     output_folder
-        Where to write the prediction.
+        Folder to write the prediction to.
     compile_cache
-        JAX's persistent compilation cache.
+        Folder of JAX's persistent compilation cache.
     """
 
     reference: Path | None = None
@@ -59,17 +64,111 @@ class TrialFiles:
     compile_cache: Path | None = None
 
 
+@dataclass(frozen=True)
+class TrialRequest:
+    """A trial that is to be run.
+
+    Attributes
+    ----------
+    workload
+        Model, input and fidelity.
+    configuration
+        Knob values.
+    store_folder
+        Folder of the store; the folder of the trial is created in it.
+    limits
+        Limits of time and memory.
+    labels
+        Labels for the record.
+    files
+        Files that the trial reads and writes.
+    guard
+        Mode of the domain guard: ``off``, ``lift`` or ``zero``.
+    last_stage
+        Stage after which the trial ends. ``trace`` and ``compile`` end it before the first pass:
+        no pass is possible, and memory that only a run would need does not end it.
+    observers
+        Observers of the trial.
+    """
+
+    workload: Workload
+    configuration: Configuration
+    store_folder: Path
+    limits: Limits = field(default_factory=Limits)
+    labels: TrialLabels = TrialLabels()
+    files: TrialFiles = TrialFiles()
+    guard: str = GUARD_OFF
+    last_stage: StageName = LAST_STAGE
+    observers: tuple[Observer, ...] = ()
+
+    def spec(
+        self, affinity: tuple[int, ...], memory_limit_bytes: int, observers: tuple[str, ...]
+    ) -> TrialSpec:
+        """The specification for the child.
+
+        Parameters
+        ----------
+        affinity
+            CPUs that the child binds itself to.
+        memory_limit_bytes
+            Limit of the resident set.
+        observers
+            Names of the observers that work inside the child.
+        """
+        files = {each.name: getattr(self.files, each.name) for each in fields(TrialFiles)}
+        paths = {
+            name: None if path is None else str(path.resolve()) for name, path in files.items()
+        }
+        return TrialSpec(
+            workload=self.workload.as_dict(),
+            overrides=self.configuration.overrides(),
+            affinity=affinity,
+            memory_limit_bytes=memory_limit_bytes,
+            guard=self.guard,
+            last_stage=self.last_stage,
+            observers=observers,
+            **paths,
+        )
+
+
+@dataclass(frozen=True)
+class AnswerBasis:
+    """Everything that the answer of the reference configuration follows from.
+
+    Attributes
+    ----------
+    workload
+        Digest of the workload, which covers the input and the identity of the weights.
+    installation
+        Digest of the installed packages and the CPU; see
+        :func:`perfkit.records.machine.answers_digest`.
+    sources
+        Digest of the source code of perfkit's models, None where it cannot be read.
+    generation
+        Number of the format that answers are stored in.
+    """
+
+    workload: str
+    installation: str
+    sources: str | None
+    generation: int = REFERENCE_GENERATION
+
+    @classmethod
+    def here(cls, workload: Workload) -> AnswerBasis:
+        """What the answer of a workload follows from on this machine."""
+        return cls(workload.digest, answers_digest(), source_digest("perfkit.models"))
+
+    @property
+    def digest(self) -> str:
+        """Short digest of all of it."""
+        same: list[Plain] = [self.generation, self.workload, self.installation, self.sources]
+        return short_digest(same)
+
+
 def reference_file(folder: Path, workload: Workload) -> Path:
     """Where a store keeps the compared quantities of the reference configuration.
 
-    The name follows everything that the answer does: the workload, which names its weights; the
-    installed packages and the models' own code; and the CPU. A store that two machines share, or
-    that outlives an upgrade, holds a file for each.
+    A store that two machines share, or that outlives an upgrade, holds a file for each
+    :class:`AnswerBasis`.
     """
-    same: list[Plain] = [
-        REFERENCE_GENERATION,
-        workload.digest,
-        answers_digest(),
-        source_digest("perfkit.models"),
-    ]
-    return folder / f"reference-{short_digest(same)}.answers"
+    return folder / f"reference-{AnswerBasis.here(workload).digest}.answers"

@@ -11,6 +11,7 @@ from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.models.base import Model, Workload
 from perfkit.records.roles import OTHER_FIDELITY, Role
 from perfkit.records.schema import Record
+from perfkit.records.stages import PASS_STAGES, StageName
 from perfkit.tune.extrapolate import extrapolate
 
 START_S = 45.0
@@ -89,7 +90,7 @@ class MeasuredCosts:
             stage.begin_s
             for record in self._records()
             for stage in record.stages
-            if stage.name == "first" and (not compiled or _from_cache(record))
+            if stage.name is StageName.FIRST and (not compiled or _from_cache(record))
         ]
         if not begins_s:
             return self.start_s(trials) if compiled else START_S * (1.5 if trials > 1 else 1.0)
@@ -144,7 +145,7 @@ class MeasuredCosts:
             stage.wall_s
             for record in self._records()
             for stage in record.stages
-            if stage.name in ("first", "steady")
+            if stage.name in PASS_STAGES
             and record.role not in OTHER_FIDELITY
             and digest in (None, record.configuration.digest)
             and role in (None, record.role)

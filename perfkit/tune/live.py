@@ -11,7 +11,7 @@ from perfkit.models.base import Workload
 from perfkit.observers.registry import make_observers
 from perfkit.trial.limits import Limits
 from perfkit.trial.observed import ObservedTrial
-from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
 
 
 class LiveRunner:
@@ -49,15 +49,16 @@ class LiveRunner:
         files: TrialFiles,
     ) -> ObservedTrial:
         """A trial that has not been started."""
-        trial = ObservedTrial(
+        request = TrialRequest(
             workload,
             configuration,
             self._folder,
             self._limits,
             labels,
             files,
-            observers=make_observers(self._observers),
+            observers=tuple(make_observers(self._observers)),
         )
+        trial = ObservedTrial(request)
         trial.on_stage = self._on_stage
         return trial
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from perfkit.knobs.configuration import STOCK
 from perfkit.records.findings import AGREEMENT_NAMES
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import StageName
 from perfkit.stats.exact import median_interval
 from perfkit.stats.interval import Interval
 from perfkit.tune.search.evidence import DETERMINISTIC, Evidence, gives_up
@@ -113,7 +114,7 @@ def _row(group: Sequence[Record], speedup: Interval | None, blocks: int) -> Row:
         and record.compilation.cache != "hit"
         and not record.shared_start
         for stage in record.stages
-        if stage.name == "compile"
+        if stage.name is StageName.COMPILE
     ]
     agreement, distance = _agreement(group)
     is_stock = last.configuration.settings == {}

@@ -11,7 +11,7 @@ from typing import Protocol
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record, Stage
-from perfkit.trial.interrupts import interrupts_put_off
+from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tune.search.evidence import Process
 
@@ -178,7 +178,7 @@ class Session:
             except KeyboardInterrupt as interrupt:
                 late, record = interrupt, None
             try:
-                with interrupts_put_off():
+                with interrupts_deferred():
                     self._done(member, record or _aborted(member.trial))
             except KeyboardInterrupt as interrupt:
                 late = interrupt
@@ -353,7 +353,7 @@ class Session:
             self._members[member.start.configuration.digest] = member
 
     def _done(self, member: _Member, record: Record) -> None:
-        with interrupts_put_off():
+        with interrupts_deferred():
             self._members.pop(member.start.configuration.digest, None)
             member.times_s.clear()
             self._keep(record)

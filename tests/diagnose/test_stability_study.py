@@ -39,10 +39,12 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         labels.append(label)
         return make_record(
             trial.configuration.as_dict(),
-            workload=WorkloadRecord(**trial.workload.as_dict()),
+            workload=WorkloadRecord(**trial.request.workload.as_dict()),
             identifier=trial.id,
             outcome=Outcome.INTERRUPTED if len(labels) == 4 else Outcome.OK,
-        ).model_copy(update={"study": trial._labels.study, "role": trial._labels.role})
+        ).model_copy(
+            update={"study": trial.request.labels.study, "role": trial.request.labels.role}
+        )
 
     monkeypatch.setattr(stability_study, "run_trial", run)
     return labels

@@ -1,4 +1,4 @@
-"""A real prediction made wrong on purpose disagrees, part by part."""
+"""A real prediction with a deliberate error disagrees with the reference, part by part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.launcher import TrialProcess, run_trial
-from perfkit.trial.request import TrialFiles
+from perfkit.trial.request import TrialFiles, TrialRequest
 
 pytest.importorskip("alphafold3", reason="the trials need the af3 extra")
 
@@ -33,14 +33,15 @@ def wrong(parameters, module):
 
 weights.synthetic_parameters_mapped = perturbed
 """
-"""A ``sitecustomize`` that makes one weight of the model 1 % too large."""
+"""A ``sitecustomize`` module that makes one of the model's weights 1 % too large."""
 
 
 def run(folder: Path, files: TrialFiles) -> Record:
     model = get_model("af3")
     workload = model.workload({"size": 8}, {"steps": 1})
     configuration = Catalogue(model.knobs).configuration(KNOBS)
-    return run_trial(TrialProcess(workload, configuration, folder, files=files), 0)
+    request = TrialRequest(workload, configuration, folder, files=files)
+    return run_trial(TrialProcess(request), 0)
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +73,10 @@ def test_one_weight_perturbed_by_one_per_cent_disagrees(
     record = run(tmp_path, TrialFiles(reference=reference))
     assert record.outcome is Outcome.DISAGREES, record.reason
     assert record.agreement is not None
-    classes = {one.name: one.reached for one in record.agreement.quantities}
+    classes = {each.name: each.reached for each in record.agreement.quantities}
     assert len(classes) == 9
     assert outside <= {name for name, reached in classes.items() if reached != "float32"}
-    # What comes before the fault is as it was.
+    # Quantities that are computed before the faulty weight agree.
     assert module.startswith("evoformer") or classes["pair_embedding"] in ("bitwise", "float32")
 
 

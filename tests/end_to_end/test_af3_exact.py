@@ -1,4 +1,4 @@
-"""Knobs that only cut padding leave the answer of the real AlphaFold 3 as it was."""
+"""Knobs that only cut padding do not change the answer of the real AlphaFold 3."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ CUT = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed", "bfloat1
 RESIDUES = 18
 
 ROUNDING = 1e-5
-"""Distance that another order of float32 additions makes; a wrong key window makes 1e-2."""
+"""Relative distance: another order of float32 additions stays below it, a wrong window of keys
+reaches 1e-2."""
 
 
 def _compared(overrides: Mapping[str, str]) -> Mapping[str, npt.NDArray[np.float32]]:
@@ -48,14 +49,14 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "one nucleotide": {"rna": {"id": "A", "sequence": "U"}},
     "one ion": {"ligand": {"id": "A", "ccdCodes": ["MG"]}},
 }
-"""Inputs of fewer than 128 atoms, two of them of fewer tokens than upstream can window."""
+"""Inputs with fewer than 128 atoms; two have fewer tokens than upstream's smallest window."""
 
 
 @pytest.mark.parametrize("chain", SMALL.values(), ids=SMALL)
-def test_small_inputs_have_the_answer_of_upstreams_bucket(
+def test_small_inputs_have_the_answer_of_upstreams_smallest_bucket(
     tmp_path: Path, chain: Mapping[str, Any]
 ) -> None:
-    """The whole width of the network, one block of each stack."""
+    """Runs the network at full width, with one block of each stack."""
     from benchmarks.shallow_af3 import FEWEST, answer, relative_distances
     from perfkit.models.af3.inputs.fold_input import load_fold_input
 

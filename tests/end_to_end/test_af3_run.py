@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from perfkit.records.schema import Outcome
+from perfkit.records.stages import StageName
 from perfkit.records.store import read_records
-from perfkit.trial.messages import STAGES
 
 pytest.importorskip("alphafold3", reason="the run needs the af3 extra")
 
@@ -22,7 +22,7 @@ KNOBS = ("bucket=exact", "msa_rows=needed", "bfloat16=none")
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of a run of twelve residues and one diffusion step, and what it printed."""
+    """The folder of a run of twelve residues and one diffusion step, and its output."""
     out = tmp_path_factory.mktemp("run")
     knobs = [word for knob in KNOBS for word in ("--knob", knob)]
     command = [sys.executable, "-m", "perfkit", "run", "--model", "af3", "--out", str(out)]
@@ -51,14 +51,14 @@ def test_the_structure_holds_every_residue(finished: tuple[Path, str]) -> None:
 
 def test_the_confidences_hold_every_token(finished: tuple[Path, str]) -> None:
     (path,) = finished[0].glob("seed-1_sample-0/*_sample-0_confidences.json")
-    told = json.loads(path.read_text())
+    confidences = json.loads(path.read_text())
     (summary,) = finished[0].glob("seed-1_sample-0/*_summary_confidences.json")
-    assert len(told["pae"]) == RESIDUES
-    assert len(told["token_res_ids"]) == RESIDUES
+    assert len(confidences["pae"]) == RESIDUES
+    assert len(confidences["token_res_ids"]) == RESIDUES
     assert "ranking_score" in json.loads(summary.read_text())
 
 
-def test_every_file_says_that_the_weights_are_synthetic(finished: tuple[Path, str]) -> None:
+def test_every_file_is_labelled_with_synthetic_weights(finished: tuple[Path, str]) -> None:
     out, printed = finished
     (record,) = read_records(out)
     files = [out / path for name, path in record.artifacts.items() if name != "log"]
@@ -72,7 +72,9 @@ def test_every_file_says_that_the_weights_are_synthetic(finished: tuple[Path, st
 LABEL = "below production fidelity (recycles 0 of 10, steps 1 of 200, samples 1 of 5)"
 
 
-def test_every_file_says_that_it_is_below_production(finished: tuple[Path, str]) -> None:
+def test_every_file_is_labelled_with_its_fidelity_below_production(
+    finished: tuple[Path, str],
+) -> None:
     out, printed = finished
     (record,) = read_records(out)
     for name, path in record.artifacts.items():
@@ -81,7 +83,7 @@ def test_every_file_says_that_it_is_below_production(finished: tuple[Path, str])
     assert printed.splitlines()[-1] == f"note: {record.notices[-1]}"
 
 
-def test_another_input_is_refused_the_folder_before_anything_runs(
+def test_the_folder_is_refused_to_another_input_before_anything_runs(
     finished: tuple[Path, str],
 ) -> None:
     out, _ = finished
@@ -99,7 +101,7 @@ def test_another_input_is_refused_the_folder_before_anything_runs(
 def test_the_record_is_whole(finished: tuple[Path, str]) -> None:
     (record,) = read_records(finished[0])
     assert record.outcome is Outcome.OK
-    assert [stage.name for stage in record.stages] == list(STAGES)
+    assert [stage.name for stage in record.stages] == list(StageName)
     assert record.configuration.settings == dict(knob.split("=") for knob in KNOBS)
     assert record.workload.size == RESIDUES
     assert record.finite is not None
@@ -108,7 +110,7 @@ def test_the_record_is_whole(finished: tuple[Path, str]) -> None:
     assert record.compilation.cache == "off"
     assert record.compilation.flops > 0
     assert record.compilation.parts["diffusion_step"] == 1
-    # 368 million parameters of four bytes are resident at the least.
+    # At least 368 million parameters of four bytes are resident.
     assert record.peak_rss_bytes > 368e6 * 4
     for stage in record.stages:
         assert stage.wall_s > 0

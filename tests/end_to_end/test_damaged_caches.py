@@ -1,4 +1,4 @@
-"""Trials on what earlier ones left: used when it is whole, said and made again when it is not."""
+"""Compiled programs and references of earlier trials: used unless they are damaged."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.launcher import TrialProcess, run_trial
-from perfkit.trial.request import TrialFiles
+from perfkit.trial.request import TrialFiles, TrialRequest
 
 pytest.importorskip("trimesh", reason="trials run the gencast extra")
 
 
 def _run(folder: Path, files: TrialFiles) -> Record:
     workload = get_model("gencast").workload({"resolution": 10.0, "mesh": 1}, {})
-    record = run_trial(TrialProcess(workload, STOCK, folder, files=files), 0)
+    request = TrialRequest(workload, STOCK, folder, files=files)
+    record = run_trial(TrialProcess(request), 0)
     assert record.outcome is Outcome.OK, record.reason
     return record
 
@@ -33,7 +34,7 @@ def _flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_damaged_programs_and_references_are_said_and_not_used(tmp_path: Path) -> None:
+def test_damaged_programs_and_references_are_reported_and_not_used(tmp_path: Path) -> None:
     programs, reference = tmp_path / "programs", tmp_path / "reference.answers"
     first = _run(tmp_path, TrialFiles(save_compared=reference, compile_cache=programs))
     second = _run(tmp_path, TrialFiles(reference=reference, compile_cache=programs))
@@ -45,10 +46,10 @@ def test_damaged_programs_and_references_are_said_and_not_used(tmp_path: Path) -
     third = _run(tmp_path, TrialFiles(reference=reference, compile_cache=programs))
     assert _cache(third) == "miss"
     assert third.agreement is None
-    said = [notice for notice in third.notices if "damaged" in notice]
-    assert any("the compiled program" in notice for notice in said)
-    assert any("the answer was compared with nothing" in notice for notice in said)
-    # Programs were compiled and published again: the next trial has them.
+    reported = [notice for notice in third.notices if "damaged" in notice]
+    assert any("the compiled program" in notice for notice in reported)
+    assert any("the answer was not compared with the reference" in notice for notice in reported)
+    # The programs were compiled and published again: the next trial reads them.
     fourth = _run(tmp_path, TrialFiles(compile_cache=programs))
     assert _cache(fourth) == "hit"
     assert not [notice for notice in fourth.notices if "damaged" in notice]

@@ -1,4 +1,4 @@
-"""Studies of the real models that are interrupted, hung up on, or killed."""
+"""Studies of the real models that receive an interrupt or a hang-up, or are killed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SWEEP = ["sweep", "--model", "gencast", "--resolution", "10", "--mesh", "1", "--
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts ``perfkit`` with arguments; what a failed test leaves behind is ended."""
+    """Starts ``perfkit`` with arguments; kills processes that a failed test leaves behind."""
     started: list[subprocess.Popen[str]] = []
 
     def start_one(*arguments: str) -> subprocess.Popen[str]:
@@ -43,7 +43,7 @@ def start() -> Iterator[Start]:
 
 
 def _workers(pid: int) -> list[int]:
-    """The trials' processes among the children; git is asked for the commit in another one."""
+    """The workers among the children of a process; another child is git, for the commit."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in listed if "perfkit.trial.worker" in _command(child)]
 
@@ -67,16 +67,16 @@ def test_ctrl_c_pressed_twice_keeps_valid_records_and_leaves_no_process(
 ) -> None:
     out = tmp_path / "results"
     tuning = start(*ARGUMENTS, str(out))
-    # The reference and stock start side by side.
+    # The reference and stock start at the same time.
     _wait_until(lambda: len(_workers(tuning.pid)) == 2)
     workers = _workers(tuning.pid)
     tuning.send_signal(signal.SIGINT)
     tuning.send_signal(signal.SIGINT)
     time.sleep(0.01)
     tuning.send_signal(signal.SIGINT)
-    _, said = tuning.communicate(timeout=60)
-    assert tuning.returncode == 130, said
-    assert "Traceback" not in said
+    _, errors = tuning.communicate(timeout=60)
+    assert tuning.returncode == 130, errors
+    assert "Traceback" not in errors
     assert {record.outcome for record in read_records(out)} == {Outcome.INTERRUPTED}
     assert len(read_records(out)) == 2
     for worker in workers:
@@ -84,7 +84,7 @@ def test_ctrl_c_pressed_twice_keeps_valid_records_and_leaves_no_process(
 
 
 def _passes_on_disk(folder: Path) -> int:
-    """Passes in the only journal of a trial that is measured in turns."""
+    """Timed passes in the journals of the folder; one trial keeps a journal."""
     lines = [line for path in folder.glob(PATTERN) for line in path.read_text().splitlines()]
     stages = [json.loads(line).get("stage", {}) for line in lines if line.startswith('{"stage"')]
     return sum(stage["name"] == "steady" for stage in stages)
@@ -95,13 +95,13 @@ def test_six_requests_to_end_are_answered_without_a_traceback(start: Start, tmp_
     out = tmp_path / "results"
     sweep = start(*SWEEP, "--out", str(out))
     _wait_until(lambda: _passes_on_disk(out) >= 1)
-    # A closed terminal among them; the pauses let them meet every part of the answer.
+    # A closed terminal is among them. The pauses let them arrive in every phase of the shutdown.
     for number in (signal.SIGHUP, *[signal.SIGINT] * 4, signal.SIGTERM):
         sweep.send_signal(number)
         time.sleep(0.15)
-    _, said = sweep.communicate(timeout=60)
-    assert sweep.returncode == 130, said
-    assert "Traceback" not in said
+    _, errors = sweep.communicate(timeout=60)
+    assert sweep.returncode == 130, errors
+    assert "Traceback" not in errors
     records = [record for record in read_records(out) if record.steady]
     assert [record.outcome for record in records] == [Outcome.INTERRUPTED]
 

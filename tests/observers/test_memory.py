@@ -54,10 +54,11 @@ import hashlib, os
 from pathlib import Path
 from perfkit.observers.memory import kilobyte_fields
 from perfkit.observers.process_tree import cpu_seconds
+from perfkit.records.stages import StageName
 from perfkit.trial.messages import Channel
 from perfkit.trial.worker.stages import stage
 held = bytearray(150 << 20)
-with stage(Channel(1), "steady"):
+with stage(Channel(1), StageName.STEADY):
     data = bytes(1 << 22)
     while sum(os.times()[:2]) < 3: hashlib.sha256(data)
 peak = kilobyte_fields(Path("/proc/self/status"), ("VmHWM",))["VmHWM"]

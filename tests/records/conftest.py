@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from perfkit.records.schema import ConfigurationRecord, Outcome, Record, Stage, WorkloadRecord
+from perfkit.records.stages import StageName
 
 type MakeRecord = Callable[..., Record]
 
@@ -27,7 +28,7 @@ def make_record() -> MakeRecord:
             digest="11",
         )
         steady = Stage(
-            name="steady",
+            name=StageName.STEADY,
             begin_s=1.5,
             wall_s=2.0,
             user_s=2.5,

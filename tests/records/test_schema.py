@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from perfkit.records.schema import Record, read_record
+from perfkit.records.stages import StageName
 
 type MakeRecord = Callable[..., Record]
 
@@ -21,8 +22,8 @@ def test_utilisation_is_cpu_time_over_the_allowed_cpus_time(make_record: MakeRec
 
 def test_a_stage_is_found_by_its_name(make_record: MakeRecord) -> None:
     record = make_record()
-    assert record.stage("steady") == record.stages[0]
-    assert record.stage("compile") is None
+    assert record.stage(StageName.STEADY) == record.stages[0]
+    assert record.stage(StageName.COMPILE) is None
 
 
 def test_a_record_with_an_unknown_field_is_no_record(make_record: MakeRecord) -> None:

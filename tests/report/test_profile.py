@@ -23,7 +23,7 @@ from perfkit.report.figures.utilisation import (
 )
 from perfkit.report.profile_page import profile_page
 from perfkit.report.profile_summary import profile_summary
-from tests.support.records_factory import make_record, make_stage, make_workload
+from tests.support.records_factory import make_record, make_workload
 
 
 def _module(name: str, seconds: float, limit: Limit, **changed: float) -> ModuleSeen:
@@ -176,7 +176,6 @@ def test_names_in_a_profile_are_escaped(record: Record, tmp_path: Path) -> None:
             update={
                 "observations": observations,
                 "workload": make_workload(name=evil),
-                "stages": [make_stage(evil, 0.0, 1.0)],
                 "artifacts": {evil: "a\0b", "log": "javascript:alert(1)"},
             }
         ),

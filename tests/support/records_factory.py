@@ -20,6 +20,7 @@ from perfkit.records.schema import (
     Stage,
     WorkloadRecord,
 )
+from perfkit.records.stages import StageName
 
 MACHINE: dict[str, Any] = {
     "cpu": "Test CPU",
@@ -43,7 +44,7 @@ def make_stage(
 ) -> Stage:
     """A stage that used ``cpu_share`` CPUs, all in user time."""
     return Stage(
-        name=name,
+        name=StageName(name),
         begin_s=begin_s,
         wall_s=wall_s,
         user_s=cpu_share * wall_s,

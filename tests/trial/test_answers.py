@@ -1,9 +1,11 @@
-"""Reference answers: read only as they were written, and only for what they were computed with."""
+"""Reference answers: read only as they were written, and only where they were computed."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +14,13 @@ from perfkit.errors import UserError
 from perfkit.models.base import Workload
 from perfkit.records import machine
 from perfkit.seal import DamagedError
-from perfkit.trial import request
 from perfkit.trial.answers import holds_answers, load_answers, save_answers
-from perfkit.trial.request import reference_file
+from perfkit.trial.request import AnswerBasis, reference_file
 
-ARRAYS = {"plddt": np.array([1.5, np.nan], np.float32), "pae": np.zeros((2, 3))}
+ARRAYS: dict[str, np.ndarray[Any, Any]] = {
+    "plddt": np.array([1.5, np.nan], np.float32),
+    "pae": np.zeros((2, 3)),
+}
 
 
 def _workload(**changed: object) -> Workload:
@@ -42,7 +46,7 @@ def test_answers_are_read_as_they_were_saved(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_every_flipped_byte_and_every_truncation_is_seen(tmp_path: Path) -> None:
+def test_every_flipped_byte_and_every_truncation_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "reference.answers"
     save_answers(path, {"x": np.arange(3.0)})
     whole = path.read_bytes()
@@ -58,23 +62,19 @@ def test_every_flipped_byte_and_every_truncation_is_seen(tmp_path: Path) -> None
     assert holds_answers(path)
 
 
-def test_a_missing_file_holds_none_and_says_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_missing_file_is_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not holds_answers(tmp_path / "reference.answers")
     assert caplog.messages == []
 
 
-def test_a_damaged_file_is_said_in_one_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_file_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "reference.answers"
     path.touch()
     assert not holds_answers(path)
-    assert caplog.messages == [f"perfkit: the reference {path} is empty; it is made again"]
+    assert caplog.messages == [f"perfkit: the reference {path} is empty; it is computed again"]
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
         save_answers(tmp_path / "file" / "reference.answers", ARRAYS)
@@ -97,24 +97,38 @@ def test_another_computation_has_a_reference_of_its_own(
     assert reference_file(tmp_path, _workload()) != reference_file(tmp_path, _workload(**changed))
 
 
+BASIS = AnswerBasis("workload", "installation", "sources", generation=3)
+
+
 @pytest.mark.parametrize(
-    ("module", "name", "value"),
+    "other",
     [
-        (machine, "installed_build", lambda name: f"{name} 9.9"),
-        (machine, "fingerprint", lambda: {"cpu": "a", "instruction_sets": ["avx2"]}),
-        (machine, "fingerprint", lambda: {"cpu": "b", "instruction_sets": ["avx2"]}),
-        (machine, "fingerprint", lambda: {"cpu": "a", "instruction_sets": ["avx2", "avx512f"]}),
-        (request, "source_digest", lambda package: "changed"),
-        (request, "REFERENCE_GENERATION", 4),
+        dataclasses.replace(BASIS, workload="another"),
+        dataclasses.replace(BASIS, installation="another"),
+        dataclasses.replace(BASIS, sources=None),
+        dataclasses.replace(BASIS, generation=4),
     ],
 )
-def test_another_build_cpu_or_version_has_a_reference_of_its_own(
+def test_an_answer_with_another_basis_has_another_digest(other: AnswerBasis) -> None:
+    assert dataclasses.replace(BASIS).digest == BASIS.digest
+    assert other.digest != BASIS.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("installed_build", lambda name: f"{name} 9.9"),
+        ("fingerprint", lambda: {"cpu": "a", "instruction_sets": ["avx2"]}),
+        ("fingerprint", lambda: {"cpu": "b", "instruction_sets": ["avx2"]}),
+        ("fingerprint", lambda: {"cpu": "a", "instruction_sets": ["avx2", "avx512f"]}),
+    ],
+)
+def test_another_build_or_cpu_has_a_reference_of_its_own(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    module: object,
     name: str,
-    value: Callable[..., object] | int,
+    value: Callable[..., object],
 ) -> None:
     here = reference_file(tmp_path, _workload())
-    monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(machine, name, value)
     assert reference_file(tmp_path, _workload()) != here

@@ -1,4 +1,4 @@
-"""A pass that something held up is dropped and made again, and no other one is."""
+"""A pass that something held up is dropped and repeated, and no other pass is."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from pathlib import Path
 import pytest
 
 from perfkit.knobs.configuration import STOCK
-from perfkit.models import get_model
 from perfkit.observers.process_tree import Timeline, TreeSample
 from perfkit.records.schema import Outcome
 from perfkit.trial.conditions.disturbance import Hold, disturbance, longest_still_s
-from perfkit.trial.launcher import PASSES_MOST, TrialProcess
+from perfkit.trial.launcher import MAX_ATTEMPTS, TrialProcess
+from perfkit.trial.request import TrialRequest
+from tests.support.three_numbers import start_three_numbers, three_numbers
 
 
-def _samples(*pieces: tuple[float, float, float]) -> list[TreeSample]:
-    """Samples of pieces, each of some seconds, CPUs in use, and seconds between two samples."""
+def _samples(*periods: tuple[float, float, float]) -> list[TreeSample]:
+    """Samples of periods, each given as its seconds, CPUs in use, and seconds between samples."""
     moment, used = 0.0, 0.0
     samples = [TreeSample(moment, used, 1)]
-    for seconds, cpus, step in pieces:
+    for seconds, cpus, step in periods:
         for _ in range(round(seconds / step)):
             moment, used = moment + step, used + cpus * step
             samples.append(TreeSample(round(moment, 6), used, 1))
     return samples
 
 
-def _why(samples: list[TreeSample], hold: Hold | None = None, end_s: float = 60.0) -> str | None:
+def _reason(samples: list[TreeSample], hold: Hold | None = None, end_s: float = 60.0) -> str | None:
     return disturbance(0.0, end_s, hold or Hold(), samples, computes=True)
 
 
@@ -36,50 +37,50 @@ def _why(samples: list[TreeSample], hold: Hold | None = None, end_s: float = 60.
     "samples",
     [
         _samples((10, 2.0, 0.1)),
-        # A machine so busy that the program gets a fifth of a CPU: slow, and never held up.
+        # A machine so busy that the program gets a fifth of a CPU: slow, but not held up.
         _samples((60, 0.2, 0.1)),
-        # A quota with the longest period, one second: it runs for a tenth and waits for the rest.
+        # A quota with the longest period of one second: the program runs for a tenth of it.
         _samples(*[(0.1, 2.0, 0.1), (0.9, 0.0, 0.1)] * 5),
-        # The sampling thread had no time for seconds, but the program worked.
+        # The sampling thread did not run for seconds, but the program did.
         _samples((1, 2.0, 0.1), (5, 1.9, 5.0), (1, 2.0, 0.1)),
         [],
     ],
 )
 def test_a_slow_pass_is_kept(samples: list[TreeSample]) -> None:
-    assert _why(samples) is None
+    assert _reason(samples) is None
 
 
 @pytest.mark.parametrize(
-    ("samples", "told"),
+    ("samples", "reason"),
     [
         # Frozen for two seconds while the parent went on sampling.
-        (_samples((1, 2.0, 0.1), (2, 0.0, 0.1), (1, 2.0, 0.1)), "ran for 2.0 s"),
+        (_samples((1, 2.0, 0.1), (2, 0.0, 0.1), (1, 2.0, 0.1)), "did not run for 2.0 s"),
         # Stopped together with the parent, whose next sample came thirty seconds later.
-        (_samples((1, 2.0, 0.1), (30, 0.01, 30.0), (1, 2.0, 0.1)), "ran for 30.0 s"),
+        (_samples((1, 2.0, 0.1), (30, 0.01, 30.0), (1, 2.0, 0.1)), "did not run for 30.0 s"),
     ],
 )
-def test_time_in_which_nothing_ran_holds_a_pass_up(samples: list[TreeSample], told: str) -> None:
-    assert _why(samples) == f"nothing of the program {told}"
+def test_a_pass_in_which_nothing_ran_was_held_up(samples: list[TreeSample], reason: str) -> None:
+    assert _reason(samples) == f"the program {reason}"
 
 
-def test_a_stop_is_seen_however_short_it_was() -> None:
+def test_a_stop_is_noticed_however_short_it_was() -> None:
     working = _samples((10, 2.0, 0.1))
     seen = [*working[:50], TreeSample(5.05, working[50].cpu_s, 1, stopped=True), *working[51:]]
-    assert _why(seen) == "the program was stopped by a signal or a tracer"
-    assert _why(working, Hold(continued=1)) == "the program was stopped by a signal or a tracer"
-    assert _why(working, Hold(continued=3)) == (
+    assert _reason(seen) == "the program was stopped by a signal or a tracer"
+    assert _reason(working, Hold(continued=1)) == "the program was stopped by a signal or a tracer"
+    assert _reason(working, Hold(continued=3)) == (
         "the program was stopped by a signal or a tracer, resumed 3 times"
     )
 
 
-def test_a_machine_that_slept_is_seen_by_its_clocks() -> None:
+def test_the_clocks_show_that_the_machine_slept() -> None:
     working = _samples((10, 2.0, 0.1))
-    assert _why(working, Hold(suspended_s=7200.0)) == "the machine was suspended for 7200.0 s"
-    # The two clocks are read one after the other.
-    assert _why(working, Hold(suspended_s=1e-5)) is None
+    assert _reason(working, Hold(suspended_s=7200.0)) == "the machine was suspended for 7200.0 s"
+    # The two clocks are read one after the other, so that they differ a little.
+    assert _reason(working, Hold(suspended_s=1e-5)) is None
 
 
-def test_what_happens_outside_of_the_pass_is_not_the_passes() -> None:
+def test_time_outside_of_the_pass_does_not_count() -> None:
     samples = _samples((3, 0.0, 0.1), (4, 2.0, 0.1), (3, 0.0, 0.1))
     assert longest_still_s(3.0, 7.0, samples) == 0.0
     assert longest_still_s(2.5, 7.0, samples) == pytest.approx(0.5)
@@ -93,24 +94,25 @@ def test_a_stage_that_reads_files_may_wait() -> None:
     assert disturbance(0.0, 5.0, Hold(), waiting, computes=False) is None
 
 
-STOPPED_PASSES = (1, *range(3, 3 + PASSES_MOST))
+STOPPED_PASSES = (1, *range(3, 3 + MAX_ATTEMPTS))
 """The first pass of round 0, and all of round 1; passes are counted from 1."""
 
+STOP_S = 1.5
 
-def test_a_stopped_pass_is_made_again_and_the_record_says_so(tmp_path: Path) -> None:
-    pytest.importorskip("jax", reason="trials run the gencast extra")
-    pytest.importorskip("h5netcdf", reason="trials run the gencast extra")
-    workload = get_model("gencast").workload({"resolution": 10.0, "mesh": 1}, {})
-    trial = TrialProcess(workload, STOCK, tmp_path)
+
+def test_a_stopped_pass_is_repeated_and_the_record_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("jax", reason="the worker of this trial runs JAX")
+    request = TrialRequest(three_numbers(pass_s=0.4), STOCK, tmp_path)
+    trial = TrialProcess(request, start_child=start_three_numbers)
     passes = 0
 
     def hold_up(stage: str) -> None:
         nonlocal passes
         passes += stage == "steady"
         if stage == "steady" and passes in STOPPED_PASSES:
-            assert trial._child is not None
-            os.kill(trial._child.pid, signal.SIGSTOP)
-            threading.Timer(1.5, os.kill, (trial._child.pid, signal.SIGCONT)).start()
+            assert trial.pid is not None
+            os.kill(trial.pid, signal.SIGSTOP)
+            threading.Timer(STOP_S, os.kill, (trial.pid, signal.SIGCONT)).start()
 
     trial.on_stage = hold_up
     trial.start()
@@ -123,9 +125,10 @@ def test_a_stopped_pass_is_made_again_and_the_record_says_so(tmp_path: Path) -> 
     assert record.outcome is Outcome.OK
     assert [stage.round for stage in record.steady] == [0, 2]
     assert not any(stage.disturbed for stage in record.steady)
-    assert [one.round for one in record.disturbed_passes] == [0] + [1] * PASSES_MOST
+    assert [dropped.round for dropped in record.disturbed_passes] == [0] + [1] * MAX_ATTEMPTS
     for dropped in record.disturbed_passes:
-        assert dropped.wall_s > 1.5
+        assert dropped.wall_s > STOP_S
         assert dropped.reason.startswith("the program was stopped by a signal or a tracer")
-    assert any(one.startswith("a pass was held up and dropped: ") for one in record.warnings)
-    assert f"no pass of round 1 is kept: {PASSES_MOST} were held up" in record.warnings
+    begin = "a pass was held up and dropped: "
+    assert any(warning.startswith(begin) for warning in record.warnings)
+    assert f"no pass of round 1 is kept: all of {MAX_ATTEMPTS} were held up" in record.warnings

@@ -1,4 +1,4 @@
-"""Ctrl-C at a bad moment: what is under way is done first, then it counts."""
+"""Ctrl-C at a bad moment: the block under way ends first, then the interrupt takes effect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from perfkit.trial.interrupts import interrupts_put_off
+from perfkit.trial.interrupts import interrupts_deferred
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -20,7 +20,7 @@ def test_an_interrupt_waits_for_the_block_to_end(number: signal.Signals) -> None
     done = []
 
     def press_twice() -> None:
-        with interrupts_put_off():
+        with interrupts_deferred():
             os.kill(os.getpid(), number)
             os.kill(os.getpid(), number)
             done.append("whole")
@@ -32,14 +32,14 @@ def test_an_interrupt_waits_for_the_block_to_end(number: signal.Signals) -> None
 
 
 def test_without_an_interrupt_nothing_happens() -> None:
-    with interrupts_put_off():
+    with interrupts_deferred():
         done = True
     assert done
 
 
-def test_an_error_of_the_block_goes_before_the_interrupt() -> None:
+def test_an_error_of_the_block_takes_precedence_over_the_interrupt() -> None:
     def press_and_break() -> None:
-        with interrupts_put_off():
+        with interrupts_deferred():
             os.kill(os.getpid(), signal.SIGINT)
             raise ValueError("broken")
 
@@ -51,7 +51,7 @@ def test_another_thread_is_left_alone() -> None:
     done = []
 
     def work() -> None:
-        with interrupts_put_off():
+        with interrupts_deferred():
             done.append("whole")
 
     thread = threading.Thread(target=work)
@@ -60,11 +60,12 @@ def test_another_thread_is_left_alone() -> None:
     assert done == ["whole"]
 
 
-HEEDING = """
+PROGRAM = """
 import signal, time
-from perfkit.trial.interrupts import heed_interrupts, ignore_interrupts, interrupts_put_off
+from perfkit.trial.interrupts import ignore_interrupts, install_interrupt_handlers
+from perfkit.trial.interrupts import interrupts_deferred
 {before}
-heed_interrupts()
+install_interrupt_handlers({patience})
 raised = 0
 print("ready", flush=True)
 deadline_s = time.monotonic() + 60
@@ -79,10 +80,14 @@ print("end", flush=True)
 """
 
 
-def _heeding(
-    wait: str = "time.sleep(60)", most: int = 2, before: str = "", after: str = ""
+def _program(
+    wait: str = "time.sleep(60)",
+    most: int = 2,
+    before: str = "",
+    after: str = "",
+    patience: str = "",
 ) -> subprocess.Popen[str]:
-    code = HEEDING.format(wait=wait, most=most, before=before, after=after)
+    code = PROGRAM.format(wait=wait, most=most, before=before, after=after, patience=patience)
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -93,7 +98,7 @@ def _heeding(
 
 
 def _request(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    """Send a signal and wait until it is answered, the answer's end included."""
+    """Send a signal and wait until it has been handled."""
     assert process.stdout is not None
     process.send_signal(number)
     assert process.stdout.readline() == "raised\n"
@@ -101,17 +106,17 @@ def _request(process: subprocess.Popen[str], number: signal.Signals) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> tuple[str, str, int]:
-    """What is still to be read of it, and its exit code."""
+    """The rest of its output, its errors, and its exit code."""
     assert process.stdout is not None
     assert process.stderr is not None
-    # communicate() would pass over what readline() has taken in.
-    with process.stdout as said, process.stderr as complaints:
-        return said.read(), complaints.read(), process.wait(60)
+    # communicate() would lose what readline() has buffered.
+    with process.stdout as output, process.stderr as errors:
+        return output.read(), errors.read(), process.wait(60)
 
 
 def test_two_requests_are_raised_and_later_ones_are_not() -> None:
     wait_for_more = "for _ in range(100): time.sleep(0.01)"
-    process = _heeding(after=wait_for_more)
+    process = _program(after=wait_for_more)
     for number in (signal.SIGINT, signal.SIGHUP):
         _request(process, number)
     for _ in range(4):
@@ -119,58 +124,55 @@ def test_two_requests_are_raised_and_later_ones_are_not() -> None:
     assert _end(process) == ("end\n", "", 0)
 
 
-def test_requests_that_were_put_off_count() -> None:
-    process = _heeding(
-        wait="with interrupts_put_off(): [os.kill(os.getpid(), signal.SIGINT) for _ in range(3)]",
+def test_deferred_requests_count() -> None:
+    process = _program(
+        wait="with interrupts_deferred(): [os.kill(os.getpid(), signal.SIGINT) for _ in range(3)]",
         before="import os",
         after="os.kill(os.getpid(), signal.SIGTERM)",
     )
-    # Three at once are one, as nobody could see an answer to the first.
+    # Three at once count as one: no answer to the first could be seen.
     assert _end(process) == ("raised\nraised\nend\n", "", 0)
 
 
-def test_a_program_that_hangs_after_two_requests_is_left_at_the_third() -> None:
-    process = _heeding(
-        before="import perfkit.trial.interrupts as module; module.PATIENCE_S = 0",
-        after="while True: time.sleep(1)",
-    )
+def test_a_program_that_hangs_after_two_requests_ends_at_the_third() -> None:
+    process = _program(patience="patience_s=0.0", after="while True: time.sleep(1)")
     for _ in range(2):
         _request(process, signal.SIGINT)
     process.send_signal(signal.SIGINT)
     assert _end(process) == ("", "", 130)
 
 
-def test_what_is_ignored_stays_ignored() -> None:
-    # As under nohup: neither the block nor what follows it notices the signal.
+def test_an_ignored_signal_stays_ignored() -> None:
+    # As under nohup: the signal has no effect, neither in the block nor after it.
     hang_up = "os.kill(os.getpid(), signal.SIGHUP)"
-    process = _heeding(
+    process = _program(
         most=0,
         before="import os; signal.signal(signal.SIGHUP, signal.SIG_IGN)",
-        after=f"{hang_up}\nwith interrupts_put_off(): {hang_up}\n{hang_up}",
+        after=f"{hang_up}\nwith interrupts_deferred(): {hang_up}\n{hang_up}",
     )
     assert _end(process) == ("end\n", "", 0)
 
 
-def test_nothing_comes_too_late() -> None:
-    process = _heeding(
+def test_a_request_after_all_work_is_done_has_no_effect() -> None:
+    process = _program(
         most=0, after="ignore_interrupts(); import os; os.kill(os.getpid(), signal.SIGTERM)"
     )
     assert _end(process) == ("end\n", "", 0)
 
 
-def test_a_request_that_a_finaliser_meets_is_not_lost() -> None:
+def test_a_request_during_a_finaliser_is_not_lost() -> None:
     before = (
         "import os\n"
         "class Final:\n"
         "    def __del__(self): os.kill(os.getpid(), signal.SIGINT); time.sleep(0)\n"
     )
-    process = _heeding(most=1, before=before, wait="Final(); time.sleep(60)")
+    process = _program(most=1, before=before, wait="Final(); time.sleep(60)")
     assert _end(process) == ("raised\nend\n", "", 0)
 
 
-def test_a_closed_terminal_does_not_stop_what_is_left_to_do() -> None:
+def test_a_closed_terminal_does_not_stop_the_remaining_work() -> None:
     terminal, other_end = os.openpty()
-    code = HEEDING.format(wait="time.sleep(60)", most=1, before="", after="")
+    code = PROGRAM.format(wait="time.sleep(60)", most=1, before="", after="", patience="")
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=other_end, stderr=subprocess.PIPE, text=True
     )
@@ -179,5 +181,5 @@ def test_a_closed_terminal_does_not_stop_what_is_left_to_do() -> None:
     time.sleep(0.2)
     os.close(terminal)
     process.send_signal(signal.SIGHUP)
-    _, complaints = process.communicate(timeout=60)
-    assert (complaints, process.returncode) == ("", 0)
+    _, errors = process.communicate(timeout=60)
+    assert (errors, process.returncode) == ("", 0)

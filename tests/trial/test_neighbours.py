@@ -1,4 +1,4 @@
-"""Other perfkits on the machine, found among processes that are made up."""
+"""Other perfkit processes on the machine, found among made-up processes."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ WORKER = ("python", "-m", "perfkit.trial.worker", "spec.json", "5")
 
 
 def _processes(folder: Path, *processes: tuple[int, int, tuple[str, ...]]) -> Path:
-    """A folder like ``/proc``, of process, parent and words; the numbers are above any real one."""
-    for pid, parent, words in processes:
+    """A folder like ``/proc`` of processes, each given as process ID, parent and command line."""
+    for pid, parent, arguments in processes:
         own = folder / str(pid)
         own.mkdir(parents=True)
-        (own / "cmdline").write_text("\0".join(words) + "\0")
+        (own / "cmdline").write_text("\0".join(arguments) + "\0")
         (own / "stat").write_text(f"{pid} (a) b) S {parent} 0 0")
     (folder / "self").mkdir()
     return folder
 
 
 OWN, OTHER = 2**30 + 1, 2**30 + 100
+"""Process IDs above any real one."""
 
 
-def test_another_perfkit_is_found_once_with_its_workers(tmp_path: Path) -> None:
+def test_a_command_and_its_workers_are_one_neighbour(tmp_path: Path) -> None:
     proc = _processes(
         tmp_path,
         (OWN, 1, ("python", "/x/bin/perfkit", "tune", "--model", "af3")),
@@ -39,7 +40,9 @@ def test_another_perfkit_is_found_once_with_its_workers(tmp_path: Path) -> None:
     )
 
 
-def test_own_trials_and_what_started_this_process_are_no_neighbours(tmp_path: Path) -> None:
+def test_own_trials_and_the_own_command_are_no_neighbours(
+    tmp_path: Path,
+) -> None:
     proc = _processes(
         tmp_path,
         (OWN - 1, 1, ("python", "/x/bin/perfkit", "calibrate")),
@@ -51,7 +54,7 @@ def test_own_trials_and_what_started_this_process_are_no_neighbours(tmp_path: Pa
     assert neighbours_sentence([]) is None
 
 
-def test_what_does_not_measure_is_no_neighbour(tmp_path: Path) -> None:
+def test_a_process_that_does_not_measure_is_no_neighbour(tmp_path: Path) -> None:
     proc = _processes(
         tmp_path,
         (OWN, 1, ("python", "notebook")),
@@ -67,7 +70,7 @@ def test_the_worker_of_a_notebook_is_found(tmp_path: Path) -> None:
     assert neighbours(proc, OWN, {0}) == [Neighbour(OTHER + 1, "a trial", True)]
 
 
-def test_neighbours_on_other_cpus_share_less() -> None:
+def test_neighbours_on_other_cpus_share_memory_bandwidth() -> None:
     found = [Neighbour(7, "perfkit run", False), Neighbour(8, "a trial", False)]
     assert neighbours_sentence(found) == (
         "2 other perfkits are measuring on this machine (perfkit run in process 7, a trial in "

@@ -1,9 +1,12 @@
-"""A small GenCast under all observers: what the record, its artifacts and the page then hold."""
+"""A small GenCast with all observers: its record, its artifacts and its page."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,15 +18,19 @@ from perfkit.observers.clocks import ClocksSeen
 from perfkit.observers.cpu import CpuSeen
 from perfkit.observers.memory import MemorySeen
 from perfkit.observers.memray_heap import HeapSeen
+from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
 from perfkit.observers.py_spy import PythonSeen
 from perfkit.observers.reading import found
 from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.observers.trace.xla_trace import XlaSeen
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import StageName
 from perfkit.report.profile_page import profile_page
 from perfkit.report.profile_summary import profile_summary
 from perfkit.trial.launcher import run_trial
 from perfkit.trial.observed import ObservedTrial
+from perfkit.trial.request import TrialRequest
+from tests.support.three_numbers import start_three_numbers, three_numbers
 
 pytest.importorskip("jax", reason="trials run the gencast extra")
 pytest.importorskip("h5netcdf", reason="trials run the gencast extra")
@@ -39,25 +46,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("profile")
 
 
+def _observed(workload: Workload, folder: Path, names: Iterable[str]) -> ObservedTrial:
+    observers = tuple(make_observers(names))
+    return ObservedTrial(TrialRequest(workload, STOCK, folder, observers=observers))
+
+
 @pytest.fixture(scope="module")
 def record(workload: Workload, folder: Path) -> Record:
-    observers = make_observers(OBSERVERS)
-    record = run_trial(ObservedTrial(workload, STOCK, folder, observers=observers), 1)
+    record = run_trial(_observed(workload, folder, OBSERVERS), 1)
     # What is kept is what is read: a line of JSON.
     return Record.model_validate_json(record.model_dump_json())
 
 
-def test_the_timed_trial_is_what_it_would_be_without_observers(record: Record) -> None:
+def test_the_timed_trial_has_the_stages_of_a_trial_without_observers(record: Record) -> None:
     assert record.outcome is Outcome.OK
-    assert [stage.name for stage in record.stages] == [
-        "import",
-        "prepare",
-        "trace",
-        "compile",
-        "first",
-        "steady",
-        "check",
-    ]
+    assert [stage.name for stage in record.stages] == list(StageName)
     assert set(record.observations) == set(OBSERVERS)
 
 
@@ -90,7 +93,7 @@ def test_the_traced_pass_is_divided_without_a_rest(record: Record) -> None:
     assert flops == pytest.approx(3 * record.compilation.flops, rel=0.1)
 
 
-def test_own_passes_look_from_inside(record: Record) -> None:
+def test_observers_of_further_children_see_heap_and_python(record: Record) -> None:
     heap, python = found(record, "memray", HeapSeen), found(record, "py-spy", PythonSeen)
     assert heap is not None
     # The synthetic weights, 56 million numbers of four bytes, are held at the peak.
@@ -100,7 +103,7 @@ def test_own_passes_look_from_inside(record: Record) -> None:
     assert any("backend_compile" in name for name in python.innermost)
 
 
-def test_every_artifact_is_a_file_beside_the_page(record: Record, folder: Path) -> None:
+def test_every_artifact_is_a_file_next_to_the_page(record: Record, folder: Path) -> None:
     expected = {"memray capture", "memray flamegraph", "memray table", "py-spy speedscope"}
     expected |= {"py-spy flamegraph", "xla trace for Perfetto", "optimised HLO", "log"}
     assert expected <= set(record.artifacts)
@@ -132,21 +135,56 @@ def test_the_page_links_every_artifact(record: Record, folder: Path) -> None:
         assert heading in page
 
 
-def test_an_observer_that_cannot_look_leaves_one_line_and_the_rest(
-    workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Unavailable(Observer):
+    """An observer whose tool is not installed."""
+
+    name = "microscope"
+    place = Place.ALONE
+    summary = "nothing"
+
+    def unavailable(self) -> str:
+        return "no microscope is installed"
+
+
+def test_an_unavailable_observer_leaves_its_reason_and_the_others_findings(
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("perfkit.observers.py_spy.find_tool", lambda name: None)
-    observers = make_observers(["clocks", "py-spy"])
-    record = run_trial(ObservedTrial(workload, STOCK, tmp_path, observers=observers), 1)
+    observers = (*make_observers(["clocks"]), Unavailable())
+    request = TrialRequest(three_numbers(), STOCK, tmp_path, observers=observers)
+    record = run_trial(ObservedTrial(request, start_child=start_three_numbers), 1)
     assert record.outcome is Outcome.OK
-    assert record.observations["py-spy"].missing.startswith("py-spy is not installed")
+    assert record.observations["microscope"].missing == "no microscope is installed"
     assert record.observations["clocks"].missing == ""
+
+
+class Breaking(Observer):
+    """An observer that kills its child as soon as it sees it."""
+
+    name = "hammer"
+    place = Place.ALONE
+    summary = "nothing"
+
+    def started(self, child: Child) -> None:
+        os.kill(child.pid, signal.SIGKILL)
+
+    def results(self, seen: Seen) -> Finding:
+        return Finding(missing="nothing was seen")
+
+
+def test_a_further_child_that_dies_costs_its_finding_and_not_the_record(tmp_path: Path) -> None:
+    request = TrialRequest(three_numbers(), STOCK, tmp_path, observers=(Breaking(),))
+    record = run_trial(ObservedTrial(request, start_child=start_three_numbers), 1)
+    assert record.outcome is Outcome.OK
+    assert len(record.steady) == 1
+    assert record.observations["hammer"].missing.startswith(
+        "nothing was seen; its own child ended early: killed by signal 9; "
+    )
 
 
 def test_ctrl_c_in_a_further_child_keeps_the_timed_record(
     workload: Workload, tmp_path: Path
 ) -> None:
-    trial = ObservedTrial(workload, STOCK, tmp_path, observers=make_observers(["clocks", "xla"]))
+    trial = _observed(workload, tmp_path, ["clocks", "xla"])
 
     def interrupt(stage: str) -> None:
         if stage.startswith("xla: prepare"):

@@ -1,4 +1,4 @@
-"""A folder holds the files of one prediction: no one else's, all of its own, none outside."""
+"""An output folder holds all files of one prediction, and no file of another one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 
 from perfkit.errors import NotWrittenError, UserError
 from perfkit.models.base import Workload
-from perfkit.trial.worker import output_folder
 from perfkit.trial.worker.output_folder import (
     MANIFEST,
     ensure_own_folder,
@@ -35,16 +34,16 @@ def _published(folder: Path, digest: str, *names: str) -> list[Path]:
 
 
 def _files(folder: Path) -> set[str]:
-    """What is in the folder, without trials and the manifest."""
+    """The files in the folder, without those of trials and the manifest."""
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     return {name for name in found if not name.startswith("trials/")} - {MANIFEST}
 
 
-def test_the_next_run_of_an_input_replaces_all_that_its_last_run_left(tmp_path: Path) -> None:
+def test_the_next_run_of_an_input_replaces_all_files_of_its_last_run(tmp_path: Path) -> None:
     _published(tmp_path, "a", "seed-1/again.cif", "seed-2/again.cif", "scores.csv")
     ensure_own_folder(tmp_path, _workload("a"))
-    left = _published(tmp_path, "a", "seed-1/again.cif", "scores.csv")
-    assert left == [tmp_path / "seed-1/again.cif", tmp_path / "scores.csv"]
+    placed = _published(tmp_path, "a", "seed-1/again.cif", "scores.csv")
+    assert placed == [tmp_path / "seed-1/again.cif", tmp_path / "scores.csv"]
     assert _files(tmp_path) == {"seed-1/again.cif", "scores.csv"}
     assert not (tmp_path / "seed-2").exists()
     assert not (tmp_path / "trials/one/prediction").exists()
@@ -58,40 +57,40 @@ def test_another_input_is_refused_by_name(tmp_path: Path) -> None:
     ensure_own_folder(tmp_path, _workload("b"))
 
 
-def test_an_input_that_came_first_meanwhile_keeps_the_folder(tmp_path: Path) -> None:
+def test_the_input_that_was_published_first_keeps_the_folder(tmp_path: Path) -> None:
     _published(tmp_path, "a", "seed-1/again.cif")
-    (left,) = _published(tmp_path, "b", "seed-1/again.cif")
-    assert left == tmp_path / "trials/one/prediction/seed-1/again.cif"
+    (kept,) = _published(tmp_path, "b", "seed-1/again.cif")
+    assert kept == tmp_path / "trials/one/prediction/seed-1/again.cif"
     assert (tmp_path / "seed-1/again.cif").read_text() == "a"
-    assert left.read_text() == "b"
+    assert kept.read_text() == "b"
 
 
 def test_files_of_the_user_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "forecast.nc").write_text("the input itself")
-    (left,) = _published(tmp_path, "a", "forecast.nc")
+    (kept,) = _published(tmp_path, "a", "forecast.nc")
     assert (tmp_path / "forecast.nc").read_text() == "the input itself"
-    assert left.read_text() == "a"
+    assert kept.read_text() == "a"
 
 
-def test_a_file_of_the_user_in_the_place_of_a_folder_is_kept(tmp_path: Path) -> None:
+def test_a_file_of_the_user_with_the_name_of_a_folder_is_kept(tmp_path: Path) -> None:
     (tmp_path / "seed-1").write_text("notes")
-    (left,) = _published(tmp_path, "a", "seed-1/again.cif")
+    (kept,) = _published(tmp_path, "a", "seed-1/again.cif")
     assert (tmp_path / "seed-1").read_text() == "notes"
-    assert left == tmp_path / "trials/one/prediction/seed-1/again.cif"
-    assert left.read_text() == "a"
+    assert kept == tmp_path / "trials/one/prediction/seed-1/again.cif"
+    assert kept.read_text() == "a"
 
 
-def test_a_link_does_not_lead_files_out_of_the_folder(tmp_path: Path) -> None:
+def test_files_do_not_follow_a_link_out_of_the_folder(tmp_path: Path) -> None:
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     out.mkdir()
     elsewhere.mkdir()
     (out / "seed-1").symlink_to(elsewhere)
-    (left,) = _published(out, "a", "seed-1/again.cif")
+    (kept,) = _published(out, "a", "seed-1/again.cif")
     assert list(elsewhere.iterdir()) == []
-    assert left.read_text() == "a"
+    assert kept.read_text() == "a"
 
 
-def test_a_manifest_that_names_files_elsewhere_deletes_none(tmp_path: Path) -> None:
+def test_a_manifest_that_names_files_elsewhere_deletes_none_of_them(tmp_path: Path) -> None:
     out, precious = tmp_path / "out", tmp_path / "precious"
     precious.write_text("kept")
     out.mkdir()
@@ -103,13 +102,13 @@ def test_a_manifest_that_names_files_elsewhere_deletes_none(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 1}'])
-def test_an_unreadable_manifest_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+def test_an_unreadable_manifest_is_a_user_error(tmp_path: Path, text: str) -> None:
     (tmp_path / MANIFEST).write_text(text)
-    with pytest.raises(UserError, match="is no list of a prediction's files"):
+    with pytest.raises(UserError, match="is not a list of a prediction's files"):
         ensure_own_folder(tmp_path, _workload("a"))
 
 
-def test_a_file_outside_the_prediction_is_a_fault_of_the_writer(tmp_path: Path) -> None:
+def test_a_file_outside_of_the_staging_folder_is_an_error_of_the_writer(tmp_path: Path) -> None:
     staged = tmp_path / "trials/one/prediction"
     staged.mkdir(parents=True)
     (tmp_path / "escape").touch()
@@ -121,7 +120,7 @@ def _disk_is_full(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_writer_that_fills_the_disk_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_writer_that_fills_the_disk_leaves_the_files_of_the_last_run(tmp_path: Path) -> None:
     _published(tmp_path, "a", "seed-1/again.cif", "scores.csv")
 
     def write(folder: Path) -> list[Path]:
@@ -138,15 +137,14 @@ def test_a_writer_that_fills_the_disk_leaves_what_was_there(tmp_path: Path) -> N
     assert not staged.exists()
 
 
-@pytest.mark.parametrize(
-    ("module", "name"), [(os, "fsync"), (shutil, "move"), (output_folder, "write_whole")]
-)
+@pytest.mark.parametrize(("owner", "name"), [(os, "fsync"), (shutil, "move"), (Path, "replace")])
 def test_files_that_cannot_be_moved_leave_those_of_the_last_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: object, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> None:
     _published(tmp_path, "a", "seed-1/again.cif", "scores.csv")
-    monkeypatch.setattr(module, name, _disk_is_full)
-    with pytest.raises(OSError, match="No space left on device"):
+    # The operating system refuses to flush a file, to move one, or to write the manifest.
+    monkeypatch.setattr(owner, name, _disk_is_full)
+    with pytest.raises((OSError, NotWrittenError), match="No space left on device"):
         _published(tmp_path, "a", "seed-1/again.cif", "seed-2/again.cif", "scores.csv")
     assert _files(tmp_path) == {"seed-1/again.cif", "scores.csv"}
     monkeypatch.undo()
@@ -155,7 +153,7 @@ def test_files_that_cannot_be_moved_leave_those_of_the_last_run(
     assert (tmp_path / "seed-2/again.cif").read_text() == "a"
 
 
-def test_where_the_files_are_that_could_not_be_moved_is_said(
+def test_the_error_names_the_folder_of_files_that_could_not_be_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(folder: Path) -> list[Path]:
@@ -168,6 +166,6 @@ def test_where_the_files_are_that_could_not_be_moved_is_said(
         write_prediction(write, staged, tmp_path, _workload("a"))
     assert str(refused.value) == (
         f"the prediction cannot be written to {tmp_path} (No space left on device); "
-        f"what was not moved there is in {staged}"
+        f"files that were not moved there are in {staged}"
     )
     assert (staged / "scores.csv").read_text() == "new"

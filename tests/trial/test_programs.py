@@ -1,4 +1,4 @@
-"""Compiled programs: JAX is given only what is whole and was compiled on this CPU."""
+"""Compiled programs: JAX gets only undamaged ones that were compiled for this CPU."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.trial.worker import programs
 from perfkit.trial.worker.programs import Programs
 
 NAME = "jit_f-0123abcd-cache"
 
 
 def _published(shared: Path, own: Path, content: bytes = b"machine code") -> Path:
-    """The file that a trial which compiled one program leaves."""
+    """The shared file of a trial that compiled one program."""
     trial = Programs(shared, own)
     (trial.offer() / NAME).write_bytes(content)
     trial.publish()
@@ -27,7 +26,7 @@ def _published(shared: Path, own: Path, content: bytes = b"machine code") -> Pat
 
 
 def _offered(shared: Path, own: Path) -> dict[str, bytes]:
-    """What a later trial's JAX finds."""
+    """The programs that JAX finds in a later trial."""
     folder = Programs(shared, own).offer()
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -38,7 +37,7 @@ def test_a_program_is_offered_to_the_next_trial(tmp_path: Path) -> None:
     assert not (tmp_path / "one").exists()
 
 
-def test_every_flipped_byte_of_a_program_is_seen(
+def test_every_flipped_byte_of_a_program_is_noticed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = b"machine code"
@@ -76,12 +75,10 @@ def test_files_that_perfkit_did_not_publish_are_left_alone_and_not_offered(tmp_p
     assert (shared / NAME).read_bytes() == b"of another program"
 
 
-def test_programs_of_another_cpu_are_not_offered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_programs_of_another_cpu_are_not_offered(tmp_path: Path) -> None:
     path = _published(tmp_path / "shared", tmp_path / "one")
-    monkeypatch.setattr(programs, "answers_digest", lambda: "another")
-    assert _offered(tmp_path / "shared", tmp_path / "two") == {}
+    there = Programs(tmp_path / "shared", tmp_path / "two", installation="another")
+    assert list(there.offer().iterdir()) == []
     assert path.exists()
 
 
@@ -106,8 +103,8 @@ def test_a_trial_goes_on_when_its_program_cannot_be_kept(
     folder.rmdir()
     folder.touch()
     trial.publish()
-    (said,) = caplog.messages
-    assert said.endswith("; it is not kept")
+    (warning,) = caplog.messages
+    assert warning.endswith("; it is not kept")
 
 
 def test_a_trial_goes_on_when_its_program_cannot_be_read(
@@ -116,11 +113,11 @@ def test_a_trial_goes_on_when_its_program_cannot_be_read(
     trial = Programs(tmp_path / "shared", tmp_path / "one")
     (trial.offer() / NAME).mkdir()
     trial.publish()
-    (said,) = caplog.messages
-    assert said.endswith("is unusable (Is a directory); it is not kept")
+    (warning,) = caplog.messages
+    assert warning.endswith("is unusable (Is a directory); it is not kept")
 
 
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot be used \(Not a directory\)"):
         Programs(tmp_path / "file", tmp_path / "own")
@@ -146,7 +143,7 @@ print(hits, float(y.sum()))
 """
 
 
-def test_jax_takes_programs_through_the_links_and_compiles_damaged_ones_again(
+def test_jax_reads_programs_through_the_links_and_compiles_damaged_ones_again(
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("jax")

@@ -1,4 +1,4 @@
-"""What was seen of a trial becomes its record."""
+"""The record of a trial, from what is known at its end."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from pathlib import Path
 from perfkit.knobs.configuration import STOCK
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome
-from perfkit.trial.conditions.surroundings import Surroundings
-from perfkit.trial.record_making import Measured, make_record
-from perfkit.trial.request import TrialLabels
+from perfkit.trial.conditions.inherited import Inherited
+from perfkit.trial.messages import Event, EventKind
+from perfkit.trial.progress import TrialProgress
+from perfkit.trial.record_making import TrialResult, make_record
+from perfkit.trial.request import TrialRequest
 
 LABEL = "below production fidelity (steps 4 of 200): a measurement, not a prediction to rely on"
 
 
-def test_the_label_of_the_fidelity_is_the_last_notice_and_nothing_is_said_twice(
+def test_the_label_of_the_fidelity_is_the_last_notice_and_no_notice_is_repeated(
     tmp_path: Path,
 ) -> None:
-    measured = Measured(
+    workload = Workload("af3", "again", 6, {}, {"steps": 4}, "a", ("a bond is ignored",))
+    progress = TrialProgress()
+    reported = ["a bond is ignored", "a ligand is unknown", LABEL]
+    progress.take(Event(EventKind.NOTICES, {"notices": reported}))
+    result = TrialResult(
         id="one",
-        created="2026-01-01T00:00:00+00:00",
-        workload=Workload("af3", "again", 6, {}, {"steps": 4}, "a", ("a bond is ignored",)),
-        configuration=STOCK,
-        labels=TrialLabels(),
+        request=TrialRequest(workload, STOCK, tmp_path),
+        progress=progress,
         allowed_cpus=2,
-        stages=(),
-        told={"notices": {"notices": ["a bond is ignored", "a ligand is unknown", LABEL]}},
+        inherited=Inherited({}, {}, {}, ("niceness is 5",)),
         timeline=None,
-        begin_s=0.0,
-        load=None,
         log=None,
         outcome=Outcome.OK,
         reason="",
-        surroundings=Surroundings({}, {}, {}, ("niceness is 5",)),
     )
-    assert make_record(measured, tmp_path).notices == [
+    assert make_record(result).notices == [
         "a bond is ignored",
         "niceness is 5",
         "a ligand is unknown",

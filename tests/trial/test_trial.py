@@ -3,49 +3,42 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from perfkit.knobs import allocators
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.knob import Layer
-from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome
-from perfkit.trial.child import ChildProcess, TimeIsUpError
+from perfkit.records.stages import StageName
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.limits import Limits
-from perfkit.trial.messages import COMPILE_STAGE, Event, TrialSpec
+from perfkit.trial.request import TrialFiles, TrialRequest
+from tests.support.three_numbers import start_three_numbers, three_numbers
 
-pytest.importorskip("alphafold3", reason="trials run the af3 extra")
-
-
-@pytest.fixture(scope="module")
-def workload() -> Workload:
-    from perfkit.models import get_model
-
-    return get_model("af3").workload({"size": 8}, {"steps": 1})
+pytest.importorskip("jax", reason="the workers of these trials run JAX")
 
 
-def _trial(
-    workload: Workload,
-    folder: Path,
-    configuration: Configuration = STOCK,
-    limits: Limits | None = None,
-) -> TrialProcess:
-    return TrialProcess(workload, configuration, folder, limits)
+@pytest.fixture
+def tiny(tmp_path: Path) -> TrialRequest:
+    """A trial of three numbers with stock settings."""
+    return TrialRequest(three_numbers(), STOCK, tmp_path)
 
 
-def _at_stage(trial: TrialProcess, name: str, act: Callable[[], None]) -> None:
-    """Act, on another thread's behalf, as soon as the child has entered a stage."""
+def _trial(tiny: TrialRequest) -> TrialProcess:
+    return TrialProcess(tiny, start_child=start_three_numbers)
+
+
+def _at_stage(trial: TrialProcess, name: StageName, act: Callable[[], None]) -> None:
+    """Act as soon as the child has entered a stage."""
 
     def entered(stage: str) -> None:
         if stage == name:
@@ -55,46 +48,77 @@ def _at_stage(trial: TrialProcess, name: str, act: Callable[[], None]) -> None:
 
 
 def _pid(trial: TrialProcess) -> int:
-    assert trial._child is not None
-    return trial._child.pid
+    assert trial.pid is not None
+    return trial.pid
 
 
-def test_a_trial_over_its_time_limit_ends_as_timeout(workload: Workload, tmp_path: Path) -> None:
-    record = run_trial(_trial(workload, tmp_path, limits=Limits(time_s=1.5)), 1)
+def test_a_good_trial_has_its_passes_and_its_answer(tiny: TrialRequest) -> None:
+    out = tiny.store_folder / "out"
+    request = replace(tiny, files=TrialFiles(output_folder=out))
+    record = run_trial(_trial(request), 2)
+    assert record.outcome is Outcome.OK, record.reason
+    assert [stage.name for stage in record.stages] == [
+        "import",
+        "prepare",
+        "trace",
+        "compile",
+        "first",
+        "steady",
+        "steady",
+        "check",
+    ]
+    assert [stage.round for stage in record.steady] == [0, 1]
+    assert (tiny.store_folder / record.artifacts["numbers.txt"]).read_text() == "6.0"
+
+
+def test_an_answer_that_differs_from_the_reference_disagrees(tiny: TrialRequest) -> None:
+    answers = tiny.store_folder / "reference.answers"
+    reference = replace(tiny, files=TrialFiles(save_compared=answers))
+    assert run_trial(_trial(reference), 0).outcome is Outcome.OK
+    other = replace(tiny, workload=three_numbers(value=2.0), files=TrialFiles(reference=answers))
+    record = run_trial(_trial(other), 0)
+    assert record.outcome is Outcome.DISAGREES
+    # Numbers of 3 against numbers of 2: the difference is half of the reference.
+    assert record.reason == "outside its agreement class float32: numbers (0.5)"
+
+
+def test_a_trial_over_its_time_limit_ends_as_timeout(tiny: TrialRequest) -> None:
+    request = replace(tiny, workload=three_numbers(pass_s=600.0), limits=Limits(time_s=1.5))
+    record = run_trial(_trial(request), 1)
     assert record.outcome is Outcome.TIMEOUT
-    assert record.reason.startswith("not done after 1.5 s, in stage")
+    assert record.reason.startswith("not done after 1.5 s, ")
     assert record.steady == []
 
 
-def test_a_trial_over_its_memory_limit_ends_as_out_of_memory(
-    workload: Workload, tmp_path: Path
-) -> None:
-    record = run_trial(_trial(workload, tmp_path, limits=Limits(memory_bytes=200_000_000)), 1)
+def test_a_trial_over_its_memory_limit_ends_as_out_of_memory(tiny: TrialRequest) -> None:
+    # JAX alone takes more.
+    request = replace(tiny, limits=Limits(memory_bytes=100_000_000))
+    record = run_trial(_trial(request), 1)
     assert record.outcome is Outcome.OUT_OF_MEMORY
-    assert record.reason.endswith("GB resident, the limit is 0.2 GB")
-    assert record.peak_rss_bytes > 200_000_000
+    assert record.reason.endswith("GB resident, the limit is 0.1 GB")
+    assert record.peak_rss_bytes > 100_000_000
 
 
 @pytest.mark.parametrize(
-    ("number", "outcome", "told"),
+    ("number", "reason"),
     [
-        (signal.SIGKILL, Outcome.CRASHED, "killed by signal 9; nothing shows that memory ran out"),
-        (signal.SIGSEGV, Outcome.CRASHED, "died of SIGSEGV"),
+        (signal.SIGKILL, "killed by signal 9; nothing shows that memory ran out"),
+        (signal.SIGSEGV, "died of SIGSEGV"),
     ],
 )
 def test_a_killed_worker_is_a_record(
-    workload: Workload, tmp_path: Path, number: signal.Signals, outcome: Outcome, told: str
+    tiny: TrialRequest, number: signal.Signals, reason: str
 ) -> None:
-    trial = _trial(workload, tmp_path)
-    _at_stage(trial, "import", lambda: os.kill(_pid(trial), number))
+    trial = _trial(tiny)
+    _at_stage(trial, StageName.IMPORT, lambda: os.kill(_pid(trial), number))
     record = run_trial(trial, 1)
-    assert record.outcome is outcome
-    assert told in record.reason
-    assert (tmp_path / record.artifacts["log"]).exists()
+    assert record.outcome is Outcome.CRASHED
+    assert reason in record.reason
+    assert (tiny.store_folder / record.artifacts["log"]).exists()
 
 
 @pytest.mark.parametrize(
-    ("flag", "value", "told"),
+    ("flag", "value", "reason"),
     [
         ("xla_no_such_versions", "in", "XLA does not know a flag: --xla_no_such_versions=in"),
         ("xla_cpu_use_onednn", "maybe", "value maybe for flag xla_cpu_use_onednn"),
@@ -102,115 +126,61 @@ def test_a_killed_worker_is_a_record(
     ],
 )
 def test_a_flag_that_xla_refuses_is_named(
-    workload: Workload, tmp_path: Path, flag: str, value: str, told: str
+    tiny: TrialRequest, flag: str, value: str, reason: str
 ) -> None:
     configuration = Configuration(((flag, value),), (Layer.XLA,))
-    record = run_trial(_trial(workload, tmp_path, configuration), 1)
+    record = run_trial(_trial(replace(tiny, configuration=configuration)), 1)
     assert record.outcome is Outcome.REJECTED
-    assert told in record.reason
+    assert reason in record.reason
 
 
 def test_an_allocator_that_is_absent_is_rejected_without_a_process(
-    workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: TrialRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(allocators, "library_path", lambda name: None)
     configuration = Catalogue().configuration({"allocator": "jemalloc"})
-    record = run_trial(_trial(workload, tmp_path, configuration), 1)
+    trial = _trial(replace(tiny, configuration=configuration))
+    record = run_trial(trial, 1)
     assert record.outcome is Outcome.REJECTED
     assert "allocator 'jemalloc' is not on this machine" in record.reason
     assert record.stages == []
+    assert trial.pid is None
 
 
-def test_more_cpus_than_there_are_is_a_rejected_record(workload: Workload, tmp_path: Path) -> None:
+def test_more_cpus_than_there_are_is_a_rejected_record(tiny: TrialRequest) -> None:
     configuration = Catalogue().configuration({"cpus": "100000"})
-    record = run_trial(_trial(workload, tmp_path, configuration), 1)
+    record = run_trial(_trial(replace(tiny, configuration=configuration)), 1)
     assert record.outcome is Outcome.REJECTED
     assert "100000 CPUs are asked for" in record.reason
 
 
-def test_ctrl_c_leaves_an_interrupted_record(workload: Workload, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_an_interrupted_record(tiny: TrialRequest) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    trial = _trial(workload, tmp_path)
-    _at_stage(trial, "import", interrupt)
+    trial = _trial(tiny)
+    _at_stage(trial, StageName.IMPORT, interrupt)
     record = run_trial(trial, 1)
     assert record.outcome is Outcome.INTERRUPTED
     with pytest.raises(ProcessLookupError):
         os.kill(_pid(trial), 0)
 
 
-def test_a_trial_that_was_never_started_can_be_aborted(workload: Workload, tmp_path: Path) -> None:
-    record = _trial(workload, tmp_path).abort(Outcome.INTERRUPTED, "interrupted by the user")
+def test_a_trial_that_was_never_started_can_be_aborted(tiny: TrialRequest) -> None:
+    record = _trial(tiny).abort(Outcome.INTERRUPTED, "interrupted by the user")
     assert record.outcome is Outcome.INTERRUPTED
     assert record.artifacts == {}
 
 
-def _sleeping_child(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> ChildProcess:
-    """A child that says nothing and ends when its standard input does."""
-    monkeypatch.setattr(sys, "executable", shutil.which("cat"))
-    return ChildProcess(TrialSpec({}, {}, (0,)), folder, {}, **options)
-
-
-def test_half_an_event_of_a_killed_child_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    child = _sleeping_child(tmp_path, monkeypatch, time_limit_s=60)
-    # `cat` knows no option -m and is gone at once.
-    assert child.next_event() is None
-    read_end, write_end = os.pipe()
-    os.write(write_end, b'{"kind": "ready", "data": {}}\n{"kind": "chec')
-    os.close(write_end)
-    child.read_events(read_end)
-    assert child.next_event() == Event("ready")
-    assert child.next_event() is None
-    child.end(patient=True)
-
-
-def test_a_child_that_is_not_waited_for_does_not_use_up_its_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    child = _sleeping_child(tmp_path, monkeypatch, time_limit_s=0.3)
-    assert child.next_event() is None
-    time.sleep(0.5)
-    child._events.put(Event("ready"))
-    assert child.next_event() == Event("ready")
-    with pytest.raises(TimeIsUpError):
-        child.next_event()
-    child.end(patient=True)
-
-
-def test_time_in_which_perfkit_itself_was_held_up_is_not_the_childs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Clock:
-        """An hour passes whenever somebody looks."""
-
-        now_s = 0.0
-
-        def monotonic(self) -> float:
-            self.now_s += 3600.0
-            return self.now_s
-
-    child = _sleeping_child(tmp_path, monkeypatch, time_limit_s=60)
-    assert child.next_event() is None
-    monkeypatch.setattr("perfkit.trial.child.time", Clock())
-    monkeypatch.setattr("perfkit.trial.child.SLICE_S", 0.01)
-    threading.Timer(0.05, child._events.put, (Event("ready"),)).start()
-    assert child.next_event() == Event("ready")
-    child.end(patient=True)
-
-
-def test_a_trial_may_end_once_it_is_compiled(workload: Workload, tmp_path: Path) -> None:
-    limits = Limits(time_s=600)
-    trial = TrialProcess(workload, STOCK, tmp_path, limits, last_stage=COMPILE_STAGE)
-    record = run_trial(trial, 3)
+def test_a_trial_may_end_once_it_is_compiled(tiny: TrialRequest) -> None:
+    record = run_trial(_trial(replace(tiny, last_stage=StageName.COMPILE)), 3)
     assert record.outcome is Outcome.OK
     assert [stage.name for stage in record.stages] == ["import", "prepare", "trace", "compile"]
     assert record.compilation is not None
-    # The parameters alone are 368.4 million numbers of two bytes.
-    assert record.compilation.argument_bytes > 700_000_000
-    assert record.compilation.temporary_bytes > 0
+    # Three numbers of four bytes each.
+    assert record.compilation.argument_bytes == 12
+    assert record.compilation.output_bytes == 12
+    assert record.compilation.parts == {"addition": 1}
 
 
 PARENT = """
@@ -219,15 +189,18 @@ from pathlib import Path
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.trial.launcher import TrialProcess
-trial = TrialProcess(get_model("af3").workload({"size": 8}, {"steps": 1}), STOCK, Path(sys.argv[1]))
-trial.on_stage = lambda stage: print(stage, trial._child.pid, flush=True)
+from perfkit.trial.request import TrialRequest
+workload = get_model("af3").workload({"size": 8}, {"steps": 1})
+trial = TrialProcess(TrialRequest(workload, STOCK, Path(sys.argv[1])))
+trial.on_stage = lambda stage: print(stage, trial.pid, flush=True)
 trial.start()
 trial.wait_ready()
 """
 
 
 @pytest.mark.parametrize("stage", ["import", "trace", "compile"])
-def test_a_worker_whose_parent_was_killed_leaves_too(tmp_path: Path, stage: str) -> None:
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path, stage: str) -> None:
+    pytest.importorskip("alphafold3", reason="stages must be long, and take long within a call")
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
@@ -250,9 +223,9 @@ def _is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def test_no_thread_of_a_finished_trial_stays_behind(workload: Workload, tmp_path: Path) -> None:
+def test_no_thread_of_a_finished_trial_stays_behind(tiny: TrialRequest) -> None:
     before = set(threading.enumerate())
-    run_trial(_trial(workload, tmp_path, limits=Limits(time_s=0.5)), 1)
+    run_trial(_trial(replace(tiny, limits=Limits(time_s=0.5))), 1)
     deadline_s = time.monotonic() + 10
     while set(threading.enumerate()) - before and time.monotonic() < deadline_s:
         time.sleep(0.05)

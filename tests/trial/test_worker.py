@@ -2,61 +2,44 @@
 
 from __future__ import annotations
 
-import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-import perfkit.models
-from perfkit.models.base import Prepared, Workload
-from perfkit.trial.messages import Channel, TrialSpec, parse_event
-from perfkit.trial.worker.worker import _Worker
-
-LABEL = "below production fidelity (steps 1 of 2)"
+from perfkit.trial.messages import Channel, Command, Event, TrialSpec, parse_event
+from perfkit.trial.worker.worker import Worker
+from tests.support.three_numbers import LABEL, find_three_numbers, three_numbers
 
 
-class ThreeNumbers:
-    """A model whose writer warns, as one does that finds a damaged cache file."""
-
-    def load(self) -> None:
-        """Nothing to import."""
-
-    def prepare(self, workload: Workload, overrides: dict[str, str]) -> Prepared:
-        numbers = np.ones(3, np.float32)
-
-        def write(outputs: Any, folder: Path) -> list[Path]:
-            logging.getLogger("perfkit.models").warning("perfkit: a table is made again")
-            (folder / "numbers.txt").write_text(str(outputs.sum()))
-            return [folder / "numbers.txt"]
-
-        return Prepared(
-            function=lambda x: x + 1,
-            arguments=(numbers,),
-            drive=lambda compiled: compiled(numbers),
-            parts={},
-            compared=lambda outputs: {"numbers": outputs},
-            write=write,
-            labels=(LABEL,),
-        )
-
-
-def test_what_is_logged_while_the_prediction_is_written_reaches_the_record_before_the_label(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("jax", reason="trials compile")
-    monkeypatch.setattr(perfkit.models, "get_model", lambda name: ThreeNumbers())
-    monkeypatch.setattr(logging.getLogger("perfkit"), "handlers", [])
-    workload = Workload("three", "numbers", 3, {}, {"steps": 1}, "a")
-    spec = TrialSpec(workload.as_dict(), {}, (0,), output_folder=str(tmp_path / "out"))
+def _events(folder: Path, commands: Sequence[Command], output_folder: Path | None) -> list[Event]:
+    """The events of a worker that follows these commands."""
+    pytest.importorskip("jax", reason="the worker compiles")
+    out = None if output_folder is None else str(output_folder)
+    spec = TrialSpec(three_numbers().as_dict(), {}, (0,), output_folder=out)
     read, written = os.pipe()
-    _Worker(spec, Channel(written), tmp_path).run(iter(()))
+    worker = Worker(spec, Channel(written), folder, find_three_numbers)
+    worker.run(iter(commands))
+    worker.close()
     os.close(written)
     with os.fdopen(read) as stream:
-        events = [parse_event(line) for line in stream]
-    said = [event.data["notices"] for event in events if event.kind == "notices"]
-    assert said[-1] == ["a table is made again", LABEL]
+        return [parse_event(line) for line in stream]
+
+
+def test_a_warning_while_the_prediction_is_written_is_a_notice_before_the_label(
+    tmp_path: Path,
+) -> None:
+    events = _events(tmp_path, (), tmp_path / "out")
+    notices = [event.data["notices"] for event in events if event.kind == "notices"]
+    assert notices[-1] == ["a table is made again", LABEL]
     assert [event.kind for event in events][-3:] == ["checked", "stage", "ended"]
     assert (tmp_path / "out" / "numbers.txt").read_text() == "6.0"
+
+
+def test_an_answer_that_was_checked_is_not_checked_again_at_the_end(tmp_path: Path) -> None:
+    events = _events(tmp_path, (Command.PASS, Command.CHECK), None)
+    stages = [event.data["name"] for event in events if event.kind == "stage"]
+    assert stages == ["import", "prepare", "trace", "compile", "first", "steady", "check"]
+    # Without a prediction there is nothing to label.
+    assert [event.data for event in events if event.kind == "notices"] == [{"notices": []}] * 2

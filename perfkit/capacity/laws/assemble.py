@@ -19,10 +19,11 @@ from perfkit.capacity.laws.measure import (
 from perfkit.capacity.laws.observation import CACHE_HIT, Observation, observe
 from perfkit.capacity.laws.parallel import CpuLaw, fit_contention, fit_cpu_law
 from perfkit.capacity.laws.prediction import HeldOut
-from perfkit.capacity.laws.terms import MAIN_FEATURE, STAGES, features_of
+from perfkit.capacity.laws.terms import MAIN_FEATURE, features_of
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import CPUS_KNOB
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import STARTUP_STAGES, StageName
 
 TIME, MEMORY = "time", "memory"
 WITHIN, BEYOND = "within", "beyond"
@@ -86,7 +87,7 @@ def cpu_laws(records: Iterable[Record]) -> tuple[CpuLaw | None, CpuLaw | None]:
         return None, None
     starts: dict[int, list[float]] = {}
     for record in best:
-        seconds = sum(stage.wall_s for stage in record.stages if stage.name in STAGES)
+        seconds = sum(stage.wall_s for stage in record.stages if stage.name in STARTUP_STAGES)
         starts.setdefault(record.allowed_cpus, []).append(seconds)
     return fit_cpu_law(median_pass_s(best)), fit_cpu_law(starts)
 
@@ -123,7 +124,7 @@ def _cached_compile_s(records: Sequence[Record]) -> float | None:
         for r in records
         if r.role == CACHED_ROLE and r.compilation is not None and r.compilation.cache == CACHE_HIT
         for stage in r.stages
-        if stage.name == "compile"
+        if stage.name is StageName.COMPILE
     ]
     return statistics.median(hits) if hits else None
 

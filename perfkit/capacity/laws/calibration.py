@@ -17,11 +17,12 @@ from perfkit.capacity.laws.assemble import contention, cpu_laws
 from perfkit.capacity.laws.fit import MOST_CONTENTION, ONCE, ModelFit, ensure_model
 from perfkit.capacity.laws.observation import observe, whole
 from perfkit.capacity.laws.parallel import CpuLaw
-from perfkit.capacity.laws.terms import FEATURES, STAGES
+from perfkit.capacity.laws.terms import FEATURES
 from perfkit.capacity.tables import first_sentence, read_toml
 from perfkit.errors import UserError
 from perfkit.files import reason_of, short_digest, write_whole
 from perfkit.records.schema import Record
+from perfkit.records.stages import STARTUP_STAGES
 
 LOGGER = logging.getLogger("perfkit.capacity.laws.calibration")
 """Says in one line, a warning, that a file cannot be used and is made again."""
@@ -126,7 +127,7 @@ class Calibration(_Frozen):
             trial.running_s, sum(s for name, s in there.items() if name not in ONCE), fit
         )
         starting = self._ratio(
-            trial.starting_s, sum(s for name, s in there.items() if name in STAGES), fit
+            trial.starting_s, sum(s for name, s in there.items() if name in STARTUP_STAGES), fit
         )
         ratios = [
             fit.ceilings[name] / rate / running
@@ -267,7 +268,7 @@ def calibrate(
         cpus=cpus,
         running_s=statistics.median(each.steady_s or 0.0 for _, each in full),
         starting_s=statistics.median(
-            sum(each.seconds.get(name, 0.0) for name in STAGES) for _, each in full
+            sum(each.seconds.get(name, 0.0) for name in STARTUP_STAGES) for _, each in full
         ),
         running_cpus=running_cpus,
         starting_cpus=starting_cpus,

@@ -26,10 +26,8 @@ from perfkit.capacity.laws.observation import Observation, observations, whole
 from perfkit.capacity.laws.parallel import CpuLaw
 from perfkit.capacity.laws.prediction import HeldOut, Range, range_around
 from perfkit.capacity.laws.terms import (
-    CHECK,
     FEATURES,
     MAIN_FEATURE,
-    STAGES,
     WARM_UP,
     Features,
     compiled_terms,
@@ -43,6 +41,7 @@ from perfkit.files import write_whole
 from perfkit.models import get_model
 from perfkit.models.base import REST
 from perfkit.records.schema import Record
+from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.units import cut
 
 FIT_VERSION = 1
@@ -52,7 +51,7 @@ MOST_LAWS = 64
 
 MOST_CONTENTION = 1e3
 
-ONCE = (*STAGES, WARM_UP, CHECK)
+ONCE = (*STARTUP_STAGES, WARM_UP, StageName.CHECK)
 """What a process does once, whatever the fidelity."""
 
 

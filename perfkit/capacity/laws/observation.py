@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfkit.capacity.laws.terms import CHECK, STAGES, WARM_UP, Features, features_of
+from perfkit.capacity.laws.terms import WARM_UP, Features, features_of
 from perfkit.models.base import REST
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.tune.extrapolate import part_seconds
 
 CACHE_HIT = "hit"
@@ -72,15 +73,17 @@ def observe(record: Record) -> Observation | None:
 
 
 def _peak_bytes(record: Record) -> int:
-    return max(stage.peak_rss_bytes for stage in record.stages if stage.name != CHECK)
+    return max(stage.peak_rss_bytes for stage in record.stages if stage.name is not StageName.CHECK)
 
 
 def _stage_seconds(record: Record, steady_s: float | None) -> dict[str, float]:
-    once = [*STAGES, CHECK]
+    once = [*STARTUP_STAGES, StageName.CHECK]
     if record.compilation is not None and record.compilation.cache == CACHE_HIT:
-        once.remove("compile")
-    seconds = {stage.name: stage.wall_s for stage in record.stages if stage.name in once}
-    first = record.stage("first")
+        once.remove(StageName.COMPILE)
+    seconds: dict[str, float] = {
+        stage.name: stage.wall_s for stage in record.stages if stage.name in once
+    }
+    first = record.stage(StageName.FIRST)
     if first is not None and steady_s is not None:
         seconds[WARM_UP] = max(0.0, first.wall_s - steady_s)
     return seconds

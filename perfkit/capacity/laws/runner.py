@@ -12,10 +12,10 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import StageName
 from perfkit.trial.launcher import TrialProcess
 from perfkit.trial.limits import Limits
-from perfkit.trial.messages import COMPILE_STAGE
-from perfkit.trial.request import TrialLabels
+from perfkit.trial.request import TrialLabels, TrialRequest
 from perfkit.tune.live import LiveRunner
 
 
@@ -69,9 +69,10 @@ class FitRunner(LiveRunner):
         self, workload: Workload, configuration: Configuration, labels: TrialLabels
     ) -> Record:
         """The record of a trial that ends once it has compiled, whatever running would need."""
-        trial = TrialProcess(
-            workload, configuration, self._place, labels=labels, last_stage=COMPILE_STAGE
+        request = TrialRequest(
+            workload, configuration, self._place, labels=labels, last_stage=StageName.COMPILE
         )
+        trial = TrialProcess(request)
         try:
             trial.start()
             trial.wait_ready()
@@ -91,7 +92,7 @@ class FitRunner(LiveRunner):
         barrier, stop = threading.Barrier(len(cpus)), threading.Event()
 
         def make() -> TrialProcess:
-            return TrialProcess(workload, configuration, self._place, labels=labels)
+            return TrialProcess(TrialRequest(workload, configuration, self._place, labels=labels))
 
         instances = [_Instance(make, cpu, rounds, barrier, stop) for cpu in cpus]
         threads = [threading.Thread(target=instance.run) for instance in instances]

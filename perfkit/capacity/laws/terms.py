@@ -11,6 +11,7 @@ from perfkit.models.base import Workload
 from perfkit.models.gencast.inputs.sources import DEFAULT_RESOLUTION, mesh_for
 from perfkit.models.gencast.knobs import settings_for as gencast_settings
 from perfkit.records.schema import WorkloadRecord
+from perfkit.records.stages import StageName
 
 type Features = Mapping[str, float]
 """What a law is a function of, by name; see :func:`features_of`."""
@@ -18,14 +19,8 @@ type Features = Mapping[str, float]
 CONSTANT = "1"
 """The term that depends on nothing."""
 
-STAGES = ("import", "prepare", "trace", "compile")
-"""What a process does once before its first pass."""
-
 WARM_UP = "warm_up"
 """What the first pass takes longer than those after it: pages, caches, thread pools."""
-
-CHECK = "check"
-"""Checking that the outputs are finite."""
 
 MAIN_FEATURE = {"af3": "n", "gencast": "g"}
 """The feature that a size is, and that must differ between the points of a fit."""
@@ -36,8 +31,8 @@ FEATURES = {"af3": frozenset("ns"), "gencast": frozenset("gbm")}
 _FACTOR = re.compile(r"([nsgbm])(?:\^(\d(?:\.\d{1,3})?))?", re.ASCII)
 
 _COMMON_TERMS: Mapping[str, tuple[str, ...]] = {
-    "import": (CONSTANT,),
-    "trace": (CONSTANT,),
+    StageName.IMPORT: (CONSTANT,),
+    StageName.TRACE: (CONSTANT,),
 }
 
 _TERMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -51,10 +46,10 @@ _TERMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         # A short pairformer a sample.
         "confidence": (CONSTANT, "s*n", "s*n^2", "s*n^3"),
         "rest": (CONSTANT, "n", "n^2"),
-        "prepare": (CONSTANT, "n"),
-        "compile": (CONSTANT, "n"),
+        StageName.PREPARE: (CONSTANT, "n"),
+        StageName.COMPILE: (CONSTANT, "n"),
         WARM_UP: (CONSTANT, "n^2"),
-        CHECK: (CONSTANT, "n", "s*n^2"),
+        StageName.CHECK: (CONSTANT, "n", "s*n^2"),
     },
     # g: grid nodes; b: rows of a block, 0 where the grid is not cut; m: mesh nodes.
     "gencast": {
@@ -65,10 +60,10 @@ _TERMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "noise_set": (CONSTANT, "g", "g^1.5"),
         "step_setup": (CONSTANT, "g"),
         "rest": (CONSTANT, "g"),
-        "prepare": (CONSTANT, "g", "m"),
-        "compile": (CONSTANT, "g"),
+        StageName.PREPARE: (CONSTANT, "g", "m"),
+        StageName.COMPILE: (CONSTANT, "g"),
         WARM_UP: (CONSTANT, "g"),
-        CHECK: (CONSTANT, "g"),
+        StageName.CHECK: (CONSTANT, "g"),
     },
 }
 

@@ -24,6 +24,7 @@ from perfkit.capacity.queue.jobs import Job, Reject
 from perfkit.capacity.queue.machines import Machine
 from perfkit.errors import UserError
 from perfkit.models.af3.knobs import ATOM_SLOTS, BUCKET, NEEDED
+from perfkit.records.stages import StageName
 
 PROGRAM_AXES = {"af3": ("recycles", "steps", "samples"), "gencast": ("levels",)}
 """Fidelity axes that are compiled in; GenCast's steps of the rollout are calls of one program."""
@@ -240,7 +241,7 @@ def _group_buckets(
     laws = {part: fit.laws[part] for part in counts if part in fit.laws}
     seconds = {part: [law.value(each) for each in features] for part, law in laws.items()}
     # A fit of trials that all took their program from the cache has no law of compilation.
-    compiling = fit.laws.get("compile")
+    compiling = fit.laws.get(StageName.COMPILE)
     compile_s = [machines * compiling.value(each) if compiling else 0.0 for each in features]
     chosen = choose_buckets(sizes, {part: counts[part] for part in laws}, seconds, compile_s)
     return {index: chosen[place[jobs[index].size]] for index in group}

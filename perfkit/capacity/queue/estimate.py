@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.parallel import contention_factor
 from perfkit.capacity.laws.prediction import WIDEST, Range
-from perfkit.capacity.laws.terms import CHECK, STAGES
 from perfkit.capacity.queue.jobs import Job
 from perfkit.capacity.queue.machines import Machine
 from perfkit.errors import UserError
 from perfkit.models.base import REST
+from perfkit.records.stages import StageName
 from perfkit.units import bytes_text, seconds_text
 
-STARTING = (*(name for name in STAGES if name != "compile"), CHECK)
+STARTING = (StageName.IMPORT, StageName.PREPARE, StageName.TRACE, StageName.CHECK)
 """What follows the CPUs as the start does; compilation is counted by itself."""
 
 MEMORY_SIZES_GB = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
@@ -89,7 +89,7 @@ def estimate(job: Job, fit: ModelFit, bucket: int | None = None) -> Estimate:
                 f"spans a factor of {WIDEST:g} and more): measure more sizes, nearer to it"
             )
     starting_s = sum(seconds.get(name, 0.0) for name in STARTING)
-    compile_s = seconds.get("compile", 0.0)
+    compile_s = seconds.get(StageName.COMPILE, 0.0)
     return Estimate(
         running_s=sum(seconds.values()) - starting_s - compile_s,
         starting_s=starting_s,

@@ -23,6 +23,7 @@ from perfkit.report.profile_summary import profile_summary
 from perfkit.report.writing import write_report
 from perfkit.trial.launcher import run_trial
 from perfkit.trial.observed import ObservedTrial
+from perfkit.trial.request import TrialRequest
 
 PAGE_NAME = "profile.html"
 
@@ -49,14 +50,16 @@ def main(arguments: list[str]) -> int:
     if given.passes < 1:
         raise UserError(f"--passes takes 1 or more, not {given.passes}")
     configuration = configuration_of(request)
-    observers = make_observers(observers_of(request))
+    observers = tuple(make_observers(observers_of(request)))
     limits = request.limits()
     request.refuse_without_memory(configuration, request.workload)
     out = given.out or default_folder("profile", request.model.name, request.workload.name)
     store = Store(out)
     console = Console()
     console.workload(request.workload, request.model)
-    trial = ObservedTrial(request.workload, configuration, out, limits, observers=observers)
+    trial = ObservedTrial(
+        TrialRequest(request.workload, configuration, out, limits, observers=observers)
+    )
     with console.waiting(trial, configuration.label):
         record = run_trial(trial, given.passes)
     store.append(record)

@@ -22,7 +22,7 @@ from perfkit.records.store import Store
 from perfkit.trial.launcher import run_trial
 from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
 from perfkit.trial.observed import ObservedTrial
-from perfkit.trial.request import TrialFiles
+from perfkit.trial.request import TrialFiles, TrialRequest
 from perfkit.trial.worker.output_folder import ensure_own_folder
 
 
@@ -72,13 +72,15 @@ def main(arguments: list[str]) -> int:
     console.workload(request.workload, request.model)
     files = TrialFiles(output_folder=out, compile_cache=given.compile_cache)
     trial = ObservedTrial(
-        request.workload,
-        configuration,
-        out,
-        limits,
-        files=files,
-        guard=given.guard,
-        observers=make_observers(observers),
+        TrialRequest(
+            request.workload,
+            configuration,
+            out,
+            limits,
+            files=files,
+            guard=given.guard,
+            observers=tuple(make_observers(observers)),
+        )
     )
     with console.waiting(trial, configuration.label):
         record = run_trial(trial, given.passes)

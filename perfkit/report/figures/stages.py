@@ -9,6 +9,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import StageName
 from perfkit.report.style import (
     BLACK,
     BLUE,
@@ -24,8 +25,9 @@ from perfkit.report.style import (
 )
 from perfkit.units import seconds_text
 
-STAGES = ("import", "prepare", "trace", "compile", "first", "steady", "check")
-STAGE_COLOURS = dict(zip(STAGES, (GREY, PURPLE, SKY, ORANGE, BLUE, GREEN, BLACK), strict=True))
+STAGE_COLOURS: dict[str, str] = dict(
+    zip(StageName, (GREY, PURPLE, SKY, ORANGE, BLUE, GREEN, BLACK), strict=True)
+)
 LABEL_WIDTH = 52
 
 
@@ -47,7 +49,7 @@ class StagesBar(NamedTuple):
     label: str
     role: str
     outcome: Outcome
-    wall_s: dict[str, float]
+    wall_s: dict[StageName, float]
 
 
 class StagesInfo(NamedTuple):
@@ -73,9 +75,9 @@ def stages_info(records: Sequence[Record]) -> StagesInfo:
     )
 
 
-def _wall_s(record: Record) -> dict[str, float]:
+def _wall_s(record: Record) -> dict[StageName, float]:
     walls = {
-        name: [stage.wall_s for stage in record.stages if stage.name == name] for name in STAGES
+        name: [stage.wall_s for stage in record.stages if stage.name == name] for name in StageName
     }
     return {name: statistics.median(values) for name, values in walls.items() if values}
 
@@ -84,7 +86,7 @@ def stages_figure(info: StagesInfo) -> go.Figure:
     """One stacked horizontal bar per trial."""
     labels = [wrapped(_label(bar), LABEL_WIDTH) for bar in info.bars]
     figure = go.Figure()
-    for name, colour in STAGE_COLOURS.items():
+    for name in StageName:
         chosen = [
             (index, bar, bar.wall_s[name])
             for index, bar in enumerate(info.bars)
@@ -98,8 +100,8 @@ def stages_figure(info: StagesInfo) -> go.Figure:
                 y=[index for index, _, _ in chosen],
                 orientation="h",
                 width=0.6,
-                name="steady (median pass)" if name == "steady" else name,
-                marker={"color": colour},
+                name="steady (median pass)" if name is StageName.STEADY else name.value,
+                marker={"color": STAGE_COLOURS[name]},
                 hovertext=[
                     f"{wrapped(_label(bar))}<br>{name}: {seconds_text(second)}"
                     for _, bar, second in chosen

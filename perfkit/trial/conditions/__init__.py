@@ -1,1 +1,1 @@
-"""What else the machine did while a trial ran."""
+"""The conditions of a trial: other load, disturbances, inherited variables and limits."""

@@ -1,4 +1,4 @@
-"""Other perfkits that measure on this machine at the same time, found in the table of processes."""
+"""Other perfkit processes that measure on this machine at the same time."""
 
 from __future__ import annotations
 
@@ -12,74 +12,98 @@ from perfkit.records.cgroups import PROC
 
 WORKER_MODULE = "perfkit.trial.worker"
 MEASURING = ("run", "tune", "sweep", "profile", "calibrate")
-"""Subcommands that measure."""
+"""Subcommands of perfkit that measure."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """One line of the table of processes."""
+    """An entry of the process table.
+
+    Attributes
+    ----------
+    pid, parent
+        Process ID, and that of the parent.
+    arguments
+        Command line.
+    """
 
     pid: int
     parent: int
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Another perfkit: its process, what it does, and whether it may use any of our CPUs."""
+    """Another perfkit process that measures.
+
+    Attributes
+    ----------
+    pid
+        Process ID.
+    activity
+        What the process runs, e.g. ``perfkit tune`` or ``a trial``.
+    shares_cpus
+        Whether it may use any of the CPUs that this process may use.
+    """
 
     pid: int
-    does: str
+    activity: str
     shares_cpus: bool
 
 
 def neighbours(
     proc: Path = PROC, own: int | None = None, cpus: Iterable[int] | None = None
 ) -> list[Neighbour]:
-    """Perfkits at work on this machine that neither started this process nor were started by it.
+    """Find perfkit processes that neither started this process nor were started by it.
 
     Parameters
     ----------
     proc
-        Where processes are listed.
+        Folder that lists the processes, as ``/proc`` does.
     own
-        This process.
+        Process ID of this process; by default the real one.
     cpus
-        The CPUs that this process may use.
+        CPUs that this process may use; by default its affinity.
+
+    Returns
+    -------
+    list of Neighbour
+        By process ID. The workers of a command that is listed are not listed again.
     """
-    here = os.getpid() if own is None else own
+    own = os.getpid() if own is None else own
     table = {process.pid: process for process in _processes(proc)}
     ours = set(cpus) if cpus is not None else os.sched_getaffinity(os.getpid())
-    mine = {here, *_ancestors(here, table)}
+    mine = {own, *_ancestors(own, table)}
     found = []
     for process in table.values():
-        does = _does(process.words)
+        activity = _activity(process.arguments)
         above = [process.pid, *_ancestors(process.pid, table)]
-        if does is None or process.pid in mine or here in above:
+        if activity is None or process.pid in mine or own in above:
             continue
-        # The workers of a command that is counted are a part of it.
-        if any(_does(table[pid].words) for pid in above[1:] if pid in table and pid not in mine):
+        # A worker belongs to the command that started it.
+        starters = [table[pid] for pid in above[1:] if pid in table and pid not in mine]
+        if any(_activity(starter.arguments) for starter in starters):
             continue
         theirs = _affinity(process.pid)
-        found.append(Neighbour(process.pid, does, theirs is None or bool(theirs & ours)))
-    return sorted(found, key=lambda one: one.pid)
+        found.append(Neighbour(process.pid, activity, theirs is None or bool(theirs & ours)))
+    return sorted(found, key=lambda neighbour: neighbour.pid)
 
 
 def neighbours_sentence(found: Sequence[Neighbour]) -> str | None:
-    """What other perfkits mean for the times measured here, None where there is none."""
+    """What other perfkit processes mean for the times measured here; None without any."""
     if not found:
         return None
     what = "another perfkit is" if len(found) == 1 else f"{len(found)} other perfkits are"
-    listed = ", ".join(f"{one.does} in process {one.pid}" for one in found)
+    listed = ", ".join(f"{each.activity} in process {each.pid}" for each in found)
     effect = "on other CPUs: memory bandwidth and caches are shared"
-    if any(one.shares_cpus for one in found):
+    if any(each.shares_cpus for each in found):
         effect = "on the same CPUs: they make each other's times longer and less certain"
     return f"{what} measuring on this machine ({listed}) {effect}"
 
 
-def _does(words: Sequence[str]) -> str | None:
-    """What a command line measures, None for one that is not perfkit's or does not measure."""
-    for first, second in pairwise(words):
+def _activity(arguments: Sequence[str]) -> str | None:
+    """What a command line measures; None if it is not perfkit's or does not measure."""
+    for first, second in pairwise(arguments):
         if first == "-m" and second == WORKER_MODULE:
             return "a trial"
         if (first == "perfkit" or first.endswith("/perfkit")) and second in MEASURING:
@@ -100,12 +124,12 @@ def _processes(proc: Path) -> Iterator[Process]:
         if not folder.name.isdecimal():
             continue
         try:
-            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if fields[0] != "Z":
-            yield Process(int(folder.name), int(fields[1]), tuple(words))
+            yield Process(int(folder.name), int(fields[1]), tuple(arguments))
 
 
 def _affinity(pid: int) -> set[int] | None:

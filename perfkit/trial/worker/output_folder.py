@@ -1,8 +1,8 @@
-"""A folder for the files of one prediction: those of another input are neither mixed in nor lost.
+"""The output folder of one prediction; files of other inputs are neither mixed in nor lost.
 
-What a prediction leaves is written into the folder of its trial first, and moved from there as a
-whole. A manifest names the files that a prediction has left, so that the next one of the same input
-replaces all of them, whatever it leaves itself.
+A prediction is written to the folder of its trial first, and all its files are moved from there
+together. A manifest in the output folder lists them, so that the next prediction of the same input
+replaces all of them, whichever files it writes itself.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ MANIFEST = "perfkit-prediction.json"
 
 
 class Manifest(BaseModel):
-    """What a prediction has left in a folder.
+    """The files of a prediction in a folder.
 
     Attributes
     ----------
-    name, input_digest
-        Of the workload.
+    name
+        Name of the workload.
+    input_digest
+        Digest of the workload's input.
     files
-        Relative to the folder.
+        Paths relative to the folder.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,25 +40,25 @@ class Manifest(BaseModel):
     input_digest: str
     files: tuple[str, ...]
 
-    def left_in(self, folder: Path) -> list[Path]:
-        """The files that are still there; what leads out of the folder is none of them."""
+    def existing_in(self, folder: Path) -> list[Path]:
+        """The files that still exist, without paths that lead out of the folder."""
         root = folder.resolve()
         found = [root / name for name in self.files]
         return [path for path in found if path.is_file() and path.resolve().is_relative_to(root)]
 
 
 def ensure_own_folder(folder: Path, workload: Workload) -> None:
-    """Refuse a folder that holds the prediction of another input, before anything runs.
+    """Refuse a folder that holds the prediction of another input; called before anything runs.
 
     Raises
     ------
     UserError
-        It does, or its manifest cannot be read.
+        The folder holds the prediction of another input, or its manifest cannot be read.
     """
     earlier = _read(folder)
     if earlier is None or earlier.input_digest == workload.input_digest:
         return
-    if earlier.left_in(folder):
+    if earlier.existing_in(folder):
         raise UserError(
             f"the output folder {folder} holds the prediction of another input or of other weights "
             f"({earlier.name!r}); name another folder with --out, or empty this one"
@@ -66,19 +68,30 @@ def ensure_own_folder(folder: Path, workload: Workload) -> None:
 def write_prediction(
     write: Callable[[Path], Sequence[Path]], staged: Path, folder: Path, workload: Workload
 ) -> list[Path]:
-    """Write the files of a prediction and move them into its folder; see :func:`publish`.
+    """Write the files of a prediction and move them to its output folder; see :func:`publish`.
 
     Parameters
     ----------
     write
-        Writes the files below the folder that it is given, and returns their paths.
+        Writes the files to the folder that it is given, and returns their paths.
+    staged
+        Folder to write the files to first.
+    folder
+        Output folder.
+    workload
+        Workload of the prediction.
+
+    Returns
+    -------
+    list of Path
+        Where the files are now, as :func:`publish` returns it.
 
     Raises
     ------
     NotWrittenError
-        The files cannot be written, and half of them are removed; or they cannot be moved, and
-        the message says where they are. What the last run left is kept as far as nothing has
-        replaced it.
+        The files cannot be written, and incomplete ones are removed; or they cannot be moved, and
+        the message names the folder that they are in. Files of the last run are kept unless they
+        were replaced before the error.
     """
     left = ""
     try:
@@ -88,7 +101,7 @@ def write_prediction(
         except BaseException:
             remove(staged)
             raise
-        left = f"; what was not moved there is in {staged}"
+        left = f"; files that were not moved there are in {staged}"
         return publish(written, staged, folder, workload)
     except OSError as error:
         raise NotWrittenError(
@@ -99,29 +112,31 @@ def write_prediction(
 
 
 def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workload) -> list[Path]:
-    """Move the files of a prediction into its folder, in place of those of its last run there.
+    """Move the files of a prediction to its output folder; they replace those of its last run.
 
     Parameters
     ----------
     written
-        Files below ``staged``.
+        Files in ``staged``.
     staged
-        Where they were written.
+        Folder that the files were written to.
     folder
-        Where they belong.
+        Output folder.
+    workload
+        Workload of the prediction.
 
     Returns
     -------
     list of Path
-        Where they are now: below ``folder``, or still where they were if something that this
-        input's predictions have not left is in the way.
+        Where the files are now: in ``folder``, or still in ``staged`` if a file in the output
+        folder that is not from a prediction of this input is in the way.
 
     Raises
     ------
     RuntimeError
         A file was written outside ``staged``.
     OSError, NotWrittenError
-        The files cannot be written; those of the last run that were not yet replaced are kept.
+        The files cannot be moved; files of the last run that were not replaced yet are kept.
     """
     root = staged.resolve()
     for path in written:
@@ -130,7 +145,7 @@ def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workl
     names = [str(path.resolve().relative_to(root)) for path in written]
     earlier = _read(folder)
     own = earlier is None or earlier.input_digest == workload.input_digest
-    before = [] if earlier is None else earlier.left_in(folder)
+    before = [] if earlier is None else earlier.existing_in(folder)
     home = folder.resolve()
     targets = [home / name for name in names]
     taken = any(_is_taken(path, home) for path in targets if path not in before)
@@ -138,13 +153,13 @@ def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workl
     escaping = any(not path.resolve().is_relative_to(home) for path in targets)
     if taken or escaping or (before and not own):
         return list(written)
-    # Quotas and network file systems may refuse only now what they took before.
+    # Quotas and network file systems may refuse data only when it is flushed.
     for path in written:
         _flush(path)
     folder.mkdir(parents=True, exist_ok=True)
-    # Until all are in place the manifest names both, so that a run cut short leaves none unnamed.
-    kept = [str(path.relative_to(home)) for path in before]
-    _write(folder, workload, [*kept, *names])
+    # The manifest lists old and new files until all are moved: a killed run leaves none unlisted.
+    old = [str(path.relative_to(home)) for path in before]
+    _write(folder, workload, [*old, *names])
     for path, target in zip(written, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, target)
@@ -159,7 +174,7 @@ def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workl
 
 
 def _is_taken(path: Path, home: Path) -> bool:
-    """Whether something has the place of the file, or a file that of a folder above it."""
+    """Whether the path exists, or a file has the place of one of its folders."""
     above = [each for each in path.parents if each != home and each.is_relative_to(home)]
     return path.exists() or any(each.exists() and not each.is_dir() for each in above)
 
@@ -174,8 +189,8 @@ def _read(folder: Path) -> Manifest | None:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
     except ValidationError as error:
         raise UserError(
-            f"{path} is no list of a prediction's files; name another folder with --out, or remove "
-            "this one"
+            f"{path} is not a list of a prediction's files; name another folder with --out, or "
+            "remove this file"
         ) from error
 
 

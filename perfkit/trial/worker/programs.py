@@ -1,8 +1,8 @@
 """Compiled programs of earlier trials, checked before JAX reads them.
 
-JAX's persistent compilation cache keeps no checksum: a flipped byte is machine code that runs. So
-a trial gives JAX a folder of its own, with links to the programs that are whole, and what JAX adds
-there is published afterwards. A published file has its SHA-256 in its name.
+JAX's persistent compilation cache keeps no checksum: a flipped byte is machine code that runs. Each
+trial therefore gives JAX a folder of its own, with links to the undamaged programs, and publishes
+the programs that JAX adds there. A published file has its SHA-256 in its name.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ PATTERN = "*-cache"
 """Names of JAX's files (``_CACHE_SUFFIX`` in its ``lru_cache.py``)."""
 
 LOGGER = logging.getLogger("perfkit.trial.worker.programs")
-"""Says in one line, a warning, that a program was damaged and is compiled again."""
+"""Logger of the warning that a program is damaged and is compiled again."""
 
 
 class Programs:
-    """The programs that trials share.
+    """The compiled programs that trials share.
 
     Parameters
     ----------
     shared
-        Folder that outlives the trial. Programs lie in a folder in it, for each CPU and set of
-        installed packages: those of another CPU may hold instructions that this one lacks.
+        Folder that outlives the trial. It holds one folder of programs for each installation.
     own
-        Folder for JAX, of this trial alone.
+        Folder for JAX; no other trial uses it.
+    installation
+        Digest of CPU and installed packages; by default those of this machine. A program that was
+        compiled for another CPU may hold instructions that this CPU lacks.
 
     Raises
     ------
@@ -40,8 +42,8 @@ class Programs:
         A folder cannot be created.
     """
 
-    def __init__(self, shared: Path, own: Path) -> None:
-        self._shared = shared / f"programs-{answers_digest()}"
+    def __init__(self, shared: Path, own: Path, installation: str | None = None) -> None:
+        self._shared = shared / f"programs-{installation or answers_digest()}"
         self._own = own
         try:
             self._shared.mkdir(parents=True, exist_ok=True)
@@ -52,18 +54,18 @@ class Programs:
             ) from error
 
     def offer(self) -> Path:
-        """The folder for JAX, with links to all programs that are whole; removes the others."""
+        """The folder for JAX, with links to all undamaged programs; damaged ones are removed."""
         for path in sorted(self._shared.glob(f"{PATTERN}.*")):
             name, digest = path.stem, path.suffix.removeprefix(".")
-            if self._is_whole(path, digest):
+            if self._is_undamaged(path, digest):
                 link = self._own / name
-                # Two trials may have compiled one program at once: either is right.
+                # Two trials may have compiled the same program at once; either file is right.
                 if not link.is_symlink():
                     link.symlink_to(path.resolve())
         return self._own
 
     def publish(self) -> None:
-        """Share what JAX has added; where that fails the trial goes on, and a line says so."""
+        """Share the programs that JAX has added; if that fails, warn and go on."""
         for path in sorted(self._own.glob(PATTERN)):
             if path.is_symlink():
                 continue
@@ -92,13 +94,13 @@ class Programs:
         """Remove the folder for JAX."""
         shutil.rmtree(self._own, ignore_errors=True)
 
-    def _is_whole(self, path: Path, digest: str) -> bool:
+    def _is_undamaged(self, path: Path, digest: str) -> bool:
         try:
             if file_digest(path) == digest:
                 return True
             fault = "damaged: its checksum differs"
         except FileNotFoundError:
-            # Another trial has just removed it.
+            # Another trial has just removed the file.
             return False
         except OSError as error:
             fault = f"unreadable ({reason_of(error)})"

@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from perfkit.trial.messages import Channel
+from perfkit.records.stages import StageName
+from perfkit.trial.messages import Channel, EventKind
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 RESET_PEAK = "5"
-"""Written to ``clear_refs``, sets VmHWM back to the current resident set (proc(5))."""
+"""Value that, written to ``clear_refs``, resets VmHWM to the current resident set (proc(5))."""
 
 
 def peak_rss_bytes() -> int:
-    """The largest resident set since the last reset (VmHWM), in bytes."""
+    """The largest resident set since the last reset (VmHWM) in bytes."""
     for line in STATUS.read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -27,7 +28,7 @@ def peak_rss_bytes() -> int:
 
 
 def reset_peak() -> bool:
-    """Start a new peak; False where the kernel does not allow it (the peak is then the run's)."""
+    """Reset the peak memory; False if the kernel forbids it, so that peaks are the whole run's."""
     try:
         CLEAR_REFS.write_text(RESET_PEAK)
     except OSError:
@@ -38,8 +39,8 @@ def reset_peak() -> bool:
 class _Continued:
     """Counts how often this process was resumed after a stop.
 
-    Signals are delivered between two instructions of the interpreter, so a stop within a long
-    call is noticed when the call returns, however short the stop was.
+    Python delivers signals between two instructions of the interpreter. A stop within a long call
+    is therefore counted when the call returns, however short the stop was.
     """
 
     def __init__(self) -> None:
@@ -53,35 +54,42 @@ _continued = _Continued()
 
 
 def notice_stops() -> None:
-    """Have stops counted from now on; to be called in the main thread, before any stage."""
+    """Count stops from now on; called in the main thread before the first stage."""
     signal.signal(signal.SIGCONT, _continued)
-    # What a library waits for must not end with an error when the process is resumed.
+    # System calls of libraries must not fail with an error when the process is resumed.
     signal.siginterrupt(signal.SIGCONT, False)
 
 
 def _slept_s() -> float:
-    """Seconds that the machine has slept since it was started."""
+    """Seconds that the machine has slept since it was booted."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 @contextmanager
-def stage(channel: Channel, name: str) -> Iterator[None]:
-    """Measure the enclosed block and report it as stage ``name``.
+def stage(channel: Channel, name: StageName) -> Iterator[None]:
+    """Measure the enclosed block and report it as a stage.
 
-    Wall time is ``CLOCK_MONOTONIC``, which parent and child share; the rest is
-    ``getrusage(RUSAGE_SELF)``, all threads together.
+    Wall time is from ``CLOCK_MONOTONIC``, which parent and child share. CPU times, faults and
+    context switches are from ``getrusage(RUSAGE_SELF)`` and cover all threads.
+
+    Parameters
+    ----------
+    channel
+        Channel that the begin and the end of the stage are sent over.
+    name
+        Name of the stage.
     """
     own_peak = reset_peak()
     slept_s, continued = _slept_s(), _continued.count
     before = resource.getrusage(resource.RUSAGE_SELF)
     begin_s = time.monotonic()
-    channel.send("enter", name=name, begin_s=begin_s)
+    channel.send(EventKind.ENTER, name=name, begin_s=begin_s)
     yield
     end_s = time.monotonic()
     after = resource.getrusage(resource.RUSAGE_SELF)
     suspended_s = _slept_s() - slept_s
     channel.send(
-        "stage",
+        EventKind.STAGE,
         name=name,
         begin_s=begin_s,
         end_s=end_s,

@@ -1,4 +1,4 @@
-"""The child of a trial: runs the stages, reports each, and does what the parent says."""
+"""The stages of a trial, in order; between passes the worker follows the parent's commands."""
 
 from __future__ import annotations
 
@@ -14,196 +14,236 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit.errors import ConfigurationRefusedError, NotWrittenError, UserError
-from perfkit.seal import DamagedError
-from perfkit.trial.answers import load_answers, save_answers
+from perfkit.records.schema import Outcome
+from perfkit.records.stages import StageName
 from perfkit.trial.messages import (
-    CHECK,
-    COMPILE_STAGE,
     GUARD_OFF,
     GUARD_ZERO,
-    PASS,
-    TRACE,
-    TRACE_STAGE,
     Channel,
+    Command,
+    EventKind,
     TrialSpec,
-    says_out_of_memory,
+    reports_out_of_memory,
 )
-from perfkit.trial.worker.parents_words import parents_words
+from perfkit.trial.worker.check import Checker
+from perfkit.trial.worker.commands import read_commands
+from perfkit.trial.worker.notices import Notices
 from perfkit.trial.worker.programs import Programs
-from perfkit.trial.worker.stages import notice_stops, peak_rss_bytes, stage
+from perfkit.trial.worker.stages import notice_stops, stage
 
 if TYPE_CHECKING:
     from perfkit.guard.guarded_jit import Ledger
     from perfkit.models.base import Model, Prepared, PyTree
 
 REFUSAL_SIGNS = ("UNIMPLEMENTED", "INVALID_ARGUMENT", "Invalid option", "No such compile option")
+"""What XLA's errors contain if it refuses a configuration."""
+
+MAX_REASON_LENGTH = 500
+"""Most characters of an error that a record takes as its reason."""
+
+type FindModel = Callable[[str], Model]
+"""Returns the model of a name; called in the import stage."""
 
 
 class NotEnoughMemoryError(Exception):
     """The compiled program needs more memory than the trial is allowed."""
 
 
-def main(arguments: list[str]) -> int:
-    """Run the trial that the specification file describes.
+def registered_model(name: str) -> Model:
+    """The model of this name in perfkit's registry."""
+    from perfkit.models import get_model
+
+    return get_model(name)
+
+
+def main(arguments: list[str], find_model: FindModel = registered_model) -> int:
+    """Run the trial that a specification file describes.
 
     Parameters
     ----------
     arguments
-        Path of the specification, and the number of the file descriptor for events.
+        Path of the specification, and number of the file descriptor for events.
+    find_model
+        Returns the model of a name.
+
+    Returns
+    -------
+    int
+        Exit code: 0 if the trial ran to its end, 1 if it failed.
     """
     spec = TrialSpec.read(Path(arguments[0]))
     channel = Channel(int(arguments[1]))
     os.sched_setaffinity(0, spec.affinity)
     notice_stops()
-    words = parents_words()
+    commands = read_commands()
     folder = Path(arguments[0]).parent
     try:
-        with _observed(spec, folder, words):
-            worker = _Worker(spec, channel, folder)
+        with _observed(spec, folder, commands):
+            worker = Worker(spec, channel, folder, find_model)
             try:
-                worker.run(words)
+                worker.run(commands)
             finally:
                 worker.close()
     except NotWrittenError as error:
-        # No fault of the configuration: on another disk it would have run.
-        channel.send("failed", outcome="crashed", reason=str(error), not_written=True)
+        # Not the configuration's fault: on another disk the trial would have run.
+        _send_failure(channel, Outcome.CRASHED, str(error), not_written=True)
         return 1
     except (UserError, ConfigurationRefusedError) as error:
-        channel.send("failed", outcome="rejected", reason=str(error))
+        _send_failure(channel, Outcome.REJECTED, str(error))
         return 1
     except (MemoryError, NotEnoughMemoryError) as error:
-        channel.send("failed", outcome="out_of_memory", reason=str(error) or "MemoryError")
+        _send_failure(channel, Outcome.OUT_OF_MEMORY, str(error) or "MemoryError")
         return 1
     except BaseException as error:
         traceback.print_exc()
-        channel.send("failed", outcome=_outcome_of(error), reason=_one_line(error))
+        _send_failure(channel, _outcome_of(error), _one_line(error))
         return 1
     return 0
 
 
 @contextmanager
-def _observed(spec: TrialSpec, folder: Path, words: Iterator[str]) -> Iterator[None]:
-    """What the child's observers put around it, once the parent has seen to its own side."""
-    with ExitStack() as around:
+def _observed(spec: TrialSpec, folder: Path, commands: Iterator[Command]) -> Iterator[None]:
+    """Enter the contexts of the child's observers once the parent has started its side of them."""
+    with ExitStack() as contexts:
         if spec.observers:
             from perfkit.observers.registry import make_observer
 
-            next(words, None)
+            # The parent sends `go` first of all.
+            next(commands, None)
             for name in spec.observers:
-                around.enter_context(make_observer(name).around(folder))
+                contexts.enter_context(make_observer(name).around(folder))
         yield
+
+
+def _send_failure(channel: Channel, outcome: Outcome, reason: str, **data: bool) -> None:
+    channel.send(EventKind.FAILED, outcome=outcome, reason=reason, **data)
 
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500]
+    return f"{type(error).__name__}: {text}"[:MAX_REASON_LENGTH]
 
 
-def _outcome_of(error: BaseException) -> str:
+def _outcome_of(error: BaseException) -> Outcome:
     text = str(error)
-    if says_out_of_memory(text):
-        return "out_of_memory"
+    if reports_out_of_memory(text):
+        return Outcome.OUT_OF_MEMORY
     if any(sign in text for sign in REFUSAL_SIGNS):
-        return "rejected"
-    return "crashed"
+        return Outcome.REJECTED
+    return Outcome.CRASHED
 
 
-class _Worker:
-    """The stages of one trial, in order."""
+class Worker:
+    """The stages of one trial.
 
-    def __init__(self, spec: TrialSpec, channel: Channel, folder: Path) -> None:
+    Parameters
+    ----------
+    spec
+        Specification of the trial.
+    channel
+        Channel that events are sent over.
+    folder
+        Folder for the trial's own files.
+    find_model
+        Returns the model of a name.
+    """
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        channel: Channel,
+        folder: Path,
+        find_model: FindModel = registered_model,
+    ) -> None:
         self._spec = spec
         self._folder = folder
         self._channel = channel
-        self._notices: tuple[str, ...] = ()
-        self._labels: tuple[str, ...] = ()
-        self._said = _Said()
+        self._find_model = find_model
+        self._notices = Notices(channel)
         self._programs: Programs | None = None
 
-    def run(self, words: Iterator[str]) -> None:
-        """All stages, and between them what the parent's words ask for."""
-        from perfkit.models import get_model
+    def run(self, commands: Iterator[Command]) -> None:
+        """Run all stages, and between passes what the commands ask for.
+
+        Parameters
+        ----------
+        commands
+            Commands up to, and without, ``finish``.
+        """
         from perfkit.models.base import Workload
 
-        workload = Workload.from_dict(self._spec.workload)
-        logging.getLogger("perfkit").addHandler(self._said)
-        with stage(self._channel, "import"):
+        spec = self._spec
+        workload = Workload.from_dict(spec.workload)
+        logging.getLogger("perfkit").addHandler(self._notices)
+        with stage(self._channel, StageName.IMPORT):
             import jax
 
-            model = get_model(workload.model)
+            model = self._find_model(workload.model)
             model.load()
         cache_events = self._use_compile_cache()
-        with stage(self._channel, "prepare"):
-            prepared = model.prepare(workload, self._spec.overrides)
-        self._notices = tuple(prepared.notices)
-        # What a prediction is labelled with comes last, where a reader of the terminal ends.
-        self._labels = prepared.labels if self._spec.output_folder is not None else ()
-        self._send_notices()
+        with stage(self._channel, StageName.PREPARE):
+            prepared = model.prepare(workload, spec.overrides)
+        labels = prepared.labels if spec.output_folder is not None else ()
+        self._notices.start(prepared.notices, labels)
         ledger, jit = self._jit()
-        with stage(self._channel, "trace"):
+        with stage(self._channel, StageName.TRACE):
             lowered = jit(prepared.function).lower(*prepared.arguments)
-        if self._spec.last_stage == TRACE_STAGE:
-            self._stop_short(words)
+        if spec.last_stage is StageName.TRACE:
+            self._end_early(commands)
             return
-        # Small programs, such as those that move arrays, have hits of their own.
+        # Small programs, such as those that move arrays, have cache hits of their own.
         cache_events.clear()
-        with stage(self._channel, "compile"):
+        with stage(self._channel, StageName.COMPILE):
             compiled = lowered.compile()
         del lowered
         self._report_compilation(compiled, cache_events, prepared)
         if self._programs is not None:
             self._programs.publish()
-            self._send_notices()
-        if self._spec.last_stage == COMPILE_STAGE:
-            self._stop_short(words)
+            self._notices.send()
+        if spec.last_stage is StageName.COMPILE:
+            self._end_early(commands)
             return
 
         def one_pass() -> PyTree:
             return jax.block_until_ready(prepared.drive(compiled))
 
-        with stage(self._channel, "first"):
+        checker = Checker(spec, self._folder, self._channel, self._notices, model, prepared)
+        with stage(self._channel, StageName.FIRST):
             outputs = one_pass()
-        self._channel.send("ready")
+        self._channel.send(EventKind.READY)
         checked = False
-        for word in words:
-            if word == PASS:
+        for command in commands:
+            if command is Command.PASS:
+                # Two sets of outputs at once would raise the peak memory.
                 del outputs
-                with stage(self._channel, "steady"):
+                with stage(self._channel, StageName.STEADY):
                     outputs = one_pass()
-            elif word == TRACE:
+            elif command is Command.TRACE:
                 self._trace(model, compiled, one_pass)
-            elif word == CHECK:
-                self._check_once(model, prepared, outputs)
+            elif command is Command.CHECK:
+                checker.check(outputs)
                 checked = True
         if ledger is not None:
-            self._channel.send("guarded", mode=self._spec.guard, **ledger.as_dict())
+            self._channel.send(EventKind.GUARDED, mode=spec.guard, **ledger.as_dict())
         if not checked:
-            self._check_once(model, prepared, outputs)
-        self._channel.send("ended")
+            checker.check(outputs)
+        self._channel.send(EventKind.ENDED)
 
     def close(self) -> None:
         """Remove what only this process could use."""
+        logging.getLogger("perfkit").removeHandler(self._notices)
         if self._programs is not None:
             self._programs.close()
 
-    def _send_notices(self) -> None:
-        """What a reader of the record must know, with what perfkit's own modules warned of."""
-        notices = [*self._notices, *self._said.messages, *self._labels]
-        self._channel.send("notices", notices=notices)
-
-    def _stop_short(self, words: Iterator[str]) -> None:
-        """End without a run: wait for the parent's last word, whatever it says before."""
-        self._channel.send("ready")
-        for _ in words:
+    def _end_early(self, commands: Iterator[Command]) -> None:
+        """End without a pass: wait for ``finish`` and ignore the commands before it."""
+        self._channel.send(EventKind.READY)
+        for _ in commands:
             continue
-        self._channel.send("ended")
-
-    def _check_once(self, model: Model, prepared: Prepared, outputs: PyTree) -> None:
-        with stage(self._channel, "check"):
-            self._check(model, prepared, outputs)
+        self._channel.send(EventKind.ENDED)
 
     def _jit(self) -> tuple[Ledger | None, Any]:
-        """``jax.jit``, or its guarded double with the ledger of what the guard does."""
+        """``jax.jit``, or its guarded version with the ledger of what the guard lifts."""
         import jax
 
         if self._spec.guard == GUARD_OFF:
@@ -215,24 +255,31 @@ class _Worker:
         return ledger, make_guarded_jit(jax.jit, ledger, zero_rounding)
 
     def _use_compile_cache(self) -> list[str]:
-        """Switch JAX's persistent cache on if it is asked for; returns what it will report."""
+        """Switch JAX's persistent cache on if the trial has one; return a list of its events."""
         import jax
 
-        seen: list[str] = []
+        events: list[str] = []
         if self._spec.compile_cache is None:
             jax.config.update("jax_enable_compilation_cache", False)
-            return seen
+            return events
         self._programs = Programs(Path(self._spec.compile_cache), self._folder / "programs")
         jax.config.update("jax_compilation_cache_dir", str(self._programs.offer()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-        # A hit is only known from these events: the compile call looks the same either way.
-        jax.monitoring.register_event_listener(lambda event, **_: seen.append(event))
-        return seen
+        # Only these events show a cache hit: the compile call looks the same either way.
+        jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
+        return events
 
     def _report_compilation(
         self, compiled: Any, cache_events: list[str], prepared: Prepared
     ) -> None:
+        """Report the compiler's counts.
+
+        Raises
+        ------
+        NotEnoughMemoryError
+            The program is to be run and needs more memory than the limit.
+        """
         memory = compiled.memory_analysis()
         cost = compiled.cost_analysis() or {}
         hits = sum(event.endswith("/cache_hits") for event in cache_events)
@@ -240,7 +287,7 @@ class _Worker:
         temporary_bytes = int(memory.temp_size_in_bytes)
         output_bytes = int(memory.output_size_in_bytes)
         self._channel.send(
-            "compiled",
+            EventKind.COMPILED,
             cache=cache,
             temporary_bytes=temporary_bytes,
             argument_bytes=int(memory.argument_size_in_bytes),
@@ -250,7 +297,7 @@ class _Worker:
             bytes_accessed=float(cost.get("bytes accessed", 0.0)),
             parts=dict(prepared.parts),
         )
-        if self._spec.last_stage == COMPILE_STAGE:
+        if self._spec.last_stage is StageName.COMPILE:
             return
         limit = self._spec.memory_limit_bytes
         needed = _resident_bytes() + temporary_bytes + output_bytes
@@ -261,7 +308,7 @@ class _Worker:
             )
 
     def _trace(self, model: Model, compiled: Any, one_pass: Callable[[], PyTree]) -> None:
-        """One more pass, under JAX's profiler, reduced to seconds a part or kept as files."""
+        """Run a pass under JAX's profiler; keep its files, or reduce them to seconds per part."""
         import jax
 
         from perfkit.observers.trace.xla_parts import op_names, part_seconds, read_operations
@@ -269,7 +316,7 @@ class _Worker:
 
         folder = self._folder / TRACE_FOLDER
         options = jax.profiler.ProfileOptions()
-        # Python's own events are many, and no part of what is asked here.
+        # Python's own events are many, and none of them is used.
         options.python_tracer_level = 0
         with jax.profiler.trace(str(folder), profiler_options=options):
             begin_s = time.monotonic()
@@ -278,93 +325,14 @@ class _Worker:
         if self._spec.observers:
             (self._folder / HLO_FILE).write_text(compiled.as_text())
             (self._folder / MARK_FILE).write_text(json.dumps({"begin_s": begin_s}))
-            self._channel.send("traced")
+            self._channel.send(EventKind.TRACED)
             return
         seconds = part_seconds(read_operations(folder), op_names(compiled.as_text()), model.part_of)
-        # A trace of a real model is tens of megabytes; what is kept of it is this table.
+        # The trace of a real model takes tens of megabytes; only this table of it is kept.
         shutil.rmtree(folder)
-        self._channel.send("traced", seconds=seconds)
-
-    def _check(self, model: Model, prepared: Prepared, outputs: PyTree) -> None:
-        from perfkit.answers.agreement import compare
-        from perfkit.answers.finite import check_finite
-
-        report = check_finite(_named_leaves(outputs), prepared.expected_nan)
-        compared = prepared.compared(outputs)
-        agreement = None
-        # A reference that is not finite would make every right answer disagree.
-        if self._spec.save_compared is not None and report.finite:
-            save_answers(Path(self._spec.save_compared), compared)
-        # A reference that ended badly has left no file.
-        if self._spec.reference is not None and Path(self._spec.reference).exists():
-            try:
-                reference = load_answers(Path(self._spec.reference))
-            except DamagedError as error:
-                self._notices += (
-                    f"the answer was compared with nothing: the reference is {error}",
-                )
-                self._send_notices()
-            else:
-                told = compare(compared, reference, model.tolerances)
-                declared = model.declared_class(self._spec.overrides)
-                agreement = told.as_dict() | {
-                    "declared": declared.label,
-                    "within": told.within(declared),
-                }
-        files: list[str] = []
-        # Upstream's writers fail on NaN, and a structure made of it is no prediction.
-        if self._spec.output_folder is not None and report.finite:
-            files = self._write(prepared, outputs, Path(self._spec.output_folder))
-        # What was logged since the last notices reaches the record too.
-        self._send_notices()
-        self._channel.send(
-            "checked",
-            finite=report.as_dict(),
-            finite_sentence=report.sentence(),
-            agreement=agreement,
-            files=files,
-            peak_rss_bytes=peak_rss_bytes(),
-        )
-
-    def _write(self, prepared: Prepared, outputs: PyTree, folder: Path) -> list[str]:
-        """Leave the prediction's files in ``folder``, or in the trial's own where it is taken."""
-        from perfkit.models.base import Workload
-        from perfkit.trial.worker.output_folder import write_prediction
-
-        staged = self._folder / "prediction"
-        workload = Workload.from_dict(self._spec.workload)
-        files = write_prediction(
-            lambda into: prepared.write(outputs, into), staged, folder, workload
-        )
-        if staged.exists():
-            self._notices += (
-                f"the prediction is in {staged}: files in {folder} that are not of an earlier run "
-                "of this input are in its way",
-            )
-            self._send_notices()
-        return [str(path) for path in files]
-
-
-class _Said(logging.Handler):
-    """Collects what perfkit's own modules warn of, such as a cache file that is made again."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep one message, without the name that it has on a terminal."""
-        self.messages.append(record.getMessage().removeprefix("perfkit: "))
+        self._channel.send(EventKind.TRACED, seconds=seconds)
 
 
 def _resident_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _named_leaves(outputs: PyTree) -> dict[str, Any]:
-    import jax
-    import numpy as np
-
-    leaves, _ = jax.tree_util.tree_flatten_with_path(outputs)
-    return {jax.tree_util.keystr(path).strip("."): np.asarray(leaf) for path, leaf in leaves}

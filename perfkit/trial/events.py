@@ -1,0 +1,94 @@
+"""The parent's end of the event pipe."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from perfkit.trial.messages import Event, parse_event
+
+SLICE_S = 1.0
+"""Longest single wait for an event. A wait that takes more than twice as long counts as twice as
+long: this process itself was held up (a suspended job, a sleeping machine)."""
+
+
+class TimeIsUpError(Exception):
+    """The child has used up its time limit."""
+
+
+class EventStream:
+    """The events of a child, read from a pipe by a thread.
+
+    Only waiting counts against the time limit. A child that idles between passes uses up nothing,
+    and neither does a child that was suspended together with this process.
+
+    Parameters
+    ----------
+    descriptor
+        Read end of the pipe; closed once the other end is.
+    time_limit_s
+        Seconds that the stream may wait for events in total, None for no limit.
+    clock
+        Monotonic clock that waits are measured with, in seconds.
+    slice_s
+        Longest single wait in seconds.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        time_limit_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        slice_s: float = SLICE_S,
+    ) -> None:
+        self._time_limit_s = time_limit_s
+        self._clock = clock
+        self._slice_s = slice_s
+        self._waited_s = 0.0
+        self._events: queue.Queue[Event | None] = queue.Queue()
+        threading.Thread(target=self._read, args=(descriptor,), daemon=True).start()
+
+    def next(self) -> Event | None:
+        """Wait for the next event and return it; None once the child has closed the pipe.
+
+        Raises
+        ------
+        TimeIsUpError
+            The time limit is reached.
+        """
+        limit_s = self._time_limit_s
+        while True:
+            left_s = self._slice_s if limit_s is None else limit_s - self._waited_s
+            begin_s = self._clock()
+            try:
+                return self._events.get(timeout=max(0.0, min(self._slice_s, left_s)))
+            except queue.Empty:
+                pass
+            finally:
+                self._waited_s += min(self._clock() - begin_s, 2 * self._slice_s)
+            if limit_s is not None and self._waited_s >= limit_s:
+                raise TimeIsUpError
+
+    def has_event(self) -> bool:
+        """Whether an event, or the end of the stream, can be taken without waiting."""
+        return not self._events.empty()
+
+    def drain(self) -> list[Event]:
+        """Take all events that have arrived, without waiting."""
+        events = []
+        while self.has_event():
+            event = self._events.get()
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _read(self, descriptor: int) -> None:
+        with os.fdopen(descriptor, encoding="utf-8") as stream:
+            for line in stream:
+                # A child that is killed in the middle of a write leaves half a line, its last.
+                if line.endswith("\n"):
+                    self._events.put(parse_event(line))
+        self._events.put(None)
