@@ -5,9 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from perfkit.errors import UserError
+from perfkit.records.base import FrozenModel
 from perfkit.records.bounded import (
     SHORTEST_PASS_S,
     Bounded,
@@ -18,6 +19,8 @@ from perfkit.records.bounded import (
     refuse_unusable,
 )
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
+from perfkit.records.restrictions import Restrictions
+from perfkit.records.roles import Role
 
 SCHEMA_VERSION = 3
 """Raised with each change of the schema; :func:`upgrade` reads all older versions."""
@@ -44,11 +47,7 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
-
-
-class Stage(_Frozen):
+class Stage(FrozenModel):
     """One stage of a trial; times are seconds, ``begin_s`` counts from the trial's start."""
 
     name: str
@@ -79,7 +78,7 @@ class Stage(_Frozen):
         return self.user_s + self.system_s
 
 
-class DisturbedPass(_Frozen):
+class DisturbedPass(FrozenModel):
     """A timed pass that was dropped, because something else held it up, and made again."""
 
     round: Bounded | None
@@ -87,7 +86,7 @@ class DisturbedPass(_Frozen):
     reason: str
 
 
-class Compilation(_Frozen):
+class Compilation(FrozenModel):
     """What XLA says of the compiled program (``memory_analysis``, ``cost_analysis``)."""
 
     cache: str
@@ -103,7 +102,7 @@ class Compilation(_Frozen):
     """How often each part of the model runs in one pass."""
 
 
-class WorkloadRecord(_Frozen):
+class WorkloadRecord(FrozenModel):
     """The workload, as :class:`perfkit.models.base.Workload` describes itself."""
 
     model: str
@@ -116,7 +115,7 @@ class WorkloadRecord(_Frozen):
     digest: str
 
 
-class ConfigurationRecord(_Frozen):
+class ConfigurationRecord(FrozenModel):
     """The configuration: what differs from stock."""
 
     settings: dict[str, str]
@@ -124,7 +123,7 @@ class ConfigurationRecord(_Frozen):
     label: str
 
 
-class Load(_Frozen):
+class Load(FrozenModel):
     """What else the machine did while the trial ran."""
 
     load_average_before: Finite
@@ -134,7 +133,7 @@ class Load(_Frozen):
     """CPU time of everything but the trial, as a share of the CPUs' time."""
 
 
-class Samples(_Frozen):
+class Samples(FrozenModel):
     """The process tree over time; ``time_s`` counts from the trial's start."""
 
     time_s: list[Finite]
@@ -151,7 +150,7 @@ class Samples(_Frozen):
         return self
 
 
-class Observation(_Frozen):
+class Observation(FrozenModel):
     """What one observer found."""
 
     data: dict[str, JsonValue] = Field(default_factory=dict)
@@ -160,7 +159,7 @@ class Observation(_Frozen):
     """One line on what could not be seen and why; empty if nothing."""
 
 
-class Record(_Frozen):
+class Record(FrozenModel):
     """One finished trial."""
 
     schema_version: int = SCHEMA_VERSION
@@ -169,8 +168,8 @@ class Record(_Frozen):
     """UTC, ISO 8601."""
     study: str | None = None
     """Digest of the study that asked for the trial."""
-    role: str = "single"
-    """Why the trial was run: ``single``, ``reference``, ``screen``, ``confirm``, ``parts``, ..."""
+    role: Role = Role.SINGLE
+    """Purpose of the trial in its study."""
     block: str | None = None
     """Trials of one block ran interleaved; their equal rounds may be compared."""
     shared_start: bool = False
@@ -203,8 +202,8 @@ class Record(_Frozen):
     """Variables of known effect that were set where perfkit ran and did not reach the trial."""
     passed_on_variables: dict[str, str] = Field(default_factory=dict)
     """Inherited variables that decide which code the trial ran."""
-    restrictions: dict[str, Finite | Bounded | str] = Field(default_factory=dict)
-    """Limits that the trial inherited; see :class:`perfkit.records.restrictions.Restrictions`."""
+    restrictions: Restrictions = Field(default_factory=Restrictions)
+    """Limits that the trial inherited."""
     warnings: list[str] = Field(default_factory=list)
     notices: list[str] = Field(default_factory=list)
     outcome: Outcome

@@ -17,8 +17,9 @@ from perfkit.observers.load import load_warnings
 from perfkit.observers.observer import Finding
 from perfkit.observers.process_tree import Timeline
 from perfkit.observers.trace.xla_parts import scaled
-from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
+from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord
 from perfkit.records.machine import fingerprint, versions
+from perfkit.records.roles import Role
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
@@ -99,7 +100,7 @@ def make_record(measured: Measured, store_folder: Path) -> Record:
         id=measured.id,
         created=measured.created,
         study=measured.labels.study,
-        role=measured.labels.role,
+        role=Role(measured.labels.role),
         block=measured.labels.block,
         shared_start=measured.labels.shared_start,
         workload=WorkloadRecord(**measured.workload.as_dict()),
@@ -108,7 +109,7 @@ def make_record(measured: Measured, store_folder: Path) -> Record:
             digest=measured.configuration.digest,
             label=measured.configuration.label,
         ),
-        machine=MachineRecord.model_validate(fingerprint()),
+        machine=fingerprint(),
         versions=versions(),
         allowed_cpus=measured.allowed_cpus,
         stages=list(measured.stages),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from perfkit.records.findings import MachineRecord
 from perfkit.records.schema import ConfigurationRecord, Outcome, Record, Stage, WorkloadRecord
 
 type MakeRecord = Callable[..., Record]
@@ -44,7 +45,7 @@ def make_record() -> MakeRecord:
             created=created,
             workload=workload,
             configuration=ConfigurationRecord(settings={}, digest="22", label="stock"),
-            machine={"cpu": "any"},
+            machine=MachineRecord(cpu="any"),
             versions={"jax": "1", "perfkit_commit": None},
             allowed_cpus=2,
             stages=[steady],

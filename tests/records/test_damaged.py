@@ -51,7 +51,7 @@ def test_every_shipped_record_is_read_and_keeps_all_that_it_says(path: Path) -> 
     for record, data in zip(reading.records, plain, strict=True):
         for name in ("machine", "guard", "finite", "agreement"):
             typed = getattr(record, name)
-            assert (None if typed is None else typed.as_dict()) == data[name]
+            assert (None if typed is None else typed.model_dump()) == data[name]
         assert Record.model_validate_json(record.model_dump_json()) == record
 
 

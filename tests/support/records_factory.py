@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfkit.knobs.configuration import Configuration
+from perfkit.records.findings import AgreementRecord, MachineRecord
+from perfkit.records.roles import Role
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
@@ -149,7 +151,7 @@ def make_record(
         id=identifier or f"{role}-{configuration.digest}",
         created=created,
         study="study",
-        role=role,
+        role=Role(role),
         block=block,
         workload=workload or make_workload(),
         configuration=ConfigurationRecord(
@@ -157,7 +159,7 @@ def make_record(
             digest=configuration.digest,
             label=configuration.label,
         ),
-        machine=dict(machine or MACHINE),
+        machine=MachineRecord.model_validate(machine or MACHINE),
         versions=dict(versions or VERSIONS),
         allowed_cpus=allowed_cpus,
         stages=list(stages)
@@ -167,7 +169,7 @@ def make_record(
         peak_rss_bytes=peak_rss_bytes,
         samples=samples,
         part_times_s=dict(part_times_s) if part_times_s is not None else None,
-        agreement=dict(judged) if judged is not None else None,
+        agreement=None if judged is None else AgreementRecord.model_validate(judged),
         warnings=list(warnings),
         notices=list(notices),
         outcome=outcome,

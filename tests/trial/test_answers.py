@@ -11,6 +11,7 @@ import pytest
 from perfkit.errors import UserError
 from perfkit.models.base import Workload
 from perfkit.records import machine
+from perfkit.records.findings import MachineRecord
 from perfkit.seal import DamagedError
 from perfkit.trial import request
 from perfkit.trial.answers import holds_answers, load_answers, save_answers
@@ -101,9 +102,13 @@ def test_another_computation_has_a_reference_of_its_own(
     ("module", "name", "value"),
     [
         (machine, "installed_build", lambda name: f"{name} 9.9"),
-        (machine, "fingerprint", lambda: {"cpu": "a", "instruction_sets": ["avx2"]}),
-        (machine, "fingerprint", lambda: {"cpu": "b", "instruction_sets": ["avx2"]}),
-        (machine, "fingerprint", lambda: {"cpu": "a", "instruction_sets": ["avx2", "avx512f"]}),
+        (machine, "fingerprint", lambda: MachineRecord(cpu="a", instruction_sets=["avx2"])),
+        (machine, "fingerprint", lambda: MachineRecord(cpu="b", instruction_sets=["avx2"])),
+        (
+            machine,
+            "fingerprint",
+            lambda: MachineRecord(cpu="a", instruction_sets=["avx2", "avx512f"]),
+        ),
         (request, "source_digest", lambda package: "changed"),
         (request, "REFERENCE_GENERATION", 4),
     ],

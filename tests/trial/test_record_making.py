@@ -6,6 +6,7 @@ from pathlib import Path
 
 from perfkit.knobs.configuration import STOCK
 from perfkit.models.base import Workload
+from perfkit.records.restrictions import Restrictions
 from perfkit.records.schema import Outcome
 from perfkit.trial.conditions.surroundings import Surroundings
 from perfkit.trial.record_making import Measured, make_record
@@ -32,7 +33,7 @@ def test_the_label_of_the_fidelity_is_the_last_notice_and_nothing_is_said_twice(
         log=None,
         outcome=Outcome.OK,
         reason="",
-        surroundings=Surroundings({}, {}, {}, ("niceness is 5",)),
+        surroundings=Surroundings({}, {}, Restrictions(), ("niceness is 5",)),
     )
     assert make_record(measured, tmp_path).notices == [
         "a bond is ignored",

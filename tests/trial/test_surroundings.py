@@ -9,6 +9,7 @@ import pytest
 from perfkit.cli.console import Console
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
+from perfkit.records.restrictions import Restrictions
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.conditions import surroundings
 from perfkit.trial.conditions.neighbours import Neighbour
@@ -42,7 +43,7 @@ def test_variables_of_the_shell_do_not_reach_a_trial_and_are_recorded(tmp_path: 
     read = Record.model_validate_json(record.model_dump_json())
     assert FOREIGN.items() <= read.left_out_variables.items()
     assert any(notice.startswith(SENTENCE) for notice in read.notices)
-    assert read.restrictions["allowed_cpus"] == read.allowed_cpus
+    assert read.restrictions.allowed_cpus == read.allowed_cpus
 
 
 def test_they_are_said_once_with_limits_and_neighbours(
@@ -50,7 +51,7 @@ def test_they_are_said_once_with_limits_and_neighbours(
 ) -> None:
     model = get_model("gencast")
     workload = model.workload({"resolution": 10.0, "mesh": 1}, {})
-    limits: dict[str, float | int | str] = {"nice": 5}
+    limits = Restrictions(nice=5)
     monkeypatch.setattr(surroundings, "restrictions_here", lambda: (limits, ["niceness is 5"]))
     monkeypatch.setattr(surroundings, "neighbours", lambda: [Neighbour(7, "perfkit tune", True)])
     console = Console()

@@ -89,7 +89,7 @@ def _entry() -> Entry:
         "measurement of this machine's ceilings",
         {
             "format": FORMAT_VERSION,
-            "machine": fingerprint()["digest"],
+            "machine": fingerprint().digest,
             "jax": installed_build("jax"),
             "jaxlib": installed_build("jaxlib"),
             # Two sockets, or performance and efficiency cores, differ at equal numbers of CPUs.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.environment import environment_sentences, left_out_variables, told_variables
 from perfkit.records.machine import restrictions_here
+from perfkit.records.restrictions import Restrictions
 from perfkit.trial.conditions.neighbours import neighbours, neighbours_sentence
 
 
@@ -27,7 +28,7 @@ class Surroundings:
 
     left_out: dict[str, str]
     passed_on: dict[str, str]
-    restrictions: dict[str, float | int | str]
+    restrictions: Restrictions
     notices: tuple[str, ...]
 
 
