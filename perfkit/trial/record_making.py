@@ -16,7 +16,7 @@ from perfkit.models.base import Workload
 from perfkit.observers.load import load_warnings
 from perfkit.observers.observer import Finding
 from perfkit.observers.process_tree import Timeline
-from perfkit.observers.trace.xla_parts import scaled
+from perfkit.observers.trace.attribution import scaled
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord
 from perfkit.records.machine import fingerprint, versions
 from perfkit.records.roles import Role

@@ -1,9 +1,9 @@
-"""What each operation of an optimised HLO module does: its kind, FLOPs, bytes, and where from.
+"""Kind, FLOPs, bytes and origin of the operations of an optimised HLO module.
 
-FLOPs are counted as XLA's own ``HloCostAnalysis`` does: 2 a multiply-add of a product, one an
-element of arithmetic, one an input element of a reduction. Bytes are what an operation reads and
-writes if each operand is read once; slices and gathers read what they return, updates in place
-write what they are given.
+FLOPs are counted as in XLA's ``HloCostAnalysis``: 2 per multiply-add of a product, 1 per element
+of arithmetic, 1 per input element of a reduction. Bytes are counted as if each operand were read
+once; a slice or gather reads as much as it returns, an update in place writes as much as it is
+given.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 ITEM_BYTES = {
     "pred": 1, "s4": 1, "u4": 1, "s8": 1, "u8": 1, "f8e4m3fn": 1, "f8e5m2": 1,
@@ -20,11 +21,13 @@ ITEM_BYTES = {
     "s64": 8, "u64": 8, "f64": 8, "c64": 8, "c128": 16,
 }  # fmt: skip
 
+CONTROL_FLOW = {"call", "conditional", "while"}
+"""Operations that run the instructions of other computations, each with an event of its own."""
+
 FREE = {
-    "after-all", "bitcast", "conditional", "constant", "get-tuple-element", "parameter", "tuple",
-    "while",
+    "after-all", "bitcast", "constant", "get-tuple-element", "parameter", "tuple"
 }  # fmt: skip
-"""Operations that move nothing themselves; loops and branches consist of others."""
+"""Operations that compute and move nothing."""
 
 MOVES = {
     "bitcast", "broadcast", "concatenate", "constant", "copy", "dynamic-slice",
@@ -44,7 +47,7 @@ _OP_NAME = re.compile(r'op_name="([^"]*)"')
 
 
 class Kind(StrEnum):
-    """What an operation mainly does."""
+    """Main purpose of an operation."""
 
     DOT = "dot"
     ELEMENTWISE = "fused elementwise"
@@ -58,7 +61,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Array:
-    """Element type and dimensions of one array."""
+    """Type of an array.
+
+    Attributes
+    ----------
+    dtype
+        Element type, as HLO names it.
+    dimensions
+        Shape.
+    """
 
     dtype: str
     dimensions: tuple[int, ...]
@@ -70,13 +81,31 @@ class Array:
 
     @property
     def bytes(self) -> int:
-        """Size; types without a size (tokens) have none."""
+        """Size in bytes, 0 for types without a size (tokens)."""
         return self.elements * ITEM_BYTES.get(self.dtype, 0)
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One line of a computation."""
+    """One line of a computation.
+
+    Attributes
+    ----------
+    name, opcode
+        Name and operation.
+    arrays
+        Types of the results.
+    operands
+        Names of the operands.
+    called
+        Computation that the operation runs or applies (``calls=``, ``to_apply=``), if any.
+    contracted
+        Contracted dimensions of the left operand of a product.
+    op_name
+        Position in the traced Python program, from the metadata; empty without any.
+    root
+        Whether the result is that of the computation.
+    """
 
     name: str
     opcode: str
@@ -89,12 +118,12 @@ class Instruction:
 
     @property
     def bytes(self) -> int:
-        """Size of the result."""
+        """Size of the result in bytes."""
         return sum(array.bytes for array in self.arrays)
 
     @property
     def elements(self) -> int:
-        """Elements of the result."""
+        """Number of elements of the result."""
         return sum(array.elements for array in self.arrays)
 
 
@@ -103,27 +132,41 @@ type Computation = dict[str, Instruction]
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run of an operation does.
+    """Cost of one run of an operation.
 
-    ``dtype`` is that of the operands of its products, empty without any.
+    Attributes
+    ----------
+    kind
+        Main purpose.
+    flops
+        Floating-point operations.
+    bytes
+        Bytes that are read and written.
+    dtype
+        Element type of the operands of the largest matrix product; empty without a product.
     """
 
     kind: Kind
     flops: float
     bytes: float
     dtype: str
-    op_name: str
 
 
 @dataclass
 class HloModule:
-    """The computations of an optimised module, by name."""
+    """An optimised HLO module.
+
+    Attributes
+    ----------
+    computations
+        Computations by name.
+    """
 
     computations: dict[str, Computation] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> HloModule:
-        """Read what ``compiled.as_text()`` gives."""
+        """Read the text of a module, as ``compiled.as_text()`` returns it."""
         module = cls()
         current: Computation | None = None
         for line in text.splitlines():
@@ -136,25 +179,48 @@ class HloModule:
                     current[instruction.name] = instruction
         return module
 
-    def costs(self) -> dict[str, Cost]:
-        """The cost of every instruction that may run by itself, by name."""
-        inner = {
-            one.called
+    @cached_property
+    def instructions(self) -> dict[str, Instruction]:
+        """All instructions by name, which is unique in a module."""
+        return {
+            one.name: one
             for computation in self.computations.values()
             for one in computation.values()
-            if one.opcode == "fusion"
+        }
+
+    @cached_property
+    def costs(self) -> dict[str, Cost]:
+        """Costs by name of the instructions that run as operations of their own.
+
+        These are all but the instructions of fusions and of functions that are applied to elements
+        (e.g. by ``reduce``). Control flow costs nothing itself.
+        """
+        inner = {
+            one.called
+            for one in self.instructions.values()
+            if one.called is not None and one.opcode not in CONTROL_FLOW
         }
         return {
             one.name: self._cost(one, computation)
             for name, computation in self.computations.items()
             if name not in inner
             for one in computation.values()
-            if one.opcode not in FREE or one.opcode in ("while", "conditional")
+            if one.opcode not in FREE
         }
 
+    def op_name(self, name: str) -> str:
+        """The ``op_name`` of an instruction; empty if it has none or is not in the module."""
+        found = self.instructions.get(name)
+        return "" if found is None else found.op_name
+
+    def is_control_flow(self, name: str) -> bool:
+        """Whether an instruction runs other instructions that have events of their own."""
+        found = self.instructions.get(name)
+        return found is not None and found.opcode in CONTROL_FLOW
+
     def _cost(self, one: Instruction, around: Computation) -> Cost:
-        if one.opcode in ("while", "conditional"):
-            return Cost(Kind.LOOP, 0.0, 0.0, "", one.op_name)
+        if one.opcode in CONTROL_FLOW:
+            return Cost(Kind.LOOP, 0.0, 0.0, "")
         body = list(self._leaves(one, around))
         opcodes = {leaf.opcode for leaf, _ in body}
         flops = sum(_flops(leaf, inside) for leaf, inside in body)
@@ -164,14 +230,14 @@ class HloModule:
             heaviest, inside = max(dots, key=lambda pair: _flops(*pair))
             first = inside.get(heaviest.operands[0])
             dtype = first.arrays[0].dtype if first else heaviest.arrays[0].dtype
-        return Cost(_kind(opcodes), flops, self._bytes(one, around), dtype, one.op_name)
+        return Cost(_kind(opcodes), flops, self._bytes(one, around), dtype)
 
     def _leaves(
         self, one: Instruction, around: Computation
     ) -> Iterator[tuple[Instruction, Computation]]:
-        """The instructions that do the work, with the computation that each stands in."""
+        """The instructions that an operation consists of, with the computations they are in."""
         inside = self.computations.get(one.called or "")
-        if one.opcode in ("fusion", "call") and inside is not None:
+        if one.opcode in ("call", "fusion") and inside is not None:
             for leaf in inside.values():
                 yield from self._leaves(leaf, inside)
         elif one.opcode not in FREE:
@@ -179,7 +245,7 @@ class HloModule:
 
     def _bytes(self, one: Instruction, around: Computation) -> float:
         inside = self.computations.get(one.called or "")
-        if one.opcode not in ("fusion", "call") or inside is None:
+        if one.opcode != "fusion" or inside is None:
             return _plain_bytes(one, around)
         read = 0.0
         for parameter in (each for each in inside.values() if each.opcode == "parameter"):
@@ -193,7 +259,7 @@ def _instruction(line: str) -> Instruction | None:
     if named is None:
         return None
     rest = line[named.end() :]
-    # A tuple's type holds brackets, spaces and comments; an array's ends at the first space.
+    # The type of a tuple holds brackets, spaces and comments; that of an array has no space.
     end = _closing(rest) + 1 if rest.startswith("(") else rest.find(" ")
     kind, behind = rest[:end], rest[end:].lstrip()
     opcode, _, tail = behind.partition("(")
@@ -217,7 +283,7 @@ def _instruction(line: str) -> Instruction | None:
 
 
 def _closing(text: str) -> int:
-    """Where the bracket that ``text`` begins with is closed."""
+    """Position of the bracket that closes the first character of ``text``."""
     depth = 0
     for place, character in enumerate(text):
         depth += (character == "(") - (character == ")")
@@ -261,7 +327,7 @@ def _plain_bytes(one: Instruction, around: Computation) -> float:
 
 
 def _users(one: Instruction, inside: Computation) -> list[Instruction]:
-    """Who reads a value, views of it looked through."""
+    """The instructions that read a value, directly or through a ``bitcast`` of it."""
     users: list[Instruction] = []
     for each in inside.values():
         if one.name in each.operands:
@@ -270,7 +336,7 @@ def _users(one: Instruction, inside: Computation) -> list[Instruction]:
 
 
 def _parameter_bytes(parameter: Instruction, inside: Computation) -> float:
-    """What a fusion reads of one operand."""
+    """Bytes that a fusion reads of one operand."""
     users = _users(parameter, inside)
     if users and all(user.opcode in SLICES for user in users):
         return float(min(parameter.bytes, sum(user.bytes for user in users)))
@@ -290,7 +356,7 @@ def _updates(user: Instruction, parameter: Instruction, inside: Computation) -> 
 
 
 def _written_bytes(root: Instruction, inside: Computation) -> float:
-    """What a fusion writes: its result, or the part that it updates in place."""
+    """Bytes that a fusion writes: its result, or the part that it updates in place."""
     parts = [inside[name] for name in root.operands if name in inside]
     if root.opcode == "tuple":
         return sum(_written_bytes(part, inside) for part in parts)

@@ -6,13 +6,10 @@ to, the ceilings what the machine could have done, samples of the process what i
 
 from __future__ import annotations
 
-import gzip
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,19 +20,19 @@ from perfkit.observers.roofline.limit import ModuleSeen, judge
 from perfkit.observers.trace.attribution import (
     Span,
     add_samples,
-    spans_of,
+    attribute,
     tallied,
     tallied_by_kind,
 )
+from perfkit.observers.trace.events import clock_offset_s, read_events, trace_file, trace_of
 from perfkit.observers.trace.hlo import HloModule
-from perfkit.observers.trace.xla_parts import operations_of, trace_file
 
 TRACE_FOLDER = "trace"
 HLO_FILE = "optimised.hlo.txt"
-PASS_MARK = "perfkit pass"
-"""Event around the traced pass, whose begin the child also tells on the monotonic clock."""
-
 MARK_FILE = "pass.json"
+UNNAMED = "no module"
+"""Module of the time before the first operation that belongs to a module."""
+
 PERFETTO_FILE = "xla.perfetto-trace.json.gz"
 KEPT_OPERATIONS = 20
 MOST_EVENTS = 1_000_000
@@ -120,10 +117,10 @@ class XlaTrace(Observer):
         from perfkit.models import get_model
         from perfkit.observers.roofline.ceilings import measured_ceilings
 
-        costs = HloModule.parse((folder / HLO_FILE).read_text()).costs()
+        program = HloModule.parse((folder / HLO_FILE).read_text())
         module_of = get_model(self._child.workload.model).module_of
-        spans = spans_of(operations_of(events), ends_us(events), costs, module_of)
-        modules = tallied(spans, lambda span: span.module)
+        spans = attribute(trace_of(events), program, module_of, UNNAMED)
+        modules = tallied(spans, lambda span: span.owner)
         offset_s = clock_offset_s(events, json.loads((folder / MARK_FILE).read_text())["begin_s"])
         cpus = self._child.cpus
         add_samples(modules, spans, self._samples, offset_s, cpus)
@@ -147,45 +144,8 @@ class XlaTrace(Observer):
         return Finding(found.model_dump(mode="json"), files, missing)
 
 
-def read_events(folder: Path) -> list[Mapping[str, Any]]:
-    """All events of a trace.
-
-    Raises
-    ------
-    PerfkitError
-        The profiler left no trace.
-    """
-    with gzip.open(trace_file(folder), "rt", encoding="utf-8") as stream:
-        events: list[Mapping[str, Any]] = json.load(stream)["traceEvents"]
-    return events
-
-
-def ends_us(events: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """When runs of each operation ended, in order, from the profiler's ``end: NAME`` events."""
-    ends: dict[str, list[float]] = {}
-    for event in events:
-        name = event.get("name", "")
-        if event.get("ph") == "X" and name.startswith("end: "):
-            ends.setdefault(name.removeprefix("end: "), []).append(event["ts"])
-    return {name: sorted(times) for name, times in ends.items()}
-
-
-def clock_offset_s(events: Sequence[Mapping[str, Any]], begin_s: float) -> float:
-    """Monotonic time less the trace's; the mark's begin is known on both clocks.
-
-    Raises
-    ------
-    PerfkitError
-        The trace holds no mark.
-    """
-    for event in events:
-        if event.get("name") == PASS_MARK:
-            return begin_s - float(event["ts"]) * 1e-6
-    raise PerfkitError("the trace does not hold the mark of its pass")
-
-
 def _operations(spans: Sequence[Span]) -> list[OperationSeen]:
-    module_of = {span.operation: span.module for span in spans}
+    module_of = {span.operation: span.owner for span in spans}
     tallies = tallied(spans, lambda span: span.operation)
     return [
         OperationSeen(
