@@ -18,8 +18,8 @@ from perfkit.models.base import Workload
 from perfkit.observers.load import LoadMeter
 from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
 from perfkit.observers.process_tree import Timeline, TreeSample, TreeSampler
+from perfkit.records.journal import ABANDONED, Journal
 from perfkit.records.schema import Outcome, Record, Stage
-from perfkit.records.under_way import ABANDONED, Journal
 from perfkit.trial.child import GRACE_S, ChildProcess, TimeIsUpError
 from perfkit.trial.conditions.kept import Kept
 from perfkit.trial.conditions.surroundings import surroundings

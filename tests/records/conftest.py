@@ -1,4 +1,4 @@
-"""Records worked out by hand, for the tests of the store."""
+"""Records of known values, for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ type MakeRecord = Callable[..., Record]
 
 @pytest.fixture
 def make_record() -> MakeRecord:
-    """Makes a whole record with one steady pass, of given identity and moment."""
+    """A function that makes a whole record with one steady pass."""
 
     def make(id: str = "a", created: str = "2026-01-01T00:00:00+00:00", name: str = "x") -> Record:
         workload = WorkloadRecord(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from perfkit.observers.process_tree import TreeSample
+from perfkit.records.journal import Journal
 from perfkit.records.schema import DisturbedPass, Stage
-from perfkit.records.under_way import Journal
 from perfkit.trial.conditions.disturbance import Hold, disturbance
 from perfkit.trial.conditions.neighbours import neighbours, neighbours_sentence
 
