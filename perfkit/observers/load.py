@@ -1,4 +1,4 @@
-"""What else the machine did while a trial was at work, and when that spoils its times."""
+"""Other load on the machine during a trial, and when it makes the times untrustworthy."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from perfkit.records.schema import Load, Stage
 
 BUSY_FRACTION = 0.05
 STEAL_FRACTION = 0.02
-"""Other load and steal above which a trial's times are called untrustworthy."""
+"""Fractions of the CPU time of all CPUs. Above these, other load and steal cause a warning."""
 
 
 class LoadMeter:
-    """Adds up other load and steal over the stages of a trial; idling between them is left out."""
+    """Adds up other load and steal during the stages of a trial, without the time between them."""
 
     def __init__(self) -> None:
         self._load_average = os.getloadavg()[0]
@@ -21,11 +21,11 @@ class LoadMeter:
         self._steal_s = self._other_s = self._staged_s = 0.0
 
     def enter(self) -> None:
-        """A stage begins."""
+        """Note the begin of a stage."""
         self._entered = machine_times()
 
     def leave(self, stage: Stage) -> None:
-        """The stage that was entered has ended."""
+        """Add the load during the stage that has ended."""
         if self._entered is None:
             return
         now = machine_times()
@@ -34,7 +34,7 @@ class LoadMeter:
         self._staged_s += stage.wall_s
 
     def load(self) -> Load | None:
-        """Shares of the CPUs' time over all stages, None where none has ended."""
+        """Load as fractions of the CPU time of all stages; None if no stage has ended."""
         if not self._staged_s:
             return None
         cpu_time_s = self._staged_s * (os.cpu_count() or 1)
@@ -46,12 +46,12 @@ class LoadMeter:
 
 
 def load_warnings(load: Load | None) -> list[str]:
-    """Sentences on what makes a trial's times untrustworthy."""
+    """One sentence for each kind of load that makes the times of a trial untrustworthy."""
     if load is None:
         return []
     warnings = []
     if load.other_cpu_fraction > BUSY_FRACTION:
         warnings.append(f"other programs used {load.other_cpu_fraction:.0%} of the CPUs")
     if load.steal_fraction > STEAL_FRACTION:
-        warnings.append(f"the hypervisor took {load.steal_fraction:.0%} of the CPUs' time away")
+        warnings.append(f"the hypervisor took {load.steal_fraction:.0%} of the CPUs away")
     return warnings

@@ -16,7 +16,7 @@ from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.environment import child_environment
 from perfkit.models.base import Workload
 from perfkit.observers.load import LoadMeter
-from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
+from perfkit.observers.observer import Child, Finding, ObservedRun, Observer, Process
 from perfkit.observers.process_tree import Timeline, TreeSample, TreeSampler
 from perfkit.records.journal import ABANDONED, Journal
 from perfkit.records.schema import Outcome, Record, Stage
@@ -135,7 +135,7 @@ class TrialProcess:
         if missing is not None:
             self._verdict = (Outcome.REJECTED, missing)
             return
-        apart = any(observer.place is not Place.TIMED for observer in self._observers)
+        apart = any(observer.process is not Process.TIMED for observer in self._observers)
         with interrupts_put_off():
             # An interrupt in the middle of it would leave a child that nobody knows of.
             child = self._start_child(apart=apart)
@@ -335,7 +335,7 @@ class TrialProcess:
         record = self._record(outcome, reason, timeline)
         if self._child is not None:
             # A child that was never started leaves nothing to find.
-            seen = Seen(tuple(self._kept.stages), record.compilation)
+            seen = ObservedRun(tuple(self._kept.stages), record.compilation)
             self.findings = [(each.name, each.results(seen)) for each in self._observers]
         record = with_findings(record, self.findings, self._store_folder)
         if self._kept.journal is not None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
-from perfkit.observers.observer import ExtraPass, Finding, Observer, Place
-from perfkit.observers.registry import of_place
+from perfkit.observers.observer import ExtraPass, Finding, Observer, Process
+from perfkit.observers.registry import of_process
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.launcher import TrialProcess
 from perfkit.trial.limits import Limits
@@ -70,7 +70,7 @@ class ObservedTrial(TrialProcess):
             labels,
             files,
             guard,
-            observers=of_place(self._present, Place.TIMED),
+            observers=of_process(self._present, Process.TIMED),
         )
 
     def finish(self) -> Record:
@@ -92,10 +92,10 @@ class ObservedTrial(TrialProcess):
 
     def _groups(self) -> Iterator[list[Observer]]:
         """Observers by further child: one for all that share, one each for the others."""
-        beside = of_place(self._present, Place.BESIDE)
+        beside = of_process(self._present, Process.SHARED)
         if beside:
             yield beside
-        for observer in of_place(self._present, Place.ALONE):
+        for observer in of_process(self._present, Process.OWN):
             yield [observer]
 
     def _look(self, observers: Sequence[Observer]) -> None:

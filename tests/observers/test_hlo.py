@@ -1,4 +1,4 @@
-"""FLOPs, bytes and kinds of HLO operations, by hand and against XLA's own analysis."""
+"""FLOPs, bytes and kinds of HLO operations, by hand and from XLA's analysis."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ENTRY %main (a: f32[64,32], b: f32[32,16], c: bf16[100,8], i: s32[]) -> f32[] {
 """
 
 
-def test_costs_are_those_worked_out_by_hand() -> None:
+def test_costs_of_a_small_program() -> None:
     module = HloModule.parse(HLO)
     costs = module.costs
     product = costs["fusion.1"]
@@ -58,7 +58,7 @@ def test_costs_are_those_worked_out_by_hand() -> None:
     assert "dot.1" not in costs
 
 
-def test_a_known_matrix_product_yields_its_flops_and_bytes_through_xla() -> None:
+def test_a_compiled_matrix_product_has_its_flops_and_operand_type() -> None:
     jax = pytest.importorskip("jax")
     a = jax.numpy.ones((128, 256), "bfloat16")
     b = jax.numpy.ones((256, 512), "bfloat16")
@@ -68,7 +68,7 @@ def test_a_known_matrix_product_yields_its_flops_and_bytes_through_xla() -> None
     assert {cost.dtype for cost in costs if cost.kind is Kind.DOT} <= {"bf16", "f32"}
 
 
-def test_a_program_costs_what_xlas_own_analysis_says() -> None:
+def test_costs_of_a_program_agree_with_xlas_analysis() -> None:
     pytest.importorskip("jax")
     import jax
 

@@ -22,7 +22,9 @@ CEILINGS = Ceilings(1000.0, 2000.0, 100.0)
         ({}, Limit.UNKNOWN),
     ],
 )
-def test_the_limit_is_what_takes_most_of_the_cpus(changed: dict[str, float], limit: Limit) -> None:
+def test_the_limit_is_the_largest_share_of_the_cpus(
+    changed: dict[str, float], limit: Limit
+) -> None:
     tally = Tally(seconds=1.0, sampled_s=1.0 if changed else 0.0, **changed)  # type: ignore[arg-type]
     seen = judge("m", tally, 4.0, 2, CEILINGS)
     assert seen.limit is limit

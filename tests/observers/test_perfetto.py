@@ -1,7 +1,7 @@
-"""The trace that is kept for Perfetto, loaded by Perfetto's own trace processor where there is one.
+"""The trace for Perfetto, loaded by Perfetto's trace processor if it is installed.
 
-The processor's Python package downloads its binary when it is used, so it is only asked where
-``trace_processor_shell`` is on the PATH already.
+The Python package of the processor would download its binary, so the test needs
+``trace_processor_shell`` on the PATH.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from perfkit.observers.clocks import ClocksSeen
 from perfkit.observers.cpu import CpuSeen
 from perfkit.observers.memory import MemorySeen
 from perfkit.observers.memray_heap import HeapSeen
-from perfkit.observers.py_spy import PythonSeen
+from perfkit.observers.py_spy import PySpy, PythonSeen
 from perfkit.observers.reading import found
 from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.observers.trace.xla_trace import XlaSeen
@@ -133,10 +133,9 @@ def test_the_page_links_every_artifact(record: Record, folder: Path) -> None:
 
 
 def test_an_observer_that_cannot_look_leaves_one_line_and_the_rest(
-    workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workload: Workload, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("perfkit.observers.py_spy.find_tool", lambda name: None)
-    observers = make_observers(["clocks", "py-spy"])
+    observers = [*make_observers(["clocks"]), PySpy(lambda name: None)]
     record = run_trial(ObservedTrial(workload, STOCK, tmp_path, observers=observers), 1)
     assert record.outcome is Outcome.OK
     assert record.observations["py-spy"].missing.startswith("py-spy is not installed")

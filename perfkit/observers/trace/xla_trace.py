@@ -1,7 +1,7 @@
 """xla: one pass under JAX's profiler, by kind of operation, by operation and by module.
 
-The trace says when each operation ran, the optimised HLO what it does and which module it belongs
-to, the ceilings what the machine could have done, samples of the process what its CPUs did.
+The trace shows when each operation ran; the optimised HLO shows its work and its module; the
+ceilings show the capacity of the machine; samples of the process show its use of the CPUs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pydantic import BaseModel, ConfigDict
 
 from perfkit.errors import PerfkitError
-from perfkit.observers.observer import Child, ExtraPass, Finding, Observer, Place, Seen
+from perfkit.observers.observer import Child, ExtraPass, Finding, ObservedRun, Observer, Process
 from perfkit.observers.pass_sampler import PassSample, PassSampler
 from perfkit.observers.roofline.limit import ModuleSeen, judge
 from perfkit.observers.trace.attribution import (
@@ -35,12 +35,28 @@ UNNAMED = "no module"
 
 PERFETTO_FILE = "xla.perfetto-trace.json.gz"
 KEPT_OPERATIONS = 20
+"""Largest number of operations in a record."""
+
 MOST_EVENTS = 1_000_000
-"""The profiler writes no more events than this into the file that is read here."""
+"""The profiler writes at most this number of events into its file."""
 
 
 class OperationSeen(BaseModel):
-    """One HLO operation, all of its runs together."""
+    """All runs of one HLO operation.
+
+    Attributes
+    ----------
+    name
+        Name of the HLO instruction.
+    module
+        Module of the model.
+    seconds
+        Wall seconds, including waiting.
+    runs
+        Number of runs.
+    flops, bytes
+        Floating-point operations, and bytes that were read and written.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,13 +74,15 @@ class XlaSeen(BaseModel):
     Attributes
     ----------
     pass_s
-        From the first operation's begin to the last one's end.
+        Seconds from the begin of the first operation to the end of the last.
     kinds
         Seconds by kind of operation; they add up to ``pass_s``.
     modules, operations
-        Most time first.
+        Modules and operations, in order of falling time.
     ceilings
-        What the machine reaches: FLOP/s and bytes/s.
+        Highest rates that the machine reaches, in FLOP/s and bytes/s, by name.
+    cpus
+        Number of CPUs that the process may use.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -78,10 +96,10 @@ class XlaSeen(BaseModel):
 
 
 class XlaTrace(Observer):
-    """Reduces a traced pass to tables."""
+    """Reduces a traced pass to tables by kind, operation and module."""
 
     name = "xla"
-    place = Place.BESIDE
+    process = Process.SHARED
     summary = "time by kind of operation, by operation and by module; roofline; Perfetto file"
     extra_pass = ExtraPass.TRACED
 
@@ -91,11 +109,11 @@ class XlaTrace(Observer):
         self._samples: Sequence[PassSample] = ()
 
     def started(self, child: Child) -> None:
-        """Remember whom to look at."""
+        """Keep the child for the traced pass."""
         self._child = child
 
     def pass_begins(self) -> None:
-        """Sample the process while it is traced."""
+        """Start to sample the process."""
         if self._child is not None:
             self._sampler = PassSampler(self._child.pid)
             self._sampler.start()
@@ -105,8 +123,8 @@ class XlaTrace(Observer):
         if self._sampler is not None:
             self._samples = self._sampler.stop()
 
-    def results(self, seen: Seen) -> Finding:
-        """Tables of the pass, and the trace as a file for Perfetto."""
+    def results(self, run: ObservedRun) -> Finding:
+        """The tables, and the trace as a file for Perfetto."""
         if self._child is None or not (self._child.folder / MARK_FILE).exists():
             return Finding(missing="the child ended before its traced pass did")
         folder = self._child.folder
