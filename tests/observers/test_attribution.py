@@ -81,16 +81,25 @@ def test_spans_from_begin_to_begin_add_up_to_the_pass() -> None:
     )
 
 
-@pytest.mark.parametrize("control", ["while.1", "cond.3.clone", "jit_layer.1"])
-def test_control_flow_claims_only_its_time_before_the_first_operation_in_it(control: str) -> None:
+@pytest.mark.parametrize(
+    ("control", "inside", "owner"),
+    [
+        ("while.1", "fusion.1", "steps"),
+        ("cond.3.clone", "fusion.1", "steps"),
+        ("jit_layer.1", "sine.1", "head"),
+    ],
+)
+def test_control_flow_claims_only_its_time_before_the_first_operation_in_it(
+    control: str, inside: str, owner: str
+) -> None:
     spans = _spans(
         Operation("dot.1", 0.0, 10.0),
         Operation(control, 10.0, 90.0),
-        Operation("fusion.1", 15.0, 40.0),
+        Operation(inside, 15.0, 40.0),
         Operation("copy.1", 55.0, 45.0),
     )
     # 5 microseconds of control flow belong to the trunk, which ran before.
-    assert seconds_by_owner(spans) == pytest.approx({"trunk": 15e-6, "steps": 85e-6})
+    assert seconds_by_owner(spans) == pytest.approx({"trunk": 15e-6, owner: 85e-6})
     kinds = tallied_by_kind(spans)
     assert kinds[Kind.LOOP] == pytest.approx(5e-6)
     assert kinds[Kind.WAIT] == 0.0
@@ -104,6 +113,16 @@ def test_the_work_of_a_call_is_counted_once() -> None:
         "rest": (0.0, 0.0),
         "head": (5.0, 40.0),
     }
+
+
+def test_a_call_without_events_in_it_is_one_operation() -> None:
+    # XLA:CPU compiles small loops and calls to one function.
+    spans = _spans(Operation("dot.1", 0.0, 10.0), Operation("jit_layer.1", 10.0, 90.0))
+    parts = tallied(spans, lambda span: span.owner)
+    assert {name: tally.seconds for name, tally in parts.items()} == pytest.approx(
+        {"trunk": 10e-6, "head": 90e-6}
+    )
+    assert (parts["head"].flops, parts["head"].bytes) == (5.0, 40.0)
 
 
 def test_a_fusion_is_one_operation_of_its_own_part() -> None:

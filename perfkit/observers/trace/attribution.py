@@ -1,18 +1,19 @@
 """Attribution of the time of one traced pass to parts and modules of the model.
 
-XLA:CPU runs the thunks of a program one after the other, each on many threads. The time from the
-begin of one operation to the begin of the next belongs to the first, gaps included, so that these
-spans add up to the pass. Time of a span after the end of its operation is waiting.
+Each moment of the pass belongs to the operation that began last: XLA:CPU runs most operations one
+after the other, each on many threads. The spans between the begins of two operations, gaps
+included, add up to the pass. Time of a span after the end of its operation is waiting.
 
 The owner of an operation (its part or its module) follows from its ``op_name``:
 
 - A fusion is one operation with one event; the instructions in it have none. Its own ``op_name``
   decides.
-- A ``while``, a ``conditional`` and a ``call`` have an event around the events of the instructions
-  that they run. These have owners of their own, so control flow claims only the time before the
-  first of them, and does not change the owner: this time belongs to the owner that ran before.
-  What is control flow is decided by the opcode, as names do not show it (a ``conditional`` may be
-  called ``cond.3.clone``, a ``call`` ``jit_layer_.1``).
+- A loop (``while``), a branch (``conditional``) or a ``call`` has an event around the events of the
+  operations that it runs. These have owners of their own, so control flow claims only the time
+  before the first of them, and does not change the owner: this time belongs to the owner that ran
+  before. Control flow is recognised by its events, not by its name (a ``conditional`` may be called
+  ``cond.3.clone``): XLA:CPU compiles a small loop to one ``call`` without events in it, which is
+  one operation like a fusion.
 - An operation without a known owner (copies and loop counters that the compiler inserts) belongs
   to the owner that ran before.
 """
@@ -28,6 +29,9 @@ from itertools import pairwise
 from perfkit.observers.pass_sampler import PassSample
 from perfkit.observers.trace.events import Trace
 from perfkit.observers.trace.hlo import Cost, HloModule, Kind
+
+CONTROL_COST = Cost(Kind.LOOP, 0.0, 0.0, "")
+"""Cost of control flow, whose operations have costs of their own."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,12 @@ def attribute(
     first
         Owner of the time before the first operation with a known owner.
     """
+    ran = {operation.name for operation in trace.operations}
+    control_flow = {name for name in ran if not ran.isdisjoint(program.controlled_by(name))}
     spans = []
     owner = first
     for operation, following in zip(trace.operations, [*trace.operations, None][1:], strict=True):
-        control = program.is_control_flow(operation.name)
+        control = operation.name in control_flow
         if not control:
             owner = owner_of(program.op_name(operation.name)) or owner
         end_us = trace.end_us(operation)
@@ -91,7 +97,7 @@ def attribute(
             Span(
                 operation.name,
                 owner,
-                program.costs.get(operation.name),
+                CONTROL_COST if control else program.costs.get(operation.name),
                 operation.begin_us * 1e-6,
                 until_us * 1e-6,
                 max(0.0, worked_us - operation.begin_us) * 1e-6,

@@ -22,7 +22,7 @@ ITEM_BYTES = {
 }  # fmt: skip
 
 CONTROL_FLOW = {"call", "conditional", "while"}
-"""Operations that run the instructions of other computations, each with an event of its own."""
+"""Operations that run the instructions of other computations."""
 
 FREE = {
     "after-all", "bitcast", "constant", "get-tuple-element", "parameter", "tuple"
@@ -41,7 +41,10 @@ _HEADER = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 _NAME = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = ")
 _ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
 _OPERAND = re.compile(r"%([\w.\-]+)")
-_CALLED = re.compile(r"(?:calls|to_apply)=%?([\w.\-]+)")
+_CALLED = re.compile(
+    r"(?:calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.\-]+)"
+)
+_BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _CONTRACTED = re.compile(r"lhs_contracting_dims=\{([\d,]*)\}")
 _OP_NAME = re.compile(r'op_name="([^"]*)"')
 
@@ -98,7 +101,7 @@ class Instruction:
     operands
         Names of the operands.
     called
-        Computation that the operation runs or applies (``calls=``, ``to_apply=``), if any.
+        Computations that the operation runs or applies, e.g. ``calls=``, ``to_apply=``, ``body=``.
     contracted
         Contracted dimensions of the left operand of a product.
     op_name
@@ -111,7 +114,7 @@ class Instruction:
     opcode: str
     arrays: tuple[Array, ...]
     operands: tuple[str, ...]
-    called: str | None
+    called: tuple[str, ...]
     contracted: tuple[int, ...]
     op_name: str
     root: bool
@@ -193,12 +196,14 @@ class HloModule:
         """Costs by name of the instructions that run as operations of their own.
 
         These are all but the instructions of fusions and of functions that are applied to elements
-        (e.g. by ``reduce``). Control flow costs nothing itself.
+        (e.g. by ``reduce``). A call costs what the called function does, with the body of a loop
+        counted once; loops and branches cost nothing themselves.
         """
         inner = {
-            one.called
+            name
             for one in self.instructions.values()
-            if one.called is not None and one.opcode not in CONTROL_FLOW
+            if one.opcode not in CONTROL_FLOW
+            for name in one.called
         }
         return {
             one.name: self._cost(one, computation)
@@ -213,13 +218,22 @@ class HloModule:
         found = self.instructions.get(name)
         return "" if found is None else found.op_name
 
-    def is_control_flow(self, name: str) -> bool:
-        """Whether an instruction runs other instructions that have events of their own."""
+    def controlled_by(self, name: str) -> set[str]:
+        """Names of the instructions that an instruction of control flow runs, at any depth.
+
+        Empty for any other instruction.
+        """
         found = self.instructions.get(name)
-        return found is not None and found.opcode in CONTROL_FLOW
+        if found is None or found.opcode not in CONTROL_FLOW:
+            return set()
+        names: set[str] = set()
+        for computation in found.called:
+            for one in self.computations.get(computation, {}).values():
+                names |= {one.name, *self.controlled_by(one.name)}
+        return names
 
     def _cost(self, one: Instruction, around: Computation) -> Cost:
-        if one.opcode in CONTROL_FLOW:
+        if one.opcode in ("conditional", "while"):
             return Cost(Kind.LOOP, 0.0, 0.0, "")
         body = list(self._leaves(one, around))
         opcodes = {leaf.opcode for leaf, _ in body}
@@ -236,16 +250,17 @@ class HloModule:
         self, one: Instruction, around: Computation
     ) -> Iterator[tuple[Instruction, Computation]]:
         """The instructions that an operation consists of, with the computations they are in."""
-        inside = self.computations.get(one.called or "")
-        if one.opcode in ("call", "fusion") and inside is not None:
-            for leaf in inside.values():
-                yield from self._leaves(leaf, inside)
+        if one.opcode == "fusion" or one.opcode in CONTROL_FLOW:
+            for name in one.called:
+                inside = self.computations.get(name, {})
+                for leaf in inside.values():
+                    yield from self._leaves(leaf, inside)
         elif one.opcode not in FREE:
             yield one, around
 
     def _bytes(self, one: Instruction, around: Computation) -> float:
-        inside = self.computations.get(one.called or "")
-        if one.opcode != "fusion" or inside is None:
+        inside = self.computations.get(one.called[0]) if one.called else None
+        if one.opcode not in ("call", "fusion") or inside is None:
             return _plain_bytes(one, around)
         read = 0.0
         for parameter in (each for each in inside.values() if each.opcode == "parameter"):
@@ -265,7 +280,8 @@ def _instruction(line: str) -> Instruction | None:
     opcode, _, tail = behind.partition("(")
     arguments = tail[: _closing("(" + tail) - 1]
     attributes = tail[len(arguments) :]
-    called, contracted = _CALLED.search(attributes), _CONTRACTED.search(attributes)
+    contracted, branches = _CONTRACTED.search(attributes), _BRANCHES.search(attributes)
+    called = _CALLED.findall(attributes) + (_OPERAND.findall(branches[1]) if branches else [])
     op_name = _OP_NAME.search(attributes)
     return Instruction(
         name=named[1],
@@ -275,7 +291,7 @@ def _instruction(line: str) -> Instruction | None:
             for dtype, dimensions in _ARRAY.findall(kind)
         ),
         operands=tuple(_OPERAND.findall(arguments)),
-        called=called[1] if called else None,
+        called=tuple(called),
         contracted=tuple(int(d) for d in contracted[1].split(",") if d) if contracted else (),
         op_name=op_name[1] if op_name else "",
         root=line.lstrip().startswith("ROOT "),
