@@ -7,7 +7,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from perfkit.errors import UserError
 from perfkit.records.base import FrozenModel
 from perfkit.records.bounded import (
     SHORTEST_PASS_S,
@@ -16,21 +15,16 @@ from perfkit.records.bounded import (
     Finite,
     Moment,
     Seconds,
-    refuse_unusable,
 )
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
 from perfkit.records.restrictions import Restrictions
 from perfkit.records.roles import Role
 
 SCHEMA_VERSION = 3
-"""Raised with each change of the schema; :func:`upgrade` reads all older versions."""
+"""Raised with each change of the schema; :mod:`perfkit.records.upgrades` reads older versions."""
 
 PASSES = ("first", "steady")
 """Stages in which the model predicts; ratios of their times are taken."""
-
-
-class NewerSchemaError(UserError):
-    """A newer perfkit wrote the record."""
 
 
 class Outcome(StrEnum):
@@ -355,39 +349,3 @@ class Record(FrozenModel):
         1 if all allowed CPUs are busy all the time.
         """
         return stage.cpu_s / (stage.wall_s * self.allowed_cpus) if stage.wall_s else 0.0
-
-
-def upgrade(data: dict[str, Any]) -> dict[str, Any]:
-    """Convert the data of a record of any schema version to the current version.
-
-    Raises
-    ------
-    NewerSchemaError
-        The version is newer than :data:`SCHEMA_VERSION`.
-    """
-    version = data.get("schema_version", 0)
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise NewerSchemaError(
-            f"a record has schema version {version}, this perfkit reads up to {SCHEMA_VERSION}; "
-            "use a newer perfkit"
-        )
-    if version in (1, 2):
-        # Version 2 added observations, version 3 disturbed passes and withheld variables. Older
-        # records hold neither, so that the defaults apply.
-        return data | {"schema_version": SCHEMA_VERSION}
-    return data
-
-
-def read_record(data: object) -> Record:
-    """Convert plain JSON data of any schema version to a record.
-
-    Raises
-    ------
-    NewerSchemaError
-        The schema version is newer than :data:`SCHEMA_VERSION`.
-    ValueError
-        The data is not a record (a :class:`pydantic.ValidationError`), or holds a value that
-        :func:`~perfkit.records.bounded.refuse_unusable` refuses.
-    """
-    refuse_unusable(data)
-    return Record.model_validate(upgrade(data) if isinstance(data, dict) else data)

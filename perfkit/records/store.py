@@ -14,7 +14,8 @@ from perfkit.errors import UserError
 from perfkit.printable import printable
 from perfkit.records.journal import abandoned_records, adopting, remove_journal
 from perfkit.records.reason import fault_of
-from perfkit.records.schema import NewerSchemaError, Record, read_record
+from perfkit.records.schema import Record
+from perfkit.records.upgrades import NewerSchemaError, read_record
 
 PATTERN = "records-*.jsonl"
 
@@ -217,19 +218,9 @@ def _stored(folder: Path) -> _Stored:
 
 
 def read_records(folder: Path) -> list[Record]:
-    """Read all records in a folder, oldest first.
+    """Records of :func:`read_folder`, oldest first, with a warning for each skipped line.
 
-    A line that holds no record, e.g. a last line torn by a crash, is skipped with a warning.
-
-    Parameters
-    ----------
-    folder
-        Folder of a store.
-
-    Raises
-    ------
-    UserError
-        The folder does not exist, or a newer perfkit wrote all of its records.
+    Skipped lines hold no record, e.g. a last line that a crash tore.
     """
     reading = read_folder(folder)
     for skipped in reading.skipped:

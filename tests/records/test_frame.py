@@ -13,30 +13,15 @@ from perfkit.errors import UserError
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, LeafRecord
 from perfkit.records.frame import COLUMNS, frame_of, read_frame
 from perfkit.records.roles import Role
-from perfkit.records.schema import Compilation, Load, Outcome, Stage
+from perfkit.records.schema import Compilation, Load, Outcome
 from perfkit.records.store import Store, read_folder
 from tests.records.conftest import MakeRecord
+from tests.support.records_factory import make_stage
 
 REPORTS = Path(__file__).parents[2] / "reports"
 
 
-def _stage(name: str, begin_s: float, wall_s: float) -> Stage:
-    """A stage that keeps one and a half CPUs busy."""
-    return Stage(
-        name=name,
-        begin_s=begin_s,
-        wall_s=wall_s,
-        user_s=wall_s,
-        system_s=wall_s / 2,
-        minor_faults=0,
-        major_faults=0,
-        voluntary_switches=0,
-        involuntary_switches=0,
-        peak_rss_bytes=1000,
-    )
-
-
-def test_a_row_holds_what_the_record_holds(tmp_path: Path, make_record: MakeRecord) -> None:
+def test_a_row_has_the_values_of_its_record(tmp_path: Path, make_record: MakeRecord) -> None:
     record = make_record("a", "2026-01-02T03:04:05+01:00")
     agreement = {
         "class": "bfloat16",
@@ -51,12 +36,12 @@ def test_a_row_holds_what_the_record_holds(tmp_path: Path, make_record: MakeReco
         "outcome": Outcome.NONFINITE,
         "reason": "three elements are not finite",
         "stages": [
-            _stage("import", 0.0, 2.0),
-            _stage("compile", 5.0, 3.0),
-            _stage("first", 8.0, 6.0),
-            _stage("steady", 14.0, 4.0),
-            _stage("steady", 18.0, 5.0),
-            _stage("steady", 23.0, 9.0),
+            make_stage("import", 0.0, 2.0, cpu_share=1.5),
+            make_stage("compile", 5.0, 3.0, cpu_share=1.5),
+            make_stage("first", 8.0, 6.0, cpu_share=1.5),
+            make_stage("steady", 14.0, 4.0, cpu_share=1.5),
+            make_stage("steady", 18.0, 5.0, cpu_share=1.5),
+            make_stage("steady", 23.0, 9.0, cpu_share=1.5),
         ],
         "configuration": record.configuration.model_copy(
             update={"settings": {"bucket": "exact"}, "label": "bucket=exact"}

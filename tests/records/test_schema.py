@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from perfkit.records.roles import Role
-from perfkit.records.schema import read_record
+from perfkit.records.upgrades import read_record
 from tests.records.conftest import MakeRecord
 
 
