@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SHARE = 0.0025
@@ -18,10 +18,12 @@ class Pace:
     ----------
     least_s
         Shortest interval in seconds.
+    cpu_clock
+        Returns the CPU seconds of the calling thread.
     """
 
-    def __init__(self, least_s: float) -> None:
-        self._least_s = least_s
+    def __init__(self, least_s: float, cpu_clock: Callable[[], float] = time.thread_time) -> None:
+        self._least_s, self._cpu_clock = least_s, cpu_clock
         self._due_s = float("-inf")
 
     def due(self, now_s: float) -> bool:
@@ -31,7 +33,7 @@ class Pace:
     @contextmanager
     def sampling(self, now_s: float) -> Iterator[None]:
         """Context in which a sample is taken; its CPU time decides when the next one is due."""
-        begin_s = time.thread_time()
+        begin_s = self._cpu_clock()
         yield
-        cost_s = time.thread_time() - begin_s
+        cost_s = self._cpu_clock() - begin_s
         self._due_s = now_s + max(self._least_s, cost_s / SHARE)
