@@ -185,10 +185,10 @@ def _row(record: Record) -> dict[str, Value | pd.Timestamp]:
 def _times(record: Record) -> dict[str, Value]:
     steady = record.steady
     steady_s = sum(stage.wall_s for stage in steady)
-    once = {name: record.stage(name) for name in STAGES}
+    once_s = {str(stage.name): stage.wall_s for stage in record.stages}
     return {
         "wall_s": max((stage.begin_s + stage.wall_s for stage in record.stages), default=None),
-        **{f"{name}_s": None if stage is None else stage.wall_s for name, stage in once.items()},
+        **{f"{name}_s": once_s.get(name) for name in STAGES},
         "steady_s": statistics.median(stage.wall_s for stage in steady) if steady else None,
         "passes": len(steady),
         "disturbed_passes": len(record.disturbed_passes),

@@ -146,7 +146,5 @@ def test_shipped_records_make_frames_that_can_be_grouped() -> None:
     frame = read_frame(folder)
     lines = (folder / "records-vm.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(frame) == len(lines) == len(read_folder(folder).records)
-    labels = [json.loads(line)["configuration"]["label"] for line in lines]
-    assert frame.groupby("configuration").size().to_dict() == {
-        label: labels.count(label) for label in labels
-    }
+    roles = [json.loads(line)["role"] for line in lines]
+    assert frame.groupby("role").size().to_dict() == {role: roles.count(role) for role in roles}
