@@ -18,6 +18,7 @@ import numpy as np
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.knob import Knob, Layer, one_of
 from perfkit.models.base import Workload
+from perfkit.records.roles import Role
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
@@ -245,7 +246,7 @@ class SimulatedTrial:
             id=f"{self.runner.number:06}",
             created=(START + timedelta(seconds=self.runner.number)).isoformat(),
             study=self.labels.study,
-            role=self.labels.role,
+            role=Role(self.labels.role),
             block=self.labels.block,
             workload=WorkloadRecord(**WORKLOAD.as_dict()),
             configuration=ConfigurationRecord(

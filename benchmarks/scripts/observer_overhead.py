@@ -17,8 +17,8 @@ from pathlib import Path
 
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model, model_names
-from perfkit.observers.observer import Observer, Place
-from perfkit.observers.registry import OBSERVERS, make_observers, of_place
+from perfkit.observers.observer import Observer, Process
+from perfkit.observers.registry import OBSERVERS, make_observers, of_process
 from perfkit.stats.exact import paired_ratio
 from perfkit.trial.launcher import TrialProcess
 from perfkit.trial.request import TrialRequest
@@ -42,7 +42,7 @@ def measure(model: str, source: dict[str, str | int | float | bool], rounds: int
         A trial ended early.
     """
     workload = get_model(model).workload(source, {})
-    timed = of_place(make_observers(OBSERVERS), Place.TIMED)
+    timed = of_process(make_observers(OBSERVERS), Process.TIMED)
     with tempfile.TemporaryDirectory() as folder:
 
         def started(observers: list[Observer]) -> TrialProcess:

@@ -25,13 +25,14 @@ from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.terms import features_of
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.records.store import Store
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.request import TrialLabels, TrialRequest
 
-ROLE = "full_fidelity"
+ROLE = Role.FULL_FIDELITY
 AIMS = {
     ("time", "within"): 0.05,
     ("time", "beyond"): 0.10,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console as RichConsole
 from rich.console import ConsoleOptions, RenderableType
@@ -20,6 +20,7 @@ from rich.text import Text
 
 from perfkit.cli.heartbeat import Heartbeat
 from perfkit.printable import printable
+from perfkit.records.findings import GuardRecord, SiteRecord
 from perfkit.records.schema import Outcome, Record
 from perfkit.units import bytes_text, percent_text, seconds_interval_text, seconds_text
 
@@ -117,8 +118,8 @@ class Console:
         if record.finite is not None and record.outcome is Outcome.OK:
             self.line(f"all {len(record.finite.leaves)} outputs are finite")
         if record.guard is not None:
-            self.line(f"domain guard: {guard_sentence(record.guard.as_dict())}")
-            for site in record.guard.as_dict().get("sites", []):
+            self.line(f"domain guard: {guard_sentence(record.guard)}")
+            for site in record.guard.sites:
                 self.line(f"  {site_sentence(site)}")
         compilation = record.compilation
         if compilation is not None and compilation.cache != "off":
@@ -264,21 +265,21 @@ class StudyProgress:
         return None
 
 
-def guard_sentence(guard: Mapping[str, Any]) -> str:
+def guard_sentence(guard: GuardRecord) -> str:
     """What the domain guard did, in one line."""
-    unguarded = guard["unguarded_functions"]
+    unguarded = guard.unguarded_functions
     rest = f"; not guarded: {', '.join(unguarded)}" if unguarded else ""
     return (
-        f"{guard['lifted']} operands lifted and {guard['zeroed']} differences zeroed, "
-        f"{guard['guarded_equations']} places watched{rest}"
+        f"{guard.lifted} operands lifted and {guard.zeroed} differences zeroed, "
+        f"{guard.guarded_equations} places watched{rest}"
     )
 
 
-def site_sentence(site: Mapping[str, Any]) -> str:
+def site_sentence(site: SiteRecord) -> str:
     """What the domain guard did in one place, in one line."""
     return (
-        f"{site['primitive']} at {site['file']}:{site['line']} ({site['function']}): "
-        f"{site['lifted']} lifted, {site['zeroed']} zeroed"
+        f"{site.primitive} at {site.file}:{site.line} ({site.function}): "
+        f"{site.lifted} lifted, {site.zeroed} zeroed"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from perfkit.answers.agreement import AgreementClass
 from perfkit.knobs.knob import Knob
+from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord
 from perfkit.records.schema import Outcome
 
 
@@ -138,11 +139,11 @@ def stability_row(
     setting: Setting,
     record: str,
     outcome: str,
-    guard: Mapping[str, Any] | None,
-    finite: Mapping[str, Any] | None,
-    agreement: Mapping[str, Any] | None,
+    guard: GuardRecord | None,
+    finite: FiniteRecord | None,
+    agreement: AgreementRecord | None,
 ) -> StabilityRow:
-    """One row, from the plain forms that stand in a record.
+    """One row, from the findings of a record.
 
     Parameters
     ----------
@@ -153,24 +154,24 @@ def stability_row(
     outcome
         The trial's outcome.
     guard
-        :meth:`perfkit.guard.guarded_jit.Ledger.as_dict`, or None.
+        Counts of the domain guard, or None.
     finite
-        :meth:`perfkit.answers.finite.FiniteReport.as_dict`, or None.
+        Finite check of the outputs, or None.
     agreement
-        :meth:`perfkit.answers.agreement.Agreement.as_dict`, or None.
+        Agreement with the reference, or None.
     """
     distances: dict[str, float | None] = {
-        quantity["name"]: quantity["distance"]
-        for quantity in (agreement or {}).get("quantities", ())
+        quantity.name: quantity.distance
+        for quantity in (() if agreement is None else agreement.quantities)
     }
     return StabilityRow(
         setting=setting.name,
         record=record,
         outcome=outcome,
-        lifted=None if guard is None else guard["lifted"],
-        zeroed=None if guard is None else guard["zeroed"],
-        bad_elements=None if finite is None else sum(leaf["bad"] for leaf in finite["leaves"]),
-        agreement=None if agreement is None else agreement["class"],
+        lifted=None if guard is None else guard.lifted,
+        zeroed=None if guard is None else guard.zeroed,
+        bad_elements=None if finite is None else finite.bad,
+        agreement=None if agreement is None else agreement.reached,
         distance=max((one for one in distances.values() if one is not None), default=None),
         distances=distances,
     )

@@ -78,10 +78,9 @@ def run_stability(plan: StabilityPlan, on_record: Callable[[Record], None]) -> l
                 setting,
                 record.id,
                 record.outcome,
-                *(
-                    None if found is None else found.as_dict()
-                    for found in (record.guard, record.finite, record.agreement)
-                ),
+                record.guard,
+                record.finite,
+                record.agreement,
             )
         )
     return rows

@@ -49,12 +49,12 @@ def promising(settings: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...
 
 def multiplies_bfloat16() -> bool:
     """Whether the CPU has products of bfloat16; without them float32 is the faster precision."""
-    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(fingerprint()["instruction_sets"])
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(fingerprint().instruction_sets)
 
 
 def applies_here(name: str, value: str) -> bool:
     """Whether a value can make a difference on this machine."""
-    sets = fingerprint()["instruction_sets"]
+    sets = fingerprint().instruction_sets
     if name == "xla_cpu_prefer_vector_width":
         return _WIDTH_NEEDS.get(value, "") in ("", *sets)
     if name == "xla_cpu_max_isa":

@@ -1,1 +1,1 @@
-"""WHAT IS SEEN of a trial: one module an observer."""
+"""Observers of a trial, one module per observer."""

@@ -1,17 +1,28 @@
-"""Clocks: wall, user, system, page faults and context switches of each stage and of the whole.
+"""Clocks: wall and CPU time, page faults and context switches of each stage.
 
-The stages are read inside the child (:mod:`perfkit.trial.worker.stages`); here they are added up.
+The child measures its stages itself (:mod:`perfkit.trial.worker.stages`); this observer adds them
+up.
 """
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from perfkit.observers.observer import Finding, Observer, Place, Seen
+from perfkit.observers.observer import Finding, ObservedRun, Observer, Process
 
 
 class StageClocks(BaseModel):
-    """Rates of one stage; all passes of ``steady`` together."""
+    """Times and rates of one stage; those of ``steady`` cover all passes.
+
+    Attributes
+    ----------
+    wall_s, user_s, system_s
+        Wall seconds, and CPU seconds in user mode and in the kernel.
+    faults_per_s
+        Page faults per second.
+    switches_per_s, involuntary_switches_per_s
+        Context switches per second: all, and those that the kernel forced.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,7 +35,13 @@ class StageClocks(BaseModel):
 
 
 class ClocksSeen(BaseModel):
-    """What the clocks say, by stage."""
+    """Results of the clocks.
+
+    Attributes
+    ----------
+    stages
+        Times and rates by name of the stage.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,17 +49,17 @@ class ClocksSeen(BaseModel):
 
 
 class Clocks(Observer):
-    """Always on: costs two ``getrusage`` calls a stage."""
+    """Adds up the stages. The child calls ``getrusage`` twice per stage for it."""
 
     name = "clocks"
-    place = Place.TIMED
-    summary = "wall, user and system time, page faults, context switches of each stage"
+    process = Process.TIMED
+    summary = "wall, user and system time, page faults and context switches of each stage"
 
-    def results(self, seen: Seen) -> Finding:
-        """The stages as rates."""
+    def results(self, run: ObservedRun) -> Finding:
+        """Times and rates of each stage."""
         found: dict[str, StageClocks] = {}
-        for name in dict.fromkeys(stage.name for stage in seen.stages):
-            own = [stage for stage in seen.stages if stage.name == name]
+        for name in dict.fromkeys(stage.name for stage in run.stages):
+            own = [stage for stage in run.stages if stage.name == name]
             wall_s = sum(stage.wall_s for stage in own)
             if wall_s <= 0:
                 continue

@@ -1,7 +1,7 @@
-"""CPU use over time: each CPU, each thread by name, how many are busy at once, other load, steal.
+"""CPU use over time: by CPU, by thread, number of busy CPUs, other load and steal.
 
-Read from ``/proc`` by the parent. How many CPUs are busy is the number of threads of the tree that
-are running or ready to run (state ``R``) at the moment of a sample.
+The parent reads ``/proc``. The number of busy CPUs is the number of threads of the process tree
+that run or are ready to run (state ``R``) when a sample is taken.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
+from perfkit.observers.observer import Child, Finding, ObservedRun, Observer, Process
 from perfkit.observers.pace import Pace
 from perfkit.observers.process_tree import TICKS_PER_S, TreeSample, descendants
 from perfkit.records.schema import Stage
@@ -23,42 +23,60 @@ from perfkit.records.schema import Stage
 LEAST_INTERVAL_S = 0.1
 CHILDREN_INTERVAL_S = 1.0
 KEPT_WINDOWS = 300
-"""Windows of the time line in a record; neighbours are put together where there are more."""
+"""Largest number of windows in a record; a longer timeline has longer windows."""
 
 KEPT_THREADS = 24
+"""Largest number of thread names in a record."""
+
 NUMBER = re.compile(r"[-/:]?\d+")
-"""Numbers are cut from thread names, so that the members of a pool are one row."""
+"""Numbers are removed from thread names, so that the threads of a pool share one row."""
 
 
 @dataclass(frozen=True)
 class _Moment:
-    time_s: float
-    busy_s: tuple[float, ...]
-    """By CPU, since boot."""
-    steal_s: float
-    tree_s: float
-    running: int
-    threads: Mapping[str, float]
-    """CPU seconds so far by thread name."""
-
-
-class CpuSeen(BaseModel):
-    """CPU use of a trial; times count from its start, CPU use is in CPUs.
+    """One sample.
 
     Attributes
     ----------
     time_s
-        Ends of the windows, ``[windows]``; the first begins at ``begin_s``.
+        Time on the monotonic clock.
+    busy_s, steal_s
+        Busy seconds of each CPU, and stolen seconds of all CPUs, since boot.
+    tree_s
+        CPU seconds that the process tree has used.
+    running
+        Number of threads of the tree in state ``R``.
+    threads
+        CPU seconds used so far, by thread name.
+    """
+
+    time_s: float
+    busy_s: tuple[float, ...]
+    steal_s: float
+    tree_s: float
+    running: int
+    threads: Mapping[str, float]
+
+
+class CpuSeen(BaseModel):
+    """CPU use of a trial. Times are seconds since its start; CPU use is in CPUs.
+
+    Attributes
+    ----------
+    begin_s
+        Begin of the first window.
+    time_s
+        Ends of the windows, ``[windows]``.
     tree
-        Use by the trial's processes, ``[windows]``.
+        Use by the processes of the trial, ``[windows]``.
     other, steal
-        Use by everything else on the machine, and what a hypervisor took.
+        Use by all other programs, and CPUs that a hypervisor took away, ``[windows]``.
     cpus
-        Use of each CPU of the machine by anyone, ``[CPUs][windows]``.
+        Use of each CPU of the machine by all programs, ``[CPUs][windows]``.
     threads
         CPU seconds of the whole trial by thread name, largest first.
     busy
-        By stage, the fraction of its samples in which 0, 1, 2, ... threads ran or were ready.
+        Fractions of the samples in which 0, 1, 2, ... CPUs were busy, by stage.
     interval_s
         Mean time between samples.
     """
@@ -80,8 +98,8 @@ class Cpu(Observer):
     """Samples ``/proc/stat`` and the threads of the tree."""
 
     name = "cpu"
-    place = Place.TIMED
-    summary = "CPU use over time: each CPU, threads by name, busy CPUs, other load, steal"
+    process = Process.TIMED
+    summary = "CPU use over time: by CPU, by thread, number of busy CPUs, other load, steal"
 
     def __init__(self) -> None:
         self._pace = Pace(LEAST_INTERVAL_S)
@@ -91,11 +109,11 @@ class Cpu(Observer):
         self._child: Child | None = None
 
     def started(self, child: Child) -> None:
-        """Remember whom to look at."""
+        """Keep the child for later samples."""
         self._child = child
 
     def sampled(self, sample: TreeSample) -> None:
-        """Take a sample where one is due."""
+        """Take a sample if one is due."""
         if self._child is None or not self._pace.due(sample.time_s):
             return
         with self._pace.sampling(sample.time_s):
@@ -110,8 +128,8 @@ class Cpu(Observer):
                 _Moment(sample.time_s, busy_s, steal_s, sample.cpu_s, running, dict(threads))
             )
 
-    def results(self, seen: Seen) -> Finding:
-        """Windows between samples, threads and busy CPUs."""
+    def results(self, run: ObservedRun) -> Finding:
+        """CPU use between samples, by thread and by stage."""
         moments, child = self._moments, self._child
         if child is None or len(moments) < 2:
             return Finding(missing="the trial ended before two samples were taken")
@@ -133,14 +151,14 @@ class Cpu(Observer):
             steal=[round((b.steal_s - a.steal_s) / t, 3) for a, b, t in windows],
             cpus=[list(column) for column in zip(*used, strict=True)],
             threads=_thread_seconds(moments),
-            busy=_busy_fractions(moments, seen.stages, child),
+            busy=_busy_fractions(moments, run.stages, child),
             interval_s=round((moments[-1].time_s - moments[0].time_s) / (len(moments) - 1), 4),
         )
         return Finding(found.model_dump())
 
 
 def thread_states(pids: Sequence[int]) -> Iterator[tuple[str, str, float]]:
-    """Name, state and CPU seconds of each living thread of some processes."""
+    """Name (without numbers), state and CPU seconds of each living thread of some processes."""
     for pid in pids:
         try:
             tasks = list(Path(f"/proc/{pid}/task").iterdir())
@@ -158,7 +176,7 @@ def thread_states(pids: Sequence[int]) -> Iterator[tuple[str, str, float]]:
 
 
 def cpu_times() -> tuple[tuple[float, ...], float]:
-    """Busy seconds of each CPU since boot, and stolen seconds of all together."""
+    """Busy seconds of each CPU, and stolen seconds of all CPUs, since boot."""
     busy, steal = [], 0.0
     for line in Path("/proc/stat").read_text().splitlines()[1:]:
         if not line.startswith("cpu"):
@@ -170,7 +188,7 @@ def cpu_times() -> tuple[tuple[float, ...], float]:
 
 
 def _thread_seconds(moments: Sequence[_Moment]) -> dict[str, float]:
-    """The most that was seen of each name: threads that ended leave the later samples."""
+    """The largest CPU seconds of each name; a thread that has ended is not in later samples."""
     most: dict[str, float] = defaultdict(float)
     for moment in moments:
         for name, seconds in moment.threads.items():
@@ -182,7 +200,7 @@ def _thread_seconds(moments: Sequence[_Moment]) -> dict[str, float]:
 def _busy_fractions(
     moments: Sequence[_Moment], stages: Sequence[Stage], child: Child
 ) -> dict[str, list[float]]:
-    """By stage, how often 0, 1, ... CPUs were busy; more threads than CPUs count as all CPUs."""
+    """Fractions of samples with 0, 1, ... busy CPUs by stage; at most all CPUs are busy."""
     counts: dict[str, Counter[int]] = defaultdict(Counter)
     for moment in moments:
         at_s = moment.time_s - child.begin_s

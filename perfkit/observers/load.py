@@ -1,43 +1,55 @@
-"""What else the machine did while a trial was at work, and when that spoils its times."""
+"""Other load on the machine during a trial, and when it makes the times untrustworthy."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from perfkit.observers.process_tree import MachineTimes, machine_times
 from perfkit.records.schema import Load, Stage
 
 BUSY_FRACTION = 0.05
 STEAL_FRACTION = 0.02
-"""Other load and steal above which a trial's times are called untrustworthy."""
+"""Fractions of the CPU time of all CPUs. Above these, other load and steal cause a warning."""
 
 
 class LoadMeter:
-    """Adds up other load and steal over the stages of a trial; idling between them is left out."""
+    """Adds up other load and steal during the stages of a trial, without the time between them.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    read
+        Reads the CPU seconds of the machine.
+    cpus
+        Number of CPUs of the machine; read from the kernel by default.
+    """
+
+    def __init__(
+        self, read: Callable[[], MachineTimes] = machine_times, cpus: int | None = None
+    ) -> None:
+        self._read, self._cpus = read, cpus or os.cpu_count() or 1
         self._load_average = os.getloadavg()[0]
         self._entered: MachineTimes | None = None
         self._steal_s = self._other_s = self._staged_s = 0.0
 
     def enter(self) -> None:
-        """A stage begins."""
-        self._entered = machine_times()
+        """Note the begin of a stage."""
+        self._entered = self._read()
 
     def leave(self, stage: Stage) -> None:
-        """The stage that was entered has ended."""
+        """Add the load during the stage that has ended."""
         if self._entered is None:
             return
-        now = machine_times()
+        now = self._read()
         self._steal_s += now.steal_s - self._entered.steal_s
         self._other_s += max(0.0, now.busy_s - self._entered.busy_s - stage.cpu_s)
         self._staged_s += stage.wall_s
 
     def load(self) -> Load | None:
-        """Shares of the CPUs' time over all stages, None where none has ended."""
+        """Load as fractions of the CPU time of all stages; None if no stage has ended."""
         if not self._staged_s:
             return None
-        cpu_time_s = self._staged_s * (os.cpu_count() or 1)
+        cpu_time_s = self._staged_s * self._cpus
         return Load(
             load_average_before=self._load_average,
             steal_fraction=self._steal_s / cpu_time_s,
@@ -46,12 +58,12 @@ class LoadMeter:
 
 
 def load_warnings(load: Load | None) -> list[str]:
-    """Sentences on what makes a trial's times untrustworthy."""
+    """One sentence for each kind of load that makes the times of a trial untrustworthy."""
     if load is None:
         return []
     warnings = []
     if load.other_cpu_fraction > BUSY_FRACTION:
         warnings.append(f"other programs used {load.other_cpu_fraction:.0%} of the CPUs")
     if load.steal_fraction > STEAL_FRACTION:
-        warnings.append(f"the hypervisor took {load.steal_fraction:.0%} of the CPUs' time away")
+        warnings.append(f"the hypervisor took {load.steal_fraction:.0%} of the CPU time away")
     return warnings

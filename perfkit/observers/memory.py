@@ -1,17 +1,18 @@
-"""Memory over time: resident by kind, proportional, huge pages; peaks; what the cgroup says.
+"""Memory over time: resident by kind, proportional, huge pages, peaks, and control group.
 
 ``/proc/PID/status`` is cheap and read with every sample. ``smaps_rollup`` walks all page tables of
-the process and blocks its mappings meanwhile, so it is read as seldom as its cost demands.
+the process and blocks changes of its mappings, so its interval grows with its cost.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
+from perfkit.observers.observer import Child, Finding, ObservedRun, Observer, Process
 from perfkit.observers.pace import Pace
 from perfkit.observers.process_tree import TreeSample
 from perfkit.records.cgroups import Cgroup, memory_cgroup
@@ -19,27 +20,31 @@ from perfkit.records.cgroups import Cgroup, memory_cgroup
 STATUS_INTERVAL_S = 0.1
 ROLLUP_INTERVAL_S = 1.0
 KEPT_SAMPLES = 300
+"""Largest number of samples in a record."""
 
 STATUS_FIELDS = ("VmHWM", "RssAnon", "RssFile", "RssShmem")
 ROLLUP_FIELDS = ("Pss", "AnonHugePages")
 
 
 class MemorySeen(BaseModel):
-    """Memory of a trial's process in bytes; times count from its start.
+    """Memory of the process of a trial. Sizes are bytes; times are seconds since its start.
 
     Attributes
     ----------
-    time_s, anonymous, file, shared
+    time_s
+        Times of the samples, ``[samples]``.
+    anonymous, file, shared
         Resident memory by kind, ``[samples]``.
-    rollup_time_s, pss, anonymous_huge
-        Proportional set and anonymous huge pages, sampled more seldom.
+    rollup_time_s
+        Times of the less frequent samples, ``[rollups]``.
+    pss, anonymous_huge
+        Proportional set size and anonymous huge pages, ``[rollups]``.
     peak_rss
-        Largest resident set of the whole life (``VmHWM``, exact where the child does not reset
-        it; else the largest of the stages).
+        Peak resident memory: the largest ``VmHWM`` of all samples and stages.
     peaks
-        By stage: resident memory by kind at its largest sample.
+        Peak resident memory by stage, and its kinds in the largest sample.
     cgroup
-        Limit, peak and events (differences over the trial) of the memory cgroup.
+        Limit and peak of the memory cgroup, and its events during the trial.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,6 +63,8 @@ class MemorySeen(BaseModel):
 
 @dataclass(frozen=True)
 class _Moment:
+    """One sample: seconds since the start of the trial, and bytes by kind."""
+
     time_s: float
     anonymous: int
     file: int
@@ -69,13 +76,20 @@ class _Moment:
 
 
 class Memory(Observer):
-    """Samples the child's memory from outside."""
+    """Samples the memory of the child from the parent.
+
+    Parameters
+    ----------
+    cgroup_of
+        Returns the memory cgroup of a process id.
+    """
 
     name = "memory"
-    place = Place.TIMED
-    summary = "resident memory by kind, proportional set, huge pages, peaks, cgroup"
+    process = Process.TIMED
+    summary = "resident memory by kind, proportional set size, huge pages, peaks, cgroup"
 
-    def __init__(self) -> None:
+    def __init__(self, cgroup_of: Callable[[int], Cgroup | None] = memory_cgroup) -> None:
+        self._cgroup_of = cgroup_of
         self._status_pace = Pace(STATUS_INTERVAL_S)
         self._rollup_pace = Pace(ROLLUP_INTERVAL_S)
         self._moments: list[_Moment] = []
@@ -86,14 +100,14 @@ class Memory(Observer):
         self._cgroup_before: dict[str, int] = {}
 
     def started(self, child: Child) -> None:
-        """Remember whom to look at, and what its cgroup has counted so far."""
+        """Keep the child for later samples, and read the counts of its cgroup."""
         self._child = child
-        self._cgroup = memory_cgroup(child.pid)
+        self._cgroup = self._cgroup_of(child.pid)
         if self._cgroup is not None:
             self._cgroup_before = self._cgroup.counts()
 
     def sampled(self, sample: TreeSample) -> None:
-        """Read what is due."""
+        """Take the samples that are due."""
         child, now_s = self._child, sample.time_s
         if child is None:
             return
@@ -112,18 +126,18 @@ class Memory(Observer):
                 if read:
                     self._rollups.append((at_s, read["Pss"], read["AnonHugePages"]))
         except OSError:
-            # The process has gone, or belongs to somebody else: what was seen stands.
+            # The process has ended, or belongs to another user; earlier samples are valid.
             return
 
-    def results(self, seen: Seen) -> Finding:
-        """The time line thinned, the peaks, and the cgroup's differences."""
+    def results(self, run: ObservedRun) -> Finding:
+        """Memory over time, peaks, and counts of the cgroup during the trial."""
         if not self._moments:
             return Finding(missing="the trial ended before a sample was taken")
         kept = self._moments[:: max(1, -(-len(self._moments) // KEPT_SAMPLES))]
         rollups = self._rollups[:: max(1, -(-len(self._rollups) // KEPT_SAMPLES))]
         missing = []
         if not self._rollups:
-            missing.append("smaps_rollup cannot be read: no proportional set, no huge pages")
+            missing.append("smaps_rollup cannot be read: no proportional set size, no huge pages")
         counts: dict[str, int] = {}
         if self._cgroup is None:
             missing.append("no cgroup memory files: no limit, no events")
@@ -137,23 +151,23 @@ class Memory(Observer):
             rollup_time_s=[round(time_s, 3) for time_s, _, _ in rollups],
             pss=[pss for _, pss, _ in rollups],
             anonymous_huge=[huge for _, _, huge in rollups],
-            peak_rss=max([self._peak, *(stage.peak_rss_bytes for stage in seen.stages)]),
-            peaks=self._peaks(seen),
+            peak_rss=max([self._peak, *(stage.peak_rss_bytes for stage in run.stages)]),
+            peaks=self._peaks(run),
             cgroup=counts,
         )
         return Finding(found.model_dump(), missing="; ".join(missing))
 
-    def _peaks(self, seen: Seen) -> dict[str, dict[str, int]]:
+    def _peaks(self, run: ObservedRun) -> dict[str, dict[str, int]]:
         peaks: dict[str, dict[str, int]] = {}
-        for name in dict.fromkeys(stage.name for stage in seen.stages):
+        for name in dict.fromkeys(stage.name for stage in run.stages):
             own = [
                 moment
                 for moment in self._moments
-                for stage in seen.stages
+                for stage in run.stages
                 if stage.name == name
                 and stage.begin_s <= moment.time_s <= stage.begin_s + stage.wall_s
             ]
-            exact = max(s.peak_rss_bytes for s in seen.stages if s.name == name)
+            exact = max(s.peak_rss_bytes for s in run.stages if s.name == name)
             peaks[name] = {"resident": exact}
             if own:
                 most = max(own, key=lambda moment: moment.resident)
@@ -166,7 +180,14 @@ class Memory(Observer):
 
 
 def kilobyte_fields(path: Path, names: tuple[str, ...]) -> dict[str, int]:
-    """Some fields of a file of ``Name: N kB`` lines, in bytes; empty if one is absent.
+    """Fields of a file with ``Name: N kB`` lines, in bytes; empty if a field is absent.
+
+    Parameters
+    ----------
+    path
+        The file, e.g. ``/proc/PID/status``.
+    names
+        Names of the fields.
 
     Raises
     ------

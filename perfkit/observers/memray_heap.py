@@ -1,27 +1,38 @@
-"""memray: who holds the heap at its peak, with native frames, from a child of its own.
+"""memray: the heap at its peak with Python and native frames, from a child of its own.
 
-The tracked child compiles several times slower, so nothing of it is ever timed. The aggregated
-file format keeps one entry a place of allocation instead of one an allocation.
+The tracked child compiles several times slower, so its times are not used. The aggregated file
+format has one entry per place of allocation instead of one per allocation.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
+from perfkit.observers.observer import Child, Finding, ObservedRun, Observer, Process
 
 CAPTURE = "memray.bin"
 READING_TIMEOUT_S = 300.0
 
 
 class Holder(BaseModel):
-    """Who held memory at the peak: its place in the code, bytes, and number of allocations."""
+    """A place in the code that held memory at the peak.
+
+    Attributes
+    ----------
+    where
+        Function and position.
+    bytes
+        Bytes that it held.
+    allocations
+        Number of allocations.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,36 +42,53 @@ class Holder(BaseModel):
 
 
 class HeapSeen(BaseModel):
-    """The heap at its peak."""
+    """The heap at its peak.
+
+    Attributes
+    ----------
+    peak_bytes
+        Size of the heap.
+    allocations
+        Number of allocations over the life of the process.
+    file_bytes
+        Size of the capture file.
+    holders
+        Places that held memory, largest first.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     peak_bytes: int
     allocations: int
-    """Over the whole life."""
     file_bytes: int
-    """Size of the capture file."""
     holders: list[Holder]
 
 
 class MemrayHeap(Observer):
-    """Tracks the heap of a child of its own and reduces the file to its peak."""
+    """Tracks the heap of a child of its own and reduces the capture to the peak.
+
+    Parameters
+    ----------
+    find
+        Finds an importable module by its name; None if there is none.
+    """
 
     name = "memray"
-    place = Place.ALONE
-    summary = "peak heap and who held it (Python and native frames), flame graph and table"
+    process = Process.OWN
+    summary = "peak heap and its holders (Python and native frames), flame graph and table"
 
-    def __init__(self) -> None:
+    def __init__(self, find: Callable[[str], object | None] = find_spec) -> None:
+        self._find = find
         self._child: Child | None = None
 
     def unavailable(self) -> str | None:
-        """Missing where memray is not installed."""
-        if find_spec("memray") is None:
+        """Reason if memray is not installed."""
+        if self._find("memray") is None:
             return "memray is not installed; install perfkit[profile]"
         return None
 
     def around(self, folder: Path) -> AbstractContextManager[object]:
-        """Track everything that the child does from here on."""
+        """Track all allocations of the child from here on."""
         import memray
 
         tracker: AbstractContextManager[object] = memray.Tracker(
@@ -71,17 +99,17 @@ class MemrayHeap(Observer):
         return tracker
 
     def started(self, child: Child) -> None:
-        """Remember where the child leaves its file."""
+        """Keep the child, whose folder receives the capture."""
         self._child = child
 
-    def results(self, seen: Seen) -> Finding:
-        """Peak, holders and memray's own two pages."""
+    def results(self, run: ObservedRun) -> Finding:
+        """The peak, its holders, and memray's flame graph and table."""
         if self._child is None:
             return Finding(missing="the child was not started")
         capture = self._child.folder / CAPTURE
         if not capture.exists():
-            return Finding(missing="the child ended before memray wrote its file")
-        # A process of its own: looking up frames takes gigabytes, which only its end gives back.
+            return Finding(missing="the child ended before memray wrote its capture")
+        # In a process of its own: the lookup of frames takes gigabytes, which only its end frees.
         try:
             asked = subprocess.run(
                 [sys.executable, "-m", "perfkit.observers.memray_reading", str(capture)],
@@ -91,18 +119,18 @@ class MemrayHeap(Observer):
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            missing = f"memray's file was not read within {READING_TIMEOUT_S:g} s"
+            missing = f"memray's capture could not be read within {READING_TIMEOUT_S:g} s"
             return Finding(files={"memray capture": capture}, missing=missing)
         if asked.returncode != 0:
-            words = asked.stderr.strip().splitlines()
-            return Finding(missing=f"memray cannot read its file: {words[-1] if words else 'died'}")
+            reason = (asked.stderr.strip().splitlines() or ["its reader died"])[-1]
+            return Finding(missing=f"memray cannot read its capture: {reason}")
         found = HeapSeen.model_validate_json(asked.stdout.splitlines()[-1])
         pages = {f"memray {page.stem.removeprefix('memray-')}": page for page in pages_of(capture)}
         return Finding(found.model_dump(), {"memray capture": capture, **pages})
 
 
 def pages_of(capture: Path) -> tuple[Path, Path]:
-    """Where memray's flame graph and its table of a capture are left."""
+    """Paths of the flame graph and the table of a capture."""
     flamegraph, table = (
         capture.with_name(f"memray-{name}.html") for name in ("flamegraph", "table")
     )

@@ -1,4 +1,4 @@
-"""The child that reads a memray file: prints what held the peak, leaves memray's two pages."""
+"""Child process that reads a memray capture: prints the peak, writes flame graph and table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Protocol
 
 import memray
 from memray.reporters.flamegraph import FlameGraphReporter
@@ -17,17 +18,36 @@ from perfkit.observers.memray_heap import HeapSeen, Holder, pages_of
 
 KEPT_HOLDERS = 12
 RESOLVED_SHARE = 0.99
-"""Share of the peak whose frames are looked up: a lookup in a library of hundreds of megabytes
-takes milliseconds, and the last per cent is tens of thousands of places. The capture has all."""
+"""Share of the peak whose frames are looked up. A lookup in a library of hundreds of megabytes
+takes milliseconds, and the last per cent has tens of thousands of places. The capture has all of
+them."""
 
 GENERIC = ("std", "absl", "Eigen", "tsl", "nanobind", "__gnu_cxx")
-"""Namespaces that say nothing about who wanted the memory."""
+"""Namespaces of general libraries, which do not show the purpose of an allocation."""
 
 TEMPLATE = re.compile(r"<[^<>]*>")
 
 
+class Allocation(Protocol):
+    """The attributes of ``memray.AllocationRecord`` that are used here."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
+
+    @property
+    def n_allocations(self) -> int:
+        """Number of allocations."""
+        ...
+
+    def hybrid_stack_trace(self) -> Sequence[tuple[str, str, int]]:
+        """Function, file and line of each Python and native frame, innermost first."""
+        ...
+
+
 def main(arguments: list[str]) -> int:
-    """Read one capture.
+    """Read one capture, print its peak and write its pages.
 
     Parameters
     ----------
@@ -48,7 +68,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def largest_records(records: Iterable[memray.AllocationRecord]) -> list[memray.AllocationRecord]:
+def largest_records[A: Allocation](records: Iterable[A]) -> list[A]:
     """The places that hold :data:`RESOLVED_SHARE` of the peak, largest first."""
     ranked = sorted(records, key=lambda record: -record.size)
     wanted = RESOLVED_SHARE * sum(record.size for record in ranked)
@@ -56,11 +76,11 @@ def largest_records(records: Iterable[memray.AllocationRecord]) -> list[memray.A
     return [record for record, before in zip(ranked, held, strict=False) if before < wanted]
 
 
-def largest_holders(records: Iterable[memray.AllocationRecord]) -> list[Holder]:
+def largest_holders(records: Iterable[Allocation]) -> list[Holder]:
     """The places that held most at the peak, largest first.
 
-    A place is the innermost Python frame with the C++ namespace that it called into, e.g.
-    ``backend_compile (compiler.py:362) in llvm``; in a thread without Python frames it is the
+    A place is the innermost Python frame with the C++ namespace that it called, e.g.
+    ``backend_compile (compiler.py:362) in llvm``. In a thread without Python frames it is the
     innermost C++ function, e.g. ``xla::AlignedAllocator::Allocate``.
     """
     sizes: dict[str, int] = defaultdict(int)
@@ -86,7 +106,7 @@ def _place(stack: Sequence[tuple[str, str, int]]) -> str:
 
 
 def _short(function: str) -> str:
-    """A C++ function's name without return type, template and other arguments."""
+    """Name of a C++ function without return type, template arguments and parameters."""
     name = function.replace("(anonymous namespace)::", "")
     while (shorter := TEMPLATE.sub("", name)) != name:
         name = shorter
@@ -96,16 +116,16 @@ def _short(function: str) -> str:
 def _write_pages(
     reader: memray.FileReader, records: Sequence[memray.AllocationRecord], capture: Path
 ) -> None:
-    """memray's own flame graph and table.
+    """Write memray's flame graph and table.
 
-    Both are made here from the same records, not by its command: looking up frames takes most of
-    the time, and what was looked up once is known from then on.
+    They are made from the same records instead of by memray's command, as the lookup of frames
+    takes most of the time and its results are cached in the records.
     """
     snapshots = tuple(reader.get_memory_snapshots())
     flamegraph = FlameGraphReporter.from_snapshot(
         records, memory_records=snapshots, native_traces=True
     )
-    # A row shows the innermost frame alone, which would be malloc's everywhere.
+    # A row shows only the innermost frame; the innermost native frame is always malloc.
     table = TableReporter.from_snapshot(records, memory_records=snapshots, native_traces=False)
     reports: tuple[FlameGraphReporter | TableReporter, ...] = (flamegraph, table)
     for page, report in zip(pages_of(capture), reports, strict=True):

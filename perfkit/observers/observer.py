@@ -1,4 +1,4 @@
-"""What an observer is: a name, where it looks from, a few hooks, and what it found."""
+"""The interface of observers: a name, the process to observe, a few hooks, and results."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ if TYPE_CHECKING:
     from perfkit.models.base import Workload
 
 
-class Place(StrEnum):
-    """Which child process an observer looks at."""
+class Process(StrEnum):
+    """The child process that an observer looks at."""
 
     TIMED = "timed pass"
-    """The trial itself, from outside: costs the measured process nothing that can be seen."""
-    BESIDE = "pass of its own"
-    """A further child that all observers of this place share, because they hardly disturb one
-    another; its times are never kept."""
-    ALONE = "child of its own"
-    """A further child each, because the observer changes what others would see."""
+    """The trial itself, observed from outside at no measurable cost to it."""
+    SHARED = "pass of its own"
+    """A further child, which all such observers share as they hardly disturb each other. Its times
+    are not used."""
+    OWN = "child of its own"
+    """A further child for this observer alone, as it would disturb the others."""
 
 
 class ExtraPass(StrEnum):
-    """What the child does between an observer's hooks for a pass."""
+    """The pass that the child runs for an observer."""
 
     NONE = "none"
     PLAIN = "plain"
     TRACED = "traced"
-    """A pass under JAX's profiler, whose files stay in the child's folder."""
+    """A pass under JAX's profiler, whose files stay in the folder of the child."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """The process that is looked at.
+    """The observed process.
 
-    Parameters
+    Attributes
     ----------
     pid
-        Root of its tree.
+        Process id of the child, the root of its process tree.
     folder
-        Where an observer may leave files; the child can write there too.
+        Folder for files of observers; the child writes there too.
     begin_s
-        Monotonic clock at the trial's start: times in results count from here.
+        Start of the trial on the monotonic clock; times in results are relative to it.
     cpus
-        CPUs that the child may use.
+        Number of CPUs that the child may use.
     workload
-        What it computes.
+        Workload of the trial.
     """
 
     pid: int
@@ -65,8 +65,16 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What is known of the child once it has ended."""
+class ObservedRun:
+    """The measured stages of a child that has ended.
+
+    Attributes
+    ----------
+    stages
+        Stages in order.
+    compilation
+        Properties of the compiled program; None where the child did not compile.
+    """
 
     stages: Sequence[Stage]
     compilation: Compilation | None
@@ -74,16 +82,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Finding:
-    """What an observer found: data for the record, files, and what is missing.
+    """Results of an observer.
 
-    Parameters
+    Attributes
     ----------
     data
-        Numbers and names, small enough for a line of JSON.
+        Data for the record, small enough for a line of JSON.
     files
-        Name to file in the child's folder.
+        Files in the folder of the child, by name for the reader.
     missing
-        One line on what could not be seen and why, empty if nothing.
+        What could not be observed and why, in one line; empty if nothing is missing.
     """
 
     data: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -92,41 +100,57 @@ class Finding:
 
 
 class Observer:
-    """Base of all observers; every hook but :meth:`results` may be left as it is.
+    """Base class of observers; only :meth:`results` must be overridden.
 
-    The parent calls the hooks in the order in which they stand here. ``around`` alone is called
-    in the child, on another instance: what it has to tell must go through files.
+    The parent calls the hooks in the order of this class. Only :meth:`around` is called in the
+    child, on another instance, which passes its results on through files.
+
+    Attributes
+    ----------
+    name
+        Name on the command line and in records.
+    process
+        The process to observe.
+    summary
+        What the observer shows, for the help.
+    extra_pass
+        The pass that the child runs between :meth:`pass_begins` and :meth:`pass_ended`.
     """
 
     name: ClassVar[str]
-    place: ClassVar[Place]
+    process: ClassVar[Process]
     summary: ClassVar[str]
     extra_pass: ClassVar[ExtraPass] = ExtraPass.NONE
-    """The pass that the child goes through between :meth:`pass_begins` and :meth:`pass_ended`."""
 
     def unavailable(self) -> str | None:
-        """One line why this observer sees nothing on this machine, None where it can look."""
+        """Why the observer cannot work on this machine, in one line; None if it can."""
         return None
 
     def around(self, folder: Path) -> AbstractContextManager[object]:
-        """In the child: what all of its stages run inside of."""
+        """Context manager in which the child runs all of its stages.
+
+        Parameters
+        ----------
+        folder
+            Folder for files of observers.
+        """
         return nullcontext()
 
     def started(self, child: Child) -> None:
-        """The child exists and waits for this call to return."""
+        """Called when the child exists; the child waits until this returns."""
 
     def sampled(self, sample: TreeSample) -> None:
-        """A tenth of a second has passed; called on the sampling thread."""
+        """Called about every 0.1 s on the sampling thread, with a sample of the process tree."""
 
     def pass_begins(self) -> None:
-        """The extra pass is about to begin."""
+        """Called before the extra pass begins."""
 
     def pass_ended(self) -> None:
-        """The extra pass has ended."""
+        """Called when the extra pass has ended."""
 
     def ended(self) -> None:
-        """The child has ended, in whatever way."""
+        """Called when the child has ended, in whatever way."""
 
-    def results(self, seen: Seen) -> Finding:
-        """What was found."""
+    def results(self, run: ObservedRun) -> Finding:
+        """The results for the record."""
         raise NotImplementedError

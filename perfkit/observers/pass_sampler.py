@@ -1,4 +1,4 @@
-"""A process sampled as often as the clock allows during one pass that is not timed."""
+"""Samples of a process at every clock tick, during a pass that is not timed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,24 @@ from perfkit.observers.cpu import thread_states
 from perfkit.observers.process_tree import TICKS_PER_S
 
 INTERVAL_S = 0.01
-"""The kernel's clock tick, in which CPU times are counted."""
+"""The clock tick of the kernel, which is the resolution of CPU times."""
 
 
 @dataclass(frozen=True)
 class PassSample:
-    """A process at one moment of the monotonic clock; counts since its start."""
+    """State of a process; counts are since its start.
+
+    Attributes
+    ----------
+    time_s
+        Time on the monotonic clock.
+    running
+        Number of threads that run or are ready to run.
+    user_s, system_s
+        CPU seconds in user mode and in the kernel.
+    faults
+        Page faults.
+    """
 
     time_s: float
     running: int
@@ -26,7 +38,13 @@ class PassSample:
 
 
 class PassSampler:
-    """Samples one process from a thread between :meth:`start` and :meth:`stop`."""
+    """Samples one process from a thread between :meth:`start` and :meth:`stop`.
+
+    Parameters
+    ----------
+    pid
+        Process id.
+    """
 
     def __init__(self, pid: int) -> None:
         self.samples: list[PassSample] = []
@@ -35,11 +53,11 @@ class PassSampler:
         self._thread = threading.Thread(target=self._run, name="pass-sampler", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the sampling thread."""
         self._thread.start()
 
     def stop(self) -> list[PassSample]:
-        """End, and what was seen."""
+        """Stop the sampling thread and return the samples."""
         self._stopped.set()
         self._thread.join()
         return self.samples

@@ -1,4 +1,4 @@
-"""perf: counters and symbols of one pass, where kernel and hardware allow it."""
+"""perf: counters and symbols of one pass, where the kernel and the hardware allow it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from perfkit.observers.observer import Child, ExtraPass, Finding, Observer, Place, Seen
+from perfkit.observers.observer import Child, ExtraPass, Finding, ObservedRun, Observer, Process
 from perfkit.observers.tools import Tool, find_tool
 
 PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
@@ -27,18 +28,28 @@ EVENTS = (
     "dTLB-load-misses",
 )
 SAMPLE_RATE = 199
-"""Samples a second and CPU; a prime, so that it does not beat with the scheduler's tick."""
+"""Samples per second and CPU; a prime, so that it does not beat with the tick of the scheduler."""
 
 KEPT_SYMBOLS = 20
+"""Largest number of symbols in a record."""
+
 SETTLE_S = 0.3
-"""How long the tools take to open their counters."""
+"""Seconds that the tools need to open their counters."""
 
 UNCOUNTED = ("<not supported>", "<not counted>")
 SYMBOL = re.compile(r"^\s*([\d.]+)%\s+(\S+)\s+\[.\]\s+(.*?)(?:\s+-\s+-)?\s*$")
 
 
 class PerfSeen(BaseModel):
-    """Counts of one pass by event, and the share of samples by ``symbol [library]``."""
+    """Counters and symbols of one pass.
+
+    Attributes
+    ----------
+    counts
+        Counts by event.
+    symbols
+        Shares of the samples by ``symbol [library]``, between 0 and 1.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,22 +58,33 @@ class PerfSeen(BaseModel):
 
 
 class PerfEvents(Observer):
-    """Runs ``perf stat`` and ``perf record`` on the child for one pass."""
+    """Runs ``perf stat`` and ``perf record`` on the child for one pass.
+
+    Parameters
+    ----------
+    find
+        Finds a command by its name, see :func:`~perfkit.observers.tools.find_tool`.
+    paranoid
+        File with the restrictions of the kernel on performance events.
+    """
 
     name = "perf"
-    place = Place.BESIDE
+    process = Process.SHARED
     summary = "instructions, cycles, cache and TLB misses, symbols, where the kernel allows it"
     extra_pass = ExtraPass.PLAIN
 
-    def __init__(self) -> None:
+    def __init__(
+        self, find: Callable[[str], str | None] = find_tool, paranoid: Path = PARANOID
+    ) -> None:
+        self._find, self._paranoid = find, paranoid
         self._child: Child | None = None
         self._stat: Tool | None = None
         self._record: Tool | None = None
         self._failures: list[str] = []
 
     def unavailable(self) -> str | None:
-        """Missing where perf is not installed or may count nothing at all."""
-        program = find_tool("perf")
+        """Reason if perf is not installed or may not count any event."""
+        program = self._find("perf")
         if program is None:
             return "perf is not installed"
         asked = subprocess.run(
@@ -74,18 +96,18 @@ class PerfEvents(Observer):
         if asked.returncode == 0 and not any(word in asked.stderr for word in UNCOUNTED):
             return None
         try:
-            told = f"kernel.perf_event_paranoid is {PARANOID.read_text().strip()}"
+            reason = f"kernel.perf_event_paranoid is {self._paranoid.read_text().strip()}"
         except OSError:
-            told = "this kernel has no perf events"
-        return f"perf may not count here ({told})"
+            reason = "this kernel has no performance events"
+        return f"perf may not count events here ({reason})"
 
     def started(self, child: Child) -> None:
-        """Remember whom to look at."""
+        """Keep the child for the extra pass."""
         self._child = child
 
     def pass_begins(self) -> None:
-        """Attach both tools."""
-        program, child = find_tool("perf"), self._child
+        """Attach both tools to the child."""
+        program, child = self._find("perf"), self._child
         if program is None or child is None:
             return
         pid, folder = str(child.pid), child.folder
@@ -98,16 +120,16 @@ class PerfEvents(Observer):
         time.sleep(SETTLE_S)
 
     def pass_ended(self) -> None:
-        """End both."""
+        """Stop both tools and wait until they have written their files."""
         for name, tool in (("perf stat", self._stat), ("perf record", self._record)):
             failure = None if tool is None else tool.wait(signal.SIGINT)
             if failure is not None:
                 self._failures.append(f"{name}: {failure}")
 
-    def results(self, seen: Seen) -> Finding:
-        """Counts and symbols; events that the hardware does not count are named in one line."""
+    def results(self, run: ObservedRun) -> Finding:
+        """Counts and symbols; one line names the events that the hardware cannot count."""
         if self._child is None or self._stat is None:
-            return Finding(missing="the child ended before the pass that perf looks at")
+            return Finding(missing="the child ended before the pass that perf observes")
         folder = self._child.folder
         missing = list(self._failures)
         counts: dict[str, float] = {}
@@ -119,7 +141,7 @@ class PerfEvents(Observer):
         files = {}
         symbols: dict[str, float] = {}
         if data.exists() and data.stat().st_size:
-            symbols = _symbols(data)
+            symbols = _symbols(self._find("perf") or "perf", data)
             files["perf samples"] = data
         return Finding(
             PerfSeen(counts=counts, symbols=symbols).model_dump(), files, "; ".join(missing)
@@ -127,7 +149,7 @@ class PerfEvents(Observer):
 
 
 def parse_counts(text: str) -> tuple[dict[str, float], list[str]]:
-    """Counts by event, and the events without one, from ``perf stat -x ,``."""
+    """Counts by event, and the events that were not counted, from ``perf stat -x ,``."""
     counts: dict[str, float] = {}
     uncounted = []
     for line in text.splitlines():
@@ -143,7 +165,7 @@ def parse_counts(text: str) -> tuple[dict[str, float], list[str]]:
 
 
 def parse_symbols(text: str) -> dict[str, float]:
-    """Share of the samples by ``symbol [library]``, from ``perf report --stdio``."""
+    """Shares of the samples by ``symbol [library]``, from ``perf report --stdio``."""
     matches = (SYMBOL.match(line) for line in text.splitlines())
     found = {
         f"{match[3]} [{match[2]}]": round(float(match[1]) / 100, 4) for match in matches if match
@@ -151,8 +173,8 @@ def parse_symbols(text: str) -> dict[str, float]:
     return dict(list(found.items())[:KEPT_SYMBOLS])
 
 
-def _symbols(data: Path) -> dict[str, float]:
-    command = [find_tool("perf") or "perf", "report", "--stdio", "-q", "-i", str(data)]
+def _symbols(program: str, data: Path) -> dict[str, float]:
+    command = [program, "report", "--stdio", "-q", "-i", str(data)]
     command += ["--sort", "dso,symbol", "--percent-limit", "0.5"]
     asked = subprocess.run(
         command,

@@ -1,6 +1,6 @@
-"""CPU time and resident memory of a process tree over time, and what else the machine did.
+"""CPU time and resident memory of a process tree over time, and CPU time of the whole machine.
 
-Read from ``/proc`` by a thread of the parent, so that the measured process is not touched.
+A thread of the parent reads ``/proc``, so that the measured process is not disturbed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 INTERVAL_S = 0.1
-"""Time between samples; a sample of one process reads three small files."""
+"""Seconds between samples; a sample of one process reads two small files."""
 
 CHILDREN_INTERVAL_S = 1.0
-"""Time between looks for new child processes, which cost a read a thread."""
+"""Seconds between searches for new child processes, which read one file per thread."""
 
 STOPPED_STATES = ("T", "t")
-"""Of ``/proc/PID/stat``: stopped by a signal, stopped by a tracer (proc(5))."""
+"""States in ``/proc/PID/stat``: stopped by a signal, stopped by a tracer (proc(5))."""
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -28,10 +28,20 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class TreeSample:
-    """The tree at one moment of the monotonic clock.
+    """State of a process tree.
 
-    ``stopped`` says that a process of it was held by a signal or a tracer; ``address_bytes`` is
-    the largest address space of one process.
+    Attributes
+    ----------
+    time_s
+        Time on the monotonic clock.
+    cpu_s
+        CPU seconds that the tree has used.
+    rss_bytes
+        Resident memory of all processes.
+    stopped
+        Whether a signal or a tracer stopped one of the processes.
+    address_bytes
+        Largest address space of one process.
     """
 
     time_s: float
@@ -43,7 +53,15 @@ class TreeSample:
 
 @dataclass(frozen=True)
 class MachineTimes:
-    """CPU seconds of the whole machine since boot (``/proc/stat``, first line)."""
+    """CPU seconds of the whole machine since boot (``/proc/stat``, first line).
+
+    Attributes
+    ----------
+    busy_s
+        Seconds in which CPUs worked.
+    steal_s
+        Seconds that a hypervisor took away.
+    """
 
     busy_s: float
     steal_s: float
@@ -51,24 +69,30 @@ class MachineTimes:
 
 @dataclass
 class Timeline:
-    """Samples of a process tree, oldest first."""
+    """Samples of a process tree over time.
+
+    Attributes
+    ----------
+    samples
+        Samples, oldest first.
+    """
 
     samples: list[TreeSample] = field(default_factory=list)
 
     @property
     def peak_rss_bytes(self) -> int:
-        """Largest resident set of the tree that was seen, 0 without samples."""
+        """Largest resident memory of all samples, 0 without samples."""
         return max((sample.rss_bytes for sample in self.samples), default=0)
 
     def around(self, begin_s: float, end_s: float) -> list[TreeSample]:
-        """The samples between two moments, and the nearest one on either side."""
+        """The samples between two times, and the nearest sample on either side."""
         samples = list(self.samples)
         first = bisect_left(samples, begin_s, key=_moment)
         last = bisect_right(samples, end_s, key=_moment)
         return samples[max(0, first - 1) : last + 1]
 
     def thinned(self, most: int) -> Timeline:
-        """At most ``most`` samples, evenly taken, first and last kept."""
+        """At most ``most`` samples at even distances, including the first and the last."""
         count = len(self.samples)
         if count <= most:
             return self
@@ -81,7 +105,7 @@ def _moment(sample: TreeSample) -> float:
 
 
 def machine_times() -> MachineTimes:
-    """CPU seconds of the machine so far; steal is what a hypervisor took away."""
+    """CPU seconds of the machine since boot."""
     first = Path("/proc/stat").read_text().split("\n", 1)[0].split()
     user, nice, system, _idle, _wait, irq, softirq, steal = (int(field) for field in first[1:9])
     busy = user + nice + system + irq + softirq
@@ -89,23 +113,23 @@ def machine_times() -> MachineTimes:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system seconds of a process, all threads, ended children included.
+    """CPU seconds of a process: all threads, and children that it has waited for.
 
     Raises
     ------
     OSError
-        The process is gone.
+        The process has ended.
     """
     return _state_and_cpu(pid)[1]
 
 
 def rss_bytes(pid: int) -> int:
-    """Resident set of a process.
+    """Resident memory of a process.
 
     Raises
     ------
     OSError
-        The process is gone.
+        The process has ended.
     """
     return _address_and_resident(pid)[1]
 
@@ -113,19 +137,19 @@ def rss_bytes(pid: int) -> int:
 def _state_and_cpu(pid: int) -> tuple[str, float]:
     """State of a process and its CPU seconds, as :func:`cpu_seconds` counts them."""
     text = Path(f"/proc/{pid}/stat").read_text()
-    # The command name may hold spaces and brackets: fields are counted behind its last bracket.
+    # The command name may contain spaces and brackets, so fields are counted after the last one.
     fields = text.rpartition(")")[2].split()
     return fields[0], sum(int(value) for value in fields[11:15]) / TICKS_PER_S
 
 
 def _address_and_resident(pid: int) -> tuple[int, int]:
-    """Address space and resident set of a process in bytes."""
+    """Address space and resident memory of a process in bytes."""
     pages = Path(f"/proc/{pid}/statm").read_text().split()
     return int(pages[0]) * PAGE_BYTES, int(pages[1]) * PAGE_BYTES
 
 
 def descendants(pid: int) -> list[int]:
-    """The process and all that descend from it."""
+    """Process ids of a process and all of its descendants."""
     found = [pid]
     for parent in found:
         try:
@@ -143,9 +167,9 @@ class TreeSampler:
     Parameters
     ----------
     pid
-        Root of the tree.
+        Process id of the root of the tree.
     on_sample
-        Called with each sample, on the sampling thread; used to enforce a memory limit.
+        Called with each sample on the sampling thread, e.g. to enforce a memory limit.
     """
 
     def __init__(self, pid: int, on_sample: Callable[[TreeSample], None]) -> None:
@@ -158,19 +182,19 @@ class TreeSampler:
         self._thread = threading.Thread(target=self._run, name="tree-sampler", daemon=True)
 
     def start(self) -> None:
-        """Begin sampling."""
+        """Start the sampling thread."""
         self._thread.start()
 
     def stop(self) -> Timeline:
-        """End sampling and return what was seen."""
+        """Stop the sampling thread and return the samples."""
         self._stopped.set()
         self._thread.join()
         return self.timeline
 
     def take(self) -> TreeSample | None:
-        """Take a sample now; None where the tree is gone.
+        """Take a sample now; None if all processes of the tree have ended.
 
-        Passed to ``on_sample`` by the sampling thread alone.
+        Only samples of the sampling thread are passed to ``on_sample``.
         """
         with self._taking:
             now_s = time.monotonic()

@@ -1,7 +1,7 @@
-"""py-spy: where Python spends its time (import, featurisation, tracing, lowering).
+"""py-spy: time by Python function (import, featurisation, tracing, lowering).
 
-Always non-blocking: stopping a process that has one thread a core ruins the profile and the run.
-Threads that wait for XLA hold Python frames but are idle, so idle threads are sampled too.
+py-spy runs in its non-blocking mode: to stop a process that has one thread per core would ruin the
+profile and the run. Idle threads are sampled too, as a thread that waits for XLA is idle.
 """
 
 from __future__ import annotations
@@ -10,25 +10,36 @@ import json
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
+from perfkit.observers.observer import Child, Finding, ObservedRun, Observer, Process
 from perfkit.observers.tools import Tool, find_tool, ptrace_refusal
 
 RATE = 50
-"""Samples a second: reading all stacks of the process takes about a millisecond."""
+"""Samples per second; reading all stacks of the process takes about a millisecond."""
 
 ATTACH_S = 10.0
+"""Largest time to wait for py-spy to attach, in seconds."""
+
 FORMATS = {"speedscope": "py-spy.speedscope.json", "flamegraph": "py-spy.svg"}
 KEPT_FUNCTIONS = 15
+"""Largest number of functions in a record."""
 
 
 class PythonSeen(BaseModel):
-    """Seconds that the main thread had each function innermost, largest first."""
+    """Time of the main thread by Python function.
+
+    Attributes
+    ----------
+    seconds
+        Sampled seconds.
+    innermost
+        Seconds with each function innermost on the stack, largest first.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,26 +48,34 @@ class PythonSeen(BaseModel):
 
 
 class PySpy(Observer):
-    """Attaches py-spy to the child, once a format, before the child does anything."""
+    """Attaches py-spy to the child, once per file format, before the first stage.
+
+    Parameters
+    ----------
+    find
+        Finds a command by its name, see :func:`~perfkit.observers.tools.find_tool`.
+    """
 
     name = "py-spy"
-    place = Place.BESIDE
-    summary = "Python-side flame graph in speedscope and SVG (non-blocking)"
+    process = Process.SHARED
+    summary = "flame graph of the Python code in speedscope and SVG (non-blocking)"
 
-    def __init__(self) -> None:
+    def __init__(self, find: Callable[[str], str | None] = find_tool) -> None:
+        self._find = find
         self._tools: dict[str, Tool] = {}
+        self._failures: dict[str, str] = {}
         self._child: Child | None = None
 
     def unavailable(self) -> str | None:
-        """Missing where py-spy is not installed or may not look."""
-        if find_tool("py-spy") is None:
+        """Reason if py-spy is not installed or may not look into other processes."""
+        if self._find("py-spy") is None:
             return "py-spy is not installed; install perfkit[profile]"
         return ptrace_refusal()
 
     def started(self, child: Child) -> None:
-        """Attach; returns once it samples, or has failed."""
+        """Attach py-spy; returns when it samples or has failed."""
         self._child = child
-        program = find_tool("py-spy")
+        program = self._find("py-spy")
         if program is None:
             return
         for kind, file in FORMATS.items():
@@ -66,28 +85,28 @@ class PySpy(Observer):
             self._tools[kind] = Tool(command, child.folder / f"py-spy-{kind}.log")
         deadline_s = time.monotonic() + ATTACH_S
         while time.monotonic() < deadline_s and not all(
-            tool.says("Sampling") or not tool.running() for tool in self._tools.values()
+            tool.has_printed("Sampling") or not tool.running() for tool in self._tools.values()
         ):
             time.sleep(0.02)
 
     def ended(self) -> None:
-        """Nothing is left to sample: have the files written."""
+        """End py-spy, which then writes its files."""
         self._failures = {
             kind: failure
             for kind, tool in self._tools.items()
             if (failure := tool.wait(signal.SIGINT)) is not None
         }
 
-    def results(self, seen: Seen) -> Finding:
-        """The two files, and the innermost functions of the main thread."""
+    def results(self, run: ObservedRun) -> Finding:
+        """The files, and the innermost functions of the main thread."""
         if self._child is None:
             return Finding(missing="the child was not started")
         written = {kind: self._child.folder / file for kind, file in FORMATS.items()}
         files = {f"py-spy {kind}": path for kind, path in written.items() if path.exists()}
-        missing = "; ".join(f"no {kind}: {words}" for kind, words in self._failures.items())
+        missing = "; ".join(f"no {kind}: {failure}" for kind, failure in self._failures.items())
         speedscope = written["speedscope"]
         if not speedscope.exists():
-            return Finding(files=files, missing=missing or "py-spy wrote nothing")
+            return Finding(files=files, missing=missing or "py-spy wrote no file")
         document = without_nulls(json.loads(speedscope.read_text()))
         speedscope.write_text(json.dumps(document))
         found = innermost_seconds(document)
@@ -95,9 +114,9 @@ class PySpy(Observer):
 
 
 def without_nulls(value: JsonValue) -> Any:
-    """The same without members that are null.
+    """Remove members of objects that are null.
 
-    py-spy 0.4.3 writes null where it has nothing to say, which speedscope's schema does not allow.
+    py-spy 0.4.3 writes null for absent values, which the schema of speedscope does not allow.
     """
     if isinstance(value, dict):
         return {name: without_nulls(each) for name, each in value.items() if each is not None}
@@ -105,12 +124,12 @@ def without_nulls(value: JsonValue) -> Any:
 
 
 def innermost_seconds(document: Mapping[str, Any]) -> PythonSeen:
-    """Seconds by innermost function of the thread that was sampled longest.
+    """Seconds by innermost function of the thread with most samples.
 
     Parameters
     ----------
     document
-        Speedscope's file format with profiles of type ``sampled`` in seconds.
+        Profile in the file format of speedscope, with profiles of type ``sampled`` in seconds.
     """
     frames = document["shared"]["frames"]
     profiles = [profile for profile in document["profiles"] if profile["type"] == "sampled"]

@@ -1,4 +1,4 @@
-"""What an observer found, read back from a record as the observer's own model."""
+"""Results of observers, read from records as the models of the observers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from perfkit.records.schema import Record
 
 
 def found[Model: BaseModel](record: Record, observer: str, model: type[Model]) -> Model | None:
-    """The observer's findings, None where it found nothing or an older perfkit wrote them."""
+    """Results of an observer; None if there are none, or an older perfkit wrote them differently.
+
+    Parameters
+    ----------
+    record
+        The record.
+    observer
+        Name of the observer.
+    model
+        Model of its results.
+    """
     observation = record.observations.get(observer)
     if observation is None or not observation.data:
         return None

@@ -1,4 +1,4 @@
-"""The observers by name: a new one is one module and one line here."""
+"""Observers by name. A new observer is one module and one line in this table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterable
 
 from perfkit.errors import unknown_name
-from perfkit.observers.observer import Observer, Place
+from perfkit.observers.observer import Observer, Process
 
 OBSERVERS = {
     "clocks": "perfkit.observers.clocks:Clocks",
@@ -17,16 +17,16 @@ OBSERVERS = {
     "xla": "perfkit.observers.trace.xla_trace:XlaTrace",
     "perf": "perfkit.observers.perf_events:PerfEvents",
 }
-"""Name and where its class is; imported only when it is asked for."""
+"""Module and class by name; a module is imported only when its observer is used."""
 
 
 def make_observer(name: str) -> Observer:
-    """A new observer.
+    """Make an observer by its name.
 
     Raises
     ------
     UserError
-        There is none of that name.
+        There is no observer with this name.
     """
     if name not in OBSERVERS:
         raise unknown_name("observer", name, OBSERVERS)
@@ -36,17 +36,17 @@ def make_observer(name: str) -> Observer:
 
 
 def make_observers(names: Iterable[str]) -> list[Observer]:
-    """An observer a name, in the order of :data:`OBSERVERS`, each once.
+    """Make each named observer once, in the order of :data:`OBSERVERS`.
 
     Raises
     ------
     UserError
-        There is none of some name.
+        There is no observer with one of the names.
     """
     made = {name: make_observer(name) for name in dict.fromkeys(names)}
     return [made[name] for name in OBSERVERS if name in made]
 
 
-def of_place(observers: Iterable[Observer], place: Place) -> list[Observer]:
-    """Those that look at one kind of child."""
-    return [observer for observer in observers if observer.place is place]
+def of_process(observers: Iterable[Observer], process: Process) -> list[Observer]:
+    """The observers of one kind of process."""
+    return [observer for observer in observers if observer.process is process]

@@ -1,1 +1,1 @@
-"""WHAT IS KEPT of a trial: the record, the store, the machine's fingerprint."""
+"""Records of trials: their schema, the store, journals, data frames, and the machine."""

@@ -1,7 +1,7 @@
-"""Values that a file may hold: numbers that can have been measured, and text that can be written.
+"""Bounds on the values of a file: possible measurements, and text that can be written.
 
-A file can be damaged or made by hand. A number outside these bounds was never measured, and
-overflows or divides by zero somewhere far from the file that it came from.
+A file can be damaged or made by hand. A number outside these bounds is no measurement, and would
+cause an overflow or a division by zero far from the file that it comes from.
 """
 
 from __future__ import annotations
@@ -13,54 +13,66 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 MOST = 2**63 - 1
-"""The largest integer that 64 bits hold; JSON writers and figures refuse larger ones."""
+"""The largest signed integer of 64 bits; JSON writers and figures refuse larger ones."""
 
 LONGEST_S = 1e10
 """About three centuries, in seconds."""
 
 SHORTEST_PASS_S = 1e-9
-"""Ratios of times stay finite; a process cannot time less than this."""
+"""The shortest time that a process can measure; ratios of times stay finite."""
 
 DEEPEST = 64
-"""Nesting of the JSON of a record; an observer's data has five levels."""
+"""Largest nesting of the JSON of a record; the data of an observer has five levels."""
 
 type Count = Annotated[int, Field(ge=0, le=MOST)]
-"""Bytes, page faults, elements: what is counted."""
+"""A number of bytes, page faults, elements, ..."""
 
 type Bounded = Annotated[int, Field(ge=-MOST, le=MOST)]
+"""A signed integer of 64 bits."""
 
 type Finite = Annotated[float, Field(allow_inf_nan=False)]
+"""A finite number."""
 
 type Seconds = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
+"""A duration in seconds."""
 
 type Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A distance between two answers, without unit."""
 
 
 def moment(text: str) -> str:
-    """``text`` if it is a moment between 1970 and 9998 in ISO 8601.
+    """Return ``text`` if it is a date and time in ISO 8601 between the years 1970 and 9998.
 
     Raises
     ------
     ValueError
-        It is not.
+        The text is no such date and time.
     """
-    if not 1970 <= datetime.fromisoformat(text).year <= 9998:
-        raise ValueError("the year is not between 1970 and 9998")
+    year = datetime.fromisoformat(text).year
+    if not 1970 <= year <= 9998:
+        raise ValueError(f"the year {year} is not between 1970 and 9998")
     return text
 
 
 type Moment = Annotated[str, AfterValidator(moment)]
-"""ISO 8601."""
+"""A date and time in ISO 8601."""
 
 
 def refuse_unusable(data: object, depth: int = 0) -> None:
-    """Refuse plain JSON data that holds a value which no later step could use.
+    """Refuse plain JSON data that holds a value which no later step can use.
+
+    Parameters
+    ----------
+    data
+        JSON data: dictionaries, lists, texts, numbers, booleans and None.
+    depth
+        Nesting of ``data`` in the data that contains it.
 
     Raises
     ------
     ValueError
-        A number is not finite or does not fit in 64 bits, a text holds half a character, or the
-        nesting is deeper than :data:`DEEPEST`.
+        A number is not finite or does not fit in 64 bits, a text holds half of a surrogate pair,
+        or the nesting is deeper than :data:`DEEPEST`.
     """
     if depth > DEEPEST:
         raise ValueError(f"nested more than {DEEPEST} levels deep")
@@ -72,10 +84,10 @@ def refuse_unusable(data: object, depth: int = 0) -> None:
         for value in data:
             refuse_unusable(value, depth + 1)
     elif isinstance(data, str):
-        # JSON can name half of a pair of UTF-16, which no file takes back.
+        # JSON can encode half of a surrogate pair, which cannot be written as UTF-8.
         if not data.isascii() and any("\ud800" <= letter <= "\udfff" for letter in data):
-            raise ValueError("a text holds half a character")
+            raise ValueError("a text holds half of a surrogate pair")
     elif isinstance(data, float) and not math.isfinite(data):
-        raise ValueError(f"{data} is no measurement")
+        raise ValueError(f"{data} is not a finite number")
     elif isinstance(data, int) and abs(data) > MOST:
         raise ValueError("an integer does not fit in 64 bits")

@@ -1,7 +1,7 @@
-"""Control groups: what the kernel allows a group of processes, and what it counts of them.
+"""Control groups: limits on a group of processes, and the kernel's counters of them.
 
-Versions 1 and 2 are read, and every group from a process's own up to the root: the tightest limit
-of all is the one in force.
+Versions 1 and 2 are supported. Limits are read from the group of a process and all groups above
+it: the tightest limit is in force.
 """
 
 from __future__ import annotations
@@ -14,18 +14,29 @@ CGROUP_ROOT = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
 
 UNLIMITED = 1 << 60
-"""Version 1 writes its largest number of pages where there is no limit."""
+"""Values from here on are no limit: version 1 writes its largest number of pages instead."""
 
 
 @dataclass(frozen=True)
 class Cgroup:
-    """A control group: its folder, and the version that names its files (2 or 1)."""
+    """A control group.
+
+    Attributes
+    ----------
+    folder
+        Folder of the group.
+    version
+        Version of control groups (1 or 2), which decides the names of the files.
+    """
 
     folder: Path
     version: int
 
     def counts(self) -> dict[str, int]:
-        """What a memory cgroup counts: ``limit``, ``peak``, and one entry per event."""
+        """Values of a memory group: ``limit`` and ``peak`` in bytes, and ``event_NAME`` counts.
+
+        A value that the kernel does not provide is left out.
+        """
         if self.version == 2:
             found = self._numbers(limit="memory.max", peak="memory.peak")
             return found | self._events("memory.events")
@@ -38,34 +49,40 @@ class Cgroup:
         return found if kills is None else found | {"event_oom_kill": kills}
 
     def difference(self, before: dict[str, int]) -> dict[str, int]:
-        """Limit and peak as they are now, events since ``before``."""
+        """The current limit and peak, and the number of events since ``before``.
+
+        Parameters
+        ----------
+        before
+            Earlier result of :meth:`counts`.
+        """
         return {
             name: value - before.get(name, 0) if name.startswith("event_") else value
             for name, value in self.counts().items()
         }
 
     def memory_limit_bytes(self) -> int | None:
-        """The group's own memory limit, None where it has none.
+        """The memory limit of the group; None without a limit.
 
-        ``memory.high`` counts too: above it the kernel slows the group down until it is unusable.
+        ``memory.high`` is included: above it the kernel slows the group down until it is unusable.
         """
         files = ("memory.max", "memory.high") if self.version == 2 else ("memory.limit_in_bytes",)
         limits = list(self._numbers(**{file: file for file in files}).values())
         if self.version == 1:
-            # In a container the groups above are hidden; their limit stands here all the same.
+            # A container hides the groups above its own, but this file has their limit.
             above = self._statistics().get("hierarchical_memory_limit", UNLIMITED)
             limits += [above] if above < UNLIMITED else []
         return min(limits, default=None)
 
     def memory_used_bytes(self) -> int:
-        """Memory that counts against the limit and cannot be dropped without loss."""
+        """Memory that counts against the limit, without the page cache that can be dropped."""
         file = "memory.current" if self.version == 2 else "memory.usage_in_bytes"
         cached = "inactive_file" if self.version == 2 else "total_inactive_file"
         used = self._numbers(used=file).get("used", 0)
         return max(0, used - self._statistics().get(cached, 0))
 
     def cpus(self) -> float | None:
-        """How many CPUs' time the group's own quota allows, None where it has none."""
+        """The CPU quota of the group in CPUs; None without a quota."""
         if self.version == 2:
             quota, _, period = self._text("cpu.max").partition(" ")
         else:
@@ -94,14 +111,16 @@ class Cgroup:
 
 @dataclass(frozen=True)
 class CgroupLimits:
-    """The tightest limits of a process's control groups; None where there is none.
+    """The tightest limits of the control groups of a process; None without a limit.
 
-    Parameters
+    Attributes
     ----------
-    memory_bytes, memory_left_bytes
-        The smallest memory limit, and the least that any group still leaves.
+    memory_bytes
+        The smallest memory limit.
+    memory_left_bytes
+        The smallest difference between the limit of a group and the memory that it uses.
     cpus
-        The smallest quota, in CPUs.
+        The smallest CPU quota, in CPUs.
     """
 
     memory_bytes: int | None = None
@@ -112,19 +131,19 @@ class CgroupLimits:
 def lineage(
     controller: str, pid: int | str = "self", root: Path = CGROUP_ROOT, proc: Path = PROC
 ) -> list[Cgroup]:
-    """The control groups of a process for one controller, its own first, the root last.
+    """The control groups of a process for one controller, from its own group to the root.
 
-    Inside a container the path that ``/proc`` gives may not exist; the root of what is mounted is
-    then the container's own group. Empty where nothing can be read.
+    In a container, the path in ``/proc`` may not exist; the root of the mount is then the group of
+    the container. The list is empty if nothing can be read.
 
     Parameters
     ----------
     controller
         ``memory`` or ``cpu``.
     pid
-        The process.
+        Id of the process.
     root, proc
-        Where the groups and the processes are mounted.
+        Mount points of the control groups and of the processes.
     """
     try:
         lines = (proc / str(pid) / "cgroup").read_text().splitlines()
@@ -142,21 +161,27 @@ def lineage(
             continue
         if mount.is_dir():
             found[version] = [Cgroup(folder, version) for folder in _folders(mount, path)]
-    # A controller belongs to one version at a time; where 1 has it, 2 has not.
+    # A controller belongs to one version at a time.
     return found.get(1) or found.get(2) or []
 
 
 def memory_cgroup(pid: int | str, root: Path = CGROUP_ROOT) -> Cgroup | None:
-    """The nearest memory cgroup of a process, None where there is none to be read."""
+    """The nearest memory group of a process; None if none can be read."""
     file = {1: "memory.limit_in_bytes", 2: "memory.events"}
     groups = lineage("memory", pid, root)
-    return next((one for one in groups if (one.folder / file[one.version]).exists()), None)
+    return next((group for group in groups if (group.folder / file[group.version]).exists()), None)
 
 
 def cgroup_limits(
     pid: int | str = "self", root: Path = CGROUP_ROOT, proc: Path = PROC
 ) -> CgroupLimits:
-    """The tightest limits over all control groups of a process; see :func:`lineage`."""
+    """The tightest limits of all control groups of a process.
+
+    Parameters
+    ----------
+    pid, root, proc
+        As for :func:`lineage`.
+    """
     limited = [
         (limit, limit - group.memory_used_bytes())
         for group in lineage("memory", pid, root, proc)
@@ -178,7 +203,7 @@ def _folders(mount: Path, path: str) -> list[Path]:
 
 
 def _pairs(text: str) -> Iterable[tuple[str, int]]:
-    """Names and numbers of a file with one pair per line."""
+    """Names and numbers in a text with one pair per line."""
     for line in text.splitlines():
         name, _, value = line.partition(" ")
         if value.strip().isdigit():

@@ -1,47 +1,35 @@
-"""What a record says of its answer and of its machine: agreement, finite report, guard counts."""
+"""Typed parts of a record: agreement, finite report, guard counts and machine fingerprint."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field
 
+from perfkit.records.base import OpenModel
 from perfkit.records.bounded import Count, Distance, Finite
 
 type AgreementName = Literal["bitwise", "float32", "bfloat16", "none"]
 """Label of an agreement class, strictest first."""
 
 AGREEMENT_NAMES: tuple[AgreementName, ...] = ("bitwise", "float32", "bfloat16", "none")
-"""All of them, strictest first."""
+"""All agreement classes, strictest first."""
 
 
-class _Open(BaseModel):
-    """Keeps the fields that another version of perfkit wrote, so that none is lost on the way."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="allow", populate_by_name=True, serialize_by_alias=True
-    )
-    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The plain data that it was made of, by the names that stand in the file."""
-        return self.model_dump()
-
-
-class QuantityRecord(_Open):
-    """One compared quantity.
+class QuantityRecord(OpenModel):
+    """Agreement of one compared quantity with the reference.
 
     Attributes
     ----------
     name
-        Of the quantity.
+        Name of the quantity.
     reached
-        Agreement class (``class`` in the file); None where only the distance was kept.
+        Agreement class (``class`` in the file); None in records that keep only the distance.
     distance, largest_difference
-        As :class:`perfkit.answers.agreement.QuantityAgreement` defines them; None where there is
-        no finite number.
+        Distances as :class:`perfkit.answers.agreement.QuantityAgreement` defines them; None
+        where they are not finite.
     reason
-        Why there is none, empty if there is one.
+        Why there is no distance; empty if there is one.
     why
         What the distance measures.
     """
@@ -54,19 +42,19 @@ class QuantityRecord(_Open):
     why: str = ""
 
 
-class AgreementRecord(_Open):
-    """How the answer compares with the reference's.
+class AgreementRecord(OpenModel):
+    """Agreement of the answer with the reference.
 
     Attributes
     ----------
     reached
-        The loosest class of any quantity (``class`` in the file).
+        The loosest class of all quantities (``class`` in the file).
     quantities
-        Each compared quantity.
+        The compared quantities.
     declared
-        The class that the configuration promises; None in records that do not say.
+        The class that the configuration promises; None in records of older versions.
     within
-        Whether it was kept.
+        Whether the answer keeps the declared class; None in records of older versions.
     """
 
     reached: AgreementName = Field(alias="class")
@@ -76,12 +64,26 @@ class AgreementRecord(_Open):
 
     @property
     def largest_distance(self) -> float | None:
-        """The largest distance of any quantity; None where none is known."""
+        """The largest distance of all quantities, without unit; None where none is known."""
         return max((q.distance for q in self.quantities if q.distance is not None), default=None)
 
 
-class LeafRecord(_Open):
-    """Elements of one output, by what is wrong with them."""
+class LeafRecord(OpenModel):
+    """Counts of the bad elements of one output.
+
+    Attributes
+    ----------
+    name
+        Name of the output.
+    size
+        Number of elements.
+    bad
+        Number of elements that are infinite, or NaN where the model declares no NaN.
+    nan, expected_nan, absent_nan, positive_infinity, negative_infinity
+        Number of elements by fault, as :class:`perfkit.answers.finite.LeafCounts` defines them.
+    fraction
+        Share of bad elements, between 0 and 1.
+    """
 
     name: str
     size: Count
@@ -94,15 +96,38 @@ class LeafRecord(_Open):
     fraction: Finite = 0.0
 
 
-class FiniteRecord(_Open):
-    """Whether all outputs are finite, and the counts of each."""
+class FiniteRecord(OpenModel):
+    """Finite check of all outputs.
+
+    Attributes
+    ----------
+    finite
+        Whether no output has a bad element.
+    leaves
+        Counts by output.
+    """
 
     finite: bool
     leaves: list[LeafRecord]
 
+    @property
+    def bad(self) -> int:
+        """Number of bad elements of all outputs."""
+        return sum(leaf.bad for leaf in self.leaves)
 
-class SiteRecord(_Open):
-    """One source line where the guard did something."""
+
+class SiteRecord(OpenModel):
+    """Counts of the domain guard at one line of source code.
+
+    Attributes
+    ----------
+    primitive
+        Name of the guarded JAX primitive.
+    file, line, function
+        Position of the line.
+    lifted, zeroed
+        Number of elements that were lifted or zeroed.
+    """
 
     primitive: str
     file: str
@@ -112,21 +137,21 @@ class SiteRecord(_Open):
     zeroed: Count
 
 
-class GuardRecord(_Open):
-    """What the domain guard did.
+class GuardRecord(OpenModel):
+    """Counts of the domain guard.
 
     Attributes
     ----------
     mode
-        ``lift`` or ``zero``.
+        Mode of the guard, ``lift`` or ``zero``.
     lifted, zeroed
-        Elements that it touched, over all passes.
+        Number of elements that were lifted or zeroed, over all passes.
     guarded_equations
-        Places that it watched.
+        Number of guarded equations of the program.
     sites
-        The places where it did something.
+        Counts by line of source code; lines without counts are left out.
     unguarded_functions
-        What it could not enter, and why.
+        Functions that the guard cannot transform, and why.
     """
 
     mode: str
@@ -137,10 +162,33 @@ class GuardRecord(_Open):
     unguarded_functions: dict[str, str] = Field(default_factory=dict)
 
 
-class MachineRecord(_Open):
-    """The machine's fingerprint, see :func:`perfkit.records.machine.fingerprint`.
+class MachineRecord(OpenModel):
+    """Fingerprint of a machine, see :func:`perfkit.records.machine.fingerprint`.
 
-    What could not be read is None.
+    A value that could not be read is None.
+
+    Attributes
+    ----------
+    digest
+        Digest of all values below except ``host``; equal on equal machines.
+    host
+        Host name.
+    cpu, cpu_family, cpu_model
+        Name, family and model number of the CPU.
+    instruction_sets
+        Those of :data:`perfkit.records.machine.INSTRUCTION_SETS` that the CPU has.
+    logical_cpus, physical_cores
+        Number of CPUs that the kernel schedules on, and of cores.
+    memory_bytes
+        Physical memory.
+    kernel
+        Release of the kernel.
+    governor
+        Frequency governor of the first CPU.
+    transparent_hugepages
+        ``always``, ``madvise`` or ``never``.
+    cgroup_cpu_max, cgroup_memory_max
+        Limits of the control groups, as text.
     """
 
     digest: str | None = None
@@ -159,5 +207,5 @@ class MachineRecord(_Open):
     cgroup_memory_max: str | None = None
 
     def known(self) -> dict[str, Any]:
-        """What could be read, by name."""
+        """The values that could be read, by name."""
         return self.model_dump(exclude_none=True)

@@ -1,4 +1,4 @@
-"""The machine's fingerprint, and what on it makes measurements untrustworthy."""
+"""Fingerprint of the machine, versions of installed packages, and available memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -16,7 +15,10 @@ import perfkit
 from perfkit.builds import installed_build
 from perfkit.files import Plain, short_digest
 from perfkit.records.cgroups import CgroupLimits, cgroup_limits
-from perfkit.records.restrictions import restriction_sentences, restrictions
+from perfkit.records.findings import MachineRecord
+from perfkit.records.restrictions import Restrictions, restriction_sentences, restrictions
+
+CPU_INFORMATION = Path("/proc/cpuinfo")
 
 INSTRUCTION_SETS = (
     "avx",
@@ -29,7 +31,7 @@ INSTRUCTION_SETS = (
     "asimd",
     "sve",
 )
-"""CPU flags that decide how fast a model runs; the rest of the list is left out."""
+"""CPU flags that decide how fast a model runs; all others are ignored."""
 
 PACKAGES = (
     "jax",
@@ -41,31 +43,32 @@ PACKAGES = (
     "alphafold3-colabfold",
     "weathernext",
 )
-"""Distributions whose version may change time or answer."""
+"""Distributions whose version can change the time or the answer of a trial."""
 
 
-def _read(path: str) -> str | None:
+def _read(path: str | Path) -> str | None:
     try:
         return Path(path).read_text().strip()
     except OSError:
         return None
 
 
-def _cpu_information() -> dict[str, str]:
-    text = _read("/proc/cpuinfo") or ""
+def _first_cpu(cpu_information: Path) -> dict[str, str]:
+    """The entry of the first CPU in a file such as ``/proc/cpuinfo``."""
+    text = _read(cpu_information) or ""
     lines = (line.partition(":") for line in text.split("\n\n")[0].splitlines())
     return {key.strip(): value.strip() for key, _, value in lines}
 
 
 def _chosen(text: str | None) -> str | None:
-    """The bracketed word of a sysfs choice such as ``always [madvise] never``."""
+    """The chosen word of a sysfs setting such as ``always [madvise] never``."""
     if text is None or "[" not in text:
         return text
     return text.split("[")[1].split("]")[0]
 
 
 def _cgroup_facts(limits: CgroupLimits) -> dict[str, str | None]:
-    """The limits in force; where there is none, what the topmost group of version 2 says."""
+    """The limits in force; without one, the text of the root group of version 2."""
     cpus, memory_bytes = limits.cpus, limits.memory_bytes
     cpu_max, memory_max = _read("/sys/fs/cgroup/cpu.max"), _read("/sys/fs/cgroup/memory.max")
     return {
@@ -74,11 +77,21 @@ def _cgroup_facts(limits: CgroupLimits) -> dict[str, str | None]:
     }
 
 
-def fingerprint() -> dict[str, Any]:
-    """What the machine is: CPU, memory, kernel, and the settings that change timing."""
-    cpu = _cpu_information()
+def fingerprint(
+    cpu_information: Path = CPU_INFORMATION, limits: CgroupLimits | None = None
+) -> MachineRecord:
+    """CPU, memory and kernel of this machine, and the settings that change timing.
+
+    Parameters
+    ----------
+    cpu_information
+        File with the kernel's description of the CPUs.
+    limits
+        Limits of the control groups of this process; read from the kernel by default.
+    """
+    cpu = _first_cpu(cpu_information)
     flags = set((cpu.get("flags") or cpu.get("Features") or "").split())
-    facts: dict[str, Any] = {
+    facts: dict[str, Plain] = {
         "cpu": cpu.get("model name", platform.processor() or platform.machine()),
         "cpu_family": cpu.get("cpu family"),
         "cpu_model": cpu.get("model"),
@@ -89,29 +102,45 @@ def fingerprint() -> dict[str, Any]:
         "kernel": platform.release(),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "transparent_hugepages": _chosen(_read("/sys/kernel/mm/transparent_hugepage/enabled")),
-        **_cgroup_facts(cgroup_limits()),
+        **_cgroup_facts(limits or cgroup_limits()),
     }
-    digest = short_digest(facts)
-    return facts | {"digest": digest, "host": platform.node()}
+    return MachineRecord.model_validate(
+        facts | {"digest": short_digest(facts), "host": platform.node()}
+    )
 
 
 def available_memory_bytes() -> int:
-    """Memory that a new process may use: what is free, and what every limit leaves of it."""
+    """Memory that a new process can use: free memory, within every limit on this process."""
     groups = cgroup_limits()
-    own = restrictions(groups)
+    return bounded_memory_bytes(psutil.virtual_memory().available, groups, restrictions(groups))
+
+
+def bounded_memory_bytes(free_bytes: int, groups: CgroupLimits, own: Restrictions) -> int:
+    """The smallest of the free memory and the memory that the limits leave.
+
+    Linux ignores ``ulimit -m``, so :attr:`Restrictions.resident_bytes` has no influence.
+
+    Parameters
+    ----------
+    free_bytes
+        Free memory of the machine.
+    groups
+        Limits of the control groups of a process.
+    own
+        Resource limits of the process.
+    """
     bounds = (groups.memory_left_bytes, own.address_bytes, own.data_bytes)
-    available: int = psutil.virtual_memory().available
-    return min([available, *(bound for bound in bounds if bound is not None)])
+    return min([free_bytes, *(bound for bound in bounds if bound is not None)])
 
 
-def restrictions_here() -> tuple[dict[str, float | int | str], list[str]]:
-    """What this process is allowed, and a sentence for each limit that matters to a trial."""
+def restrictions_here() -> tuple[Restrictions, list[str]]:
+    """The limits on this process, and one sentence for each limit that matters to a trial."""
     found = restrictions()
-    return found.as_dict(), restriction_sentences(found, psutil.virtual_memory().total)
+    return found, restriction_sentences(found, psutil.virtual_memory().total)
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python, perfkit (with its commit) and the packages that matter."""
+    """Versions of Python, perfkit (with its commit) and :data:`PACKAGES`; None where unknown."""
     found: dict[str, str | None] = {
         "python": platform.python_version(),
         "perfkit": perfkit.__version__,
@@ -131,21 +160,21 @@ def _package_versions() -> dict[str, str | None]:
 
 
 def setting_digest() -> str:
-    """Digest of machine and packages: what was measured under another one is another study."""
-    same = [fingerprint()["digest"], platform.python_version(), sorted(_package_versions().items())]
-    return short_digest(same)
+    """Digest of machine and packages; trials of one study have the same one."""
+    packages = sorted(_package_versions().items())
+    return short_digest([fingerprint().digest, platform.python_version(), packages])
 
 
 def answers_digest() -> str:
-    """Digest of what a model's answer follows from here, in addition to its input and weights.
+    """Digest of the parts of the environment that a model's answer depends on.
 
     These are the builds of the installed packages, and the CPU with the instruction sets that XLA
-    compiles for.
+    compiles for. Input and weights are not included.
     """
     machine = fingerprint()
     same: list[Plain] = [
-        machine["cpu"],
-        machine["instruction_sets"],
+        machine.cpu,
+        machine.instruction_sets,
         [[name, installed_build(name)] for name in PACKAGES],
     ]
     return short_digest(same)
@@ -153,9 +182,9 @@ def answers_digest() -> str:
 
 @cache
 def _commit() -> str | None:
-    """Perfkit's own commit; None where it is not run from a checkout of its own.
+    """The commit of perfkit; None where perfkit does not run from a Git checkout.
 
-    Asked for once: what is loaded stays the same, whatever happens to the checkout meanwhile.
+    Read once per process: the loaded code does not change when the checkout does.
     """
     folder = Path(perfkit.__file__).parent
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:

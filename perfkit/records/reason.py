@@ -1,4 +1,4 @@
-"""Why a file or a part of it could not be read, in a few words."""
+"""Short reasons why a file, or a part of it, cannot be read."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _CLASS_NAME = re.compile(r" or instance of \w+")
 
 
 def fault_of(error: OSError | ValueError | RecursionError) -> str:
-    """The first thing that is wrong, with its place in the data where that is known."""
+    """The first fault in a few words, with its position in the data where it is known."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         what = _CLASS_NAME.sub("", first["msg"].removeprefix("Value error, "))
         return f"{place}: {what}" if place else what
     if isinstance(error, json.JSONDecodeError):
-        return f"no JSON: {error}"
+        return f"invalid JSON: {error}"
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""Why a trial was run."""
+"""Purposes of trials."""
 
 from __future__ import annotations
 
@@ -6,36 +6,42 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """The purpose of a trial in its study; part of its record."""
+    """Purpose of a trial in its study.
+
+    Roles are part of the schema of records: a new role raises
+    :data:`perfkit.records.schema.SCHEMA_VERSION`.
+    """
 
     SINGLE = "single"
     REFERENCE = "reference"
-    """Float32, otherwise stock: other answers are held against this one's."""
+    """Stock in float32: the answers of all other trials are compared with its answer."""
     BASE = "base"
     """The incumbent that candidates are screened against."""
     SCREEN = "screen"
-    """A candidate, in turns with the incumbent."""
+    """A candidate, interleaved with the incumbent."""
     CONFIRM = "confirm"
-    """Stock or a finalist, in a process of its own for one confirmation block."""
+    """Stock or a finalist, in a new process for each confirmation block."""
     PARTS = "parts"
-    """Traced, for the seconds of each part of the model."""
+    """A traced trial, for the seconds of each part of the model."""
     CHECK = "check"
-    """A longer run that an extrapolation is held against."""
+    """A longer run that an extrapolation is compared with."""
     SWEEP = "sweep"
-    """A cell of a sweep, in turns with its first configuration."""
+    """A cell of a sweep, interleaved with the first configuration of its row."""
     STABILITY = "stability"
     """A compiler setting of a stability matrix."""
     HELD_OUT = "held_out"
-    """A size that a fit of laws leaves out and is judged by."""
+    """A size that is left out of a fit and used to assess its error."""
     CPUS = "cpus"
-    """Fewer CPUs than the machine has."""
+    """A trial on fewer CPUs than the machine has."""
     TOGETHER = "together"
-    """Several instances at once."""
+    """One of several instances that run at the same time."""
     COMPILED = "compiled"
-    """Compiled and not run."""
+    """A program that is compiled and not run."""
     CACHED = "cached"
-    """Compiled with a persistent cache."""
+    """A program that is compiled with a persistent compilation cache."""
+    FULL_FIDELITY = "full_fidelity"
+    """A run at production fidelity that a plan is compared with."""
 
 
 OTHER_FIDELITY = (Role.PARTS, Role.CHECK)
-"""Roles of trials at other fidelities than the study's."""
+"""Roles of trials that do not run at the fidelity of the study."""

@@ -1,13 +1,13 @@
-"""The record: what a finished trial leaves, one line of versioned JSON."""
+"""The record that a finished trial leaves: one line of versioned JSON."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from perfkit.errors import UserError
+from perfkit.records.base import FrozenModel
 from perfkit.records.bounded import (
     SHORTEST_PASS_S,
     Bounded,
@@ -15,17 +15,14 @@ from perfkit.records.bounded import (
     Finite,
     Moment,
     Seconds,
-    refuse_unusable,
 )
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
+from perfkit.records.restrictions import Restrictions
+from perfkit.records.roles import Role
 from perfkit.records.stages import PASS_STAGES, StageName
 
 SCHEMA_VERSION = 3
-"""Raised with each change of the schema; :func:`upgrade` reads all older versions."""
-
-
-class NewerSchemaError(UserError):
-    """A record was written by a newer perfkit."""
+"""Raised with each change of the schema; :mod:`perfkit.records.upgrades` reads older versions."""
 
 
 class Outcome(StrEnum):
@@ -41,12 +38,30 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+class Stage(FrozenModel):
+    """One stage of a trial.
 
-
-class Stage(_Frozen):
-    """One stage of a trial; times are seconds, ``begin_s`` counts from the trial's start."""
+    Attributes
+    ----------
+    name
+        Name of the stage.
+    begin_s
+        Begin in seconds since the start of the trial.
+    wall_s, user_s, system_s
+        Wall seconds, and CPU seconds in user mode and in the kernel.
+    minor_faults, major_faults
+        Page faults without and with disk access.
+    voluntary_switches, involuntary_switches
+        Context switches.
+    peak_rss_bytes
+        Peak resident memory during the stage.
+    round
+        Round of the interleaving in which a steady pass ran; passes of equal rounds are compared.
+    disturbed
+        Why the time is not the program's own: the process was stopped, or the machine slept.
+        Empty if the time is valid. Records keep disturbed passes apart, see
+        :class:`DisturbedPass`.
+    """
 
     name: StageName
     begin_s: Seconds
@@ -59,49 +74,83 @@ class Stage(_Frozen):
     involuntary_switches: Count
     peak_rss_bytes: Count
     round: Bounded | None = None
-    """Round of the interleaving in which a steady pass ran; equal rounds are compared."""
     disturbed: str = ""
-    """Why the stage's time is not the program's own, empty if it is: it was stopped, or the
-    machine slept. Passes of which this holds are not kept; see :class:`DisturbedPass`."""
 
     @model_validator(mode="after")
     def _passes_take_time(self) -> Self:
         if self.name in PASS_STAGES and self.wall_s < SHORTEST_PASS_S:
-            raise ValueError(f"a pass of {self.wall_s} s was never measured")
+            raise ValueError(
+                f"a pass of {self.wall_s} s is shorter than any measurement ({SHORTEST_PASS_S:g} s)"
+            )
         return self
 
     @property
     def cpu_s(self) -> float:
-        """User and system seconds."""
+        """CPU seconds in user mode and in the kernel."""
         return self.user_s + self.system_s
 
 
-class DisturbedPass(_Frozen):
-    """A timed pass that was dropped, because something else held it up, and made again."""
+class DisturbedPass(FrozenModel):
+    """A timed pass that was disturbed from outside, dropped and repeated.
+
+    Attributes
+    ----------
+    round
+        Round of the interleaving.
+    wall_s
+        Wall seconds.
+    reason
+        What disturbed the pass.
+    """
 
     round: Bounded | None
     wall_s: Seconds
     reason: str
 
 
-class Compilation(_Frozen):
-    """What XLA says of the compiled program (``memory_analysis``, ``cost_analysis``)."""
+class Compilation(FrozenModel):
+    """Properties of the compiled program.
+
+    Attributes
+    ----------
+    cache
+        ``off``, ``hit`` or ``miss`` of JAX's persistent compilation cache.
+    temporary_bytes, argument_bytes, output_bytes, code_bytes
+        Memory of the program, from XLA's ``memory_analysis``.
+    flops, bytes_accessed
+        Work of the program, from XLA's ``cost_analysis``, which counts the body of a loop once.
+    parts
+        How often each part of the model runs in one pass.
+    """
 
     cache: str
-    """``off``, ``hit`` or ``miss`` of JAX's persistent compilation cache."""
     temporary_bytes: Count
     argument_bytes: Count
     output_bytes: Count
     code_bytes: Count
     flops: Finite
-    """XLA's count; the body of a loop is counted once."""
     bytes_accessed: Finite
     parts: dict[str, Count]
-    """How often each part of the model runs in one pass."""
 
 
-class WorkloadRecord(_Frozen):
-    """The workload, as :class:`perfkit.models.base.Workload` describes itself."""
+class WorkloadRecord(FrozenModel):
+    """The workload of a trial.
+
+    Attributes
+    ----------
+    model
+        Name of the model.
+    name, size
+        Name of the input, and its size as the model counts it.
+    source
+        Arguments from which the model makes the input.
+    fidelity
+        Value of each axis of fidelity.
+    input_digest, digest
+        Digests of the input, and of the whole workload.
+    notices
+        What a reader should know of the input, in sentences.
+    """
 
     model: str
     name: str
@@ -113,66 +162,151 @@ class WorkloadRecord(_Frozen):
     digest: str
 
 
-class ConfigurationRecord(_Frozen):
-    """The configuration: what differs from stock."""
+class ConfigurationRecord(FrozenModel):
+    """The configuration of a trial.
+
+    Attributes
+    ----------
+    settings
+        Values of the knobs that are not at their defaults.
+    digest, label
+        Digest of the settings, and their short description.
+    """
 
     settings: dict[str, str]
     digest: str
     label: str
 
 
-class Load(_Frozen):
-    """What else the machine did while the trial ran."""
+class Load(FrozenModel):
+    """Other load on the machine during the stages of a trial.
+
+    Attributes
+    ----------
+    load_average_before
+        Load average over one minute at the start of the trial.
+    steal_fraction
+        CPU time that a hypervisor took away, as a fraction of the CPU time of all CPUs.
+    other_cpu_fraction
+        CPU time of all programs except the trial, as a fraction of the CPU time of all CPUs.
+    """
 
     load_average_before: Finite
     steal_fraction: Finite
-    """CPU time that a hypervisor took away, as a share of the CPUs' time."""
     other_cpu_fraction: Finite
-    """CPU time of everything but the trial, as a share of the CPUs' time."""
 
 
-class Samples(_Frozen):
-    """The process tree over time; ``time_s`` counts from the trial's start."""
+class Samples(FrozenModel):
+    """Samples of the process tree of a trial.
+
+    Attributes
+    ----------
+    time_s
+        Seconds since the start of the trial, ``[samples]``.
+    cpu_s
+        CPU seconds used so far, ``[samples]``.
+    rss_bytes
+        Resident memory, ``[samples]``.
+    """
 
     time_s: list[Finite]
     cpu_s: list[Finite]
     rss_bytes: list[Count]
 
     @model_validator(mode="after")
-    def _as_many_of_each(self) -> Self:
+    def _equal_lengths(self) -> Self:
         if not len(self.time_s) == len(self.cpu_s) == len(self.rss_bytes):
             raise ValueError(
-                f"{len(self.time_s)} times, {len(self.cpu_s)} of CPU and "
-                f"{len(self.rss_bytes)} of memory are not the same samples"
+                f"time_s has {len(self.time_s)} values, cpu_s {len(self.cpu_s)} and rss_bytes "
+                f"{len(self.rss_bytes)}; expected equal numbers"
             )
         return self
 
 
-class Observation(_Frozen):
-    """What one observer found."""
+class Observation(FrozenModel):
+    """Results of one observer.
+
+    Attributes
+    ----------
+    data
+        Results as described by the observer's own model, e.g.
+        :class:`perfkit.observers.cpu.CpuSeen`.
+    missing
+        What could not be observed and why, in one line; empty if nothing is missing.
+    """
 
     data: dict[str, JsonValue] = Field(default_factory=dict)
-    """As the observer's own model describes it, e.g. :class:`perfkit.observers.cpu.CpuSeen`."""
     missing: str = ""
-    """One line on what could not be seen and why; empty if nothing."""
 
 
-class Record(_Frozen):
-    """One finished trial."""
+class Record(FrozenModel):
+    """One finished trial.
+
+    Attributes
+    ----------
+    schema_version
+        Version of the schema.
+    id
+        Identity of the trial.
+    created
+        Start of the trial in UTC, ISO 8601.
+    study
+        Digest of the study that the trial belongs to.
+    role
+        Purpose of the trial in its study.
+    block
+        Trials of one block ran interleaved; passes of equal rounds may be compared.
+    shared_start
+        Whether another trial started at the same time. Both then shared the CPUs up to the first
+        pass, and the times of those stages are not comparable. Since version 2.
+    workload, configuration
+        Workload and configuration.
+    machine, versions
+        Machine, and versions of Python, perfkit and packages.
+    allowed_cpus
+        Number of CPUs that the trial could run on.
+    stages
+        Stages in order, each timed pass as a stage of its own.
+    compilation
+        Properties of the compiled program; None where the trial did not compile.
+    peak_rss_bytes
+        Peak resident memory of the trial.
+    samples
+        Samples of the process tree.
+    part_times_s
+        Seconds of each part in one pass at the fidelity of the workload, from the trace of a
+        separate pass, scaled to the steady time. ``rest`` is what belongs to no part.
+    guard
+        Counts of the domain guard; None where it was off.
+    finite, agreement
+        Finite check of the outputs, and agreement with the reference.
+    observations
+        Results by name of the observer.
+    artifacts
+        Paths by name, relative to the folder of the store.
+    load
+        Other load on the machine.
+    disturbed_passes
+        Passes that were dropped; they are not among the stages.
+    left_out_variables
+        Environment variables of known effect that were set and withheld from the trial.
+    passed_on_variables
+        Inherited environment variables that decide which code the trial ran.
+    restrictions
+        Limits that the trial inherited.
+    warnings, notices
+        What makes the times untrustworthy, and what else a reader should know, in sentences.
+    outcome, reason
+        How the trial ended, and why it did not end well.
+    """
 
     schema_version: int = SCHEMA_VERSION
     id: str
     created: Moment
-    """UTC, ISO 8601."""
     study: str | None = None
-    """Digest of the study that asked for the trial."""
-    role: str = "single"
-    """Why the trial was run: ``single``, ``reference``, ``screen``, ``confirm``, ``parts``, ..."""
+    role: Role = Role.SINGLE
     block: str | None = None
-    """Trials of one block ran interleaved; their equal rounds may be compared."""
     shared_start: bool = False
-    """Whether another trial was started at the same time: the stages up to the first pass then
-    shared the CPUs with its, and their times are those of neither alone. Since version 2."""
     workload: WorkloadRecord
     configuration: ConfigurationRecord
     machine: MachineRecord
@@ -183,32 +317,23 @@ class Record(_Frozen):
     peak_rss_bytes: Count = 0
     samples: Samples | None = None
     part_times_s: dict[str, Seconds] | None = None
-    """Seconds of each part in one pass at this workload's fidelity, from the XLA trace of a pass
-    of its own, scaled to the steady time; ``rest`` is what belongs to no part."""
     guard: GuardRecord | None = None
-    """Mode of the domain guard and what it lifted, by source line; None where it was off."""
     finite: FiniteRecord | None = None
     agreement: AgreementRecord | None = None
     observations: dict[str, Observation] = Field(default_factory=dict)
-    """By name of the observer."""
     artifacts: dict[str, str] = Field(default_factory=dict)
-    """Name to path, relative to the store's folder."""
     load: Load | None = None
     disturbed_passes: list[DisturbedPass] = Field(default_factory=list)
-    """Passes that are not among the stages."""
     left_out_variables: dict[str, str] = Field(default_factory=dict)
-    """Variables of known effect that were set where perfkit ran and did not reach the trial."""
     passed_on_variables: dict[str, str] = Field(default_factory=dict)
-    """Inherited variables that decide which code the trial ran."""
-    restrictions: dict[str, Finite | Bounded | str] = Field(default_factory=dict)
-    """Limits that the trial inherited; see :class:`perfkit.records.restrictions.Restrictions`."""
+    restrictions: Restrictions = Field(default_factory=Restrictions)
     warnings: list[str] = Field(default_factory=list)
     notices: list[str] = Field(default_factory=list)
     outcome: Outcome
     reason: str = ""
 
     def stage(self, name: StageName) -> Stage | None:
-        """The first stage called ``name``."""
+        """The first stage with this name; None if there is none."""
         return next((stage for stage in self.stages if stage.name == name), None)
 
     @property
@@ -217,41 +342,8 @@ class Record(_Frozen):
         return [stage for stage in self.stages if stage.name is StageName.STEADY]
 
     def utilisation(self, stage: Stage) -> float:
-        """CPU seconds over wall seconds times allowed CPUs: 1 is all of them all the time."""
+        """CPU seconds of a stage over wall seconds times allowed CPUs.
+
+        1 if all allowed CPUs are busy all the time.
+        """
         return stage.cpu_s / (stage.wall_s * self.allowed_cpus) if stage.wall_s else 0.0
-
-
-def upgrade(data: dict[str, Any]) -> dict[str, Any]:
-    """The data of a record of any schema version as one of the current version.
-
-    Raises
-    ------
-    NewerSchemaError
-        The version is newer than this perfkit knows.
-    """
-    version = data.get("schema_version", 0)
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise NewerSchemaError(
-            f"a record has schema version {version}, this perfkit reads up to {SCHEMA_VERSION}; "
-            "use a newer perfkit"
-        )
-    if version in (1, 2):
-        # Version 2 added what observers found, version 3 what disturbed passes and what of the
-        # environment was left out: before, nothing was recorded of either.
-        return data | {"schema_version": SCHEMA_VERSION}
-    return data
-
-
-def read_record(data: object) -> Record:
-    """The record in ``data``, upgraded if it is old.
-
-    Raises
-    ------
-    NewerSchemaError
-        The version is too new.
-    ValueError
-        The data is not a record (a :class:`pydantic.ValidationError`), or a number in it cannot
-        have been measured.
-    """
-    refuse_unusable(data)
-    return Record.model_validate(upgrade(data) if isinstance(data, dict) else data)

@@ -1,4 +1,4 @@
-"""The store: a folder of append-only files of records, one file a writer."""
+"""The store: a folder of append-only files of records, one file per writer."""
 
 from __future__ import annotations
 
@@ -12,26 +12,30 @@ from pathlib import Path
 
 from perfkit.errors import UserError
 from perfkit.printable import printable
+from perfkit.records.journal import abandoned_records, adopting, remove_journal
 from perfkit.records.reason import fault_of
-from perfkit.records.schema import NewerSchemaError, Record, read_record
-from perfkit.records.under_way import abandoned_records, adopting, settle
+from perfkit.records.schema import Record
+from perfkit.records.upgrades import NewerSchemaError, read_record
 
 PATTERN = "records-*.jsonl"
 
 PROBE_BYTES = 4096
-"""Written to see whether there is room: the smallest block of common file systems."""
+"""Size of a trial write that shows free space: the smallest block of common file systems."""
 
 
 class Store:
     """Records in a folder.
 
-    Every writer appends to a file of its own, flushed and synced a line, so that hosts may share
-    the folder on a file system that locks badly, and a crash costs at most a torn last line.
+    Each writer appends to its own file and syncs each line to disk. Hosts may thus share the folder
+    on a file system with unreliable locks, and a crash tears at most the last line.
+
+    Opening a store also stores the records of abandoned journals, see
+    :mod:`perfkit.records.journal`.
 
     Parameters
     ----------
     folder
-        Created if need be.
+        Folder of the store; created if it does not exist.
 
     Raises
     ------
@@ -46,19 +50,19 @@ class Store:
         self._adopt()
 
     def append(self, record: Record) -> None:
-        """Keep a record; it is on disk when this returns.
+        """Append a record; it is on disk when this returns.
 
         Raises
         ------
         UserError
-            It cannot be written; the records before it are as they were.
+            The record cannot be written. Earlier records are unchanged.
         """
         line = (record.model_dump_json() + "\n").encode()
         try:
-            # Without a buffer, which would write the rest of a line when it is closed.
+            # Unbuffered: a buffer would write the rest of a failed line when the file is closed.
             with self._file.open("ab", buffering=0) as stream:
                 begin = stream.tell()
-                # A writer that was killed may have had this name and left half a line.
+                # A killed writer with the same process id may have left half a line.
                 torn = begin > 0 and not _ends_with_newline(self._file)
                 try:
                     left = memoryview(b"\n" + line if torn else line)
@@ -66,7 +70,7 @@ class Store:
                         left = left[stream.write(left) :]
                     os.fsync(stream.fileno())
                 except OSError:
-                    # A full disk takes part of a line.
+                    # A full disk accepts part of a line.
                     with contextlib.suppress(OSError):
                         os.truncate(self._file, begin)
                     raise
@@ -75,10 +79,10 @@ class Store:
                 f"the record of trial {record.id} cannot be written to {self._file} "
                 f"({error.strerror}); make room or name another folder, and run the command again"
             ) from error
-        settle(self.folder, record.id)
+        remove_journal(self.folder, record.id)
 
     def _adopt(self) -> None:
-        """Keep what trials had measured whose perfkit was killed."""
+        """Store the records of trials whose process was killed."""
         with adopting(self.folder) as abandoned:
             if not abandoned:
                 return
@@ -93,30 +97,30 @@ class Store:
 
 
 def ensure_writable(folder: Path) -> None:
-    """Create a folder for results and make sure that it can be written.
+    """Create a folder for results if necessary, and make sure that it can be written.
 
     Raises
     ------
     UserError
-        It cannot.
+        The folder cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".perfkit-{os.getpid()}"
         try:
-            # A full disk still takes an empty file.
+            # A full disk still accepts an empty file.
             probe.write_bytes(b"\0" * PROBE_BYTES)
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
-            f"the output folder {folder} cannot be written ({error.strerror})"
+            f"the output folder {folder} cannot be written ({error.strerror}); name another folder"
         ) from error
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A line, or a whole file, that is no record.
+    """A line, or a whole file, that holds no record.
 
     Attributes
     ----------
@@ -125,7 +129,7 @@ class Skipped:
     line
         Number of the line, from 1; None for the whole file.
     reason
-        Why it cannot be read.
+        Why the line or file cannot be read.
     """
 
     file: str
@@ -133,7 +137,7 @@ class Skipped:
     reason: str
 
     def sentence(self) -> str:
-        """What was skipped and why."""
+        """One sentence with the position and the reason."""
         if self.line is None:
             return f"{self.file}: not a file of records, skipped ({self.reason})"
         return f"{self.file}, line {self.line}: not a whole record, skipped ({self.reason})"
@@ -141,19 +145,32 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a folder holds: its records, oldest first, and what could not be read."""
+    """Contents of a folder.
+
+    Attributes
+    ----------
+    records
+        Records, oldest first.
+    skipped
+        Lines and files that hold no record.
+    """
 
     records: tuple[Record, ...]
     skipped: tuple[Skipped, ...]
 
 
 def read_folder(folder: Path) -> Reading:
-    """All records below ``folder``, and what in its files is no record.
+    """Read all records in a folder, including those of abandoned journals.
+
+    Parameters
+    ----------
+    folder
+        Folder of a store.
 
     Raises
     ------
     UserError
-        The folder does not exist, or all that it holds was written by a newer perfkit.
+        The folder does not exist, or a newer perfkit wrote all of its records.
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder} to read records from")
@@ -162,12 +179,12 @@ def read_folder(folder: Path) -> Reading:
     records = [*stored.records, *abandoned_records(folder, known)]
     if stored.newer is not None and not records:
         raise stored.newer
-    return Reading(tuple(sorted(records, key=lambda one: one.created)), stored.skipped)
+    return Reading(tuple(sorted(records, key=lambda record: record.created)), stored.skipped)
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """What the files of finished trials hold, in their order."""
+    """Contents of the files of finished trials, in the order of the files."""
 
     records: tuple[Record, ...]
     skipped: tuple[Skipped, ...]
@@ -175,13 +192,14 @@ class _Stored:
 
 
 def _stored(folder: Path) -> _Stored:
-    """The records of trials that have come to their end."""
+    """Read the files of finished trials."""
     records: list[Record] = []
     skipped: list[Skipped] = []
     newer: NewerSchemaError | None = None
     for path in sorted(folder.glob(PATTERN)):
         try:
-            # Only a newline ends a record: str.splitlines knows a dozen more that JSON may hold.
+            # Only a newline ends a record; str.splitlines also splits at characters that JSON
+            # texts may hold.
             lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError as error:
             skipped.append(Skipped(path.name, None, fault_of(error)))
@@ -200,18 +218,13 @@ def _stored(folder: Path) -> _Stored:
 
 
 def read_records(folder: Path) -> list[Record]:
-    """All records below ``folder``, oldest first.
+    """Records of :func:`read_folder`, oldest first, with a warning for each skipped line.
 
-    A last line that a crash tore, or any other line that is no record, is skipped with a warning.
-
-    Raises
-    ------
-    UserError
-        The folder does not exist, or all that it holds was written by a newer perfkit.
+    Skipped lines hold no record, e.g. a last line that a crash tore.
     """
     reading = read_folder(folder)
-    for one in reading.skipped:
-        warnings.warn(printable(one.sentence()), stacklevel=2)
+    for skipped in reading.skipped:
+        warnings.warn(printable(skipped.sentence()), stacklevel=2)
     return list(reading.records)
 
 

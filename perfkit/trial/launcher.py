@@ -11,11 +11,11 @@ from pathlib import Path
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.environment import child_environment
-from perfkit.observers.observer import Child, Finding, Place, Seen
+from perfkit.observers.observer import Child, Finding, ObservedRun, Process
 from perfkit.observers.process_tree import Timeline, TreeSample
+from perfkit.records.journal import ABANDONED, Journal
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.records.stages import LAST_STAGE, StageName
-from perfkit.records.under_way import ABANDONED, Journal
 from perfkit.trial.child import GRACE_S, ChildProcess, StartChild
 from perfkit.trial.conditions.inherited import inherited_by
 from perfkit.trial.events import TimeIsUpError
@@ -116,7 +116,7 @@ class TrialProcess:
         if missing is not None:
             self._verdict = (Outcome.REJECTED, missing)
             return
-        inside = any(observer.place is not Place.TIMED for observer in request.observers)
+        inside = any(observer.process is not Process.TIMED for observer in request.observers)
         with interrupts_deferred():
             # An interrupt in the middle of this would leave a child that nobody ends.
             child = self._start(inside=inside)
@@ -303,8 +303,8 @@ class TrialProcess:
         outcome, reason = self._verdict or self._reported_outcome()
         record = self._record(outcome, reason, timeline)
         if self._child is not None:
-            # Without a child there is nothing to find.
-            seen = Seen(tuple(self._progress.stages), record.compilation)
+            # A child that was never started leaves nothing to find.
+            seen = ObservedRun(tuple(self._progress.stages), record.compilation)
             self.findings = [(each.name, each.results(seen)) for each in self.request.observers]
         record = with_findings(record, self.findings, self.request.store_folder)
         if self._progress.journal is not None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from perfkit.observers.observer import ExtraPass, Finding, Observer, Place
-from perfkit.observers.registry import of_place
+from perfkit.observers.observer import ExtraPass, Finding, Observer, Process
+from perfkit.observers.registry import of_process
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.child import ChildProcess, StartChild
 from perfkit.trial.launcher import TrialProcess
@@ -52,7 +52,7 @@ class ObservedTrial(TrialProcess):
         ]
         self._finished: Record | None = None
         self.interrupted = False
-        timed = tuple(of_place(self._available, Place.TIMED))
+        timed = tuple(of_process(self._available, Process.TIMED))
         super().__init__(replace(request, observers=timed), start_child=start_child)
 
     def finish(self) -> Record:
@@ -73,11 +73,11 @@ class ObservedTrial(TrialProcess):
         return super().abort(outcome, reason)
 
     def _groups(self) -> Iterator[list[Observer]]:
-        """The observers of each further child: one for all that share it, one for each other."""
-        sharing = of_place(self._available, Place.BESIDE)
+        """Observers by further child: one for all that share, one each for the others."""
+        sharing = of_process(self._available, Process.SHARED)
         if sharing:
             yield sharing
-        for observer in of_place(self._available, Place.ALONE):
+        for observer in of_process(self._available, Process.OWN):
             yield [observer]
 
     def _run_further_child(self, observers: Sequence[Observer]) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from perfkit.observers.load import LoadMeter
 from perfkit.observers.process_tree import TreeSample
+from perfkit.records.journal import Journal
 from perfkit.records.schema import DisturbedPass, Load, Stage
 from perfkit.records.stages import STARTUP_STAGES, StageName
-from perfkit.records.under_way import Journal
 from perfkit.trial.conditions.disturbance import Hold, disturbance
 from perfkit.trial.conditions.neighbours import neighbours, neighbours_sentence
 from perfkit.trial.messages import Event, EventKind

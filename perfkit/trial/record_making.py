@@ -14,9 +14,10 @@ from pydantic import BaseModel
 from perfkit.observers.load import load_warnings
 from perfkit.observers.observer import Finding
 from perfkit.observers.process_tree import Timeline
-from perfkit.observers.trace.xla_parts import scaled
-from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
+from perfkit.observers.trace.attribution import scaled
+from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord
 from perfkit.records.machine import fingerprint, versions
+from perfkit.records.roles import Role
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
@@ -94,7 +95,7 @@ def make_record(result: TrialResult) -> Record:
         id=result.id,
         created=progress.created,
         study=request.labels.study,
-        role=request.labels.role,
+        role=Role(request.labels.role),
         block=request.labels.block,
         shared_start=request.labels.shared_start,
         workload=WorkloadRecord(**request.workload.as_dict()),
@@ -103,7 +104,7 @@ def make_record(result: TrialResult) -> Record:
             digest=request.configuration.digest,
             label=request.configuration.label,
         ),
-        machine=MachineRecord.model_validate(fingerprint()),
+        machine=fingerprint(),
         versions=versions(),
         allowed_cpus=result.allowed_cpus,
         stages=list(progress.stages),

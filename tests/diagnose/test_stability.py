@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,15 +19,21 @@ from perfkit.diagnose.stability import (
     verdict,
 )
 from perfkit.models import get_model
+from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord
 
 PLAIN = np.ones(4)
 
 
 def row_of(values: np.ndarray, lifted: int = 0, number: int = 0) -> StabilityRow:
-    agreement = compare({"x": values}, {"x": PLAIN}, {"x": Tolerance(1e-5, 1e-2)}).as_dict()
-    guard: dict[str, Any] = {"lifted": lifted, "zeroed": 0}
-    finite = check_finite({"x": values}).as_dict()
-    return stability_row(COMPILER_SETTINGS[number], "id", "ok", guard, finite, agreement)
+    agreement = compare({"x": values}, {"x": PLAIN}, {"x": Tolerance(1e-5, 1e-2)})
+    return stability_row(
+        COMPILER_SETTINGS[number],
+        "id",
+        "ok",
+        GuardRecord(mode="lift", lifted=lifted, zeroed=0),
+        FiniteRecord.model_validate(check_finite({"x": values}).as_dict()),
+        AgreementRecord.model_validate(agreement.as_dict()),
+    )
 
 
 def test_the_matrix_has_every_setting_in_every_precision() -> None:

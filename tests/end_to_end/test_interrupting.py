@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from perfkit.records.journal import PATTERN
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store, read_records
-from perfkit.records.under_way import PATTERN
 
 ARGUMENTS = ["tune", "--model", "af3", "--size", "8", "--steps", "1", "--no-extrapolation", "--out"]
 
@@ -119,7 +119,7 @@ def test_passes_survive_a_kill_of_perfkit_itself(start: Start, tmp_path: Path) -
     for records in (read_records(out), Store(out).records(), Store(out).records()):
         (killed,) = [record for record in records if record.outcome is Outcome.INTERRUPTED]
         assert [stage.round for stage in killed.steady] == list(range(made))
-        assert killed.reason.startswith("perfkit was killed while the trial was under way")
+        assert killed.reason.startswith("perfkit was killed during the trial")
         assert killed.study is not None
         assert len({record.id for record in records}) == len(records) == 2
     assert list(out.glob(PATTERN)) == []

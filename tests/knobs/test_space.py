@@ -10,6 +10,7 @@ from perfkit.errors import UserError
 from perfkit.knobs import allocators, cpus, space
 from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.models.af3.knobs import KNOBS
+from perfkit.records.findings import MachineRecord
 
 
 @pytest.fixture
@@ -20,7 +21,9 @@ def catalogue() -> Catalogue:
 @pytest.fixture
 def large_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight CPUs with AVX-512 and all allocators."""
-    monkeypatch.setattr(space, "fingerprint", lambda: {"instruction_sets": ["avx2", "avx512f"]})
+    monkeypatch.setattr(
+        space, "fingerprint", lambda: MachineRecord(instruction_sets=["avx2", "avx512f"])
+    )
     monkeypatch.setattr(allocators, "is_available", lambda name: True)
     monkeypatch.setattr(cpus, "allowed_cpus", lambda: tuple(range(8)))
 
@@ -28,7 +31,7 @@ def large_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """One CPU without AVX-512, glibc only."""
-    monkeypatch.setattr(space, "fingerprint", lambda: {"instruction_sets": ["avx2"]})
+    monkeypatch.setattr(space, "fingerprint", lambda: MachineRecord(instruction_sets=["avx2"]))
     monkeypatch.setattr(allocators, "is_available", lambda name: name.startswith("glibc"))
     monkeypatch.setattr(cpus, "allowed_cpus", lambda: (0,))
 

@@ -1,4 +1,4 @@
-"""The memory observer on programs that hold a known amount of memory."""
+"""The memory observer on programs of known memory use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.observers.memory import Memory, MemorySeen, kilobyte_fields, memory_cgroup
-from perfkit.observers.observer import Seen
+from perfkit.observers.memory import Memory, MemorySeen, kilobyte_fields
+from perfkit.observers.observer import ObservedRun
+from perfkit.records.cgroups import memory_cgroup
 from perfkit.trial.messages import parse_event
 from tests.support.profiled_programs import observed
 from tests.support.records_factory import make_stage
@@ -28,7 +29,7 @@ time.sleep(1.5)
 """
 
 
-def test_an_allocation_shows_by_kind_and_in_the_stage_that_made_it(tmp_path: Path) -> None:
+def test_an_allocation_is_counted_by_kind_and_in_its_stage(tmp_path: Path) -> None:
     observer = Memory()
     with observed(
         [observer], "import time\ntime.sleep(1)" + HOLD.format(megabytes=200), tmp_path
@@ -42,7 +43,7 @@ def test_an_allocation_shows_by_kind_and_in_the_stage_that_made_it(tmp_path: Pat
         process.wait()
     before = make_stage("prepare", 0.3, 0.5, peak_rss_bytes=0)
     during = make_stage("steady", held_s + 0.1, 1.0, peak_rss_bytes=0)
-    seen = MemorySeen.model_validate(observer.results(Seen((before, during), None)).data)
+    seen = MemorySeen.model_validate(observer.results(ObservedRun((before, during), None)).data)
     gained = seen.peaks["steady"]["anonymous"] - seen.peaks["prepare"]["anonymous"]
     assert gained == pytest.approx(200 * MEGABYTE, rel=0.02)
     assert max(seen.pss) > 200 * MEGABYTE
@@ -54,6 +55,7 @@ import hashlib, os
 from pathlib import Path
 from perfkit.observers.memory import kilobyte_fields
 from perfkit.observers.process_tree import cpu_seconds
+from perfkit.records.cgroups import memory_cgroup
 from perfkit.records.stages import StageName
 from perfkit.trial.messages import Channel
 from perfkit.trial.worker.stages import stage
@@ -77,17 +79,17 @@ def test_cpu_seconds_and_peak_are_those_of_gnu_time_to_two_per_cent() -> None:
     )
     times = re.findall(r"(?:User|System) time \(seconds\): ([\d.]+)", asked.stderr)
     peak = re.search(r"Maximum resident set size \(kbytes\): (\d+)", asked.stderr)
-    told = re.search(r"cpu ([\d.]+) peak (\d+)", asked.stdout)
+    printed = re.search(r"cpu ([\d.]+) peak (\d+)", asked.stdout)
     assert peak is not None
-    assert told is not None
-    assert float(told[1]) == pytest.approx(sum(map(float, times)), rel=0.02)
-    assert int(told[2]) == pytest.approx(int(peak[1]) * 1024, rel=0.02)
+    assert printed is not None
+    assert float(printed[1]) == pytest.approx(sum(map(float, times)), rel=0.02)
+    assert int(printed[2]) == pytest.approx(int(peak[1]) * 1024, rel=0.02)
     entered, left = map(parse_event, asked.stdout.splitlines()[:2])
     assert (entered.kind, left.kind) == ("enter", "stage")
     assert left.data["peak_rss_bytes"] == pytest.approx(int(peak[1]) * 1024, rel=0.02)
 
 
-def test_events_of_the_cgroup_are_told_since_the_start(tmp_path: Path) -> None:
+def test_events_of_the_cgroup_are_counted_from_the_start(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.peak").write_text("900\n")
     (tmp_path / "memory.events").write_text("low 0\nhigh 2\nmax 5\noom 0\n")
@@ -105,19 +107,16 @@ def test_events_of_the_cgroup_are_told_since_the_start(tmp_path: Path) -> None:
     }
 
 
-def test_a_machine_without_cgroup_files_costs_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("perfkit.observers.memory.memory_cgroup", lambda pid: None)
-    observer = Memory()
+def test_a_machine_without_cgroup_files_is_reported_in_one_line(tmp_path: Path) -> None:
+    observer = Memory(lambda pid: None)
     with observed([observer], "import time\ntime.sleep(0.5)", tmp_path):
         pass
-    found = observer.results(Seen((), None))
+    found = observer.results(ObservedRun((), None))
     assert found.missing == "no cgroup memory files: no limit, no events"
     assert MemorySeen.model_validate(found.data).peak_rss > MEGABYTE
 
 
-def test_fields_that_are_not_there_are_no_half_answer(tmp_path: Path) -> None:
+def test_an_absent_field_leaves_no_partial_result(tmp_path: Path) -> None:
     path = tmp_path / "status"
     path.write_text("VmHWM:\t 100 kB\nName:\tx\n")
     assert kilobyte_fields(path, ("VmHWM",)) == {"VmHWM": 102400}

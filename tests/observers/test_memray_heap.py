@@ -1,4 +1,4 @@
-"""memray on a program that holds a known amount of memory."""
+"""The memray observer on a program of known memory use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.observers.memray_heap import HeapSeen, MemrayHeap
-from perfkit.observers.observer import Child, Seen
+from perfkit.observers.observer import Child, ObservedRun
 from tests.support.profiled_programs import WORKLOAD
 
 pytest.importorskip("memray")
@@ -30,33 +30,35 @@ with MemrayHeap().around(Path(sys.argv[1])):
 """
 
 
-def test_an_allocation_of_known_size_is_the_peak_and_names_its_holder(tmp_path: Path) -> None:
+def test_an_allocation_of_known_size_is_the_peak_with_its_holder(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(TRACKED)
     subprocess.run([sys.executable, str(program), str(tmp_path)], check=True)
     observer = MemrayHeap()
     observer.started(Child(1, tmp_path, 0.0, 1, WORKLOAD))
-    found = observer.results(Seen((), None))
+    found = observer.results(ObservedRun((), None))
     seen = HeapSeen.model_validate(found.data)
     assert seen.peak_bytes == pytest.approx(300 << 20, rel=0.01)
     assert "hold_a_lot (program.py:6)" in seen.holders[0].where
     assert seen.holders[0].bytes == pytest.approx(300 << 20, rel=0.01)
-    # memray's own reader has read the file; its two pages hold the function's name.
+    # Both pages are made by memray from the capture.
     assert set(found.files) == {"memray capture", "memray flamegraph", "memray table"}
     for name in ("memray flamegraph", "memray table"):
         assert "hold_a_lot" in found.files[name].read_text()
 
 
-def test_a_child_that_died_before_the_file_was_whole_is_one_line(tmp_path: Path) -> None:
+def test_an_incomplete_capture_is_reported_in_one_line(tmp_path: Path) -> None:
     observer = MemrayHeap()
     observer.started(Child(1, tmp_path, 0.0, 1, WORKLOAD))
-    assert "before memray wrote" in observer.results(Seen((), None)).missing
-    (tmp_path / "memray.bin").write_bytes(b"half a file")
-    assert observer.results(Seen((), None)).missing.startswith("memray cannot read its file")
+    assert "before memray wrote" in observer.results(ObservedRun((), None)).missing
+    (tmp_path / "memray.bin").write_bytes(b"half of a capture")
+    assert observer.results(ObservedRun((), None)).missing.startswith(
+        "memray cannot read its capture"
+    )
 
 
 @dataclass
-class _Record:
+class _Allocation:
     size: int
     n_allocations: int
     stack: list[tuple[str, str, int]]
@@ -65,7 +67,7 @@ class _Record:
         return self.stack
 
 
-def test_holders_are_python_frames_or_the_function_of_a_thread_without_any() -> None:
+def test_a_holder_is_a_python_frame_or_else_a_native_function() -> None:
     new = ("operator new(unsigned long)", "<unknown>", 0)
     build = ("std::vector<int> llvm::(anonymous namespace)::build<x<y>>(int)", "<unknown>", 0)
     grow = ("void std::__1::grow<xla::Shape>(long)", "<unknown>", 0)
@@ -73,19 +75,21 @@ def test_holders_are_python_frames_or_the_function_of_a_thread_without_any() -> 
     compiler = ("compile", "/x/compiler.py", 7)
     pool = ("xla::(anonymous namespace)::AlignedAllocator::Allocate(unsigned long) const", "", 0)
     records = [
-        _Record(100, 1, [new, grow, build, call, compiler]),
-        _Record(50, 2, [new, build, call, compiler]),
-        _Record(30, 1, [new, pool, ("start_thread", "pthread_create.c", 1)]),
-        _Record(10, 1, [call, compiler]),
+        _Allocation(100, 1, [new, grow, build, call, compiler]),
+        _Allocation(50, 2, [new, build, call, compiler]),
+        _Allocation(30, 1, [new, pool, ("start_thread", "pthread_create.c", 1)]),
+        _Allocation(10, 1, [call, compiler]),
     ]
-    assert [(one.where, one.bytes, one.allocations) for one in largest_holders(records)] == [
+    assert [
+        (holder.where, holder.bytes, holder.allocations) for holder in largest_holders(records)
+    ] == [
         ("compile (compiler.py:7) in llvm", 150, 3),
         ("xla::AlignedAllocator::Allocate", 30, 1),
         ("compile (compiler.py:7)", 10, 1),
     ]
 
 
-def test_the_last_per_cent_is_left_out() -> None:
-    records = [_Record(size, 1, []) for size in (1, 990, 5, 4)]
+def test_the_last_per_cent_of_the_peak_is_left_out() -> None:
+    records = [_Allocation(size, 1, []) for size in (1, 990, 5, 4)]
     assert [record.size for record in largest_records(records)] == [990]
-    assert [record.size for record in largest_records([_Record(3, 1, [])] * 3)] == [3, 3, 3]
+    assert [record.size for record in largest_records([_Allocation(3, 1, [])] * 3)] == [3, 3, 3]

@@ -1,4 +1,4 @@
-"""What perf prints, read."""
+"""Output of perf, parsed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ REPORT = """
 """
 
 
-def test_counts_are_read_and_what_is_not_counted_is_named() -> None:
+def test_counts_and_the_events_without_count_are_read() -> None:
     counts, uncounted = parse_counts(STAT)
     assert counts == {"task-clock": 401.19, "page-faults": 3540.0}
     assert uncounted == ["instructions", "cycles"]
 
 
-def test_symbols_stand_with_their_library_and_share() -> None:
+def test_symbols_are_read_with_their_library_and_share() -> None:
     assert parse_symbols(REPORT) == {
         "ynn::dot_fp32<4, 2> [libjax_common.so]": 0.8810,
         "clear_page_erms [[kernel.kallsyms]]": 0.0425,

@@ -1,7 +1,7 @@
-"""The trace that is kept for Perfetto, loaded by Perfetto's own trace processor where there is one.
+"""The trace for Perfetto, loaded by Perfetto's trace processor if it is installed.
 
-The processor's Python package downloads its binary when it is used, so it is only asked where
-``trace_processor_shell`` is on the PATH already.
+The Python package of the processor would download its binary, so the test needs
+``trace_processor_shell`` on the PATH.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PROCESSOR = shutil.which("trace_processor_shell")
 def test_the_trace_of_a_product_loads_in_the_trace_processor(tmp_path: Path) -> None:
     jax = pytest.importorskip("jax")
     processor = pytest.importorskip("perfetto.trace_processor")
-    from perfkit.observers.trace.xla_parts import read_operations, trace_file
+    from perfkit.observers.trace.events import read_events, trace_file, trace_of
 
     product = jax.jit(lambda a: a @ a)
     a = jax.numpy.ones((256, 256))
@@ -28,4 +28,4 @@ def test_the_trace_of_a_product_loads_in_the_trace_processor(tmp_path: Path) -> 
     config = processor.TraceProcessorConfig(bin_path=PROCESSOR)
     with processor.TraceProcessor(trace=str(trace_file(tmp_path)), config=config) as loaded:
         names = {row.name for row in loaded.query("select name from slice")}
-    assert {operation.name for operation in read_operations(tmp_path)} <= names
+    assert {one.name for one in trace_of(read_events(tmp_path)).operations} <= names

@@ -1,4 +1,4 @@
-"""The process tree held against programs of known behaviour and against GNU time."""
+"""The process tree of programs of known behaviour, and the figures of GNU time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORK_AND_STAY = SPIN.format(seconds=0.5) + "import sys\nsys.stdin.read()\n"
 HASH_IN_THREADS = """
 import hashlib, threading, time
 def work():
-    # thread_time is the thread's own CPU time: each one uses exactly this much.
+    # Each thread uses this much CPU time of its own.
     data = bytes(1 << 22)
     while time.thread_time() < {seconds}:
         hashlib.sha256(data)
@@ -49,15 +49,13 @@ def _python(code: str) -> subprocess.Popen[bytes]:
 
 
 def _cpu_used(code: str) -> float:
-    """CPU seconds of a program that the sampler saw, start of the interpreter left out."""
-    started = _python("")
-    started.wait()
+    """CPU seconds of a program, in the last sample after its end."""
     process = _python(code)
     sampler = TreeSampler(process.pid, lambda sample: None)
     sampler.start()
     while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT) is None:
         time.sleep(0.01)
-    # The process is a zombie now: its times stand until it is waited for.
+    # The process is a zombie now, whose times are available until it is waited for.
     time.sleep(2 * process_tree.INTERVAL_S)
     timeline = sampler.stop()
     process.wait()
@@ -65,13 +63,13 @@ def _cpu_used(code: str) -> float:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_threads_that_hash_use_their_cpu_seconds(count: int) -> None:
+def test_the_cpu_seconds_of_hashing_threads_are_counted(count: int) -> None:
     used = _cpu_used(HASH_IN_THREADS.format(seconds=0.5, count=count))
-    # The interpreter's start and one block hashed beyond the end come on top.
+    # The start of the interpreter and one more block per thread come on top.
     assert 0.5 * count - 0.05 <= used <= 0.5 * count + 0.5
 
 
-def test_processes_are_counted_while_they_live_and_after() -> None:
+def test_processes_are_counted_during_and_after_their_life() -> None:
     process = _python(PROCESSES.format(code=WORK_AND_STAY, count=2))
     assert process.stdin is not None
     assert process.stdout is not None
@@ -89,7 +87,7 @@ def test_processes_are_counted_while_they_live_and_after() -> None:
     process.stdin.write(b"\n")
     process.stdin.flush()
     process.stdout.readline()
-    # What ended children have used is the parent's from now on.
+    # The parent now accounts for the time of its ended children.
     assert process_tree.descendants(process.pid) == [process.pid]
     assert process_tree.cpu_seconds(process.pid) >= 1.0
     process.communicate(b"\n")
@@ -117,7 +115,7 @@ def test_touched_memory_is_resident_to_two_per_cent(megabytes: int) -> None:
     assert gained == pytest.approx(megabytes << 20, rel=0.02)
 
 
-def test_a_watched_process_of_known_size_reaches_the_limit() -> None:
+def test_the_peak_of_a_process_of_known_size_is_sampled() -> None:
     seen: list[TreeSample] = []
     process = _python("held = bytearray(200 << 20)\nprint('', flush=True)\ninput()\n")
     assert process.stdout is not None
@@ -133,17 +131,17 @@ def test_a_watched_process_of_known_size_reaches_the_limit() -> None:
 
 
 @pytest.mark.skipif(shutil.which("time") is None, reason="GNU time is not installed")
-def test_user_and_system_seconds_are_those_of_gnu_time() -> None:
+def test_cpu_seconds_agree_with_gnu_time() -> None:
     code = HASH_IN_THREADS.format(seconds=0.4, count=2)
     asked = subprocess.run(
         ["time", "-v", sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    told = re.findall(r"(?:User|System) time \(seconds\): ([\d.]+)", asked.stderr)
-    # Both are exact to a clock tick; what the interpreter's start costs differs between runs.
-    assert _cpu_used(code) == pytest.approx(sum(map(float, told)), rel=0.15)
+    printed = re.findall(r"(?:User|System) time \(seconds\): ([\d.]+)", asked.stderr)
+    # Both are exact to a clock tick; the cost of the interpreter's start differs between runs.
+    assert _cpu_used(code) == pytest.approx(sum(map(float, printed)), rel=0.15)
 
 
-def test_a_sampler_whose_process_is_gone_ends() -> None:
+def test_the_sampler_of_a_finished_process_ends() -> None:
     process = _python("")
     process.wait()
     sampler = TreeSampler(process.pid, lambda sample: None)
@@ -151,7 +149,7 @@ def test_a_sampler_whose_process_is_gone_ends() -> None:
     assert sampler.stop().samples == []
 
 
-def test_a_command_name_with_brackets_is_no_trouble(tmp_path: Path) -> None:
+def test_a_command_name_may_contain_brackets(tmp_path: Path) -> None:
     odd = tmp_path / "a) b (c"
     odd.symlink_to(sys.executable)
     process = subprocess.Popen(
@@ -166,7 +164,7 @@ def test_a_command_name_with_brackets_is_no_trouble(tmp_path: Path) -> None:
     process.communicate(b"\n")
 
 
-def test_busy_time_of_the_machine_grows_with_work() -> None:
+def test_the_busy_time_of_the_machine_grows_with_work() -> None:
     before = process_tree.machine_times()
     subprocess.run([sys.executable, "-c", SPIN.format(seconds=0.5)], check=True)
     after = process_tree.machine_times()
@@ -174,7 +172,7 @@ def test_busy_time_of_the_machine_grows_with_work() -> None:
     assert after.steal_s >= before.steal_s
 
 
-def test_thinning_keeps_first_and_last_and_an_even_spacing() -> None:
+def test_thinned_samples_are_even_and_include_the_first_and_the_last() -> None:
     timeline = Timeline([TreeSample(float(i), float(i), i) for i in range(101)])
     assert [sample.rss_bytes for sample in timeline.thinned(5).samples] == [0, 25, 50, 75, 100]
     assert timeline.thinned(101) is timeline

@@ -1,4 +1,4 @@
-"""py-spy on a program whose busiest function is known."""
+"""The py-spy observer on a program with a known busiest function."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.observers.observer import Seen
+from perfkit.observers.observer import ObservedRun
 from perfkit.observers.py_spy import PySpy, PythonSeen, innermost_seconds
 from tests.support.profiled_programs import observed
 
@@ -29,7 +29,7 @@ def test_the_busiest_function_is_found_and_both_files_are_written(tmp_path: Path
         pytest.skip(reason)
     with observed([observer], CODE, tmp_path):
         pass
-    found = observer.results(Seen((), None))
+    found = observer.results(ObservedRun((), None))
     assert found.missing == ""
     seen = PythonSeen.model_validate(found.data)
     assert seen.innermost["spin_here (<string>)"] == pytest.approx(2.0, abs=0.5)
@@ -41,7 +41,7 @@ def test_the_busiest_function_is_found_and_both_files_are_written(tmp_path: Path
 
 @pytest.mark.slow
 def test_the_speedscope_file_validates_against_the_published_schema(tmp_path: Path) -> None:
-    """The schema comes with speedscope's own package, which is fetched through npm."""
+    """The schema is in the package of speedscope, which npm downloads."""
     jsonschema = pytest.importorskip("jsonschema")
     observer = PySpy()
     if shutil.which("npm") is None or observer.unavailable() is not None:
@@ -53,14 +53,14 @@ def test_the_speedscope_file_validates_against_the_published_schema(tmp_path: Pa
         rules = json.load(schema)
     with observed([observer], CODE, tmp_path):
         pass
-    observer.results(Seen((), None))
+    observer.results(ObservedRun((), None))
     document = json.loads((tmp_path / "py-spy.speedscope.json").read_text())
     jsonschema.validate(document, rules)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document | {"profiles": [{"type": "no such type"}]}, rules)
 
 
-def test_seconds_are_those_of_the_thread_that_was_sampled_longest() -> None:
+def test_the_thread_with_most_samples_is_reported() -> None:
     document = {
         "shared": {"frames": [{"name": "main", "file": "a.py"}, {"name": "work", "file": "b.py"}]},
         "profiles": [

@@ -1,4 +1,4 @@
-"""Records worked out by hand, for the tests of the store."""
+"""Records of known values, for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from perfkit.records.findings import MachineRecord
 from perfkit.records.schema import ConfigurationRecord, Outcome, Record, Stage, WorkloadRecord
 from perfkit.records.stages import StageName
 
@@ -14,7 +15,7 @@ type MakeRecord = Callable[..., Record]
 
 @pytest.fixture
 def make_record() -> MakeRecord:
-    """Makes a whole record with one steady pass, of given identity and moment."""
+    """A function that makes a whole record with one steady pass."""
 
     def make(id: str = "a", created: str = "2026-01-01T00:00:00+00:00", name: str = "x") -> Record:
         workload = WorkloadRecord(
@@ -45,7 +46,7 @@ def make_record() -> MakeRecord:
             created=created,
             workload=workload,
             configuration=ConfigurationRecord(settings={}, digest="22", label="stock"),
-            machine={"cpu": "any"},
+            machine=MachineRecord(cpu="any"),
             versions={"jax": "1", "perfkit_commit": None},
             allowed_cpus=2,
             stages=[steady],

@@ -1,4 +1,4 @@
-"""Control groups of both versions, nested, in folders that are made up."""
+"""Nested control groups of both versions, in temporary folders."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from perfkit.records.cgroups import CgroupLimits, cgroup_limits, lineage, memory_cgroup
 
 NONE_V1 = str(2**63 - 4096)
-"""What version 1 writes where there is no limit."""
+"""Text of version 1 for no limit."""
 
 
 def _made(folder: Path, process: str, files: Mapping[str, str]) -> tuple[Path, Path]:
-    """A root of control groups and a folder of processes with one, called ``self``."""
+    """A root of control groups, and a folder of processes with the process ``self``."""
     root, proc = folder / "cgroup", folder / "proc"
     root.mkdir()
     (proc / "self").mkdir(parents=True)
@@ -26,7 +26,7 @@ def _made(folder: Path, process: str, files: Mapping[str, str]) -> tuple[Path, P
     return root, proc
 
 
-def test_the_tightest_of_nested_groups_of_version_2_counts(tmp_path: Path) -> None:
+def test_the_tightest_limit_of_nested_groups_of_version_2_is_in_force(tmp_path: Path) -> None:
     root, proc = _made(
         tmp_path,
         "0::/slurm/job/step\n",
@@ -42,11 +42,11 @@ def test_the_tightest_of_nested_groups_of_version_2_counts(tmp_path: Path) -> No
             "slurm/cpu.max": "400000 100000",
         },
     )
-    # The job has the smallest limit, but its parent is fuller: 9000 - (8500 - 100) are left.
+    # The job has the smallest limit, but less is left to its parent: 9000 - (8500 - 100).
     assert cgroup_limits(root=root, proc=proc) == CgroupLimits(4000, 600, 1.5)
 
 
-def test_the_tightest_of_nested_groups_of_version_1_counts(tmp_path: Path) -> None:
+def test_the_tightest_limit_of_nested_groups_of_version_1_is_in_force(tmp_path: Path) -> None:
     root, proc = _made(
         tmp_path,
         "4:memory:/slurm/job\n3:cpu,cpuacct:/slurm/job\n0::/\n",
@@ -65,7 +65,7 @@ def test_the_tightest_of_nested_groups_of_version_1_counts(tmp_path: Path) -> No
     assert cgroup_limits(root=root, proc=proc) == CgroupLimits(5000, 1500, 0.5)
 
 
-def test_a_container_sees_the_limit_of_the_groups_above_it(tmp_path: Path) -> None:
+def test_a_container_has_the_limit_of_the_groups_above_it(tmp_path: Path) -> None:
     root, proc = _made(
         tmp_path,
         "4:memory:/docker/abc\n",
@@ -79,7 +79,7 @@ def test_a_container_sees_the_limit_of_the_groups_above_it(tmp_path: Path) -> No
     assert cgroup_limits(root=root, proc=proc) == CgroupLimits(700, 600, None)
 
 
-def test_memory_high_is_a_limit_too(tmp_path: Path) -> None:
+def test_memory_high_is_a_limit(tmp_path: Path) -> None:
     files = {"a/memory.max": "max", "a/memory.high": "300", "a/memory.current": "100"}
     root, proc = _made(tmp_path, "0::/a\n", files)
     assert cgroup_limits(root=root, proc=proc) == CgroupLimits(300, 200, None)
@@ -105,7 +105,7 @@ def test_kills_are_counted_in_both_versions(tmp_path: Path) -> None:
     assert groups[0].counts() == {"event_max": 5, "event_oom": 1, "event_oom_kill": 1}
 
 
-def test_a_process_that_is_gone_has_no_group() -> None:
+def test_a_finished_process_has_no_group() -> None:
     assert memory_cgroup(2**30) is None
 
 

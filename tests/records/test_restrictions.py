@@ -1,4 +1,4 @@
-"""Limits of this process: read from the kernel, and said where they matter."""
+"""Limits on this process: read from the kernel, and reported where they matter."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from perfkit.records.restrictions import Restrictions, restriction_sentences
 GB = 10**9
 READ = (
     "import json; from perfkit.records.machine import restrictions_here;"
-    "print(json.dumps(restrictions_here()))"
+    "found, sentences = restrictions_here();"
+    "print(json.dumps([found.model_dump(), sentences]))"
 )
 
 
-def test_limits_that_a_shell_sets_are_seen_and_said() -> None:
+def test_limits_of_a_shell_are_read_and_reported() -> None:
     shell = "ulimit -v 4000000 -n 200 -u 2000 -t 600; exec nice -n 7 taskset -c 0 "
     asked = subprocess.run(
         ["bash", "-c", f'{shell} "$0" -c "$1"', sys.executable, READ],
@@ -31,13 +32,13 @@ def test_limits_that_a_shell_sets_are_seen_and_said() -> None:
     nice = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 7)
     expected |= {"cpu_time_s": 600, "nice": nice, "allowed_cpus": 1}
     assert {name: facts[name] for name in expected} == expected
-    said = " ".join(sentences)
+    text = " ".join(sentences)
     for word in ("ulimit -v", "ulimit -n", "ulimit -u", "ulimit -t", f"niceness is {nice}"):
-        assert word in said
+        assert word in text
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "expected"),
     [
         (Restrictions(address_bytes=4 * GB), "address space is limited to 4.0 GB (ulimit -v)"),
         (Restrictions(data_bytes=4 * GB), "data memory is limited to 4.0 GB (ulimit -d)"),
@@ -52,41 +53,37 @@ def test_limits_that_a_shell_sets_are_seen_and_said() -> None:
             "the time of 1.5 CPUs, but 2 are visible",
         ),
         (Restrictions(allowed_cpus=2, machine_cpus=8), "may run on 2 of 8 CPUs"),
-        (Restrictions(nice=10), "niceness is 10: other programs come first"),
+        (Restrictions(nice=10), "niceness is 10: other programs take precedence"),
         (Restrictions(nice=-5), "niceness is -5"),
         (Restrictions(policy="idle"), "the scheduling policy is 'idle'"),
     ],
 )
-def test_each_limit_is_one_sentence(found: Restrictions, told: str) -> None:
+def test_each_limit_is_one_sentence(found: Restrictions, expected: str) -> None:
     (sentence,) = restriction_sentences(found, 16 * GB)
-    assert told in sentence
+    assert expected in sentence
 
 
 @pytest.mark.parametrize(
     "found",
     [
         Restrictions(),
-        # A limit above what the machine has does not bind.
+        # A limit above the capacity of the machine has no effect.
         Restrictions(cgroup_memory_bytes=64 * GB, address_bytes=64 * GB),
         Restrictions(cgroup_cpus=8.0, allowed_cpus=4, machine_cpus=4),
-        # What most systems give to everybody.
+        # The defaults of most systems.
         Restrictions(open_files=1024, processes=4096),
     ],
 )
-def test_what_limits_nothing_is_not_said(found: Restrictions) -> None:
+def test_a_limit_without_effect_is_not_reported(found: Restrictions) -> None:
     assert restriction_sentences(found, 16 * GB) == []
 
 
-def test_what_is_not_limited_is_not_recorded() -> None:
-    assert Restrictions(nice=3).as_dict() == {
-        "allowed_cpus": 1,
-        "machine_cpus": 1,
-        "nice": 3,
-        "policy": "other",
-    }
+def test_a_value_without_limit_is_not_recorded() -> None:
+    assert Restrictions(nice=3, data_bytes=None).model_dump() == {"nice": 3}
+    assert Restrictions(nice=3).model_dump_json() == '{"nice":3}'
 
 
-def test_a_thread_that_was_bound_is_no_restriction() -> None:
+def test_the_cpus_of_a_bound_thread_are_no_restriction() -> None:
     code = (
         "import os, threading\n"
         "from perfkit.records.restrictions import restrictions\n"

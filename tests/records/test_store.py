@@ -1,4 +1,4 @@
-"""The store: what is appended comes back, whatever happened to a writer."""
+"""The store: appended records come back, whatever happens to a writer."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import resource
 import shutil
 import socket
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.records.schema import SCHEMA_VERSION, Record
+from perfkit.records.schema import SCHEMA_VERSION
 from perfkit.records.store import Store, ensure_writable, read_records
-
-type MakeRecord = Callable[..., Record]
+from tests.records.conftest import MakeRecord
 
 
 def _only_file(folder: Path) -> Path:
@@ -25,7 +23,7 @@ def _only_file(folder: Path) -> Path:
     return path
 
 
-def test_records_come_back_as_they_were_kept(tmp_path: Path, make_record: MakeRecord) -> None:
+def test_records_come_back_unchanged(tmp_path: Path, make_record: MakeRecord) -> None:
     store = Store(tmp_path / "new" / "folder")
     first, second = make_record("a"), make_record("b", "2026-01-02T00:00:00+00:00")
     store.append(first)
@@ -65,7 +63,7 @@ def test_a_writer_of_the_same_name_does_not_lose_its_record_to_a_torn_line(
         assert [record.id for record in read_records(tmp_path)] == ["a", "b"]
 
 
-def test_a_full_disk_costs_the_record_that_did_not_fit_and_no_other(
+def test_a_full_disk_loses_only_the_record_that_does_not_fit(
     tmp_path: Path, make_record: MakeRecord
 ) -> None:
     store = Store(tmp_path)
@@ -84,7 +82,7 @@ def test_a_full_disk_costs_the_record_that_did_not_fit_and_no_other(
         assert sorted(record.id for record in store.records()) == ["a", "c"]
 
 
-def test_a_device_without_room_is_one_sentence(tmp_path: Path, make_record: MakeRecord) -> None:
+def test_a_full_device_is_one_sentence(tmp_path: Path, make_record: MakeRecord) -> None:
     store = Store(tmp_path)
     name = f"records-{socket.gethostname()}-{os.getpid()}.jsonl"
     (tmp_path / name).symlink_to("/dev/full")
@@ -92,9 +90,7 @@ def test_a_device_without_room_is_one_sentence(tmp_path: Path, make_record: Make
         store.append(make_record("a"))
 
 
-def test_a_folder_that_was_deleted_meanwhile_is_one_sentence(
-    tmp_path: Path, make_record: MakeRecord
-) -> None:
+def test_a_deleted_folder_is_one_sentence(tmp_path: Path, make_record: MakeRecord) -> None:
     store = Store(tmp_path / "gone")
     shutil.rmtree(tmp_path / "gone")
     with pytest.raises(UserError, match=r"cannot be written to .*No such file or directory"):
@@ -122,13 +118,13 @@ def test_records_of_several_writers_are_merged_in_order_of_time(
 
 def test_a_newer_schema_is_refused_in_a_sentence(tmp_path: Path, make_record: MakeRecord) -> None:
     data = json.loads(make_record().model_dump_json())
-    data |= {"schema_version": SCHEMA_VERSION + 1, "what_only_the_newer_knows": 1}
+    data |= {"schema_version": SCHEMA_VERSION + 1, "field_of_the_newer_version": 1}
     (tmp_path / "records-host-1.jsonl").write_text(json.dumps(data))
     with pytest.raises(UserError, match=f"schema version {SCHEMA_VERSION + 1}, this perfkit reads"):
         read_records(tmp_path)
 
 
-def test_an_empty_folder_holds_no_records_and_a_missing_one_is_said(tmp_path: Path) -> None:
+def test_an_empty_folder_has_no_records_and_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_records(tmp_path) == []
@@ -143,6 +139,6 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
             Store(folder)
 
 
-def test_trying_a_folder_leaves_nothing_in_it(tmp_path: Path) -> None:
+def test_the_trial_write_leaves_no_file(tmp_path: Path) -> None:
     ensure_writable(tmp_path)
     assert list(tmp_path.iterdir()) == []

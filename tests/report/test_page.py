@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.records.schema import Outcome, Record, read_record
+from perfkit.records.schema import Outcome, Record
+from perfkit.records.upgrades import read_record
 from perfkit.report.facts import warnings
 from perfkit.report.page import Facts, PageContent, PageSection, render_page
 from perfkit.report.study_page import study_page

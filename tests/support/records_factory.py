@@ -11,6 +11,7 @@ from perfkit.records.findings import (
     AgreementRecord,
     MachineRecord,
 )
+from perfkit.records.roles import Role
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
@@ -156,7 +157,7 @@ def make_record(
         id=identifier or f"{role}-{configuration.digest}",
         created=created,
         study="study",
-        role=role,
+        role=Role(role),
         block=block,
         workload=workload or make_workload(),
         configuration=ConfigurationRecord(

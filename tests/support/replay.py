@@ -9,6 +9,7 @@ from typing import Any
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
+from perfkit.records.roles import Role
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
@@ -184,7 +185,7 @@ class ReplayTrial:
             id=f"{self.runner.number:06}",
             created=(MIDNIGHT + timedelta(seconds=self.runner.number)).isoformat(),
             study=self.labels.study,
-            role=self.labels.role,
+            role=Role(self.labels.role),
             block=self.labels.block,
             shared_start=self.labels.shared_start,
             workload=WorkloadRecord(**self.workload.as_dict()),

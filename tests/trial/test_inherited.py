@@ -9,6 +9,7 @@ import pytest
 from perfkit.cli.console import Console
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
+from perfkit.records.restrictions import Restrictions
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import StageName
 from perfkit.trial.conditions.inherited import Inherited, sentences_before_measuring
@@ -45,11 +46,11 @@ def test_variables_of_the_shell_do_not_reach_a_trial_and_are_recorded(
     read = Record.model_validate_json(record.model_dump_json())
     assert FOREIGN.items() <= read.left_out_variables.items()
     assert any(notice.startswith(SENTENCE) for notice in read.notices)
-    assert read.restrictions["allowed_cpus"] == read.allowed_cpus
+    assert read.restrictions.allowed_cpus == read.allowed_cpus
 
 
 def test_limits_and_neighbours_are_warnings_before_the_first_trial() -> None:
-    inherited = Inherited({}, {}, {"nice": 5}, ("niceness is 5",))
+    inherited = Inherited({}, {}, Restrictions(nice=5), ("niceness is 5",))
     assert sentences_before_measuring(inherited, [Neighbour(7, "perfkit tune", True)]) == [
         "niceness is 5",
         "another perfkit is measuring on this machine (perfkit tune in process 7) on the same "

@@ -18,7 +18,7 @@ from perfkit.observers.clocks import ClocksSeen
 from perfkit.observers.cpu import CpuSeen
 from perfkit.observers.memory import MemorySeen
 from perfkit.observers.memray_heap import HeapSeen
-from perfkit.observers.observer import Child, Finding, Observer, Place, Seen
+from perfkit.observers.observer import Child, Finding, ObservedRun, Observer, Process
 from perfkit.observers.py_spy import PythonSeen
 from perfkit.observers.reading import found
 from perfkit.observers.registry import OBSERVERS, make_observers
@@ -139,7 +139,7 @@ class Unavailable(Observer):
     """An observer whose tool is not installed."""
 
     name = "microscope"
-    place = Place.ALONE
+    process = Process.OWN
     summary = "nothing"
 
     def unavailable(self) -> str:
@@ -161,13 +161,13 @@ class Breaking(Observer):
     """An observer that kills its child as soon as it sees it."""
 
     name = "hammer"
-    place = Place.ALONE
+    process = Process.OWN
     summary = "nothing"
 
     def started(self, child: Child) -> None:
         os.kill(child.pid, signal.SIGKILL)
 
-    def results(self, seen: Seen) -> Finding:
+    def results(self, run: ObservedRun) -> Finding:
         return Finding(missing="nothing was seen")
 
 

@@ -28,7 +28,7 @@ def test_the_label_of_the_fidelity_is_the_last_notice_and_no_notice_is_repeated(
         request=TrialRequest(workload, STOCK, tmp_path),
         progress=progress,
         allowed_cpus=2,
-        inherited=Inherited({}, {}, {}, ("niceness is 5",)),
+        inherited=Inherited({}, {}, Restrictions(), ("niceness is 5",)),
         timeline=None,
         log=None,
         outcome=Outcome.OK,

@@ -303,7 +303,7 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
         settings=first.configuration.settings,
         label=first.configuration.label,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=first.machine.as_dict(),
+        machine=first.machine.model_dump(),
         versions=first.versions,
         cpus=measured[0].cpus,
         least_size=sizes[0],

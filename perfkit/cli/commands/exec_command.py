@@ -18,6 +18,7 @@ from perfkit.errors import NotWrittenError, UserError
 from perfkit.files import write_whole
 from perfkit.knobs.environment import preset_conflicts
 from perfkit.printable import printable
+from perfkit.records.findings import GuardRecord
 from perfkit.tune.apply import preset_environment
 from perfkit.tune.preset import load_preset
 
@@ -95,10 +96,11 @@ def _run_guarded(
         with ProcessWatch(process.pid, MODE_VARIABLE) as watch:
             code = _wait(process)
         report = read_reports(Path(folder), watch.jax_processes())
-    _say(f"domain guard: {_what_was_guarded(report)}")
+    counts = GuardRecord.model_validate({"mode": "zero" if zero else "lift", **report})
+    _say(f"domain guard: {_what_was_guarded(report, counts)}")
     for sentence in report["not_counted"]:
         _say(f"  {sentence}")
-    for site in report["sites"]:
+    for site in counts.sites:
         _say(f"  {site_sentence(site)}")
     # A command that a signal ended has a negative code; shells report 128 + signal.
     code = code if code >= 0 else 128 - code
@@ -124,10 +126,10 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
             continue
 
 
-def _what_was_guarded(report: Mapping[str, Any]) -> str:
+def _what_was_guarded(report: Mapping[str, Any], counts: GuardRecord) -> str:
     """One line on all processes of a command."""
     if report["processes"]:
-        return f"{guard_sentence(report)}, in {report['processes']} process(es)"
+        return f"{guard_sentence(counts)}, in {report['processes']} process(es)"
     if report["not_counted"]:
         return "nothing was guarded, though JAX was used:"
     return "no Python process loaded JAX, nothing was guarded"

@@ -131,7 +131,7 @@ def _inventory(given: argparse.Namespace, fits: list[ModelFit]) -> Inventory:
     inventory = this_machine(given.price_per_hour, given.watts)
     calibration = None if given.calibration is None else Calibration.load(given.calibration)
     if calibration is None and given.speed is None:
-        told = ensure_measured_here(fits, fingerprint())
+        told = ensure_measured_here(fits, fingerprint().known())
         if told is not None:
             raise UserError(told)
     (machine,) = inventory.machines

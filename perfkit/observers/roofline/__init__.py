@@ -1,1 +1,1 @@
-"""The machine's ceilings, and what limits a module."""
+"""The ceilings of the machine, and what limits a module."""

@@ -1,6 +1,6 @@
-"""The child that measures ceilings: one large matrix product a precision and one large copy.
+"""Child process that measures the ceilings: a large matrix product per precision, a large copy.
 
-Prints a line of JSON. Like the worker it is the room's child side, and may import JAX.
+It prints one line of JSON. As it runs in a process of its own, it may import JAX.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import jax
 import jax.numpy as jnp
 
 PRODUCT_SIZE = 2048
-"""Rows and columns of the multiplied matrices: large enough to hide dispatch (tens of
-microseconds) behind tens of milliseconds of work, small enough for any machine's memory."""
+"""Rows and columns of the matrices: tens of milliseconds of work hide the dispatch, which takes
+tens of microseconds, and the matrices fit into the memory of any machine."""
 
 COPY_BYTES = 1 << 28
-"""Bytes of the copied array: several times any last-level cache that a machine gives one process,
-twice over for reading and writing."""
+"""Size of the copied array in bytes: several times larger than the last-level cache that one
+process can use."""
 
 LEAST_REPEATS = 5
 BUDGET_S = 2.0
-"""Repeats of each program, at least so many, until so many seconds are spent."""
+"""Each program runs at least ``LEAST_REPEATS`` times, and until ``BUDGET_S`` seconds are spent."""
 
 
 def main() -> int:
-    """Measure all three and print them."""
+    """Measure all ceilings and print them."""
     figures = {
         "float32_flops_per_s": _product_flops_per_s("float32"),
         "bfloat16_flops_per_s": _product_flops_per_s("bfloat16"),
@@ -38,17 +38,17 @@ def main() -> int:
 
 
 def _product_flops_per_s(dtype: str) -> float:
-    """FLOP/s of ``a @ b`` at its best; a product of n by n matrices takes 2 n^3."""
+    """Highest FLOP/s of a product of n by n matrices, which takes 2 n^3 FLOPs."""
     a = jax.random.normal(jax.random.PRNGKey(0), (PRODUCT_SIZE, PRODUCT_SIZE)).astype(dtype)
     product = jax.jit(lambda a: a @ a)
     return 2 * PRODUCT_SIZE**3 / _best_s(lambda: product(a))
 
 
 def _copy_bytes_per_s() -> float:
-    """Bytes read and written a second by an update in place of a large array, at its best.
+    """Highest rate of an update in place of a large array, in bytes read and written per second.
 
-    The array is donated, so that its pages are there already: what a fresh result costs in page
-    faults is a matter of the allocator, not of the memory.
+    The array is donated, so that its pages exist already: the page faults of a new array are a
+    matter of the allocator, not of the memory.
     """
     array = jnp.ones(COPY_BYTES // 4, jnp.float32)
     update = jax.jit(lambda x: x + 1, donate_argnums=0)
@@ -64,7 +64,7 @@ def _copy_bytes_per_s() -> float:
 
 
 def _best_s(run: Callable[[], jax.Array]) -> float:
-    """Seconds of the fastest repeat: a ceiling is what the machine can do undisturbed."""
+    """Seconds of the fastest repeat, which is the least disturbed."""
     jax.block_until_ready(run())
     times: list[float] = []
     begin_s = time.perf_counter()

@@ -1,7 +1,7 @@
-"""What this machine can do at best: FLOP/s of a matrix product, bytes/s of a copy, through XLA.
+"""Ceilings of this machine: FLOP/s of a matrix product and bytes/s of a copy, through XLA.
 
-Measured in a child process and kept in the user's cache folder by machine, build of JAX and
-CPUs: they are the roof that achieved rates are held against.
+Achieved rates are compared with them. They are measured in a child process and cached in the
+user's cache folder by machine, build of JAX and allowed CPUs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,82 +28,128 @@ from perfkit.observers.process_tree import machine_times
 from perfkit.records.machine import fingerprint
 
 TIMEOUT_S = 300.0
+"""Largest duration of the measurement in seconds."""
 
 FORMAT_VERSION = 1
-"""Of what is kept; raised with each change of what the programs measure."""
+"""Version of the cached values; raised with each change of the measured programs."""
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Rates of the best repeat of each program under stock settings on all allowed CPUs."""
+    """Rates of the fastest repeat of each program, with stock settings on all allowed CPUs.
+
+    Attributes
+    ----------
+    float32_flops_per_s, bfloat16_flops_per_s
+        FLOP/s of a matrix product by type of the operands.
+    copy_bytes_per_s
+        Bytes read and written per second by a copy.
+    """
 
     float32_flops_per_s: float
     bfloat16_flops_per_s: float
     copy_bytes_per_s: float
-    """Bytes read plus bytes written, a second."""
 
     def flops_per_s(self, dtype: str) -> float:
-        """The product's ceiling for operands of an XLA type such as ``f32`` or ``bf16``."""
+        """FLOP/s of a matrix product for operands of an XLA type such as ``f32`` or ``bf16``."""
         return self.bfloat16_flops_per_s if dtype in ("bf16", "f16") else self.float32_flops_per_s
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """What the cache holds: the best so far, and whether the machine was quiet for it."""
+class Measurement:
+    """A measurement of the ceilings.
+
+    Attributes
+    ----------
+    ceilings
+        The highest rates so far.
+    quiet
+        Whether no other program disturbed the measurement.
+    """
 
     ceilings: Ceilings
     quiet: bool
 
 
-def measured_ceilings(*, again: bool = False) -> Ceilings:
-    """This machine's ceilings, from the cache or measured now (about ten seconds of all CPUs).
+@dataclass(frozen=True)
+class Circumstances:
+    """What the ceilings depend on, and the cache distinguishes.
 
-    What was measured while other programs were at work is too low: it is measured again the next
-    time, and the best of each figure is kept.
+    Attributes
+    ----------
+    machine
+        Digest of the machine's fingerprint.
+    jax, jaxlib
+        Installed builds.
+    cpus
+        Allowed CPUs. Their number is not enough: two sockets, or performance and efficiency cores,
+        differ.
+    """
+
+    machine: str | None
+    jax: str | None
+    jaxlib: str | None
+    cpus: tuple[int, ...]
+
+    @classmethod
+    def here(cls) -> Circumstances:
+        """The circumstances of this process."""
+        return cls(
+            fingerprint().digest,
+            installed_build("jax"),
+            installed_build("jaxlib"),
+            allowed_cpus(),
+        )
+
+    def entry(self) -> Entry:
+        """The entry of the cache."""
+        content = {"format": FORMAT_VERSION, **asdict(self)}
+        return Entry("ceilings", "measurement of this machine's ceilings", content)
+
+
+def measured_ceilings(
+    *,
+    again: bool = False,
+    circumstances: Circumstances | None = None,
+    measure: Callable[[], Measurement] | None = None,
+) -> Ceilings:
+    """The ceilings of this machine, from the cache or measured now (ten seconds on all CPUs).
+
+    Rates that are measured while other programs run are too low. They are measured again at the
+    next call, and the highest rates are kept.
 
     Parameters
     ----------
     again
-        Measure even where the cache holds them.
+        Whether to measure even if the cache holds the ceilings.
+    circumstances
+        What the cache distinguishes; the circumstances of this process by default.
+    measure
+        Measures the ceilings; :func:`measure_in_child` by default.
 
     Raises
     ------
     PerfkitError
-        The child that measures died.
+        The child process that measures died.
     UserError
         The cache cannot be written.
     """
-    entry = _entry()
-    before = _kept(entry)
+    entry = (circumstances or Circumstances.here()).entry()
+    before = _cached(entry)
     if before is not None and before.quiet and not again:
         return before.ceilings
-    measured = _measure()
+    measured = (measure or measure_in_child)()
     if before is not None and not again:
-        measured = _Kept(_best(before.ceilings, measured.ceilings), measured.quiet)
+        measured = Measurement(_best(before.ceilings, measured.ceilings), measured.quiet)
     store_value(entry, asdict(measured))
     return measured.ceilings
 
 
-def _entry() -> Entry:
-    return Entry(
-        "ceilings",
-        "measurement of this machine's ceilings",
-        {
-            "format": FORMAT_VERSION,
-            "machine": fingerprint()["digest"],
-            "jax": installed_build("jax"),
-            "jaxlib": installed_build("jaxlib"),
-            # Two sockets, or performance and efficiency cores, differ at equal numbers of CPUs.
-            "cpus": allowed_cpus(),
-        },
-    )
-
-
-def _kept(entry: Entry) -> _Kept | None:
-    """What is kept, None where there is nothing to use."""
-    kept = load_value(entry)
+def _cached(entry: Entry) -> Measurement | None:
+    """The cached measurement; None if there is no usable one."""
+    cached = load_value(entry)
     try:
-        return None if kept is None else TypeAdapter(_Kept).validate_python(kept)
+        return None if cached is None else TypeAdapter(Measurement).validate_python(cached)
     except ValidationError:
         return None
 
@@ -112,7 +159,14 @@ def _best(one: Ceilings, other: Ceilings) -> Ceilings:
     return Ceilings(*(max(pair) for pair in pairs))
 
 
-def _measure() -> _Kept:
+def measure_in_child() -> Measurement:
+    """Measure the ceilings in a child process.
+
+    Raises
+    ------
+    PerfkitError
+        The child process died.
+    """
     machine, own, begin_s = machine_times(), _children_cpu_s(), time.monotonic()
     asked = subprocess.run(
         [sys.executable, "-m", "perfkit.observers.roofline.ceiling_programs"],
@@ -123,17 +177,17 @@ def _measure() -> _Kept:
         check=False,
     )
     if asked.returncode != 0:
-        words = asked.stderr.strip().splitlines()
-        raise PerfkitError(f"the ceilings could not be measured: {words[-1] if words else 'died'}")
+        reason = (asked.stderr.strip().splitlines() or ["the child process died"])[-1]
+        raise PerfkitError(f"the ceilings could not be measured: {reason}")
     after = machine_times()
     other_s = after.busy_s - machine.busy_s - (_children_cpu_s() - own)
     whole_s = (time.monotonic() - begin_s) * (os.cpu_count() or 1)
     stolen_s = after.steal_s - machine.steal_s
     quiet = other_s < BUSY_FRACTION * whole_s and stolen_s < STEAL_FRACTION * whole_s
-    return _Kept(Ceilings(**json.loads(asked.stdout.splitlines()[-1])), quiet)
+    return Measurement(Ceilings(**json.loads(asked.stdout.splitlines()[-1])), quiet)
 
 
 def _children_cpu_s() -> float:
-    """CPU seconds of all children that have been waited for."""
+    """CPU seconds of all children that this process has waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

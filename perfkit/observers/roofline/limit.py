@@ -1,11 +1,11 @@
-"""Which one thing limits a module, decided from measured quantities.
+"""The limit of a module, decided from measured quantities.
 
-The time of all CPUs while a module runs is divided into: CPUs that idle while another works
-(single-threaded part), CPUs that idle while none works (waiting), the kernel's share (page faults,
-as that is what the kernel does for a program that computes), and the program's own work. The
-largest share names the limit; the program's own work is limited by compute or bandwidth, whichever
-comes closer to the ceiling that was measured on the machine (S. Williams, A. Waterman and
-D. Patterson, "Roofline", CACM 52, 2009).
+The time of all CPUs while a module runs is divided into four shares: CPUs that idle while another
+works (single-threaded part), CPUs that idle while none works (waiting), work of the kernel (page
+faults, as the kernel does little else for a program that computes), and work of the program. The
+largest share decides the limit. The work of the program is limited by compute or by bandwidth,
+whichever rate is closer to the ceiling of the machine (S. Williams, A. Waterman and D. Patterson,
+"Roofline", CACM 52, 2009).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from perfkit.observers.trace.attribution import Tally
 
 
 class Limit(StrEnum):
-    """What there is too little of."""
+    """The resource that limits a module."""
 
     COMPUTE = "compute"
     BANDWIDTH = "bandwidth"
@@ -35,14 +35,26 @@ class ModuleSeen(BaseModel):
 
     Attributes
     ----------
+    name
+        Name of the module.
+    seconds
+        Wall seconds.
     share
-        Of the pass.
+        Share of the pass, between 0 and 1.
+    flops, bytes
+        Floating-point operations, and bytes that were read and written.
+    faults
+        Page faults.
+    busy_cpus
+        Mean number of busy CPUs.
     single, waiting, kernel, working
-        Shares of the CPUs' time while the module ran; they add up to 1.
+        Shares of the time of all CPUs while the module ran; they add up to 1.
     compute, bandwidth
-        Achieved rates as shares of the measured ceilings.
+        Achieved rates as fractions of the measured ceilings.
     dtype
-        Of the operands of most of its products.
+        Element type of the operands in most FLOPs of matrix products.
+    limit
+        The limiting resource.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,12 +82,26 @@ class ModuleSeen(BaseModel):
 
     @property
     def bytes_per_s(self) -> float:
-        """Achieved bytes/s, each operand counted once."""
+        """Achieved bytes/s, with each operand read once."""
         return self.bytes / self.seconds if self.seconds else 0.0
 
 
 def judge(name: str, tally: Tally, pass_s: float, cpus: int, ceilings: Ceilings) -> ModuleSeen:
-    """Rates, shares and the limit of one module."""
+    """Rates, shares and limit of one module.
+
+    Parameters
+    ----------
+    name
+        Name of the module.
+    tally
+        Time, work and samples of the module.
+    pass_s
+        Seconds of the whole pass.
+    cpus
+        Number of CPUs that the process may use.
+    ceilings
+        Highest rates of the machine.
+    """
     whole = tally.sampled_s * cpus
     single = tally.lone_idle_cpu_s / whole if whole else 0.0
     waiting = tally.all_idle_cpu_s / whole if whole else 0.0

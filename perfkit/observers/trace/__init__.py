@@ -1,1 +1,1 @@
-"""The XLA trace and what its events belong to."""
+"""The XLA trace of a pass, and the attribution of its events to parts and modules."""

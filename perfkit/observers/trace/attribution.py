@@ -1,8 +1,21 @@
-"""One traced pass divided among operations, their kinds, and the modules of the model.
+"""Attribution of the time of one traced pass to parts and modules of the model.
 
-Every moment of the pass belongs to the operation that began last. What of it lies behind the
-operation's own end is waiting. Samples of the process taken meanwhile say how many CPUs were busy,
-how much of their time the kernel used, and how many pages were faulted in.
+Each moment of the pass belongs to the operation that began last: XLA:CPU runs most operations one
+after the other, each on many threads. The spans between the begins of two operations, gaps
+included, add up to the pass. Time of a span after the end of its operation is waiting.
+
+The owner of an operation (its part or its module) follows from its ``op_name``:
+
+- A fusion is one operation with one event; the instructions in it have none. Its own ``op_name``
+  decides.
+- A loop (``while``), a branch (``conditional``) or a ``call`` has an event around the events of the
+  operations that it runs. These have owners of their own, so control flow claims only the time
+  before the first of them, and does not change the owner: this time belongs to the owner that ran
+  before. Control flow is recognised by its events, not by its name (a ``conditional`` may be called
+  ``cond.3.clone``): XLA:CPU compiles a small loop to one ``call`` without events in it, which is
+  one operation like a fusion.
+- An operation without a known owner (copies and loop counters that the compiler inserts) belongs
+  to the owner that ran before.
 """
 
 from __future__ import annotations
@@ -14,31 +27,126 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from perfkit.observers.pass_sampler import PassSample
-from perfkit.observers.trace.hlo import Cost, Kind
-from perfkit.observers.trace.xla_parts import Operation
+from perfkit.observers.trace.events import Trace
+from perfkit.observers.trace.hlo import Cost, HloModule, Kind
 
-UNNAMED = "no module"
+CONTROL_COST = Cost(Kind.LOOP, 0.0, 0.0, "")
+"""Cost of control flow, whose operations have costs of their own."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of the pass that belongs to one operation, in seconds of the trace's clock."""
+    """Time of the pass that belongs to one run of an operation.
+
+    Attributes
+    ----------
+    operation
+        Name of the operation.
+    owner
+        Part or module of the model.
+    cost
+        Cost of the operation; None where the program does not hold it.
+    begin_s, end_s
+        Begin and end in seconds, on the clock of the trace.
+    worked_s
+        Seconds that the operation ran; the rest of the span is waiting.
+    """
 
     operation: str
-    module: str
+    owner: str
     cost: Cost | None
     begin_s: float
     end_s: float
     worked_s: float
-    """How much of it the operation itself ran; the rest is waiting."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the span."""
+        return self.end_s - self.begin_s
+
+
+def attribute(
+    trace: Trace, program: HloModule, owner_of: Callable[[str], str | None], first: str
+) -> list[Span]:
+    """The pass as consecutive spans, one for each run of an operation.
+
+    Parameters
+    ----------
+    trace
+        Trace of one pass.
+    program
+        The optimised program that ran.
+    owner_of
+        Part or module of an ``op_name``; None where it is unknown.
+    first
+        Owner of the time before the first operation with a known owner.
+    """
+    ran = {operation.name for operation in trace.operations}
+    control_flow = {name for name in ran if not ran.isdisjoint(program.controlled_by(name))}
+    spans = []
+    owner = first
+    for operation, following in zip(trace.operations, [*trace.operations, None][1:], strict=True):
+        control = operation.name in control_flow
+        if not control:
+            owner = owner_of(program.op_name(operation.name)) or owner
+        end_us = trace.end_us(operation)
+        until_us = end_us if following is None else following.begin_us
+        # Control flow runs its operations to the end: nothing waits before the first of them.
+        worked_us = until_us if control else min(end_us, until_us)
+        spans.append(
+            Span(
+                operation.name,
+                owner,
+                CONTROL_COST if control else program.costs.get(operation.name),
+                operation.begin_us * 1e-6,
+                until_us * 1e-6,
+                max(0.0, worked_us - operation.begin_us) * 1e-6,
+            )
+        )
+    return spans
+
+
+def seconds_by_owner(spans: Iterable[Span]) -> dict[str, float]:
+    """Seconds of each part or module; they add up to the pass."""
+    seconds: dict[str, float] = defaultdict(float)
+    for span in spans:
+        seconds[span.owner] += span.seconds
+    return dict(seconds)
+
+
+def scaled(seconds: Mapping[str, float], total_s: float) -> dict[str, float]:
+    """Seconds in the same proportions that add up to ``total_s``; empty if all are zero.
+
+    Tracing takes time that does not belong to the model.
+    """
+    whole_s = sum(seconds.values())
+    return {name: each / whole_s * total_s for name, each in seconds.items()} if whole_s else {}
 
 
 @dataclass
 class Tally:
-    """What was spent on a module, a kind or an operation.
+    """Time, work and samples of one owner or one operation.
 
-    ``cpu_seconds`` are those of busy threads, at most one a CPU; ``lone_s`` is the time with some
-    CPU busy but not all, as idle CPU seconds; ``idle_s`` the time with none busy, likewise.
+    Attributes
+    ----------
+    seconds, waiting_s
+        Wall seconds, and those of them after the end of an operation.
+    runs
+        Number of runs of operations.
+    flops, bytes
+        Floating-point operations, and bytes that were read and written.
+    product_flops
+        FLOPs of operations with matrix products, by type of the operands.
+    sampled_s
+        Wall seconds between samples.
+    busy_cpu_s
+        CPU seconds of busy CPUs while sampled.
+    lone_idle_cpu_s, all_idle_cpu_s
+        CPU seconds of idle CPUs while some other CPU was busy, and while none was.
+    user_s, system_s
+        CPU seconds of the process in user mode and in the kernel while sampled.
+    faults
+        Page faults of the process while sampled.
     """
 
     seconds: float = 0.0
@@ -56,9 +164,9 @@ class Tally:
     faults: int = 0
 
     def add(self, span: Span) -> None:
-        """Count one span."""
-        self.seconds += span.end_s - span.begin_s
-        self.waiting_s += span.end_s - span.begin_s - span.worked_s
+        """Add one span."""
+        self.seconds += span.seconds
+        self.waiting_s += span.seconds - span.worked_s
         self.runs += 1
         if span.cost is not None:
             self.flops += span.cost.flops
@@ -67,59 +175,8 @@ class Tally:
                 self.product_flops[span.cost.dtype] += span.cost.flops
 
 
-def spans_of(
-    operations: Iterable[Operation],
-    ends_us: Mapping[str, Sequence[float]],
-    costs: Mapping[str, Cost],
-    module_of: Callable[[str], str | None],
-) -> list[Span]:
-    """The pass as consecutive spans, one a run of an operation.
-
-    Parameters
-    ----------
-    operations
-        Of one pass, in any order.
-    ends_us
-        By operation, when its runs ended, in order; where it is silent, begin plus duration.
-    costs
-        By operation.
-    module_of
-        Module of an ``op_name``; None counts to the module before, as what has no name was put
-        in by the compiler for the sake of what runs around it.
-    """
-    ordered = sorted(operations, key=lambda operation: operation.begin_us)
-    spans = []
-    module = UNNAMED
-    for operation, following in zip(ordered, [*ordered, None][1:], strict=True):
-        cost = costs.get(operation.name)
-        loop = cost is not None and cost.kind is Kind.LOOP
-        if cost is not None and not loop:
-            module = module_of(cost.op_name) or module
-        end_us = _end_us(operation, ends_us.get(operation.name, ()))
-        until_us = end_us if following is None else following.begin_us
-        worked_us = until_us if loop else min(end_us, until_us)
-        spans.append(
-            Span(
-                operation.name,
-                module,
-                cost,
-                operation.begin_us * 1e-6,
-                until_us * 1e-6,
-                max(0.0, worked_us - operation.begin_us) * 1e-6,
-            )
-        )
-    return spans
-
-
-def _end_us(operation: Operation, ends_us: Sequence[float]) -> float:
-    """The first end that was told after the begin: an operation may hand its work to a pool."""
-    plain = operation.begin_us + operation.duration_us
-    place = bisect_right(ends_us, operation.begin_us)
-    return max(plain, ends_us[place]) if place < len(ends_us) else plain
-
-
 def tallied(spans: Iterable[Span], key: Callable[[Span], str]) -> dict[str, Tally]:
-    """Spans added up by ``key``, most time first."""
+    """Sums of the spans by ``key``, in order of falling time."""
     tallies: dict[str, Tally] = defaultdict(Tally)
     for span in spans:
         tallies[key(span)].add(span)
@@ -127,12 +184,12 @@ def tallied(spans: Iterable[Span], key: Callable[[Span], str]) -> dict[str, Tall
 
 
 def tallied_by_kind(spans: Iterable[Span]) -> dict[str, float]:
-    """Seconds by kind of operation, waiting apart; they add up to the pass."""
+    """Seconds by kind of operation, with waiting as a kind of its own; they add up to the pass."""
     seconds: dict[str, float] = defaultdict(float)
     for span in spans:
         kind = span.cost.kind if span.cost is not None else Kind.OTHER
         seconds[kind] += span.worked_s
-        seconds[Kind.WAIT] += span.end_s - span.begin_s - span.worked_s
+        seconds[Kind.WAIT] += span.seconds - span.worked_s
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
 
@@ -143,20 +200,20 @@ def add_samples(
     offset_s: float,
     cpus: int,
 ) -> None:
-    """Add what was sampled during the pass to the modules that ran.
+    """Add the samples of the process to the owners that ran when they were taken.
 
     Parameters
     ----------
     tallies
-        By module; changed in place.
+        Tallies by owner; changed in place.
     spans
-        In order of time.
+        Spans of the pass, in order of time.
     samples
-        On the monotonic clock.
+        Samples on the monotonic clock.
     offset_s
-        Monotonic time less the trace's.
+        Seconds to add to a moment of the trace for the moment on the monotonic clock.
     cpus
-        CPUs that the process may use.
+        Number of CPUs that the process may use.
     """
     begins = [span.begin_s for span in spans]
     if not spans:
@@ -166,7 +223,7 @@ def add_samples(
         place = bisect_right(begins, middle_s) - 1
         if place < 0 or middle_s > spans[-1].end_s:
             continue
-        tally = tallies[spans[place].module]
+        tally = tallies[spans[place].owner]
         elapsed_s = after.time_s - before.time_s
         busy = min(after.running, cpus)
         tally.sampled_s += elapsed_s

@@ -1,9 +1,9 @@
-"""What each operation of an optimised HLO module does: its kind, FLOPs, bytes, and where from.
+"""Kind, FLOPs, bytes and origin of the operations of an optimised HLO module.
 
-FLOPs are counted as XLA's own ``HloCostAnalysis`` does: 2 a multiply-add of a product, one an
-element of arithmetic, one an input element of a reduction. Bytes are what an operation reads and
-writes if each operand is read once; slices and gathers read what they return, updates in place
-write what they are given.
+FLOPs are counted as in XLA's ``HloCostAnalysis``: 2 per multiply-add of a product, 1 per element
+of arithmetic, 1 per input element of a reduction. Bytes are counted as if each operand were read
+once; a slice or gather reads as much as it returns, an update in place writes as much as it is
+given.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 ITEM_BYTES = {
     "pred": 1, "s4": 1, "u4": 1, "s8": 1, "u8": 1, "f8e4m3fn": 1, "f8e5m2": 1,
@@ -20,11 +21,13 @@ ITEM_BYTES = {
     "s64": 8, "u64": 8, "f64": 8, "c64": 8, "c128": 16,
 }  # fmt: skip
 
+CONTROL_FLOW = {"call", "conditional", "while"}
+"""Operations that run the instructions of other computations."""
+
 FREE = {
-    "after-all", "bitcast", "conditional", "constant", "get-tuple-element", "parameter", "tuple",
-    "while",
+    "after-all", "bitcast", "constant", "get-tuple-element", "parameter", "tuple"
 }  # fmt: skip
-"""Operations that move nothing themselves; loops and branches consist of others."""
+"""Operations that compute and move nothing."""
 
 MOVES = {
     "bitcast", "broadcast", "concatenate", "constant", "copy", "dynamic-slice",
@@ -38,13 +41,16 @@ _HEADER = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 _NAME = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = ")
 _ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
 _OPERAND = re.compile(r"%([\w.\-]+)")
-_CALLED = re.compile(r"(?:calls|to_apply)=%?([\w.\-]+)")
+_CALLED = re.compile(
+    r"(?:calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.\-]+)"
+)
+_BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _CONTRACTED = re.compile(r"lhs_contracting_dims=\{([\d,]*)\}")
 _OP_NAME = re.compile(r'op_name="([^"]*)"')
 
 
 class Kind(StrEnum):
-    """What an operation mainly does."""
+    """Main purpose of an operation."""
 
     DOT = "dot"
     ELEMENTWISE = "fused elementwise"
@@ -58,7 +64,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Array:
-    """Element type and dimensions of one array."""
+    """Type of an array.
+
+    Attributes
+    ----------
+    dtype
+        Element type, as HLO names it.
+    dimensions
+        Shape.
+    """
 
     dtype: str
     dimensions: tuple[int, ...]
@@ -70,31 +84,49 @@ class Array:
 
     @property
     def bytes(self) -> int:
-        """Size; types without a size (tokens) have none."""
+        """Size in bytes, 0 for types without a size (tokens)."""
         return self.elements * ITEM_BYTES.get(self.dtype, 0)
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One line of a computation."""
+    """One line of a computation.
+
+    Attributes
+    ----------
+    name, opcode
+        Name and operation.
+    arrays
+        Types of the results.
+    operands
+        Names of the operands.
+    called
+        Computations that the operation runs or applies, e.g. ``calls=``, ``to_apply=``, ``body=``.
+    contracted
+        Contracted dimensions of the left operand of a product.
+    op_name
+        Position in the traced Python program, from the metadata; empty without any.
+    root
+        Whether the result is that of the computation.
+    """
 
     name: str
     opcode: str
     arrays: tuple[Array, ...]
     operands: tuple[str, ...]
-    called: str | None
+    called: tuple[str, ...]
     contracted: tuple[int, ...]
     op_name: str
     root: bool
 
     @property
     def bytes(self) -> int:
-        """Size of the result."""
+        """Size of the result in bytes."""
         return sum(array.bytes for array in self.arrays)
 
     @property
     def elements(self) -> int:
-        """Elements of the result."""
+        """Number of elements of the result."""
         return sum(array.elements for array in self.arrays)
 
 
@@ -103,27 +135,41 @@ type Computation = dict[str, Instruction]
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run of an operation does.
+    """Cost of one run of an operation.
 
-    ``dtype`` is that of the operands of its products, empty without any.
+    Attributes
+    ----------
+    kind
+        Main purpose.
+    flops
+        Floating-point operations.
+    bytes
+        Bytes that are read and written.
+    dtype
+        Element type of the operands of the largest matrix product; empty without a product.
     """
 
     kind: Kind
     flops: float
     bytes: float
     dtype: str
-    op_name: str
 
 
 @dataclass
 class HloModule:
-    """The computations of an optimised module, by name."""
+    """An optimised HLO module.
+
+    Attributes
+    ----------
+    computations
+        Computations by name.
+    """
 
     computations: dict[str, Computation] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> HloModule:
-        """Read what ``compiled.as_text()`` gives."""
+        """Read the text of a module, as ``compiled.as_text()`` returns it."""
         module = cls()
         current: Computation | None = None
         for line in text.splitlines():
@@ -136,25 +182,59 @@ class HloModule:
                     current[instruction.name] = instruction
         return module
 
-    def costs(self) -> dict[str, Cost]:
-        """The cost of every instruction that may run by itself, by name."""
-        inner = {
-            one.called
+    @cached_property
+    def instructions(self) -> dict[str, Instruction]:
+        """All instructions by name, which is unique in a module."""
+        return {
+            one.name: one
             for computation in self.computations.values()
             for one in computation.values()
-            if one.opcode == "fusion"
+        }
+
+    @cached_property
+    def costs(self) -> dict[str, Cost]:
+        """Costs by name of the instructions that run as operations of their own.
+
+        These are all but the instructions of fusions and of functions that are applied to elements
+        (e.g. by ``reduce``). A call costs what the called function does, with the body of a loop
+        counted once; loops and branches cost nothing themselves.
+        """
+        inner = {
+            name
+            for one in self.instructions.values()
+            if one.opcode not in CONTROL_FLOW
+            for name in one.called
         }
         return {
             one.name: self._cost(one, computation)
             for name, computation in self.computations.items()
             if name not in inner
             for one in computation.values()
-            if one.opcode not in FREE or one.opcode in ("while", "conditional")
+            if one.opcode not in FREE
         }
 
+    def op_name(self, name: str) -> str:
+        """The ``op_name`` of an instruction; empty if it has none or is not in the module."""
+        found = self.instructions.get(name)
+        return "" if found is None else found.op_name
+
+    def controlled_by(self, name: str) -> set[str]:
+        """Names of the instructions that an instruction of control flow runs, at any depth.
+
+        Empty for any other instruction.
+        """
+        found = self.instructions.get(name)
+        if found is None or found.opcode not in CONTROL_FLOW:
+            return set()
+        names: set[str] = set()
+        for computation in found.called:
+            for one in self.computations.get(computation, {}).values():
+                names |= {one.name, *self.controlled_by(one.name)}
+        return names
+
     def _cost(self, one: Instruction, around: Computation) -> Cost:
-        if one.opcode in ("while", "conditional"):
-            return Cost(Kind.LOOP, 0.0, 0.0, "", one.op_name)
+        if one.opcode in ("conditional", "while"):
+            return Cost(Kind.LOOP, 0.0, 0.0, "")
         body = list(self._leaves(one, around))
         opcodes = {leaf.opcode for leaf, _ in body}
         flops = sum(_flops(leaf, inside) for leaf, inside in body)
@@ -164,22 +244,23 @@ class HloModule:
             heaviest, inside = max(dots, key=lambda pair: _flops(*pair))
             first = inside.get(heaviest.operands[0])
             dtype = first.arrays[0].dtype if first else heaviest.arrays[0].dtype
-        return Cost(_kind(opcodes), flops, self._bytes(one, around), dtype, one.op_name)
+        return Cost(_kind(opcodes), flops, self._bytes(one, around), dtype)
 
     def _leaves(
         self, one: Instruction, around: Computation
     ) -> Iterator[tuple[Instruction, Computation]]:
-        """The instructions that do the work, with the computation that each stands in."""
-        inside = self.computations.get(one.called or "")
-        if one.opcode in ("fusion", "call") and inside is not None:
-            for leaf in inside.values():
-                yield from self._leaves(leaf, inside)
+        """The instructions that an operation consists of, with the computations they are in."""
+        if one.opcode == "fusion" or one.opcode in CONTROL_FLOW:
+            for name in one.called:
+                inside = self.computations.get(name, {})
+                for leaf in inside.values():
+                    yield from self._leaves(leaf, inside)
         elif one.opcode not in FREE:
             yield one, around
 
     def _bytes(self, one: Instruction, around: Computation) -> float:
-        inside = self.computations.get(one.called or "")
-        if one.opcode not in ("fusion", "call") or inside is None:
+        inside = self.computations.get(one.called[0]) if one.called else None
+        if one.opcode not in ("call", "fusion") or inside is None:
             return _plain_bytes(one, around)
         read = 0.0
         for parameter in (each for each in inside.values() if each.opcode == "parameter"):
@@ -193,13 +274,14 @@ def _instruction(line: str) -> Instruction | None:
     if named is None:
         return None
     rest = line[named.end() :]
-    # A tuple's type holds brackets, spaces and comments; an array's ends at the first space.
+    # The type of a tuple holds brackets, spaces and comments; that of an array has no space.
     end = _closing(rest) + 1 if rest.startswith("(") else rest.find(" ")
     kind, behind = rest[:end], rest[end:].lstrip()
     opcode, _, tail = behind.partition("(")
     arguments = tail[: _closing("(" + tail) - 1]
     attributes = tail[len(arguments) :]
-    called, contracted = _CALLED.search(attributes), _CONTRACTED.search(attributes)
+    contracted, branches = _CONTRACTED.search(attributes), _BRANCHES.search(attributes)
+    called = _CALLED.findall(attributes) + (_OPERAND.findall(branches[1]) if branches else [])
     op_name = _OP_NAME.search(attributes)
     return Instruction(
         name=named[1],
@@ -209,7 +291,7 @@ def _instruction(line: str) -> Instruction | None:
             for dtype, dimensions in _ARRAY.findall(kind)
         ),
         operands=tuple(_OPERAND.findall(arguments)),
-        called=called[1] if called else None,
+        called=tuple(called),
         contracted=tuple(int(d) for d in contracted[1].split(",") if d) if contracted else (),
         op_name=op_name[1] if op_name else "",
         root=line.lstrip().startswith("ROOT "),
@@ -217,7 +299,7 @@ def _instruction(line: str) -> Instruction | None:
 
 
 def _closing(text: str) -> int:
-    """Where the bracket that ``text`` begins with is closed."""
+    """Position of the bracket that closes the first character of ``text``."""
     depth = 0
     for place, character in enumerate(text):
         depth += (character == "(") - (character == ")")
@@ -261,7 +343,7 @@ def _plain_bytes(one: Instruction, around: Computation) -> float:
 
 
 def _users(one: Instruction, inside: Computation) -> list[Instruction]:
-    """Who reads a value, views of it looked through."""
+    """The instructions that read a value, directly or through a ``bitcast`` of it."""
     users: list[Instruction] = []
     for each in inside.values():
         if one.name in each.operands:
@@ -270,7 +352,7 @@ def _users(one: Instruction, inside: Computation) -> list[Instruction]:
 
 
 def _parameter_bytes(parameter: Instruction, inside: Computation) -> float:
-    """What a fusion reads of one operand."""
+    """Bytes that a fusion reads of one operand."""
     users = _users(parameter, inside)
     if users and all(user.opcode in SLICES for user in users):
         return float(min(parameter.bytes, sum(user.bytes for user in users)))
@@ -290,7 +372,7 @@ def _updates(user: Instruction, parameter: Instruction, inside: Computation) -> 
 
 
 def _written_bytes(root: Instruction, inside: Computation) -> float:
-    """What a fusion writes: its result, or the part that it updates in place."""
+    """Bytes that a fusion writes: its result, or the part that it updates in place."""
     parts = [inside[name] for name in root.operands if name in inside]
     if root.opcode == "tuple":
         return sum(_written_bytes(part, inside) for part in parts)

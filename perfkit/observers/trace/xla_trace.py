@@ -1,49 +1,62 @@
 """xla: one pass under JAX's profiler, by kind of operation, by operation and by module.
 
-The trace says when each operation ran, the optimised HLO what it does and which module it belongs
-to, the ceilings what the machine could have done, samples of the process what its CPUs did.
+The trace shows when each operation ran; the optimised HLO shows its work and its module; the
+ceilings show the capacity of the machine; samples of the process show its use of the CPUs.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from perfkit.errors import PerfkitError
-from perfkit.observers.observer import Child, ExtraPass, Finding, Observer, Place, Seen
+from perfkit.observers.observer import Child, ExtraPass, Finding, ObservedRun, Observer, Process
 from perfkit.observers.pass_sampler import PassSample, PassSampler
 from perfkit.observers.roofline.limit import ModuleSeen, judge
 from perfkit.observers.trace.attribution import (
     Span,
     add_samples,
-    spans_of,
+    attribute,
     tallied,
     tallied_by_kind,
 )
+from perfkit.observers.trace.events import clock_offset_s, read_events, trace_file, trace_of
 from perfkit.observers.trace.hlo import HloModule
-from perfkit.observers.trace.xla_parts import operations_of, trace_file
 
 TRACE_FOLDER = "trace"
 HLO_FILE = "optimised.hlo.txt"
-PASS_MARK = "perfkit pass"
-"""Event around the traced pass, whose begin the child also tells on the monotonic clock."""
-
 MARK_FILE = "pass.json"
+UNNAMED = "no module"
+"""Module of the time before the first operation that belongs to a module."""
+
 PERFETTO_FILE = "xla.perfetto-trace.json.gz"
 KEPT_OPERATIONS = 20
+"""Largest number of operations in a record."""
+
 MOST_EVENTS = 1_000_000
-"""The profiler writes no more events than this into the file that is read here."""
+"""The profiler writes at most this number of events into its file."""
 
 
 class OperationSeen(BaseModel):
-    """One HLO operation, all of its runs together."""
+    """All runs of one HLO operation.
+
+    Attributes
+    ----------
+    name
+        Name of the HLO instruction.
+    module
+        Module of the model.
+    seconds
+        Wall seconds, including waiting.
+    runs
+        Number of runs.
+    flops, bytes
+        Floating-point operations, and bytes that were read and written.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,13 +74,15 @@ class XlaSeen(BaseModel):
     Attributes
     ----------
     pass_s
-        From the first operation's begin to the last one's end.
+        Seconds from the begin of the first operation to the end of the last.
     kinds
         Seconds by kind of operation; they add up to ``pass_s``.
     modules, operations
-        Most time first.
+        Modules and operations, in order of falling time.
     ceilings
-        What the machine reaches: FLOP/s and bytes/s.
+        Highest rates that the machine reaches, in FLOP/s and bytes/s, by name.
+    cpus
+        Number of CPUs that the process may use.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,10 +96,10 @@ class XlaSeen(BaseModel):
 
 
 class XlaTrace(Observer):
-    """Reduces a traced pass to tables."""
+    """Reduces a traced pass to tables by kind, operation and module."""
 
     name = "xla"
-    place = Place.BESIDE
+    process = Process.SHARED
     summary = "time by kind of operation, by operation and by module; roofline; Perfetto file"
     extra_pass = ExtraPass.TRACED
 
@@ -94,11 +109,11 @@ class XlaTrace(Observer):
         self._samples: Sequence[PassSample] = ()
 
     def started(self, child: Child) -> None:
-        """Remember whom to look at."""
+        """Keep the child for the traced pass."""
         self._child = child
 
     def pass_begins(self) -> None:
-        """Sample the process while it is traced."""
+        """Start to sample the process."""
         if self._child is not None:
             self._sampler = PassSampler(self._child.pid)
             self._sampler.start()
@@ -108,8 +123,8 @@ class XlaTrace(Observer):
         if self._sampler is not None:
             self._samples = self._sampler.stop()
 
-    def results(self, seen: Seen) -> Finding:
-        """Tables of the pass, and the trace as a file for Perfetto."""
+    def results(self, run: ObservedRun) -> Finding:
+        """The tables, and the trace as a file for Perfetto."""
         if self._child is None or not (self._child.folder / MARK_FILE).exists():
             return Finding(missing="the child ended before its traced pass did")
         folder = self._child.folder
@@ -120,10 +135,10 @@ class XlaTrace(Observer):
         from perfkit.models import get_model
         from perfkit.observers.roofline.ceilings import measured_ceilings
 
-        costs = HloModule.parse((folder / HLO_FILE).read_text()).costs()
+        program = HloModule.parse((folder / HLO_FILE).read_text())
         module_of = get_model(self._child.workload.model).module_of
-        spans = spans_of(operations_of(events), ends_us(events), costs, module_of)
-        modules = tallied(spans, lambda span: span.module)
+        spans = attribute(trace_of(events), program, module_of, UNNAMED)
+        modules = tallied(spans, lambda span: span.owner)
         offset_s = clock_offset_s(events, json.loads((folder / MARK_FILE).read_text())["begin_s"])
         cpus = self._child.cpus
         add_samples(modules, spans, self._samples, offset_s, cpus)
@@ -147,45 +162,8 @@ class XlaTrace(Observer):
         return Finding(found.model_dump(mode="json"), files, missing)
 
 
-def read_events(folder: Path) -> list[Mapping[str, Any]]:
-    """All events of a trace.
-
-    Raises
-    ------
-    PerfkitError
-        The profiler left no trace.
-    """
-    with gzip.open(trace_file(folder), "rt", encoding="utf-8") as stream:
-        events: list[Mapping[str, Any]] = json.load(stream)["traceEvents"]
-    return events
-
-
-def ends_us(events: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """When runs of each operation ended, in order, from the profiler's ``end: NAME`` events."""
-    ends: dict[str, list[float]] = {}
-    for event in events:
-        name = event.get("name", "")
-        if event.get("ph") == "X" and name.startswith("end: "):
-            ends.setdefault(name.removeprefix("end: "), []).append(event["ts"])
-    return {name: sorted(times) for name, times in ends.items()}
-
-
-def clock_offset_s(events: Sequence[Mapping[str, Any]], begin_s: float) -> float:
-    """Monotonic time less the trace's; the mark's begin is known on both clocks.
-
-    Raises
-    ------
-    PerfkitError
-        The trace holds no mark.
-    """
-    for event in events:
-        if event.get("name") == PASS_MARK:
-            return begin_s - float(event["ts"]) * 1e-6
-    raise PerfkitError("the trace does not hold the mark of its pass")
-
-
 def _operations(spans: Sequence[Span]) -> list[OperationSeen]:
-    module_of = {span.operation: span.module for span in spans}
+    module_of = {span.operation: span.owner for span in spans}
     tallies = tallied(spans, lambda span: span.operation)
     return [
         OperationSeen(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.environment import environment_sentences, left_out_variables, told_variables
 from perfkit.records.machine import restrictions_here
+from perfkit.records.restrictions import Restrictions
 from perfkit.trial.conditions.neighbours import Neighbour, neighbours, neighbours_sentence
 
 
@@ -29,7 +30,7 @@ class Inherited:
 
     left_out: dict[str, str]
     passed_on: dict[str, str]
-    restrictions: dict[str, float | int | str]
+    restrictions: Restrictions
     notices: tuple[str, ...]
 
 

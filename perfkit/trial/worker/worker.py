@@ -311,8 +311,11 @@ class Worker:
         """Run a pass under JAX's profiler; keep its files, or reduce them to seconds per part."""
         import jax
 
-        from perfkit.observers.trace.xla_parts import op_names, part_seconds, read_operations
-        from perfkit.observers.trace.xla_trace import HLO_FILE, MARK_FILE, PASS_MARK, TRACE_FOLDER
+        from perfkit.models.base import REST
+        from perfkit.observers.trace.attribution import attribute, seconds_by_owner
+        from perfkit.observers.trace.events import PASS_MARK, read_events, trace_of
+        from perfkit.observers.trace.hlo import HloModule
+        from perfkit.observers.trace.xla_trace import HLO_FILE, MARK_FILE, TRACE_FOLDER
 
         folder = self._folder / TRACE_FOLDER
         options = jax.profiler.ProfileOptions()
@@ -327,7 +330,9 @@ class Worker:
             (self._folder / MARK_FILE).write_text(json.dumps({"begin_s": begin_s}))
             self._channel.send(EventKind.TRACED)
             return
-        seconds = part_seconds(read_operations(folder), op_names(compiled.as_text()), model.part_of)
+        program = HloModule.parse(compiled.as_text())
+        spans = attribute(trace_of(read_events(folder)), program, model.part_of, REST)
+        seconds = seconds_by_owner(spans)
         # The trace of a real model takes tens of megabytes; only this table of it is kept.
         shutil.rmtree(folder)
         self._channel.send(EventKind.TRACED, seconds=seconds)

@@ -25,6 +25,7 @@ from perfkit.models.gencast.inputs.checkpoint import save_checkpoint
 from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.gencast.network import denoiser
+from perfkit.records.findings import MachineRecord
 
 MODEL = GenCast()
 SMALL = architecture_for(1, latent=32, layers=2, feed_forward=64)
@@ -130,7 +131,9 @@ def test_parts_are_found_in_the_compiled_program_and_counted(small_weights: None
 def test_precision_is_tried_first_where_the_cpu_multiplies_bfloat16(
     monkeypatch: pytest.MonkeyPatch, instruction_sets: list[str], first: str
 ) -> None:
-    monkeypatch.setattr(space, "fingerprint", lambda: {"instruction_sets": instruction_sets})
+    monkeypatch.setattr(
+        space, "fingerprint", lambda: MachineRecord(instruction_sets=instruction_sets)
+    )
     values = MODEL.search_values(MODEL.workload({"resolution": 10.0}, {}))
     assert next(iter(values)) == first
     assert set(values) == {"precision", "parameters", "grid_block"}

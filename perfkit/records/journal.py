@@ -1,8 +1,8 @@
-"""Journals of trials under way: passes written as they come, so that no kill can cost them.
+"""Journals of running trials: each pass is written when it ends, so that no kill can lose it.
 
-A trial keeps a file ``under-way-<id>.jsonl`` in the store's folder, locked while its writer lives.
-Its first line is the record that the trial leaves if nothing more is heard of it; stages follow,
-one per line. Once the store holds the record of that identity, the journal is done with.
+A trial writes a file ``under-way-ID.jsonl`` in the folder of the store, and locks it while the
+process lives. The first line is the record that the trial leaves if it is killed at once; one line
+per stage follows. The journal is removed when the store holds the record of the trial.
 """
 
 from __future__ import annotations
@@ -12,34 +12,39 @@ import json
 import os
 import socket
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from perfkit.errors import UserError
 from perfkit.records.bounded import refuse_unusable
-from perfkit.records.schema import DisturbedPass, Record, Stage, read_record
+from perfkit.records.schema import DisturbedPass, Record, Stage
+from perfkit.records.upgrades import read_record
+
+type Lock = Callable[[int, int], None]
 
 PATTERN = "under-way-*.jsonl"
-ABANDONED = "perfkit was killed while the trial was under way; what it had measured is kept"
-"""Reason of the record that an abandoned journal becomes."""
+ABANDONED = "perfkit was killed during the trial; the finished passes are kept"
+"""Reason in the record of an abandoned journal."""
 
 
 class Journal:
-    """What is known of one trial so far, on disk.
+    """Journal of one trial.
 
-    A journal that cannot be written (a full disk, a deleted folder) is given up in silence: the
-    trial itself goes on, and its record says what went wrong if that cannot be written either.
+    A journal that cannot be written (a full disk, a deleted folder) is given up without a message:
+    the trial continues, and the store reports the error when it cannot write the record.
 
     Parameters
     ----------
     folder
-        The store's.
+        Folder of the store.
     record
-        The record that the trial leaves if its writer is killed now.
+        The record that the trial leaves if it is killed now.
+    lock
+        Locks an open file without waiting, as ``fcntl.flock`` does.
     """
 
-    def __init__(self, folder: Path, record: Record) -> None:
+    def __init__(self, folder: Path, record: Record, lock: Lock = fcntl.flock) -> None:
         self._descriptor: int | None = None
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         with suppress(OSError):
@@ -47,21 +52,21 @@ class Journal:
             self._descriptor = descriptor
             weakref.finalize(self, _close, descriptor)
             with suppress(OSError):
-                # Some network file systems cannot lock: host and process are looked at then.
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Some network file systems cannot lock. Readers then check the host and process.
+                lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         writer = {"host": socket.gethostname(), "pid": os.getpid()}
         self._write({"writer": writer, "record": record.model_dump(mode="json")})
 
     def stage(self, stage: Stage) -> None:
-        """Keep a stage that has ended."""
+        """Write a finished stage."""
         self._write({"stage": stage.model_dump(mode="json")})
 
     def disturbed(self, dropped: DisturbedPass) -> None:
-        """Take back the last stage: it was a pass that is not kept."""
+        """Write that the last stage was a disturbed pass, which is dropped."""
         self._write({"disturbed": dropped.model_dump(mode="json")})
 
     def ended(self, record: Record) -> None:
-        """Keep the whole record; the store may be given it much later."""
+        """Write the whole record, which the store may receive much later."""
         self._write({"record": record.model_dump(mode="json")})
 
     def _write(self, line: dict[str, object]) -> None:
@@ -75,28 +80,32 @@ class Journal:
 
 
 def journal_file(folder: Path, record_id: str) -> Path:
-    """Where the journal of a trial is."""
+    """Path of the journal of a trial."""
     return folder / f"under-way-{record_id}.jsonl"
 
 
-def settle(folder: Path, record_id: str) -> None:
-    """Do away with the journal of a record that the store holds."""
+def remove_journal(folder: Path, record_id: str) -> None:
+    """Remove the journal of a trial whose record the store holds."""
     with suppress(OSError):
         journal_file(folder, record_id).unlink()
 
 
-def abandoned_records(folder: Path, known: Collection[str]) -> Iterator[Record]:
-    """Records of trials whose writer is gone, from their journals.
+def abandoned_records(
+    folder: Path, known: Collection[str], lock: Lock = fcntl.flock
+) -> Iterator[Record]:
+    """Records of trials whose process is gone, from their journals.
 
     Parameters
     ----------
     folder
-        The store's.
+        Folder of the store.
     known
-        Identities that the store holds a record of.
+        Ids of the records that the store holds.
+    lock
+        As for :class:`Journal`.
     """
     for path in sorted(folder.glob(PATTERN)):
-        with _locked(path, fcntl.LOCK_SH) as free:
+        with _locked(path, fcntl.LOCK_SH, lock) as free:
             record = _read(path) if free else None
         if record is not None and record.id not in known:
             yield record
@@ -104,15 +113,15 @@ def abandoned_records(folder: Path, known: Collection[str]) -> Iterator[Record]:
 
 @contextmanager
 def adopting(folder: Path) -> Iterator[list[Record]]:
-    """The records of abandoned journals for the block to store; the journals go when it ends.
+    """Give the records of abandoned journals to the block, and remove the journals at its end.
 
-    Each journal is locked meanwhile, so that of several perfkits one takes it.
+    The journals are locked during the block, so that only one of several processes takes each.
     """
     taken: list[tuple[Path, int]] = []
     records = []
     try:
         for path in sorted(folder.glob(PATTERN)):
-            descriptor = _open_if_free(path, fcntl.LOCK_EX)
+            descriptor = _open_if_free(path, fcntl.LOCK_EX, fcntl.flock)
             if descriptor is None:
                 continue
             record = _read(path)
@@ -130,8 +139,8 @@ def adopting(folder: Path) -> Iterator[list[Record]]:
 
 
 @contextmanager
-def _locked(path: Path, kind: int) -> Iterator[bool]:
-    descriptor = _open_if_free(path, kind)
+def _locked(path: Path, kind: int, lock: Lock) -> Iterator[bool]:
+    descriptor = _open_if_free(path, kind, lock)
     try:
         yield descriptor is not None
     finally:
@@ -139,26 +148,26 @@ def _locked(path: Path, kind: int) -> Iterator[bool]:
             os.close(descriptor)
 
 
-def _open_if_free(path: Path, kind: int) -> int | None:
-    """The journal opened and locked; None where its writer lives, or it is gone."""
+def _open_if_free(path: Path, kind: int, lock: Lock) -> int | None:
+    """Open and lock a journal; None where its writer lives, or the journal is gone."""
     try:
-        # Who only reads may have no right to write; an exclusive lock over NFS takes that right.
+        # A reader may lack the permission to write, which an exclusive lock over NFS requires.
         access = os.O_RDWR if kind == fcntl.LOCK_EX else os.O_RDONLY
         descriptor = os.open(path, access | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        lock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
     except OSError:
-        # No locks here: only a process of this host can be known to be gone.
+        # Without locks, only processes of this host can be known to be gone.
         if not _writer_is_gone(path):
             os.close(descriptor)
             return None
     try:
-        # Another one may have taken and removed it between the two calls above.
+        # Another process may have taken and removed the journal between the two calls above.
         same = os.fstat(descriptor).st_ino == path.stat().st_ino
     except OSError:
         same = False
@@ -178,7 +187,7 @@ def _writer_is_gone(path: Path) -> bool:
 
 
 def _read(path: Path) -> Record | None:
-    """The record that a journal comes to; None where not even its first line is whole."""
+    """The record that follows from a journal; None if its first line is damaged."""
     record: Record | None = None
     stages: list[Stage] = []
     dropped: list[DisturbedPass] = []
@@ -203,7 +212,7 @@ def _read(path: Path) -> Record | None:
                 stages.pop()
                 dropped.append(disturbed)
         except (ValueError, TypeError, IndexError, UserError, RecursionError):
-            # A torn or damaged line, or one of a newer perfkit.
+            # A torn or damaged line, or a line of a newer perfkit.
             continue
     if record is None:
         return None

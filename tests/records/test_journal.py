@@ -1,21 +1,20 @@
-"""Journals of trials under way: what was measured comes back once, whoever was killed when."""
+"""Journals of running trials: finished passes come back exactly once, whatever is killed."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from perfkit.records.journal import Journal, abandoned_records, journal_file
 from perfkit.records.schema import DisturbedPass, Outcome, Record
 from perfkit.records.store import Store, read_records
-from perfkit.records.under_way import Journal, journal_file
-
-type MakeRecord = Callable[..., Record]
+from tests.records.conftest import MakeRecord
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def begun(make_record: MakeRecord) -> Record:
     return make_record("a").model_copy(update=update)
 
 
-def test_a_trial_under_way_is_no_record_yet(tmp_path: Path, begun: Record) -> None:
+def test_a_running_trial_has_no_record(tmp_path: Path, begun: Record) -> None:
     journal = Journal(tmp_path, begun)
     assert read_records(tmp_path) == []
     Store(tmp_path)
@@ -33,7 +32,7 @@ def test_a_trial_under_way_is_no_record_yet(tmp_path: Path, begun: Record) -> No
     del journal
 
 
-def test_passes_of_a_killed_writer_come_back_once(
+def test_the_passes_of_a_killed_writer_come_back_once(
     tmp_path: Path, begun: Record, make_record: MakeRecord
 ) -> None:
     (steady,) = make_record("a").stages
@@ -45,17 +44,17 @@ def test_passes_of_a_killed_writer_come_back_once(
     del journal
     (record,) = read_records(tmp_path)
     assert record.outcome is Outcome.INTERRUPTED
-    assert [(one.round, one.wall_s) for one in record.stages] == [(0, 2.0), (1, 2.0)]
-    assert [one.wall_s for one in record.disturbed_passes] == [99.0]
+    assert [(stage.round, stage.wall_s) for stage in record.stages] == [(0, 2.0), (1, 2.0)]
+    assert [dropped.wall_s for dropped in record.disturbed_passes] == [99.0]
     assert record.peak_rss_bytes == 1000
-    # Whoever opens the store next keeps it as any other record.
+    # The next process that opens the store keeps the record.
     assert Store(tmp_path).records() == [record]
     assert not journal_file(tmp_path, "a").exists()
     assert Store(tmp_path).records() == [record]
     assert len(next(tmp_path.glob("records-*.jsonl")).read_text().splitlines()) == 1
 
 
-def test_a_journal_ends_with_its_record(
+def test_storing_the_record_removes_the_journal(
     tmp_path: Path, begun: Record, make_record: MakeRecord
 ) -> None:
     journal = Journal(tmp_path, begun)
@@ -66,18 +65,18 @@ def test_a_journal_ends_with_its_record(
     del journal
 
 
-def test_a_record_that_was_stored_before_the_kill_counts_once(
+def test_a_record_stored_before_the_kill_counts_once(
     tmp_path: Path, begun: Record, make_record: MakeRecord
 ) -> None:
     Store(tmp_path).append(make_record("a"))
-    # The kill came between the line in the store and the journal's end.
+    # The process was killed after it wrote the record and before it removed the journal.
     Journal(tmp_path, begun)
     assert read_records(tmp_path) == [make_record("a")]
     assert Store(tmp_path).records() == [make_record("a")]
     assert not journal_file(tmp_path, "a").exists()
 
 
-def test_a_record_that_never_reached_the_store_is_taken_whole(
+def test_a_record_that_never_reached_the_store_is_taken_from_the_journal(
     tmp_path: Path, begun: Record, make_record: MakeRecord
 ) -> None:
     Journal(tmp_path, begun).ended(make_record("a"))
@@ -96,14 +95,14 @@ def test_a_record_that_never_reached_the_store_is_taken_whole(
         b'{"disturbed": {"round": 0, "wall_s": 9.0, "reason": "no pass before it"}}\n',
     ],
 )
-def test_a_torn_journal_gives_what_is_whole(tmp_path: Path, begun: Record, rest: bytes) -> None:
+def test_damaged_lines_of_a_journal_are_skipped(tmp_path: Path, begun: Record, rest: bytes) -> None:
     Journal(tmp_path, begun)
     with journal_file(tmp_path, "a").open("ab") as stream:
         stream.write(rest)
     assert Store(tmp_path).records() == [begun]
 
 
-def test_a_journal_that_is_nested_too_deeply_costs_no_other_record(
+def test_a_journal_that_is_nested_too_deeply_leaves_other_records_readable(
     tmp_path: Path, make_record: MakeRecord
 ) -> None:
     journal_file(tmp_path, "deep").write_text("[" * 100_000)
@@ -111,7 +110,7 @@ def test_a_journal_that_is_nested_too_deeply_costs_no_other_record(
     assert read_records(tmp_path) == [make_record("a")]
 
 
-def test_a_dropped_pass_of_no_possible_duration_does_not_take_back_a_stage(
+def test_an_impossible_dropped_pass_does_not_remove_a_stage(
     tmp_path: Path, begun: Record, make_record: MakeRecord
 ) -> None:
     (steady,) = make_record("a").stages
@@ -123,15 +122,13 @@ def test_a_dropped_pass_of_no_possible_duration_does_not_take_back_a_stage(
     assert record.disturbed_passes == []
 
 
-def test_a_file_that_holds_nothing_is_left_alone(tmp_path: Path) -> None:
+def test_an_empty_journal_is_left_alone(tmp_path: Path) -> None:
     journal_file(tmp_path, "a").write_text("")
     assert Store(tmp_path).records() == []
     assert journal_file(tmp_path, "a").exists()
 
 
-def test_a_folder_that_cannot_be_written_costs_the_journal_alone(
-    tmp_path: Path, begun: Record
-) -> None:
+def test_a_folder_that_cannot_be_written_makes_no_error(tmp_path: Path, begun: Record) -> None:
     journal = Journal(tmp_path / "gone", begun)
     journal.ended(begun)
     assert not (tmp_path / "gone").exists()
@@ -141,7 +138,7 @@ ADOPT = "import sys; from pathlib import Path; from perfkit.records.store import
 ADOPT += "sys.stdin.readline(); Store(Path(sys.argv[1]))"
 
 
-def test_of_several_perfkits_one_takes_a_journal(tmp_path: Path, begun: Record) -> None:
+def test_only_one_of_several_processes_takes_a_journal(tmp_path: Path, begun: Record) -> None:
     for number in range(20):
         Journal(tmp_path, begun.model_copy(update={"id": f"trial-{number}"}))
     command = [sys.executable, "-c", ADOPT, str(tmp_path)]
@@ -155,19 +152,22 @@ def test_of_several_perfkits_one_takes_a_journal(tmp_path: Path, begun: Record) 
     )
 
 
-def test_without_locks_the_writers_process_decides(
-    tmp_path: Path, begun: Record, monkeypatch: pytest.MonkeyPatch
+def test_without_locks_a_journal_is_abandoned_when_its_process_is_gone(
+    tmp_path: Path, begun: Record
 ) -> None:
-    def refuse(descriptor: int, kind: int) -> None:
-        raise OSError(37, "no locks available")
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
 
-    monkeypatch.setattr("perfkit.records.under_way.fcntl.flock", refuse)
-    journal = Journal(tmp_path, begun)
-    assert read_records(tmp_path) == []
+    def abandoned() -> list[Record]:
+        return list(abandoned_records(tmp_path, (), refuse))
+
+    journal = Journal(tmp_path, begun, refuse)
+    assert abandoned() == []
     path = journal_file(tmp_path, "a")
     gone = path.read_text().replace(f'"pid": {os.getpid()}', f'"pid": {2**30}')
     path.write_text(gone)
-    assert read_records(tmp_path) == [begun]
+    assert abandoned() == [begun]
+    # Whether a process of another host lives is unknown.
     path.write_text(gone.replace('"host": "', '"host": "another-'))
-    assert read_records(tmp_path) == []
+    assert abandoned() == []
     del journal

@@ -1,0 +1,49 @@
+"""Records of all schema versions, read as records of the current version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perfkit.errors import UserError
+from perfkit.records.bounded import refuse_unusable
+from perfkit.records.schema import SCHEMA_VERSION, Record
+
+
+class NewerSchemaError(UserError):
+    """A newer perfkit wrote the record."""
+
+
+def upgrade(data: dict[str, Any]) -> dict[str, Any]:
+    """Convert the data of a record of any schema version to the current version.
+
+    Raises
+    ------
+    NewerSchemaError
+        The version is newer than :data:`SCHEMA_VERSION`.
+    """
+    version = data.get("schema_version", 0)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise NewerSchemaError(
+            f"a record has schema version {version}, this perfkit reads up to {SCHEMA_VERSION}; "
+            "use a newer perfkit"
+        )
+    if version in (1, 2):
+        # Version 2 added observations, version 3 disturbed passes and withheld variables. Older
+        # records hold neither, so that the defaults apply.
+        return data | {"schema_version": SCHEMA_VERSION}
+    return data
+
+
+def read_record(data: object) -> Record:
+    """Convert plain JSON data of any schema version to a record.
+
+    Raises
+    ------
+    NewerSchemaError
+        The schema version is newer than :data:`SCHEMA_VERSION`.
+    ValueError
+        The data is not a record (a :class:`pydantic.ValidationError`), or holds a value that
+        :func:`~perfkit.records.bounded.refuse_unusable` refuses.
+    """
+    refuse_unusable(data)
+    return Record.model_validate(upgrade(data) if isinstance(data, dict) else data)
