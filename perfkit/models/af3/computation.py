@@ -28,7 +28,7 @@ from perfkit.models.af3.weights import (
     real_parameters,
     synthetic_parameters_mapped,
 )
-from perfkit.models.base import Prepared, PyTree
+from perfkit.models.prepared import Prepared, PyTree
 
 LARGEST_LOGITS_BYTES = 64 << 20
 """Above this the confidence head's logits stay inside the program, so that comparing parts does

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from perfkit.errors import UserError
-from perfkit.models.af3.chemistry.component_sets import install_component_sets
 from perfkit.models.af3.chemistry.components import ccd_for
+from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 from perfkit.models.af3.chemistry.tokens import count_tokens
 from perfkit.models.af3.inputs.upstream_errors import REFUSALS, brief
-from perfkit.models.af3.inputs.upstream_warnings import listening
+from perfkit.models.af3.inputs.upstream_warnings import capture_warnings
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
@@ -68,7 +68,7 @@ def featurise(fold_input: Input, bucket: int | None = None) -> list[Batch]:
     UserError
         The bucket is smaller than the input, or upstream refuses the input.
     """
-    install_component_sets()
+    provide_glycan_ion_sets()
     from alphafold3.data import featurisation
     from alphafold3.model.components import utils
     from alphafold3.model.pipeline import pipeline
@@ -79,7 +79,7 @@ def featurise(fold_input: Input, bucket: int | None = None) -> list[Batch]:
             f"the bucket of {bucket} tokens is smaller than the input, which has {tokens}"
         )
     try:
-        with listening() as heard:
+        with capture_warnings() as captured:
             examples = featurisation.featurise_input(
                 fold_input,
                 ccd=ccd_for(fold_input),
@@ -91,7 +91,7 @@ def featurise(fold_input: Input, bucket: int | None = None) -> list[Batch]:
             f"the input {fold_input.name!r} cannot be featurised: {brief(error)}"
         ) from error
     batches = [
-        Batch(seed, example, utils.remove_invalidly_typed_feats(example), heard.notices)
+        Batch(seed, example, utils.remove_invalidly_typed_feats(example), captured.notices)
         for seed, example in zip(fold_input.rng_seeds, examples, strict=True)
     ]
     for batch in batches:

@@ -29,15 +29,10 @@ from perfkit.models.af3.modules import BLOCKS, STACKS
 from perfkit.models.af3.package import ensure_installed, import_model
 from perfkit.models.af3.synthetic_weights import SEED
 from perfkit.models.af3.weights import SYNTHETIC_NOTICE, check_model_dir
-from perfkit.models.base import (
-    REST,
-    FidelityAxis,
-    Option,
-    Prepared,
-    Workload,
-    fidelity_labels,
-)
+from perfkit.models.base import REST, Option
 from perfkit.models.module_names import module_name
+from perfkit.models.prepared import Prepared
+from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
 from perfkit.units import cut
 
 if TYPE_CHECKING:

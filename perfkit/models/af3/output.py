@@ -12,7 +12,7 @@ import numpy as np
 from perfkit.file_names import file_name
 from perfkit.models.af3.featurise import Batch
 from perfkit.models.af3.package import import_model
-from perfkit.models.base import PyTree
+from perfkit.models.prepared import PyTree
 from perfkit.printable import printable
 
 

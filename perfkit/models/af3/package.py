@@ -8,7 +8,7 @@ from typing import Any
 from perfkit.builds import installed_build, source_digest
 from perfkit.errors import MissingDependencyError
 from perfkit.files import Plain
-from perfkit.models.af3.chemistry.component_sets import install_component_sets
+from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 
 REQUIRED = ("alphafold3", "jax", "haiku", "tokamax", "biotite", "rdkit")
 """Import names of the ``af3`` extra, beside what they bring themselves."""
@@ -59,7 +59,7 @@ def import_model() -> Any:
         The ``af3`` extra is not installed.
     """
     ensure_installed()
-    install_component_sets()
+    provide_glycan_ion_sets()
     from alphafold3.model import model
 
     return model

@@ -14,9 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfkit.answers.finite import DeclaredNan
-from perfkit.models.base import Prepared, PyTree
 from perfkit.models.gencast.engine_weathernext import WEATHERNEXT_KINDS, weathernext_step
 from perfkit.models.gencast.forecast import Forecast, write_forecast
+from perfkit.models.gencast.forecast_step import (
+    ForecastArrays,
+    ForecastSettings,
+    Frames,
+    advance_frames,
+    predict_step,
+)
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint
 from perfkit.models.gencast.inputs.dataset import Example, Extracted, forecast_inputs
 from perfkit.models.gencast.inputs.sources import WEATHERNEXT
@@ -30,17 +36,11 @@ from perfkit.models.gencast.network.attention import (
     choose_attention,
 )
 from perfkit.models.gencast.network.constants import Execution, build_constants, network_settings
-from perfkit.models.gencast.prediction import (
-    ForecastArrays,
-    ForecastSettings,
-    Frames,
-    advance_frames,
-    predict_step,
-)
 from perfkit.models.gencast.sphere.geometry import build_geometry
 from perfkit.models.gencast.sphere.mesh import banded_icosahedron
 from perfkit.models.gencast.sphere.sphere_noise import harmonic_tables
 from perfkit.models.gencast.task import MASKED_VARIABLE
+from perfkit.models.prepared import Prepared, PyTree
 
 DENOISER_CALL = "denoiser_call"
 """Key of the result of the very first denoiser call, next to the fields of a forecast."""

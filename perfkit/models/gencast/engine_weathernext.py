@@ -11,15 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from perfkit.models.base import PyTree
+from perfkit.models.gencast.forecast_step import Frames
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint, save_checkpoint
 from perfkit.models.gencast.inputs.dataset import Example
 from perfkit.models.gencast.inputs.statistics import Statistics
 from perfkit.models.gencast.knobs import BFLOAT16, Settings
 from perfkit.models.gencast.network.attention import AttentionKind
 from perfkit.models.gencast.network.stacking import stack
-from perfkit.models.gencast.prediction import Frames
 from perfkit.models.gencast.task import MASKED_VARIABLE, STEP_HOURS, dimensions_of
+from perfkit.models.prepared import PyTree
 
 if TYPE_CHECKING:
     import xarray
@@ -44,7 +44,7 @@ def weathernext_step(
 
     The step takes parameters, two input frames, the forcings of the target time and a key. It
     returns the next frame and the result of the first denoiser call, in the layouts of
-    :func:`~perfkit.models.gencast.prediction.predict_step`.
+    :func:`~perfkit.models.gencast.forecast_step.predict_step`.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from perfkit.errors import ConfigurationRefusedError, MissingDependencyError, Us
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.knobs.space import multiplies_bfloat16
-from perfkit.models.base import FidelityAxis, Option, Prepared, Workload, fidelity_labels
+from perfkit.models.base import Option
 from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
 from perfkit.models.gencast.inputs.sources import OWN, WEATHERNEXT, Sources, sources_from
 from perfkit.models.gencast.knobs import (
@@ -30,6 +30,8 @@ from perfkit.models.gencast.network.schedule import churn_rates
 from perfkit.models.gencast.task import TaskConfig
 from perfkit.models.module_names import module_name
 from perfkit.models.parameters_knob import PARAMETERS
+from perfkit.models.prepared import Prepared
+from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
 from perfkit.units import cut
 
 _PATH_OPTIONS = ("input", "checkpoint", "stats")

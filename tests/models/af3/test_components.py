@@ -18,9 +18,12 @@ import msgpack
 import pytest
 
 from perfkit.errors import MissingDependencyError, UserError
-from perfkit.models.af3.chemistry import component_sets, component_source
-from perfkit.models.af3.chemistry.component_sets import component_sets_file, install_component_sets
+from perfkit.models.af3.chemistry import biotite_dictionary, glycan_ion_sets
 from perfkit.models.af3.chemistry.components import build_dictionary, components_needed
+from perfkit.models.af3.chemistry.glycan_ion_sets import (
+    glycan_ion_sets_file,
+    provide_glycan_ion_sets,
+)
 
 type Load = Callable[[str], tuple[Any, tuple[str, ...]]]
 
@@ -117,13 +120,13 @@ def test_an_unknown_code_is_refused_with_the_nearest(code: str, nearest: str) ->
 
 
 def test_the_sets_come_from_the_whole_dictionary() -> None:
-    install_component_sets()
+    provide_glycan_ion_sets()
     from alphafold3.constants import chemical_component_sets
 
     assert len(chemical_component_sets.GLYCAN_LINKING_LIGANDS) == 478
     assert len(chemical_component_sets.GLYCAN_OTHER_LIGANDS) == 717
     assert {"NAG", "MAN", "BMA", "FUC"} <= chemical_component_sets.GLYCAN_LINKING_LIGANDS
-    with component_sets_file(".pickle").open("rb") as file:
+    with glycan_ion_sets_file(".pickle").open("rb") as file:
         ions = pickle.load(file)["ions"]
     assert len(ions) == 207
     assert {"MG", "ZN", "CL"} <= ions
@@ -135,8 +138,8 @@ def test_the_source_is_identified_by_version_and_content(
 ) -> None:
     source = tmp_path / "components.bcif"
     source.write_bytes(b"one")
-    monkeypatch.setattr(component_source, "source_file", lambda: source)
-    key = component_source.source_key.__wrapped__
+    monkeypatch.setattr(biotite_dictionary, "source_file", lambda: source)
+    key = biotite_dictionary.source_key.__wrapped__
     first = key()
     assert first.startswith(f"biotite-{importlib.metadata.version('biotite')}-")
     source.write_bytes(b"two")
@@ -169,10 +172,10 @@ def test_an_index_that_upstream_left_is_not_believed() -> None:
 
 
 def test_sets_of_another_package_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = component_sets_file(".pickle")
-    monkeypatch.setattr(component_sets, "source_digest", lambda package: "another")
-    monkeypatch.setattr(component_sets, "find_component_sets", lambda: {"ions": frozenset({"X"})})
-    second = component_sets_file(".pickle")
+    first = glycan_ion_sets_file(".pickle")
+    monkeypatch.setattr(glycan_ion_sets, "source_digest", lambda package: "another")
+    monkeypatch.setattr(glycan_ion_sets, "find_glycan_ion_sets", lambda: {"ions": frozenset({"X"})})
+    second = glycan_ion_sets_file(".pickle")
     assert pickle.loads(second.read_bytes()) == {"ions": {"X"}}
     assert first.exists()
     assert first != second
@@ -191,7 +194,7 @@ def test_own_components_are_not_looked_up_in_the_dictionary(load: Load) -> None:
 
 
 def test_nothing_is_written_into_the_package(dictionary: Path) -> None:
-    install_component_sets()
+    provide_glycan_ion_sets()
     left = {path.suffix for path in (_package() / "constants" / "converters").iterdir()}
     assert left <= {".py", ""}
 
@@ -199,7 +202,7 @@ def test_nothing_is_written_into_the_package(dictionary: Path) -> None:
 def test_a_missing_dictionary_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.resources, "files", lambda package: tmp_path)
     with pytest.raises(MissingDependencyError, match=r"python -m biotite\.setup_ccd"):
-        component_source.source_file()
+        biotite_dictionary.source_file()
 
 
 def _run(code: str, package_parent: Path, cache: Path) -> str:
@@ -216,8 +219,8 @@ def _run(code: str, package_parent: Path, cache: Path) -> str:
 
 
 _LOOK = """
-from perfkit.models.af3.chemistry.component_sets import install_component_sets
-install_component_sets()
+from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
+provide_glycan_ion_sets()
 from alphafold3.constants import chemical_component_sets, chemical_components
 from perfkit.models.af3.chemistry.components import ccd_for
 from perfkit.models.af3.inputs.fold_input import UBIQUITIN, load_fold_input

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.models.af3.chemistry.component_source import refuse_unknown
+from perfkit.models.af3.chemistry.biotite_dictionary import refuse_unknown
 from perfkit.models.af3.chemistry.components import ccd_for, components_needed
 from perfkit.models.af3.chemistry.tokens import count_tokens
 from perfkit.models.af3.featurise import featurise

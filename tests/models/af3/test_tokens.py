@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from perfkit.models.af3.chemistry.components import ccd_for
-from perfkit.models.af3.chemistry.tokens import count_tokens, kept
+from perfkit.models.af3.chemistry.tokens import count_tokens, predicted_structure
 from tests.support.fold_documents import document
 from tests.support.fold_documents import load as load_document
 
@@ -132,7 +132,7 @@ def sample(component_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> A
 
 def test_the_sample_is_counted_as_worked_out_by_hand(sample: Any) -> None:
     counts = dict.fromkeys(_SAMPLE, 0)
-    for residue in kept(sample, ccd_for(sample)).residues:
+    for residue in predicted_structure(sample, ccd_for(sample)).residues:
         counts[residue.chain] += len(residue.tokens)
     assert counts == {name: tokens for name, (_, tokens) in _SAMPLE.items()}
     assert count_tokens(sample) == sum(tokens for _, tokens in _SAMPLE.values())
@@ -143,7 +143,9 @@ def test_the_model_makes_the_same_tokens_of_the_sample(sample: Any) -> None:
     from perfkit.models.af3.featurise import featurise
 
     (batch,) = featurise(sample)
-    ours = [len(residue.tokens) for residue in kept(sample, ccd_for(sample)).residues]
+    ours = [
+        len(residue.tokens) for residue in predicted_structure(sample, ccd_for(sample)).residues
+    ]
     residues = batch.numeric["residue_index"].astype(int)
     chains = batch.numeric["asym_id"].astype(int)
     theirs = [

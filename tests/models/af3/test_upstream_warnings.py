@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from perfkit.models.af3.featurise import featurise
-from perfkit.models.af3.inputs.upstream_warnings import listening
+from perfkit.models.af3.inputs.upstream_warnings import capture_warnings
 from tests.support.fold_documents import document, load, protein
 
 _WITHOUT_COORDINATES = """data_LIG-1
@@ -44,7 +44,7 @@ C2 O3 TRIP N
 
 def test_known_warnings_become_one_sentence_each(capfd: pytest.CaptureFixture[str]) -> None:
     logger = logging.getLogger("absl")
-    with listening() as heard:
+    with capture_warnings() as captured:
         for name in ("ABC", "DEF", "ABC"):
             logger.warning("All ref positions unknown for: %s", name)
         logger.warning('Missing atom "%s" for CCD "%s"', "H1", "ABC")
@@ -56,7 +56,7 @@ def test_known_warnings_become_one_sentence_each(capfd: pytest.CaptureFixture[st
             )
         logger.info("not a warning")
         logger.warning("something\nnew\t%s", "here")
-    assert heard.notices == (
+    assert captured.notices == (
         "no coordinates of ABC, DEF are known or can be made: AlphaFold 3 predicts it from "
         "reference positions that are all zero",
         "atoms without a reference position: H1 of ABC; AlphaFold 3 takes zeros",
@@ -70,14 +70,14 @@ def test_known_warnings_become_one_sentence_each(capfd: pytest.CaptureFixture[st
 def test_rdkit_is_heard_without_its_clock(capfd: pytest.CaptureFixture[str]) -> None:
     from rdkit import Chem
 
-    with listening() as heard:
+    with capture_warnings() as captured:
         Chem.MolFromSmiles("[H+].CC")
-    assert heard.notices == ("RDKit warns: not removing hydrogen atom without neighbors",)
+    assert captured.notices == ("RDKit warns: not removing hydrogen atom without neighbors",)
     assert capfd.readouterr().err == ""
 
 
 def test_loggers_are_left_as_they_were(caplog: pytest.LogCaptureFixture) -> None:
-    with listening():
+    with capture_warnings():
         pass
     logging.getLogger("absl").warning("afterwards")
     assert "afterwards" in caplog.text

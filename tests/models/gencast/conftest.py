@@ -146,12 +146,12 @@ def stub_module() -> ModuleType:
 @pytest.fixture(scope="session")
 def set_up() -> Callable[..., tuple[Any, Any]]:
     """Builds settings and constants of a checkpoint on a grid."""
+    from perfkit.models.gencast.forecast_step import ForecastSettings
     from perfkit.models.gencast.network.constants import (
         Execution,
         build_constants,
         network_settings,
     )
-    from perfkit.models.gencast.prediction import ForecastSettings
     from perfkit.models.gencast.sphere.geometry import build_geometry
 
     def build(

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from perfkit.models.gencast.forecast_step import embed_normalised
 from perfkit.models.gencast.network import denoiser_network as network
 from perfkit.models.gencast.network.constants import Execution
 from perfkit.models.gencast.network.denoiser import denoise
 from perfkit.models.gencast.network.layers import block, noise_encoding
 from perfkit.models.gencast.network.stacking import stack, unstack
-from perfkit.models.gencast.prediction import embed_normalised
 
 EXECUTIONS = {
     "plain": Execution(attention="dense", grid_block=None, compress_edges=False),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from perfkit.models.gencast.forecast_step import ForecastArrays, ForecastSettings, predict_step
 from perfkit.models.gencast.inputs.atmosphere import synthetic_atmosphere, synthetic_statistics
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint, SamplerConfig, parameter_shapes
 from perfkit.models.gencast.inputs.dataset import forecast_inputs
@@ -19,7 +20,6 @@ from perfkit.models.gencast.memory import argument_bytes, temporary_bytes
 from perfkit.models.gencast.network.attention import AttentionMask, Patches
 from perfkit.models.gencast.network.constants import Execution, is_read, network_settings
 from perfkit.models.gencast.network.denoiser_network import EdgeTerms, NetworkConstants
-from perfkit.models.gencast.prediction import ForecastArrays, ForecastSettings, predict_step
 from perfkit.models.gencast.sphere.sphere_noise import HarmonicTables
 from perfkit.models.gencast.task import TaskConfig
 

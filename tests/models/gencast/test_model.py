@@ -20,7 +20,7 @@ from perfkit.errors import MissingDependencyError, UserError
 from perfkit.knobs import space
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Prepared, Workload
-from perfkit.models.gencast import model, prediction
+from perfkit.models.gencast import forecast_step, model
 from perfkit.models.gencast.inputs.checkpoint import save_checkpoint
 from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
 from perfkit.models.gencast.model import GenCast
@@ -274,7 +274,7 @@ class _ForgetsToFill:
 def test_declared_nan_that_reaches_the_network_is_named_where_it_leaks(
     small_weights: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prediction, "jnp", _ForgetsToFill())
+    monkeypatch.setattr(forecast_step, "jnp", _ForgetsToFill())
     workload = MODEL.workload({"resolution": 10.0}, {})
     finding = search(workload.as_dict(), {}).finding
     assert finding is not None

@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 
 from perfkit.models.gencast.network.attention import AttentionMask, attend
-from perfkit.models.gencast.network.blocks import by_blocks, even_size
 from perfkit.models.gencast.network.layers import (
     Weights,
     block,
@@ -30,6 +29,7 @@ from perfkit.models.gencast.network.layers import (
     modulation,
     noise_encoding,
 )
+from perfkit.models.gencast.network.row_blocks import by_blocks, even_size
 
 ENCODER = "grid2mesh_gnn/~_networks_builder"
 DECODER = "mesh2grid_gnn/~_networks_builder"

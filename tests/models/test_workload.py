@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perfkit.models import get_model
-from perfkit.models.base import FidelityAxis, fidelity_labels
+from perfkit.models.workload import FidelityAxis, fidelity_labels
 
 AXES = (
     FidelityAxis("recycles", 0, 10, 0, "recycles"),

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from perfkit.models.gencast.forecast_step import ForecastArrays, advance_frames, predict_step
 from perfkit.models.gencast.inputs.statistics import load_statistics
 from perfkit.models.gencast.network.constants import Execution
-from perfkit.models.gencast.prediction import ForecastArrays, advance_frames, predict_step
 from perfkit.models.gencast.sphere.sphere_noise import harmonic_tables
 
 EXECUTION = Execution(attention="dense", grid_block=100)

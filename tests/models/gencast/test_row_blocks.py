@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from perfkit.models.gencast.network.blocks import by_blocks, even_size
+from perfkit.models.gencast.network.row_blocks import by_blocks, even_size
 
 
 @pytest.mark.parametrize(
