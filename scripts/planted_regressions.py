@@ -70,7 +70,7 @@ def plants(slowdown: float) -> list[Plant]:
         Plant(f"each step takes {slowdown:.0%} longer", loop, line, slow, TIMES),
         Plant(
             "the noise level's features through another activation",
-            "perfkit/models/gencast/layers.py",
+            "perfkit/models/gencast/network/layers.py",
             gelu.format(True),
             gelu.format(False),
             ANSWERS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,9 @@ from perfkit.models.af3.chemistry.component_cache import constants_file
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
     from alphafold3.constants.chemical_components import Ccd
+
+type DictionaryFor = Callable[[Input], Ccd]
+"""Returns the component dictionary of an input, e.g. :func:`ccd_for`."""
 
 _COLUMNS = {
     "chem_comp": (

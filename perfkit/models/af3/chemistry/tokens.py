@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from perfkit.models.af3.chemistry.components import ccd_for
+from perfkit.models.af3.chemistry.components import DictionaryFor, ccd_for
 from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class PredictedStructure:
     bonds: frozenset[tuple[Atom, Atom]] = frozenset()
 
 
-def count_tokens(fold_input: Input) -> int:
+def count_tokens(fold_input: Input, dictionary_for: DictionaryFor = ccd_for) -> int:
     """Count the tokens of an input before padding.
 
     A standard or unknown residue is one token. A modified residue, a ligand or an ion has one
@@ -122,12 +122,19 @@ def count_tokens(fold_input: Input) -> int:
     unless a bond names it. Upstream also drops whole chains: chains of unknown residues only, and
     chains whose components all begin with a hydrogen.
 
+    Parameters
+    ----------
+    fold_input
+        The input.
+    dictionary_for
+        Returns the component dictionary of the input.
+
     Raises
     ------
     UserError
         The input names an unknown component.
     """
-    structure = predicted_structure(fold_input, ccd_for(fold_input))
+    structure = predicted_structure(fold_input, dictionary_for(fold_input))
     return sum(len(residue.tokens) for residue in structure.residues)
 
 

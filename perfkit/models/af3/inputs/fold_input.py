@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfkit.errors import UserError
-from perfkit.models.af3.chemistry.components import ccd_for
+from perfkit.models.af3.chemistry.components import DictionaryFor, ccd_for
 from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 from perfkit.models.af3.inputs.fasta import fasta_document, is_fasta
 from perfkit.models.af3.inputs.input_checks import check_structure
@@ -51,7 +51,11 @@ releases differ by 0.01 to 0.02.
 
 
 def load_fold_input(
-    path: Path, *, job: str | None = None, molecule: str | None = None
+    path: Path,
+    *,
+    job: str | None = None,
+    molecule: str | None = None,
+    dictionary_for: DictionaryFor = ccd_for,
 ) -> tuple[Input, tuple[str, ...]]:
     """Load a fold input that can be featurised.
 
@@ -68,6 +72,8 @@ def load_fold_input(
         with several jobs.
     molecule
         ``protein``, ``dna`` or ``rna``: the type of FASTA records whose header does not state it.
+    dictionary_for
+        Returns the component dictionary of the parsed input.
 
     Returns
     -------
@@ -94,7 +100,7 @@ def load_fold_input(
     with capture_warnings() as captured:
         fold_input = _parse(document, path)
         with _naming(path):
-            ccd = ccd_for(fold_input)
+            ccd = dictionary_for(fold_input)
             structure = check_structure(fold_input, ccd)
             notices += structure_notices(fold_input, structure, ccd)
             notices += msa_template_notices(fold_input, structure.residues)
