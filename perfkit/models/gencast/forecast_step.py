@@ -12,12 +12,9 @@ import numpy as np
 
 from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
 from perfkit.models.gencast.inputs.statistics import Statistics, normalise, physical_targets
+from perfkit.models.gencast.network.definition import NetworkConstants, NetworkSettings
 from perfkit.models.gencast.network.denoiser import denoise
-from perfkit.models.gencast.network.denoiser_network import (
-    NetworkConstants,
-    NetworkSettings,
-    embed_context,
-)
+from perfkit.models.gencast.network.denoiser_network import embed_context
 from perfkit.models.gencast.network.sampler import sample
 from perfkit.models.gencast.network.stacking import stack, unstack
 from perfkit.models.gencast.sphere.sphere_noise import HarmonicTables

@@ -24,7 +24,7 @@ _PUBLISHED_WIDTH = 512
 PARAMETER_COUNT = 57_492_612
 """Parameters of the published network (counted from its shapes)."""
 
-EDGES_A_GRID_NODE = 5
+EDGES_PER_GRID_NODE = 5
 """Three into each grid node and, at the published query radius, 1.57 into the mesh; rounded up."""
 
 _LIVE_LATENTS = 3
@@ -142,7 +142,7 @@ def _width(settings: Settings) -> int:
 
 def _edge_bytes(grid_nodes: int, settings: Settings) -> int:
     rank = _EDGE_RANK if settings.compress_edges else _PUBLISHED_WIDTH
-    return EDGES_A_GRID_NODE * grid_nodes * rank * _width(settings)
+    return EDGES_PER_GRID_NODE * grid_nodes * rank * _width(settings)
 
 
 def _mesh_nodes(architecture: DenoiserArchitectureConfig) -> int:

@@ -19,7 +19,7 @@ from perfkit.models.gencast.knobs import settings_for
 from perfkit.models.gencast.memory import argument_bytes, temporary_bytes
 from perfkit.models.gencast.network.attention import AttentionMask, Patches
 from perfkit.models.gencast.network.constants import Execution, is_read, network_settings
-from perfkit.models.gencast.network.denoiser_network import EdgeTerms, NetworkConstants
+from perfkit.models.gencast.network.definition import EdgeTerms, NetworkConstants
 from perfkit.models.gencast.sphere.sphere_noise import HarmonicTables
 from perfkit.models.gencast.task import TaskConfig
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-SECONDS_A_DAY = 86400
-DAYS_A_YEAR = 365.24219
+SECONDS_PER_DAY = 86400
+DAYS_PER_YEAR = 365.24219
 """Mean tropical year."""
 
 
 def year_progress(seconds: NDArray[np.int64]) -> NDArray[np.float32]:
     """Fraction of the year gone by, for seconds since 1970-01-01T00; same shape."""
-    years = seconds / SECONDS_A_DAY / np.float64(DAYS_A_YEAR)
+    years = seconds / SECONDS_PER_DAY / np.float64(DAYS_PER_YEAR)
     return np.mod(years, 1.0).astype(np.float32)
 
 
 def day_progress(seconds: NDArray[np.int64], lon: NDArray[np.float32]) -> NDArray[np.float32]:
     """Fraction of the local day gone by, ``[*seconds.shape, nlon]``; ``lon`` in degrees."""
-    greenwich = np.mod(seconds, SECONDS_A_DAY) / SECONDS_A_DAY
+    greenwich = np.mod(seconds, SECONDS_PER_DAY) / SECONDS_PER_DAY
     offset = np.deg2rad(lon) / (2 * np.pi)
     return np.mod(greenwich[..., None] + offset, 1.0).astype(np.float32)
 
