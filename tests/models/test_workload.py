@@ -1,11 +1,13 @@
-"""What a prediction must say of its fidelity."""
+"""Workloads as plain data, and the labels of predictions below production fidelity."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
 from perfkit.models import get_model
-from perfkit.models.workload import FidelityAxis, fidelity_labels
+from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
 
 AXES = (
     FidelityAxis("recycles", 0, 10, 0, "recycles"),
@@ -28,7 +30,7 @@ AXES = (
         ),
     ],
 )
-def test_whatever_is_below_production_is_named(
+def test_labels_name_every_axis_below_production(
     fidelity: dict[str, int], labels: tuple[str, ...]
 ) -> None:
     assert fidelity_labels(AXES, fidelity, {"recycles": 10, "samples": 5}) == labels
@@ -37,6 +39,40 @@ def test_whatever_is_below_production_is_named(
 @pytest.mark.parametrize(
     ("model", "coarser"), [("af3", {"recycles", "steps"}), ("gencast", {"levels"})]
 )
-def test_only_what_makes_each_result_worse_is_no_count(model: str, coarser: set[str]) -> None:
+def test_axes_that_do_not_count_results_make_each_result_worse(
+    model: str, coarser: set[str]
+) -> None:
     axes = get_model(model).fidelity_axes
     assert {axis.name for axis in axes if not axis.counts_results} == coarser
+
+
+WORKLOAD = Workload(
+    model="af3",
+    name="ubiquitin",
+    size=76,
+    source={"size": 76, "plot": True, "resolution": 0.25, "input": "a.json"},
+    fidelity={"recycles": 0, "steps": 4},
+    input_digest="0123456789abcdef",
+    notices=("synthetic weights",),
+)
+
+
+def test_a_workload_is_unchanged_after_a_round_trip_through_plain_data() -> None:
+    plain = WORKLOAD.as_dict()
+    assert list(plain) == [
+        *("model", "name", "size", "source", "fidelity", "input_digest", "notices", "digest")
+    ]
+    assert plain["notices"] == ["synthetic weights"]
+    assert plain["digest"] == WORKLOAD.digest
+    again = Workload.from_dict(json.loads(json.dumps(plain)))
+    assert again == WORKLOAD
+    assert again.source["plot"] is True
+    assert isinstance(again.source["size"], int)
+
+
+def test_another_fidelity_keeps_the_input_and_changes_the_digest() -> None:
+    longer = WORKLOAD.with_fidelity(steps=200)
+    assert longer.fidelity == {"recycles": 0, "steps": 200}
+    assert (longer.name, longer.source) == (WORKLOAD.name, WORKLOAD.source)
+    assert longer.digest != WORKLOAD.digest
+    assert longer.with_fidelity(steps=4).digest == WORKLOAD.digest
