@@ -194,10 +194,7 @@ class Model(Protocol):
     def module_of(self, op_name: str) -> str | None:
         """Return the module of the network that an operation belongs to.
 
-        Parameters
-        ----------
-        op_name
-            Path of the operation in the metadata of the optimised HLO.
+        Takes the same path as :meth:`part_of`.
 
         Returns
         -------

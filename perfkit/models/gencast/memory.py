@@ -115,13 +115,7 @@ def weathernext_peak_bytes(
 def argument_bytes(
     architecture: DenoiserArchitectureConfig, grid_nodes: int, settings: Settings
 ) -> int:
-    """Predict the bytes of a step's arguments: weights, edges, mask, harmonics, input frames.
-
-    Parameters
-    ----------
-    architecture, grid_nodes, settings
-        As for :func:`peak_resident_bytes`.
-    """
+    """Predict the bytes of a step's arguments: weights, edges, mask, harmonics, input frames."""
     task = TaskConfig()
     orders = math.isqrt(grid_nodes // 2)
     mask_bytes = _mesh_nodes(architecture) * _keys(architecture, settings)
@@ -134,13 +128,7 @@ def argument_bytes(
 def temporary_bytes(
     architecture: DenoiserArchitectureConfig, grid_nodes: int, settings: Settings
 ) -> int:
-    """Predict the temporary bytes that XLA allocates for a step.
-
-    Parameters
-    ----------
-    architecture, grid_nodes, settings
-        As for :func:`peak_resident_bytes`.
-    """
+    """Predict the temporary bytes that XLA allocates for a step of :func:`peak_resident_bytes`."""
     latent_bytes = architecture.latent_size * _width(settings)
     block = min(settings.grid_block or grid_nodes, grid_nodes)
     heads = architecture.sparse_transformer_config.num_heads

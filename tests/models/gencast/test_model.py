@@ -181,8 +181,8 @@ def test_the_memory_of_the_published_sizes_is_plausible() -> None:
         ({"input": "x.nc"}, "--input: there is no"),
         ({"resolution": 0.7}, "does not divide the sphere"),
         ({"resolution": 1.0, "mesh": 1}, "too coarse for a grid of 1 degrees"),
-        ({"mesh": 9}, "--mesh must be from 1 to 7 refinements"),
-        ({"mesh": 0}, "--mesh must be from 1 to 7 refinements, not 0"),
+        ({"mesh": 9}, "--mesh takes 1 to 7 refinements"),
+        ({"mesh": 0}, "--mesh takes 1 to 7 refinements, not 0"),
         ({"input": "x" * 5000}, "--input: 'x+' is not a valid path|there is no"),
     ],
 )
@@ -197,7 +197,7 @@ def test_options_that_contradict_each_other_are_refused(reference: Any) -> None:
     cases: tuple[tuple[dict[str, str | int | float | bool], str], ...] = (
         ({"input": str(data / "A.nc"), "resolution": 1.0}, "--input and --resolution exclude"),
         ({"checkpoint": checkpoint, "mesh": 3}, "--checkpoint and --mesh exclude"),
-        ({"checkpoint": checkpoint}, "needs the statistics of its training"),
+        ({"checkpoint": checkpoint}, "needs the statistics it was trained with"),
     )
     for options, sentence in cases:
         with pytest.raises(UserError, match=sentence):
@@ -237,7 +237,7 @@ def test_equal_seeds_give_equal_forecasts_and_other_seeds_others(
     "seed", ["-1", "x", "1.5", "", "4294967296", "9" * 5000, "٣"], ids=lambda seed: seed[:12]
 )
 def test_an_invalid_seed_is_refused_in_a_short_sentence(seed: str) -> None:
-    expected = "--seed must be a whole number from 0 to 4294967295"
+    expected = "--seed takes a whole number from 0 to 4294967295"
     with pytest.raises(UserError, match=expected) as refusal:
         MODEL.workload({"resolution": 10.0, "seed": seed}, {})
     assert len(str(refusal.value)) < 150

@@ -174,7 +174,7 @@ def sources_from(options: Mapping[str, str | int | float | bool]) -> Sources:
         raise UserError("--checkpoint and --mesh exclude each other: a checkpoint has its own mesh")
     if paths["checkpoint"] is not None and paths["stats"] is None:
         raise UserError(
-            "a checkpoint needs the statistics of its training: give --stats FOLDER with "
+            "a checkpoint needs the statistics it was trained with: give --stats FOLDER with "
             "mean_by_level.nc, stddev_by_level.nc, diffs_stddev_by_level.nc and min_by_level.nc"
         )
     resolution = float(options.get("resolution", DEFAULT_RESOLUTION))
@@ -184,9 +184,7 @@ def sources_from(options: Mapping[str, str | int | float | bool]) -> Sources:
         regular_grid(resolution)
     mesh = int(options.get("mesh", mesh_for(resolution)))
     if not 1 <= mesh <= _FINEST_MESH:
-        raise UserError(
-            f"--mesh must be from 1 to {_FINEST_MESH} refinements, not {reprlib.repr(mesh)}"
-        )
+        raise UserError(f"--mesh takes 1 to {_FINEST_MESH} refinements, not {reprlib.repr(mesh)}")
     engine = str(options.get("engine", OWN))
     if engine not in (OWN, WEATHERNEXT):
         raise unknown_name("engine", engine, (OWN, WEATHERNEXT))
@@ -201,7 +199,7 @@ def _seed(value: str | int | float | bool) -> int:
     fits = len(text) <= len(str(_LARGEST_SEED)) and text.isascii() and text.isdigit()
     if not fits or int(text) > _LARGEST_SEED:
         raise UserError(
-            f"--seed must be a whole number from 0 to {_LARGEST_SEED}, not {reprlib.repr(value)}"
+            f"--seed takes a whole number from 0 to {_LARGEST_SEED}, not {reprlib.repr(value)}"
         )
     return int(text)
 
