@@ -211,9 +211,9 @@ def test_copies_in_a_header_of_the_pdb_are_reported(tmp_path: Path) -> None:
         (">a\n*\n", "record 1 'a' has no sequence"),
         (">a|smiles\n", "record 1 'a|smiles' has no sequence"),
         (">a\nMK::TA\n", "has no sequence between two colons"),
-        (">a\nMK*TA\n", "contains '*', which is not a residue"),
-        (">a\nMK?TA\n", "contains '?', which is not a residue"),
-        (">a\nMKÄ\n", "contains 'Ä', which is not a residue"),
+        (">a\nMK*TA\n", "holds '*', which is not a residue"),
+        (">a\nMK?TA\n", "holds '?', which is not a residue"),
+        (">a\nMKÄ\n", "holds 'Ä', which is not a residue"),
         (b">a\n\xff\xfe\n", "not a UTF-8 text file"),
     ],
 )

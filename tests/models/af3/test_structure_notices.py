@@ -80,7 +80,7 @@ def test_dropped_chains_of_unknown_residues_are_reported(tmp_path: Path) -> None
     )
     fold_input, found = load(given, tmp_path)
     assert count_tokens(fold_input) == 8
-    dropped = "is not predicted: AlphaFold 3 drops chains of unknown residues only"
+    dropped = "is left out of the prediction: AlphaFold 3 drops chains of unknown residues only"
     for chain in ("protein chain B", "RNA chain R", "ligand chain L"):
         assert any(notice.startswith(f"{chain} {dropped}") for notice in found)
 
@@ -89,7 +89,7 @@ def test_a_dropped_ligand_that_begins_with_a_hydrogen_is_reported(tmp_path: Path
     """D8U is a deuterium ion."""
     (notice,) = notices(document(protein("A"), ligand("L", "D8U")), tmp_path)
     assert notice == (
-        "ligand chain L is not predicted: "
+        "ligand chain L is left out of the prediction: "
         "AlphaFold 3 drops chains whose components begin with a hydrogen, or of which bonds name "
         "only hydrogens or leaving atoms (D8U)"
     )

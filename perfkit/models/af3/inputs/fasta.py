@@ -199,7 +199,7 @@ def _chains(record: _Record, found: MoleculeType, path: Path, notices: list[str]
         wrong = next((letter for letter in residues if not "A" <= letter <= "Z"), None)
         if wrong is not None:
             raise UserError(
-                f"{path}: {record.place} contains {wrong!r}, which is not a residue: "
+                f"{path}: {record.place} holds {wrong!r}, which is not a residue: "
                 "a sequence consists of letters, with ':' between chains and '*' only at its end"
             )
         yield residues

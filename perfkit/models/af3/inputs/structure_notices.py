@@ -74,7 +74,9 @@ def _dropped_chains(fold_input: Input, residues: Sequence[Residue]) -> Iterator[
             else "chains whose components begin with a hydrogen, or of which bonds name only "
             f"hydrogens or leaving atoms ({', '.join(sorted(codes))})"
         )
-        yield (f"{chain_kind(chain)} chain {chain.id} is not predicted: AlphaFold 3 drops {reason}")
+        yield (
+            f"{chain_kind(chain)} chain {chain.id} is left out of the prediction: AlphaFold 3 drops {reason}"
+        )
 
 
 def _codes(chain: object) -> Sequence[str]:
