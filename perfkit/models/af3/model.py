@@ -176,8 +176,8 @@ class AlphaFold3:
             chosen["seeds"] = seeds
         if chosen["seeds"] > seeds:
             raise UserError(
-                f"the input has {seeds} seeds, but --seeds asks for {chosen['seeds']}: give at "
-                f"most {seeds}, or 0 for all"
+                f"--seeds asks for {chosen['seeds']} seeds, but the input names only {seeds}: give "
+                f"at most {seeds}, or 0 for all"
             )
         return chosen
 

@@ -75,7 +75,8 @@ def _dropped_chains(fold_input: Input, residues: Sequence[Residue]) -> Iterator[
             f"hydrogens or leaving atoms ({', '.join(sorted(codes))})"
         )
         yield (
-            f"{chain_kind(chain)} chain {chain.id} is left out of the prediction: AlphaFold 3 drops {reason}"
+            f"{chain_kind(chain)} chain {chain.id} is left out of the prediction: AlphaFold 3 "
+            f"drops {reason}"
         )
 
 
