@@ -127,8 +127,8 @@ def _graphcast_rain(dataset: xarray.Dataset) -> xarray.Dataset:
         (lambda d: d.drop_vars("land_sea_mask"), "lacks the variable land_sea_mask$"),
         (
             _graphcast_rain,
-            "lacks the variable total_precipitation_12hr; rename its unknown variable "
-            "total_precipitation_6hr if that is it",
+            "lacks the variable total_precipitation_12hr; is its unknown variable "
+            "total_precipitation_6hr meant",
         ),
         (lambda d: d.drop_vars("datetime"), "lacks the coordinate datetime"),
         (lambda d: d.isel(time=0), "has 1 frame; a forecast needs 2 frames"),

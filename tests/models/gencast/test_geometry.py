@@ -230,7 +230,7 @@ def test_the_implementation_with_the_fewest_logits_is_chosen() -> None:
 
 
 def test_a_mesh_too_coarse_for_the_grid_is_refused() -> None:
-    with pytest.raises(UserError, match="too coarse for a grid of 1 degrees; use 3 or"):
+    with pytest.raises(UserError, match="too coarse for a grid of 1 degrees; take 3 or"):
         build_geometry(*regular_grid(1.0), 1, 0.6)
 
 

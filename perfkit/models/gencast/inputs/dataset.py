@@ -149,7 +149,7 @@ def _check_variable(dataset: xarray.Dataset, name: str, path: Path) -> None:
     if name not in dataset.data_vars:
         unknown = [str(v) for v in dataset.data_vars if v not in _KNOWN]
         close = nearest(name, unknown)
-        hint = f"; rename its unknown variable {shown(close[0])} if that is it" if close else ""
+        hint = f"; is its unknown variable {shown(close[0])} meant?" if close else ""
         raise UserError(f"{path} lacks the variable {name}{hint}")
     variable, dims = dataset.variables[name], dimensions_of(name)
     without_batch = tuple(dim for dim in dims if dim != "batch")

@@ -289,5 +289,5 @@ def check_mesh_for_grid(mesh_size: int, spacing_degrees: float) -> None:
     if mesh_size < needed:
         raise UserError(
             f"a mesh of {mesh_size} refinements is too coarse for a grid of "
-            f"{spacing_degrees:g} degrees; use {needed} or more"
+            f"{spacing_degrees:g} degrees; take {needed} or more"
         )
