@@ -97,7 +97,7 @@ def _read(
 
 def _check_layout(dataset: xarray.Dataset, variable: str, path: Path) -> None:
     if variable not in dataset.data_vars:
-        raise UserError(f"{path} lacks the variable {variable}")
+        raise UserError(f"{path} has no statistics of {variable}")
     wanted = ("level",) if "level" in dimensions_of(variable) else ()
     found = dataset.variables[variable].dims
     if found != wanted:
