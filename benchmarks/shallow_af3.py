@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -39,11 +38,17 @@ def prepare(
     """Like :meth:`perfkit.models.base.Model.prepare`, in float32 and with one block per stack."""
     tokens = count_tokens(fold_input)
     settings = settings_for({**FLOAT32, **overrides}, tokens)
-    with (
-        mock.patch.object(computation, "model_config", _shallow_config),
-        mock.patch.object(computation, "_parameters", _parameters),
-    ):
-        return computation.prepare(fold_input, settings, FIDELITY, {}, tokens, None, labels)
+    return computation.prepare(
+        fold_input,
+        settings,
+        FIDELITY,
+        {},
+        tokens,
+        None,
+        labels,
+        make_config=_shallow_config,
+        load=_parameters,
+    )
 
 
 def answer(fold_input: Input, overrides: Mapping[str, str]) -> Arrays:
@@ -89,7 +94,7 @@ def _shallow_config(**options: Any) -> Any:
 
 def _parameters(
     model_dir: object, settings: object, example: PyTree
-) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
     import jax
 
     low = _shallow_config(recycles=0, steps=1, samples=1, msa_rows=1, bfloat16="all")

@@ -117,10 +117,10 @@ def upstream_counts(given: Any, ccd: Any) -> Mapping[str, int]:
 
 def our_counts(given: Any, ccd: Any) -> Mapping[str, int]:
     """Tokens of each chain by perfkit."""
-    from perfkit.models.af3.chemistry.tokens import kept
+    from perfkit.models.af3.chemistry.tokens import predicted_structure
 
     counts: Counter[str] = Counter()
-    for residue in kept(given, ccd).residues:
+    for residue in predicted_structure(given, ccd).residues:
         counts[residue.chain] += len(residue.tokens)
     return counts
 
@@ -151,16 +151,16 @@ def main() -> int:
     parser.add_argument("--skip", type=int, default=0, help="leave out so many at the beginning")
     parser.add_argument("--components", help="take these, separated by commas")
     chosen = parser.parse_args()
-    from perfkit.models.af3.chemistry.component_sets import install_component_sets
-    from perfkit.models.af3.chemistry.component_source import read_columns
+    from perfkit.models.af3.chemistry.biotite_dictionary import read_columns
     from perfkit.models.af3.chemistry.components import ccd_for
-    from perfkit.models.af3.inputs.upstream_warnings import listening
+    from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
+    from perfkit.models.af3.inputs.upstream_warnings import capture_warnings
 
-    install_component_sets()
+    provide_glycan_ion_sets()
     codes = read_columns("chem_comp", ["id"])["id"][chosen.skip :: chosen.every]
     codes = chosen.components.split(",") if chosen.components else codes
     compared = differing = 0
-    with listening():
+    with capture_warnings():
         for block in batched(codes, DICTIONARY_SIZE):
             chains = [{"ligand": {"ccdCodes": list(block)}}]
             ccd = ccd_for(fold_input(chains))

@@ -17,15 +17,15 @@ import numpy as np
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint
 from perfkit.models.gencast.network.attention import attention_mask
 from perfkit.models.gencast.network.constants import parameters_in
-from perfkit.models.gencast.network.denoiser_network import (
+from perfkit.models.gencast.network.definition import (
     DECODER,
     ENCODER,
     MESSAGE_TO_GRID,
     MESSAGE_TO_MESH,
     NetworkConstants,
     NetworkSettings,
-    transform,
 )
+from perfkit.models.gencast.network.denoiser_network import transform
 from perfkit.models.gencast.network.layers import Weights, block, mlp, noise_encoding
 from perfkit.models.gencast.sphere.geometry import Edges, Geometry
 

@@ -1,4 +1,4 @@
-"""WHAT runs: the models, by name."""
+"""The models that perfkit runs, by name."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ def _gencast() -> Model:
 
 
 _MODELS: dict[str, Callable[[], Model]] = {"af3": _af3, "gencast": _gencast}
+"""Name -> factory. A new model is a folder of its own, a factory and an entry here."""
 
 
 def model_names() -> tuple[str, ...]:
-    """The names that :func:`get_model` takes."""
+    """Return the names of all models."""
     return tuple(_MODELS)
 
 
 def get_model(name: str) -> Model:
-    """The model called ``name``; importing it does not import JAX.
+    """Return the model called ``name``, without importing JAX.
 
     Raises
     ------
     UserError
-        There is no such model.
+        There is no model of that name; the message names the nearest one.
     """
     if name not in _MODELS:
         raise unknown_name("model", name, _MODELS)

@@ -1,4 +1,4 @@
-"""Paths of operations as XLA writes them, and the modules that a person would name."""
+"""Paths of operations in XLA's metadata, and the modules that they belong to."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LOOP = "jit(apply_fn)/diffuser/while/body/eval_jaxpr"
         ("reduce_sum", None),
     ],
 )
-def test_alphafolds_modules_are_called_as_its_authors_call_them(
+def test_modules_of_alphafold_3_have_the_names_of_its_authors(
     path: str, module: str | None
 ) -> None:
     assert get_model("af3").module_of(path) == module
@@ -53,5 +53,5 @@ def test_alphafolds_modules_are_called_as_its_authors_call_them(
         ("", None),
     ],
 )
-def test_gencasts_modules_are_its_three_graphs(path: str, module: str | None) -> None:
+def test_modules_of_gencast_are_its_graphs_and_the_noise(path: str, module: str | None) -> None:
     assert get_model("gencast").module_of(path) == module

@@ -1,4 +1,4 @@
-"""Fold inputs as small documents, written and loaded."""
+"""Makes small fold-input documents, writes them to files and loads them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEQUENCE = "MKTAYIAK"
 
 
 def document(*chains: Json, **changes: Any) -> Json:
-    """An input of some chains, or of the eight residues of :data:`SEQUENCE`."""
+    """Make an input of some chains; by default a protein with the sequence :data:`SEQUENCE`."""
     return {
         "dialect": "alphafold3",
         "version": 4,
@@ -31,31 +31,31 @@ def document(*chains: Json, **changes: Any) -> Json:
     }
 
 
-def protein(chain: str = "A", **changes: Any) -> Json:
-    """A chain without an alignment, about which nothing is to be said."""
-    alone = {"unpairedMsa": "", "pairedMsa": "", "templates": []}
-    return {"protein": {"id": chain, "sequence": SEQUENCE, **alone, **changes}}
+def protein(chain: str | list[str] = "A", **changes: Any) -> Json:
+    """Make a protein chain with empty MSAs and templates, which causes no notice."""
+    empty = {"unpairedMsa": "", "pairedMsa": "", "templates": []}
+    return {"protein": {"id": chain, "sequence": SEQUENCE, **empty, **changes}}
 
 
 def ligand(chain: str, *codes: str) -> Json:
-    """A ligand of components."""
+    """Make a ligand of components."""
     return {"ligand": {"id": chain, "ccdCodes": list(codes)}}
 
 
 def load(content: object, folder: Path, name: str = "input.json") -> tuple[Input, tuple[str, ...]]:
-    """A document or text, written to a file and loaded."""
+    """Write a document or text to a file and load it."""
     path = folder / name
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return load_fold_input(path)
 
 
 def notices(content: object, folder: Path, name: str = "input.json") -> tuple[str, ...]:
-    """What is said about an input."""
+    """Load an input and return its notices."""
     return load(content, folder, name)[1]
 
 
 def refusal(content: object, folder: Path, name: str = "input.json") -> str:
-    """The one sentence with which an input is refused."""
+    """Load an input that must be refused, and return the message, which must be one line."""
     with pytest.raises(UserError) as refused:
         load(content, folder, name)
     message = str(refused.value)

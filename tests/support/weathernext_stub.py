@@ -1,7 +1,7 @@
-"""The interface of ``weathernext`` and ``xarray_jax`` that perfkit drives, without a network.
+"""A stub of ``weathernext`` and ``xarray_jax``: the interface that perfkit uses, without a network.
 
-Names, arguments and the order of calls are those of the published packages; the arithmetic is
-simple enough to be done by hand. Each denoiser call gives half of its input plus one.
+Names, arguments and the order of calls are those of the published packages. The arithmetic is
+simple enough to check by hand: each denoiser call returns half of its input plus one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Array:
 
 
 class Dataset(dict[str, Array]):
-    """Arrays by name, with coordinates that are checked for their presence."""
+    """Named arrays. Checks that all coordinates are given."""
 
     def __init__(self, arrays: Mapping[str, tuple[Any, Any]], coords: Mapping[str, Any]) -> None:
         assert set(coords) == {"lat", "lon", "level", "time"}
@@ -57,11 +57,11 @@ def load(file: Any, typ: object) -> Any:
 
 
 class CheckPoint:
-    """Only its name is used."""
+    """Stands for the published class, of which only the name is used."""
 
 
 class GenCast:
-    """Twice as many denoiser calls as levels, in Haiku's loop."""
+    """Calls the denoiser twice per level, in Haiku's loop."""
 
     attention: tuple[str, str] | None = None
 
@@ -95,8 +95,10 @@ class GenCast:
             return {name: array.data for name, array in state.items()}
 
         start = {name: jnp.zeros_like(array.data) for name, array in targets_template.items()}
-        final = haiku.fori_loop(0, self._levels, level, start)
-        return targets_template.mapped(lambda name, _: final[name])
+        loop: Any = haiku.fori_loop
+        final = loop(0, self._levels, level, start)
+        result: Dataset = targets_template.mapped(lambda name, _: final[name])
+        return result
 
 
 class Bfloat16Cast:
@@ -107,7 +109,7 @@ class Bfloat16Cast:
         def cast(given: Dataset) -> Dataset:
             return given.mapped(lambda name, array: array.astype(jnp.bfloat16))
 
-        predicted = self._predictor(cast(inputs), cast(targets_template), cast(forcings))
+        predicted: Dataset = self._predictor(cast(inputs), cast(targets_template), cast(forcings))
         return predicted.mapped(lambda name, array: array.astype(jnp.float32))
 
 
@@ -134,7 +136,8 @@ class InputsAndResiduals:
                 return array * _aligned(self._change, name) + inputs[name].data[:, -1:]
             return array * _aligned(self._spread, name) + _aligned(self._mean, name)
 
-        return self._predictor(inputs, targets_template, forcings).mapped(physical)
+        predicted: Dataset = self._predictor(inputs, targets_template, forcings)
+        return predicted.mapped(physical)
 
 
 class NaNCleaner:
@@ -155,6 +158,7 @@ class NaNCleaner:
             gone = missing.any(axis=1, keepdims=True)
             return jnp.where(gone, jnp.nan, array) if name == self._name else array
 
+        predicted: Dataset
         predicted = self._predictor(inputs.mapped(cleaned), targets_template, forcings)
         return predicted.mapped(reintroduced)
 
@@ -173,7 +177,7 @@ _MODULES: Mapping[str, Mapping[str, Any]] = {
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the stub where the packages would be imported from."""
+    """Make the stub importable under the names of the published packages."""
     for name, members in _MODULES.items():
         module = ModuleType(name)
         module.__spec__ = ModuleSpec(name, None)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from perfkit.knobs.configuration import STOCK
 from perfkit.models.base import Workload
+from perfkit.records.restrictions import Restrictions
 from perfkit.records.schema import Outcome
 from perfkit.trial.conditions.inherited import Inherited
 from perfkit.trial.messages import Event, EventKind

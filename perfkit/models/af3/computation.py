@@ -1,4 +1,4 @@
-"""AlphaFold 3 as a prepared computation: batches, parameters, the function, what is compared."""
+"""Prepares a prediction of AlphaFold 3: its features, parameters, function and comparison."""
 
 from __future__ import annotations
 
@@ -28,25 +28,31 @@ from perfkit.models.af3.weights import (
     real_parameters,
     synthetic_parameters_mapped,
 )
-from perfkit.models.base import Prepared, PyTree
+from perfkit.models.prepared import Prepared, PyTree
 
 LARGEST_LOGITS_BYTES = 64 << 20
-"""Above this the confidence head's logits stay inside the program, so that comparing parts does
-not decide how much memory a prediction needs; its decoded scores are compared in any case."""
+"""Above this size the confidence head does not return its logits, so that the comparison does not
+determine how much memory a prediction needs. Its decoded scores are always compared."""
 
 LOGIT_BINS = 64
-"""Bins of the logits of a token pair, of which there are two sets (aligned and distance error)."""
+"""Bins of the logits of a token pair. There are two sets, aligned error and distance error."""
 
 CHAOTIC_STEPS = 20
-"""Diffusion steps beyond which what follows from the sample is not compared: rounding grows from
-step to step until two right programs have different structures."""
+"""Diffusion steps beyond which the sample and its confidence are not compared. Rounding grows from
+step to step until two correct programs have different structures."""
 
 LOGITS = {
     "plddt_logits": "predicted_lddt_logits",
     "pae_logits": "predicted_aligned_error_logits",
     "pde_logits": "predicted_distance_error_logits",
 }
-"""What the confidence head's logits are called here and by upstream."""
+"""Compared quantity -> upstream's name of the confidence head's logits."""
+
+type MakeConfig = Callable[..., Any]
+"""Makes upstream's configuration, like :func:`~perfkit.models.af3.package.model_config`."""
+
+type LoadParameters = Callable[[Path | None, Settings, PyTree], tuple[Parameters, tuple[str, ...]]]
+"""Loads the parameters of the network, like :func:`load_parameters`."""
 
 
 def prepare(
@@ -57,36 +63,45 @@ def prepare(
     tokens: int,
     model_dir: Path | None,
     labels: tuple[str, ...] = (),
+    *,
+    make_config: MakeConfig = model_config,
+    load: LoadParameters | None = None,
 ) -> Prepared:
-    """Featurise the input, load parameters and describe the computation.
+    """Featurise an input, load the parameters and describe the computation.
 
     Parameters
     ----------
     fold_input
-        Upstream's input, with as many seeds as are to be predicted.
-    settings, fidelity
-        How it is computed and how much of it.
+        Upstream's input, with the seeds to predict.
+    settings
+        Values of the model's knobs.
+    fidelity
+        Values of ``recycles``, ``steps`` and ``samples``.
     parts
         How often each part runs for one seed.
     tokens
-        Tokens of the input before padding.
+        Number of tokens of the input before padding.
     model_dir
         Folder of real parameters, or None for synthetic ones.
     labels
-        What every file of the prediction says of its fidelity.
+        Statements about the fidelity that every file of the prediction carries.
+    make_config
+        Makes the configuration of the network.
+    load
+        Loads the parameters of the network; by default :func:`load_parameters`.
 
     Raises
     ------
     UserError
-        Input or parameters are bad.
+        The input or the parameters are bad.
     """
     import jax
     import jax.numpy as jnp
 
-    batches, bucket_notices = _featurised(fold_input, settings.bucket)
+    batches, bucket_notices = featurise_in_bucket(fold_input, settings.bucket)
     used_rows = max(used_msa_rows(batch.numeric) for batch in batches)
     rows = settings.msa_rows or min(used_rows, UPSTREAM_MSA_ROWS)
-    config = model_config(
+    config = make_config(
         recycles=fidelity["recycles"],
         steps=fidelity["steps"],
         samples=fidelity["samples"],
@@ -103,7 +118,7 @@ def prepare(
         {name: jnp.asarray(value) for name, value in _trimmed(batch, settings, rows).items()}
         for batch in batches
     ]
-    parameters, notices = _parameters(model_dir, settings, examples[0])
+    parameters, notices = (load or load_parameters)(model_dir, settings, examples[0])
     keys = [jax.random.PRNGKey(batch.seed) for batch in batches]
     network = {module: leaves for module, leaves in parameters.items() if module != "__meta__"}
     weights = jax.device_put(network)
@@ -123,9 +138,13 @@ def prepare(
         return [compiled(*run) for run in runs]
 
     def write(outputs: PyTree, folder: Path) -> Sequence[Path]:
-        told = (*notices, *labels)
         return write_predictions(
-            fold_input.name, batches, outputs, folder, _identifier(parameters), told
+            fold_input.name,
+            batches,
+            outputs,
+            folder,
+            _identifier(parameters),
+            (*notices, *labels),
         )
 
     return Prepared(
@@ -139,32 +158,33 @@ def prepare(
             *batches[0].notices,
             *notices,
             *bucket_notices,
-            *_row_notices(used_rows, rows),
+            *msa_row_notices(used_rows, rows),
         ),
         labels=labels,
     )
 
 
 def compared_quantities(result: PyTree, tokens: int, steps: int) -> dict[str, np.ndarray]:
-    """What is held against the reference: first seed, first sample, padding cut off.
+    """Extract the quantities that are compared with the reference: first sample, no padding.
 
     Parameters
     ----------
     result
         Upstream's result of one seed.
     tokens
-        Tokens before padding, n.
+        Number of tokens before padding, n.
     steps
-        Diffusion steps; beyond :data:`CHAOTIC_STEPS` the sample and its confidence are left out.
+        Number of diffusion steps. Beyond :data:`CHAOTIC_STEPS`, the sample and its confidence are
+        left out.
 
     Returns
     -------
     dict
-        ``single_embedding`` [n, 384], ``pair_embedding`` [n, n, 128], ``denoising_step``
-        [atoms, 3] in ångström: the state after the first step; ``atom_positions`` [atoms, 3] in
-        ångström, ``plddt`` [atoms], ``pae`` [n, n] in ångström, and the logits that
-        :data:`LOGITS` names, [atoms, bins] and [n, n, bins]. A step and logits only where
-        the installed package returns them.
+        ``single_embedding`` [n, 384]; ``pair_embedding`` [n, n, 128]; ``denoising_step``
+        [atoms, 3], the state after the first step in ångström; ``atom_positions`` [atoms, 3] in
+        ångström; ``plddt`` [atoms]; ``pae`` [n, n] in ångström; and the logits that
+        :data:`LOGITS` names, [atoms, bins] for pLDDT and [n, n, bins] for the others. The step
+        and the logits are present only if the installed package returns them. All are float32.
     """
     samples = result["diffusion_samples"]
     mask = np.asarray(samples["mask"])[0, :tokens].astype(bool)
@@ -180,29 +200,37 @@ def compared_quantities(result: PyTree, tokens: int, steps: int) -> dict[str, np
         quantities["pae"] = np.asarray(result["full_pae"])[0, :tokens, :tokens]
         for name, key in LOGITS.items():
             if key in result:
-                # Those of pLDDT are one set an atom, the others one a pair of tokens.
+                # pLDDT has one set of logits per atom, the others have one per pair of tokens.
                 where = mask if name == "plddt_logits" else np.s_[:, :tokens]
                 quantities[name] = np.asarray(result[key])[0, :tokens][where]
     return {name: np.asarray(value, np.float32) for name, value in quantities.items()}
 
 
 def _logits_bytes(tokens: int, samples: int) -> int:
-    """Size of the logits of all token pairs and samples, in float32."""
+    """Return the bytes of the logits of all token pairs and samples in float32."""
     return 2 * 4 * LOGIT_BINS * samples * tokens**2
 
 
 def _only_what_is_compared(result: PyTree) -> PyTree:
-    """The result with the state after the first step, and logits, of the first sample only."""
-    kept = dict(result)
-    samples = dict(kept["diffusion_samples"])
+    """Reduce the trajectory to the first step and the logits to those of the first sample."""
+    reduced = dict(result)
+    samples = dict(reduced["diffusion_samples"])
     if "trajectory" in samples:
         samples["trajectory"] = samples["trajectory"][:1, :1]
-    kept["diffusion_samples"] = samples
-    return kept | {key: kept[key][:1] for key in LOGITS.values() if key in kept}
+    reduced["diffusion_samples"] = samples
+    return reduced | {key: reduced[key][:1] for key in LOGITS.values() if key in reduced}
 
 
-def _featurised(fold_input: Any, bucket: int) -> tuple[list[Batch], tuple[str, ...]]:
-    """The features in ``bucket``, or in the next larger one that gives upstream's answer."""
+def featurise_in_bucket(fold_input: Any, bucket: int) -> tuple[list[Batch], tuple[str, ...]]:
+    """Featurise in ``bucket``, or in the next larger bucket that gives upstream's answer.
+
+    Returns
+    -------
+    batches
+        The features of each seed.
+    notices
+        A sentence if a larger bucket is used.
+    """
     batches = featurise(fold_input, max(bucket, LEAST_BUCKET))
     needed = needed_bucket(batches[0].numeric)
     if needed <= bucket:
@@ -211,23 +239,36 @@ def _featurised(fold_input: Any, bucket: int) -> tuple[list[Batch], tuple[str, .
         batches = featurise(fold_input, needed)
     return batches, (
         f"padded to {needed} tokens instead of {bucket}: an input of fewer than {KEYS} atoms needs "
-        "an empty token for upstream's answer",
+        "an empty token to give upstream's answer",
     )
 
 
-def _row_notices(used: int, rows: int) -> tuple[str, ...]:
-    """Says so where the trunk sees other rows of the MSA than upstream's does."""
+def msa_row_notices(used: int, rows: int) -> tuple[str, ...]:
+    """Report if the trunk does not see as many rows of the MSA as upstream's does.
+
+    Parameters
+    ----------
+    used
+        Rows of the MSA that are not empty.
+    rows
+        Rows that the trunk has room for.
+
+    Returns
+    -------
+    tuple of str
+        One sentence, or nothing if the numbers agree.
+    """
     seen, upstream = min(used, rows), min(used, UPSTREAM_MSA_ROWS)
     if seen == upstream:
         return ()
     return (
-        f"msa_rows={rows}: the trunk sees {seen} of the MSA's {used} rows, upstream's {upstream}; "
-        "the answer is not upstream's",
+        f"msa_rows={rows}: the trunk sees {seen} of the {used} rows of the MSA, with upstream's "
+        f"setting it sees {upstream}; the answer differs from upstream's",
     )
 
 
 def _trimmed(batch: Batch, settings: Settings, rows: int) -> Mapping[str, Any]:
-    """The features, without padding that the knobs say is not wanted."""
+    """Return the features without the padding that the knobs remove."""
     features = batch.numeric
     if settings.msa_rows is None:
         features = with_msa_rows(features, rows)
@@ -236,9 +277,32 @@ def _trimmed(batch: Batch, settings: Settings, rows: int) -> Mapping[str, Any]:
     return features
 
 
-def _parameters(
+def load_parameters(
     model_dir: Path | None, settings: Settings, example: PyTree
 ) -> tuple[Parameters, tuple[str, ...]]:
+    """Load real parameters, or synthetic ones if there is no folder.
+
+    Parameters
+    ----------
+    model_dir
+        Folder of real parameters, or None.
+    settings
+        Values of the model's knobs; they determine the precision.
+    example
+        Features of one seed, from which the shapes of synthetic parameters are traced.
+
+    Returns
+    -------
+    parameters
+        Module path -> parameter name -> array.
+    notices
+        A sentence if the parameters are synthetic.
+
+    Raises
+    ------
+    UserError
+        The parameters cannot be read, or synthetic ones cannot be written to the cache.
+    """
     float32 = settings.bfloat16 == "none"
     if model_dir is not None:
         return real_parameters(model_dir, float32=float32), ()
@@ -257,5 +321,5 @@ def _identifier(parameters: Parameters) -> bytes:
         return bytes(np.asarray(parameters["__meta__"]["__identifier__"]).tobytes())
     except KeyError:
         raise UserError(
-            "the weights carry no identifier (__meta__/__identifier__): they are not AlphaFold 3's"
+            "the weights have no identifier (__meta__/__identifier__): they are not AlphaFold 3's"
         ) from None

@@ -1,4 +1,4 @@
-"""From a fold input to the arrays that the model takes."""
+"""Turns a fold input into the arrays that the model takes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from perfkit.errors import UserError
-from perfkit.models.af3.chemistry.component_sets import install_component_sets
-from perfkit.models.af3.chemistry.components import ccd_for
+from perfkit.models.af3.chemistry.components import DictionaryFor, ccd_for
+from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 from perfkit.models.af3.chemistry.tokens import count_tokens
 from perfkit.models.af3.inputs.upstream_errors import REFUSALS, brief
-from perfkit.models.af3.inputs.upstream_warnings import listening
+from perfkit.models.af3.inputs.upstream_warnings import capture_warnings
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
 
 _NEWEST_REFERENCE = datetime.date(2021, 9, 30)
-"""Components modified later may not lend their model coordinates: upstream's own default."""
+"""Upstream's default: model coordinates of components modified after this date are not used."""
 
 type Features = Mapping[str, npt.NDArray[np.generic]]
+"""Name of a feature -> its values."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class Batch:
     Attributes
     ----------
     seed
-        The model seed that the features were made with; it fixes the reference conformers.
+        Model seed that the features were made with. It determines the reference conformers.
     complete
-        All features, with the names of atoms and chains: what turns a result into structures.
+        All features, including the names of atoms and chains that are needed to write structures.
     numeric
-        Those that the model takes: arrays of numbers.
+        The features that the model takes: arrays of numbers.
     notices
-        What upstream warned of.
+        One sentence per warning of upstream.
     """
 
     seed: int
@@ -48,41 +49,45 @@ class Batch:
     notices: tuple[str, ...] = ()
 
 
-def featurise(fold_input: Input, bucket: int | None = None) -> list[Batch]:
-    """The features of an input, padded to a number of tokens. Imports JAX.
+def featurise(
+    fold_input: Input, bucket: int | None = None, dictionary_for: DictionaryFor = ccd_for
+) -> list[Batch]:
+    """Compute the features of an input with upstream's pipeline. Imports JAX.
 
     Parameters
     ----------
     fold_input
         An input whose MSAs and templates are set.
     bucket
-        Tokens to pad to; None pads nothing.
+        Number of tokens to pad to; None for no padding.
+    dictionary_for
+        Returns the component dictionary of the input.
 
     Returns
     -------
     list of Batch
-        One for each seed of the input, in their order.
+        One batch per seed of the input, in the order of the seeds.
 
     Raises
     ------
     UserError
         The bucket is smaller than the input, or upstream refuses the input.
     """
-    install_component_sets()
+    provide_glycan_ion_sets()
     from alphafold3.data import featurisation
     from alphafold3.model.components import utils
     from alphafold3.model.pipeline import pipeline
 
-    tokens = count_tokens(fold_input)
+    tokens = count_tokens(fold_input, dictionary_for)
     if bucket is not None and bucket < tokens:
         raise UserError(
-            f"the bucket of {bucket} tokens is smaller than the input, which has {tokens}"
+            f"the bucket of {bucket} tokens is smaller than the input, which has {tokens} tokens"
         )
     try:
-        with listening() as heard:
+        with capture_warnings() as captured:
             examples = featurisation.featurise_input(
                 fold_input,
-                ccd=ccd_for(fold_input),
+                ccd=dictionary_for(fold_input),
                 buckets=None if bucket is None else [bucket],
                 ref_max_modified_date=_NEWEST_REFERENCE,
             )
@@ -91,13 +96,13 @@ def featurise(fold_input: Input, bucket: int | None = None) -> list[Batch]:
             f"the input {fold_input.name!r} cannot be featurised: {brief(error)}"
         ) from error
     batches = [
-        Batch(seed, example, utils.remove_invalidly_typed_feats(example), heard.notices)
+        Batch(seed, example, utils.remove_invalidly_typed_feats(example), captured.notices)
         for seed, example in zip(fold_input.rng_seeds, examples, strict=True)
     ]
     for batch in batches:
         found = int(np.asarray(batch.numeric["seq_mask"]).sum())
         if found != tokens:
             raise AssertionError(
-                f"perfkit counts {tokens} tokens of {fold_input.name!r} and upstream {found}"
+                f"perfkit counts {tokens} tokens in {fold_input.name!r}, but upstream {found}"
             )
     return batches

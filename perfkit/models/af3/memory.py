@@ -1,49 +1,55 @@
-"""Peak memory of an AlphaFold 3 prediction on a CPU, predicted before anything is compiled."""
+"""Predicts the peak memory of an AlphaFold 3 prediction on a CPU before compiling anything."""
 
 from __future__ import annotations
 
 from perfkit.models.af3.knobs import Settings
 
 PROCESS_BYTES = 1.35e9
-"""Interpreter, imported packages, the compiler and its generated code."""
+"""Resident bytes of the interpreter, imported packages, the compiler and its generated code."""
 
 PARAMETER_COUNT = 368_376_218
-"""Parameters of the network, counted from upstream's shapes."""
+"""Number of parameters of the network, from upstream's shapes."""
 
 TOKEN_BYTES = {"all": 2.6e6, "none": 3.25e6}
 PAIR_BYTES = {"all": 6.0e3, "none": 10.0e3}
-"""XLA's temporary bytes a token, which decide on small inputs, and a token pair, which decide on
-large ones. From the compiler's own analysis at 76, 128, 256, 512 and 1024 tokens (jaxlib 0.12.0.1,
-AVX2): 0.13, 0.29, 0.67, 1.58, 6.25 GB in bfloat16 and 0.21, -, 0.83, 2.70, 9.85 GB in float32, the
-MSA's share taken off."""
+"""XLA's temporary bytes per token, which dominate on small inputs, and per token pair, which
+dominate on large ones, by the value of the precision knob. Fitted to the compiler's own memory
+analysis at 76, 128, 256, 512 and 1024 tokens (jaxlib 0.12.0.1, AVX2) without the MSA's share:
+0.13, 0.29, 0.67, 1.58, 6.25 GB in bfloat16 and 0.21, -, 0.83, 2.70, 9.85 GB in float32."""
 
 ROW_BYTES = 1.9e3
-"""More a token and MSA row: 0.49 GB at 256 tokens and 1024 rows."""
+"""Additional temporary bytes per token and MSA row: 0.49 GB at 256 tokens and 1024 rows."""
 
 SAMPLE_BYTES = 33e3
-"""More a token for each further diffusion sample: 34 MB at 256 tokens and 5 samples."""
+"""Additional temporary bytes per token for each diffusion sample after the first: 34 MB at 256
+tokens and 5 samples."""
 
 OUTPUT_BYTES = 0.55e3
-"""Results a token pair: 0.56 GB at 1024 tokens."""
+"""Bytes of the results per token pair: 0.56 GB at 1024 tokens."""
 
 LIBRARY_SHARE = 1.1
-"""Buffers of the matrix-product libraries, which the analysis does not see."""
+"""Factor for buffers of the matrix-product libraries, which the compiler's analysis omits."""
 
 
 def peak_resident_bytes(settings: Settings, samples: int) -> int:
-    """Predicted peak resident set in bytes.
+    """Predict the peak resident set of a prediction.
 
     Parameters
     ----------
     settings
-        What the knobs mean for the input.
+        Values of the knobs for the input.
     samples
-        Diffusion samples that are computed side by side.
+        Diffusion samples that are computed together.
+
+    Returns
+    -------
+    int
+        Peak resident set in bytes.
     """
     tokens, precision = settings.bucket, settings.bfloat16
     rows = settings.msa_rows or 1
     parameter_bytes = PARAMETER_COUNT * (4 if precision == "none" else 2)
-    # A baked-in parameter exists as literal, as constant of the module and in generated code.
+    # A parameter that is a constant exists as a literal, in the module and in generated code.
     copies = 5 if settings.constants else 1
     temporary = (
         max(TOKEN_BYTES[precision] * tokens, PAIR_BYTES[precision] * tokens**2)

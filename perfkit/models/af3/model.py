@@ -1,4 +1,4 @@
-"""AlphaFold 3 behind the Model protocol."""
+"""AlphaFold 3 as a :class:`~perfkit.models.base.Model`."""
 
 from __future__ import annotations
 
@@ -29,61 +29,57 @@ from perfkit.models.af3.modules import BLOCKS, STACKS
 from perfkit.models.af3.package import ensure_installed, import_model
 from perfkit.models.af3.synthetic_weights import SEED
 from perfkit.models.af3.weights import SYNTHETIC_NOTICE, check_model_dir
-from perfkit.models.base import (
-    REST,
-    FidelityAxis,
-    Option,
-    Prepared,
-    Workload,
-    fidelity_labels,
-)
+from perfkit.models.base import REST, Option
 from perfkit.models.module_names import module_name
+from perfkit.models.prepared import Prepared
+from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
 from perfkit.units import cut
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
 
 ALL_SEEDS = 0
-"""Fidelity value of the ``seeds`` axis that stands for all seeds of the input."""
+"""Value of the fidelity axis ``seeds`` that means all seeds of the input."""
 
 INPUT_OPTIONS = ("job", "molecule")
-"""Options that say how the file of ``input`` is read."""
+"""Options that determine how the file of ``input`` is read."""
 
 SEQUENCE_SEED = 1
-"""Seed of the sequence that ``--size`` makes."""
+"""Seed of the sequence of a synthetic protein."""
 
 SIZE_DIGITS = 6
-"""Of the residues of a synthetic protein, which is made in memory: far beyond any prediction."""
+"""Most digits of the length of a synthetic protein, which is made in memory. A length of so many
+digits is far beyond any prediction."""
 
 SIGMA_DATA = 16.0
-"""Standard deviation of the atoms' positions in ångström that the diffusion is scaled by
+"""Standard deviation in ångström of the atoms' positions, by which the diffusion is scaled
 (``diffusion_head.SIGMA_DATA`` upstream)."""
 
 _TRUNK = "the trunk's result, before any sampling"
 _CONFIDENCE = "the confidence head's result before it is decoded"
 
 LOOP = "while/body/"
-"""How JAX names what runs inside the loops of recycling and of diffusion."""
+"""Path component of operations inside the loops of recycling and diffusion, as JAX names them."""
 
 
 class AlphaFold3:
-    """The ``alphafold3`` package as it is published, in the environment that perfkit runs in."""
+    """The published ``alphafold3`` package, as installed in the environment of perfkit."""
 
     name = "af3"
     size_unit = "tokens"
     small_options: Mapping[str, str | int | float | bool] = MappingProxyType({"size": 16})
     options: tuple[Option, ...] = (
         Option("input", str, "fold input, JSON or FASTA (default: ubiquitin, 76 residues)"),
-        Option("job", str, "of an input with several AlphaFold Server jobs: name or number"),
-        Option("molecule", str, "of FASTA without it in the headers: protein, dna or rna"),
-        Option("size", int, "instead of an input: a seeded protein of so many residues"),
+        Option("job", str, "name or number of the job in a file of several AlphaFold Server jobs"),
+        Option("molecule", str, "type of FASTA records that state none: protein, dna or rna"),
+        Option("size", int, "residues of a synthetic protein to predict instead of an input"),
         Option("model-dir", str, "folder with af3.bin.zst (default: synthetic weights)"),
     )
     weights_option = "model-dir"
     fidelity_axes: tuple[FidelityAxis, ...] = (
         FidelityAxis("recycles", 0, 10, 0, "recycles; the trunk runs once more than that"),
         FidelityAxis("steps", 4, 200, 1, "diffusion steps"),
-        FidelityAxis("samples", 1, 5, 1, "diffusion samples a seed", counts_results=True),
+        FidelityAxis("samples", 1, 5, 1, "diffusion samples per seed", counts_results=True),
         FidelityAxis(
             "seeds", 1, ALL_SEEDS, ALL_SEEDS, "seeds of the input (0: all)", counts_results=True
         ),
@@ -97,38 +93,38 @@ class AlphaFold3:
             0.1,
             kind="positions",
             scale=SIGMA_DATA,
-            why="the state after one diffusion step from the same noise, against the spread of "
-            "the structures that the model was made for: it is mostly noise itself",
+            why="the state after one diffusion step from the same noise, relative to the spread "
+            "of the structures that the model was made for, because the state is mostly noise",
         ),
         "atom_positions": Tolerance(
             1e-3,
             0.1,
             kind="positions",
-            why="after a few diffusion steps from the same noise; after many the sampler is "
-            "chaotic and two right programs differ",
+            why="after a few diffusion steps from the same noise; after many, the sampler is "
+            "chaotic and two correct programs differ",
         ),
         "plddt_logits": Tolerance(1e-3, 0.1, why=_CONFIDENCE),
         "pae_logits": Tolerance(1e-3, 0.1, why=_CONFIDENCE),
         "pde_logits": Tolerance(1e-3, 0.1, why=_CONFIDENCE),
-        "plddt": Tolerance(1e-3, 0.05, why="what the logits say for each atom"),
-        "pae": Tolerance(1e-3, 0.05, why="what the logits say for each pair of tokens"),
+        "plddt": Tolerance(1e-3, 0.05, why="decoded from the logits for each atom"),
+        "pae": Tolerance(1e-3, 0.05, why="decoded from the logits for each pair of tokens"),
     }
     reference_values: Mapping[str, str] = {PRECISION.name: "none"}
 
     def load(self) -> None:
-        """Import the package; see the protocol."""
+        """Import ``alphafold3``, and JAX with it."""
         import_model()
 
     def workload(
         self, options: Mapping[str, str | int | float | bool], fidelity: Mapping[str, int]
     ) -> Workload:
-        """The workload of a fold input or of a synthetic protein; see the protocol."""
+        """Make the workload of a fold input or of a synthetic protein."""
         ensure_installed()
         if "input" in options and "size" in options:
             raise UserError("--input and --size exclude each other: give one of them")
         for key in INPUT_OPTIONS:
             if key in options and "input" not in options:
-                raise UserError(f"--{key} says how to read an input: name it with --input")
+                raise UserError(f"--{key} needs --input: it determines how the file is read")
         source = {
             key: options[key]
             for key in ("input", *INPUT_OPTIONS, "size", "model-dir")
@@ -142,7 +138,7 @@ class AlphaFold3:
         if "model-dir" in source:
             folder = Path(str(source["model-dir"]))
             check_model_dir(folder)
-            weights = _identity(folder)
+            weights = _weights_digest(folder)
         else:
             notices = (*notices, SYNTHETIC_NOTICE)
         chosen = self._fidelity(fidelity, len(fold_input.rng_seeds))
@@ -160,17 +156,17 @@ class AlphaFold3:
         )
 
     def resized(self, workload: Workload, size: str) -> Workload:
-        """A synthetic protein of ``size`` residues; see the protocol."""
+        """Make a synthetic protein of ``size`` residues with the same weights."""
         if not size.isdecimal() or len(size) > SIZE_DIGITS or int(size) < 1:
             raise UserError(
-                "--sizes takes whole numbers, 1 or more, of at most "
-                f"{SIZE_DIGITS} digits, with commas, not {cut(size)!r}"
+                "--sizes takes whole numbers of residues from 1, separated by commas and of at "
+                f"most {SIZE_DIGITS} digits each, not {cut(size)!r}"
             )
-        kept = {key: value for key, value in workload.source.items() if key == "model-dir"}
-        return self.workload({**kept, "size": int(size)}, workload.fidelity)
+        weights = {key: value for key, value in workload.source.items() if key == "model-dir"}
+        return self.workload({**weights, "size": int(size)}, workload.fidelity)
 
     def resolved_fidelity(self, fidelity: Mapping[str, int], workload: Workload) -> dict[str, int]:
-        """All seeds as the number of them; see the protocol."""
+        """Replace :data:`ALL_SEEDS` by the number of seeds of the input."""
         fold_input, _ = _fold_input(workload.source)
         return self._fidelity(fidelity, len(fold_input.rng_seeds))
 
@@ -180,28 +176,32 @@ class AlphaFold3:
             chosen["seeds"] = seeds
         if chosen["seeds"] > seeds:
             raise UserError(
-                f"{chosen['seeds']} seeds are asked for, but the input names only {seeds}"
+                f"--seeds asks for {chosen['seeds']} seeds, but the input names only {seeds}: give "
+                f"at most {seeds}, or 0 for all"
             )
         return chosen
 
     def check(self, workload: Workload, configuration: Configuration) -> None:
-        """Refuse impossible buckets; see the protocol."""
+        """Refuse a bucket that is smaller than the input."""
         settings_for(configuration.overrides(), workload.size)
 
     def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
-        """float32 without bfloat16, else bfloat16; see the protocol."""
+        """Return float32 if the network computes without bfloat16, else bfloat16."""
         precision = overrides.get(PRECISION.name, PRECISION.default)
         return AgreementClass.FLOAT32 if precision == "none" else AgreementClass.BFLOAT16
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
-        """Predicted from measurements at several sizes; see the protocol."""
+        """Predict the peak resident set in bytes with a formula fitted at several sizes."""
         settings = settings_for(configuration.overrides(), workload.size)
         return peak_resident_bytes(settings, workload.fidelity["samples"])
 
     def part_counts(
         self, fidelity: Mapping[str, int], workload: Workload | None = None
     ) -> dict[str, int]:
-        """Trunk passes, diffusion steps of all samples together, confidence; see the protocol."""
+        """Count trunk passes, diffusion steps and confidence passes.
+
+        One diffusion step advances all samples of a seed together.
+        """
         seeds = fidelity["seeds"]
         return {
             "trunk_pass": seeds * (fidelity["recycles"] + 1),
@@ -210,31 +210,31 @@ class AlphaFold3:
         }
 
     def part_of(self, op_name: str) -> str | None:
-        """The part by upstream's module names; see the protocol."""
+        """Find the part of an operation by upstream's module names."""
         if "confidence_head" in op_name:
             return "confidence"
         if LOOP not in op_name:
-            # What is outside the loops runs once; what has no name at all could be anywhere.
+            # Operations outside the loops run once; one without a name could be anywhere.
             return REST if op_name else None
         if "diffusion_head" in op_name:
             return "diffusion_step"
         return "trunk_pass" if "/evoformer/" in op_name else None
 
     def module_of(self, op_name: str) -> str | None:
-        """The module by upstream's names; see the protocol."""
+        """Find the module of an operation by upstream's module names."""
         return module_name(op_name, STACKS, BLOCKS)
 
     def part_fidelity(self) -> Mapping[str, int]:
-        """One trunk pass and two steps of production's samples; see the protocol."""
+        """Return one trunk pass and two diffusion steps of as many samples as in production."""
         samples = next(axis for axis in self.fidelity_axes if axis.name == "samples")
         return {"recycles": 0, "steps": 2, "samples": samples.production, "seeds": 1}
 
     def check_fidelity(self) -> Mapping[str, int]:
-        """Two more trunk passes and five times the steps; see the protocol."""
+        """Return three trunk passes and ten diffusion steps."""
         return {**self.part_fidelity(), "recycles": 2, "steps": 10}
 
     def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
-        """What changes how much is computed comes first; see the protocol."""
+        """Return the values that reduce the computation: exact bucket, needed rows and slots."""
         settings = settings_for({}, workload.size)
         padded = settings.bucket != workload.size
         values: dict[str, Sequence[str]] = {}
@@ -244,15 +244,22 @@ class AlphaFold3:
         values[ATOM_SLOTS.name] = (NEEDED,)
         return values
 
+    def labels(self, workload: Workload) -> tuple[str, ...]:
+        """Describe how a workload falls short of production, for the files of its prediction.
+
+        Production predicts every seed of the input.
+        """
+        fold_input, _ = _fold_input(workload.source)
+        production = {axis.name: axis.production for axis in self.fidelity_axes}
+        production["seeds"] = len(fold_input.rng_seeds)
+        return fidelity_labels(self.fidelity_axes, workload.fidelity, production)
+
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
-        """Featurise, load parameters, describe the computation; see the protocol."""
+        """Featurise the input, load the parameters and describe the computation."""
         from perfkit.models.af3 import computation
 
         fold_input, _ = _fold_input(workload.source)
         seeds = fold_input.rng_seeds[: workload.fidelity["seeds"]]
-        axes = self.fidelity_axes
-        production = {axis.name: axis.production for axis in axes}
-        production["seeds"] = len(fold_input.rng_seeds)
         model_dir = workload.source.get("model-dir")
         return computation.prepare(
             dataclasses.replace(fold_input, rng_seeds=seeds),
@@ -261,7 +268,7 @@ class AlphaFold3:
             self.part_counts({**workload.fidelity, "seeds": 1}),
             workload.size,
             None if model_dir is None else Path(str(model_dir)),
-            fidelity_labels(axes, workload.fidelity, production),
+            self.labels(workload),
         )
 
 
@@ -282,15 +289,16 @@ def _read_input(
         residues = int(size)
         if residues >= 10**SIZE_DIGITS:
             raise UserError(
-                f"--size takes at most {SIZE_DIGITS} digits, not {residues:.3g} residues"
+                f"--size takes at most {SIZE_DIGITS} digits, but {residues:.3g} residues are "
+                "asked for"
             )
         notice = f"a synthetic protein of {residues} residues, predicted from its sequence alone"
         return synthetic_protein(residues, SEQUENCE_SEED), (notice,)
     return load_fold_input(UBIQUITIN if path is None else Path(path), job=job, molecule=molecule)
 
 
-def _identity(model_dir: Path) -> str:
-    """What tells one set of parameters from another without reading a gigabyte."""
+def _weights_digest(model_dir: Path) -> str:
+    """Digest names, sizes and times of the parameter files, which avoids reading a gigabyte."""
     files = sorted(path for path in model_dir.iterdir() if ".bin" in path.suffixes)
-    told = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return short_digest(repr(told), 16)
+    states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return short_digest(repr(states), 16)

@@ -1,8 +1,10 @@
-"""What the modules of AlphaFold 3 are called, by upstream's Haiku names."""
+"""Names of the modules of AlphaFold 3, for upstream's Haiku names."""
 
 from __future__ import annotations
 
-STACKS = (
+from perfkit.models.module_names import Names
+
+STACKS: Names = (
     ("confidence_pairformer", "confidence pairformer"),
     ("confidence_head", "confidence head"),
     ("distogram_head", "distogram head"),
@@ -18,7 +20,9 @@ STACKS = (
     ("/evoformer/", "trunk embedding"),
     ("diffuser", "other"),
 )
-BLOCKS = (
+"""Substring of an operation's path -> name of the stack."""
+
+BLOCKS: Names = (
     ("triangle_multiplication_outgoing", "triangle multiplication"),
     ("triangle_multiplication_incoming", "triangle multiplication"),
     ("pair_attention", "triangle attention"),
@@ -32,3 +36,4 @@ BLOCKS = (
     ("ffw", "transition"),
     ("transformer", "attention"),
 )
+"""Substring of the path after the stack -> name of the block."""

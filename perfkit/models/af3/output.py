@@ -1,4 +1,4 @@
-"""What a prediction leaves: mmCIF and confidence JSON as upstream writes them, labelled."""
+"""Writes the files of a prediction: upstream's mmCIF and confidence JSON, with labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from perfkit.file_names import file_name
 from perfkit.models.af3.featurise import Batch
 from perfkit.models.af3.package import import_model
-from perfkit.models.base import PyTree
+from perfkit.models.prepared import PyTree
 from perfkit.printable import printable
 
 
@@ -26,17 +26,25 @@ def write_predictions(
 ) -> list[Path]:
     """Write every sample of every seed as ``run_alphafold.py`` does.
 
-    A folder ``seed-S_sample-N`` for each sample, with the structure as mmCIF and the confidences
-    as JSON, and a table of ranking scores. Every file carries the notices: in mmCIF as comment
-    lines before the data block, in JSON under the key ``perfkit_notices``, in the table as lines
-    that begin with a hash.
+    Each sample gets a folder ``seed-S_sample-N`` with the structure as mmCIF and the confidences
+    as JSON. A table lists the ranking scores of all samples. Every file carries the notices: mmCIF
+    as comment lines before the data block, JSON under the key ``perfkit_notices``, the table as
+    lines that begin with ``#``.
 
     Parameters
     ----------
     name
-        Of the fold input; the files' names begin with what :func:`file_name` makes of it.
+        Name of the fold input. File names begin with :func:`~perfkit.file_names.file_name` of it.
+    batches
+        Features of each seed.
+    outputs
+        Upstream's result for each seed.
     folder
-        Nothing is written outside it.
+        Folder to write into. Nothing is written outside it.
+    identifier
+        Identifier of the parameters, which upstream stores with a result.
+    notices
+        Sentences that every file carries.
 
     Returns
     -------
@@ -47,7 +55,7 @@ def write_predictions(
     from alphafold3.model import post_processing
 
     stem = file_name(name)
-    comments = [f"# {printable(notice)}" for notice in notices]
+    comments = _comment_lines(notices)
     written: list[Path] = []
     ranking: list[str] = []
     for batch, output in zip(batches, outputs, strict=True):
@@ -59,7 +67,7 @@ def write_predictions(
             prefix = f"{stem}_{sample.name}"
             post_processing.write_output(inference_result=one, output_dir=sample, name=prefix)
             made = [path for path in sorted(sample.iterdir()) if path.name.startswith(prefix)]
-            _label(made, notices, comments)
+            add_notices(made, notices)
             written += made
             ranking.append(f"{batch.seed},{number},{float(one.metadata['ranking_score'])}")
     table = folder / f"{stem}_ranking_scores.csv"
@@ -68,7 +76,7 @@ def write_predictions(
 
 
 def _as_numpy(output: PyTree) -> dict[str, Any]:
-    """The result on the host, bfloat16 widened, as upstream's own driver does."""
+    """Copy a result to the host and widen bfloat16 to float32, as upstream's own driver does."""
     import jax
     import jax.numpy as jnp
 
@@ -79,8 +87,25 @@ def _as_numpy(output: PyTree) -> dict[str, Any]:
     return dict(jax.tree.map(convert, output))
 
 
-def _label(paths: Sequence[Path], notices: Sequence[str], comments: Sequence[str]) -> None:
-    """Put notices into files; those of a kind that can hold none would go out unlabelled."""
+def _comment_lines(notices: Sequence[str]) -> list[str]:
+    return [f"# {printable(notice)}" for notice in notices]
+
+
+def add_notices(paths: Sequence[Path], notices: Sequence[str]) -> None:
+    """Add notices to files in place.
+
+    Parameters
+    ----------
+    paths
+        JSON and mmCIF files.
+    notices
+        Sentences to add; without any, nothing is changed.
+
+    Raises
+    ------
+    RuntimeError
+        A file has another format and would stay without its notices.
+    """
     if not notices:
         return
     for path in paths:
@@ -88,7 +113,7 @@ def _label(paths: Sequence[Path], notices: Sequence[str], comments: Sequence[str
         if path.suffix == ".json":
             labelled = json.dumps({"perfkit_notices": list(notices), **json.loads(text)})
         elif path.suffix == ".cif":
-            labelled = "\n".join([*comments, text])
+            labelled = "\n".join([*_comment_lines(notices), text])
         else:
             raise RuntimeError(f"{path.name} cannot carry the notices of its prediction")
         path.write_text(labelled, encoding="utf-8")

@@ -1,20 +1,21 @@
-"""The installed AlphaFold 3: imported once, told apart by what it offers."""
+"""Imports and identifies the installed AlphaFold 3."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable
 from typing import Any
 
 from perfkit.builds import installed_build, source_digest
 from perfkit.errors import MissingDependencyError
 from perfkit.files import Plain
-from perfkit.models.af3.chemistry.component_sets import install_component_sets
+from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 
 REQUIRED = ("alphafold3", "jax", "haiku", "tokamax", "biotite", "rdkit")
-"""Import names of the ``af3`` extra, beside what they bring themselves."""
+"""Import names of the packages of the ``af3`` extra, without their own dependencies."""
 
 DISTRIBUTIONS = ("alphafold3", "alphafold3-colabfold", "dm-haiku")
-"""Distributions that decide which parameters the network has."""
+"""Distributions that determine the parameters of the network."""
 
 UPSTREAM_BUCKETS = (
     128, 256, 384, 512, 768, 1024, 1280, 1536, 2048, 2560, 3072, 3584, 4096, 4608, 5120,
@@ -23,10 +24,13 @@ UPSTREAM_BUCKETS = (
 
 
 def package_identity() -> dict[str, Plain]:
-    """What the network's parameters, and constants built for it, depend on.
+    """Identify the installed AlphaFold 3, for the cache keys of its parameters and constants.
 
-    The installed distributions, and the package's sources: another package of the same name may
-    come first on the path.
+    Returns
+    -------
+    dict
+        Builds of :data:`DISTRIBUTIONS` and a digest of the package's sources; the digest differs
+        if another package of the same name comes first on the path.
     """
     return {
         "sources": source_digest("alphafold3"),
@@ -34,15 +38,20 @@ def package_identity() -> dict[str, Plain]:
     }
 
 
-def ensure_installed() -> None:
-    """Refuse, without importing any of it, when a part of the ``af3`` extra is missing.
+def ensure_installed(required: Iterable[str] = REQUIRED) -> None:
+    """Check that the packages of the ``af3`` extra are installed, without importing them.
+
+    Parameters
+    ----------
+    required
+        Import names of the packages.
 
     Raises
     ------
     MissingDependencyError
-        Names what is missing.
+        A package is missing; the message names every missing one.
     """
-    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
+    missing = [name for name in required if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingDependencyError(
             f"AlphaFold 3 needs {', '.join(missing)}, which is not installed: "
@@ -51,7 +60,7 @@ def ensure_installed() -> None:
 
 
 def import_model() -> Any:
-    """Upstream's ``alphafold3.model.model`` module; imports JAX.
+    """Import upstream's module ``alphafold3.model.model``. Imports JAX.
 
     Raises
     ------
@@ -59,7 +68,7 @@ def import_model() -> Any:
         The ``af3`` extra is not installed.
     """
     ensure_installed()
-    install_component_sets()
+    provide_glycan_ion_sets()
     from alphafold3.model import model
 
     return model
@@ -74,25 +83,29 @@ def model_config(
     bfloat16: str,
     confidence_logits: bool = False,
 ) -> Any:
-    """Upstream's configuration, as ``run_alphafold.py`` makes it, at a fidelity.
+    """Make upstream's configuration as ``run_alphafold.py`` does, at a given fidelity.
 
     Parameters
     ----------
-    recycles, steps, samples
-        Recycles (one trunk pass more than that), diffusion steps, diffusion samples.
+    recycles
+        Number of recycles. The trunk runs once more than that.
+    steps
+        Number of diffusion steps.
+    samples
+        Number of diffusion samples.
     msa_rows
-        Rows of the MSA that the trunk sees.
+        Number of MSA rows in the trunk.
     bfloat16
         ``all`` or ``none``.
     confidence_logits
-        Whether the confidence head returns its logits too.
+        Whether the confidence head also returns its logits.
 
     Notes
     -----
-    Embeddings, the state after each diffusion step and logits are returned beside what upstream
-    returns by default, where the installed package has the option (DeepMind's own has the first
-    only): agreement is judged on them part by part. They are results of the same computation and
-    cost one copy.
+    In addition to upstream's default results, the configuration asks for embeddings, the state
+    after each diffusion step, and logits, because agreement is judged on them part by part. The
+    installed package may not offer all of these; DeepMind's own offers the embeddings only. They
+    are results of the same computation and cost one copy.
     """
     config = import_model().Model.Config()
     config.global_config.flash_attention_implementation = "xla"
@@ -110,7 +123,12 @@ def model_config(
 
 
 def transformed(config: Any) -> Any:
-    """The Haiku transform of upstream's whole model under ``config``.
+    """Make the Haiku transform of upstream's whole model.
+
+    Parameters
+    ----------
+    config
+        Configuration from :func:`model_config`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Padding that upstream's answer does not need, and the little that it does."""
+"""Removes padding that upstream's answer does not depend on, and keeps what it does depend on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 MSA_FEATURES = ("msa", "msa_mask", "deletion_matrix")
-"""Features with a row a sequence of the MSA, padded by upstream to 16,384 rows."""
+"""Features with one row per sequence of the MSA. Upstream pads them to 16,384 rows."""
 
 SUBSET_FEATURES = (
     "token_atoms_to_queries",
@@ -16,33 +16,41 @@ SUBSET_FEATURES = (
     "tokens_to_keys",
     "queries_to_keys",
 )
-"""Gathers with a row a subset of 32 atoms; upstream makes room for 24 atoms a token."""
+"""Gathers with one row per subset of 32 atoms. Upstream has 24 slots for atoms per token."""
 
 FROM_SUBSETS = ("queries_to_keys", "queries_to_token_atoms")
-"""Gathers that read from the subsets, and carry their number."""
+"""Gathers that read from the subsets and store how many there are."""
 
 KEYS = 128
 """Atoms that a subset attends to. Upstream shifts the windows of the last subsets back into the
-real atoms. Where there are fewer of those, the last empty slot fills the window, and what the
-network makes of that slot is seen."""
+real atoms. If there are fewer real atoms than this, the last empty slot fills the window, and the
+answer depends on the network's result for that slot."""
 
 LEAST_BUCKET = 5
-"""Fewest tokens whose slots, 24 a token in whole subsets of 32, fill a window of :data:`KEYS`;
-upstream's featurisation fails on fewer."""
+"""Fewest tokens whose slots (24 per token, in whole subsets of 32) fill a window of :data:`KEYS`.
+Upstream's featurisation fails with fewer."""
 
 type Arrays = Mapping[str, npt.NDArray[np.generic]]
+"""Name of a feature -> its values."""
 
 
 def used_msa_rows(features: Arrays) -> int:
-    """Rows of the MSA that hold anything; they come before all empty ones."""
+    """Count the rows of the MSA that are not empty, at least 1. Empty rows come last."""
     return max(1, int(np.asarray(features["msa_mask"]).any(axis=1).sum()))
 
 
 def with_msa_rows(features: Arrays, rows: int) -> dict[str, npt.NDArray[np.generic]]:
-    """The features without empty MSA rows beyond ``rows``.
+    """Return the features without the empty MSA rows beyond ``rows``.
 
-    Upstream draws which rows it keeps at random, empty ones last, with numbers that do not
-    depend on how many empty rows follow: cutting them changes nothing.
+    Upstream chooses the rows that it uses at random, empty ones last. Its random numbers do not
+    depend on how many empty rows follow, so removing them does not change the answer.
+
+    Parameters
+    ----------
+    features
+        The features.
+    rows
+        Number of MSA rows to keep. Rows that are not empty are always kept.
     """
     kept = max(rows, used_msa_rows(features))
     cut = {name: np.asarray(features[name])[:kept] for name in MSA_FEATURES}
@@ -50,13 +58,13 @@ def with_msa_rows(features: Arrays, rows: int) -> dict[str, npt.NDArray[np.gener
 
 
 def needed_bucket(features: Arrays) -> int:
-    """Tokens to pad to at the least for the answer that upstream's own buckets give.
+    """Return the smallest bucket, in tokens, that gives the answer of upstream's own buckets.
 
-    With :data:`KEYS` atoms or more, the tokens of the input are enough. With fewer, real atoms
-    attend to the last empty slot, which upstream takes to share the reference space of the last
-    token (``keys_ref_space_uid`` in ``atom_cross_attention.py``). If that token is padding, this
-    is space 0, the first residue's; if it is real, it is another one, and the answer changes. One
-    token of padding is therefore needed; more of it changes nothing.
+    With :data:`KEYS` atoms or more, no padding is needed. With fewer, real atoms attend to the
+    last empty slot, to which upstream assigns the reference space of the last token
+    (``keys_ref_space_uid`` in ``atom_cross_attention.py``). If that token is padding, this is
+    space 0, that of the first residue; if it is real, it is another space, and the answer
+    changes. One token of padding is therefore needed. More padding changes nothing.
 
     Parameters
     ----------
@@ -69,7 +77,7 @@ def needed_bucket(features: Arrays) -> int:
 
 
 def used_subsets(features: Arrays) -> int:
-    """Subsets of atoms that hold any; all of them where empty ones are seen."""
+    """Count the subsets that contain atoms; all subsets if the answer depends on empty ones."""
     mask = np.asarray(features["token_atoms_to_queries:gather_mask"])
     atoms = int(mask.sum())
     subsets, width = map(int, mask.shape)
@@ -77,10 +85,10 @@ def used_subsets(features: Arrays) -> int:
 
 
 def with_subsets(features: Arrays, subsets: int) -> dict[str, npt.NDArray[np.generic]]:
-    """The features without empty subsets of atoms beyond ``subsets``.
+    """Return the features with the first ``subsets`` subsets of atoms only.
 
-    Real atoms fill the first subsets without a gap, attend within windows of real atoms, and are
-    all that is gathered back: what empty subsets compute is never read.
+    Real atoms fill the first subsets without a gap and attend within windows of real atoms. Only
+    they are gathered back, so the results of empty subsets are never read.
     """
     width = np.asarray(features["token_atoms_to_queries:gather_mask"]).shape[1]
     cut = {

@@ -1,12 +1,13 @@
-"""Synthetic parameters that make the network behave like a trained one.
+"""Makes synthetic parameters with which the network behaves like a trained one.
 
 Timing and memory do not depend on the values of parameters, but agreement between precisions
-does: with Haiku's own initialisation every residual branch ends in zeros and nothing would be
-tested, with unit gain activations explode over 48 blocks. The rule here keeps the residual
-streams of order one: plain linear layers keep the variance of their input (1 / fan-in), the last
-layer of each residual branch is damped, the gates that start nearly closed in the trained model
-start nearly closed, and the layer that turns features into coordinates has unit gain, which
-EDM's preconditioning (Karras et al. 2022, table 1) turns into coordinates of the size of a protein.
+does. With Haiku's own initialisation, every residual branch ends in zeros and nothing would be
+tested; with unit gain, activations explode over 48 blocks. The rule here keeps the residual
+streams of order one. Plain linear layers preserve the variance of their input (1 / fan-in). The
+last layer of each residual branch is damped. Gates that are initialised nearly closed for
+training are nearly closed here too. The layer that turns features into coordinates has unit
+gain, which EDM's preconditioning (Karras et al. 2022, table 1) turns into coordinates of the size
+of a protein.
 """
 
 from __future__ import annotations
@@ -19,22 +20,36 @@ from dataclasses import dataclass
 import numpy as np
 
 BRANCH_GAIN = 0.3
-"""Gain of the last layer of a residual branch: over 48 blocks the stream grows about threefold."""
+"""Gain of the last layer of a residual branch. The stream grows about threefold in 48 blocks."""
 
 CLOSED_GATE_BIAS = -2.0
-"""Bias of the gates of adaptive layer norm (adaLN-Zero), as upstream initialises them."""
+"""Bias of the gates of adaptive layer norm (adaLN-Zero), as upstream initialises it."""
 
 SEED = 20260101
-"""Seed of the shipped rule: synthetic weights are the same everywhere."""
+"""Default seed, so that synthetic weights are the same everywhere."""
 
 _BRANCH_ENDS = ("output_projection", "transition2")
+"""Names of the last layers of residual branches."""
+
 _HEADS_FIRST = ("q_projection", "k_projection")
-"""Layers of pair attention whose weights are stored with the input last."""
+"""Layers of pair attention whose weights are stored with the input dimension last."""
 
 
 @dataclass(frozen=True)
 class ParameterShape:
-    """Where a parameter is and what it looks like."""
+    """Name, shape and type of a parameter.
+
+    Attributes
+    ----------
+    module
+        Path of the Haiku module.
+    name
+        Name of the parameter in its module.
+    shape
+        Shape, including a leading dimension per layer stack.
+    dtype
+        Name of the NumPy type that upstream stores it in, ``float32`` or ``bfloat16``.
+    """
 
     module: str
     name: str
@@ -43,7 +58,7 @@ class ParameterShape:
 
 
 def fan_in(parameter: ParameterShape) -> int:
-    """Number of inputs that a weight sums over, layers of a stack left aside."""
+    """Return the number of inputs that a weight sums over, without the layers of a stack."""
     stacked = len(re.findall("__layer_stack", parameter.module))
     shape = parameter.shape[stacked:]
     leaf = parameter.module.rpartition("/")[2]
@@ -55,7 +70,7 @@ def fan_in(parameter: ParameterShape) -> int:
 
 
 def values(parameter: ParameterShape, generator: np.random.Generator) -> np.ndarray:
-    """Synthetic values of a parameter, float32, of its shape."""
+    """Draw the synthetic values of a parameter, as float32 in its shape."""
     leaf = parameter.module.rpartition("/")[2]
     if parameter.name == "scale":
         return np.ones(parameter.shape, np.float32)
@@ -73,14 +88,28 @@ def values(parameter: ParameterShape, generator: np.random.Generator) -> np.ndar
 def synthetic_parameters(
     shapes: list[ParameterShape], seed: int = SEED
 ) -> Iterator[tuple[ParameterShape, np.ndarray]]:
-    """Values of all parameters, float32, in the order given."""
+    """Yield each parameter with its synthetic values (float32), in the order of ``shapes``.
+
+    Parameters
+    ----------
+    shapes
+        The parameters. Values depend on their order.
+    seed
+        Seed of the values.
+    """
     generator = np.random.default_rng(seed)
     for parameter in shapes:
         yield parameter, values(parameter, generator)
 
 
 def shapes_of(tree: Mapping[str, Mapping[str, object]]) -> list[ParameterShape]:
-    """The shapes of a Haiku parameter tree, in order of their names."""
+    """List the parameters of a Haiku tree, sorted by module and name.
+
+    Parameters
+    ----------
+    tree
+        Module path -> parameter name -> array or shape description.
+    """
     return [
         ParameterShape(module, name, tuple(leaf.shape), str(leaf.dtype))  # type: ignore[attr-defined]
         for module, leaves in sorted(tree.items())

@@ -1,9 +1,9 @@
-"""Parameters of AlphaFold 3: real ones from the user's folder, or synthetic ones, memory-mapped."""
+"""Loads AlphaFold 3's parameters: real ones from a folder, or memory-mapped synthetic ones."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -22,17 +22,17 @@ from perfkit.models.af3.synthetic_weights import (
 )
 
 ALIGNMENT_BYTES = 64
-"""JAX takes over a NumPy array on the CPU without a copy only when it is aligned so."""
+"""Alignment at which JAX uses a NumPy array on the CPU without copying it."""
 
 SYNTHETIC_NOTICE = (
     "synthetic weights: timing and memory are those of the real model, the structure means nothing"
 )
 
 IDENTIFIER = ("__meta__", "__identifier__")
-"""Where upstream keeps the identity of its parameters."""
+"""Module and name under which upstream stores the identifier of its parameters."""
 
 FORMAT_VERSION = 3
-"""Raised with each change of the file's layout or of the synthetic rule."""
+"""Version of the file's layout and of the synthetic rule. Raise it when either changes."""
 
 _UNREADABLE = (
     OSError,
@@ -44,20 +44,21 @@ _UNREADABLE = (
     OverflowError,
     struct.error,
 )
-"""What upstream's reader raises when lengths, names or types in a file are nonsense."""
+"""Exceptions of upstream's reader when lengths, names or types in a file are invalid."""
 
 Parameters = dict[str, dict[str, Any]]
+"""Module path -> parameter name -> array."""
 
 
 def has_weights(model_dir: Path) -> bool:
-    """Whether a folder holds something that upstream would load (``*.bin``, ``*.bin.zst``, ...)."""
+    """Return whether a folder holds a file that upstream would load (``*.bin``, ``*.bin.zst``)."""
     return model_dir.is_dir() and any(
         ".bin" in path.suffixes and path.is_file() for path in model_dir.iterdir()
     )
 
 
 def check_model_dir(model_dir: Path) -> None:
-    """Refuse a folder without parameters.
+    """Check that a folder holds parameters.
 
     Raises
     ------
@@ -69,19 +70,24 @@ def check_model_dir(model_dir: Path) -> None:
     if not has_weights(model_dir):
         raise UserError(
             f"the model folder {model_dir} holds no weights; "
-            "AlphaFold 3's are a file such as af3.bin.zst"
+            "AlphaFold 3's weights are a file such as af3.bin.zst"
         )
 
 
 def real_parameters(model_dir: Path, *, float32: bool) -> Parameters:
-    """Upstream's parameters from ``model_dir``, by upstream's own loader.
+    """Load real parameters with upstream's own loader.
 
     Parameters
     ----------
     model_dir
-        Folder with ``af3.bin.zst`` (or its parts, or uncompressed).
+        Folder with ``af3.bin.zst``, its parts, or the uncompressed file.
     float32
-        Whether to widen parameters that are stored in bfloat16, which changes no value.
+        Whether to widen parameters that are stored in bfloat16. This does not change any value.
+
+    Returns
+    -------
+    dict
+        Module path -> parameter name -> array.
 
     Raises
     ------
@@ -97,7 +103,7 @@ def real_parameters(model_dir: Path, *, float32: bool) -> Parameters:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"the weights in {model_dir} cannot be read: {reason}") from error
     except Exception as error:
-        # zstandard's own error derives from Exception alone.
+        # zstandard's own error is a direct subclass of Exception.
         if type(error).__module__.startswith(("zstandard", "zstd")):
             raise UserError(f"the weights in {model_dir} cannot be decompressed") from error
         raise
@@ -117,28 +123,35 @@ def real_parameters(model_dir: Path, *, float32: bool) -> Parameters:
 
 
 def synthetic_parameters_mapped(
-    shapes: Callable[[], Any], *, float32: bool, seed: int = SEED
+    shapes: Callable[[], Any],
+    *,
+    float32: bool,
+    seed: int = SEED,
+    package: Mapping[str, Plain] | None = None,
 ) -> Parameters:
-    """Synthetic parameters, generated once into the cache and memory-mapped from there.
+    """Return synthetic parameters, generated once into the cache and memory-mapped from there.
 
-    Each installed AlphaFold 3 has its own file: packages differ in their parameters. The file is
-    checked each time, which takes about a second of CPU time per gigabyte.
+    Packages of AlphaFold 3 differ in their parameters, so each installed one has its own file.
+    The file is verified on every call, which takes about one second of CPU time per gigabyte.
 
     Parameters
     ----------
     shapes
-        Gives the Haiku tree of shapes and dtypes under upstream's default precision; called
-        only when the file has to be made, because tracing the initialisation takes long.
+        Returns the Haiku tree of shapes and dtypes under upstream's default precision. Called
+        only if the file has to be made, because tracing the initialisation takes long.
     float32
-        Whether all are stored as float32; their values are the same ones, rounded to bfloat16
-        where upstream's default precision does.
+        Whether to store all parameters as float32. Values that upstream's default precision
+        stores in bfloat16 are rounded to bfloat16 in either case.
     seed
         Seed of the values.
+    package
+        Identity of the AlphaFold 3 package, part of the cache key; by default
+        :func:`~perfkit.models.af3.package.package_identity`.
 
     Returns
     -------
     dict
-        Module path to parameter name to read-only array.
+        Module path -> parameter name -> read-only array.
 
     Raises
     ------
@@ -153,8 +166,8 @@ def synthetic_parameters_mapped(
             "format": FORMAT_VERSION,
             "seed": seed,
             "precision": kind,
-            "package": package_identity(),
-            # NumPy may change the values that a seed gives from release to release.
+            "package": package_identity() if package is None else dict(package),
+            # NumPy may change the values of a seed from release to release.
             "numpy": np.__version__,
         },
     )
@@ -171,7 +184,7 @@ def synthetic_parameters_mapped(
 
 
 class _Stored(BaseModel):
-    """Where a parameter lies in the file: ``offset`` in bytes."""
+    """Entry of a parameter in the index of a file; ``offset`` is in bytes."""
 
     module: str
     name: str
@@ -183,7 +196,7 @@ class _Stored(BaseModel):
 def _write(
     stream: BinaryIO, parameters: Iterable[tuple[ParameterShape, np.ndarray]], float32: bool
 ) -> Plain:
-    """Leave parameters in a flat file, each aligned; returns where each one lies."""
+    """Write aligned parameters to a flat file and return its index."""
     import ml_dtypes
 
     index: list[Plain] = []

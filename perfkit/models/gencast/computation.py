@@ -1,4 +1,4 @@
-"""A forecast as a prepared computation: one compiled step, driven over steps and members."""
+"""Prepares a forecast: one compiled step, which is run for all steps and members."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfkit.answers.finite import DeclaredNan
-from perfkit.models.base import Prepared, PyTree
 from perfkit.models.gencast.engine_weathernext import WEATHERNEXT_KINDS, weathernext_step
 from perfkit.models.gencast.forecast import Forecast, write_forecast
+from perfkit.models.gencast.forecast_step import (
+    ForecastArrays,
+    ForecastSettings,
+    Frames,
+    advance_frames,
+    predict_step,
+)
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint
 from perfkit.models.gencast.inputs.dataset import Example, Extracted, forecast_inputs
 from perfkit.models.gencast.inputs.sources import WEATHERNEXT
@@ -30,20 +36,14 @@ from perfkit.models.gencast.network.attention import (
     choose_attention,
 )
 from perfkit.models.gencast.network.constants import Execution, build_constants, network_settings
-from perfkit.models.gencast.prediction import (
-    ForecastArrays,
-    ForecastSettings,
-    Frames,
-    advance_frames,
-    predict_step,
-)
 from perfkit.models.gencast.sphere.geometry import build_geometry
 from perfkit.models.gencast.sphere.mesh import banded_icosahedron
 from perfkit.models.gencast.sphere.sphere_noise import harmonic_tables
 from perfkit.models.gencast.task import MASKED_VARIABLE
+from perfkit.models.prepared import Prepared, PyTree
 
 DENOISER_CALL = "denoiser_call"
-"""Key of the result of the very first denoiser call, next to the fields of a forecast."""
+"""Key of the result of the first denoiser call, among the fields of a forecast."""
 
 
 def prepare_forecast(
@@ -59,22 +59,32 @@ def prepare_forecast(
     engine: str,
     seed: int,
 ) -> Prepared:
-    """Lay everything out for one configuration; see :class:`Prepared`.
+    """Prepare a forecast under one configuration.
 
     Parameters
     ----------
+    checkpoint
+        Parameters and configuration of the network.
+    example
+        Frames to start from.
+    statistics
+        Statistics to normalise with.
+    settings
+        Values of the model's knobs.
     fidelity
-        ``levels`` of the sampler, ``steps`` of the rollout, ``members``.
+        Values of ``levels``, ``steps`` and ``members``.
     parts
         How often each part runs.
+    notices
+        Sentences that every file of the forecast carries.
     labels
-        What every file of the forecast says of its fidelity.
+        Statements about the fidelity that every file of the forecast carries.
     plot
-        Whether maps are written beside the forecast.
+        Whether to write maps in addition to the forecast.
     engine
-        ``perfkit`` for our own implementation, ``weathernext`` for the published one.
+        ``perfkit`` for perfkit's implementation, ``weathernext`` for the published one.
     seed
-        Of the noise: seeds the key that members are folded into.
+        Seed of the noise. The number of each member is folded into its key.
     """
     sampler = replace(checkpoint.sampler_config, num_noise_levels=fidelity["levels"])
     checkpoint = replace(checkpoint, sampler_config=sampler)
@@ -131,7 +141,7 @@ def _step(
     settings: Settings,
     engine: str,
 ) -> tuple[Callable[..., PyTree], PyTree]:
-    """The function of one step, and the arrays it takes before its inputs."""
+    """Return the function of one step, and the arrays that it takes before its inputs."""
     predict: Callable[..., tuple[dict[str, jax.Array], jax.Array]]
     arrays: PyTree
     if engine == WEATHERNEXT:
@@ -155,7 +165,19 @@ def _step(
 def forecast_arrays(
     checkpoint: Checkpoint, example: Example, statistics: Statistics, settings: Settings
 ) -> tuple[ForecastSettings, ForecastArrays]:
-    """Settings and arrays of a step under the model's own knobs."""
+    """Compute the settings and arrays of a step of perfkit's implementation.
+
+    Parameters
+    ----------
+    checkpoint
+        Parameters and configuration of the network.
+    example
+        Frames that give the grid.
+    statistics
+        Statistics to normalise with.
+    settings
+        Values of the model's knobs.
+    """
     architecture = checkpoint.denoiser_architecture_config
     geometry = build_geometry(
         example.lat,
@@ -184,7 +206,7 @@ def forecast_arrays(
 def _attention_kind(
     checkpoint: Checkpoint, settings: Settings, kinds: tuple[AttentionKind, ...] = ATTENTION_KINDS
 ) -> AttentionKind:
-    """What is asked for, or the one of ``kinds`` with the fewest logits."""
+    """Return the chosen implementation; if none is chosen, the one with the fewest logits."""
     for kind in kinds:
         if settings.attention == kind:
             return kind
@@ -194,7 +216,7 @@ def _attention_kind(
 def automatic_attention(
     checkpoint: Checkpoint, kinds: tuple[AttentionKind, ...] = ATTENTION_KINDS
 ) -> AttentionKind:
-    """The one of ``kinds`` with the fewest logits on the mesh of ``checkpoint``."""
+    """Return the implementation with the fewest logits on the mesh of ``checkpoint``."""
     mesh = banded_icosahedron(checkpoint.denoiser_architecture_config.mesh_size)
     transformer = checkpoint.denoiser_architecture_config.sparse_transformer_config
     return choose_attention(mesh, transformer.attention_k_hop, kinds)
@@ -210,19 +232,23 @@ def roll_out(
     keys: list[jax.Array],
     steps: int,
 ) -> dict[str, NDArray[np.float32]]:
-    """All members and steps of a forecast.
+    """Compute all members and steps of a forecast.
 
     Parameters
     ----------
     step
-        Inputs, forcings and key to the next frame.
+        Maps inputs, forcings and a key to the next frame.
+    given
+        Inputs of the first step and forcings of all steps.
     keys
-        One a member, uint32 ``[2]``.
+        Random key of each member, uint32 ``[2]``.
+    steps
+        Number of steps.
 
     Returns
     -------
-    Variable -> ``[member, batch, step, ...]`` in physical units, and what the very first call of
-    the denoiser returned, where the step gives it.
+    Variable -> ``[member, batch, step, ...]`` in physical units. If ``step`` returns the result of
+    its first denoiser call, that of the first step of the first member is included.
     """
     members = []
     first_call: dict[str, NDArray[np.float32]] = {}
@@ -248,14 +274,24 @@ def roll_out(
 def normalised_changes(
     given: Extracted, statistics: Statistics, outputs: PyTree
 ) -> dict[str, NDArray[np.float32]]:
-    """The first denoiser call, and the change that the first step predicts, by variable.
+    """Extract the quantities to compare: the first denoiser call, and the change of each variable.
 
-    Changes are since the last input frame, in spreads of the 12-hour change. Later steps start
-    from what earlier ones sampled, where small differences grow: they are not compared.
+    Changes are relative to the last input frame, in standard deviations of the 12-hour change.
+    Only the first step is compared: later steps start from sampled states, in which small
+    differences grow.
 
-    Fields themselves agree however wrong the network is, because most of a field is the last
-    input frame. Precipitation, which is no input, is given in spreads of its values. Cells
-    without a value are left out.
+    Fields are not compared directly. They agree however wrong the network is, because the largest
+    part of a field is the last input frame. Precipitation is not an input, so its values are
+    compared, in standard deviations. Cells without a value are left out.
+
+    Parameters
+    ----------
+    given
+        Inputs of the forecast.
+    statistics
+        Statistics of the checkpoint.
+    outputs
+        Result of :func:`roll_out`.
     """
     compared = {}
     for name, forecast in outputs.items():

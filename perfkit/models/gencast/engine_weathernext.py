@@ -1,4 +1,4 @@
-"""The published implementation, ``weathernext``, behind the same step as our own."""
+"""Runs the published implementation, ``weathernext``, as a step like perfkit's own."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from perfkit.models.base import PyTree
+from perfkit.models.gencast.forecast_step import Frames
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint, save_checkpoint
 from perfkit.models.gencast.inputs.dataset import Example
 from perfkit.models.gencast.inputs.statistics import Statistics
 from perfkit.models.gencast.knobs import BFLOAT16, Settings
 from perfkit.models.gencast.network.attention import AttentionKind
 from perfkit.models.gencast.network.stacking import stack
-from perfkit.models.gencast.prediction import Frames
 from perfkit.models.gencast.task import MASKED_VARIABLE, STEP_HOURS, dimensions_of
+from perfkit.models.prepared import PyTree
 
 if TYPE_CHECKING:
     import xarray
 
 WEATHERNEXT_KINDS: tuple[AttentionKind, ...] = ("dense", "banded")
+"""Implementations of attention that the published implementation offers on CPUs."""
+
 _ATTENTION = {"dense": "mha", "banded": "triblockdiag_mha"}
+"""Implementation of attention -> its name in the published configuration."""
 
 _NO_MODULE = "~"
-"""Where Haiku keeps the state of functions that belong to no module."""
+"""Haiku's key for the state of functions that belong to no module."""
 
 _CALLS, _FIRST_CALL = "calls", "first_call"
+"""Keys of the number of calls and of the result of the first call in that state."""
 
 
 def weathernext_step(
@@ -40,17 +44,30 @@ def weathernext_step(
     settings: Settings,
     attention: AttentionKind,
 ) -> tuple[Callable[..., tuple[dict[str, jax.Array], jax.Array]], PyTree]:
-    """A step of the published implementation, and the parameters it takes first.
-
-    The step takes parameters, two input frames, the forcings of the target time and a key. It
-    returns the next frame and the result of the first denoiser call, in the layouts of
-    :func:`~perfkit.models.gencast.prediction.predict_step`.
+    """Make a step of the published implementation.
 
     Parameters
     ----------
+    checkpoint
+        Parameters and configuration of the network.
+    example
+        Frames that give the grid.
+    statistics
+        Statistics to normalise with.
     settings
-        Without a knob that only perfkit's own implementation has
-        (:func:`~perfkit.models.gencast.knobs.refuse_for_weathernext`).
+        Values of the model's knobs, accepted by
+        :func:`~perfkit.models.gencast.knobs.refuse_for_weathernext`.
+    attention
+        Implementation of attention, one of :data:`WEATHERNEXT_KINDS`.
+
+    Returns
+    -------
+    step
+        Function of parameters, two input frames, the forcings of the target time and a key. It
+        returns the next frame and the result of the first denoiser call, in the layouts of
+        :func:`~perfkit.models.gencast.forecast_step.predict_step`.
+    parameters
+        First argument of the step.
     """
     import haiku
     import xarray_jax
@@ -78,7 +95,7 @@ def weathernext_step(
             _CALLS: jnp.zeros((), jnp.int32),
             _FIRST_CALL: jnp.zeros((nlat * nlon, batch, task.output_channels), dtype),
         }
-        # Haiku's types leave out that a state is a mapping.
+        # Haiku's type annotations do not show that a state is a mapping.
         state: Any
         predicted, state = transformed.apply(
             params,
@@ -98,9 +115,9 @@ def weathernext_step(
 
 
 def _observed(denoiser: Callable[..., Any], frames: _Datasets) -> Callable[..., Any]:
-    """``denoiser`` under its part's name, with the result of its first call kept as state.
+    """Wrap ``denoiser`` in the scope of its part, and store its first result as Haiku state.
 
-    The sampler calls it in a loop, out of which only Haiku's state reaches.
+    The sampler calls it in a loop, and only Haiku's state leaves that loop.
     """
     import haiku
     import xarray_jax
@@ -123,7 +140,7 @@ def _observed(denoiser: Callable[..., Any], frames: _Datasets) -> Callable[..., 
 
 
 def _upstream_checkpoint(checkpoint: Checkpoint, attention_type: str) -> Any:
-    """The checkpoint as the original's own reader makes it, without its TPU kernel."""
+    """Read the checkpoint with the published reader, and replace its TPU kernel."""
     from weathernext.utils import checkpoint as reader
     from weathernext.weathernext1_gen import gencast
 
@@ -138,7 +155,7 @@ def _upstream_checkpoint(checkpoint: Checkpoint, attention_type: str) -> Any:
 
 
 def _predictor(loaded: Any, statistics: Statistics, frames: _Datasets, bfloat16: bool) -> Any:
-    """The original's model within its wrappers."""
+    """Build the published model within its wrappers."""
     from weathernext.utils import casting, nan_cleaning, normalization
     from weathernext.weathernext1_gen import gencast
 
@@ -167,7 +184,7 @@ def _predictor(loaded: Any, statistics: Statistics, frames: _Datasets, bfloat16:
 
 
 class _Datasets:
-    """Wraps arrays by name into the datasets that the original takes."""
+    """Converts named arrays to the datasets that the published implementation takes."""
 
     def __init__(self, example: Example, checkpoint: Checkpoint) -> None:
         self._lat, self._lon = example.lat, example.lon
@@ -175,11 +192,11 @@ class _Datasets:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Number of latitudes and of longitudes."""
+        """Number of latitudes and longitudes."""
         return len(self._lat), len(self._lon)
 
     def shape_of(self, name: str, batch: int) -> tuple[int, ...]:
-        """Shape of one frame of ``name``."""
+        """Return the shape of one frame of a variable."""
         sizes = {
             "batch": batch,
             "time": 1,
@@ -190,7 +207,7 @@ class _Datasets:
         return tuple(sizes[dimension] for dimension in dimensions_of(name))
 
     def dataset(self, frames: Frames, hours: tuple[int, ...]) -> Any:
-        """A dataset of JAX or NumPy arrays at lead times ``hours``."""
+        """Make a dataset of JAX or NumPy arrays at lead times ``hours``."""
         import xarray_jax
 
         return xarray_jax.Dataset(
@@ -204,7 +221,7 @@ class _Datasets:
         )
 
     def by_level(self, values: Any) -> xarray.Dataset:
-        """Statistics as a dataset, levels by value."""
+        """Make a dataset of statistics with the pressure levels as a coordinate."""
         import xarray
 
         return xarray.Dataset(

@@ -1,4 +1,4 @@
-"""A finished forecast as data and as a NetCDF file that follows the CF conventions."""
+"""A finished forecast, and its NetCDF file, which follows the CF conventions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VariableDescription:
-    """CF names of one variable; ``height_m`` where it is meant at a height above ground."""
+    """Description of a variable in the terms of the CF conventions.
+
+    Attributes
+    ----------
+    standard_name, units, long_name
+        CF attributes.
+    height_m
+        Height above ground in metres; None if the variable has no fixed height.
+    """
 
     standard_name: str
     units: str
@@ -55,6 +63,7 @@ DESCRIPTIONS: Mapping[str, VariableDescription] = {
     ),
     "specific_humidity": VariableDescription("specific_humidity", "1", "specific humidity"),
 }
+"""Variable of the model -> its description."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +76,15 @@ class Forecast:
         Atmospheric variables ``[member, batch, step, level, lat, lon]``, the others
         ``[member, batch, step, lat, lon]``; float32, SI units.
     lat, lon
-        Degrees.
+        Coordinates of the grid in degrees.
     levels
-        Pressure, hPa.
+        Pressure levels in hPa.
     seconds
-        Valid time of every step, seconds since 1970-01-01T00, int64 ``[batch, step]``.
+        Valid time of every step in seconds since 1970-01-01T00, int64 ``[batch, step]``.
     seed
         Seed of the noise.
     notices
-        What a reader must know, e.g. that weights are synthetic.
+        Sentences that a reader must know, e.g. that the weights are synthetic.
     """
 
     fields: Mapping[str, NDArray[np.float32]]
@@ -88,7 +97,7 @@ class Forecast:
 
 
 def as_dataset(forecast: Forecast) -> xarray.Dataset:
-    """The forecast as an xarray dataset with CF attributes.
+    """Convert a forecast to an xarray dataset with CF attributes.
 
     Raises
     ------
@@ -99,7 +108,7 @@ def as_dataset(forecast: Forecast) -> xarray.Dataset:
         import xarray
     except ImportError as error:
         raise MissingDependencyError(
-            "writing forecasts needs xarray, h5netcdf and h5py; install perfkit[gencast]"
+            "writing forecasts needs xarray, h5netcdf and h5py: pip install 'perfkit[gencast]'"
         ) from error
     steps = forecast.seconds.shape[1]
     coordinates = {
@@ -169,12 +178,12 @@ def _variable(
 
 
 def write_forecast(forecast: Forecast, path: Path) -> None:
-    """Write NetCDF-4 with light compression.
+    """Write a forecast as NetCDF-4 with light compression.
 
     Raises
     ------
     OSError
-        The file cannot be written; for want of room before anything is.
+        The file cannot be written. Lack of disk space is detected before writing.
     """
     dataset = as_dataset(forecast)
     ensure_room(path.parent, dataset.nbytes)

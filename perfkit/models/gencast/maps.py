@@ -1,4 +1,4 @@
-"""Maps of a forecast's first and last step, for a person to look at."""
+"""Draws maps of the first and last step of a forecast."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 _SHOWN = (("2m_temperature", None), ("mean_sea_level_pressure", None), ("geopotential", 500))
+"""Variables of the maps, with the pressure level in hPa of an atmospheric variable."""
+
 _MOST_COLUMNS = 180
-"""A page has no more pixels for one map; finer grids are thinned."""
+"""Most longitudes of a map. A page has no more pixels for it; finer grids are thinned."""
 
 
 class Map(NamedTuple):
@@ -29,11 +31,11 @@ class Map(NamedTuple):
     title
         Variable, level and valid time.
     unit
-        Of ``values``.
+        Unit of ``values``.
     values
-        ``[lat, lon]``, NaN where missing.
+        The field, ``[lat, lon]``; NaN where a value is missing.
     lat, lon
-        Degrees.
+        Coordinates of the grid in degrees.
     """
 
     title: str
@@ -44,7 +46,13 @@ class Map(NamedTuple):
 
 
 def maps_info(forecast: Forecast) -> tuple[tuple[Map, ...], ...]:
-    """One row a variable; first and last step of the first member (one map for one step)."""
+    """Select the maps of a forecast.
+
+    Returns
+    -------
+    One row per variable, with the first and last step of the first member (a single map if the
+    forecast has one step).
+    """
     thin = -(-len(forecast.lon) // _MOST_COLUMNS)
     last = forecast.seconds.shape[1] - 1
     rows = []
@@ -65,14 +73,14 @@ def maps_info(forecast: Forecast) -> tuple[tuple[Map, ...], ...]:
 
 
 def maps_figure(info: tuple[tuple[Map, ...], ...], notices: Sequence[str] = ()) -> go.Figure:
-    """The maps side by side; those of one variable share their colours.
+    """Draw the maps in rows. Maps of one variable share a colour scale.
 
     Parameters
     ----------
     info
         Rows of maps, from :func:`maps_info`.
     notices
-        What a reader must know, put into the title.
+        Sentences that the title of the figure carries.
 
     Raises
     ------
@@ -83,7 +91,7 @@ def maps_figure(info: tuple[tuple[Map, ...], ...], notices: Sequence[str] = ()) 
         import plotly.graph_objects as go
         from plotly.subplots import make_subplots
     except ImportError as error:
-        raise MissingDependencyError("maps need plotly; install plotly") from error
+        raise MissingDependencyError("maps need plotly: pip install plotly") from error
     columns = len(info[0])
     titles = [one.title for row in info for one in row]
     figure = make_subplots(rows=len(info), cols=columns, subplot_titles=titles)
@@ -105,5 +113,5 @@ def maps_figure(info: tuple[tuple[Map, ...], ...], notices: Sequence[str] = ()) 
 
 
 def write_maps(forecast: Forecast, path: Path) -> None:
-    """Write the maps as one page that needs no network."""
+    """Write the maps as one HTML page that works without a network."""
     maps_figure(maps_info(forecast), forecast.notices).write_html(path, include_plotlyjs=True)

@@ -1,7 +1,7 @@
-"""Peak memory of a forecast on a CPU, predicted before anything is compiled.
+"""Predicts the peak memory of a forecast on a CPU before compiling anything.
 
-The terms are fitted to what the compiler says of the published sizes, from their shapes alone
-(``tests/models/gencast/test_memory.py`` holds them against it).
+The terms are fitted to the compiler's memory analysis of the published sizes, which needs shapes
+only. ``tests/models/gencast/test_memory.py`` compares the terms with that analysis.
 """
 
 from __future__ import annotations
@@ -13,44 +13,48 @@ from perfkit.models.gencast.knobs import AUTOMATIC, FLOAT32, Settings
 from perfkit.models.gencast.task import TaskConfig
 
 PROCESS_BYTES = 0.9e9
-"""Interpreter, imported packages, the compiler and XLA's own matrix-product buffers."""
+"""Resident bytes of the interpreter, imported packages, the compiler and XLA's buffers for matrix
+products."""
 
 PATCH_NODES = 128
-"""Nodes of a patch of attention: fewer repeat more keys, more attend to more that is masked
-(benchmarks/scripts/gencast_choices.py)."""
+"""Most nodes of a patch of attention. Smaller patches repeat more keys; larger ones compute more
+masked logits (benchmarks/scripts/gencast_choices.py)."""
 
 _PUBLISHED_WIDTH = 512
+"""Width of the published network's latents."""
 
 PARAMETER_COUNT = 57_492_612
-"""Parameters of the published network (counted from its shapes)."""
+"""Number of parameters of the published network, from its shapes."""
 
-EDGES_A_GRID_NODE = 5
-"""Three into each grid node and, at the published query radius, 1.57 into the mesh; rounded up."""
+EDGES_PER_GRID_NODE = 5
+"""Edges per grid node: three into the grid node and, at the published query radius, 1.57 into the
+mesh; rounded up."""
 
 _LIVE_LATENTS = 3
-"""Latents of the whole grid that live through a call: context, encoded grid, its messages."""
+"""Latents of the whole grid that are alive during a call: context, encoded grid, its messages."""
 
 _LIVE_BLOCK_LATENTS = 11
-"""XLA's temporary bytes a grid node of a block, in latents of that node (three are one edge set):
-1.99 GB for the whole grid at 1 degree and 0.64 GB in blocks of 2,048, latent 512, float32."""
+"""XLA's temporary memory per grid node of a block, in latents of a node (one set of edges is
+three). The compiler reports 1.99 GB for the whole grid at 1 degree and 0.64 GB in blocks of 2,048
+(latent 512, float32)."""
 
 _EDGE_RANK = 80
-"""Numerical rank of encoded edges, rounded up (65 to 75 seen)."""
+"""Numerical rank of encoded edges, rounded up (observed: 65 to 75)."""
 
 _STATES = 6
-"""Arrays of all outputs that the sampler, its noise and the stacking of inputs keep."""
+"""Arrays of all outputs that the sampler, its noise and the stacking of inputs hold."""
 
 _MESH_LATENTS = 25
-"""Latents of the whole mesh that the transformer's layers hold at once, widened ones included."""
+"""Latents of the whole mesh that the transformer's layers hold together, widened ones included."""
 
 _PATCH_REACH_HOPS = 6
-"""From the middle of a patch of 128 nodes to its rim."""
+"""Edges from the centre of a patch of 128 nodes to its rim."""
 
 
 def peak_resident_bytes(
     architecture: DenoiserArchitectureConfig, grid_nodes: int, settings: Settings
 ) -> int:
-    """Predicted peak resident set in bytes.
+    """Predict the peak resident set of perfkit's implementation.
 
     Parameters
     ----------
@@ -59,14 +63,19 @@ def peak_resident_bytes(
     grid_nodes
         Number of grid nodes.
     settings
-        What the knobs mean.
+        Values of the model's knobs.
+
+    Returns
+    -------
+    int
+        Peak resident set in bytes.
     """
-    # A baked-in parameter exists as literal, as constant of the module and in generated code.
+    # A parameter that is a constant exists as a literal, in the module and in generated code.
     copies = 4 if settings.constants else 0
     baked_bytes = copies * (PARAMETER_COUNT * _width(settings) + _edge_bytes(grid_nodes, settings))
     return int(
         PROCESS_BYTES
-        # Weights as they are in the file are held beside those in the layout of the products.
+        # Weights are held as they are in the file and in the layout of the products.
         + 4 * PARAMETER_COUNT
         + baked_bytes
         + argument_bytes(architecture, grid_nodes, settings)
@@ -75,28 +84,29 @@ def peak_resident_bytes(
 
 
 _PUBLISHED_LATENTS = 72
-"""Peak of the published implementation in latents of the whole grid, XLA's buffers for matrix
-products included: 1.87 GB resident at 4, 3.70 GB at 2 and 5.65 GB at 1.5 degrees, float32."""
+"""Peak memory of the published implementation in latents of the whole grid, XLA's buffers for
+matrix products included. Measured: 1.87 GB resident at 4 degrees, 3.70 GB at 2 degrees and 5.65 GB
+at 1.5 degrees, float32."""
 
 
 def weathernext_peak_bytes(
     architecture: DenoiserArchitectureConfig, grid_nodes: int, settings: Settings
 ) -> int:
-    """Predicted peak resident set of the published implementation, in bytes.
+    """Predict the peak resident set of the published implementation, in bytes.
 
-    It takes the whole grid through the network at once and keeps every edge in full.
+    It computes the whole grid at once and stores every edge in full.
 
     Parameters
     ----------
     architecture, grid_nodes, settings
-        See :func:`peak_resident_bytes`.
+        As for :func:`peak_resident_bytes`.
     """
     latent_bytes = architecture.latent_size * _width(settings)
     mesh_nodes = _mesh_nodes(architecture)
     heads = architecture.sparse_transformer_config.num_heads
     logits_bytes = 2 * 4 * heads * mesh_nodes**2
     on_grid = _PUBLISHED_LATENTS * latent_bytes * grid_nodes
-    # The transformer runs between the two graph networks, in the memory that they use.
+    # The transformer runs between the two graph networks and reuses their memory.
     on_mesh = _MESH_LATENTS * latent_bytes * mesh_nodes + logits_bytes
     copies = 6 if settings.constants else 2
     return int(PROCESS_BYTES + copies * 4 * PARAMETER_COUNT + max(on_grid, on_mesh))
@@ -105,7 +115,7 @@ def weathernext_peak_bytes(
 def argument_bytes(
     architecture: DenoiserArchitectureConfig, grid_nodes: int, settings: Settings
 ) -> int:
-    """What a step takes: weights, edges, mask, harmonics and input frames."""
+    """Predict the bytes of a step's arguments: weights, edges, mask, harmonics, input frames."""
     task = TaskConfig()
     orders = math.isqrt(grid_nodes // 2)
     mask_bytes = _mesh_nodes(architecture) * _keys(architecture, settings)
@@ -118,7 +128,7 @@ def argument_bytes(
 def temporary_bytes(
     architecture: DenoiserArchitectureConfig, grid_nodes: int, settings: Settings
 ) -> int:
-    """What XLA allocates for the time of a step."""
+    """Predict the temporary bytes that XLA allocates for a step of :func:`peak_resident_bytes`."""
     latent_bytes = architecture.latent_size * _width(settings)
     block = min(settings.grid_block or grid_nodes, grid_nodes)
     heads = architecture.sparse_transformer_config.num_heads
@@ -142,7 +152,7 @@ def _width(settings: Settings) -> int:
 
 def _edge_bytes(grid_nodes: int, settings: Settings) -> int:
     rank = _EDGE_RANK if settings.compress_edges else _PUBLISHED_WIDTH
-    return EDGES_A_GRID_NODE * grid_nodes * rank * _width(settings)
+    return EDGES_PER_GRID_NODE * grid_nodes * rank * _width(settings)
 
 
 def _mesh_nodes(architecture: DenoiserArchitectureConfig) -> int:
@@ -155,7 +165,7 @@ def _in_patches(settings: Settings) -> bool:
 
 
 def _keys(architecture: DenoiserArchitectureConfig, settings: Settings) -> int:
-    """Most nodes that one query's logits are computed for."""
+    """Return the largest number of keys that a query has logits for."""
     nodes = _mesh_nodes(architecture)
     if not _in_patches(settings):
         return nodes

@@ -1,4 +1,4 @@
-"""GenCast behind the Model protocol."""
+"""GenCast as a :class:`~perfkit.models.base.Model`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perfkit.errors import ConfigurationRefusedError, MissingDependencyError, Us
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.knobs.space import multiplies_bfloat16
-from perfkit.models.base import FidelityAxis, Option, Prepared, Workload, fidelity_labels
+from perfkit.models.base import Option
 from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
 from perfkit.models.gencast.inputs.sources import OWN, WEATHERNEXT, Sources, sources_from
 from perfkit.models.gencast.knobs import (
@@ -30,18 +30,21 @@ from perfkit.models.gencast.network.schedule import churn_rates
 from perfkit.models.gencast.task import TaskConfig
 from perfkit.models.module_names import module_name
 from perfkit.models.parameters_knob import PARAMETERS
+from perfkit.models.prepared import Prepared
+from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
 from perfkit.units import cut
 
 _PATH_OPTIONS = ("input", "checkpoint", "stats")
+"""Options whose values are paths."""
 
 PARTS = ("denoiser_call", "noise_set", "step_setup")
-"""Named scopes of the computation, innermost first."""
+"""Parts of the computation, each with a named scope, innermost first."""
 
-_WHY = "change since the last input frame, in spreads of the 12-hour change"
+_WHY = "change since the last input frame, in standard deviations of the 12-hour change"
 
 
 class GenCast:
-    """perfkit's own GenCast: the published network, laid out for CPUs."""
+    """perfkit's own implementation of GenCast: the published network, arranged for CPUs."""
 
     name = "gencast"
     size_unit = "grid nodes"
@@ -51,44 +54,43 @@ class GenCast:
     options: tuple[Option, ...] = (
         Option("input", str, "example dataset, NetCDF (default: a synthetic atmosphere)"),
         Option("resolution", float, "grid spacing of the synthetic atmosphere (default: 1.0)"),
-        Option("checkpoint", str, "GenCast params .npz (default: synthetic weights)"),
+        Option("checkpoint", str, "GenCast params file, .npz (default: synthetic weights)"),
         Option("stats", str, "folder with the statistics of the checkpoint"),
         Option("mesh", int, "refinements of the mesh for synthetic weights (1.0 degree: 4)"),
-        Option("engine", str, "perfkit (default) or weathernext, where that is installed"),
+        Option("engine", str, "perfkit (default), or weathernext if that is installed"),
         Option("seed", str, "seed of the forecast's noise, 0 to 4294967295 (default: 0)"),
-        Option("plot", bool, "also write maps of the first and the last step"),
+        Option("plot", bool, "also write maps of the first and last step"),
     )
     weights_option = "checkpoint"
     fidelity_axes: tuple[FidelityAxis, ...] = (
-        FidelityAxis("levels", 2, 20, 2, "noise levels of the sampler, two calls each but one"),
+        FidelityAxis("levels", 2, 20, 2, "noise levels; two calls per level, one at the last"),
         FidelityAxis("steps", 1, 30, 1, "12-hour steps of the rollout", counts_results=True),
         FidelityAxis("members", 1, 1, 1, "members of the ensemble", counts_results=True),
     )
     knobs: tuple[Knob, ...] = KNOBS
     tolerances: Mapping[str, Tolerance] = {
-        "denoiser_call": Tolerance(
-            1e-3, 0.1, why="one call of the denoiser on noise that is equal in both"
-        ),
+        "denoiser_call": Tolerance(1e-3, 0.1, why="one call of the denoiser on the same noise"),
         **{name: Tolerance(1e-3, 0.1, why=_WHY) for name in sorted(TaskConfig().target_variables)},
     }
     reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
 
     def load(self) -> None:
-        """Import JAX and what reads files; see the protocol."""
+        """Import JAX and the packages that read files."""
         try:
             import h5netcdf  # noqa: F401
             import trimesh  # noqa: F401
             import xarray  # noqa: F401
         except ImportError as error:
             raise MissingDependencyError(
-                f"GenCast needs {error.name}; install perfkit[gencast]"
+                f"GenCast needs {error.name}, which is not installed: "
+                "pip install 'perfkit[gencast]'"
             ) from error
         import perfkit.models.gencast.computation  # noqa: F401
 
     def workload(
         self, options: Mapping[str, str | int | float | bool], fidelity: Mapping[str, int]
     ) -> Workload:
-        """The workload of a file or of the synthetic atmosphere; see the protocol."""
+        """Make the workload of a dataset or of the synthetic atmosphere."""
         sources = sources_from(options)
         source: dict[str, str | int | float | bool] = {
             name: str(path)
@@ -115,22 +117,22 @@ class GenCast:
         )
 
     def resized(self, workload: Workload, size: str) -> Workload:
-        """A synthetic atmosphere of ``size`` degrees; see the protocol."""
+        """Make a synthetic atmosphere with a grid spacing of ``size`` degrees."""
         try:
             resolution = float(size)
         except ValueError:
             raise UserError(
-                f"--sizes takes numbers of degrees with commas, not {cut(size)!r}"
+                f"--sizes takes numbers of degrees separated by commas, not {cut(size)!r}"
             ) from None
-        kept = {key: value for key, value in workload.source.items() if key != "input"}
-        return self.workload({**kept, "resolution": resolution}, workload.fidelity)
+        others = {key: value for key, value in workload.source.items() if key != "input"}
+        return self.workload({**others, "resolution": resolution}, workload.fidelity)
 
     def resolved_fidelity(self, fidelity: Mapping[str, int], workload: Workload) -> dict[str, int]:
-        """Nothing depends on the input; see the protocol."""
+        """Return ``fidelity`` unchanged: no axis depends on the input."""
         return dict(fidelity)
 
     def check(self, workload: Workload, configuration: Configuration) -> None:
-        """Refuse knobs that the published implementation lacks; see the protocol."""
+        """Refuse knob values that the published implementation lacks, if that is the engine."""
         if _engine_of(workload) == WEATHERNEXT:
             try:
                 refuse_for_weathernext(settings_for(configuration.overrides()))
@@ -138,12 +140,12 @@ class GenCast:
                 raise UserError(str(error)) from error
 
     def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
-        """float32 without bfloat16, else bfloat16; see the protocol."""
+        """Return float32 if everything is computed in float32, else bfloat16."""
         precision = settings_for(overrides).precision
         return AgreementClass.FLOAT32 if precision == FLOAT32 else AgreementClass.BFLOAT16
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
-        """From the arrays that live at once; see the protocol."""
+        """Predict the peak resident set in bytes from the arrays that are alive together."""
         from perfkit.models.gencast.inputs.synthetic_weights import architecture_for
 
         sources = _sources_of(workload)
@@ -159,10 +161,10 @@ class GenCast:
     def part_counts(
         self, fidelity: Mapping[str, int], workload: Workload | None = None
     ) -> dict[str, int]:
-        """Denoiser calls, sets of noise that are drawn, and steps; see the protocol.
+        """Count denoiser calls, drawn sets of noise, and steps.
 
-        The published sampler calls the denoiser twice at every level and discards the result of
-        the last call; it draws two sets of noise at every level, whether or not they are used.
+        The published sampler calls the denoiser twice per level and discards the result of the
+        last call. It draws two sets of noise per level, whether or not they are used.
         """
         steps = fidelity["steps"] * fidelity["members"]
         if workload is not None and _engine_of(workload) == WEATHERNEXT:
@@ -176,25 +178,28 @@ class GenCast:
         }
 
     def part_of(self, op_name: str) -> str | None:
-        """The part by the named scopes of the computation; see the protocol."""
+        """Find the part of an operation by the named scopes of the computation."""
         return part_name(op_name, PARTS)
 
     def module_of(self, op_name: str) -> str | None:
-        """The module by the named scopes of the network; see the protocol."""
+        """Find the module of an operation by the named scopes of the network."""
         if self.part_of(op_name) == "noise_set":
             return "noise"
         return module_name(op_name, STACKS, BLOCKS)
 
     def part_fidelity(self) -> Mapping[str, int]:
-        """Two levels of one step; see the protocol."""
+        """Return two noise levels of one step of one member."""
         return {"levels": 2, "steps": 1, "members": 1}
 
     def check_fidelity(self) -> Mapping[str, int]:
-        """Three times the levels; see the protocol."""
+        """Return six noise levels of one step of one member."""
         return {**self.part_fidelity(), "levels": 6}
 
     def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
-        """Precision changes most where the CPU multiplies bfloat16; see the protocol."""
+        """Return precisions, constants and grid blocks to try.
+
+        Precisions come first on a CPU that multiplies bfloat16, and last on any other.
+        """
         published = _engine_of(workload) == WEATHERNEXT
         precisions = (BFLOAT16,) if published else (BFLOAT16_NETWORK, BFLOAT16)
         precision: dict[str, Sequence[str]] = {PRECISION.name: precisions}
@@ -203,7 +208,7 @@ class GenCast:
         return precision | others if multiplies_bfloat16() else others | precision
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
-        """Geometry, constants, one step and how it is driven; see the protocol."""
+        """Compute geometry and constants, and describe one step and the rollout."""
         from perfkit.models.gencast.computation import prepare_forecast
 
         sources = _sources_of(workload)
@@ -228,8 +233,8 @@ class GenCast:
 def _ensure_importable(package: str) -> None:
     if find_spec(package) is None:
         raise MissingDependencyError(
-            f"--engine {package} needs the package {package}, which is on no registry; install "
-            "google-deepmind/graphcast and gdm-xarray-jax from their repositories"
+            f"--engine {package} needs the package {package}, which no package index offers: "
+            "install google-deepmind/graphcast and gdm-xarray-jax from their repositories"
         )
 
 

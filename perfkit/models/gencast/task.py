@@ -1,4 +1,4 @@
-"""The forecasting task: which variables go in, which come out, and in which order."""
+"""The forecasting task: input, target and forcing variables, and their dimensions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FORCING_VARIABLES = (
 STATIC_VARIABLES = ("geopotential_at_surface", "land_sea_mask")
 PRECIPITATION = "total_precipitation_12hr"
 MASKED_VARIABLE = "sea_surface_temperature"
-"""The only variable that may be missing: it is NaN over land."""
+"""The only variable with missing values: it is NaN over land."""
 
 PRESSURE_LEVELS_HPA = (50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 850, 925, 1000)
 STEP_HOURS = 12
@@ -41,7 +41,17 @@ INPUT_FRAMES = 2
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class TaskConfig:
-    """What a checkpoint predicts; field names are those of the official file."""
+    """The task of a checkpoint. The names of the fields are those of the official file.
+
+    Attributes
+    ----------
+    input_variables, target_variables, forcing_variables
+        Names of the variables.
+    pressure_levels
+        Levels of atmospheric variables in hPa.
+    input_duration
+        Time span of the two input frames.
+    """
 
     input_variables: tuple[str, ...] = (
         *SURFACE_VARIABLES,
@@ -62,17 +72,17 @@ class TaskConfig:
     input_duration: Literal["24h"] = "24h"
 
     def levels_of(self, variable: str) -> int:
-        """Number of channels one frame of ``variable`` has."""
+        """Return the number of channels of one frame of ``variable``."""
         return len(self.pressure_levels) if variable in ATMOSPHERIC_VARIABLES else 1
 
     @property
     def output_channels(self) -> int:
-        """Number of channels that the network predicts for a grid node."""
+        """Number of channels that the network predicts per grid node."""
         return sum(self.levels_of(name) for name in self.target_variables)
 
     @property
     def constant_channels(self) -> int:
-        """Number of channels of the inputs, which do not change during one sampled step."""
+        """Number of channels of the inputs, which are constant during one sampled step."""
         return sum(
             self.levels_of(name) * (1 if name in STATIC_VARIABLES else INPUT_FRAMES)
             for name in self.input_variables
@@ -80,12 +90,12 @@ class TaskConfig:
 
     @property
     def grid_channels(self) -> int:
-        """Number of channels that a grid node hands to the network (264 for GenCast)."""
+        """Number of input channels of the network per grid node (264 for GenCast)."""
         return self.constant_channels + self.output_channels + len(self.forcing_variables)
 
 
 def dimensions_of(variable: str) -> tuple[str, ...]:
-    """Dimensions of a variable, in the order in which arrays are kept."""
+    """Return the dimensions of a variable, in the order that all arrays use."""
     if variable in STATIC_VARIABLES:
         return ("lat", "lon")
     if variable in FORCING_VARIABLES:

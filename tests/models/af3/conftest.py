@@ -1,4 +1,4 @@
-"""Fold inputs and component dictionaries that the tests of AlphaFold 3's inputs share."""
+"""Fixtures: fold inputs, their features and the cache of component dictionaries."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def _featurise(name: str) -> list[Batch]:
 
 @pytest.fixture(scope="session")
 def component_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that starts empty and that all tests of the session share."""
+    """Folder of a cache that starts empty and is shared by all tests of the session."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")
 def component_cache(component_folder: Path) -> Iterator[Path]:
-    """The shared cache, in force as perfkit's own."""
+    """Use the shared folder as perfkit's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(component_folder))
         yield component_folder
@@ -48,17 +48,17 @@ def component_cache(component_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def data() -> Path:
-    """The folder with the test inputs."""
+    """Folder of the test inputs."""
     return _DATA
 
 
 @pytest.fixture
 def load(component_cache: Path) -> Load:
-    """Loads a test input by name, once a session."""
+    """Load a test input by name, once per session."""
     return _load
 
 
 @pytest.fixture
 def featurised(component_cache: Path) -> Featurise:
-    """Featurises a test input by name without padding, once a session."""
+    """Featurise a test input by name without padding, once per session."""
     return _featurise

@@ -1,9 +1,8 @@
-"""Chemical components: the reduced dictionary, and the sets of the whole one."""
+"""Chemical components: the reduced dictionary, and the sets of glycans and ions."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.resources
 import importlib.util
 import os
 import pickle
@@ -18,9 +17,12 @@ import msgpack
 import pytest
 
 from perfkit.errors import MissingDependencyError, UserError
-from perfkit.models.af3.chemistry import component_sets, component_source
-from perfkit.models.af3.chemistry.component_sets import component_sets_file, install_component_sets
+from perfkit.models.af3.chemistry.biotite_dictionary import dictionary_key, source_file
 from perfkit.models.af3.chemistry.components import build_dictionary, components_needed
+from perfkit.models.af3.chemistry.glycan_ion_sets import (
+    glycan_ion_sets_file,
+    provide_glycan_ion_sets,
+)
 
 type Load = Callable[[str], tuple[Any, tuple[str, ...]]]
 
@@ -87,7 +89,9 @@ def test_a_component_has_all_its_atoms_and_no_other(
     assert components["MG"]["_chem_comp_bond.atom_id_1"] == []
 
 
-def test_a_missing_value_is_a_question_mark(components: dict[str, dict[str, list[str]]]) -> None:
+def test_a_missing_value_is_read_as_a_question_mark(
+    components: dict[str, dict[str, list[str]]],
+) -> None:
     assert components["ALA"]["_chem_comp.mon_nstd_parent_comp_id"] == ["?"]
     assert components["MSE"]["_chem_comp.mon_nstd_parent_comp_id"] == ["MET"]
 
@@ -111,36 +115,34 @@ def test_an_unknown_format_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("code", "nearest"), [("hem", "HEM"), ("NAGX", "NAG")])
-def test_an_unknown_code_is_refused_with_the_nearest(code: str, nearest: str) -> None:
+def test_the_refusal_of_an_unknown_code_names_the_nearest(code: str, nearest: str) -> None:
     with pytest.raises(UserError, match=f"unknown chemical component '{code}'.*{nearest}"):
         build_dictionary(["ALA", code])
 
 
-def test_the_sets_come_from_the_whole_dictionary() -> None:
-    install_component_sets()
+def test_the_sets_of_glycans_and_ions_come_from_the_whole_dictionary() -> None:
+    provide_glycan_ion_sets()
     from alphafold3.constants import chemical_component_sets
 
     assert len(chemical_component_sets.GLYCAN_LINKING_LIGANDS) == 478
     assert len(chemical_component_sets.GLYCAN_OTHER_LIGANDS) == 717
     assert {"NAG", "MAN", "BMA", "FUC"} <= chemical_component_sets.GLYCAN_LINKING_LIGANDS
-    with component_sets_file(".pickle").open("rb") as file:
+    with glycan_ion_sets_file(".pickle").open("rb") as file:
         ions = pickle.load(file)["ions"]
     assert len(ions) == 207
     assert {"MG", "ZN", "CL"} <= ions
     assert "HEM" not in ions
 
 
-def test_the_source_is_identified_by_version_and_content(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_dictionary_is_identified_by_version_and_content(tmp_path: Path) -> None:
     source = tmp_path / "components.bcif"
     source.write_bytes(b"one")
-    monkeypatch.setattr(component_source, "source_file", lambda: source)
-    key = component_source.source_key.__wrapped__
-    first = key()
+    first = dictionary_key(source)
     assert first.startswith(f"biotite-{importlib.metadata.version('biotite')}-")
     source.write_bytes(b"two")
-    assert key() != first
+    assert dictionary_key(source) != first
+    source.write_bytes(b"one")
+    assert dictionary_key(source) == first
 
 
 @pytest.mark.parametrize("changed", [b"", b"cut", b"flipped"])
@@ -155,7 +157,7 @@ def test_a_damaged_dictionary_is_built_again(
     assert caplog.messages[0].endswith("the dictionary of chemical components is rebuilt")
 
 
-def test_an_index_that_upstream_left_is_not_believed() -> None:
+def test_an_index_that_upstream_wrote_is_not_used() -> None:
     from alphafold3.constants import chemical_components
 
     path = build_dictionary(["ZN"])
@@ -168,42 +170,39 @@ def test_an_index_that_upstream_left_is_not_believed() -> None:
     assert zinc["_chem_comp.name"] == ["ZINC ION"]
 
 
-def test_sets_of_another_package_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = component_sets_file(".pickle")
-    monkeypatch.setattr(component_sets, "source_digest", lambda package: "another")
-    monkeypatch.setattr(component_sets, "find_component_sets", lambda: {"ions": frozenset({"X"})})
-    second = component_sets_file(".pickle")
+def test_each_package_has_its_own_sets() -> None:
+    first = glycan_ion_sets_file(".pickle")
+    second = glycan_ion_sets_file(".pickle", "another", lambda: {"ions": frozenset({"X"})})
     assert pickle.loads(second.read_bytes()) == {"ions": {"X"}}
     assert first.exists()
     assert first != second
 
 
-def test_needed_are_the_standard_residues_and_what_the_input_names(load: Load) -> None:
+def test_needed_components_are_the_standard_ones_and_those_of_the_input(load: Load) -> None:
     fold_input, _ = load("glycoprotein")
     needed = components_needed(fold_input)
     assert {"ALA", "TRP", "UNK", "A", "N", "DT", "DN", "MSE", "NAG"} <= needed
     assert "HEM" not in needed
 
 
-def test_own_components_are_not_looked_up_in_the_dictionary(load: Load) -> None:
+def test_components_that_the_input_defines_are_not_looked_up(load: Load) -> None:
     fold_input, _ = load("own_component")
     assert "PKE" not in components_needed(fold_input)
 
 
 def test_nothing_is_written_into_the_package(dictionary: Path) -> None:
-    install_component_sets()
+    provide_glycan_ion_sets()
     left = {path.suffix for path in (_package() / "constants" / "converters").iterdir()}
     assert left <= {".py", ""}
 
 
-def test_a_missing_dictionary_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(importlib.resources, "files", lambda package: tmp_path)
+def test_the_error_about_a_missing_dictionary_explains_the_setup(tmp_path: Path) -> None:
     with pytest.raises(MissingDependencyError, match=r"python -m biotite\.setup_ccd"):
-        component_source.source_file()
+        source_file(tmp_path)
 
 
 def _run(code: str, package_parent: Path, cache: Path) -> str:
-    """What a fresh interpreter prints that finds another alphafold3 first."""
+    """Return the output of an interpreter that finds another alphafold3 first."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(package_parent), str(_ROOT)]),
@@ -216,8 +215,8 @@ def _run(code: str, package_parent: Path, cache: Path) -> str:
 
 
 _LOOK = """
-from perfkit.models.af3.chemistry.component_sets import install_component_sets
-install_component_sets()
+from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
+provide_glycan_ion_sets()
 from alphafold3.constants import chemical_component_sets, chemical_components
 from perfkit.models.af3.chemistry.components import ccd_for
 from perfkit.models.af3.inputs.fold_input import UBIQUITIN, load_fold_input
@@ -233,7 +232,7 @@ def package_copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(_package(), tmp_path / "alphafold3", ignore=ignored))
 
 
-def test_files_that_the_package_has_are_used(
+def test_files_that_the_package_ships_are_used(
     package_copy: Path, tmp_path: Path, component_cache: Path
 ) -> None:
     needed = build_dictionary(_standard_codes() | {"XE"})
@@ -266,7 +265,7 @@ GLYCAN_OTHER_LIGANDS = frozenset(_SETS["glycans_other"])
 def test_a_package_that_reads_msgpack_gets_msgpack(
     package_copy: Path, tmp_path: Path, component_cache: Path
 ) -> None:
-    """As in DeepMind's repository since 2026: other file names, another attribute and reader."""
+    """DeepMind's repository since 2026 has other file names, another attribute and reader."""
     (package_copy / "constants" / "chemical_component_sets.py").write_text(_MSGPACK_SETS)
     module = package_copy / "constants" / "chemical_components.py"
     text = module.read_text()
@@ -280,7 +279,7 @@ def test_a_package_that_reads_msgpack_gets_msgpack(
 
 
 def _standard_codes() -> set[str]:
-    """What every dictionary holds: 21 amino acids, 5 nucleotides each of RNA and DNA, 2 more."""
+    """List the components of every dictionary: 21 amino acids, 5 nucleotides each, 2 more."""
     amino_acids = (
         "ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL UNK"
     )

@@ -1,4 +1,4 @@
-"""FASTA: which molecule a record is, what is left out of it, and that both are said."""
+"""FASTA: the molecule types of records, and the notices about guesses and removed characters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROTEIN = "GSAKLVEE"
 def _read(
     text: str | bytes, folder: Path, name: str = "a.fasta", molecule: str | None = None
 ) -> tuple[list[Chain], tuple[str, ...]]:
-    """Kind and sequence of each chain, and the notices."""
+    """Return type and sequence of each chain, and the notices."""
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     document, notices = fasta_document(path, molecule)
@@ -52,7 +52,7 @@ def _read(
         ("UniRef100_P15502 Elastin", "protein"),
     ],
 )
-def test_a_header_that_says_the_molecule_is_believed(
+def test_a_type_stated_in_the_header_is_used_without_a_notice(
     header: str, kind: str, tmp_path: Path
 ) -> None:
     chains, notices = _read(f">{header}\nGACAGA\n", tmp_path)
@@ -71,7 +71,7 @@ def test_a_header_that_says_the_molecule_is_believed(
         ("RNA polymerase subunit", "GACGAC", "protein"),
     ],
 )
-def test_words_of_a_header_decide_and_are_said(
+def test_words_of_a_header_decide_with_a_notice(
     header: str, sequence: str, kind: str, tmp_path: Path
 ) -> None:
     chains, (notice,) = _read(f">{header}\n{sequence}\n", tmp_path)
@@ -79,7 +79,7 @@ def test_words_of_a_header_decide_and_are_said(
     assert "because of its header" in notice
 
 
-def test_words_do_not_make_a_protein_of_a_long_gene(tmp_path: Path) -> None:
+def test_a_long_sequence_of_bases_is_not_a_protein_whatever_its_header(tmp_path: Path) -> None:
     gene = "ATGGACTCAGTACTGACTAACGTTGACCATGACT"
     chains, (notice,) = _read(f">p53 protein, coding sequence\n{gene}\n", tmp_path)
     assert chains == [("dna", gene)]
@@ -99,7 +99,7 @@ def test_words_do_not_make_a_protein_of_a_long_gene(tmp_path: Path) -> None:
         ("GAUTACA", "protein"),
     ],
 )
-def test_what_is_guessed_is_said_with_how_to_say_otherwise(
+def test_the_notice_of_a_guess_explains_how_to_state_the_type(
     sequence: str, kind: str, tmp_path: Path
 ) -> None:
     chains, (notice,) = _read(f">m\n{sequence}\n", tmp_path)
@@ -109,13 +109,13 @@ def test_what_is_guessed_is_said_with_how_to_say_otherwise(
     assert "--molecule" in notice
 
 
-def test_an_option_says_the_molecule_of_records_that_do_not(tmp_path: Path) -> None:
+def test_an_option_gives_the_type_of_records_that_state_none(tmp_path: Path) -> None:
     text = ">m\nGACGAC\n>x|dna\nGAC\n"
     assert _read(text, tmp_path, molecule="dna")[0] == [("dna", "GACGAC"), ("dna", "GAC")]
     assert _read(">m\nGACGAC\n", tmp_path, molecule="protein") == ([("protein", "GACGAC")], ())
-    with pytest.raises(UserError, match=r"record 2 'x\|dna' says that it is DNA, and --molecule"):
+    with pytest.raises(UserError, match=r"record 2 'x\|dna' states DNA, but --molecule"):
         _read(text, tmp_path, molecule="protein")
-    with pytest.raises(UserError, match="--molecule takes protein, dna, rna, not 'peptide'"):
+    with pytest.raises(UserError, match="--molecule must be protein, dna, rna, not 'peptide'"):
         _read(text, tmp_path, molecule="peptide")
 
 
@@ -128,15 +128,13 @@ def test_an_option_says_the_molecule_of_records_that_do_not(tmp_path: Path) -> N
         ("a.frn", "GACGAC", "rna"),
     ],
 )
-def test_a_suffix_says_the_molecule_too(
-    name: str, sequence: str, kind: str, tmp_path: Path
-) -> None:
+def test_a_file_suffix_gives_the_type(name: str, sequence: str, kind: str, tmp_path: Path) -> None:
     chains, (notice,) = _read(f">m\n{sequence}\n", tmp_path, name)
     assert chains == [(kind, sequence)]
-    assert f"as the file's suffix {name[1:]} says" in notice
+    assert f"because of the suffix {name[1:]}" in notice
 
 
-def test_ligands_of_boltz_and_chai_are_ligands(tmp_path: Path) -> None:
+def test_ligands_in_the_syntax_of_boltz_and_chai_are_ligands(tmp_path: Path) -> None:
     text = ">A|protein\nGS\n>B|smiles\nC1=CC=CC=C1O\n>C|ccd\nATP\n>ligand|name=x\nc1ccccc1\n"
     assert _read(text, tmp_path)[0][1:] == [
         ("ligand", "C1=CC=CC=C1O"),
@@ -156,48 +154,50 @@ def test_ligands_of_boltz_and_chai_are_ligands(tmp_path: Path) -> None:
         ">x|protein\n; a comment\ngsak lvee\n",
     ],
 )
-def test_line_ends_marks_and_case_do_not_matter(text: str | bytes, tmp_path: Path) -> None:
+def test_line_ends_byte_order_marks_and_case_do_not_matter(
+    text: str | bytes, tmp_path: Path
+) -> None:
     assert _read(text, tmp_path) == ([("protein", PROTEIN)], ())
 
 
 @pytest.mark.parametrize(
-    ("sequence", "said"),
+    ("sequence", "notice"),
     [
-        ("GSAKLVEE*", "the stop sign * at the end is left out"),
-        ("GSA--KLV.EE", "3 gaps are left out"),
-        ("1 GSAK 5 LVEE", "2 digits are left out"),
+        ("GSAKLVEE*", "the stop sign * at the end is removed"),
+        ("GSA--KLV.EE", "3 gaps are removed"),
+        ("1 GSAK 5 LVEE", "2 digits are removed"),
     ],
 )
-def test_what_is_left_out_is_said(sequence: str, said: str, tmp_path: Path) -> None:
+def test_removed_characters_are_reported(sequence: str, notice: str, tmp_path: Path) -> None:
     chains, notices = _read(f">x|protein\n{sequence}\n", tmp_path)
     assert chains == [("protein", PROTEIN)]
-    assert notices == (f"record 1 'x|protein': {said}",)
+    assert notices == (f"record 1 'x|protein': {notice}",)
 
 
-def test_rna_that_is_written_with_t_is_read_with_u(tmp_path: Path) -> None:
+def test_t_in_rna_is_read_as_u(tmp_path: Path) -> None:
     chains, notices = _read(">x|rna\nGATTC\n", tmp_path)
     assert chains == [("rna", "GAUUC")]
     assert notices == ("record 1 'x|rna': 2 T are read as U of RNA",)
 
 
 def test_a_colon_separates_chains(tmp_path: Path) -> None:
-    """As ColabFold has it."""
+    """ColabFold writes complexes in this way."""
     chains, _ = _read(">dimer|protein\nGSAKLVEE:PVLSCGEW:\nGG\n", tmp_path)
-    assert chains == [("protein", each) for each in ("GSAKLVEE", "PVLSCGEW", "GG")]
+    assert chains == [("protein", chain) for chain in ("GSAKLVEE", "PVLSCGEW", "GG")]
 
 
-def test_several_records_are_one_complex_and_equal_headers_are_said(tmp_path: Path) -> None:
+def test_several_records_are_one_complex_and_equal_headers_are_reported(tmp_path: Path) -> None:
     chains, notices = _read(">m|protein\nGS\n>m|protein\nAK\n", tmp_path)
     assert chains == [("protein", "GS"), ("protein", "AK")]
     assert notices == (
         "the 2 records of the FASTA file are the chains of one complex",
-        "the header 'm|protein' names 2 records, all of which are predicted",
+        "2 records have the header 'm|protein'; all of them are predicted",
     )
 
 
-def test_copies_in_a_header_of_the_pdb_are_said(tmp_path: Path) -> None:
+def test_copies_in_a_header_of_the_pdb_are_reported(tmp_path: Path) -> None:
     _, notices = _read(">4HHB_1|Chains A, C|Hemoglobin|Homo sapiens\nVLSPADKTNV\n", tmp_path)
-    assert "one chain is predicted, not the copies A, C" in notices[0]
+    assert "only one of the copies A, C is predicted" in notices[0]
 
 
 @pytest.mark.parametrize(
@@ -211,20 +211,22 @@ def test_copies_in_a_header_of_the_pdb_are_said(tmp_path: Path) -> None:
         (">a\n*\n", "record 1 'a' has no sequence"),
         (">a|smiles\n", "record 1 'a|smiles' has no sequence"),
         (">a\nMK::TA\n", "has no sequence between two colons"),
-        (">a\nMK*TA\n", "holds '*', which is no residue"),
-        (">a\nMK?TA\n", "holds '?', which is no residue"),
-        (">a\nMKÄ\n", "holds 'Ä', which is no residue"),
-        (b">a\n\xff\xfe\n", "not a text file in UTF-8"),
+        (">a\nMK*TA\n", "holds '*', which is not a residue"),
+        (">a\nMK?TA\n", "holds '?', which is not a residue"),
+        (">a\nMKÄ\n", "holds 'Ä', which is not a residue"),
+        (b">a\n\xff\xfe\n", "not a UTF-8 text file"),
     ],
 )
-def test_a_bad_file_gets_one_sentence(text: str | bytes, words: str, tmp_path: Path) -> None:
+def test_a_bad_file_is_refused_in_one_sentence(
+    text: str | bytes, words: str, tmp_path: Path
+) -> None:
     with pytest.raises(UserError) as refused:
         _read(text, tmp_path)
     assert words in str(refused.value)
     assert str(tmp_path / "a.fasta") in str(refused.value)
 
 
-def test_fasta_is_known_by_its_suffix_or_its_first_character(tmp_path: Path) -> None:
+def test_fasta_is_recognised_by_its_suffix_or_first_character(tmp_path: Path) -> None:
     for name, text, expected in (
         ("a.fna", "", True),
         ("a.txt", "\ufeff\n>m\nGS\n", True),
@@ -248,9 +250,9 @@ def test_a_fasta_file_is_a_fold_input(tmp_path: Path) -> None:
     ]
     assert (fold_input.name, count_tokens(fold_input)) == ("dimer", 8)
     assert notices == (
-        "record 1 'strands': taken for DNA, as the file's suffix .fna says",
+        "record 1 'strands': read as DNA because of the suffix .fna",
         "DNA chain A: AlphaFold 3 predicts R at 4 as unknown, without a base",
         "DNA chain B: AlphaFold 3 predicts Y at 4 as unknown, without a base",
     )
-    with pytest.raises(UserError, match=r"--job chooses among AlphaFold Server jobs"):
+    with pytest.raises(UserError, match=r"--job selects an AlphaFold Server job"):
         load_fold_input(path, job="1")

@@ -1,4 +1,4 @@
-"""Featurisation of every kind of fold input with the reduced dictionary."""
+"""Featurisation of every type of fold input with the reduced dictionary."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _KINDS = [
 
 @pytest.mark.parametrize("name", _KINDS)
 def test_every_atom_has_a_reference_position(name: str, featurised: Featurised) -> None:
-    """An atom that the dictionary lacks would have none."""
+    """An atom that is missing in the dictionary would not have one."""
     for batch in featurised(name):
         features = batch.numeric
         atoms = features["pred_dense_atom_mask"].astype(bool)
@@ -41,13 +41,13 @@ def test_every_atom_has_a_reference_position(name: str, featurised: Featurised) 
 
 
 @pytest.mark.parametrize("name", _KINDS)
-def test_the_model_gets_numbers_only(name: str, featurised: Featurised) -> None:
+def test_numeric_features_hold_numbers_only(name: str, featurised: Featurised) -> None:
     (batch, *_) = featurised(name)
     assert {array.dtype.kind for array in batch.numeric.values()} <= set("biuf")
     assert set(batch.numeric) < set(batch.complete)
 
 
-def test_the_kinds_of_chains_are_told_apart(featurised: Featurised) -> None:
+def test_chains_are_marked_with_their_type(featurised: Featurised) -> None:
     features = featurised("nucleoprotein")[0].numeric
     assert features["is_protein"].sum() == 10
     assert features["is_rna"].sum() == 8
@@ -55,7 +55,7 @@ def test_the_kinds_of_chains_are_told_apart(featurised: Featurised) -> None:
     assert features["is_ligand"].sum() == 0
 
 
-def test_ligands_and_ions_are_ligands(featurised: Featurised) -> None:
+def test_ligands_and_ions_are_marked_as_ligands(featurised: Featurised) -> None:
     features = featurised("holo")[0].numeric
     assert features["is_ligand"].sum() == 43 + 1 + 13
     # Atomic numbers of iron and magnesium, once each.
@@ -65,13 +65,13 @@ def test_ligands_and_ions_are_ligands(featurised: Featurised) -> None:
     assert features["ref_charge"][magnesium].tolist() == [2.0]
 
 
-def test_an_own_component_keeps_its_atom_names(featurised: Featurised) -> None:
+def test_a_user_defined_component_keeps_its_atom_names(featurised: Featurised) -> None:
     layout = featurised("own_component")[0].complete["flat_output_layout"].item()
     assert layout.atom_name[layout.chain_id == "B"].tolist() == ["C1", "O1", "C2"]
 
 
-def test_a_glycan_is_no_plain_ligand(featurised: Featurised) -> None:
-    """A glycan loses its leaving O1 where a plain ligand keeps all its atoms."""
+def test_a_glycan_is_not_treated_as_a_plain_ligand(featurised: Featurised) -> None:
+    """A glycan loses its leaving atom O1, while a plain ligand keeps all its atoms."""
     layout = featurised("glycoprotein")[0].complete["flat_output_layout"].item()
     first = layout.atom_name[(layout.chain_id == "B") & (layout.res_id == 1)].tolist()
     assert len(first) == 14
@@ -88,7 +88,7 @@ def test_a_glycan_is_bonded_to_its_residue(featurised: Featurised) -> None:
     ]
 
 
-def test_each_seed_has_a_batch_of_its_own(featurised: Featurised) -> None:
+def test_each_seed_has_its_own_batch(featurised: Featurised) -> None:
     first, second = featurised("homodimer")
     assert (first.seed, second.seed) == (3, 11)
     assert not np.array_equal(first.numeric["ref_pos"], second.numeric["ref_pos"])
@@ -116,14 +116,14 @@ def test_the_msas_of_the_input_are_used(featurised: Featurised) -> None:
 
 def test_the_template_of_the_input_is_used(featurised: Featurised) -> None:
     features = featurised("aligned")[0].numeric
-    # Query residues 2 to 5 lie on the template's M, Q, I, F; all others on nothing.
+    # Query residues 2 to 5 are mapped to M, Q, I, F of the template; the others are not mapped.
     present = features["template_atom_mask"].any(axis=-1)
     assert present[0].tolist() == [False, True, True, True, True] + [False] * 13
     assert not present[1:].any()
     assert features["template_aatype"][0, 1:5].tolist() == [12, 5, 9, 13]
 
 
-def test_without_a_template_none_is_present(featurised: Featurised) -> None:
+def test_an_input_without_templates_has_no_template_atoms(featurised: Featurised) -> None:
     assert not featurised("ubiquitin")[0].numeric["template_atom_mask"].any()
 
 

@@ -1,7 +1,7 @@
-"""Mutated fold inputs and FASTA files: read, or refused in one sentence, and counted right.
+"""Mutated fold inputs and FASTA files are loaded, or refused in one sentence.
 
-Seeded, so that a failure repeats. What is read is counted by perfkit and, for a few, by upstream;
-:func:`featurise` refuses to go on where the two differ.
+Mutations are seeded, so a failure is reproducible. perfkit counts the tokens of every loaded
+input. A few inputs are also featurised, which raises an error if upstream's count differs.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.models.af3.chemistry.component_source import refuse_unknown
-from perfkit.models.af3.chemistry.components import ccd_for, components_needed
+from perfkit.models.af3.chemistry.biotite_dictionary import refuse_unknown
+from perfkit.models.af3.chemistry.components import DictionaryFor, ccd_for, components_needed
 from perfkit.models.af3.chemistry.tokens import count_tokens
 from perfkit.models.af3.featurise import featurise
 from perfkit.models.af3.inputs.fold_input import load_fold_input
@@ -28,18 +28,20 @@ if TYPE_CHECKING:
 
 type Place = tuple[str | int, ...]
 
+DATA = Path(__file__).parents[2] / "data" / "af3"
+
 _MUTANTS = 300
 _FEATURISED = 4
 _LONGEST_SENTENCE = 1000
 _FEWEST_TOKENS = 5
-"""Upstream's layout of atoms needs five tokens where nothing pads it."""
+"""Upstream's layout of atoms needs five tokens without padding."""
 
 _ODD: tuple[Any, ...] = (
     *(None, True, -1, 0, 1, 2, 1.5, 2.0, 10**18, 10**30, "", "A", "B", "a", "é", "\x00", "😀"),
     *("HEM", "MG", "UNK", "UNL", "XQZ9", "[H][H]", "*", "C1CC", "x" * 400, "MKTAYIAK", "m.a3m"),
     *([], {}, [1], ["A"], ["A", "A"], [[]], ">q\nMKTAYIAK\n>h\nMk-TAYIAK\n", "NNNN", "MK*", "../x"),
 )
-"""Values of every type, in and out of range, and words that mean something elsewhere."""
+"""Values of every type, in and out of range, and texts that are valid in other places."""
 
 _LETTERS = "XUBZ*-. 1aé0\n>:|;\r\t"
 
@@ -78,11 +80,11 @@ def _mutated(document: Any, generator: random.Random) -> Any:
     return document
 
 
-def _check(path: Path, featurised: int) -> tuple[bool, int]:
-    """Whether an input is read, and how many have been featurised."""
+def _check(path: Path, dictionary_for: DictionaryFor, featurised: int) -> tuple[bool, int]:
+    """Return whether an input is loaded, and how many inputs have been featurised so far."""
     sentence = ""
     try:
-        fold_input, notices = load_fold_input(path)
+        fold_input, notices = load_fold_input(path, dictionary_for=dictionary_for)
     except UserError as error:
         sentence = str(error)
     if sentence:
@@ -90,29 +92,28 @@ def _check(path: Path, featurised: int) -> tuple[bool, int]:
         assert len(sentence) < _LONGEST_SENTENCE
         return False, featurised
     assert all("\n" not in notice for notice in notices)
-    tokens = count_tokens(fold_input)
+    tokens = count_tokens(fold_input, dictionary_for)
     if tokens >= _FEWEST_TOKENS and featurised < _FEATURISED:
-        (batch, *_) = featurise(fold_input)
+        (batch, *_) = featurise(fold_input, dictionary_for=dictionary_for)
         assert batch.numeric["seq_mask"].sum() == tokens
         featurised += 1
     return True, featurised
 
 
-@pytest.fixture(autouse=True)
-def _shared_components(component_cache: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One dictionary for all mutants: building one for each takes longer than all else."""
-    ccd = ccd_for(load_fold_input(data / "holo.json")[0])
+@pytest.fixture(scope="module")
+def dictionary_for(component_cache: Path) -> DictionaryFor:
+    """Return one dictionary for all mutants: building one per mutant would dominate the run."""
+    ccd = ccd_for(load_fold_input(DATA / "holo.json")[0])
 
     def shared(fold_input: Input) -> Ccd:
         refuse_unknown(components_needed(fold_input), ccd)
         return ccd
 
-    for module in ("inputs", "tokens", "featurise"):
-        monkeypatch.setattr(f"perfkit.models.af3.{module}.ccd_for", shared)
+    return shared
 
 
-def test_mutated_fold_inputs_are_read_or_refused_in_one_sentence(
-    data: Path, tmp_path: Path
+def test_mutated_fold_inputs_are_loaded_or_refused_in_one_sentence(
+    dictionary_for: DictionaryFor, data: Path, tmp_path: Path
 ) -> None:
     generator = random.Random(13)
     originals = [
@@ -136,13 +137,15 @@ def test_mutated_fold_inputs_are_read_or_refused_in_one_sentence(
     path, read, featurised = tmp_path / "input.json", 0, 0
     for _ in range(_MUTANTS):
         path.write_text(json.dumps(_mutated(generator.choice(originals), generator)))
-        is_read, featurised = _check(path, featurised)
+        is_read, featurised = _check(path, dictionary_for, featurised)
         read += is_read
     assert 0 < read < _MUTANTS
     assert featurised == _FEATURISED
 
 
-def test_mutated_fasta_files_are_read_or_refused_in_one_sentence(tmp_path: Path) -> None:
+def test_mutated_fasta_files_are_loaded_or_refused_in_one_sentence(
+    dictionary_for: DictionaryFor, tmp_path: Path
+) -> None:
     generator = random.Random(13)
     originals = (
         ">A|protein\nMKTAYIAK\n>B|dna\nGATTACA\n",
@@ -156,7 +159,7 @@ def test_mutated_fasta_files_are_read_or_refused_in_one_sentence(tmp_path: Path)
             place = generator.randrange(len(text) + 1)
             text = text[:place] + generator.choice(_LETTERS) + text[place + 1 :]
         path.write_bytes(text.encode())
-        is_read, featurised = _check(path, featurised)
+        is_read, featurised = _check(path, dictionary_for, featurised)
         read += is_read
     assert 0 < read < _MUTANTS
     assert featurised == _FEATURISED

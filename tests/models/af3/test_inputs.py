@@ -1,8 +1,7 @@
-"""Fold inputs: what is accepted, what is filled in, and what is refused with which words."""
+"""Fold inputs: accepted documents, filled-in values, and refusals with their messages."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import pytest
 
 from perfkit.errors import MissingDependencyError, UserError
 from perfkit.models.af3.inputs.fold_input import UBIQUITIN, load_fold_input, synthetic_protein
+from perfkit.models.af3.package import ensure_installed
 from tests.support.fold_documents import SEQUENCE, Json, document, protein, refusal
 from tests.support.fold_documents import load as load_document
 
@@ -25,7 +25,7 @@ def _protein(**changes: Any) -> Json:
     return document({"protein": {"id": "A", "sequence": SEQUENCE, **changes}})
 
 
-def test_the_shipped_input_is_ubiquitin(load: Load) -> None:
+def test_the_default_input_is_ubiquitin(load: Load) -> None:
     fold_input, notices = load("ubiquitin")
     (chain,) = fold_input.chains
     # PDB entry 1UBQ: 76 residues from MQIF to LRGG.
@@ -44,7 +44,7 @@ def test_missing_alignments_become_empty(load: Load) -> None:
     assert not hasattr(dna, "unpaired_msa")
 
 
-def test_only_what_was_missing_is_noticed(load: Load) -> None:
+def test_notices_name_the_missing_alignments(load: Load) -> None:
     assert load("homodimer")[1] == (
         "protein chains A, B: no unpaired MSA, paired MSA or templates, "
         "predicted from the single sequence",
@@ -61,7 +61,7 @@ def test_a_partly_aligned_chain_keeps_its_msa(tmp_path: Path) -> None:
     assert notices == ("protein chain A: no paired MSA or templates",)
 
 
-def test_paths_start_from_the_folder_of_the_input(load: Load, data: Path) -> None:
+def test_relative_paths_start_from_the_folder_of_the_input(load: Load, data: Path) -> None:
     protein, _ = load("aligned")[0].chains
     assert protein.unpaired_msa == (data / "ubiquitin.a3m").read_text()
     (template,) = protein.templates
@@ -69,14 +69,14 @@ def test_paths_start_from_the_folder_of_the_input(load: Load, data: Path) -> Non
     assert template.query_to_template_map == {1: 0, 2: 1, 3: 2, 4: 3}
 
 
-def test_modifications_survive(load: Load) -> None:
+def test_modifications_reach_the_input(load: Load) -> None:
     protein, rna, dna = load("modified")[0].chains
     assert protein.to_ccd_sequence() == ["MET", "LYS", "SEP", "MSE", "ALA", "SER", "TPO"]
     assert rna.to_ccd_sequence() == ["G", "PSU", "A", "C", "U"]
     assert dna.to_ccd_sequence() == ["5CM", "DG", "DC", "DG", "DA"]
 
 
-def test_an_own_component_can_come_from_a_file(data: Path, tmp_path: Path) -> None:
+def test_a_user_defined_component_can_come_from_a_file(data: Path, tmp_path: Path) -> None:
     given = json.loads((data / "own_component.json").read_text())
     (tmp_path / "own.cif").write_text(given.pop("userCCD"))
     fold_input, _ = load_document({**given, "userCCDPath": "own.cif"}, tmp_path)
@@ -88,13 +88,13 @@ def test_an_own_component_can_come_from_a_file(data: Path, tmp_path: Path) -> No
     [
         ("", "is empty"),
         ("  \n", "is empty"),
-        ('{"name": ', "not valid JSON: expecting value in line 1, column 10"),
+        ('{"name": ', "not valid JSON: expecting value at line 1, column 10"),
         ("[" * 100_000, "not valid JSON"),
-        ("3", "holds no JSON object"),
+        ("3", "is not a JSON object"),
         ("[]", "holds no AlphaFold Server job"),
         ([{}, {}], "holds 2 AlphaFold Server jobs"),
-        (document(dialect="alphafoldserver"), "whose jobs stand in a list"),
-        ([7], "holds no JSON object"),
+        (document(dialect="alphafoldserver"), "whose jobs must be in a list"),
+        ([7], "its job is not a JSON object"),
         ([{"name": "job"}], "sequences is missing"),
         ({"name": "x"}, 'dialect is missing; accepted: "alphafold3"'),
         (document(dialect="boltz"), 'dialect is "boltz"; accepted: "alphafold3"'),
@@ -118,8 +118,8 @@ def test_an_own_component_can_come_from_a_file(data: Path, tmp_path: Path) -> No
         (_protein(id="a"), "upper case"),
         (_protein(id=["A", "A"]), "duplicate IDs"),
         (_protein(sequence=""), "sequences[0].protein.sequence is empty"),
-        (_protein(sequence="MK TA"), "' ' at position 3 of the sequence is no letter"),
-        (_protein(sequence="MKTA*"), "'*' at position 5 of the sequence is no letter"),
+        (_protein(sequence="MK TA"), "' ' at position 3 of the sequence is not a letter"),
+        (_protein(sequence="MKTA*"), "'*' at position 5 of the sequence is not a letter"),
         (_protein(sequence=["M"]), "sequences[0].protein.sequence: input should be a valid string"),
         (_protein(modifications=[{"ptmType": "SEP"}]), "ptmPosition is missing"),
         (
@@ -134,8 +134,8 @@ def test_an_own_component_can_come_from_a_file(data: Path, tmp_path: Path) -> No
             _protein(modifications=[{"ptmType": "SEPX", "ptmPosition": 1}]),
             "unknown chemical component 'SEPX'",
         ),
-        (_protein(unpairedMsaPath="no.a3m"), "unpairedMsaPath names no.a3m, which is not an"),
-        (document(userCCDPath="no.cif"), "userCCDPath names no.cif"),
+        (_protein(unpairedMsaPath="no.a3m"), "unpairedMsaPath is no.a3m, but there is no such"),
+        (document(userCCDPath="no.cif"), "userCCDPath is no.cif"),
         (_protein(unpairedMsa=">q\nMKTAYIAR\n"), "the unpaired MSA of chain A does not fit"),
         (_protein(pairedMsa=">q\nMKTAYIAK\n>h\nMKT\n"), "the paired MSA of chain A does not fit"),
         (_protein(templates=[{"queryIndices": [], "templateIndices": []}]), "mmcif or mmcifPath"),
@@ -152,7 +152,9 @@ def test_an_own_component_can_come_from_a_file(data: Path, tmp_path: Path) -> No
         (document(userCCD="rubbish"), "not a valid fold input"),
     ],
 )
-def test_bad_input_gets_one_sentence(content: object, words: str, tmp_path: Path) -> None:
+def test_a_bad_input_is_refused_in_one_sentence(
+    content: object, words: str, tmp_path: Path
+) -> None:
     assert words.lower() in refusal(content, tmp_path).lower()
 
 
@@ -160,19 +162,19 @@ def test_bad_input_gets_one_sentence(content: object, words: str, tmp_path: Path
     ("content", "words"),
     [
         ({"ccdCodes": ["XQZ9"]}, "unknown chemical component 'XQZ9'"),
-        ({"ccdCodes": ["UNL"]}, "'UNL' has no atoms"),
-        ({"smiles": "[H][H]"}, "nothing to predict"),
+        ({"ccdCodes": ["UNL"]}, "'UNL' cannot be predicted: it has no atoms"),
+        ({"smiles": "[H][H]"}, "has no heavy atom"),
         ({"ccdCodes": []}, "ccdCodes is empty"),
         ({"ccdCodes": "HEM"}, "ccdCodes: input should be a valid list"),
         ({}, "needs either ccdCodes or smiles"),
         ({"smiles": ""}, "needs either ccdCodes or smiles"),
-        ({"smiles": "[H+]"}, "of ligand L: the SMILES string '[H+]' has no atom but hydrogen"),
+        ({"smiles": "[H+]"}, "ligand L cannot be predicted: the SMILES string '[H+]' has no"),
         ({"smiles": "C1CC"}, "C1CC"),
         ({"smiles": "not a molecule"}, "not a molecule"),
         ({"smiles": "CC", "ccdCodes": ["HEM"]}, "both CCD code and SMILES"),
     ],
 )
-def test_a_bad_ligand_gets_one_sentence(
+def test_a_bad_ligand_is_refused_in_one_sentence(
     content: Json, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     given = document(sequences=[{"ligand": {"id": "L", **content}}])
@@ -192,7 +194,7 @@ def test_a_bad_ligand_gets_one_sentence(
         ([["A", 1.0, "CA"], ["A", 2, "CA"]], "bondedAtomPairs[0][0][1]: input should be a valid"),
     ],
 )
-def test_a_bad_bond_gets_one_sentence(bond: object, words: str, tmp_path: Path) -> None:
+def test_a_bad_bond_is_refused_in_one_sentence(bond: object, words: str, tmp_path: Path) -> None:
     assert words in refusal(document(bondedAtomPairs=[bond]), tmp_path)
 
 
@@ -207,7 +209,7 @@ def test_a_template_mapped_beyond_its_end_is_refused(data: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("key", ["queryIndices", "templateIndices"])
 def test_a_negative_template_index_is_refused(key: str, data: Path, tmp_path: Path) -> None:
-    """NumPy would count it from the end."""
+    """NumPy would count it from the end of the array."""
     template = {
         "mmcif": (data / "template.cif").read_text(),
         "queryIndices": [0],
@@ -215,26 +217,26 @@ def test_a_negative_template_index_is_refused(key: str, data: Path, tmp_path: Pa
         key: [-1],
     }
     message = refusal(document(protein("B", templates=[template])), tmp_path)
-    assert f"template 1 of chain B: {key} holds -1, and residues are counted from 0" in message
+    assert f"template 1 of chain B: {key} contains -1, but residues are counted from 0" in message
 
 
 @pytest.mark.parametrize("text", ["m.a3m", "MKTAYIAK", "junk\n>q\nMKTAYIAK\n"])
-def test_an_msa_that_is_no_a3m_is_refused(text: str, tmp_path: Path) -> None:
-    """Upstream finds no row in it and predicts from the single sequence without a word."""
+def test_an_msa_that_is_not_a3m_is_refused(text: str, tmp_path: Path) -> None:
+    """Upstream finds no row in it and silently predicts from the single sequence."""
     message = refusal(document(protein(unpairedMsa=text)), tmp_path)
-    assert "the unpaired MSA of chain A is no A3M" in message
-    assert "a path belongs under unpairedMsaPath" in message
+    assert "the unpaired MSA of chain A is not A3M" in message
+    assert "give a path as unpairedMsaPath" in message
 
 
 def test_an_a3m_may_begin_with_a_comment(tmp_path: Path) -> None:
-    """ColabFold's do."""
+    """The files of ColabFold do."""
     a3m = "#8\t1\n>q\nMKTAYIAK\n>h\nMRTAYIAK\n"
     (chain,) = load_document(document(protein(unpairedMsa=a3m)), tmp_path)[0].chains
     assert chain.unpaired_msa == a3m
 
 
-def test_what_is_empty_is_absent(tmp_path: Path) -> None:
-    """As upstream's parser has it."""
+def test_empty_values_count_as_absent(tmp_path: Path) -> None:
+    """Upstream's parser treats them in this way."""
     (tmp_path / "m.a3m").write_text(">q\nMKTAYIAK\n>h\nMRTAYIAK\n")
     chain = {
         "id": "A",
@@ -250,28 +252,31 @@ def test_what_is_empty_is_absent(tmp_path: Path) -> None:
         userCCD="",
         userCCDPath="",
     )
-    fold_input, said = load_document(given, tmp_path)
-    assert "MRTAYIAK" in fold_input.chains[0].unpaired_msa
-    assert fold_input.chains[1].ccd_ids == ("MG",)
-    assert said == ("protein chain A: no paired MSA or templates",)
+    fold_input, notices = load_document(given, tmp_path)
+    first, second = fold_input.chains
+    assert "MRTAYIAK" in (getattr(first, "unpaired_msa", "") or "")
+    assert getattr(second, "ccd_ids", ()) == ("MG",)
+    assert notices == ("protein chain A: no paired MSA or templates",)
 
 
-def test_a_seed_that_is_named_twice_is_computed_once(tmp_path: Path) -> None:
-    fold_input, said = load_document(document(modelSeeds=[7, 7, 3]), tmp_path)
+def test_a_seed_that_is_given_twice_is_computed_once(tmp_path: Path) -> None:
+    fold_input, notices = load_document(document(modelSeeds=[7, 7, 3]), tmp_path)
     assert fold_input.rng_seeds == (7, 3)
-    assert said == ("model seed 7 is named 2 times and computed once",)
+    assert notices == ("model seed 7 is given 2 times and computed once",)
 
 
-def test_a_second_modification_of_a_residue_is_said(tmp_path: Path) -> None:
+def test_a_second_modification_of_a_residue_is_reported(tmp_path: Path) -> None:
     twice = [{"ptmType": code, "ptmPosition": 2} for code in ("SEP", "TPO")]
-    fold_input, said = load_document(document(protein(modifications=twice)), tmp_path)
-    assert fold_input.chains[0].to_ccd_sequence()[1] == "TPO"
-    assert said[0] == (
-        "protein chain A: residue 2 is modified 2 times, of which AlphaFold 3 takes the last"
+    fold_input, notices = load_document(document(protein(modifications=twice)), tmp_path)
+    assert fold_input.protein_chains[0].to_ccd_sequence()[1] == "TPO"
+    assert notices[0] == (
+        "protein chain A: residue 2 is modified 2 times; AlphaFold 3 uses the last modification"
     )
 
 
-def test_the_warnings_of_rdkit_are_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_warnings_of_rdkit_become_notices(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     given = document(protein(), {"ligand": {"id": "L", "smiles": "[H+].CC"}})
     assert any("hydrogen" in notice for notice in load_document(given, tmp_path)[1])
     assert capfd.readouterr().err == ""
@@ -292,7 +297,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 def test_binary_input_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "input.json"
     path.write_bytes(b"\x80\x81\x82")
-    with pytest.raises(UserError, match="not a text file"):
+    with pytest.raises(UserError, match="not a UTF-8 text file"):
         load_fold_input(path)
 
 
@@ -301,10 +306,9 @@ def test_a_message_does_not_quote_a_whole_alignment(tmp_path: Path) -> None:
     assert len(refusal(given, tmp_path)) < 600
 
 
-def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match="alphafold3"):
-        load_fold_input(UBIQUITIN)
+def test_missing_packages_are_named() -> None:
+    with pytest.raises(MissingDependencyError, match="AlphaFold 3 needs absent_a, absent_b, which"):
+        ensure_installed(("pytest", "absent_a", "absent_b"))
 
 
 def test_a_synthetic_protein_has_the_length_asked_for() -> None:
@@ -322,7 +326,7 @@ def test_a_synthetic_protein_has_natural_composition() -> None:
     (chain,) = synthetic_protein(20_000, seed=1).chains
     percent = {letter: 100 * n / 20_000 for letter, n in Counter(chain.sequence).items()}
     assert set(percent) == set("ACDEFGHIKLMNPQRSTVWY")
-    # Swiss-Prot's commonest and rarest; four standard errors are 0.8 and 0.3.
+    # The most common residues of Swiss-Prot and the rarest; four standard errors are 0.8 and 0.3.
     assert percent["L"] == pytest.approx(9.65, abs=0.8)
     assert percent["A"] == pytest.approx(8.25, abs=0.8)
     assert percent["W"] == pytest.approx(1.10, abs=0.3)
@@ -333,6 +337,6 @@ def test_a_synthetic_protein_needs_residues() -> None:
         synthetic_protein(0, seed=1)
 
 
-def test_the_shipped_input_is_part_of_the_package() -> None:
+def test_the_default_input_is_part_of_the_package() -> None:
     assert UBIQUITIN.is_file()
     assert UBIQUITIN.parent.parent.name == "af3"

@@ -1,4 +1,4 @@
-"""Inputs as workloads: how options reach the reader, and notices the workload."""
+"""AlphaFold 3's workloads: options reach the reader, notices reach the workload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perfkit.models.af3.model import AlphaFold3
 pytestmark = pytest.mark.usefixtures("component_cache")
 
 
-def test_the_molecule_of_fasta_reaches_the_reader_and_another_process(tmp_path: Path) -> None:
+def test_the_molecule_option_reaches_the_reader_and_the_source(tmp_path: Path) -> None:
     path = tmp_path / "silk.fasta"
     path.write_text(">silk\nGAGAGAGC\n")
     model = AlphaFold3()
@@ -26,7 +26,7 @@ def test_the_molecule_of_fasta_reaches_the_reader_and_another_process(tmp_path: 
     assert guessed.digest != workload.digest
 
 
-def test_a_job_of_a_server_file_is_a_workload(tmp_path: Path) -> None:
+def test_the_job_option_selects_the_input(tmp_path: Path) -> None:
     jobs = [
         {"name": name, "modelSeeds": [], "sequences": [{"proteinChain": {"sequence": sequence}}]}
         for name, sequence in (("One", "MKTAY"), ("Two", "MKTAYIAK"))
@@ -38,7 +38,7 @@ def test_a_job_of_a_server_file_is_a_workload(tmp_path: Path) -> None:
     assert workload.source["job"] == "Two"
 
 
-def test_what_the_model_ignores_is_a_notice_of_the_workload(tmp_path: Path) -> None:
+def test_parts_that_the_model_ignores_become_notices(tmp_path: Path) -> None:
     document = {
         "dialect": "alphafold3",
         "version": 4,
@@ -51,15 +51,15 @@ def test_what_the_model_ignores_is_a_notice_of_the_workload(tmp_path: Path) -> N
     path.write_text(json.dumps(document))
     workload = AlphaFold3().workload({"input": str(path)}, {})
     assert workload.fidelity["seeds"] == 1
-    assert workload.notices[0] == "model seed 1 is named 2 times and computed once"
+    assert workload.notices[0] == "model seed 1 is given 2 times and computed once"
     assert workload.notices[2] == (
-        "the bond A 2 SG - A 7 SG is ignored: AlphaFold 3 takes no bonds between polymers"
+        "the bond A 2 SG - A 7 SG is ignored: AlphaFold 3 does not use bonds between polymers"
     )
 
 
 @pytest.mark.parametrize("option", ["job", "molecule"])
-def test_how_to_read_an_input_needs_one(option: str) -> None:
-    with pytest.raises(UserError, match=f"--{option} says how to read an input"):
+def test_options_for_reading_a_file_need_a_file(option: str) -> None:
+    with pytest.raises(UserError, match=f"--{option} needs --input"):
         AlphaFold3().workload({option: "1"}, {})
-    with pytest.raises(UserError, match=f"--{option} says how to read an input"):
+    with pytest.raises(UserError, match=f"--{option} needs --input"):
         AlphaFold3().workload({option: "1", "size": 8}, {})

@@ -1,23 +1,19 @@
-"""The files of a prediction: named safely, inside their folder, each with its labels."""
+"""The files of a prediction have safe names inside their folder and carry all notices."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfkit.models import get_model
-from perfkit.models.af3 import computation
-from perfkit.models.af3.output import write_predictions
-from perfkit.models.base import PyTree, Workload
-
-if TYPE_CHECKING:
-    from perfkit.models.af3.featurise import Batch
-
-type Write = Callable[[str, Path, list[str]], list[Path]]
+from perfkit.models.af3.computation import featurise_in_bucket
+from perfkit.models.af3.featurise import Batch
+from perfkit.models.af3.model import AlphaFold3
+from perfkit.models.af3.output import add_notices, write_predictions
+from perfkit.models.prepared import Prepared, PyTree
+from perfkit.models.workload import Workload
 
 LABELS = ["synthetic weights: nothing", "below production fidelity: a measurement"]
 
@@ -28,48 +24,47 @@ HOSTILE = {
     "data_\nloop_\x1b[2J": "data_loop_2J",
     "A" * 180: "A" * 180,
 }
-"""Names of fold inputs, and what upstream's ``sanitised_name`` makes of them."""
+"""Name of a fold input -> upstream's ``sanitised_name`` of it."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A prediction of two residues by a network with one block of each stack."""
+
+    prepared: Prepared
+    batches: list[Batch]
+    outputs: PyTree
+
+    def write(self, name: str, folder: Path, notices: list[str]) -> list[Path]:
+        return write_predictions(name, self.batches, self.outputs, folder, b"tests", notices)
 
 
 @pytest.fixture(scope="module")
-def write() -> Write:
-    """Writes a prediction of two residues by a network with one block of each stack."""
+def prediction() -> Prediction:
     import jax
 
     from benchmarks.shallow_af3 import FEWEST, prepare
     from perfkit.models.af3.inputs.fold_input import synthetic_protein
 
-    taken: list[tuple[list[Batch], PyTree]] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            computation,
-            "write_predictions",
-            lambda name, batches, outputs, folder, identifier, notices: taken.append(
-                (batches, outputs)
-            ),
-        )
-        prepared = prepare(synthetic_protein(2, seed=1), FEWEST)
-        compiled = jax.jit(prepared.function).lower(*prepared.arguments).compile()
-        prepared.write(prepared.drive(compiled), Path())
-    ((batches, outputs),) = taken
-
-    def written(name: str, folder: Path, notices: list[str]) -> list[Path]:
-        return write_predictions(name, batches, outputs, folder, b"tests", notices)
-
-    return written
+    fold_input = synthetic_protein(2, seed=1)
+    prepared = prepare(fold_input, FEWEST, labels=("low",))
+    compiled = jax.jit(prepared.function).lower(*prepared.arguments).compile()
+    # The knobs FEWEST ask for a bucket of exactly two tokens.
+    batches, _ = featurise_in_bucket(fold_input, 2)
+    return Prediction(prepared, batches, prepared.drive(compiled))
 
 
 @pytest.mark.parametrize(
     ("name", "stem"), HOSTILE.items(), ids=["slash", "html", "glob", "lines", "long"]
 )
-def test_any_name_makes_files_inside_the_folder(
-    write: Write, tmp_path: Path, name: str, stem: str
+def test_files_of_any_name_are_inside_the_folder(
+    prediction: Prediction, tmp_path: Path, name: str, stem: str
 ) -> None:
     from biotite.structure import get_residue_count
     from biotite.structure.io import pdbx
 
     folder = tmp_path / "out"
-    written = write(name, folder, LABELS)
+    written = prediction.write(name, folder, LABELS)
     sample = folder / "seed-1_sample-0"
     prefix = f"{stem}_seed-1_sample-0"
     assert written == [
@@ -84,17 +79,20 @@ def test_any_name_makes_files_inside_the_folder(
 
 
 @pytest.mark.parametrize("name", ["../../escape", ".hidden", "-rf", "..", "x" * 400])
-def test_names_that_lead_elsewhere_lead_nowhere(write: Write, tmp_path: Path, name: str) -> None:
+def test_names_with_special_parts_do_not_leave_the_folder(
+    prediction: Prediction, tmp_path: Path, name: str
+) -> None:
     folder = tmp_path / "deep" / "er" / "out"
-    written = write(name, folder, LABELS)
+    written = prediction.write(name, folder, LABELS)
     assert len(written) == 4
     assert all(path.is_file() and path.resolve().is_relative_to(folder) for path in written)
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(written)
     assert not any(path.name.startswith((".", "-")) for path in written)
 
 
-def test_every_file_carries_every_label(write: Write, tmp_path: Path) -> None:
-    full, model, summary, ranking = write("a[1]", tmp_path, [*LABELS, "two\nlines"])
+def test_every_file_carries_every_notice(prediction: Prediction, tmp_path: Path) -> None:
+    notices = [*LABELS, "two\nlines"]
+    full, model, summary, ranking = prediction.write("a[1]", tmp_path, notices)
     for path in (full, summary):
         assert json.loads(path.read_text())["perfkit_notices"] == [*LABELS, "two\nlines"]
     comments = [f"# {label}" for label in [*LABELS, "two\\nlines"]]
@@ -102,17 +100,11 @@ def test_every_file_carries_every_label(write: Write, tmp_path: Path) -> None:
     assert ranking.read_text().splitlines()[:4] == [*comments, "seed,sample,ranking_score"]
 
 
-def test_a_file_that_can_hold_no_label_is_not_left_without(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from alphafold3.model import post_processing
-
-    def packed(inference_result: Any, output_dir: Path, name: str) -> None:
-        (output_dir / f"{name}_model.cif.zst").write_text("packed")
-
-    monkeypatch.setattr(post_processing, "write_output", packed)
-    with pytest.raises(RuntimeError, match="cannot carry the notices"):
-        write("a", tmp_path, LABELS)
+def test_a_file_that_cannot_carry_notices_is_an_error(tmp_path: Path) -> None:
+    packed = tmp_path / "a_model.cif.zst"
+    packed.write_text("packed")
+    with pytest.raises(RuntimeError, match=r"a_model\.cif\.zst cannot carry the notices"):
+        add_notices([packed], LABELS)
 
 
 @pytest.mark.parametrize(
@@ -126,26 +118,15 @@ def test_a_file_that_can_hold_no_label_is_not_left_without(
         ({"recycles": 10, "steps": 200, "samples": 5, "seeds": 1}, ()),
     ],
 )  # fmt: skip
-def test_real_weights_below_production_are_labelled(
-    monkeypatch: pytest.MonkeyPatch, fidelity: dict[str, int], label: tuple[str, ...]
+def test_a_workload_below_production_is_labelled(
+    fidelity: dict[str, int], label: tuple[str, ...]
 ) -> None:
-    given: list[Any] = []
-    monkeypatch.setattr(computation, "prepare", lambda *arguments: given.append(arguments))
-    source = {"size": 8, "model-dir": "weights"}
-    workload = Workload("af3", "synthetic-8-1", 8, source, fidelity, "digest")
-    get_model("af3").prepare(workload, {})
-    assert given[0][-2:] == (Path("weights"), label)
+    workload = Workload("af3", "synthetic-8-1", 8, {"size": 8}, fidelity, "digest")
+    assert AlphaFold3().labels(workload) == label
 
 
-def test_labels_are_written_after_the_weights_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from benchmarks.shallow_af3 import FEWEST, prepare
-    from perfkit.models.af3.inputs.fold_input import synthetic_protein
-
-    told: list[Any] = []
-    monkeypatch.setattr(computation, "write_predictions", lambda *given: told.append(given[-1]))
-    prepared = prepare(synthetic_protein(2, seed=1), FEWEST, labels=("low",))
-    prepared.write([], tmp_path)
-    assert told == [("low",)]
-    assert prepared.labels == ("low",)
+def test_a_prepared_prediction_writes_its_labels(prediction: Prediction, tmp_path: Path) -> None:
+    written = prediction.prepared.write(prediction.outputs, tmp_path)
+    assert prediction.prepared.labels == ("low",)
+    assert written[-1].read_text().splitlines()[0] == "# low"
+    assert json.loads(written[0].read_text())["perfkit_notices"] == ["low"]

@@ -1,4 +1,4 @@
-"""Cut padding: what real atoms and sequences see and give back stays what it was."""
+"""Removing padding does not change what real atoms and sequences read and write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from perfkit.models.af3.computation import _row_notices
+from perfkit.models.af3.computation import msa_row_notices
 from perfkit.models.af3.featurise import featurise
 from perfkit.models.af3.inputs.fold_input import synthetic_protein
 from perfkit.models.af3.padding import (
@@ -31,7 +31,7 @@ _KINDS = ["ubiquitin", "nucleoprotein", "holo", "modified", "glycoprotein", "own
 
 
 def _gathered(features: Mapping[str, Any], name: str, values: Floats, axes: int) -> Floats:
-    """What upstream's own gather takes from ``values``."""
+    """Gather from ``values`` with upstream's own function."""
     from alphafold3.model.atom_layout import atom_layout
 
     info = atom_layout.GatherInfo.from_dict(dict(features), key_prefix=name)
@@ -40,7 +40,7 @@ def _gathered(features: Mapping[str, Any], name: str, values: Floats, axes: int)
 
 
 def _seen(features: Mapping[str, Any], values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Queries and keys of each subset, the tokens of the keys, and what comes back."""
+    """Return queries and keys of each subset, the tokens of the keys, and the gathered result."""
     queries = _gathered(features, "token_atoms_to_queries", values, 2)
     keys = _gathered(features, "queries_to_keys", queries, 2)
     tokens = _gathered(features, "tokens_to_keys", values[:, 0], 1)
@@ -49,7 +49,7 @@ def _seen(features: Mapping[str, Any], values: Floats) -> tuple[Floats, Floats, 
 
 
 @pytest.mark.parametrize("name", _KINDS)
-def test_real_atoms_see_and_give_back_the_same(name: str, featurised: Featurised) -> None:
+def test_real_atoms_read_and_write_the_same(name: str, featurised: Featurised) -> None:
     features = featurised(name)[0].numeric
     cut = with_subsets(features, used_subsets(features))
     values = np.random.default_rng(0).normal(size=features["pred_dense_atom_mask"].shape)
@@ -62,7 +62,7 @@ def test_real_atoms_see_and_give_back_the_same(name: str, featurised: Featurised
 
 
 def test_ubiquitin_keeps_19_of_57_subsets(featurised: Featurised) -> None:
-    """602 atoms in subsets of 32; 76 tokens of 24 slots are 1824."""
+    """602 atoms fill 19 subsets of 32; 76 tokens of 24 slots are 1824 slots, 57 subsets."""
     features = featurised("ubiquitin")[0].numeric
     assert features["token_atoms_to_queries:gather_mask"].shape == (57, 32)
     cut = with_subsets(features, used_subsets(features))
@@ -72,7 +72,7 @@ def test_ubiquitin_keeps_19_of_57_subsets(featurised: Featurised) -> None:
 
 
 def test_fewer_atoms_than_a_window_of_keys_keep_their_padding(featurised: Featurised) -> None:
-    """Upstream fills such windows with the last empty slot, and what becomes of it is seen."""
+    """Upstream fills such windows with the last empty slot, whose result affects the answer."""
     features = featurised("own_component")[0].numeric
     assert np.asarray(features["queries_to_keys:gather_idxs"])[2, 0] == 6 * 32 - 1
     assert used_subsets(features) == 6
@@ -91,13 +91,13 @@ def test_fewer_atoms_than_a_window_of_keys_keep_their_padding(featurised: Featur
 def test_fewer_atoms_than_a_window_of_keys_need_an_empty_token(
     component_cache: Path, residues: int, atoms: int, bucket: int
 ) -> None:
-    """Atoms of RTPQIIKSRASHPAHF, OXT included; five tokens have 120 slots, 128 in subsets."""
+    """Atoms of RTPQIIKSRASHPAHF, OXT included. Five tokens have 120 slots, 128 in whole subsets."""
     features = featurise(synthetic_protein(residues, seed=1), 16)[0].numeric
     assert int(np.asarray(features["pred_dense_atom_mask"]).sum()) == atoms
     assert needed_bucket(features) == bucket
 
 
-def test_only_empty_msa_rows_are_cut(featurised: Featurised) -> None:
+def test_only_empty_msa_rows_are_removed(featurised: Featurised) -> None:
     features = featurised("aligned")[0].numeric
     rows = used_msa_rows(features)
     cut = with_msa_rows(features, rows)
@@ -107,15 +107,17 @@ def test_only_empty_msa_rows_are_cut(featurised: Featurised) -> None:
 
 
 @pytest.mark.parametrize(
-    ("used", "rows", "told"),
+    ("used", "rows", "notice"),
     [
         (100, 1024, None),
         (100, 100, None),
         (3000, 1024, None),
-        (100, 8, "the trunk sees 8 of the MSA's 100 rows, upstream's 100"),
-        (3000, 2048, "the trunk sees 2048 of the MSA's 3000 rows, upstream's 1024"),
+        (100, 8, "sees 8 of the 100 rows of the MSA, with upstream's setting it sees 100"),
+        (3000, 2048, "sees 2048 of the 3000 rows of the MSA, with upstream's setting it sees 1024"),
     ],
 )
-def test_other_rows_than_upstreams_are_said(used: int, rows: int, told: str | None) -> None:
-    notices = _row_notices(used, rows)
-    assert notices == () if told is None else told in notices[0]
+def test_another_number_of_msa_rows_than_upstreams_is_reported(
+    used: int, rows: int, notice: str | None
+) -> None:
+    found = msa_row_notices(used, rows)
+    assert found == () if notice is None else notice in found[0]

@@ -1,4 +1,4 @@
-"""Files of the AlphaFold Server: one job, several, and impossible ones."""
+"""Files of the AlphaFold Server: a single job, several jobs, and invalid ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _job(name: str, *entries: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {"name": name, "modelSeeds": ["5"], "sequences": chains, **changes}
 
 
-def test_a_server_job_is_taken(tmp_path: Path) -> None:
+def test_a_server_job_is_loaded(tmp_path: Path) -> None:
     job = _job(
         "server job",
         {"proteinChain": {"sequence": "MKTAYIAK", "count": 2}},
@@ -31,10 +31,10 @@ def test_a_server_job_is_taken(tmp_path: Path) -> None:
     assert [chain.id for chain in fold_input.chains] == ["A", "B", "C"]
     assert fold_input.ligands[0].ccd_ids == ("MG",)
     assert fold_input.rng_seeds == (1,)
-    assert notices[0] == "no model seed given, 1 is used"
+    assert notices[0] == "no model seed is given; 1 is used"
 
 
-def test_of_several_jobs_one_is_chosen_by_name_or_number(tmp_path: Path) -> None:
+def test_a_job_is_chosen_by_name_or_number(tmp_path: Path) -> None:
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps([_job("Job One"), _job("2nd"), _job("1")]))
     assert jobs_in(path) == 3
@@ -44,28 +44,28 @@ def test_of_several_jobs_one_is_chosen_by_name_or_number(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"\(1 'Job One', 2 '2nd', 3 '1'\): choose one with --job"):
         load_fold_input(path)
     for job in ("Job Two", "0", "4", "-1", "x" * 10):
-        with pytest.raises(UserError, match=f"holds no job '{job}'; there are 1 'Job One', 2"):
+        with pytest.raises(UserError, match=f"holds no job '{job}'; its jobs are 1 'Job One', 2"):
             load_fold_input(path, job=job)
 
 
-def test_a_name_that_two_jobs_have_does_not_choose(tmp_path: Path) -> None:
+def test_a_name_of_two_jobs_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps([_job("same"), _job("same")]))
-    with pytest.raises(UserError, match="holds 2 jobs 'same'; there are 1 'same', 2 'same'"):
+    with pytest.raises(UserError, match="holds 2 jobs 'same'; its jobs are 1 'same', 2 'same'"):
         load_fold_input(path, job="same")
 
 
-def test_many_jobs_are_not_all_listed(tmp_path: Path) -> None:
+def test_a_message_lists_five_jobs_at_most(tmp_path: Path) -> None:
     message = refusal([_job(str(number)) for number in range(50)], tmp_path)
     assert "5 '4' and 45 more): choose one" in message
 
 
-def test_a_single_input_has_no_jobs_to_choose_from(tmp_path: Path) -> None:
+def test_options_for_other_files_are_refused_for_a_single_input(tmp_path: Path) -> None:
     path = tmp_path / "input.json"
     path.write_text("{}")
-    with pytest.raises(UserError, match="--job chooses among AlphaFold Server jobs"):
+    with pytest.raises(UserError, match="--job selects an AlphaFold Server job"):
         load_fold_input(path, job="1")
-    with pytest.raises(UserError, match="--molecule says what FASTA records are"):
+    with pytest.raises(UserError, match="--molecule gives the type of FASTA records"):
         load_fold_input(path, molecule="dna")
 
 
@@ -86,10 +86,12 @@ def test_a_single_input_has_no_jobs_to_choose_from(tmp_path: Path) -> None:
         ({"proteinChain": {"sequence": "MK", "glycans": []}}, "glycans"),
     ],
 )
-def test_a_bad_job_gets_one_sentence(entry: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_a_bad_job_is_refused_in_one_sentence(
+    entry: dict[str, Any], words: str, tmp_path: Path
+) -> None:
     assert words in refusal([_job("bad", entry)], tmp_path)
 
 
-def test_a_foreign_version_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_version_is_refused(tmp_path: Path) -> None:
     job = _job("new", dialect="alphafoldserver", version=9)
     assert "unsupported version: 9" in refusal([job], tmp_path)

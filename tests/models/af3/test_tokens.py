@@ -1,4 +1,4 @@
-"""Tokens as the model counts them."""
+"""perfkit's count of tokens against counts by hand and against the model's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from perfkit.models.af3.chemistry.components import ccd_for
-from perfkit.models.af3.chemistry.tokens import count_tokens, kept
+from perfkit.models.af3.chemistry.tokens import count_tokens, predicted_structure
 from tests.support.fold_documents import document
 from tests.support.fold_documents import load as load_document
 
@@ -34,7 +34,7 @@ def _ligand(*codes: str) -> dict[str, Any]:
     return {"ligand": {"ccdCodes": list(codes)}}
 
 
-# Worked out by hand from the sum formulas; "heavy" atoms are all but hydrogen.
+# Counted by hand from the molecular formulas, hydrogen left out.
 _TOKENS = {
     "ubiquitin": 76,
     # 10 residues, one of them unknown; 8 nucleotides, one of them unknown; 2 strands of 6.
@@ -55,12 +55,14 @@ _TOKENS = {
 
 
 @pytest.mark.parametrize("name", _TOKENS)
-def test_tokens_are_counted_as_worked_out_by_hand(name: str, load: Load) -> None:
+def test_tokens_equal_the_count_by_hand(name: str, load: Load) -> None:
     assert count_tokens(load(name)[0]) == _TOKENS[name]
 
 
 @pytest.mark.parametrize("name", _TOKENS)
-def test_the_model_counts_the_same(name: str, featurised: Callable[[str], list[Any]]) -> None:
+def test_the_model_makes_the_same_number_of_tokens(
+    name: str, featurised: Callable[[str], list[Any]]
+) -> None:
     (batch, *_) = featurised(name)
     assert batch.numeric["seq_mask"].sum() == _TOKENS[name]
     assert batch.numeric["token_index"].shape == (_TOKENS[name],)
@@ -79,9 +81,9 @@ def test_a_glycan_keeps_the_o1_that_a_bond_names(load: Load, data: Path, tmp_pat
     assert featurise(fold_input)[0].numeric["seq_mask"].sum() == _TOKENS["glycoprotein"] + 2
 
 
-# Chain -> what it is, and its tokens by the sum formulas; G and A are standard residues.
+# Chain -> its content, and its tokens by the molecular formulas; G and A are standard residues.
 _SAMPLE: dict[str, tuple[dict[str, Any], int]] = {
-    # C11 I N2 O2: its first atom is OXT, which upstream takes for the end of the chain and keeps.
+    # C11 I N2 O2: its first atom is OXT, so upstream treats it as the end of the chain.
     "A": (_polymer("protein", "GGG", "A1L7E", 2), 2 + 16),
     # C15 N3 O5 without OXT: a chromophore of three residues.
     "B": (_polymer("protein", "GGG", "CRO", 2), 2 + 23 - 1),
@@ -92,15 +94,15 @@ _SAMPLE: dict[str, tuple[dict[str, Any], int]] = {
     "E": (_polymer("rna", "AAA", "H2U", 1), 2 + 21),
     # C11 N5 O7 P without OP3, at the end.
     "F": (_polymer("dna", "AAA", "6OG", 3), 2 + 24 - 1),
-    # A nucleotide in a protein is no standard residue: C10 N5 O7 P.
+    # A nucleotide in a protein is not a standard residue: C10 N5 O7 P.
     "G": (_polymer("protein", "GGG", "A", 2), 2 + 23),
-    # Chains of unknown residues only are dropped; one that knows one residue is not.
+    # Chains of unknown residues only are dropped; a chain with one known residue is not.
     "H": (_polymer("protein", "XXX"), 0),
     "I": (_polymer("protein", "XGX"), 3),
     "J": (_polymer("dna", "NN"), 0),
     "K": (_polymer("rna", "NN"), 0),
     "L": (_ligand("UNK"), 0),
-    # Glycine stands for an unknown component, and glycerol is no glycan: C3 O3.
+    # Glycine replaces an unknown component, and glycerol is not a glycan: C3 O3.
     "M": (_ligand("UNK", "GOL"), 5 + 6),
     # Glucose C6 O6 loses its O1.
     "N": (_ligand("GLC"), 12 - 1),
@@ -130,20 +132,22 @@ def sample(component_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> A
     return load_document(document(*chains), tmp_path_factory.mktemp("sample"))[0]
 
 
-def test_the_sample_is_counted_as_worked_out_by_hand(sample: Any) -> None:
+def test_tokens_of_every_chain_equal_the_count_by_hand(sample: Any) -> None:
     counts = dict.fromkeys(_SAMPLE, 0)
-    for residue in kept(sample, ccd_for(sample)).residues:
+    for residue in predicted_structure(sample, ccd_for(sample)).residues:
         counts[residue.chain] += len(residue.tokens)
     assert counts == {name: tokens for name, (_, tokens) in _SAMPLE.items()}
     assert count_tokens(sample) == sum(tokens for _, tokens in _SAMPLE.values())
 
 
-def test_the_model_makes_the_same_tokens_of_the_sample(sample: Any) -> None:
-    """By upstream's own features, in upstream's order of chains and with its atoms."""
+def test_the_model_makes_the_same_tokens_per_residue(sample: Any) -> None:
+    """Compared in upstream's order of chains and residues."""
     from perfkit.models.af3.featurise import featurise
 
     (batch,) = featurise(sample)
-    ours = [len(residue.tokens) for residue in kept(sample, ccd_for(sample)).residues]
+    ours = [
+        len(residue.tokens) for residue in predicted_structure(sample, ccd_for(sample)).residues
+    ]
     residues = batch.numeric["residue_index"].astype(int)
     chains = batch.numeric["asym_id"].astype(int)
     theirs = [
@@ -153,7 +157,7 @@ def test_the_model_makes_the_same_tokens_of_the_sample(sample: Any) -> None:
     assert theirs == ours
 
 
-def test_counting_imports_no_jax(component_cache: Path) -> None:
+def test_counting_tokens_does_not_import_jax(component_cache: Path) -> None:
     code = (
         "import sys\n"
         "from perfkit.models.af3.inputs.fold_input import UBIQUITIN, load_fold_input\n"

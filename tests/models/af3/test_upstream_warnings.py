@@ -1,4 +1,4 @@
-"""Warnings of upstream and RDKit: kept off the terminal, and all of them said."""
+"""Warnings of upstream and RDKit do not reach the terminal; each becomes part of a notice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from perfkit.models.af3.featurise import featurise
-from perfkit.models.af3.inputs.upstream_warnings import listening
+from perfkit.models.af3.inputs.upstream_warnings import capture_warnings
 from tests.support.fold_documents import document, load, protein
 
 _WITHOUT_COORDINATES = """data_LIG-1
@@ -42,9 +42,9 @@ C2 O3 TRIP N
 """
 
 
-def test_known_warnings_become_one_sentence_each(capfd: pytest.CaptureFixture[str]) -> None:
+def test_each_known_type_of_warning_becomes_one_notice(capfd: pytest.CaptureFixture[str]) -> None:
     logger = logging.getLogger("absl")
-    with listening() as heard:
+    with capture_warnings() as captured:
         for name in ("ABC", "DEF", "ABC"):
             logger.warning("All ref positions unknown for: %s", name)
         logger.warning('Missing atom "%s" for CCD "%s"', "H1", "ABC")
@@ -56,39 +56,39 @@ def test_known_warnings_become_one_sentence_each(capfd: pytest.CaptureFixture[st
             )
         logger.info("not a warning")
         logger.warning("something\nnew\t%s", "here")
-    assert heard.notices == (
-        "no coordinates of ABC, DEF are known or can be made: AlphaFold 3 predicts it from "
-        "reference positions that are all zero",
-        "atoms without a reference position: H1 of ABC; AlphaFold 3 takes zeros",
-        "2 tokens have no atom in the place of a beta carbon, those of modified residues among "
-        "them: AlphaFold 3 takes their first atom",
+    assert captured.notices == (
+        "no coordinates of ABC, DEF are known or can be generated: AlphaFold 3 uses reference "
+        "positions that are all zero",
+        "atoms without a reference position: H1 of ABC; AlphaFold 3 uses zeros",
+        "2 tokens have no beta carbon or equivalent atom, e.g. those of modified residues: "
+        "AlphaFold 3 uses their first atom",
         "AlphaFold 3 warns: something new here",
     )
     assert capfd.readouterr().err == ""
 
 
-def test_rdkit_is_heard_without_its_clock(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_time_in_rdkits_warnings_is_removed(capfd: pytest.CaptureFixture[str]) -> None:
     from rdkit import Chem
 
-    with listening() as heard:
+    with capture_warnings() as captured:
         Chem.MolFromSmiles("[H+].CC")
-    assert heard.notices == ("RDKit warns: not removing hydrogen atom without neighbors",)
+    assert captured.notices == ("RDKit warns: not removing hydrogen atom without neighbors",)
     assert capfd.readouterr().err == ""
 
 
-def test_loggers_are_left_as_they_were(caplog: pytest.LogCaptureFixture) -> None:
-    with listening():
+def test_loggers_are_restored(caplog: pytest.LogCaptureFixture) -> None:
+    with capture_warnings():
         pass
     logging.getLogger("absl").warning("afterwards")
     assert "afterwards" in caplog.text
 
 
 @pytest.mark.usefixtures("component_cache")
-def test_a_ligand_without_coordinates_is_said(tmp_path: Path) -> None:
+def test_a_ligand_without_coordinates_is_reported(tmp_path: Path) -> None:
     ligand: dict[str, Any] = {"ligand": {"id": "L", "ccdCodes": ["LIG-1"]}}
     given = document(protein(), ligand, userCCD=_WITHOUT_COORDINATES)
     (batch,) = featurise(load(given, tmp_path)[0])
     assert (
-        "no coordinates of LIG-1 are known or can be made: AlphaFold 3 predicts it from "
-        "reference positions that are all zero"
+        "no coordinates of LIG-1 are known or can be generated: AlphaFold 3 uses reference "
+        "positions that are all zero"
     ) in batch.notices

@@ -1,4 +1,4 @@
-"""Parameters: synthetic ones by the rule, real ones in upstream's format, bad ones refused."""
+"""Parameters: synthetic ones follow the rule, real ones are read, damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.models.af3 import weights
 from perfkit.models.af3.synthetic_weights import (
     SEED,
     ParameterShape,
@@ -25,6 +24,7 @@ from perfkit.models.af3.synthetic_weights import (
     values,
 )
 from perfkit.models.af3.weights import (
+    Parameters,
     check_model_dir,
     real_parameters,
     synthetic_parameters_mapped,
@@ -49,12 +49,12 @@ TREE = {
     ("module", "name", "shape", "expected"),
     [
         ("diffuser/linear", "weights", (256, 64), 256),
-        # 48 layers in a stack are 48 matrices of 128 inputs.
+        # A stack of 48 layers holds 48 matrices with 128 inputs each.
         (f"{STACK}/linear", "weights", (48, 128, 512), 128),
-        # Pair attention keeps its queries as heads, width, inputs.
+        # Pair attention stores its queries as heads, width, inputs.
         (f"{STACK}/pair_attention1/q_projection", "weights", (48, 4, 32, 128), 128),
         (f"{STACK}/pair_attention1/k_projection", "weights", (48, 4, 32, 128), 128),
-        # The outer product sums over both of its factors' channels.
+        # The outer product sums over the channels of both factors.
         (f"{STACK}/outer_product_mean", "output_w", (4, 32, 32, 128), 32 * 32),
     ],
 )
@@ -72,7 +72,9 @@ def test_fan_in_is_the_number_of_inputs_that_a_weight_sums_over(
         ("diffuser/block/transition2", "weights", 0.3 / math.sqrt(400)),
     ],
 )
-def test_weights_spread_as_the_rule_says(module: str, name: str, deviation: float) -> None:
+def test_weights_have_the_standard_deviation_of_the_rule(
+    module: str, name: str, deviation: float
+) -> None:
     shape = ParameterShape(module, name, (400, 500), "float32")
     drawn = values(shape, np.random.default_rng(0))
     assert drawn.dtype == np.float32
@@ -90,7 +92,7 @@ def test_weights_spread_as_the_rule_says(module: str, name: str, deviation: floa
         ("diffuser/block/adaptive_zero_cond", "bias", -2.0),
     ],
 )
-def test_what_is_not_drawn_is_constant(module: str, name: str, expected: float) -> None:
+def test_scales_and_biases_are_constant(module: str, name: str, expected: float) -> None:
     drawn = values(ParameterShape(module, name, (7,), "float32"), np.random.default_rng(0))
     assert (drawn == expected).all()
 
@@ -127,7 +129,7 @@ def test_mapped_parameters_are_generated_once_and_read_only(
     narrow = synthetic_parameters_mapped(shapes, float32=False)
     wide = synthetic_parameters_mapped(shapes, float32=True)
     again = synthetic_parameters_mapped(shapes, float32=True)
-    assert len(asked) == 2, "once for each precision"
+    assert len(asked) == 2, "once per precision"
     assert narrow["diffuser/left"]["weights"].dtype == ml_dtypes.bfloat16
     assert narrow["diffuser/odd"]["weights"].dtype == np.float32
     for module, leaves in TREE.items():
@@ -137,7 +139,7 @@ def test_mapped_parameters_are_generated_once_and_read_only(
             assert array.shape == shape.shape
             assert array.ctypes.data % 64 == 0
             assert not array.flags.writeable
-            # float32 holds the values that bfloat16 was rounded to.
+            # The float32 values are those that were rounded to bfloat16.
             assert np.array_equal(array, narrow[module][name].astype(np.float32))
             assert np.array_equal(array, again[module][name])
     label = bytes(wide["__meta__"]["__identifier__"])
@@ -151,28 +153,30 @@ def test_overwritten_weights_are_made_again(
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     right = synthetic_parameters_mapped(lambda: TREE, float32=True)
-    kept = right["diffuser/left"]["weights"].copy()
+    expected = right["diffuser/left"]["weights"].copy()
     (path,) = (tmp_path / "af3-weights").glob("*.bin")
     before = path.stat()
     with path.open("r+b") as stream:
         stream.seek(4096)
         stream.write(np.full(16, 1e9, np.float32).tobytes())
-    # As a fault of the disk would leave them: neither size nor times give it away.
+    # A fault of the disk changes neither size nor times.
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     again = synthetic_parameters_mapped(lambda: TREE, float32=True)
-    assert np.array_equal(again["diffuser/left"]["weights"], kept)
+    assert np.array_equal(again["diffuser/left"]["weights"], expected)
     assert caplog.messages[0].endswith("the file of synthetic weights in float32 is rebuilt")
 
 
-def test_each_installed_package_has_weights_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_package_has_its_own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     other = {"diffuser/only": {"weights": SimpleNamespace(shape=(2, 2), dtype="float32")}}
-    found = {}
-    for package, tree in (("colabfold", TREE), ("deepmind", other), ("colabfold", {})):
-        monkeypatch.setattr(weights, "package_identity", lambda name=package: {"sources": name})
-        found[package] = synthetic_parameters_mapped(lambda given=tree: given, float32=True)
+
+    def made(package: str, tree: dict[str, Any]) -> Parameters:
+        return synthetic_parameters_mapped(lambda: tree, float32=True, package={"sources": package})
+
+    found = {
+        package: made(package, tree)
+        for package, tree in (("colabfold", TREE), ("deepmind", other), ("colabfold", {}))
+    }
     assert found["colabfold"].keys() - {"__meta__"} == TREE.keys()
     assert found["deepmind"].keys() - {"__meta__"} == other.keys()
 
@@ -203,7 +207,7 @@ RECORDS = {
 
 @pytest.fixture
 def encoded() -> bytes:
-    """A few records in upstream's format, not compressed."""
+    """Encode a few records in upstream's format, without compression."""
     params = pytest.importorskip("alphafold3.model.params", reason="upstream's format")
     return b"".join(params.encode_record(*key, array) for key, array in RECORDS.items())
 
@@ -225,7 +229,7 @@ def _corrupt(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "corrupt", "not zstd", "empty", "bad header"])
-def test_damaged_parameters_are_refused_in_a_sentence(
+def test_damaged_parameters_are_refused_in_one_sentence(
     tmp_path: Path, encoded: bytes, damage: str
 ) -> None:
     import zstandard

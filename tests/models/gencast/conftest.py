@@ -1,35 +1,37 @@
-"""What the reference tests share: files, parameters by rule, and how distances are measured."""
+"""Fixtures: reference outputs of the published model, and options of a small model."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import xarray
 from numpy.typing import NDArray
 
+from perfkit.models.gencast.inputs.atmosphere import synthetic_statistics
 from perfkit.models.gencast.inputs.checkpoint import (
     Checkpoint,
     DenoiserArchitectureConfig,
     NoiseEncoderConfig,
     SamplerConfig,
     SparseTransformerConfig,
+    save_checkpoint,
 )
-from perfkit.models.gencast.task import TaskConfig
+from perfkit.models.gencast.inputs.statistics import Statistics
+from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
+from perfkit.models.gencast.task import MASKED_VARIABLE, TaskConfig
 
 DATA = Path(__file__).parents[2] / "data" / "gencast"
 
 
 def parameter_by_rule(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The reference's rule: normal numbers seeded by the parameter's name."""
+    """Make a parameter by the reference's rule: normal numbers seeded by its name."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
     x = np.random.Generator(np.random.PCG64(seed)).standard_normal(shape)
     if name.endswith(":b"):
@@ -43,7 +45,7 @@ def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Reference:
-    """The reference folder: arrays, cases, tolerances."""
+    """The folder with reference outputs of the published model: arrays, cases, tolerances."""
 
     folder = DATA
 
@@ -55,14 +57,14 @@ class Reference:
         self._loaded: dict[str, Mapping[str, NDArray[Any]]] = {}
 
     def arrays(self, name: str) -> Mapping[str, NDArray[Any]]:
-        """All arrays of ``name``.npz."""
+        """Return all arrays of ``name``.npz."""
         if name not in self._loaded:
             with np.load(DATA / f"{name}.npz") as archive:
                 self._loaded[name] = {key: archive[key] for key in archive.files}
         return self._loaded[name]
 
     def group(self, name: str, prefix: str) -> dict[str, NDArray[Any]]:
-        """The arrays of one group of a file, by variable."""
+        """Return the arrays of one group of a file, by variable."""
         prefix = f"{prefix}/"
         return {
             key[len(prefix) :]: value
@@ -71,7 +73,7 @@ class Reference:
         }
 
     def checkpoint(self, case: str) -> Checkpoint:
-        """The configuration of a case with parameters by the rule."""
+        """Return the configuration of a case with parameters by the rule."""
         params: dict[str, dict[str, NDArray[np.float32]]] = {}
         for key, shape in self.cases[case]["parameters"].items():
             _, module, leaf = key.split(":")
@@ -90,9 +92,9 @@ class Reference:
     def physical_distance(
         self, ours: Mapping[str, Any], theirs: Mapping[str, NDArray[Any]]
     ) -> float:
-        """Largest distance beyond four roundings, in standard deviations of the change.
+        """Return the largest distance beyond four roundings, in standard deviations of the change.
 
-        NaN must be in the same places.
+        Asserts that NaN are in the same places.
         """
         scales = self.arrays("scales")
         worst = 0.0
@@ -113,45 +115,60 @@ def reference() -> Reference:
 
 @pytest.fixture
 def x64() -> Iterator[None]:
-    """JAX in double precision for one test."""
+    """Run a test with JAX in double precision."""
     import jax
 
     with jax.enable_x64(True):
         yield
 
 
-@pytest.fixture
-def small_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Synthetic weights of a narrow network, so that compiling takes seconds."""
-    from perfkit.models.gencast.inputs import sources
-    from perfkit.models.gencast.inputs.synthetic_weights import architecture_for
+def write_statistics(statistics: Statistics, folder: Path) -> None:
+    """Write statistics as the four files that accompany a checkpoint."""
+    levels = np.array(TaskConfig().pressure_levels)
+    for name, values in {
+        "mean_by_level": statistics.mean,
+        "stddev_by_level": statistics.spread,
+        "diffs_stddev_by_level": statistics.change_spread,
+        "min_by_level": {MASKED_VARIABLE: statistics.fill},
+    }.items():
+        variables = {
+            variable: (("level",) if np.ndim(value) else (), np.asarray(value))
+            for variable, value in values.items()
+        }
+        dataset = xarray.Dataset(variables, {"level": levels})
+        dataset.to_netcdf(folder / f"{name}.nc", engine="h5netcdf")
 
-    small = architecture_for(1, latent=32, layers=2, feed_forward=64)
-    monkeypatch.setattr(sources, "architecture_for", lambda mesh: replace(small, mesh_size=mesh))
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Options for a narrow network with synthetic weights on a mesh of one refinement.
+
+    It compiles in seconds.
+    """
+    folder = tmp_path_factory.mktemp("small_model")
+    architecture = architecture_for(1, latent=32, layers=2, feed_forward=64)
+    save_checkpoint(synthetic_checkpoint(architecture), folder / "small.npz")
+    write_statistics(synthetic_statistics(TaskConfig()), folder)
+    return {"checkpoint": str(folder / "small.npz"), "stats": str(folder)}
 
 
 @pytest.fixture(scope="session")
 def stub_module() -> ModuleType:
-    """The stub of the published packages' interface, which lies next to the tests."""
-    path = Path(__file__).parents[2] / "support" / "weathernext_stub.py"
-    spec = spec_from_file_location("weathernext_stub", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    """The stub of the published packages' interface."""
+    from tests.support import weathernext_stub
+
+    return weathernext_stub
 
 
 @pytest.fixture(scope="session")
 def set_up() -> Callable[..., tuple[Any, Any]]:
-    """Builds settings and constants of a checkpoint on a grid."""
+    """Return a function that builds settings and constants of a checkpoint on a grid."""
+    from perfkit.models.gencast.forecast_step import ForecastSettings
     from perfkit.models.gencast.network.constants import (
         Execution,
         build_constants,
         network_settings,
     )
-    from perfkit.models.gencast.prediction import ForecastSettings
     from perfkit.models.gencast.sphere.geometry import build_geometry
 
     def build(

@@ -1,4 +1,4 @@
-"""The synthetic atmosphere looks like an atmosphere to the model."""
+"""The synthetic atmosphere has the properties of an atmosphere that matter to the model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from perfkit.models.gencast.inputs.dataset import check_missing_values
 from perfkit.models.gencast.task import TaskConfig
 
 
-def test_the_same_seed_is_the_same_state_on_every_grid() -> None:
+def test_equal_seeds_give_the_same_state_on_every_grid() -> None:
     coarse, fine = synthetic_atmosphere(10.0), synthetic_atmosphere(5.0)
     for name, field in coarse.fields.items():
         np.testing.assert_allclose(
@@ -31,7 +31,7 @@ def test_sea_surface_temperature_is_missing_exactly_over_land() -> None:
     assert (example.fields["geopotential_at_surface"][~land] == 0).all()
 
 
-def test_fields_are_smooth_and_have_the_size_of_the_real_ones() -> None:
+def test_fields_are_smooth_and_have_realistic_magnitudes() -> None:
     fields = synthetic_atmosphere(2.0).fields
     along = np.diff(fields["geopotential"], axis=-1)
     assert along.std() < 0.1 * fields["geopotential"][:, :, 7].std()
@@ -43,7 +43,7 @@ def test_fields_are_smooth_and_have_the_size_of_the_real_ones() -> None:
     assert (fields["total_precipitation_12hr"] >= 0).all()
 
 
-def test_frames_are_twelve_hours_apart_and_alike() -> None:
+def test_frames_are_twelve_hours_apart_and_correlated() -> None:
     example = synthetic_atmosphere(6.0, frames=3)
     np.testing.assert_array_equal(np.diff(example.seconds[0]), 12 * 3600)
     field = example.fields["temperature"][0, :, 7]

@@ -1,4 +1,4 @@
-"""The official checkpoint format, both ways."""
+"""Reading and writing checkpoints in the official format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def official(reference: Any) -> Path:
 
 
 def rewrite(source: Path, target: Path, **changes: Any) -> Path:
-    """A copy of an archive with entries replaced, or left out where the change is None."""
+    """Copy an archive with some entries replaced, or removed if the change is None."""
     with np.load(source) as archive:
         entries = {key: archive[key] for key in archive.files} | changes
     with target.open("wb") as file:
@@ -38,7 +38,7 @@ def rewrite(source: Path, target: Path, **changes: Any) -> Path:
     return target
 
 
-def test_a_file_of_the_original_s_writer_is_read(official: Path, reference: Any) -> None:
+def test_a_file_of_the_published_writer_is_read(official: Path, reference: Any) -> None:
     checkpoint = load_checkpoint(official)
     architecture = checkpoint.denoiser_architecture_config
     assert architecture.latent_size == 8
@@ -50,14 +50,14 @@ def test_a_file_of_the_original_s_writer_is_read(official: Path, reference: Any)
     assert checkpoint.noise_encoder_config.output_sizes == (32, 16)
     assert checkpoint.task_config.pressure_levels[9:11] == (700, 850)
     assert checkpoint.description == "fixture, not a trained model"
-    # The rule: sha256 of the name seeds PCG64; the original wrote these numbers.
+    # The published writer wrote these numbers.
     name = "params:mesh_transformer/~/transformer/block_00/ffw_up:w"
     weights = checkpoint.params["mesh_transformer/~/transformer/block_00/ffw_up"]["w"]
     with np.load(official) as archive:
         np.testing.assert_array_equal(weights, archive[name])
 
 
-def test_writing_a_checkpoint_gives_the_original_s_entries_back(
+def test_a_written_checkpoint_has_the_entries_of_the_published_file(
     official: Path, tmp_path: Path
 ) -> None:
     again = tmp_path / "again.npz"
@@ -70,7 +70,9 @@ def test_writing_a_checkpoint_gives_the_original_s_entries_back(
             np.testing.assert_array_equal(ours[key], theirs[key], err_msg=key)
 
 
-def test_a_reference_checkpoint_survives_the_round_trip(reference: Any, tmp_path: Path) -> None:
+def test_a_checkpoint_is_unchanged_after_writing_and_reading(
+    reference: Any, tmp_path: Path
+) -> None:
     checkpoint = reference.checkpoint("denoiser_A")
     save_checkpoint(checkpoint, tmp_path / "case.npz")
     loaded = load_checkpoint(tmp_path / "case.npz")
@@ -80,7 +82,7 @@ def test_a_reference_checkpoint_survives_the_round_trip(reference: Any, tmp_path
             np.testing.assert_array_equal(loaded.params[module][leaf], array)
 
 
-def test_the_published_mini_has_278_arrays_of_these_shapes(reference: Any) -> None:
+def test_parameter_shapes_are_those_of_the_published_mini(reference: Any) -> None:
     listed = json.loads((reference.folder / "params_1p0deg_mini.json").read_text())
     ours = {
         f"params:{module}:{leaf}": list(shape)
@@ -92,12 +94,12 @@ def test_the_published_mini_has_278_arrays_of_these_shapes(reference: Any) -> No
     assert sum(math.prod(shape) for shape in ours.values()) == 57_492_612
 
 
-def test_tuples_come_back_in_order_of_their_numbers(official: Path, tmp_path: Path) -> None:
+def test_tuples_are_read_in_the_order_of_their_numbers(official: Path, tmp_path: Path) -> None:
     variables = load_checkpoint(official).task_config.input_variables
     assert variables[9:11] == ("vertical_velocity", "specific_humidity")
 
 
-def test_an_optional_field_is_read_where_it_is_stored(official: Path, tmp_path: Path) -> None:
+def test_an_optional_field_is_read_if_it_is_stored(official: Path, tmp_path: Path) -> None:
     key = "denoiser_architecture_config:grid2mesh_aggregate_normalization"
     path = rewrite(official, tmp_path / "more.npz", **{key: np.asarray(3.5)})
     architecture = load_checkpoint(path).denoiser_architecture_config
@@ -109,7 +111,7 @@ def test_an_optional_field_is_read_where_it_is_stored(official: Path, tmp_path: 
     [
         (
             {"denoiser_architecture_config:latent_size": np.asarray(16)},
-            r"has shape \(.*\), its configuration asks for",
+            r"has shape \(.*\), but the configuration needs",
         ),
         (
             {"params:mesh_transformer/~/transformer/block_01/ffw_up:w": None},
@@ -120,14 +122,14 @@ def test_an_optional_field_is_read_where_it_is_stored(official: Path, tmp_path: 
         ({"task_config:target_variables:0": np.asarray("cheese")}, "unknown variable 'cheese'"),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_is_refused(
+def test_an_inconsistent_checkpoint_is_refused(
     official: Path, tmp_path: Path, changes: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         load_checkpoint(rewrite(official, tmp_path / "bad.npz", **changes))
 
 
-def test_a_graphcast_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_graphcast_checkpoint_is_recognised_and_refused(tmp_path: Path) -> None:
     with (tmp_path / "graphcast.npz").open("wb") as file:
         writer: Callable[..., None] = np.savez
         writer(file, **{"model_config:resolution": np.asarray(1.0), "params:a:w": np.ones(3)})
@@ -135,7 +137,7 @@ def test_a_graphcast_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "graphcast.npz")
 
 
-def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(UserError, match="is not a checkpoint"):
         load_checkpoint(tmp_path / "text.npz")
@@ -143,7 +145,7 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "absent.npz")
 
 
-def test_synthetic_weights_fit_and_are_the_same_every_time() -> None:
+def test_synthetic_weights_fit_their_architecture_and_are_reproducible() -> None:
     architecture = architecture_for(2, latent=16, layers=2, feed_forward=32)
     one, two = (synthetic_checkpoint(architecture) for _ in range(2))
     check_parameters(one, "synthetic")

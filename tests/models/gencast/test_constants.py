@@ -1,4 +1,4 @@
-"""What is computed once stands for what would be computed at every call."""
+"""The constants of the network: the basis of the edges, their order, and the used weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def setting() -> tuple[Checkpoint, Geometry]:
     return synthetic_checkpoint(architecture), build_geometry(*regular_grid(10.0), 2, 0.6)
 
 
-def test_the_edge_basis_holds_the_edges_to_rounding_with_far_fewer_numbers() -> None:
+def test_the_edge_basis_represents_the_edges_to_rounding_with_fewer_columns() -> None:
     checkpoint, geometry = setting()
     full = build_constants(checkpoint, geometry, Execution(compress_edges=False))
     compressed = build_constants(checkpoint, geometry, Execution(compress_edges=True))
@@ -30,13 +30,13 @@ def test_the_edge_basis_holds_the_edges_to_rounding_with_far_fewer_numbers() -> 
     ):
         assert one.coefficients.shape[0] == 128
         assert other.coefficients.shape[0] < 96
-        # In double precision, because the rounding of this product is none of the basis.
+        # In double precision, so that the rounding of this product is negligible.
         edges = np.asarray(other.basis, np.float64) @ np.asarray(other.coefficients, np.float64)
-        # Encoded edges have a mean square of one; their own rounding is some 1e-7.
+        # Encoded edges have a mean square of one; their own rounding is about 1e-7.
         assert np.sqrt(np.mean((edges - np.asarray(one.basis)) ** 2)) < 3e-7
 
 
-def test_directions_of_a_known_rank_are_found() -> None:
+def test_the_directions_of_data_of_known_rank_are_found() -> None:
     generator = np.random.default_rng(0)
     encoded = generator.standard_normal((500, 5)) @ generator.standard_normal((5, 40))
     directions = numerical_directions(encoded, np.dtype(np.float32))
@@ -54,10 +54,10 @@ def test_edges_into_mesh_nodes_are_sorted_by_receiver() -> None:
     assert pairs == set(zip(original.senders.tolist(), original.receivers.tolist(), strict=True))
 
 
-def test_modules_that_no_call_reads_are_left_out() -> None:
+def test_weights_of_unused_modules_are_left_out() -> None:
     checkpoint, geometry = setting()
-    kept = build_constants(checkpoint, geometry, Execution()).weights
-    left_out = set(checkpoint.params) - set(kept)
+    used = build_constants(checkpoint, geometry, Execution()).weights
+    left_out = set(checkpoint.params) - set(used)
     assert (
         "mesh2grid_gnn/~_networks_builder/processor_nodes_0_mesh_nodes_mlp/~/linear_0" in left_out
     )

@@ -1,4 +1,4 @@
-"""Damaged and wrong files end in one sentence: never in a traceback, whatever the damage."""
+"""Damaged and wrong files are refused in one sentence, whatever the damage."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ TASK = TaskConfig()
 
 BYTES_MUTATED = 30
 STRUCTURES_MUTATED = 30
-"""Mutations of each file and kind; every seed is another one."""
+"""Number of mutations of each file; every seed gives another mutation."""
 
 
 class Outcomes:
-    """Counts refusals, and fails at once on anything but a refusal in one line or success."""
+    """Counts refusals. Fails if reading neither succeeds nor is refused in one line."""
 
     def __init__(self) -> None:
         self.refused = 0
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def attempt(self) -> Iterator[None]:
         refusal = ""
         try:
             yield
@@ -46,7 +46,7 @@ class Outcomes:
 
 
 def mutated(data: bytes, generator: random.Random) -> bytes:
-    """``data`` with one kind of damage, more often near its beginning, where headers are."""
+    """Damage ``data`` at one place, more often near its beginning, where headers are."""
 
     def position() -> int:
         if generator.random() < 0.5:
@@ -81,7 +81,7 @@ Read = Callable[[Path], object]
 
 @pytest.fixture
 def readers(reference: Any, statistics_folder: Path) -> dict[str, tuple[Path, Read]]:
-    """Each kind of file: where an intact one lies, and what reads one."""
+    """Type of file -> path of an intact file, and a function that reads one."""
 
     def statistics(path: Path) -> object:
         shutil.copy(path, statistics_folder / "mean_by_level.nc")
@@ -95,7 +95,7 @@ def readers(reference: Any, statistics_folder: Path) -> dict[str, tuple[Path, Re
 
 
 @pytest.mark.parametrize("kind", ["dataset", "statistics", "checkpoint"])
-def test_damaged_bytes_end_in_one_sentence(
+def test_damaged_bytes_are_refused_in_one_sentence(
     readers: dict[str, tuple[Path, Read]], tmp_path: Path, kind: str
 ) -> None:
     intact, read = readers[kind]
@@ -103,7 +103,7 @@ def test_damaged_bytes_end_in_one_sentence(
     path = tmp_path / f"damaged{intact.suffix}"
     for seed in range(BYTES_MUTATED):
         path.write_bytes(mutated(data, random.Random(f"{kind} {seed}")))
-        with outcomes.one():
+        with outcomes.attempt():
             read(path)
     assert outcomes.refused > BYTES_MUTATED / 3
 
@@ -126,7 +126,7 @@ _ODD_VALUES = (np.nan, np.inf, -1, 0, 1e30, 2**31 - 1)
 
 
 def mutate_netcdf(file: h5py.File, generator: random.Random) -> None:
-    """Something that a program may have written wrongly."""
+    """Make one change that a faulty program may have made."""
     name = generator.choice(sorted(file))
     variable = file[name]
     attribute = generator.choice(
@@ -156,7 +156,7 @@ def mutate_netcdf(file: h5py.File, generator: random.Random) -> None:
     elif kind == 4:
         del file[name]
         shape = generator.choice([(), (0,), (1,), (2, 2), (10**12,), (10**6, 10**6, 10**6)])
-        # Chunks that are never written take no space, whatever the shape.
+        # Chunks that are never written need no space, whatever the shape.
         file.create_dataset(name, shape, "f4", chunks=(1,) * len(shape) if all(shape) else None)
     else:
         file.move(name, f"{name}{generator.choice(['_', chr(10), ' ', chr(233)])}")
@@ -164,18 +164,18 @@ def mutate_netcdf(file: h5py.File, generator: random.Random) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["dataset", "statistics"])
-def test_netcdf_files_written_wrongly_end_in_one_sentence(
+def test_wrong_netcdf_files_are_refused_in_one_sentence(
     readers: dict[str, tuple[Path, Read]], tmp_path: Path, kind: str
 ) -> None:
     intact, read = readers[kind]
     outcomes = Outcomes()
     for seed in range(STRUCTURES_MUTATED):
-        # A refused file may stay open until it is collected.
+        # A refused file may stay open until it is garbage-collected.
         path = tmp_path / f"wrong{seed}.nc"
         shutil.copy(intact, path)
         with h5py.File(path, "r+") as file:
             mutate_netcdf(file, random.Random(f"{kind} {seed}"))
-        with outcomes.one():
+        with outcomes.attempt():
             read(path)
     assert outcomes.refused > STRUCTURES_MUTATED / 3
 
@@ -200,7 +200,7 @@ def _odd_arrays() -> tuple[np.ndarray, ...]:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_checkpoints_written_wrongly_end_in_one_sentence(
+def test_wrong_checkpoints_are_refused_in_one_sentence(
     readers: dict[str, tuple[Path, Read]], tmp_path: Path
 ) -> None:
     intact, read = readers["checkpoint"]
@@ -222,12 +222,12 @@ def test_checkpoints_written_wrongly_end_in_one_sentence(
         with path.open("wb") as file:
             writer: Callable[..., None] = np.savez
             writer(file, **wrong)
-        with outcomes.one():
+        with outcomes.attempt():
             read(path)
     assert outcomes.refused > STRUCTURES_MUTATED
 
 
-def test_a_checkpoint_that_claims_more_than_the_memory_is_refused_unread(
+def test_a_checkpoint_larger_than_the_memory_is_refused_before_reading(
     readers: dict[str, tuple[Path, Read]], tmp_path: Path
 ) -> None:
     intact, _ = readers["checkpoint"]
@@ -236,8 +236,8 @@ def test_a_checkpoint_that_claims_more_than_the_memory_is_refused_unread(
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         archive.writestr("params:x:w.npy", b"")
         archive.infolist()[-1].file_size = 10**15
-        archive._didModify = True  # type: ignore[attr-defined]  # writes the directory anew
-    with pytest.raises(UserError, match=r"takes 1\.0 PB of memory"):
+        archive._didModify = True  # type: ignore[attr-defined]  # rewrites the directory
+    with pytest.raises(UserError, match=r"needs 1\.0 PB of memory"):
         load_checkpoint(path)
 
 

@@ -1,4 +1,4 @@
-"""The example-dataset layout: extraction, calendar, statistics, and what is refused."""
+"""Example datasets: extraction, calendar, statistics and refusals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def relative_difference(ours: Any, theirs: Any) -> float:
 
 
 @pytest.mark.parametrize(("name", "steps"), [("A", 2), ("B", 1)])
-def test_extraction_is_the_original_s(reference: Any, name: str, steps: int) -> None:
+def test_extracted_frames_equal_the_published_ones(reference: Any, name: str, steps: int) -> None:
     example = read_example(reference.folder / "data" / f"{name}.nc", TASK)
     extracted = extract(example, TASK, steps)
     arrays = reference.arrays(f"extract_{name}")
@@ -42,7 +42,7 @@ def test_extraction_is_the_original_s(reference: Any, name: str, steps: int) -> 
             assert difference <= reference.tolerances["extract"], variable
 
 
-def test_progress_of_year_and_day_is_the_original_s(reference: Any) -> None:
+def test_progress_of_year_and_day_equals_the_published_one(reference: Any) -> None:
     arrays = reference.arrays("progress")
     seconds, lon = arrays["seconds"], arrays["lon"]
     ours = calendar_forcings(seconds, lon) | {
@@ -53,7 +53,7 @@ def test_progress_of_year_and_day_is_the_original_s(reference: Any) -> None:
         assert relative_difference(values, arrays[name]) <= reference.tolerances["progress"], name
 
 
-def test_a_forecast_beyond_the_file_takes_its_forcings_from_the_calendar(reference: Any) -> None:
+def test_forcings_beyond_the_file_are_computed_from_the_calendar(reference: Any) -> None:
     example = read_example(reference.folder / "data" / "A.nc", TASK)
     within, beyond = forecast_inputs(example, TASK, 2), forecast_inputs(example, TASK, 5)
     assert beyond.targets == {}
@@ -64,7 +64,7 @@ def test_a_forecast_beyond_the_file_takes_its_forcings_from_the_calendar(referen
         np.testing.assert_array_equal(beyond.inputs[name], values)
 
 
-def test_statistics_levels_are_picked_by_value(reference: Any) -> None:
+def test_levels_of_statistics_are_selected_by_value(reference: Any) -> None:
     statistics = load_statistics(reference.folder / "data", TASK)
     with xarray.open_dataset(reference.folder / "data" / "mean_by_level.nc") as file:
         assert file.sizes["level"] == 37
@@ -76,7 +76,7 @@ def test_statistics_levels_are_picked_by_value(reference: Any) -> None:
     }
 
 
-def test_normalised_inputs_are_the_original_s(reference: Any) -> None:
+def test_normalised_inputs_equal_the_published_ones(reference: Any) -> None:
     statistics = load_statistics(reference.folder / "data", TASK)
     inputs = reference.group("extract_A", "inputs")
     surface = inputs["sea_surface_temperature"]
@@ -122,7 +122,7 @@ def _graphcast_rain(dataset: xarray.Dataset) -> xarray.Dataset:
         (lambda d: d.assign_coords(lon=d["lon"] - 180), "longitudes must start at 0"),
         (lambda d: d.isel(level=slice(1, None)), "lacks the level 50 hPa"),
         (_sixty_hours, "frames 6 hours apart; GenCast needs 12"),
-        (lambda d: d.isel(time=[0]), "has 1 frame; a forecast starts from 2"),
+        (lambda d: d.isel(time=[0]), "has 1 frame; a forecast needs 2 frames"),
         (_hole, "temperature has 1 values that are not finite"),
         (lambda d: d.drop_vars("land_sea_mask"), "lacks the variable land_sea_mask$"),
         (
@@ -131,10 +131,10 @@ def _graphcast_rain(dataset: xarray.Dataset) -> xarray.Dataset:
             "total_precipitation_6hr meant",
         ),
         (lambda d: d.drop_vars("datetime"), "lacks the coordinate datetime"),
-        (lambda d: d.isel(time=0), "has 1 frame; a forecast starts from 2"),
+        (lambda d: d.isel(time=0), "has 1 frame; a forecast needs 2 frames"),
     ],
 )
-def test_bad_files_are_refused_with_a_sentence(
+def test_bad_files_are_refused_in_one_sentence(
     reference: Any, tmp_path: Path, change: Change, sentence: str
 ) -> None:
     with xarray.open_dataset(reference.folder / "data" / "A.nc", decode_times=False) as file:
@@ -146,7 +146,7 @@ def test_bad_files_are_refused_with_a_sentence(
     assert "\n" not in str(refusal.value)
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_files_that_are_not_netcdf4_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no file"):
         read_example(tmp_path / "absent.nc", TASK)
     (tmp_path / "text.nc").write_text("no data")
@@ -180,5 +180,5 @@ def test_a_resolution_that_does_not_divide_the_sphere_is_refused(resolution: flo
 
 def test_too_few_frames_for_the_targets_are_refused(reference: Any) -> None:
     example = read_example(reference.folder / "data" / "A.nc", TASK)
-    with pytest.raises(UserError, match="3 steps need 5 frames, there are 4"):
+    with pytest.raises(UserError, match="3 steps need 5 frames, but there are 4"):
         extract(example, TASK, 3)

@@ -1,4 +1,4 @@
-"""One preconditioned denoiser call against the original's."""
+"""One preconditioned denoiser call against reference outputs of the published model."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from perfkit.models.gencast.forecast_step import embed_normalised
 from perfkit.models.gencast.network import denoiser_network as network
 from perfkit.models.gencast.network.constants import Execution
+from perfkit.models.gencast.network.definition import ENCODER
 from perfkit.models.gencast.network.denoiser import denoise
 from perfkit.models.gencast.network.layers import block, noise_encoding
 from perfkit.models.gencast.network.stacking import stack, unstack
-from perfkit.models.gencast.prediction import embed_normalised
 
 EXECUTIONS = {
     "plain": Execution(attention="dense", grid_block=None, compress_edges=False),
@@ -57,7 +58,7 @@ def largest_difference(ours: Any, theirs: dict[str, Any]) -> float:
 @pytest.mark.parametrize(
     ("case", "call"), [("denoiser_A", "0"), ("denoiser_A", "1"), ("denoiser_B", "0")]
 )
-def test_a_denoiser_call_is_the_original_s_to_rounding(
+def test_a_denoiser_call_equals_the_published_one_to_rounding(
     reference: Any, set_up: Any, case: str, call: str, execution: Execution
 ) -> None:
     ours = run_case(reference, set_up, case, call, execution)
@@ -65,7 +66,7 @@ def test_a_denoiser_call_is_the_original_s_to_rounding(
     assert largest_difference(ours, theirs) <= reference.tolerances[case]
 
 
-def test_the_float64_path_bounds_the_rounding_of_the_original(
+def test_a_call_in_float64_equals_the_published_one_to_rounding(
     reference: Any, set_up: Any, x64: None
 ) -> None:
     execution = Execution(dtype=np.dtype(np.float64))
@@ -87,7 +88,7 @@ def test_the_float64_path_bounds_the_rounding_of_the_original(
     assert largest_difference(ours, theirs) <= reference.tolerances["denoiser_A"]
 
 
-def test_every_stage_inside_is_the_original_s(reference: Any, set_up: Any) -> None:
+def test_every_stage_of_a_call_equals_the_published_one(reference: Any, set_up: Any) -> None:
     case, execution = "denoiser_A", EXECUTIONS["dense in blocks"]
     arrays, inner = reference.arrays(case), reference.group(case, "1/inner")
     checkpoint = reference.checkpoint(case)
@@ -102,9 +103,7 @@ def test_every_stage_inside_is_the_original_s(reference: Any, set_up: Any) -> No
     noisy = stack(reference.group(case, "1/noisy"), 13, 24, 1) / np.sqrt(level**2 + 1)
     grid, mesh = network.encode(constants, settings.network, context, noisy, encoding)
     np.testing.assert_allclose(mesh, inner["mesh_after_grid2mesh"], atol=2e-5)
-    update = block(
-        constants.weights, f"{network.ENCODER}/processor_nodes_0_grid_nodes", grid, encoding
-    )
+    update = block(constants.weights, f"{ENCODER}/processor_nodes_0_grid_nodes", grid, encoding)
     np.testing.assert_allclose(grid + update, inner["grid_after_grid2mesh"], atol=2e-5)
     mesh = network.transform(constants, settings.network, mesh, encoding)
     np.testing.assert_allclose(mesh, inner["mesh_after_transformer"], atol=2e-5)
@@ -112,7 +111,7 @@ def test_every_stage_inside_is_the_original_s(reference: Any, set_up: Any) -> No
     np.testing.assert_allclose(raw, inner["raw_output"], atol=2e-5)
 
 
-def test_edges_without_any_sender_leave_a_mesh_node_finite(reference: Any, set_up: Any) -> None:
+def test_the_reference_has_mesh_nodes_without_incoming_edges(reference: Any, set_up: Any) -> None:
     arrays = reference.arrays("denoiser_B")
     _, constants = set_up(
         reference.checkpoint("denoiser_B"), arrays["lat"], arrays["lon"], Execution()
@@ -121,7 +120,7 @@ def test_edges_without_any_sender_leave_a_mesh_node_finite(reference: Any, set_u
 
 
 @pytest.mark.parametrize("state_dtype", [jnp.bfloat16, np.float32], ids=["all", "network only"])
-def test_bfloat16_is_as_far_from_float32_as_the_original_s(
+def test_bfloat16_is_as_far_from_float32_as_in_the_published_model(
     reference: Any, set_up: Any, state_dtype: Any
 ) -> None:
     arrays, lat, lon = (

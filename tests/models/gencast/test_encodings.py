@@ -1,4 +1,4 @@
-"""Whatever type, unit and packing a file stores, the same dates, levels and values are read."""
+"""Dates, levels and values are read correctly in every type, unit and packing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Change = Callable[[xarray.Dataset], xarray.Dataset]
 
 @pytest.fixture(scope="module")
 def frames(reference: Any) -> xarray.Dataset:
-    """Two frames, 2019-03-29T00 and T12, undecoded."""
+    """Two frames, 2019-03-29T00 and T12, not decoded."""
     with xarray.open_dataset(reference.folder / "data" / "A.nc", decode_cf=False) as file:
         return file.load().isel(time=slice(2)).copy(deep=True)
 
@@ -103,7 +103,7 @@ ENCODINGS = {
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
-def test_dates_are_right_in_every_encoding(tmp_path: Path, name: str) -> None:
+def test_dates_are_read_correctly_in_every_encoding(tmp_path: Path, name: str) -> None:
     values, attributes = ENCODINGS[name]
     path = tmp_path / "times.nc"
     with h5netcdf.File(path, "w") as file:
@@ -116,7 +116,7 @@ def test_dates_are_right_in_every_encoding(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["datetime of a batch", "datetime without batch", "time"])
-def test_dates_are_found_wherever_files_have_them(
+def test_dates_are_found_in_every_supported_coordinate(
     frames: xarray.Dataset, tmp_path: Path, place: str
 ) -> None:
     values, attributes = ENCODINGS["ERA5 from CDS before 2024"]
@@ -130,7 +130,7 @@ def test_dates_are_found_wherever_files_have_them(
 
 
 @pytest.mark.parametrize("unit", ["ns", "s"])
-def test_what_xarray_writes_of_datetime64_and_timedelta64_is_read(
+def test_datetime64_and_timedelta64_written_by_xarray_are_read(
     frames: xarray.Dataset, tmp_path: Path, unit: str
 ) -> None:
     moments = np.array([["2019-03-29T00", "2019-03-29T12"]], f"datetime64[{unit}]")
@@ -139,7 +139,7 @@ def test_what_xarray_writes_of_datetime64_and_timedelta64_is_read(
     np.testing.assert_array_equal(read(written, tmp_path).seconds, [FRAMES_S])
 
 
-def test_a_file_without_batch_is_a_batch_of_one(frames: xarray.Dataset, tmp_path: Path) -> None:
+def test_a_file_without_batch_has_one_batch_member(frames: xarray.Dataset, tmp_path: Path) -> None:
     example = read(frames.isel(batch=0), tmp_path)
     np.testing.assert_array_equal(example.seconds, [FRAMES_S])
     expected = frames["temperature"].values.astype(np.float32)
@@ -154,17 +154,17 @@ def _with_datetime(values: Any, dtype: str, **attributes: Any) -> Change:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (_with_datetime([0, 12], "i4", units="months since 2019-01-01"), "no known unit"),
-        (_with_datetime([0, 12], "i4", units="hours since 1/2/2019"), "no date like 1900-01-01"),
-        (_with_datetime([0, 12], "i4", units="hours since 2019-13-01"), "cannot be turned into"),
+        (_with_datetime([0, 12], "i4", units="months since 2019-01-01"), "in the unknown unit"),
+        (_with_datetime([0, 12], "i4", units="hours since 1/2/2019"), "not a date like 1900-01-01"),
+        (_with_datetime([0, 12], "i4", units="hours since 2019-13-01"), "cannot be converted"),
         (
             _with_datetime([0, 12], "i4", units="hours since 2019-03-29", calendar="noleap"),
-            "of the calendar 'noleap', which cannot be turned into dates",
+            "of the calendar 'noleap' cannot be converted to dates",
         ),
-        (_with_datetime([0, 12], "i4", units="hours since 1500-03-29"), "cannot be turned"),
+        (_with_datetime([0, 12], "i4", units="hours since 1500-03-29"), "cannot be converted"),
         (
             _with_datetime([0, 12], "i4", units="hours since 2500-03-29"),
-            "datetime reaches 2500-03-29T00:00:00, outside of the years 1678 to 2261",
+            "datetime reaches 2500-03-29T00:00:00, outside the years 1678 to 2261",
         ),
         (_with_datetime([0, 6], "i4", units="hours since 2019-03-29"), "frames 6 hours apart"),
         (_with_datetime([12, 0], "i4", units="hours since 2019-03-29"), "frames -12 hours"),
@@ -175,7 +175,7 @@ def _with_datetime(values: Any, dtype: str, **attributes: Any) -> Change:
         (_with_datetime([0, np.nan], "f8", units="hours since 2019-03-29"), "a missing value"),
         (
             _with_datetime([43551, 43551.5], "f2", units="days since 1900-01-01"),
-            "cannot tell hours apart; store it as int64",
+            "too coarse to distinguish hours; store it as int64",
         ),
         (_with_datetime(["a", "b"], "U1", units="hours since 2019-03-29"), "not numbers"),
         (lambda d: d.assign_coords(time=("time", [0, 12], {"units": "parsec"})), "'parsec'"),
@@ -185,7 +185,7 @@ def _with_datetime(values: Any, dtype: str, **attributes: Any) -> Change:
         ),
     ],
 )
-def test_times_that_cannot_be_dated_are_refused(
+def test_invalid_times_are_refused(
     frames: xarray.Dataset, tmp_path: Path, change: Change, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
@@ -221,10 +221,10 @@ def test_levels_are_found_by_value_in_every_encoding(
         (LEVELS * 100, {}, "lacks the level 50 hPa"),
         ([50.0, *LEVELS[:-1]], {}, "has the level 50 hPa 2 times"),
         ([np.nan, *LEVELS[1:]], {}, "lacks the level 50 hPa"),
-        (LEVELS, {"units": "km"}, "gives level in 'km'"),
+        (LEVELS, {"units": "km"}, "level has the unit 'km'; it must be hPa"),
     ],
 )
-def test_levels_that_are_unclear_are_refused(
+def test_missing_or_ambiguous_levels_are_refused(
     frames: xarray.Dataset,
     tmp_path: Path,
     levels: Any,
@@ -278,7 +278,7 @@ def _changed(name: str, value: Any, **attributes: Any) -> Change:
     ("change", "sentence"),
     [
         (_changed("2m_temperature", 9.96921e36), "2m_temperature reaches 9.96921e\\+36"),
-        (_changed("2m_temperature", 1, units="degC"), "is in degC; GenCast needs SI units"),
+        (_changed("2m_temperature", 1, units="degC"), "the unit degC; GenCast needs SI units"),
         (_changed("temperature", -999, _FillValue=np.float32(-999)), "that are not finite"),
         (_changed("temperature", 250, scale_factor="x"), "is damaged or incomplete"),
         (lambda d: d.assign_coords(lat=d["lat"].where(d["lat"] < 50)), "not equidistant"),
@@ -290,7 +290,7 @@ def _changed(name: str, value: Any, **attributes: Any) -> Change:
         ),
     ],
 )
-def test_values_that_mean_something_else_are_refused(
+def test_invalid_values_and_coordinates_are_refused(
     frames: xarray.Dataset, tmp_path: Path, change: Change, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
@@ -300,14 +300,14 @@ def test_values_that_mean_something_else_are_refused(
 @pytest.mark.parametrize(
     ("name", "change", "sentence"),
     [
-        ("stddev", lambda d: d * 0, "gives 0 for 2m_temperature; a finite number above 0"),
-        ("mean", lambda d: d + np.nan, "gives nan for 2m_temperature; a finite number"),
+        ("stddev", lambda d: d * 0, "2m_temperature has the value 0; it must be a finite number a"),
+        ("mean", lambda d: d + np.nan, "2m_temperature has the value nan; it must be a finite"),
         ("mean", lambda d: d.expand_dims(time=2), "has dimensions time instead of none"),
         ("min", lambda d: d.astype(str), "not numbers"),
         ("mean", lambda d: d.drop_vars("level"), "lacks the coordinate level"),
     ],
 )
-def test_statistics_that_cannot_normalise_are_refused(
+def test_invalid_statistics_are_refused(
     reference: Any, tmp_path: Path, name: str, change: Change, sentence: str
 ) -> None:
     for path in (reference.folder / "data").glob("*_by_level.nc"):

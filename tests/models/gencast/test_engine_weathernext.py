@@ -1,8 +1,9 @@
-"""The published implementation as an engine: a stub of its interface, and itself if installed."""
+"""The published implementation as an engine: with a stub, and with the package if installed."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ import pytest
 from perfkit.answers.agreement import AgreementClass, compare
 from perfkit.errors import ConfigurationRefusedError, UserError
 from perfkit.knobs.configuration import Catalogue
-from perfkit.models.base import Workload
 from perfkit.models.gencast.inputs.atmosphere import synthetic_atmosphere, synthetic_statistics
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.gencast.task import TaskConfig
+from perfkit.models.workload import Workload
+
+type MakeWorkload = Callable[..., Workload]
 
 MODEL = GenCast()
-OPTIONS = {"resolution": 15.0, "mesh": 1}
 NODES = 13 * 24
 
 real = pytest.mark.skipif(
@@ -29,28 +31,34 @@ real = pytest.mark.skipif(
 
 
 @pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch, small_weights: None, stub_module: Any) -> Any:
+def stub(monkeypatch: pytest.MonkeyPatch, stub_module: Any) -> Any:
     stub_module.install(monkeypatch)
     return stub_module
 
 
 @pytest.fixture
-def published(small_weights: None) -> None:
-    """The package itself."""
+def published() -> None:
+    """The installed package."""
 
 
-def workload(**fidelity: int) -> Workload:
-    return MODEL.workload({**OPTIONS, "engine": "weathernext"}, fidelity)
+@pytest.fixture
+def workload(small_model: dict[str, str]) -> MakeWorkload:
+    """Return a function that makes a workload at a fidelity."""
+
+    def make(engine: str = "weathernext", **fidelity: int) -> Workload:
+        return MODEL.workload({**small_model, "resolution": 15.0, "engine": engine}, fidelity)
+
+    return make
 
 
-def compiled(work: Workload, overrides: dict[str, str]) -> tuple[Any, Any]:
-    prepared = MODEL.prepare(work, overrides)
+def compiled(workload: Workload, overrides: dict[str, str]) -> tuple[Any, Any]:
+    prepared = MODEL.prepare(workload, overrides)
     return prepared, jax.jit(prepared.function).lower(*prepared.arguments).compile()
 
 
 @pytest.mark.parametrize("engine", ["stub", pytest.param("published", marks=real)])
 def test_a_forecast_of_two_steps_has_every_field_and_the_first_denoiser_call(
-    request: pytest.FixtureRequest, engine: str, tmp_path: Path
+    request: pytest.FixtureRequest, workload: MakeWorkload, engine: str, tmp_path: Path
 ) -> None:
     request.getfixturevalue(engine)
     prepared, step = compiled(workload(steps=2, members=1, levels=2), {})
@@ -65,7 +73,7 @@ def test_a_forecast_of_two_steps_has_every_field_and_the_first_denoiser_call(
         expected = land[None, :, None] if name == "sea_surface_temperature" else False
         np.testing.assert_array_equal(np.isnan(field), np.broadcast_to(expected, field.shape))
     assert set(prepared.compared(outputs)) == set(MODEL.tolerances)
-    # Two levels of two calls, both steps; noise is drawn twice at every level.
+    # Two levels with two calls each, in both steps; noise is drawn twice per level.
     assert prepared.parts == {"denoiser_call": 8, "noise_set": 8, "step_setup": 2}
     (written,) = prepared.write(outputs, tmp_path)
     assert written.name == "forecast.nc"
@@ -73,7 +81,7 @@ def test_a_forecast_of_two_steps_has_every_field_and_the_first_denoiser_call(
 
 @pytest.mark.parametrize("engine", ["stub", pytest.param("published", marks=real)])
 def test_parts_are_found_in_the_compiled_program(
-    request: pytest.FixtureRequest, engine: str
+    request: pytest.FixtureRequest, workload: MakeWorkload, engine: str
 ) -> None:
     request.getfixturevalue(engine)
     _, step = compiled(workload(), {})
@@ -82,10 +90,12 @@ def test_parts_are_found_in_the_compiled_program(
     assert parts >= {"denoiser_call", "noise_set", "step_setup"}
 
 
-def test_what_the_sampler_returns_is_put_into_physical_units(stub: Any) -> None:
+def test_the_sampled_state_is_converted_to_physical_units(
+    stub: Any, workload: MakeWorkload
+) -> None:
     prepared, step = compiled(workload(levels=2), {})
     outputs = prepared.drive(step)
-    # From 0, each call halves and adds 1: 1, 1.5, 1.75, 1.875.
+    # Starting from 0, each call halves the state and adds 1: 1, 1.5, 1.75, 1.875.
     np.testing.assert_array_equal(outputs["denoiser_call"], 1.0)
     example, statistics = synthetic_atmosphere(15.0), synthetic_statistics(TaskConfig())
     warmed = 1.875 * statistics.change_spread["temperature"].reshape(-1, 1, 1)
@@ -96,12 +106,14 @@ def test_what_the_sampler_returns_is_put_into_physical_units(stub: Any) -> None:
 
 
 @pytest.mark.parametrize(("attention", "kind"), [("dense", "mha"), ("banded", "triblockdiag_mha")])
-def test_attention_is_what_the_knob_asks_for(stub: Any, attention: str, kind: str) -> None:
+def test_the_knob_sets_the_implementation_of_attention(
+    stub: Any, workload: MakeWorkload, attention: str, kind: str
+) -> None:
     compiled(workload(), {"attention": attention})
     assert stub.GenCast.attention == (kind, "full")
 
 
-def test_bfloat16_is_cast_by_the_original_s_wrapper(stub: Any) -> None:
+def test_bfloat16_is_cast_by_the_published_wrapper(stub: Any, workload: MakeWorkload) -> None:
     prepared, step = compiled(workload(), {"precision": "bfloat16"})
     call = prepared.drive(step)["denoiser_call"]
     assert call.dtype == jax.numpy.bfloat16
@@ -117,19 +129,20 @@ def test_bfloat16_is_cast_by_the_original_s_wrapper(stub: Any) -> None:
         ("edge_basis", "full", "edge_basis"),
     ],
 )
-def test_knobs_that_the_original_lacks_are_refused_before_anything_runs(
-    stub: Any, knob: str, value: str, named: str
+def test_knobs_that_the_published_implementation_lacks_are_refused(
+    stub: Any, workload: MakeWorkload, knob: str, value: str, named: str
 ) -> None:
     configuration = Catalogue(MODEL.knobs).configuration({knob: value})
     with pytest.raises(UserError, match=f"--engine weathernext has no {named}; leave it out"):
         MODEL.check(workload(), configuration)
     with pytest.raises(ConfigurationRefusedError, match=named):
         MODEL.prepare(workload(), configuration.overrides())
-    own = MODEL.workload(OPTIONS, {})
-    MODEL.check(own, configuration)
+    MODEL.check(workload("perfkit"), configuration)
 
 
-def test_only_knobs_that_the_original_has_are_searched(stub: Any) -> None:
+def test_only_knobs_of_the_published_implementation_are_searched(
+    stub: Any, workload: MakeWorkload
+) -> None:
     values = MODEL.search_values(workload())
     assert {name: tuple(given) for name, given in values.items()} == {
         "precision": ("bfloat16",),
@@ -137,7 +150,9 @@ def test_only_knobs_that_the_original_has_are_searched(stub: Any) -> None:
     }
 
 
-def test_parts_of_a_production_forecast_are_the_original_s(stub: Any) -> None:
+def test_parts_of_the_published_implementation_are_counted(
+    stub: Any, workload: MakeWorkload
+) -> None:
     production = {"levels": 20, "steps": 30, "members": 1}
     counts = MODEL.part_counts(production, workload())
     assert counts == {"denoiser_call": 40 * 30, "noise_set": 40 * 30, "step_setup": 30}
@@ -147,7 +162,7 @@ def test_parts_of_a_production_forecast_are_the_original_s(stub: Any) -> None:
 @pytest.mark.parametrize(
     ("resolution", "mesh", "resident_bytes"), [(4.0, 3, 1.87e9), (2.0, 3, 3.70e9), (1.5, 3, 5.65e9)]
 )
-def test_memory_is_predicted_as_the_original_was_seen_to_take(
+def test_the_predicted_memory_equals_the_measured_memory(
     monkeypatch: pytest.MonkeyPatch,
     stub_module: Any,
     resolution: float,
@@ -164,8 +179,10 @@ def test_memory_is_predicted_as_the_original_was_seen_to_take(
 
 @real
 @pytest.mark.parametrize("attention", ["dense", "banded"])
-def test_our_engine_agrees_with_the_original_part_by_part(published: None, attention: str) -> None:
-    ours, step = compiled(MODEL.workload(OPTIONS, {}), {})
+def test_perfkits_engine_agrees_with_the_published_one_part_by_part(
+    published: None, workload: MakeWorkload, attention: str
+) -> None:
+    ours, step = compiled(workload("perfkit"), {})
     expected = ours.compared(ours.drive(step))
     theirs, step = compiled(workload(), {"attention": attention})
     agreement = compare(theirs.compared(theirs.drive(step)), expected, MODEL.tolerances)

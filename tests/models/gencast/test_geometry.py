@@ -1,4 +1,4 @@
-"""Mesh, edges and structural features against the original's."""
+"""Mesh, edges and structural features against the published model."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def digest(index: NDArray[np.integer]) -> str:
 
 
 @pytest.mark.parametrize("splits", range(5))
-def test_the_refined_icosahedron_is_the_original_s(reference: Any, splits: int) -> None:
+def test_the_refined_icosahedron_equals_the_published_one(reference: Any, splits: int) -> None:
     arrays = reference.group("geometry", f"mesh{splits}")
     mesh = refined_icosahedron(splits)
     tolerance = reference.tolerances["vertices"]
@@ -66,7 +66,7 @@ def test_the_refined_icosahedron_is_the_original_s(reference: Any, splits: int) 
     np.testing.assert_array_equal(banding_permutation(mesh), arrays["permutation"])
 
 
-def test_every_edge_index_is_the_original_s(reference: Any, graph: Any) -> None:
+def test_edge_indices_equal_the_published_ones(reference: Any, graph: Any) -> None:
     name, geometry = graph
     expected = reference.graphs[name]
     assert geometry.query_radius == pytest.approx(expected["query_radius"], abs=1e-7)
@@ -81,7 +81,7 @@ def test_every_edge_index_is_the_original_s(reference: Any, graph: Any) -> None:
     assert {key: digest(index) for key, index in found.items()} == expected["sha256_of_int32"]
 
 
-def test_every_feature_is_the_original_s(reference: Any, graph: Any) -> None:
+def test_features_equal_the_published_ones(reference: Any, graph: Any) -> None:
     name, geometry = graph
     stored = reference.group("geometry", name)
     tolerance = reference.tolerances["geometry"]["features"]
@@ -97,12 +97,12 @@ def test_every_feature_is_the_original_s(reference: Any, graph: Any) -> None:
 
 
 def stored_rows(array: NDArray[Any], stored: NDArray[Any]) -> NDArray[Any]:
-    """Only every so many rows of large arrays are in the reference."""
+    """Select the rows that the reference stores: large arrays are stored at equal distances."""
     step = 1 if len(array) == len(stored) else max(1, len(array) // 200)
     return array[::step]
 
 
-def test_angles_of_mesh_nodes_are_the_original_s_to_the_last_bit(
+def test_angles_of_mesh_nodes_equal_the_published_ones_to_the_last_bit(
     reference: Any, graph: Any
 ) -> None:
     name, geometry = graph
@@ -111,15 +111,15 @@ def test_angles_of_mesh_nodes_are_the_original_s_to_the_last_bit(
         np.testing.assert_array_equal(stored_rows(ours, stored[key]), stored[key])
 
 
-def test_a_cpu_without_avx512_gets_the_same_angles() -> None:
-    """NumPy's float32 arccos rounds differently there; it can be told to do without."""
+def test_angles_are_the_same_without_avx512() -> None:
+    """NumPy's float32 arccos rounds differently without AVX-512, which a variable disables."""
     code = (
         "from perfkit.models.gencast.sphere.mesh import banded_icosahedron; "
         "from perfkit.models.gencast.sphere.mesh_angles import mesh_coordinates; import hashlib; "
         "print(hashlib.sha256(b''.join(map(bytes, mesh_coordinates(banded_icosahedron(4)))))"
         ".hexdigest())"
     )
-    told = {
+    digests = {
         disabled: subprocess.run(
             [sys.executable, "-W", "ignore", "-c", code],
             env={**os.environ, "NPY_DISABLE_CPU_FEATURES": disabled},
@@ -129,11 +129,11 @@ def test_a_cpu_without_avx512_gets_the_same_angles() -> None:
         ).stdout
         for disabled in ("", "X86_V4 AVX512_ICL AVX512_SPR")
     }
-    assert len(set(told.values())) == 1
-    assert len(told[""].strip()) == 64
+    assert len(set(digests.values())) == 1
+    assert len(digests[""].strip()) == 64
 
 
-def test_a_mesh_finer_than_the_published_ones_gets_correctly_rounded_angles() -> None:
+def test_a_mesh_without_a_reference_has_correctly_rounded_angles() -> None:
     finer = refine(icosahedron())
     other = TriangularMesh(finer.vertices[:-1], finer.faces[:1])
     lat, lon = mesh_coordinates(other)
@@ -142,7 +142,7 @@ def test_a_mesh_finer_than_the_published_ones_gets_correctly_rounded_angles() ->
     np.testing.assert_allclose(lon, np.rad2deg(np.arctan2(y, x)) % 360, rtol=0, atol=4e-5)
 
 
-def test_edge_features_from_the_original_s_angles_are_the_original_s(reference: Any) -> None:
+def test_edge_features_from_published_angles_equal_the_published_ones(reference: Any) -> None:
     stored = reference.group("geometry", "grid15_mesh2")
     grid = grid_coordinates(*regular_grid(15.0))
     mesh = stored["mesh_lat"], stored["mesh_lon"]
@@ -165,7 +165,7 @@ def test_edge_features_from_the_original_s_angles_are_the_original_s(reference: 
         ("splits5_res1", 5, 1.0),
     ],
 )
-def test_grid_points_over_mesh_edges_choose_the_original_s_triangle(
+def test_grid_nodes_over_mesh_edges_have_the_published_triangle(
     reference: Any, name: str, splits: int, resolution: float
 ) -> None:
     ties = reference.group("ties", name)
@@ -187,7 +187,9 @@ def _geometry_points(resolution: float) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("splits", range(5))
 @pytest.mark.parametrize("hops", [1, 2, 4, 16])
-def test_the_attention_band_is_the_original_s(reference: Any, splits: int, hops: int) -> None:
+def test_the_attention_band_equals_the_published_one(
+    reference: Any, splits: int, hops: int
+) -> None:
     expected = reference.khop[f"mesh{splits}_khop{hops}"]
     allowed = neighbourhood(banded_icosahedron(splits), hops)
     assert allowed.nnz == expected["nonzeros"]
@@ -199,13 +201,13 @@ def test_the_attention_band_is_the_original_s(reference: Any, splits: int, hops:
         np.testing.assert_array_equal(np.diff(allowed.indptr), row_counts)
 
 
-def test_every_mask_allows_as_many_pairs_as_the_dense_one() -> None:
+def test_all_masks_allow_the_same_number_of_pairs() -> None:
     mesh = banded_icosahedron(3)
     masks = [attention_mask(mesh, 4, kind).allowed for kind in ATTENTION_KINDS]
     assert [mask.sum() for mask in masks] == [38142] * 3
 
 
-def test_patches_hold_every_node_once_and_lie_close_together() -> None:
+def test_patches_contain_every_node_once_and_are_compact() -> None:
     mesh = banded_icosahedron(3)
     patches = compact_patches(mesh, 128)
     np.testing.assert_array_equal(np.sort(np.concatenate(patches)), np.arange(642))
@@ -217,7 +219,7 @@ def test_patches_hold_every_node_once_and_lie_close_together() -> None:
         assert nearness.min() > np.cos(np.deg2rad(1.5 * 48.2))
 
 
-def test_attention_is_computed_in_the_way_with_the_fewest_logits() -> None:
+def test_the_implementation_with_the_fewest_logits_is_chosen() -> None:
     mesh = banded_icosahedron(3)
     assert choose_attention(mesh, 16) == "dense"
     assert choose_attention(mesh, 4) == "patches"
@@ -232,6 +234,6 @@ def test_a_mesh_too_coarse_for_the_grid_is_refused() -> None:
         build_geometry(*regular_grid(1.0), 1, 0.6)
 
 
-def test_a_radius_that_leaves_grid_points_alone_is_refused() -> None:
-    with pytest.raises(UserError, match="leaves grid points without any mesh node"):
+def test_a_radius_that_leaves_grid_nodes_without_edges_is_refused() -> None:
+    with pytest.raises(UserError, match="leaves grid nodes without a mesh node"):
         build_geometry(*regular_grid(10.0), 2, 0.2)

@@ -1,4 +1,4 @@
-"""Memory predicted without the compiler is what the compiler says, at sizes that are never run."""
+"""The predicted memory equals the compiler's analysis, also at sizes that are never run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from perfkit.models.gencast.forecast_step import ForecastArrays, ForecastSettings, predict_step
 from perfkit.models.gencast.inputs.atmosphere import synthetic_atmosphere, synthetic_statistics
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint, SamplerConfig, parameter_shapes
 from perfkit.models.gencast.inputs.dataset import forecast_inputs
@@ -18,29 +19,35 @@ from perfkit.models.gencast.knobs import settings_for
 from perfkit.models.gencast.memory import argument_bytes, temporary_bytes
 from perfkit.models.gencast.network.attention import AttentionMask, Patches
 from perfkit.models.gencast.network.constants import Execution, is_read, network_settings
-from perfkit.models.gencast.network.denoiser_network import EdgeTerms, NetworkConstants
-from perfkit.models.gencast.prediction import ForecastArrays, ForecastSettings, predict_step
+from perfkit.models.gencast.network.definition import EdgeTerms, NetworkConstants
 from perfkit.models.gencast.sphere.sphere_noise import HarmonicTables
 from perfkit.models.gencast.task import TaskConfig
 
 TASK = TaskConfig()
 
 
-def shaped(shape: tuple[int, ...], dtype: Any = np.float32) -> jax.ShapeDtypeStruct:
+def shaped(shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
+    """Return a shape that replaces an array in a compilation."""
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
 def compiled_step(
     nlat: int, mesh: int, edges: int, patch: tuple[int, int, int], overrides: dict[str, str]
 ) -> Any:
-    """A two-level step compiled from shapes alone.
+    """Compile a step of two noise levels from shapes only.
 
     Parameters
     ----------
+    nlat
+        Number of latitudes.
+    mesh
+        Number of refinements of the mesh.
     edges
         Number of grid-to-mesh edges.
     patch
-        Number of patches, most queries and most keys of one.
+        Number of patches, and most queries and keys of a patch.
+    overrides
+        Knob -> value.
     """
     nlon = 2 * (nlat - 1)
     nodes, architecture = nlat * nlon, architecture_for(mesh)
@@ -78,9 +85,10 @@ def compiled_step(
     statistics = jax.tree.map(jnp.asarray, synthetic_statistics(TASK))
     coarse = forecast_inputs(synthetic_atmosphere(10.0), TASK, 1)
 
-    def enlarged(array: np.ndarray) -> jax.ShapeDtypeStruct:
+    def enlarged(array: np.ndarray) -> Any:
         sizes = {19: nlat, 36: nlon}
-        return shaped(tuple(sizes.get(size, size) for size in array.shape))
+        shape: tuple[int, ...] = array.shape
+        return shaped(tuple(sizes.get(size, size) for size in shape))
 
     step = partial(
         predict_step,
@@ -119,11 +127,11 @@ QUARTER_DEGREE = (721, 6, 1633000, (321, 128, 4681))
         pytest.param(QUARTER_DEGREE, {"precision": "bfloat16_network"}, marks=pytest.mark.slow),
     ],
 )
-def test_what_is_predicted_is_what_the_compiler_says(
+def test_predicted_memory_equals_the_compilers_analysis(
     size: tuple[int, int, int, tuple[int, int, int]], overrides: dict[str, str]
 ) -> None:
     nlat, mesh, *_ = size
-    told = compiled_step(*size, overrides).memory_analysis()
+    analysis = compiled_step(*size, overrides).memory_analysis()
     given = (architecture_for(mesh), nlat * 2 * (nlat - 1), settings_for(overrides))
-    assert argument_bytes(*given) == pytest.approx(told.argument_size_in_bytes, rel=0.15)
-    assert temporary_bytes(*given) == pytest.approx(told.temp_size_in_bytes, rel=0.2)
+    assert argument_bytes(*given) == pytest.approx(analysis.argument_size_in_bytes, rel=0.15)
+    assert temporary_bytes(*given) == pytest.approx(analysis.temp_size_in_bytes, rel=0.2)

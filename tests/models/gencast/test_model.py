@@ -1,10 +1,11 @@
-"""GenCast behind the Model protocol, on a small grid with the full architecture's code."""
+"""GenCast as a Model: forecasts, options, knobs and parts, with a small network."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,17 @@ from perfkit.diagnose.locate_model import Located, search
 from perfkit.errors import MissingDependencyError, UserError
 from perfkit.knobs import space
 from perfkit.knobs.configuration import Configuration
-from perfkit.models.base import Prepared, Workload
-from perfkit.models.gencast import model, prediction
-from perfkit.models.gencast.inputs.checkpoint import save_checkpoint
-from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
+from perfkit.models.gencast import forecast_step
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.gencast.network import denoiser
+from perfkit.models.gencast.network.denoiser_network import run_network
+from perfkit.models.prepared import Prepared
+from perfkit.models.workload import Workload
 from perfkit.records.findings import MachineRecord
 
+type Options = Mapping[str, str]
+
 MODEL = GenCast()
-SMALL = architecture_for(1, latent=32, layers=2, feed_forward=64)
 
 
 def run(workload: Workload, overrides: Mapping[str, str]) -> tuple[Prepared, Any]:
@@ -42,7 +44,7 @@ def named(outputs: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path).strip("."): np.asarray(leaf) for path, leaf in leaves}
 
 
-def test_importing_the_model_imports_neither_jax_nor_file_readers() -> None:
+def test_making_a_synthetic_workload_imports_neither_jax_nor_file_readers() -> None:
     code = (
         "import sys; from perfkit.models.gencast.model import GenCast; "
         "GenCast().workload({'resolution': 10.0}, {}); "
@@ -61,13 +63,19 @@ def test_importing_the_model_imports_neither_jax_nor_file_readers() -> None:
 LABEL = "below production fidelity (levels 2 of 20, steps 2 of 30)"
 
 
-def test_a_forecast_is_finite_but_for_land_and_is_written_as_cf_netcdf(
-    small_weights: None, tmp_path: Path
+def test_synthetic_inputs_and_weights_are_reported() -> None:
+    atmosphere, weights = MODEL.workload({"resolution": 10.0}, {}).notices
+    assert atmosphere.startswith("the atmosphere is synthetic")
+    assert weights.startswith("the weights are synthetic")
+
+
+def test_a_forecast_is_finite_except_over_land_and_is_written_as_cf_netcdf(
+    small_model: Options, tmp_path: Path
 ) -> None:
-    options = {"resolution": 15.0, "mesh": 1, "plot": True}
+    options: dict[str, str | float | bool] = {**small_model, "resolution": 15.0, "plot": True}
     workload = MODEL.workload(options, {"steps": 2, "members": 2})
     assert workload.size == 13 * 24
-    assert len(workload.notices) == 2
+    assert len(workload.notices) == 1
     prepared, outputs = run(workload, {})
     assert check_finite(named(outputs), prepared.expected_nan).finite
     assert outputs["temperature"].shape == (2, 1, 2, 13, 13, 24)
@@ -83,13 +91,13 @@ def test_a_forecast_is_finite_but_for_land_and_is_written_as_cf_netcdf(
         assert file["datetime"].values[0, 0] == np.datetime64("2019-03-30T00")
         np.testing.assert_array_equal(file["time"], [12, 24])
         np.testing.assert_array_equal(file["temperature"], outputs["temperature"])
-    told = page.read_text()
-    assert "2019-03-30 12:00" in told
-    assert all(notice in told for notice in (*workload.notices, LABEL))
+    text = page.read_text()
+    assert "2019-03-30 12:00" in text
+    assert all(notice in text for notice in (*workload.notices, LABEL))
 
 
-def test_exact_knobs_agree_in_float32_and_precision_in_bfloat16(small_weights: None) -> None:
-    workload = MODEL.workload({"resolution": 15.0, "mesh": 1}, {})
+def test_exact_knobs_agree_in_float32_and_precision_in_bfloat16(small_model: Options) -> None:
+    workload = MODEL.workload({**small_model, "resolution": 15.0}, {})
     reference, outputs = run(workload, MODEL.reference_values)
     expected = reference.compared(outputs)
     exact = {"attention": "banded", "grid_block": "100", "edge_basis": "full"}
@@ -106,12 +114,11 @@ def test_exact_knobs_agree_in_float32_and_precision_in_bfloat16(small_weights: N
             assert agreement.reached == AgreementClass.BFLOAT16
 
 
-def test_parts_are_found_in_the_compiled_program_and_counted(small_weights: None) -> None:
-    workload = MODEL.workload({"resolution": 15.0, "mesh": 1}, {"levels": 20, "steps": 30})
-    counts = MODEL.part_counts(workload.fidelity)
-    # 39 calls and 14 churned levels a step; the first noise makes 15.
+def test_parts_are_found_in_the_compiled_program_and_counted(small_model: Options) -> None:
+    counts = MODEL.part_counts({"levels": 20, "steps": 30, "members": 1})
+    # 39 calls and 14 churned levels per step; the initial noise is the 15th set.
     assert counts == {"denoiser_call": 39 * 30, "noise_set": 15 * 30, "step_setup": 30}
-    prepared = MODEL.prepare(MODEL.workload({"resolution": 15.0, "mesh": 1}, {}), {})
+    prepared = MODEL.prepare(MODEL.workload({**small_model, "resolution": 15.0}, {}), {})
     text = str(jax.jit(prepared.function).lower(*prepared.arguments).compile().as_text())
     names = {
         line.split('op_name="')[1].split('"')[0] for line in text.splitlines() if "op_name" in line
@@ -128,7 +135,7 @@ def test_parts_are_found_in_the_compiled_program_and_counted(small_weights: None
     ("instruction_sets", "first"),
     [(["avx2"], "parameters"), (["avx2", "avx512_bf16"], "precision"), (["amx_bf16"], "precision")],
 )
-def test_precision_is_tried_first_where_the_cpu_multiplies_bfloat16(
+def test_precision_is_tried_first_if_the_cpu_multiplies_bfloat16(
     monkeypatch: pytest.MonkeyPatch, instruction_sets: list[str], first: str
 ) -> None:
     monkeypatch.setattr(
@@ -139,11 +146,9 @@ def test_precision_is_tried_first_where_the_cpu_multiplies_bfloat16(
     assert set(values) == {"precision", "parameters", "grid_block"}
 
 
-def test_a_checkpoint_and_a_file_run_like_any_other(reference: Any, tmp_path: Path) -> None:
-    path = tmp_path / "small.npz"
-    save_checkpoint(synthetic_checkpoint(SMALL), path)
+def test_a_forecast_from_files_has_no_notices(reference: Any, small_model: Options) -> None:
     data = reference.folder / "data"
-    options = {"input": str(data / "A.nc"), "checkpoint": str(path), "stats": str(data)}
+    options = {**small_model, "input": str(data / "A.nc"), "stats": str(data)}
     workload = MODEL.workload(options, {})
     assert workload.notices == ()
     assert workload.name == "A"
@@ -154,7 +159,7 @@ def test_a_checkpoint_and_a_file_run_like_any_other(reference: Any, tmp_path: Pa
     )
 
 
-def test_what_is_computed_decides_the_digest() -> None:
+def test_the_digest_depends_on_what_is_computed() -> None:
     base = MODEL.workload({"resolution": 10.0}, {})
     assert base.digest == MODEL.workload({"resolution": 10.0}, {}).digest
     assert base.digest != MODEL.workload({"resolution": 15.0}, {}).digest
@@ -162,7 +167,7 @@ def test_what_is_computed_decides_the_digest() -> None:
     assert base.digest != MODEL.workload({"resolution": 10.0}, {"levels": 3}).digest
 
 
-def test_the_published_models_are_constructible_and_the_fine_one_needs_much_more() -> None:
+def test_the_memory_of_the_published_sizes_is_plausible() -> None:
     needs = {
         resolution: MODEL.memory_estimate_bytes(
             MODEL.workload({"resolution": resolution}, {}), Configuration()
@@ -181,7 +186,7 @@ def test_the_published_models_are_constructible_and_the_fine_one_needs_much_more
         ({"resolution": 1.0, "mesh": 1}, "too coarse for a grid of 1 degrees"),
         ({"mesh": 9}, "--mesh takes 1 to 7 refinements"),
         ({"mesh": 0}, "--mesh takes 1 to 7 refinements, not 0"),
-        ({"input": "x" * 5000}, "--input: 'x+' cannot be a path|there is no"),
+        ({"input": "x" * 5000}, "--input: 'x+' is not a valid path|there is no"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], sentence: str) -> None:
@@ -202,22 +207,23 @@ def test_options_that_contradict_each_other_are_refused(reference: Any) -> None:
             MODEL.workload(options, {})
 
 
-def test_weathernext_is_refused_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "find_spec", lambda package: None)
+@pytest.mark.skipif(find_spec("weathernext") is not None, reason="weathernext is installed")
+def test_weathernext_is_refused_if_it_is_not_installed() -> None:
     with pytest.raises(MissingDependencyError, match="needs the package weathernext"):
         MODEL.workload({"resolution": 10.0, "engine": "weathernext"}, {})
+
+
+def test_an_unknown_engine_is_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match="unknown engine 'weathernet'; the nearest is 'weather"):
         MODEL.workload({"resolution": 10.0, "engine": "weathernet"}, {})
 
 
-def test_the_same_seed_gives_the_same_forecast_and_another_seed_another(
-    small_weights: None, tmp_path: Path
+def test_equal_seeds_give_equal_forecasts_and_other_seeds_others(
+    small_model: Options, tmp_path: Path
 ) -> None:
-    options = {"resolution": 15.0, "mesh": 1}
-    default, zero, seven, again = (
-        MODEL.workload({**options, **seed}, {})
-        for seed in ({}, {"seed": "0"}, {"seed": "7"}, {"seed": 7})
-    )
+    options: dict[str, str | int | float] = {**small_model, "resolution": 15.0}
+    seeds: tuple[dict[str, str | int], ...] = ({}, {"seed": "0"}, {"seed": "7"}, {"seed": 7})
+    default, zero, seven, again = (MODEL.workload({**options, **seed}, {}) for seed in seeds)
     assert default.digest == zero.digest
     assert seven.digest == again.digest != default.digest
     assert seven.source["seed"] == 7
@@ -233,27 +239,26 @@ def test_the_same_seed_gives_the_same_forecast_and_another_seed_another(
 @pytest.mark.parametrize(
     "seed", ["-1", "x", "1.5", "", "4294967296", "9" * 5000, "٣"], ids=lambda seed: seed[:12]
 )
-def test_seeds_that_are_no_seeds_are_refused_in_a_short_sentence(seed: str) -> None:
-    with pytest.raises(UserError, match="--seed takes a whole number from 0 to 4294967295") as no:
+def test_an_invalid_seed_is_refused_in_a_short_sentence(seed: str) -> None:
+    expected = "--seed takes a whole number from 0 to 4294967295"
+    with pytest.raises(UserError, match=expected) as refusal:
         MODEL.workload({"resolution": 10.0, "seed": seed}, {})
-    assert len(str(no.value)) < 150
+    assert len(str(refusal.value)) < 150
 
 
-def test_a_forecast_with_declared_nan_has_no_finding(small_weights: None) -> None:
-    workload = MODEL.workload({"resolution": 10.0}, {"steps": 2})
+def test_a_forecast_with_declared_nan_has_no_finding(small_model: Options) -> None:
+    workload = MODEL.workload({**small_model, "resolution": 10.0}, {"steps": 2})
     assert search(workload.as_dict(), {}) == Located(None, 2)
 
 
-def test_an_error_in_the_denoiser_is_located_beside_declared_nan(
-    small_weights: None, monkeypatch: pytest.MonkeyPatch
+def test_an_error_in_the_denoiser_is_located_despite_declared_nan(
+    small_model: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = denoiser.run_network
-
     def planted(*given: Any) -> Any:
-        return real(*given) + jax.numpy.sqrt(given[-1][:, None] - 1)  # PLANTED
+        return run_network(*given) + jax.numpy.sqrt(given[-1][:, None] - 1)  # PLANTED
 
     monkeypatch.setattr(denoiser, "run_network", planted)
-    workload = MODEL.workload({"resolution": 10.0}, {})
+    workload = MODEL.workload({**small_model, "resolution": 10.0}, {})
     finding = search(workload.as_dict(), {}).finding
     assert finding is not None
     assert (finding.kind, finding.certainty, finding.primitive) == ("nan", "found", "sqrt")
@@ -265,7 +270,7 @@ def test_an_error_in_the_denoiser_is_located_beside_declared_nan(
 
 
 class _ForgetsToFill:
-    """``jax.numpy`` in which sea-surface temperature over land is not filled in."""
+    """``jax.numpy`` that does not fill in the sea-surface temperature over land."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(jax.numpy, name)
@@ -274,11 +279,11 @@ class _ForgetsToFill:
         return jax.numpy.where(condition, one, other) if one is jax.numpy.nan else other
 
 
-def test_declared_nan_that_reaches_the_network_is_named_where_it_leaks(
-    small_weights: None, monkeypatch: pytest.MonkeyPatch
+def test_declared_nan_that_reaches_the_network_is_located(
+    small_model: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prediction, "jnp", _ForgetsToFill())
-    workload = MODEL.workload({"resolution": 10.0}, {})
+    monkeypatch.setattr(forecast_step, "jnp", _ForgetsToFill())
+    workload = MODEL.workload({**small_model, "resolution": 10.0}, {})
     finding = search(workload.as_dict(), {}).finding
     assert finding is not None
     assert (finding.certainty, finding.primitive) == ("found", "dot_general")

@@ -1,4 +1,4 @@
-"""Noise on the sphere, its keys, and the noise levels it is scaled with."""
+"""Noise on the sphere, its keys and the noise levels, against the published model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from perfkit.models.gencast.task import TaskConfig
 
 
 @pytest.mark.parametrize("case", ["0", "1", "2"])
-def test_noise_from_a_key_is_the_original_s(reference: Any, case: str) -> None:
+def test_noise_from_a_key_equals_the_published_noise(reference: Any, case: str) -> None:
     group = reference.group("sphere_noise", case)
     tables = harmonic_tables(group["lat"], len(group["lon"]))
     key = jax.random.PRNGKey(int(group["seed"]))
@@ -32,7 +32,7 @@ def test_noise_from_a_key_is_the_original_s(reference: Any, case: str) -> None:
     assert np.abs(noise - group["noise"]).max() <= reference.tolerances["sphere_noise"]
 
 
-def test_the_first_noise_set_draws_variables_in_sorted_order(reference: Any) -> None:
+def test_a_set_of_noise_draws_variables_in_sorted_order(reference: Any) -> None:
     theirs = reference.group("sphere_noise", "dataset_seed9")
     lat, lon = (reference.arrays("extract_A")[name] for name in ("lat", "lon"))
     task = TaskConfig()
@@ -50,7 +50,7 @@ def test_noise_has_unit_variance_at_every_latitude() -> None:
     np.testing.assert_allclose(np.var(noise, axis=(0, 2)), 1, atol=0.1)
 
 
-def test_legendre_functions_are_scipy_s() -> None:
+def test_legendre_functions_equal_those_of_scipy() -> None:
     sine = np.sin(np.deg2rad(np.linspace(-90, 90, 11)))
     ours = associated_legendre(9, sine)
     for order in range(9):
@@ -60,7 +60,7 @@ def test_legendre_functions_are_scipy_s() -> None:
 
 
 @pytest.mark.parametrize("case", ["0", "1", "2", "3", "4"])
-def test_noise_levels_and_churn_are_the_original_s(reference: Any, case: str) -> None:
+def test_noise_levels_and_churn_equal_the_published_ones(reference: Any, case: str) -> None:
     arrays = reference.arrays("schedule")
     config = SamplerConfig(**json.loads(str(arrays[f"{case}/config"])))
     for ours, theirs in (
@@ -71,7 +71,7 @@ def test_noise_levels_and_churn_are_the_original_s(reference: Any, case: str) ->
         assert np.abs(ours - theirs).max() <= reference.tolerances["schedule"] * largest
 
 
-def test_the_published_schedule_makes_39_calls_and_adds_no_noise_at_six_levels() -> None:
+def test_the_default_schedule_makes_39_calls_and_adds_no_noise_at_six_levels() -> None:
     schedule = call_schedule(SamplerConfig(), np.float32)
     assert len(schedule.noise_level) == 39
     firsts = schedule.fresh_noise[schedule.starts_level]
@@ -82,7 +82,7 @@ def test_the_published_schedule_makes_39_calls_and_adds_no_noise_at_six_levels()
     assert schedule.keep[-1] == 0
 
 
-def test_the_first_call_is_at_the_churned_highest_level() -> None:
+def test_the_first_call_is_at_the_highest_level_with_churn() -> None:
     schedule = call_schedule(SamplerConfig(), np.float64)
     assert schedule.noise_level[0] == pytest.approx(80 * 1.125)
     # sqrt(90**2 - 80**2) * 1.05

@@ -1,4 +1,4 @@
-"""The order of channels."""
+"""The order of channels, against the published model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perfkit.models.gencast.network.stacking import channel_layout, channel_name
 from perfkit.models.gencast.task import TaskConfig
 
 
-def test_channels_stand_in_the_original_s_order(reference: Any) -> None:
+def test_stacked_channels_equal_the_published_ones(reference: Any) -> None:
     arrays = reference.arrays("stacking")
     layout = channel_layout(TaskConfig())
     stacked = np.full((84, 2, 264), np.nan, np.float32)
@@ -21,7 +21,7 @@ def test_channels_stand_in_the_original_s_order(reference: Any) -> None:
     np.testing.assert_array_equal(stacked, arrays["stacked"])
 
 
-def test_channel_names_are_the_original_s(reference: Any) -> None:
+def test_channel_names_equal_the_published_ones(reference: Any) -> None:
     listed = json.loads((reference.folder / "stacking.json").read_text())["input_channels"]
     ours = channel_names(TaskConfig())
     assert len(ours) == TaskConfig().grid_channels == 264
@@ -31,7 +31,7 @@ def test_channel_names_are_the_original_s(reference: Any) -> None:
     assert [n.partition(",level=")[2] for n in ours] == [n.partition(",level=")[2] for n in listed]
 
 
-def test_outputs_are_unstacked_as_the_original_does(reference: Any) -> None:
+def test_unstacked_outputs_equal_the_published_ones(reference: Any) -> None:
     given = reference.arrays("stacking")["unstack_in"]
     ours = unstack(given, TaskConfig(), 7, 12)
     theirs = reference.group("stacking", "unstack_out")

@@ -1,1 +1,1 @@
-"""Components, molecules and the tokens that they make."""
+"""Chemical components and the tokens that an input is made of."""

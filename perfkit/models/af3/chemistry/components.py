@@ -1,18 +1,21 @@
-"""The chemical components that an input needs, as upstream's dictionary."""
+"""Provides upstream's component dictionary with the chemical components that an input needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfkit.errors import UserError
-from perfkit.models.af3.chemistry.component_files import constants_file
-from perfkit.models.af3.chemistry.component_source import read_components, refuse_unknown
+from perfkit.models.af3.chemistry.biotite_dictionary import read_components, refuse_unknown
+from perfkit.models.af3.chemistry.component_cache import constants_file
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
     from alphafold3.constants.chemical_components import Ccd
+
+type DictionaryFor = Callable[[Input], Ccd]
+"""Returns the component dictionary of an input, e.g. :func:`ccd_for`."""
 
 _COLUMNS = {
     "chem_comp": (
@@ -58,18 +61,19 @@ _COLUMNS = {
         "pdbx_ordinal",
     ),
 }
-"""The columns that upstream reads of a component, and those that say what it is."""
+"""Category -> the columns that upstream reads, and the columns that describe a component."""
 
 _FILE_ATTRIBUTES = ("_CCD_PICKLE_FILE", "_CCD_MSGPACK_FILE")
-"""Where upstream keeps the path of the dictionary: ColabFold's build, and DeepMind's today."""
+"""Attributes that hold the dictionary's path: in ColabFold's build, and in DeepMind's current
+version."""
 
 
 def components_needed(fold_input: Input) -> frozenset[str]:
-    """The codes of all components that featurising an input looks up.
+    """Return the codes of all components that upstream looks up to featurise an input.
 
-    These are the standard residues of proteins, RNA and DNA with the unknown ones,
-    selenomethionine and water (templates contain them), and what the input names as residue,
-    modification or ligand. Components that the input defines itself are left out.
+    These are the standard and unknown residues of proteins, RNA and DNA; selenomethionine and
+    water, which templates contain; and the residues, modifications and ligands that the input
+    names. Components that the input defines itself are left out.
     """
     from alphafold3.constants import residue_names as names
 
@@ -79,11 +83,11 @@ def components_needed(fold_input: Input) -> frozenset[str]:
         names.MSE,
         "HOH",
     }
-    return frozenset((codes | named_components(fold_input)) - own_components(fold_input))
+    return frozenset((codes | named_components(fold_input)) - user_defined_components(fold_input))
 
 
 def named_components(fold_input: Input) -> frozenset[str]:
-    """The codes of all residues, modified residues and ligands of an input."""
+    """Return the codes of all residues, modified residues and ligands of an input."""
     codes: set[str] = set()
     for ligand in fold_input.ligands:
         codes.update(ligand.ccd_ids or ())
@@ -92,8 +96,8 @@ def named_components(fold_input: Input) -> frozenset[str]:
     return frozenset(codes)
 
 
-def own_components(fold_input: Input) -> frozenset[str]:
-    """The codes of the components that the input defines itself (``userCCD``)."""
+def user_defined_components(fold_input: Input) -> frozenset[str]:
+    """Return the codes of the components that the input defines itself (``userCCD``)."""
     if not fold_input.user_ccd:
         return frozenset()
     from alphafold3.cpp import cif_dict
@@ -102,22 +106,27 @@ def own_components(fold_input: Input) -> frozenset[str]:
 
 
 def build_dictionary(codes: Iterable[str], suffix: str = ".pickle") -> Path:
-    """A dictionary of some components in the cache, built in seconds when it is not there.
+    """Return a cached dictionary of some components; build it, in seconds, if it is missing.
 
     Parameters
     ----------
     codes
         Component codes as in the wwPDB's Chemical Component Dictionary.
     suffix
-        The format: ``.pickle`` or ``.msgpack``.
+        Format of the file: ``.pickle`` or ``.msgpack``.
+
+    Returns
+    -------
+    Path
+        The file in the cache.
 
     Raises
     ------
     UserError
-        A code is not in the dictionary (with the nearest that are), or the cache cannot be
-        written.
+        A code is not in the Chemical Component Dictionary (the message names the nearest valid
+        codes), or the cache cannot be written.
     MissingDependencyError
-        biotite, from which the dictionary is built, lacks its own.
+        biotite was installed without its dictionary.
     """
     wanted = sorted(set(codes))
     return constants_file(
@@ -129,15 +138,17 @@ def build_dictionary(codes: Iterable[str], suffix: str = ".pickle") -> Path:
 
 
 def ccd_for(fold_input: Input) -> Ccd:
-    """Upstream's component dictionary for an input, with the components it defines itself.
+    """Return upstream's component dictionary for an input, including the input's own components.
 
-    The package's own dictionary is used where it has one. Otherwise a reduced one is built, and
-    becomes the default of upstream too, which parses some templates without being given any.
+    If the package ships a dictionary, it is used. Otherwise a reduced one is built and also
+    becomes upstream's default, because upstream parses some templates with its default
+    dictionary.
 
     Raises
     ------
     UserError
-        The input names an unknown component, or its own components cannot be read.
+        The input names an unknown component, the input's own components cannot be read, or the
+        installed ``alphafold3`` stores its dictionary in an unknown place.
     """
     from alphafold3.constants import chemical_components as module
 
@@ -145,8 +156,8 @@ def ccd_for(fold_input: Input) -> Ccd:
     attribute = next((name for name in _FILE_ATTRIBUTES if hasattr(module, name)), None)
     if attribute is None:
         raise UserError(
-            "the installed alphafold3 keeps its chemical components in a way that perfkit does "
-            "not know: install the version that perfkit's af3 extra names"
+            "the installed alphafold3 stores its chemical components where perfkit cannot find "
+            "them: install the version that perfkit's af3 extra names"
         )
     path = _packaged_dictionary(Path(getattr(module, attribute)).suffix)
     packaged = path.exists()
@@ -163,7 +174,7 @@ def ccd_for(fold_input: Input) -> Ccd:
 
 
 def _packaged_dictionary(suffix: str) -> Path:
-    """Where the package would keep its dictionary."""
+    """Return the path at which the package ships its dictionary, if it ships one."""
     from alphafold3.common import resources
 
     return Path(resources.filename(resources.ROOT / f"constants/converters/ccd{suffix}"))

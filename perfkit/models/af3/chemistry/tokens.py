@@ -1,9 +1,10 @@
-"""The tokens of a fold input, as the model makes them, without JAX.
+"""Counts the tokens of a fold input as the model does, without importing JAX.
 
-Upstream's own layout imports JAX. Its rules are written out here, on those parts of upstream that
-do without it, in the order of ``structure_cleaning.clean_structure``,
-``atom_layout.make_flat_atom_layout`` and ``features.tokenizer``. Where a rule looks odd, it is
-upstream's; ``benchmarks/scripts/check_token_counts.py`` compares the two for every component.
+Upstream's own layout code imports JAX. This module implements the same rules on the parts of
+upstream that do not import it, in the order of ``structure_cleaning.clean_structure``,
+``atom_layout.make_flat_atom_layout`` and ``features.tokenizer``. Rules that look odd are
+upstream's. ``benchmarks/scripts/check_token_counts.py`` compares the two implementations for
+every component.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from perfkit.models.af3.chemistry.component_sets import install_component_sets
-from perfkit.models.af3.chemistry.components import ccd_for
+from perfkit.models.af3.chemistry.components import DictionaryFor, ccd_for
+from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
@@ -27,11 +28,21 @@ HYDROGEN = ("H", "D")
 """Elements that the model does not predict."""
 
 GLYCAN_LEAVING = "O1"
-"""The atom that upstream drops of every glycan unless a bond names it."""
+"""The atom that upstream drops from every glycan unless a bond names it."""
 
 
 class Atom(NamedTuple):
-    """Chain, number of the residue from 1, name of the atom."""
+    """One atom of an input.
+
+    Attributes
+    ----------
+    chain
+        Chain identifier.
+    residue
+        Number of the residue in its chain, from 1.
+    name
+        Name of the atom in its component.
+    """
 
     chain: str
     residue: int
@@ -39,29 +50,44 @@ class Atom(NamedTuple):
 
 
 @dataclass(frozen=True)
-class End:
-    """One end of a bond, with what decides whether the bond counts."""
+class BondEnd:
+    """One end of a bond, with the properties that decide whether upstream keeps the bond.
+
+    Attributes
+    ----------
+    atom
+        The bonded atom.
+    component
+        Component code of its residue.
+    is_ligand
+        Whether its chain is a ligand.
+    """
 
     atom: Atom
     component: str
     is_ligand: bool
 
 
-type Bond = tuple[End, End]
+type Bond = tuple[BondEnd, BondEnd]
+"""The two ends of a bond, in the input's order."""
 
 
 @dataclass(frozen=True)
 class Residue:
-    """A residue of a chain that the model keeps.
+    """A residue of a chain that the model predicts.
 
-    Parameters
+    Attributes
     ----------
-    chain, number, component
-        Where it is, and its component.
+    chain
+        Chain identifier.
+    number
+        Number of the residue in its chain, from 1.
+    component
+        Component code.
     atoms
-        Names of its atoms that are predicted.
+        Names of the predicted atoms.
     tokens
-        Names of those that stand for its tokens.
+        Names of the atoms that represent the residue's tokens, one per token.
     """
 
     chain: str
@@ -72,62 +98,77 @@ class Residue:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What the model keeps of an input.
+class PredictedStructure:
+    """The part of an input that the model predicts.
 
-    Parameters
+    Attributes
     ----------
     residues
-        In the model's order, with their tokens.
+        Residues in the model's order.
     bonds
-        Those that upstream's cleaning leaves.
+        Bonds that remain after upstream's cleaning.
     """
 
     residues: tuple[Residue, ...] = ()
     bonds: frozenset[tuple[Atom, Atom]] = frozenset()
 
 
-def count_tokens(fold_input: Input) -> int:
-    """The number of tokens before padding.
+def count_tokens(fold_input: Input, dictionary_for: DictionaryFor = ccd_for) -> int:
+    """Count the tokens of an input before padding.
 
-    A standard or unknown residue is one token; a modified residue, a ligand and an ion are one
-    token for each atom but hydrogen that is predicted (Abramson et al. 2024, Supplementary
-    Methods 2.6). Not predicted are the leaving atoms: OXT inside a protein, OP3 inside a nucleic
-    acid, and a glycan's O1 unless a bond names it. Upstream drops whole chains too: those of
-    unknown residues only, and those whose components all begin with a hydrogen.
+    A standard or unknown residue is one token. A modified residue, a ligand or an ion has one
+    token per predicted heavy atom (Abramson et al. 2024, Supplementary Methods 2.6). Leaving
+    atoms are not predicted: OXT inside a protein, OP3 inside a nucleic acid, and O1 of a glycan
+    unless a bond names it. Upstream also drops whole chains: chains of unknown residues only, and
+    chains whose components all begin with a hydrogen.
+
+    Parameters
+    ----------
+    fold_input
+        The input.
+    dictionary_for
+        Returns the component dictionary of the input.
 
     Raises
     ------
     UserError
         The input names an unknown component.
     """
-    return sum(len(residue.tokens) for residue in kept(fold_input, ccd_for(fold_input)).residues)
+    structure = predicted_structure(fold_input, dictionary_for(fold_input))
+    return sum(len(residue.tokens) for residue in structure.residues)
 
 
-def kept(fold_input: Input, ccd: Ccd) -> Kept:
-    """The residues of an input that the model predicts, and the bonds that it takes.
+def predicted_structure(fold_input: Input, ccd: Ccd) -> PredictedStructure:
+    """Find the residues of an input that the model predicts, and the bonds that it uses.
+
+    Parameters
+    ----------
+    fold_input
+        The input.
+    ccd
+        Component dictionary from :func:`~perfkit.models.af3.chemistry.components.ccd_for`.
 
     Raises
     ------
     ValueError, LookupError
         Upstream refuses the input.
     """
-    install_component_sets()
+    provide_glycan_ion_sets()
     struct = _cleaned(fold_input.to_structure(ccd=ccd), ccd)
     if struct is None:
-        return Kept()
+        return PredictedStructure()
     bonds = frozenset((one.atom, other.atom) for one, other in ligand_bonds(struct))
-    return Kept(tuple(_residues(struct, ccd)), bonds)
+    return PredictedStructure(tuple(_residues(struct, ccd)), bonds)
 
 
 def ligand_bonds(struct: Structure) -> tuple[Bond, ...]:
-    """The bonds that upstream keeps: between two residues at least one of which is a ligand's."""
+    """Return the bonds that upstream keeps: between two residues, at least one of a ligand."""
     from alphafold3.constants import mmcif_names
 
-    def end(atom: dict[str, object]) -> End:
+    def end(atom: dict[str, object]) -> BondEnd:
         place = Atom(str(atom["chain_id"]), int(str(atom["res_id"])), str(atom["atom_name"]))
         kind = atom["chain_type"]
-        return End(place, str(atom["res_name"]), kind in mmcif_names.LIGAND_CHAIN_TYPES)
+        return BondEnd(place, str(atom["res_name"]), kind in mmcif_names.LIGAND_CHAIN_TYPES)
 
     found = [(end(bond.from_atom), end(bond.dest_atom)) for bond in struct.iter_bonds()]
     return tuple(
@@ -138,9 +179,10 @@ def ligand_bonds(struct: Structure) -> tuple[Bond, ...]:
 
 
 def _cleaned(struct: Structure, ccd: Ccd) -> Structure | None:
-    """The structure after upstream's cleaning; None where no chain is left.
+    """Clean a structure as upstream does; None if no chain is left.
 
-    At this point each residue is one atom, its component's first, or those that bonds name.
+    At this stage a residue consists of the first atom of its component, or of the atoms that
+    bonds name.
     """
     unknown = struct.find_chains_with_unknown_sequence()
     if len(unknown) == struct.num_chains:
@@ -155,7 +197,7 @@ def _cleaned(struct: Structure, ccd: Ccd) -> Structure | None:
 
 
 def _leaving(struct: Structure) -> npt.NDArray[np.bool_]:
-    """Which atoms upstream drops as the leaving atoms of glycans."""
+    """Mark the atoms that upstream drops as leaving atoms of glycans, bool ``[atoms]``."""
     sugars = glycans()
     is_glycan = np.isin(struct.res_name, list(sugars))
     bonds = [bond for bond in ligand_bonds(struct) if any(end.component in sugars for end in bond)]
@@ -183,7 +225,7 @@ def _leaving(struct: Structure) -> npt.NDArray[np.bool_]:
 
 
 def _first_of_each_atom(bonds: Sequence[Bond]) -> Iterator[Bond]:
-    """The bonds neither of whose atoms an earlier bond has: upstream forgets the others here."""
+    """Yield the bonds that share no atom with an earlier bond; upstream ignores the others here."""
     seen: set[Atom] = set()
     for bond in bonds:
         atoms = {end.atom for end in bond}
@@ -195,7 +237,7 @@ def _first_of_each_atom(bonds: Sequence[Bond]) -> Iterator[Bond]:
 def _link_leaving(
     chain_type: str, *, starts: bool, ends: bool, unbonded_glycan: bool
 ) -> frozenset[str]:
-    """Atoms that a residue loses by its place in the chain."""
+    """Return the atoms that a residue loses because of its position in the chain."""
     from alphafold3.constants import mmcif_names
 
     if chain_type == mmcif_names.PROTEIN_CHAIN:
@@ -210,7 +252,7 @@ def _residues(struct: Structure, ccd: Ccd) -> Iterator[Residue]:
 
     sugars = glycans()
     bonded = {end.atom for bond in ligand_bonds(struct) for end in bond}
-    # A residue that is represented by its OXT counts as the end of its chain.
+    # Upstream treats a residue that is represented by its OXT as the end of its chain.
     with_oxt = {
         (struct.chain_id[index], int(struct.res_id[index]))
         for index in np.flatnonzero(struct.atom_name == "OXT")
@@ -236,7 +278,7 @@ def _residues(struct: Structure, ccd: Ccd) -> Iterator[Residue]:
 
 
 def _token_atoms(chain_type: str, component: str, atoms: tuple[str, ...]) -> tuple[str, ...]:
-    """One atom for a standard residue, every atom for all else."""
+    """Return one atom of a standard residue, and every atom of any other residue."""
     from alphafold3.constants import mmcif_names, residue_names
 
     if chain_type in mmcif_names.PEPTIDE_CHAIN_TYPES:
@@ -253,7 +295,7 @@ def _token_atoms(chain_type: str, component: str, atoms: tuple[str, ...]) -> tup
 
 
 def _heavy_atoms(struct: Structure, component: str, ccd: Ccd) -> list[str]:
-    """Names of all atoms but hydrogen; for a SMILES string, numbers."""
+    """Return the names of the heavy atoms of a component; numbers for a SMILES string."""
     from alphafold3.structure import chemical_components
 
     if ccd.get(component):
@@ -268,14 +310,14 @@ def _heavy_atoms(struct: Structure, component: str, ccd: Ccd) -> list[str]:
 
 
 def smiles_atoms(smiles: str) -> int:
-    """Atoms but hydrogen of a molecule that RDKit can read."""
+    """Count the heavy atoms of a SMILES string that RDKit can read."""
     from rdkit import Chem
 
     return sum(atom.GetSymbol() not in HYDROGEN for atom in Chem.MolFromSmiles(smiles).GetAtoms())
 
 
 def glycans() -> frozenset[str]:
-    """The components that upstream takes for glycans."""
+    """Return the codes of the components that upstream treats as glycans."""
     from alphafold3.constants import chemical_component_sets as sets
 
     return frozenset(sets.GLYCAN_LINKING_LIGANDS | sets.GLYCAN_OTHER_LIGANDS)

@@ -1,7 +1,7 @@
-"""FASTA as fold inputs: every record a chain of one complex, its molecule never guessed in silence.
+"""Reads FASTA as fold inputs: each record is a chain of one complex.
 
-Understood are the headers of UniProt, the PDB, NCBI, Boltz, Chai and ColabFold, which joins the
-chains of a complex by a colon.
+Understands the headers of UniProt, the PDB, NCBI, Boltz, Chai and ColabFold; the last joins the
+chains of a complex by colons. A molecule type that is guessed becomes a notice.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.errors import UserError
-from perfkit.models.af3.chemistry.molecules import (
-    KINDS,
-    NAMES,
-    Said,
-    from_header,
-    from_letters,
-    from_suffix,
+from perfkit.models.af3.inputs.json_schema import Json
+from perfkit.models.af3.inputs.molecule_type import (
+    MOLECULE_NAMES,
+    POLYMERS,
+    MoleculeType,
+    guess_from_residues,
+    type_from_header,
+    type_from_suffix,
 )
 from perfkit.models.af3.inputs.text_file import read_text
-
-type Json = dict[str, object]
 
 SUFFIXES = (".fasta", ".fa", ".fas", ".faa", ".fna", ".ffn", ".frn")
 
 SEED = 1
-"""A FASTA file names no seeds."""
+"""Model seed of FASTA inputs: a FASTA file has no seeds."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -37,13 +36,13 @@ _DROPPED = {
     "gaps": re.compile(r"[-.]"),
     "digits": re.compile(r"[0-9]"),
 }
-"""What alignments and numbered listings hold that is no residue."""
+"""Characters of alignments and numbered listings that are not residues; they are removed."""
 
 _PDB_CHAINS = re.compile(r"\|Chains ([^|]+)")
-"""The PDB's FASTA has one record for several copies of a chain."""
+"""Chains of a record of the PDB, which writes one record for several copies of a chain."""
 
 _LONGEST_HEADER = 40
-"""Characters of a header that are shown."""
+"""Most characters of a header that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class _Record:
 
     @property
     def place(self) -> str:
-        """What messages call it."""
+        """Number and header of the record, for messages."""
         header = self.header
         if len(header) > _LONGEST_HEADER:
             header = header[:_LONGEST_HEADER] + "..."
@@ -62,7 +61,7 @@ class _Record:
 
 
 def is_fasta(path: Path) -> bool:
-    """Whether a file is FASTA: by its suffix, else by the character that it begins with."""
+    """Return whether a file is FASTA, by its suffix or, failing that, its first character."""
     if path.suffix.lower() in SUFFIXES:
         return True
     if path.suffix.lower() == ".json":
@@ -75,34 +74,41 @@ def is_fasta(path: Path) -> bool:
 
 
 def fasta_document(path: Path, molecule: str | None = None) -> tuple[Json, tuple[str, ...]]:
-    """A FASTA file as a document of the ``alphafold3`` dialect, and what was made of it.
+    """Convert a FASTA file to a document of the ``alphafold3`` dialect.
 
     Parameters
     ----------
     path
         The file.
     molecule
-        ``protein``, ``dna`` or ``rna``: what the records are whose header does not say so.
+        ``protein``, ``dna`` or ``rna``: the type of records whose header does not state it.
+
+    Returns
+    -------
+    document
+        The input in the ``alphafold3`` dialect.
+    notices
+        One sentence for each guess and for each part of the file that is left out.
 
     Raises
     ------
     UserError
-        The file cannot be read or holds no sequence, a record holds something else, or the
-        molecule contradicts a header.
+        The file cannot be read or holds no sequence, a record holds something else, or
+        ``molecule`` contradicts a header.
     """
-    if molecule is not None and molecule not in KINDS:
-        raise UserError(f"--molecule takes {', '.join(KINDS)}, not {molecule!r}")
+    if molecule is not None and molecule not in POLYMERS:
+        raise UserError(f"--molecule must be {', '.join(POLYMERS)}, not {molecule!r}")
     records = list(_records(read_text(path), path))
     if not records:
         raise UserError(f"the input {path} holds no sequence")
     notices = list(_record_notices(records))
     entries: list[Json] = []
     for record in records:
-        said = _molecule(record, path, molecule)
-        if said.notice:
-            notices.append(f"{record.place}: {said.notice}")
-        for text in _chains(record, said, path, notices):
-            entries.append(_entry(said.kind, _chain_id(len(entries)), text))
+        found = _molecule_type(record, path, molecule)
+        if found.notice:
+            notices.append(f"{record.place}: {found.notice}")
+        for text in _chains(record, found, path, notices):
+            entries.append(_entry(found.kind, _chain_id(len(entries)), text))
     document: Json = {
         "dialect": "alphafold3",
         "version": 1,
@@ -126,7 +132,7 @@ def _records(text: str, path: Path) -> Iterator[_Record]:
         elif line.startswith(";") or not line:
             continue
         elif header is None:
-            raise UserError(f"the input {path} is no FASTA: its first line does not begin with >")
+            raise UserError(f"the input {path} is not FASTA: its first line does not begin with >")
         else:
             lines.append(line)
 
@@ -136,32 +142,39 @@ def _record_notices(records: Sequence[_Record]) -> Iterator[str]:
         yield f"the {len(records)} records of the FASTA file are the chains of one complex"
     for header, count in Counter(record.header for record in records).items():
         if count > 1:
-            yield f"the header {header!r} names {count} records, all of which are predicted"
+            yield f"{count} records have the header {header!r}; all of them are predicted"
     for record in records:
         copies = _PDB_CHAINS.search(record.header)
         if copies:
-            yield f"{record.place}: one chain is predicted, not the copies {copies[1].strip()}"
+            yield f"{record.place}: only one of the copies {copies[1].strip()} is predicted"
 
 
-def _molecule(record: _Record, path: Path, molecule: str | None) -> Said:
-    said = from_header(record.header)
-    if said is not None and said.certain:
-        if molecule is not None and said.kind != molecule:
+def _molecule_type(record: _Record, path: Path, molecule: str | None) -> MoleculeType:
+    by_header = type_from_header(record.header)
+    if by_header is not None and by_header.is_stated:
+        if molecule is not None and by_header.kind != molecule:
             raise UserError(
-                f"{path}: {record.place} says that it is {NAMES[said.kind]}, "
-                f"and --molecule says {molecule}: leave one of them out"
+                f"{path}: the header of {record.place} states {MOLECULE_NAMES[by_header.kind]}, "
+                f"but --molecule states {molecule}: leave one of them out"
             )
-        return said
+        return by_header
     if molecule is not None:
-        return Said(molecule, certain=True)
+        return MoleculeType(molecule, is_stated=True)
     residues = re.sub(r"[^A-Z]", "", record.text.upper())
-    by_suffix = from_suffix(path.suffix.lower(), residues)
-    return by_suffix or (said if said and said.fits(residues) else from_letters(residues))
+    by_suffix = type_from_suffix(path.suffix.lower(), residues)
+    if by_suffix:
+        return by_suffix
+    if by_header and by_header.matches(residues):
+        return by_header
+    return guess_from_residues(residues)
 
 
-def _chains(record: _Record, said: Said, path: Path, notices: list[str]) -> Iterator[str]:
-    """The sequences of a record, without what is no residue; each loss is a notice."""
-    if said.kind in ("smiles", "ccd"):
+def _chains(record: _Record, found: MoleculeType, path: Path, notices: list[str]) -> Iterator[str]:
+    """Yield the sequences of a record without characters that are not residues.
+
+    Adds a notice for every removed character type.
+    """
+    if found.kind in ("smiles", "ccd"):
         if not record.text:
             raise UserError(f"{path}: {record.place} has no sequence")
         yield record.text
@@ -170,12 +183,12 @@ def _chains(record: _Record, said: Said, path: Path, notices: list[str]) -> Iter
         residues = text.upper()
         if residues.endswith("*"):
             residues = residues.rstrip("*")
-            notices.append(f"{record.place}: the stop sign * at the end is left out")
+            notices.append(f"{record.place}: the stop sign * at the end is removed")
         for name, pattern in _DROPPED.items():
             residues, count = pattern.subn("", residues)
             if count:
-                notices.append(f"{record.place}: {count} {name} are left out")
-        if said.kind == "rna" and "T" in residues:
+                notices.append(f"{record.place}: {count} {name} are removed")
+        if found.kind == "rna" and "T" in residues:
             notices.append(f"{record.place}: {residues.count('T')} T are read as U of RNA")
             residues = residues.replace("T", "U")
         if not residues:
@@ -186,8 +199,8 @@ def _chains(record: _Record, said: Said, path: Path, notices: list[str]) -> Iter
         wrong = next((letter for letter in residues if not "A" <= letter <= "Z"), None)
         if wrong is not None:
             raise UserError(
-                f"{path}: {record.place} holds {wrong!r}, which is no residue: "
-                "a sequence is letters, with ':' between chains and at most '*' at its end"
+                f"{path}: {record.place} holds {wrong!r}, which is not a residue: "
+                "a sequence consists of letters, with ':' between chains and '*' only at its end"
             )
         yield residues
 
@@ -201,7 +214,7 @@ def _entry(kind: str, chain: str, text: str) -> Json:
 
 
 def _chain_id(number: int) -> str:
-    """A, B, ..., Z, AA, BA, ... as mmCIF has it."""
+    """Return the chain identifier of a number from 0 as in mmCIF: A, B, ..., Z, AA, BA, ..."""
     letters = ""
     number += 1
     while number:

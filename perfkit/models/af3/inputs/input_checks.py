@@ -1,4 +1,4 @@
-"""What upstream finds out only while featurising, found out before: bonds, MSAs, templates."""
+"""Checks bonds, MSAs and templates early; upstream would refuse them only while featurising."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from perfkit.errors import UserError
 from perfkit.models.af3.chemistry.components import named_components
-from perfkit.models.af3.chemistry.tokens import Kept, kept, smiles_atoms
+from perfkit.models.af3.chemistry.tokens import (
+    PredictedStructure,
+    predicted_structure,
+    smiles_atoms,
+)
 from perfkit.models.af3.inputs.upstream_errors import REFUSALS, brief
 
 if TYPE_CHECKING:
@@ -16,40 +20,47 @@ if TYPE_CHECKING:
     from alphafold3.structure import Structure
 
 SHORTEST_ALIGNED = 5
-"""Upstream ignores the MSA of chains of up to 4 residues, and templates of up to 4 tokens."""
+"""Fewest residues of a chain whose MSA upstream uses, and fewest tokens for templates."""
 
 
-def check_structure(fold_input: Input, ccd: Ccd) -> Kept:
-    """Checks that components have atoms, that bonds name them, and that something is predicted.
+def check_structure(fold_input: Input, ccd: Ccd) -> PredictedStructure:
+    """Check that components have atoms, that bonds name these, and that something is predicted.
+
+    Parameters
+    ----------
+    fold_input
+        The input.
+    ccd
+        Component dictionary of the input.
 
     Returns
     -------
-    Kept
-        What is predicted.
+    PredictedStructure
+        The part of the input that the model predicts.
 
     Raises
     ------
     UserError
-        A component has no atoms, a bond names an atom that its component lacks or that the model
-        does not predict, a SMILES ligand takes a component's name, or a ligand has no atom but
-        hydrogen.
+        A component has no atoms; a bond names an atom that its component lacks or that the model
+        does not predict; a SMILES ligand has the name of a component; a ligand has no heavy
+        atom; or nothing is left to predict.
     """
     for code in sorted(named_components(fold_input)):
         if not ccd[code].get("_chem_comp_atom.atom_id"):
-            raise UserError(f"chemical component {code!r} has no atoms, so it cannot be predicted")
+            raise UserError(f"chemical component {code!r} cannot be predicted: it has no atoms")
     for ligand in fold_input.ligands:
         if ligand.smiles is not None and smiles_atoms(ligand.smiles) == 0:
             raise UserError(
-                f"there is nothing to predict of ligand {ligand.id}: "
-                f"the SMILES string {ligand.smiles!r} has no atom but hydrogen"
+                f"ligand {ligand.id} cannot be predicted: "
+                f"the SMILES string {ligand.smiles!r} has no heavy atom"
             )
     try:
-        found = kept(fold_input, ccd)
+        found = predicted_structure(fold_input, ccd)
     except REFUSALS as error:
         raise UserError(brief(error)) from error
     if not any(residue.tokens for residue in found.residues):
         raise UserError(
-            "there is nothing to predict: every chain holds unknown residues only, or begins "
+            "there is nothing to predict: every chain consists of unknown residues or begins "
             "with a hydrogen"
         )
     predicted = {(residue.chain, residue.number): residue for residue in found.residues}
@@ -57,37 +68,37 @@ def check_structure(fold_input: Input, ccd: Ccd) -> Kept:
         for chain, number, name in bond:
             if name not in predicted[chain, number].atoms:
                 raise UserError(
-                    f"a bond names {name} of residue {number} of chain {chain}, an atom that "
-                    "AlphaFold 3 does not predict there"
+                    f"a bond names the atom {name} of residue {number} of chain {chain}, which "
+                    "AlphaFold 3 does not predict"
                 )
     return found
 
 
 def check_msa(chain: ProteinChain | RnaChain, kind: str, a3m: str) -> None:
-    """Checks that an MSA can be read and aligns to its chain.
+    """Check that an MSA can be read and aligns to its chain.
 
     Parameters
     ----------
     chain
         The chain.
     kind
-        ``unpaired`` or ``paired``.
+        ``unpaired`` or ``paired``, for messages.
     a3m
-        The MSA.
+        The MSA in A3M format.
 
     Raises
     ------
     UserError
-        It is no A3M, does not begin with its chain's sequence, or has rows of unequal length or
-        unknown letters.
+        The MSA is not A3M, does not begin with its chain's sequence, or has rows of unequal
+        length or unknown letters.
     """
     from alphafold3.data import msa
 
     first = next((line for line in a3m.splitlines() if line.strip()), ">")
     if not first.lstrip().startswith((">", "#")):
         raise UserError(
-            f"the {kind} MSA of chain {chain.id} is no A3M: it begins with {brief(first)!r} "
-            f"instead of '>'; a path belongs under {kind}MsaPath"
+            f"the {kind} MSA of chain {chain.id} is not A3M: it begins with {brief(first)!r} "
+            f"instead of '>'; give a path as {kind}MsaPath"
         )
     try:
         msa.Msa.from_a3m(
@@ -103,20 +114,29 @@ def check_msa(chain: ProteinChain | RnaChain, kind: str, a3m: str) -> None:
 
 
 def check_template(chain: ProteinChain, number: int, template: Template) -> tuple[Structure, int]:
-    """Checks that a template can be placed on its chain.
+    """Check that a template can be mapped to its chain.
+
+    Parameters
+    ----------
+    chain
+        The chain.
+    number
+        Number of the template from 1, for messages.
+    template
+        The template.
 
     Returns
     -------
     structure
         The template as upstream reads it.
     unresolved
-        Residues that are mapped and have no coordinates.
+        Number of mapped residues without coordinates.
 
     Raises
     ------
     UserError
-        The template cannot be parsed, is not a single chain with a release date, or is mapped
-        beyond its own or the chain's end.
+        The template cannot be parsed, is not a single chain with a release date, or its mapping
+        reaches beyond the end of the template or the chain.
     """
     from alphafold3 import structure
     from alphafold3.constants import mmcif_names
@@ -147,7 +167,7 @@ def check_template(chain: ProteinChain, number: int, template: Template) -> tupl
 
 
 def chain_type(chain: ProteinChain | RnaChain) -> str:
-    """What upstream calls the kind of an aligned chain."""
+    """Return upstream's name for the polymer type of a chain."""
     from alphafold3.common.folding_input import ProteinChain
     from alphafold3.constants import mmcif_names
 

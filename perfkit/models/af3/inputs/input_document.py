@@ -1,4 +1,4 @@
-"""The shape of a fold-input JSON: what is checked, and filled in, before upstream parses it."""
+"""Checks and completes a fold-input JSON document before upstream parses it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, StrictInt, ValidationError, model_validator
 
 from perfkit.errors import UserError
-from perfkit.models.af3.inputs.document_errors import first_error
-
-type Json = dict[str, Any]
-"""A JSON object, as :func:`json.loads` gives it."""
+from perfkit.models.af3.inputs.json_schema import DocumentPart, Json, first_error
 
 _LONGEST_PATH = 200
-"""Characters of a path that are shown."""
+"""Most characters of a path that a message shows."""
 
 _KINDS = {"protein": "protein", "rna": "RNA", "dna": "DNA", "ligand": "ligand"}
-"""Key of a member of ``sequences`` -> what its chains are called."""
+"""Key of an entry of ``sequences`` -> name of its type of chain in messages."""
 
 _ALIGNMENTS = {
     "protein": {
@@ -31,23 +27,17 @@ _ALIGNMENTS = {
     },
     "rna": {"unpairedMsa": "unpaired MSA"},
 }
-"""What upstream's search would find for a kind of chain: key -> what it holds."""
+"""Type of chain -> keys that upstream's database search would fill, with their names."""
 
 type _Atom = tuple[str, StrictInt, str]
-"""Chain, number of the residue from 1, name of the atom."""
+"""Chain identifier, number of the residue from 1, name of the atom."""
 
 type _Text = Annotated[str, Field(min_length=1)]
 
 type _Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
-class _Part(BaseModel):
-    """Keys that are not named here are left for upstream's parser to judge."""
-
-    model_config = ConfigDict(extra="allow", alias_generator=to_camel)
-
-
-class _Template(_Part):
+class _Template(DocumentPart):
     mmcif: str | None = None
     mmcif_path: str | None = None
     query_indices: list[StrictInt]
@@ -62,22 +52,22 @@ class _Template(_Part):
         return self
 
 
-class _ProteinModification(_Part):
+class _ProteinModification(DocumentPart):
     ptm_type: _Text
     ptm_position: StrictInt
 
 
-class _NucleotideModification(_Part):
+class _NucleotideModification(DocumentPart):
     modification_type: _Text
     base_position: StrictInt
 
 
-class _Chain(_Part):
+class _Chain(DocumentPart):
     id: str | list[str]
 
 
 class _Polymer(_Chain):
-    """Any letter is a residue to upstream; those that it does not know become unknown ones."""
+    """A sequence of letters. Upstream turns letters that it does not know into unknown residues."""
 
     sequence: _Text
 
@@ -86,14 +76,14 @@ class _Polymer(_Chain):
         for position, character in enumerate(self.sequence, 1):
             if not character.isalpha():
                 raise ValueError(
-                    f"{character!r} at position {position} of the sequence is no letter, "
-                    "and a residue is one letter"
+                    f"{character!r} at position {position} of the sequence is not a letter; "
+                    "each residue is one letter"
                 )
         return self
 
 
 class _Protein(_Polymer):
-    modifications: list[_ProteinModification] = []
+    modifications: list[_ProteinModification] = Field(default_factory=list)
     unpaired_msa: str | None = None
     unpaired_msa_path: str | None = None
     paired_msa: str | None = None
@@ -102,13 +92,13 @@ class _Protein(_Polymer):
 
 
 class _Rna(_Polymer):
-    modifications: list[_NucleotideModification] = []
+    modifications: list[_NucleotideModification] = Field(default_factory=list)
     unpaired_msa: str | None = None
     unpaired_msa_path: str | None = None
 
 
 class _Dna(_Polymer):
-    modifications: list[_NucleotideModification] = []
+    modifications: list[_NucleotideModification] = Field(default_factory=list)
 
 
 class _Ligand(_Chain):
@@ -122,7 +112,7 @@ class _Ligand(_Chain):
         return self
 
 
-class _Entry(_Part):
+class _Entry(DocumentPart):
     protein: _Protein | None = None
     rna: _Rna | None = None
     dna: _Dna | None = None
@@ -136,9 +126,9 @@ class _Entry(_Part):
         return self
 
 
-class _Document(_Part):
+class _Document(DocumentPart):
     name: str
-    model_seeds: list[_Seed] = []
+    model_seeds: list[_Seed] = Field(default_factory=list)
     sequences: list[_Entry]
     bonded_atom_pairs: list[tuple[_Atom, _Atom]] | None = None
     user_ccd: Annotated[str | None, Field(alias="userCCD")] = None
@@ -152,21 +142,21 @@ class _Document(_Part):
 
 
 def check_document(raw: Json, path: Path) -> None:
-    """Checks the types of an input and the indices of its templates, and that its files exist.
+    """Check the types of an input, the indices of its templates and the existence of its files.
 
     Parameters
     ----------
     raw
         An input in the ``alphafold3`` dialect.
     path
-        The JSON file: relative paths in it start from its folder.
+        The JSON file. Relative paths in it start from its folder.
 
     Raises
     ------
     UserError
         A required key is missing, a value has the wrong type or is out of range, a sequence is
-        empty or holds something but letters, there are no chains, a template index is negative,
-        or a file does not exist.
+        empty or contains something other than letters, there are no chains, a template index is
+        negative, or a file does not exist.
     """
     try:
         _Document.model_validate(raw)
@@ -175,32 +165,25 @@ def check_document(raw: Json, path: Path) -> None:
     for place, key, index in _template_indices(raw):
         if index < 0:
             raise UserError(
-                f"{path}: {place}: {key} holds {index}, and residues are counted from 0"
+                f"{path}: {place}: {key} contains {index}, but residues are counted from 0"
             )
     for key, named in _paths(raw):
         if not _is_file(path.parent / named):
             shown = textwrap.shorten(named, _LONGEST_PATH, placeholder="...")
-            raise UserError(f"{path}: {key} names {shown}, which is not an existing file")
+            raise UserError(f"{path}: {key} is {shown}, but there is no such file")
 
 
-def settle_repeats(raw: Json) -> tuple[str, ...]:
-    """Drops what is empty or named again, in place, and notes what upstream drops of repeats.
+def remove_repeats(raw: Json) -> tuple[str, ...]:
+    """Remove repeated seeds and an empty ``userCCD``, in place.
 
-    Parameters
-    ----------
-    raw
-        An input that :func:`check_document` accepts.
-
-    Returns
-    -------
-    tuple of str
-        One sentence for each thing that is named twice.
+    The input must have passed :func:`check_document`. Returns one notice for each seed, modified
+    residue or template index that is given more than once.
     """
     if not raw.get("userCCD"):
         raw.pop("userCCD", None)
     seeds = [int(seed) for seed in raw.get("modelSeeds") or ()]
     notices = [
-        f"model seed {seed} is named {count} times and computed once"
+        f"model seed {seed} is given {count} times and computed once"
         for seed, count in Counter(seeds).items()
         if count > 1
     ]
@@ -211,8 +194,8 @@ def settle_repeats(raw: Json) -> tuple[str, ...]:
             for change in chain.get("modifications", ())
         )
         notices += [
-            f"{_KINDS[kind]} {_chain_words(chain)}: residue {position} is modified {count} times, "
-            "of which AlphaFold 3 takes the last"
+            f"{_KINDS[kind]} {_chain_label(chain)}: residue {position} is modified {count} times; "
+            "AlphaFold 3 uses the last modification"
             for position, count in named.items()
             if count > 1
         ]
@@ -222,25 +205,18 @@ def settle_repeats(raw: Json) -> tuple[str, ...]:
             ]
             if repeated:
                 notices.append(
-                    f"template {number} of {_chain_words(chain)}: queryIndices names "
-                    f"{', '.join(map(str, repeated))} more than once, "
-                    "of which AlphaFold 3 takes the last"
+                    f"template {number} of {_chain_label(chain)}: queryIndices contains "
+                    f"{', '.join(map(str, repeated))} more than once; "
+                    "AlphaFold 3 uses the last occurrence"
                 )
     return tuple(notices)
 
 
 def fill_missing(raw: Json) -> tuple[str, ...]:
-    """Gives chains without MSA or templates empty ones, in place.
+    """Add empty MSAs and templates to chains that have none, in place.
 
-    Parameters
-    ----------
-    raw
-        An input that :func:`check_document` accepts.
-
-    Returns
-    -------
-    tuple of str
-        One sentence for each kind of chain and set of things that were missing.
+    The input must have passed :func:`check_document`. Returns one notice for each type of chain
+    and set of missing keys.
     """
     filled: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for kind, chain in _chains(raw):
@@ -273,23 +249,23 @@ def _ids(chain: Json) -> list[str]:
     return [chain["id"]] if isinstance(chain["id"], str) else list(chain["id"])
 
 
-def _chain_words(chain: Json) -> str:
-    """E.g. ``chains A, B``."""
+def _chain_label(chain: Json) -> str:
+    """Name the chains of an entry, e.g. ``chains A, B``."""
     ids = _ids(chain)
     return f"chain{'s' * (len(ids) > 1)} {', '.join(ids)}"
 
 
 def _template_indices(raw: Json) -> Iterator[tuple[str, str, int]]:
-    """Where each index of a template stands, its key, and the index."""
+    """Yield every template index with a description of its template and its key."""
     for _, chain in _chains(raw):
         for number, template in enumerate(chain.get("templates") or (), 1):
             for key in ("queryIndices", "templateIndices"):
                 for index in template[key]:
-                    yield f"template {number} of {_chain_words(chain)}", key, index
+                    yield f"template {number} of {_chain_label(chain)}", key, index
 
 
 def _paths(raw: Json) -> Iterator[tuple[str, str]]:
-    """Key and value of every path in an input; an empty one stands for none."""
+    """Yield the key and value of every path in an input; an empty value means no path."""
     holders = [raw]
     for _, chain in _chains(raw):
         holders += [chain, *(chain.get("templates") or [])]

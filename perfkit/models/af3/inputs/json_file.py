@@ -1,4 +1,4 @@
-"""Reads JSON that nothing may be lost from: no key twice, no number that is none."""
+"""Reads JSON strictly: no duplicate keys, no NaN or infinity, no absurdly long numbers."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from perfkit.errors import UserError
 from perfkit.models.af3.inputs.text_file import read_text
 
 _LONGEST_NUMBER = 100
-"""Digits of the longest number; Python itself refuses more than 4,300."""
+"""Most digits of a whole number. Python itself refuses more than 4,300."""
 
 
 def read_json(path: Path) -> object:
-    """The contents of a JSON file.
+    """Read a JSON file.
 
     Raises
     ------
     UserError
-        It cannot be read, is no JSON, names a key of one object twice (of which Python, and
-        upstream with it, silently forgets the first), or holds a number that is none.
+        The file cannot be read or is not JSON; an object has a key twice, of which Python and
+        upstream would silently drop the first; or a number is NaN, infinite or absurdly long.
     """
     text = read_text(path)
     try:
@@ -29,7 +29,7 @@ def read_json(path: Path) -> object:
     except json.JSONDecodeError as error:
         raise UserError(
             f"the input {path} is not valid JSON: {error.msg} "
-            f"in line {error.lineno}, column {error.colno}"
+            f"at line {error.lineno}, column {error.colno}"
         ) from error
     except _RefusalError as error:
         raise UserError(f"the input {path} {error}") from error
@@ -39,7 +39,7 @@ def read_json(path: Path) -> object:
 
 
 class _RefusalError(Exception):
-    """What a hook of the JSON parser does not take; goes on after 'the input FILE'."""
+    """Raised by a hook of the JSON parser; the message continues 'the input FILE'."""
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -47,18 +47,18 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     for key, value in pairs:
         if key in found:
             raise _RefusalError(
-                f"names the key {json.dumps(key)} twice in one object, of which all but the last "
-                "would be lost: give each its own object"
+                f"has the key {json.dumps(key)} twice in one object, and all but the last would be "
+                "lost: put each in an object of its own"
             )
         found[key] = value
     return found
 
 
 def _constant(word: str) -> object:
-    raise _RefusalError(f"holds {word}, which is not a number in JSON")
+    raise _RefusalError(f"contains {word}, which is not a number in JSON")
 
 
 def _whole(digits: str) -> int:
     if len(digits) > _LONGEST_NUMBER:
-        raise _RefusalError(f"holds a number of {len(digits):,} digits ({digits[:8]}...)")
+        raise _RefusalError(f"contains a number of {len(digits):,} digits ({digits[:8]}...)")
     return int(digits)

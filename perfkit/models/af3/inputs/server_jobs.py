@@ -1,4 +1,4 @@
-"""Jobs of the AlphaFold Server: a list of them in one file, of which one is predicted."""
+"""Reads a job from an AlphaFold Server file, which is a JSON list of jobs."""
 
 from __future__ import annotations
 
@@ -7,52 +7,45 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field, StrictInt, ValidationError
 
 from perfkit.errors import UserError
-from perfkit.models.af3.inputs.document_errors import first_error
+from perfkit.models.af3.inputs.json_schema import DocumentPart, Json, first_error
+from perfkit.models.af3.inputs.listing import listed
 from perfkit.models.af3.inputs.upstream_errors import parsing
 
-type Json = dict[str, object]
-
 DEFAULT_SEED = 1
-"""The seed of a job that names none: upstream draws one, which nobody could repeat."""
+"""Seed of a job without seeds. Upstream draws a random one, which cannot be reproduced."""
 
 _MOST_COPIES = 5120
-"""Upstream's largest bucket of tokens: no more chains have room in it."""
+"""Most copies of a chain: upstream's largest bucket has this many tokens."""
 
 _NAMES_SHOWN = 5
+"""Most jobs that a message lists."""
 
 
-class _Part(BaseModel):
-    """Keys that are not named here are left for upstream's parser to judge."""
-
-    model_config = ConfigDict(extra="allow", alias_generator=to_camel)
-
-
-class _Copies(_Part):
+class _Copies(DocumentPart):
     count: Annotated[StrictInt, Field(ge=1, le=_MOST_COPIES)] = 1
 
 
-class _ProteinModification(_Part):
+class _ProteinModification(DocumentPart):
     ptm_type: str
     ptm_position: StrictInt
 
 
 class _Protein(_Copies):
     sequence: str
-    modifications: list[_ProteinModification] = []
+    modifications: list[_ProteinModification] = Field(default_factory=list)
 
 
-class _NucleotideModification(_Part):
+class _NucleotideModification(DocumentPart):
     modification_type: str
     base_position: StrictInt
 
 
 class _Nucleic(_Copies):
     sequence: str
-    modifications: list[_NucleotideModification] = []
+    modifications: list[_NucleotideModification] = Field(default_factory=list)
 
 
 class _Ligand(_Copies):
@@ -63,7 +56,7 @@ class _Ion(_Copies):
     ion: str
 
 
-class _Entry(_Part):
+class _Entry(DocumentPart):
     protein_chain: _Protein | None = None
     dna_sequence: _Nucleic | None = None
     rna_sequence: _Nucleic | None = None
@@ -71,14 +64,14 @@ class _Entry(_Part):
     ion: _Ion | None = None
 
 
-class _Job(_Part):
+class _Job(DocumentPart):
     name: str
     model_seeds: list[int] | None = None
     sequences: list[_Entry]
 
 
 def job_names(jobs: Sequence[object]) -> list[str]:
-    """What the jobs are called; a job without a name by its number."""
+    """Return the names of the jobs; a job without a name is called ``job NUMBER``."""
     return [
         str(job["name"]) if isinstance(job, dict) and job.get("name") else f"job {number}"
         for number, job in enumerate(jobs, 1)
@@ -86,36 +79,33 @@ def job_names(jobs: Sequence[object]) -> list[str]:
 
 
 def chosen_job(jobs: Sequence[object], job: str | None, path: Path) -> Json:
-    """The job that is meant.
+    """Choose a job from a file of the AlphaFold Server.
 
     Parameters
     ----------
     jobs
-        The contents of a file of the server.
+        The jobs in the file.
     job
-        Its name or its number from 1; None for the only one.
+        Name of the job, or its number from 1; None if the file has a single job.
     path
         The file, for messages.
 
     Raises
     ------
     UserError
-        There is no such job, or several that it could be.
+        The file has no such job, several of that name, or several jobs of which none is named.
     """
     names = job_names(jobs)
     if job is None and len(jobs) == 1:
         place = 0
     else:
-        listed = ", ".join(f"{number} {name!r}" for number, name in enumerate(names, 1))
-        if len(names) > _NAMES_SHOWN:
-            shown = enumerate(names[:_NAMES_SHOWN], 1)
-            listed = ", ".join(f"{number} {name!r}" for number, name in shown)
-            listed += f" and {len(names) - _NAMES_SHOWN} more"
+        numbered = [f"{number} {name!r}" for number, name in enumerate(names, 1)]
+        available = listed(numbered, _NAMES_SHOWN)
         if not jobs:
             raise UserError(f"{path} holds no AlphaFold Server job: the list is empty")
         if job is None:
             raise UserError(
-                f"{path} holds {len(jobs)} AlphaFold Server jobs ({listed}): choose one with "
+                f"{path} holds {len(jobs)} AlphaFold Server jobs ({available}): choose one with "
                 "--job NAME or --job NUMBER"
             )
         places = [place for place, name in enumerate(names) if name == job]
@@ -123,21 +113,35 @@ def chosen_job(jobs: Sequence[object], job: str | None, path: Path) -> Json:
             places = [int(job) - 1]
         if len(places) != 1:
             found = "no job" if not places else f"{len(places)} jobs"
-            raise UserError(f"{path} holds {found} {job!r}; there are {listed}")
+            raise UserError(f"{path} holds {found} {job!r}; its jobs are {available}")
         (place,) = places
     found_job = jobs[place]
     if not isinstance(found_job, dict):
-        raise UserError(f"{path} is not a fold input: it holds no JSON object")
+        raise UserError(f"{path} is not a fold input: its job is not a JSON object")
     return found_job
 
 
 def document_of(job: Json, path: Path) -> tuple[Json, tuple[str, ...]]:
-    """A job of the server as a document of the ``alphafold3`` dialect, and notices.
+    """Convert a job of the server to a document of the ``alphafold3`` dialect.
+
+    Parameters
+    ----------
+    job
+        The job.
+    path
+        The file of the job, for messages.
+
+    Returns
+    -------
+    document
+        The same input in the ``alphafold3`` dialect.
+    notices
+        One sentence per value that was filled in.
 
     Raises
     ------
     UserError
-        Upstream's parser does not take the job.
+        The job is invalid.
     """
     from alphafold3.common import folding_input
 
@@ -148,7 +152,7 @@ def document_of(job: Json, path: Path) -> tuple[Json, tuple[str, ...]]:
     notices: tuple[str, ...] = ()
     if not checked.model_seeds:
         job = {**job, "modelSeeds": [DEFAULT_SEED]}
-        notices = (f"no model seed given, {DEFAULT_SEED} is used",)
+        notices = (f"no model seed is given; {DEFAULT_SEED} is used",)
     with parsing(path):
         parsed = folding_input.Input.from_alphafoldserver_fold_job(job)
         document: Json = json.loads(parsed.to_json())

@@ -1,4 +1,4 @@
-"""What AlphaFold 3 drops or replaces of an input's chains, residues, bonds and components."""
+"""Notices about chains, residues, bonds and components that AlphaFold 3 drops or replaces."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from perfkit.models.af3.chemistry.components import named_components, own_components
-from perfkit.models.af3.chemistry.tokens import GLYCAN_LEAVING, Atom, Kept, Residue, glycans
+from perfkit.models.af3.chemistry.components import named_components, user_defined_components
+from perfkit.models.af3.chemistry.tokens import (
+    GLYCAN_LEAVING,
+    Atom,
+    PredictedStructure,
+    Residue,
+    glycans,
+)
+from perfkit.models.af3.inputs.listing import listed
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import DnaChain, Input, ProteinChain, RnaChain
@@ -16,32 +23,39 @@ if TYPE_CHECKING:
     type Chain = ProteinChain | RnaChain | DnaChain
 
 _MOST_NAMED = 8
-"""Residues that one notice names."""
+"""Most residues or components that one notice names."""
 
 
-def structure_notices(fold_input: Input, kept: Kept, ccd: Ccd) -> tuple[str, ...]:
-    """One sentence for each thing that the model does not predict as it was given.
+def structure_notices(
+    fold_input: Input, structure: PredictedStructure, ccd: Ccd
+) -> tuple[str, ...]:
+    """Describe every part of an input that the model does not predict as given.
 
     Parameters
     ----------
     fold_input
         The input.
-    kept
-        What the model predicts of it.
+    structure
+        The part of the input that the model predicts.
     ccd
-        The components.
+        Component dictionary of the input.
+
+    Returns
+    -------
+    tuple of str
+        One sentence per finding.
     """
     return (
-        *_dropped_chains(fold_input, kept.residues),
-        *_unknown_letters(fold_input, kept.residues),
-        *_dropped_atoms(fold_input, kept.residues, ccd),
-        *_ignored_bonds(fold_input, kept),
+        *_dropped_chains(fold_input, structure.residues),
+        *_unknown_letters(fold_input, structure.residues),
+        *_dropped_atoms(fold_input, structure.residues, ccd),
+        *_ignored_bonds(fold_input, structure),
         *_unused_components(fold_input),
     )
 
 
 def chain_kind(chain: object) -> str:
-    """E.g. ``protein``; what notices call a chain."""
+    """Return the name that notices use for the type of a chain, e.g. ``protein`` or ``RNA``."""
     name = type(chain).__name__.removesuffix("Chain")
     return name.lower() if name in ("Protein", "Ligand") else name.upper()
 
@@ -61,8 +75,8 @@ def _dropped_chains(fold_input: Input, residues: Sequence[Residue]) -> Iterator[
             f"hydrogens or leaving atoms ({', '.join(sorted(codes))})"
         )
         yield (
-            f"{chain_kind(chain)} chain {chain.id} is left out of the prediction: "
-            f"AlphaFold 3 drops {reason}"
+            f"{chain_kind(chain)} chain {chain.id} is left out of the prediction: AlphaFold 3 "
+            f"drops {reason}"
         )
 
 
@@ -75,7 +89,7 @@ def _codes(chain: object) -> Sequence[str]:
 
 
 def _unknown_letters(fold_input: Input, residues: Sequence[Residue]) -> Iterator[str]:
-    """Residues that become unknown ones; chains that are alike share a notice."""
+    """Describe residues that are predicted as unknown; identical chains share one notice."""
     from alphafold3.constants import residue_names
 
     chains = {residue.chain for residue in residues}
@@ -90,11 +104,11 @@ def _unknown_letters(fold_input: Input, residues: Sequence[Residue]) -> Iterator
             if code in residue_names.UNKNOWN_TYPES
         ]
         if places and chain.id in chains:
-            alike[chain_kind(chain), _listed(places)].append(chain.id)
-    for (kind, listed), ids in alike.items():
+            alike[chain_kind(chain), listed(places, _MOST_NAMED)].append(chain.id)
+    for (kind, letters), ids in alike.items():
         lacking = "side chain" if kind == "protein" else "base"
         yield (
-            f"{kind} chain{'s' * (len(ids) > 1)} {', '.join(ids)}: AlphaFold 3 predicts {listed} "
+            f"{kind} chain{'s' * (len(ids) > 1)} {', '.join(ids)}: AlphaFold 3 predicts {letters} "
             f"as unknown, without a {lacking}"
         )
 
@@ -107,7 +121,7 @@ def _dropped_atoms(fold_input: Input, residues: Sequence[Residue], ccd: Ccd) -> 
     for residue in residues:
         place = f"residue {residue.number} of chain {residue.chain} ({residue.component})"
         if not residue.tokens:
-            yield f"{place} is left out of the prediction: no atom but hydrogen is left of it"
+            yield f"{place} is not predicted: it has no heavy atom left"
         elif (
             residue.chain in ligands
             and residue.component in sugars
@@ -117,19 +131,19 @@ def _dropped_atoms(fold_input: Input, residues: Sequence[Residue], ccd: Ccd) -> 
             without.append(place)
     if without:
         yield (
-            f"predicted without {GLYCAN_LEAVING}: {_listed(without)}; AlphaFold 3 drops that atom "
-            "of every glycan unless a bond names it"
+            f"predicted without {GLYCAN_LEAVING}: {listed(without, _MOST_NAMED)}; AlphaFold 3 "
+            "drops that atom from every glycan unless a bond names it"
         )
 
 
-def _ignored_bonds(fold_input: Input, kept: Kept) -> Iterator[str]:
-    predicted = {(residue.chain, residue.number): residue for residue in kept.residues}
+def _ignored_bonds(fold_input: Input, structure: PredictedStructure) -> Iterator[str]:
+    predicted = {(residue.chain, residue.number): residue for residue in structure.residues}
     ligands = {ligand.id for ligand in fold_input.ligands}
     proteins = {chain.id for chain in fold_input.protein_chains}
     for bond in _bonds(fold_input):
         reason = _why_ignored(bond, predicted, ligands, proteins)
-        if reason is None and bond not in kept.bonds:
-            reason = "AlphaFold 3 predicts no hydrogen and no leaving atom"
+        if reason is None and bond not in structure.bonds:
+            reason = "AlphaFold 3 predicts neither hydrogens nor leaving atoms"
         if reason:
             (chain, number, name), (other_chain, other_number, other_name) = bond
             yield (
@@ -147,20 +161,20 @@ def _why_ignored(
     one, other = bond
     are_ligands = [atom[0] in ligands for atom in bond]
     if not any(are_ligands):
-        return "AlphaFold 3 takes no bonds between polymers"
+        return "AlphaFold 3 does not use bonds between polymers"
     if one[:2] == other[:2]:
-        return "AlphaFold 3 takes no bonds inside one residue but those of its component"
+        return "within a residue AlphaFold 3 uses only the bonds of its component"
     for chain, number, name in bond:
         residue = predicted.get((chain, number))
         if residue is None:
-            return f"chain {chain} is left out"
-        # Upstream puts the bond of a polymer on the token of its CA or C1'.
+            return f"chain {chain} is not predicted"
+        # Upstream assigns the bond of a polymer to the token of its CA or C1'.
         centre = "CA" if chain in proteins else "C1'"
         if (name if chain in ligands else centre) not in residue.tokens:
             what = f"its atom {name}" if chain in ligands else f"a token of {centre}"
             return f"{residue.component} of chain {chain} is predicted without {what}"
     if all(are_ligands) and any(atom[2].startswith("H") for atom in bond):
-        return "AlphaFold 3 takes atoms whose names begin with H for hydrogen"
+        return "AlphaFold 3 treats atoms whose names begin with H as hydrogen"
     return None
 
 
@@ -169,12 +183,6 @@ def _bonds(fold_input: Input) -> list[tuple[Atom, Atom]]:
 
 
 def _unused_components(fold_input: Input) -> Iterator[str]:
-    unused = sorted(own_components(fold_input) - named_components(fold_input))
+    unused = sorted(user_defined_components(fold_input) - named_components(fold_input))
     if unused:
-        yield f"userCCD defines {_listed(unused)}, which no chain uses"
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MOST_NAMED])
-    more = len(names) - _MOST_NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+        yield f"userCCD defines components that no chain uses: {listed(unused, _MOST_NAMED)}"

@@ -1,7 +1,7 @@
-"""What upstream and RDKit warn of while an input is read, kept off the terminal and said in short.
+"""Captures the warnings of upstream and RDKit while an input is read, and turns them into notices.
 
-Upstream writes a page for every atom of a modified residue. Nothing is dropped: each warning
-becomes part of a notice.
+Upstream writes a page of text per atom of a modified residue. Here every warning becomes part of
+a short notice instead; none is dropped.
 """
 
 from __future__ import annotations
@@ -12,53 +12,61 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from perfkit.models.af3.inputs.listing import listed
 from perfkit.models.af3.inputs.upstream_errors import brief
 
 _LOGGERS = {"absl": "AlphaFold 3", "rdkit": "RDKit"}
-"""Loggers that are listened to, and whose they are."""
+"""Name of a captured logger -> the program that it belongs to."""
 
 _CLOCK = re.compile(r"^\[\d\d:\d\d:\d\d\] *(WARNING: *)?")
-"""What RDKit begins its lines with."""
+"""Beginning of RDKit's lines."""
 
 _MOST_NAMED = 10
+"""Most atoms or components that one notice names."""
 
 type _Sentence = Callable[[list[str]], str]
 
 _SENTENCES: Mapping[str, _Sentence] = {
     "All ref positions unknown for": lambda names: (
-        f"no coordinates of {_listed(names)} are known or can be made: AlphaFold 3 predicts it "
-        "from reference positions that are all zero"
+        f"no coordinates of {listed(names, _MOST_NAMED)} are known or can be generated: "
+        "AlphaFold 3 uses reference positions that are all zero"
     ),
     "Some ref positions unknown for": lambda names: (
-        f"coordinates of some atoms of {_listed(names)} are unknown: their reference positions "
-        "are zero"
+        f"coordinates of some atoms of {listed(names, _MOST_NAMED)} are unknown: AlphaFold 3 sets "
+        "their reference positions to zero"
     ),
     "Failed to construct mol from ccd_cif for": lambda names: (
-        f"RDKit makes no molecule of {_listed(names)}: AlphaFold 3 takes the coordinates of the "
-        "component's definition"
+        f"RDKit cannot build a molecule from {listed(names, _MOST_NAMED)}: AlphaFold 3 uses the "
+        "coordinates in the component's definition"
     ),
     "Failed to generate conformer for": lambda names: (
-        f"RDKit finds no conformer of {_listed(names)}: AlphaFold 3 takes the coordinates of its "
-        "definition, or zeros where it has none"
+        f"RDKit finds no conformer of {listed(names, _MOST_NAMED)}: AlphaFold 3 uses the "
+        "coordinates in its definition, or zeros if it has none"
     ),
     "Missing atom": lambda names: (
-        f"atoms without a reference position: {_listed(names)}; AlphaFold 3 takes zeros"
+        f"atoms without a reference position: {listed(names, _MOST_NAMED)}; AlphaFold 3 uses zeros"
     ),
 }
-"""Beginning of a warning of upstream -> what it means for the names that follow."""
+"""Beginning of an upstream warning -> notice for the names that the warnings are about."""
 
 _NO_BETA = "does not contain a pseudo-beta atom"
 
 
 @dataclass
-class Heard:
-    """The warnings of upstream and RDKit."""
+class CapturedWarnings:
+    """The warnings of upstream and RDKit during :func:`capture_warnings`.
+
+    Attributes
+    ----------
+    records
+        The captured log records, in the order in which they arrived.
+    """
 
     records: list[logging.LogRecord] = field(default_factory=list)
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """One sentence for each kind of warning that is known, and for each other warning."""
+        """One sentence per known type of warning, and one per other warning."""
         named: dict[str, dict[str, None]] = {start: {} for start in _SENTENCES}
         without_beta: dict[str, None] = {}
         others: dict[str, None] = {}
@@ -73,34 +81,34 @@ class Heard:
             else:
                 words = _CLOCK.sub("", brief(record.getMessage()))
                 others[f"{_LOGGERS[record.name]} warns: {words}"] = None
-        said = [
+        notices = [
             sentence(list(named[start])) for start, sentence in _SENTENCES.items() if named[start]
         ]
         if without_beta:
-            said.append(
-                f"{len(without_beta)} tokens have no atom in the place of a beta carbon, those of "
-                "modified residues among them: AlphaFold 3 takes their first atom"
+            notices.append(
+                f"{len(without_beta)} tokens have no beta carbon or equivalent atom, e.g. those of "
+                "modified residues: AlphaFold 3 uses their first atom"
             )
-        return (*said, *others)
+        return (*notices, *others)
 
 
 @contextmanager
-def listening() -> Iterator[Heard]:
-    """Hears what upstream and RDKit warn of, instead of the terminal.
+def capture_warnings() -> Iterator[CapturedWarnings]:
+    """Capture the warnings of upstream and RDKit, which otherwise go to the terminal.
 
-    Errors are exceptions and pass through.
+    Exceptions pass through.
     """
     from rdkit import rdBase
 
-    heard = Heard()
-    handler = _Listener(heard)
+    captured = CapturedWarnings()
+    handler = _Listener(captured)
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [(logger.handlers[:], logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.handlers[:], logger.propagate = [handler], False
     rdBase.LogToPythonLogger()
     try:
-        yield heard
+        yield captured
     finally:
         rdBase.LogToCppStreams()
         for logger, (handlers, propagate) in zip(loggers, before, strict=True):
@@ -108,15 +116,9 @@ def listening() -> Iterator[Heard]:
 
 
 class _Listener(logging.Handler):
-    def __init__(self, heard: Heard) -> None:
+    def __init__(self, captured: CapturedWarnings) -> None:
         super().__init__(logging.WARNING)
-        self._heard = heard
+        self._heard = captured
 
     def emit(self, record: logging.LogRecord) -> None:
         self._heard.records.append(record)
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:_MOST_NAMED])
-    more = len(names) - _MOST_NAMED
-    return f"{shown} and {more} more" if more > 0 else shown

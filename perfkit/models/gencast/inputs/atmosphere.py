@@ -1,7 +1,7 @@
-"""A synthetic atmosphere: seeded, smooth on the sphere, with means and spreads like the real one.
+"""A synthetic atmosphere: seeded, smooth on the sphere, with realistic means and spreads.
 
-It is no weather. It exists so that a forecast can be run, timed and checked without a download:
-values have the size, the smoothness and the missing cells that the network's inputs have.
+It does not represent any weather. With it, a forecast can be run, timed and checked without a
+download: its values have the magnitude, the smoothness and the missing cells of real inputs.
 """
 
 from __future__ import annotations
@@ -32,20 +32,29 @@ START = "2019-03-29T00"
 """Time of the first frame."""
 
 _DEGREES = 32
-"""Highest degree of the smooth fields: features of some 600 km, at every resolution the same."""
+"""Number of degrees of the smooth fields: features of about 600 km at every resolution."""
 
 _LAND_SHARE = 0.29
+"""Share of the sphere that is land."""
+
 _FREEZING_SEA_K = 271.35
+"""Freezing point of sea water in K."""
+
 _GRAVITY = 9.80665
+"""Standard gravity in m/s2."""
+
 _MEAN_RAIN_M, _RAIN_SPREAD_M = 1.2e-3, 2.7e-3
+"""Mean and standard deviation of 12-hour precipitation in m."""
+
 _STATISTICS_RESOLUTION = 6.0
+"""Grid spacing in degrees on which statistics are computed."""
 
 _PRESSURE = np.array(PRESSURE_LEVELS_HPA, np.float64)[:, None, None]
 
 
 @dataclass(frozen=True)
 class _Smooth:
-    """Draws smooth fields of unit variance on one grid, the same on every grid."""
+    """Draws smooth fields of unit variance; equal seeds give the same fields on all grids."""
 
     lat: NDArray[np.float64]
     lon: NDArray[np.float64]
@@ -59,7 +68,7 @@ class _Smooth:
         return cls(latitudes, np.deg2rad(lon.astype(np.float64)), table, seed)
 
     def field(self, *stream: int) -> NDArray[np.float64]:
-        """``[lat, lon]``; power falls with the degree as in synoptic fields."""
+        """Draw ``[lat, lon]``; the power falls with the degree as in synoptic fields."""
         generator = np.random.default_rng([self.seed, *stream])
         degrees = np.arange(_DEGREES)
         power = np.where(degrees > 0, (degrees + 3.0) ** -3, 0.0)
@@ -73,7 +82,7 @@ class _Smooth:
         return drawn
 
     def moving(self, persistence: float, frames: int, *stream: int) -> NDArray[np.float64]:
-        """``[frames, lat, lon]``; neighbouring frames correlate with ``persistence``."""
+        """Draw ``[frames, lat, lon]``; the correlation of successive frames is ``persistence``."""
         fresh = np.sqrt(1 - persistence**2)
         states = [self.field(*stream, 0)]
         for frame in range(1, frames):
@@ -81,7 +90,7 @@ class _Smooth:
         return np.stack(states)
 
     def deep(self, persistence: float, frames: int, stream: int) -> NDArray[np.float64]:
-        """``[frames, level, lat, lon]``: vertical modes over the logarithm of pressure."""
+        """Draw ``[frames, level, lat, lon]`` from vertical modes over the logarithm of pressure."""
         height = np.log(1000 / _PRESSURE[:, 0, 0]) / np.log(20)
         modes = np.stack([np.cos(np.pi * k * height) for k in range(3)])
         modes /= np.linalg.norm(modes, axis=0)
@@ -121,14 +130,14 @@ _ASCENT_SPREAD_PA_S = _by_level(
 
 
 def synthetic_atmosphere(resolution: float, seed: int = 0, frames: int = INPUT_FRAMES) -> Example:
-    """Frames of the synthetic atmosphere, 12 hours apart.
+    """Make frames of the synthetic atmosphere, 12 hours apart.
 
     Parameters
     ----------
     resolution
-        Grid spacing in degrees; the same seed is the same state on every grid.
+        Grid spacing in degrees.
     seed
-        Chooses the state.
+        Seed of the state. Equal seeds give the same state on every grid.
     frames
         Number of frames.
 
@@ -203,7 +212,7 @@ def synthetic_atmosphere(resolution: float, seed: int = 0, frames: int = INPUT_F
 
 
 def _coast(seed: int) -> float:
-    """The height above which the real share of the sphere lies; from one grid for all."""
+    """Return the height above which the land share of the sphere lies, from a fixed grid."""
     smooth = _Smooth.on(*regular_grid(_STATISTICS_RESOLUTION), seed)
     height = smooth.field(0)
     weights = np.broadcast_to(np.cos(smooth.lat)[:, None], height.shape).ravel()
@@ -213,7 +222,7 @@ def _coast(seed: int) -> float:
 
 
 def synthetic_statistics(task: TaskConfig, seed: int = 0) -> Statistics:
-    """Means and spreads of the synthetic atmosphere, area-weighted, on a coarse grid."""
+    """Compute area-weighted means and spreads of the synthetic atmosphere on a coarse grid."""
     example = synthetic_atmosphere(_STATISTICS_RESOLUTION, seed, INPUT_FRAMES)
     inputs = extract(example, task, 0).inputs
     area = np.cos(np.deg2rad(example.lat.astype(np.float64)))[:, None]
@@ -236,7 +245,7 @@ def synthetic_statistics(task: TaskConfig, seed: int = 0) -> Statistics:
         for name in task.target_variables
         if name in inputs and name not in STATIC_VARIABLES
     }
-    # Two frames know nothing of a year: sines and cosines of a full circle have these.
+    # Two frames do not cover a year; these are the statistics of a sine over a full circle.
     circle = dict.fromkeys(task.forcing_variables, np.float32(0))
     circle_spread = dict.fromkeys(task.forcing_variables, np.float32(np.sqrt(0.5)))
     rain_mean, rain_spread = np.float32(_MEAN_RAIN_M), np.float32(_RAIN_SPREAD_M)
@@ -249,7 +258,7 @@ def synthetic_statistics(task: TaskConfig, seed: int = 0) -> Statistics:
 
 
 def _weighted(array: NDArray[np.float64], area: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area-weighted mean over everything but the levels, missing cells left out."""
+    """Compute the area-weighted mean over all axes but the levels, without missing cells."""
     if array.ndim < 4 and array.shape[-2:-1] != (len(area),):
         return np.asarray(array.mean())
     keep = np.isfinite(array)

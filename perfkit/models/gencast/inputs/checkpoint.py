@@ -1,4 +1,4 @@
-"""GenCast's checkpoint files: one npz archive with configuration and parameters."""
+"""Reads, checks and writes GenCast's checkpoints: npz archives of configuration and parameters."""
 
 from __future__ import annotations
 
@@ -29,19 +29,26 @@ Parameters = dict[str, dict[str, NDArray[np.float32]]]
 """Module path -> ``w`` or ``b`` -> values."""
 
 _PARAMETERS = "params"
+"""Key of the parameters in an archive."""
 
 type Count = Annotated[int, Field(ge=1, le=65536)]
-"""Widths, layers and the like: far above any published model, far below a damaged number."""
+"""A width or number of layers. The limit is far above any published model and far below the values
+in damaged files."""
 
 type Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""A finite number above 0."""
 
 _CHECKED = with_config(ConfigDict(extra="forbid"))
+"""Makes pydantic refuse unknown fields of a dataclass."""
 
 
 @_CHECKED
 @dataclass(frozen=True)
 class SparseTransformerConfig:
-    """The processor; the ``block_*`` fields and ``mask_type`` matter to the TPU kernel only."""
+    """The transformer on the mesh; field names are those of the file.
+
+    The fields ``block_*`` and ``mask_type`` affect the TPU kernel only.
+    """
 
     attention_k_hop: Annotated[int, Field(ge=1, le=1024)]
     d_model: Count
@@ -64,7 +71,7 @@ class SparseTransformerConfig:
 @_CHECKED
 @dataclass(frozen=True)
 class DenoiserArchitectureConfig:
-    """Mesh, widths and query radius of the network."""
+    """Mesh, widths and query radius of the network; field names are those of the file."""
 
     sparse_transformer_config: SparseTransformerConfig
     mesh_size: Annotated[int, Field(ge=0, le=9)]
@@ -79,7 +86,7 @@ class DenoiserArchitectureConfig:
 @_CHECKED
 @dataclass(frozen=True)
 class SamplerConfig:
-    """Noise levels and stochastic churn of the sampler."""
+    """Noise levels and stochastic churn of the sampler; field names are those of the file."""
 
     max_noise_level: Positive = 80.0
     min_noise_level: Positive = 0.03
@@ -94,7 +101,7 @@ class SamplerConfig:
 @_CHECKED
 @dataclass(frozen=True)
 class NoiseConfig:
-    """Noise levels seen in training; kept so that a file is written back whole."""
+    """Noise levels of the training. They are stored so that a file can be written completely."""
 
     training_noise_level_rho: float = 7.0
     training_max_noise_level: float = 88.0
@@ -104,7 +111,7 @@ class NoiseConfig:
 @_CHECKED
 @dataclass(frozen=True)
 class NoiseEncoderConfig:
-    """Fourier features of the noise level and the network that reads them."""
+    """Fourier features of the noise level, and the small network that encodes them."""
 
     apply_log_first: bool = True
     base_period: Positive = 16.0
@@ -114,7 +121,17 @@ class NoiseEncoderConfig:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained (or made) GenCast: parameters and everything needed to run them."""
+    """Parameters of GenCast, trained or synthetic, and the configuration to run them.
+
+    Attributes
+    ----------
+    params
+        Module path -> ``w`` or ``b`` -> values.
+    denoiser_architecture_config, task_config, sampler_config, noise_config, noise_encoder_config
+        Configuration; the names are those of the file.
+    description, license
+        Texts of the file.
+    """
 
     params: Parameters
     denoiser_architecture_config: DenoiserArchitectureConfig
@@ -131,7 +148,22 @@ def parameter_shapes(
     encoder: NoiseEncoderConfig | None = None,
     task: TaskConfig | None = None,
 ) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Module path -> ``w`` or ``b`` -> shape, for every parameter of the network."""
+    """Compute the shape of every parameter of the network.
+
+    Parameters
+    ----------
+    architecture
+        Mesh and widths.
+    encoder
+        Noise encoding; by default the published one.
+    task
+        Variables; by default the published ones.
+
+    Returns
+    -------
+    dict
+        Module path -> ``w`` or ``b`` -> shape.
+    """
     encoder, task = encoder or NoiseEncoderConfig(), task or TaskConfig()
     transformer = architecture.sparse_transformer_config
     width, conditioning = architecture.latent_size, encoder.output_sizes[-1]
@@ -194,14 +226,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     UserError
-        The file is missing, is no npz archive or damaged, is not a GenCast checkpoint
-        (GraphCast's are refused by name), its configuration is impossible, or its parameters do
-        not fit its configuration.
+        The file is missing, damaged, not an npz archive or not a GenCast checkpoint (the message
+        identifies one of GraphCast); its configuration is impossible; or its parameters do not
+        fit its configuration.
     """
     tree = read_tree(path)
     if "denoiser_architecture_config" not in tree:
-        what = "a GraphCast checkpoint" if "model_config" in tree else "no GenCast checkpoint"
-        raise UserError(f"{path} is {what}; give one of the GenCast params files")
+        what = "a GraphCast" if "model_config" in tree else "not a GenCast"
+        raise UserError(f"{path} is {what} checkpoint; give one of the GenCast params files")
     params = _parameters(tree.pop(_PARAMETERS, {}), path)
     checkpoint = Checkpoint(params, **_configuration(tree, path))
     _check_variables(checkpoint.task_config, path)
@@ -211,7 +243,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def _configuration(tree: Tree, path: Path) -> dict[str, Any]:
-    """Everything of a checkpoint but its parameters, validated."""
+    """Validate all fields of a checkpoint except the parameters."""
     kinds = get_type_hints(Checkpoint, include_extras=True)
     found: dict[str, Any] = {}
     for name, branch in tree.items():
@@ -239,14 +271,14 @@ def _first_problem(error: ValidationError, name: str) -> str:
 
 
 def _parameters(tree: Tree | NDArray[Any], path: Path) -> Parameters:
-    """The parameters as float32."""
+    """Convert the parameters to float32; refuse values that are not finite numbers."""
     modules = tree if isinstance(tree, dict) else {}
     params: Parameters = {}
     for module, leaves in modules.items():
         for leaf, array in leaves.items() if isinstance(leaves, dict) else ():
             name = shown(f"{module}{SEPARATOR}{leaf}")
             if isinstance(array, dict) or array.dtype.kind not in "iuf":
-                raise UserError(f"{path}: the parameter {name} holds no numbers")
+                raise UserError(f"{path}: the parameter {name} does not hold numbers")
             values = np.asarray(array, np.float32)
             if not np.isfinite(values).all():
                 raise UserError(f"{path}: the parameter {name} has values that are not finite")
@@ -262,18 +294,18 @@ def _check_variables(task: TaskConfig, path: Path) -> None:
             if name not in allowed:
                 raise UserError(f"{path}: {unknown_name('variable', shown(name), allowed)}")
         if len(set(found)) < len(found):
-            raise UserError(f"{path}: {group} names a variable twice")
+            raise UserError(f"{path}: {group} contains a variable twice")
     given = {*STATIC_VARIABLES, *task.target_variables, *task.forcing_variables}
     for name in task.input_variables:
         if name not in given:
-            raise UserError(f"{path}: the input {name} is neither predicted nor a forcing")
+            raise UserError(f"{path}: the input {name} is neither a target nor a forcing")
     both = set(task.input_variables) & set(task.target_variables)
     if MASKED_VARIABLE not in both:
         raise UserError(f"{path}: {MASKED_VARIABLE} must be an input and a target")
     if set(task.forcing_variables) != set(FORCING_VARIABLES):
-        raise UserError(f"{path}: GenCast's forcings are {', '.join(FORCING_VARIABLES)}")
+        raise UserError(f"{path}: the forcings must be {', '.join(FORCING_VARIABLES)}")
     if len(set(task.pressure_levels)) < len(task.pressure_levels):
-        raise UserError(f"{path}: pressure_levels names a level twice")
+        raise UserError(f"{path}: pressure_levels contains a level twice")
 
 
 def _check_sizes(checkpoint: Checkpoint, path: Path) -> None:
@@ -281,12 +313,13 @@ def _check_sizes(checkpoint: Checkpoint, path: Path) -> None:
     transformer, sampler = architecture.sparse_transformer_config, checkpoint.sampler_config
     if transformer.d_model != architecture.latent_size:
         raise UserError(
-            f"{path}: the transformer is {transformer.d_model} wide and the rest "
-            f"{architecture.latent_size}; GenCast's are equal"
+            f"{path}: the transformer has width {transformer.d_model} and the other layers have "
+            f"width {architecture.latent_size}; GenCast needs equal widths"
         )
     if transformer.d_model % transformer.num_heads:
         raise UserError(
-            f"{path}: {transformer.num_heads} heads do not divide a width of {transformer.d_model}"
+            f"{path}: a width of {transformer.d_model} cannot be divided among "
+            f"{transformer.num_heads} heads"
         )
     if sampler.min_noise_level >= sampler.max_noise_level:
         raise UserError(
@@ -296,7 +329,14 @@ def _check_sizes(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def check_parameters(checkpoint: Checkpoint, origin: str) -> None:
-    """Refuse parameters that do not fit the configuration beside them.
+    """Refuse parameters that do not fit the configuration of their checkpoint.
+
+    Parameters
+    ----------
+    checkpoint
+        The checkpoint.
+    origin
+        Name of its source, for messages.
 
     Raises
     ------
@@ -315,13 +355,13 @@ def check_parameters(checkpoint: Checkpoint, origin: str) -> None:
                 raise UserError(f"{origin} lacks the parameter {module}:{leaf}")
             if found.shape != shape:
                 raise UserError(
-                    f"{origin}: the parameter {module}:{leaf} has shape {found.shape}, "
-                    f"its configuration asks for {shape}"
+                    f"{origin}: the parameter {module}:{leaf} has shape {found.shape}, but the "
+                    f"configuration needs {shape}"
                 )
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write ``checkpoint`` in the official format: one entry per leaf, ``None`` left out.
+    """Write a checkpoint in the official format: one entry per leaf, without None.
 
     Raises
     ------
@@ -329,7 +369,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         The file cannot be written.
     """
     with replacing(path, "checkpoint") as file:
-        np.savez(file, **_flatten(checkpoint))  # type: ignore[arg-type]  # keys are not keywords
+        np.savez(file, **_flatten(checkpoint))  # type: ignore[arg-type]  # keys are entries
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, NDArray[Any]]:

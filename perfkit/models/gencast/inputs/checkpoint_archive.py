@@ -1,4 +1,4 @@
-"""Reading npz archives whose keys are paths, with one sentence for every bad file."""
+"""Reads npz archives whose keys are paths, and reports a bad file in one sentence."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from perfkit.errors import UserError
 from perfkit.models.gencast.inputs.netcdf import refuse_larger_than_memory, shown
 
 SEPARATOR = ":"
+"""Separates the parts of a key."""
 
 type Tree = dict[str, "Tree | NDArray[Any]"]
-"""Nested branches with an array at every leaf."""
+"""Nested dictionaries with an array at every leaf."""
 
 _READ_ERRORS = (
     AttributeError,
@@ -38,17 +39,17 @@ _READ_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What zipfile and NumPy raise on damaged archives, depending on where the damage is."""
+"""Exceptions of zipfile and NumPy for damaged archives; the place of the damage decides which."""
 
 
 def read_tree(path: Path) -> Tree:
-    """The arrays of an archive, nested by the parts of their keys.
+    """Read the arrays of an archive, nested by the parts of their keys.
 
     Raises
     ------
     UserError
-        The file is missing, no npz archive, damaged, holds pickled objects or more than the free
-        memory, or has an array where its keys need a branch.
+        The file is missing, damaged or not an npz archive; it holds pickled objects or more than
+        the free memory; or a key is both an array and a group of arrays.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -73,7 +74,7 @@ def _nest(entries: Mapping[str, NDArray[Any]], path: Path) -> Tree:
         for parent in parents:
             child = branch.setdefault(parent, {})
             if not isinstance(child, dict):
-                raise UserError(f"{path} is damaged: {shown(key)} lies within an array")
+                raise UserError(f"{path} is damaged: {shown(key)} is inside an array")
             branch = child
         if leaf in branch:
             name = shown(key)
@@ -83,12 +84,12 @@ def _nest(entries: Mapping[str, NDArray[Any]], path: Path) -> Tree:
 
 
 def plain(tree: Tree | NDArray[Any]) -> Any:
-    """``tree`` as dictionaries, lists and scalars; branches with numbered keys become lists.
+    """Convert a tree to dictionaries, lists and scalars. Branches with numbered keys become lists.
 
     Raises
     ------
     ValueError
-        An array has more than one value, or numbers are left out.
+        An array has more than one value, or the numbers of a list have gaps.
     """
     if not isinstance(tree, dict):
         return tree.item()

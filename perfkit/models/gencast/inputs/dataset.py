@@ -1,4 +1,4 @@
-"""Example datasets in the published NetCDF layout, and what a forecast takes from them."""
+"""Reads example datasets in the published NetCDF layout, and extracts a forecast's inputs."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import xarray
 
 Fields = Mapping[str, NDArray[np.float32]]
+"""Variable -> values, with the dimensions of :func:`~perfkit.models.gencast.task.dimensions_of`."""
 
 _STEP_SECONDS = STEP_HOURS * 3600
 
@@ -47,13 +48,13 @@ class Example:
     Attributes
     ----------
     fields
-        Atmospheric variables ``[batch, time, level, lat, lon]``, surface ones
-        ``[batch, time, lat, lon]``, static ones ``[lat, lon]``, and forcings if the file has
-        them; float32, SI units.
+        Atmospheric variables ``[batch, time, level, lat, lon]``, surface variables
+        ``[batch, time, lat, lon]``, static variables ``[lat, lon]``, and the forcings if the file
+        has them; float32, SI units.
     lat, lon
-        Degrees, float32.
+        Coordinates of the grid in degrees, float32.
     seconds
-        Time of every frame, seconds since 1970-01-01T00, int64 ``[batch, time]``.
+        Time of every frame in seconds since 1970-01-01T00, int64 ``[batch, time]``.
     """
 
     fields: Fields
@@ -67,7 +68,7 @@ class Example:
         return int(self.seconds.shape[1])
 
     def only_frames(self, first: int, last: int) -> Example:
-        """The frames from ``first`` up to but without ``last``."""
+        """Return the frames from ``first`` up to, but not including, ``last``."""
         fields = {
             name: array if name in STATIC_VARIABLES else array[:, first:last]
             for name, array in self.fields.items()
@@ -77,18 +78,20 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Extracted:
-    """What the model is given and what it is to predict.
+    """Inputs, targets and forcings of a forecast.
 
     Attributes
     ----------
     inputs
         Two frames of every input variable.
     targets
-        The frames to predict; empty where they are not known.
+        The frames to predict; empty if they are not known.
     forcings
-        The forcings of the target times.
+        Forcings of the target times.
+    lat, lon
+        Coordinates of the grid in degrees, float32.
     target_seconds
-        Target times, seconds since 1970-01-01T00, int64 ``[batch, steps]``.
+        Target times in seconds since 1970-01-01T00, int64 ``[batch, steps]``.
     """
 
     inputs: Fields
@@ -102,14 +105,22 @@ class Extracted:
 def read_example(path: Path, task: TaskConfig) -> Example:
     """Read and check an example dataset.
 
-    A file without the dimension ``batch`` holds one batch member. Times come from ``datetime``,
-    or from ``time`` where that counts from a date.
+    A file without the dimension ``batch`` has one batch member. Times come from ``datetime``, or
+    from ``time`` if its unit counts from a date.
+
+    Parameters
+    ----------
+    path
+        The NetCDF file.
+    task
+        Task that names the variables and levels.
 
     Raises
     ------
     UserError
-        The file is missing, no NetCDF or damaged, lacks a variable, level or coordinate, has
-        another time step than 12 hours, an unusable grid, or NaN where none may be.
+        The file is missing, damaged or not NetCDF-4; lacks a variable, level or coordinate; has a
+        time step other than 12 hours or an unsupported grid; or contains NaN in a variable that
+        must not have missing values.
     """
     with open_dataset(path) as dataset:
         for coordinate in ("lat", "lon", "level", "time"):
@@ -149,7 +160,7 @@ def _check_variable(dataset: xarray.Dataset, name: str, path: Path) -> None:
     unit = str(variable.attrs.get("units", "")).strip()
     if unit.lower() in _FOREIGN_UNITS.get(name, ()):
         raise UserError(
-            f"{path}: {name} is in {shown(unit)}; GenCast needs SI units (K, Pa, m, kg/kg)"
+            f"{path}: {name} has the unit {shown(unit)}; GenCast needs SI units (K, Pa, m, kg/kg)"
         )
 
 
@@ -163,7 +174,7 @@ def _read_variable(
         values = values[None]
     if "level" in dims:
         values = values.take(levels, axis=dims.index("level"))
-    # Values beyond float32 become infinite, which is refused with the rest that is not finite.
+    # Values beyond float32 become infinite; check_missing_values refuses them.
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(values, np.float32)
 
@@ -181,18 +192,23 @@ _FOREIGN_UNITS: Mapping[str, tuple[str, ...]] = {
     "vertical_velocity": ("m/s", "m s-1", "m s**-1", "hpa s-1", "hpa s**-1"),
     PRECIPITATION: ("mm", "kg m-2", "kg m**-2"),
 }
-"""Units in which these variables are found elsewhere and which the model does not read."""
+"""Variable -> units, in lower case, that other data sets use for it and the model cannot read."""
 
 
 def read_grid(
     dataset: xarray.Dataset, path: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Latitudes and longitudes in degrees.
+    """Read and check the grid of a dataset.
+
+    Returns
+    -------
+    lat, lon
+        Coordinates in degrees, float64.
 
     Raises
     ------
     UserError
-        See :func:`check_grid`.
+        A coordinate is missing, has another shape, or does not pass :func:`check_grid`.
     """
     for name in ("lat", "lon"):
         if name not in dataset.variables:
@@ -200,8 +216,8 @@ def read_grid(
         variable = dataset.variables[name]
         if variable.dims != (name,) or variable.size > _MOST_RINGS:
             raise UserError(
-                f"{path}: {name} has shape {shown(dict(variable.sizes))}; a regular grid of at "
-                f"most {_MOST_RINGS} points along {name} is needed"
+                f"{path}: {name} has shape {shown(dict(variable.sizes))}; it must have the "
+                f"dimension {name} and at most {_MOST_RINGS} values"
             )
     lat, lon = (read_numbers(dataset, name, path).astype(np.float64) for name in ("lat", "lon"))
     check_grid(lat, lon, str(path))
@@ -209,14 +225,14 @@ def read_grid(
 
 
 _MOST_RINGS = 14400
-"""Longitudes of a grid ten times as fine as the published 0.25 degrees."""
+"""Most values of a coordinate: the longitudes of a grid ten times finer than 0.25 degrees."""
 
 
 def _frame_seconds(dataset: xarray.Dataset, path: Path) -> NDArray[np.int64]:
-    """Time of every frame, ``[batch, time]``, 12 hours apart."""
+    """Read the time of every frame in seconds, ``[batch, time]``; refuse steps but 12 hours."""
     frames = dataset.variables["time"].size
     if frames < INPUT_FRAMES:
-        raise UserError(f"{path} has {frames} frame; a forecast starts from {INPUT_FRAMES}")
+        raise UserError(f"{path} has {frames} frame; a forecast needs {INPUT_FRAMES} frames")
     if not is_absolute(dataset, "time"):
         _check_steps(duration_seconds(dataset, "time", path), path)
     name = "datetime" if "datetime" in dataset.variables else "time"
@@ -240,21 +256,29 @@ def _check_steps(seconds: NDArray[np.float64], path: Path) -> None:
     if wrong.size:
         raise UserError(
             f"{path} has frames {wrong[0] / 3600:g} hours apart; GenCast needs {STEP_HOURS} hours "
-            "throughout"
+            "between all frames"
         )
 
 
 _LARGEST_VALUE = 1e7
-"""Geopotential in m2/s2 stays below 1e6; NetCDF's own fill value is 1e37."""
+"""Largest plausible value. Geopotential in m2/s2 is below 1e6; NetCDF's default fill value is
+1e37."""
 
 
 def check_missing_values(example: Example, origin: str) -> None:
-    """Refuse what the model cannot read: NaN but for sea-surface temperature, and huge numbers.
+    """Refuse values that the model cannot use. Only sea-surface temperature may be NaN.
+
+    Parameters
+    ----------
+    example
+        The frames. Precipitation is not checked, because it is not an input.
+    origin
+        Name of their source, for messages.
 
     Raises
     ------
     UserError
-        A variable has values that are not finite or larger than any in SI units, or the
+        A variable has values that are not finite or larger than any value in SI units, or the
         sea-surface temperature is missing everywhere.
     """
     for name, array in example.fields.items():
@@ -268,13 +292,13 @@ def check_missing_values(example: Example, origin: str) -> None:
             bad = int((~np.isfinite(array)).sum())
         if bad:
             raise UserError(
-                f"{origin}: {name} has {bad} values that are not finite; only NaN in "
-                f"{MASKED_VARIABLE} may be"
+                f"{origin}: {name} has {bad} values that are not finite; only {MASKED_VARIABLE} "
+                "may be NaN"
             )
         largest = float(np.nanmax(np.abs(array), initial=0.0))
         if largest > _LARGEST_VALUE:
             raise UserError(
-                f"{origin}: {name} reaches {largest:g}, which is no value in SI units; mark "
+                f"{origin}: {name} reaches {largest:g}, which is too large for SI units; mark "
                 "missing values with _FillValue"
             )
 
@@ -287,12 +311,16 @@ def _with_forcings(example: Example) -> dict[str, NDArray[np.float32]]:
 
 
 def extract(example: Example, task: TaskConfig, steps: int) -> Extracted:
-    """Inputs, targets and forcings of a forecast that ends at the last frame.
+    """Extract inputs, targets and forcings of a forecast that ends at the last frame.
 
     Parameters
     ----------
+    example
+        The frames.
+    task
+        Task that names the variables.
     steps
-        Number of 12-hour steps; the example needs two frames more.
+        Number of 12-hour steps. The example must have two frames more.
 
     Raises
     ------
@@ -301,7 +329,7 @@ def extract(example: Example, task: TaskConfig, steps: int) -> Extracted:
     """
     if example.frames < steps + INPUT_FRAMES:
         raise UserError(
-            f"{steps} steps need {steps + INPUT_FRAMES} frames, there are {example.frames}"
+            f"{steps} steps need {steps + INPUT_FRAMES} frames, but there are {example.frames}"
         )
     start = example.frames - steps - INPUT_FRAMES
     used = example.only_frames(start, example.frames)
@@ -325,10 +353,19 @@ def extract(example: Example, task: TaskConfig, steps: int) -> Extracted:
 
 
 def forecast_inputs(example: Example, task: TaskConfig, steps: int) -> Extracted:
-    """Inputs and forcings of a forecast from the first two frames, as far as is wanted.
+    """Extract inputs and forcings of a forecast that starts from the first two frames.
 
-    Frames after the first two are the targets where they reach ``steps``; otherwise there are
-    none, and the forcings come from the calendar.
+    If the example has enough frames, the frames after the first two are the targets. Otherwise
+    there are no targets, and the forcings are computed from the calendar.
+
+    Parameters
+    ----------
+    example
+        The frames.
+    task
+        Task that names the variables.
+    steps
+        Number of 12-hour steps.
     """
     if example.frames >= steps + INPUT_FRAMES:
         return extract(example.only_frames(0, steps + INPUT_FRAMES), task, steps)
@@ -340,5 +377,5 @@ def forecast_inputs(example: Example, task: TaskConfig, steps: int) -> Extracted
 
 
 def seconds_of(moment: ArrayLike) -> NDArray[np.int64]:
-    """Seconds since 1970-01-01T00 of anything ``numpy.datetime64`` understands."""
+    """Convert anything that ``numpy.datetime64`` accepts to seconds since 1970-01-01T00."""
     return np.asarray(moment, "datetime64[s]").astype(np.int64)

@@ -1,4 +1,4 @@
-"""Pressure levels of NetCDF files, found by value."""
+"""Finds pressure levels in NetCDF files by their value."""
 
 from __future__ import annotations
 
@@ -19,27 +19,32 @@ _HECTOPASCALS = {
     "pa": 0.01,
     **dict.fromkeys(("hpa", "mb", "mbar", "millibar", "millibars", "1", ""), 1.0),
 }
-"""Unit of a level -> hPa."""
+"""Unit of the levels, in lower case -> factor to hPa."""
 
 _SAME_LEVEL = 1e-4
-"""Relative distance that packing and float16 leave between equal levels."""
+"""Largest relative distance of equal levels, which packing and float16 cause."""
 
 
 def level_indices(dataset: xarray.Dataset, task: TaskConfig, path: Path) -> NDArray[np.int64]:
-    """Where the task's pressure levels lie along ``level``, found by value.
+    """Find the positions of the task's pressure levels along the dimension ``level``.
+
+    Returns
+    -------
+    int64 ``[levels]``, in the order of the task.
 
     Raises
     ------
     UserError
-        A level is missing or given twice, or levels are in another unit than hPa or Pa.
+        A level is missing or present twice, or the unit is neither hPa, Pa nor millibar.
     """
     variable = dataset.variables["level"]
     if variable.dims != ("level",):
-        raise UserError(f"{path}: level has dimensions {shown(variable.dims)} instead of level")
+        raise UserError(f"{path}: level has dimensions {shown(variable.dims)} instead of (level)")
     unit = str(variable.attrs.get("units", "hPa")).strip().lower()
     if unit not in _HECTOPASCALS:
-        known = "hPa, Pa or millibars"
-        raise UserError(f"{path} gives level in {shown(unit)!r}; pressure in {known} is needed")
+        raise UserError(
+            f"{path}: level has the unit {shown(unit)!r}; it must be hPa, Pa or millibars"
+        )
     levels = read_numbers(dataset, "level", path).astype(np.float64) * _HECTOPASCALS[unit]
     indices = []
     for wanted in task.pressure_levels:

@@ -1,4 +1,4 @@
-"""Opening NetCDF files and reading their variables, with one sentence for every bad file."""
+"""Opens NetCDF files and reads their variables, and reports a bad file in one sentence."""
 
 from __future__ import annotations
 
@@ -29,44 +29,46 @@ _READ_ERRORS = (
     TypeError,
     ValueError,
 )
-"""What HDF5, h5netcdf and xarray raise on damaged files, depending on where the damage is."""
+"""Exceptions of HDF5, h5netcdf and xarray for damaged files; the place of the damage decides
+which."""
 
 _LONGEST_NAME = 120
+"""Most characters of a name that a message shows."""
 
 
 def shown(text: object) -> str:
-    """What a file calls something, for a message; see :func:`perfkit.units.cut`."""
+    """Shorten and escape a text from a file for a message; see :func:`perfkit.units.cut`."""
     return cut(str(text), _LONGEST_NAME)
 
 
 def open_dataset(path: Path) -> xarray.Dataset:
-    """Open ``path`` without reading or decoding any values; :func:`read_numbers` does both.
+    """Open a file without reading or decoding values; :func:`read_numbers` does both.
 
     Raises
     ------
     MissingDependencyError
-        xarray or h5netcdf is not installed.
+        xarray, h5netcdf or h5py is not installed.
     UserError
-        The file is missing, no NetCDF-4 file, or damaged.
+        The file is missing, damaged or not NetCDF-4.
     """
     try:
-        import h5netcdf  # noqa: F401  # xarray's engine, whose absence it reports less clearly
+        import h5netcdf  # noqa: F401  # xarray's engine; xarray reports its absence less clearly
         import h5py
         import xarray
     except ImportError as error:
         raise MissingDependencyError(
-            "reading NetCDF files needs xarray, h5netcdf and h5py; install perfkit[gencast]"
+            "reading NetCDF files needs xarray, h5netcdf and h5py: pip install 'perfkit[gencast]'"
         ) from error
     if not path.is_file():
         raise UserError(f"there is no file {path}")
     try:
         if not h5py.is_hdf5(path):
             raise UserError(_no_netcdf4(path))
-        # h5netcdf fails on root groups without attributes only after it has opened the file, and
-        # then complains a second time when it is collected.
+        # h5netcdf opens a file before it fails on a root group without attributes, and then fails
+        # a second time when it is garbage-collected.
         with h5py.File(path) as file:
             file.attrs.get("_nc3_strict")
-        # Indexes would read whole coordinates, whatever size the file claims for them.
+        # Indexes would read whole coordinates, however large the file claims that they are.
         return xarray.open_dataset(
             path, engine="h5netcdf", decode_cf=False, create_default_indexes=False
         )
@@ -78,7 +80,7 @@ def _no_netcdf4(path: Path) -> str:
     with path.open("rb") as file:
         classic = file.read(len(_CLASSIC)) == _CLASSIC
     if classic:
-        return f"{path} is a NetCDF-3 file; convert it to NetCDF-4, e.g. with nccopy -k nc4"
+        return f"{path} is a NetCDF-3 file; convert it to NetCDF-4, for example with nccopy -k nc4"
     return f"{path} is not a NetCDF-4 file"
 
 
@@ -88,15 +90,24 @@ def _damaged(path: Path, error: BaseException) -> UserError:
 
 
 def read_numbers(dataset: xarray.Dataset, name: str, path: Path) -> NDArray[Any]:
-    """Unpacked values of a variable, NaN where the file marks them as missing.
+    """Read and unpack the values of a variable. Values marked as missing become NaN.
 
-    Integers are read as 64-bit, floats in their own width; packed values (``scale_factor``,
-    ``add_offset``) and integers with a fill value become floats.
+    Integers are read as 64-bit integers, floats in their own width. Packed values
+    (``scale_factor``, ``add_offset``) and integers with a fill value become floats.
+
+    Parameters
+    ----------
+    dataset
+        Dataset from :func:`open_dataset`.
+    name
+        Name of the variable.
+    path
+        The file, for messages.
 
     Raises
     ------
     UserError
-        The variable holds no numbers, cannot be read, or is larger than the free memory.
+        The variable does not hold numbers, cannot be read, or is larger than the free memory.
     """
     import xarray
 
@@ -121,16 +132,23 @@ def read_numbers(dataset: xarray.Dataset, name: str, path: Path) -> NDArray[Any]
 
 
 def refuse_larger_than_memory(needed_bytes: int, what: str) -> None:
-    """Refuse what a file's header claims to hold and this machine cannot.
+    """Refuse data that need more memory than is free.
+
+    Parameters
+    ----------
+    needed_bytes
+        Size of the data according to the file's header.
+    what
+        Name of the data, for messages.
 
     Raises
     ------
     UserError
-        ``needed_bytes`` is more than the memory that is free.
+        ``needed_bytes`` exceeds the free memory.
     """
     free = available_memory_bytes()
     if needed_bytes > free:
         raise UserError(
-            f"{what} takes {bytes_text(needed_bytes)} of memory, {bytes_text(free)} are free; "
+            f"{what} needs {bytes_text(needed_bytes)} of memory, but {bytes_text(free)} are free; "
             "the file is damaged or too large"
         )

@@ -1,4 +1,4 @@
-"""What a forecast is made from: options of the user to input, weights and statistics."""
+"""Resolves the user's options to the input, weights and statistics of a forecast."""
 
 from __future__ import annotations
 
@@ -31,29 +31,37 @@ from perfkit.models.gencast.sphere.grid import regular_grid
 from perfkit.models.gencast.task import TaskConfig
 
 DEFAULT_RESOLUTION = 1.0
+"""Grid spacing of the synthetic atmosphere in degrees."""
+
 OWN = "perfkit"
+"""Engine: perfkit's implementation."""
+
 WEATHERNEXT = "weathernext"
+"""Engine: the published implementation."""
+
 _FINEST_MESH = 7
+"""Most refinements of the mesh for synthetic weights."""
+
 _LARGEST_SEED = 2**32 - 1
-"""A JAX key is made of 32 bits; more would be cut off without a word."""
+"""JAX makes a key from 32 bits and silently drops the others."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where input, weights and statistics come from; ``None`` stands for synthetic ones.
+    """Sources of the input, the weights and the statistics of a forecast.
 
     Attributes
     ----------
     input, checkpoint, stats
-        Absolute paths.
+        Absolute paths; None for synthetic data.
     resolution
         Grid spacing of the synthetic atmosphere in degrees.
     mesh
-        Refinements of the mesh for synthetic weights.
+        Number of refinements of the mesh for synthetic weights.
     engine
-        ``perfkit`` or ``weathernext``.
+        :data:`OWN` or :data:`WEATHERNEXT`.
     seed
-        Of the forecast's noise.
+        Seed of the forecast's noise.
     """
 
     input: Path | None
@@ -66,7 +74,7 @@ class Sources:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What a reader of any result must know."""
+        """Sentences that a reader of any result must know."""
         synthetic = {
             SYNTHETIC_INPUT_NOTICE: self.input is None,
             SYNTHETIC_WEIGHTS_NOTICE: self.checkpoint is None,
@@ -74,30 +82,34 @@ class Sources:
         return tuple(notice for notice, holds in synthetic.items() if holds)
 
     def read_example(self, task: TaskConfig) -> Example:
-        """The frames to start from."""
+        """Read the frames to start from, or make synthetic ones."""
         if self.input is None:
             return synthetic_atmosphere(self.resolution)
         return read_example(self.input, task)
 
     def read_checkpoint(self) -> Checkpoint:
-        """The model's weights and configuration."""
+        """Read the weights and the configuration, or make synthetic ones."""
         if self.checkpoint is None:
             return synthetic_checkpoint(architecture_for(self.mesh))
         return load_checkpoint(self.checkpoint)
 
     def read_statistics(self, task: TaskConfig) -> Statistics:
-        """Means and spreads to normalise with."""
+        """Read the statistics to normalise with, or compute those of the synthetic atmosphere."""
         if self.stats is None:
             return synthetic_statistics(task)
         return load_statistics(self.stats, task)
 
     def check(self) -> tuple[int, int]:
-        """Read everything that a person gave; returns the numbers of latitudes and longitudes.
+        """Read and check all given files.
+
+        Returns
+        -------
+        Number of latitudes and number of longitudes of the grid.
 
         Raises
         ------
         UserError
-            Something cannot be used, or the mesh is too coarse for the grid.
+            A file cannot be used, or the mesh is too coarse for the grid.
         """
         task, mesh = TaskConfig(), self.mesh
         if self.checkpoint is not None:
@@ -114,12 +126,12 @@ class Sources:
         return len(lat), len(lon)
 
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that change with the content of anything used."""
+        """Return sixteen hexadecimal digits that depend on the content of all sources."""
         used: list[object] = [self.resolution, self.mesh, f"synthetic-{SEED}", self.engine]
         used += [_content_digest(path) for path in (self.input, self.checkpoint)]
         if self.stats is not None:
             used += [_content_digest(path) for path in sorted(self.stats.glob("*_by_level.nc"))]
-        # The default seed is left out so that studies from before there was an option stay valid.
+        # The default seed is left out so that digests from before the option stay valid.
         used += [f"seed-{self.seed}"] if self.seed else []
         return short_digest(repr(used), 16)
 
@@ -132,12 +144,23 @@ def _content_digest(path: Path | None) -> str:
 
 
 def mesh_for(resolution: float) -> int:
-    """Refinements that give a mesh edge about as many grid spacings as the published models."""
+    """Return the refinements for which a mesh edge spans as many grid spacings as published.
+
+    Parameters
+    ----------
+    resolution
+        Grid spacing in degrees.
+    """
     return min(max(1, round(4 - math.log2(resolution))), _FINEST_MESH)
 
 
 def sources_from(options: Mapping[str, str | int | float | bool]) -> Sources:
-    """Check options against each other and fill in what they leave open.
+    """Check the options of a workload and fill in defaults.
+
+    Parameters
+    ----------
+    options
+        Option name -> value.
 
     Raises
     ------
@@ -172,7 +195,7 @@ def sources_from(options: Mapping[str, str | int | float | bool]) -> Sources:
 
 def _seed(value: str | int | float | bool) -> int:
     text = str(value).strip()
-    # Length first: Python refuses to convert thousands of digits.
+    # The length is checked first: Python refuses to convert thousands of digits.
     fits = len(text) <= len(str(_LARGEST_SEED)) and text.isascii() and text.isdigit()
     if not fits or int(text) > _LARGEST_SEED:
         raise UserError(
@@ -188,9 +211,9 @@ def _existing(name: str, options: Mapping[str, str | int | float | bool]) -> Pat
         path = Path(str(options[name])).resolve()
         exists = path.exists()
     except (OSError, ValueError) as error:
-        raise UserError(f"--{name}: {options[name]!r} cannot be a path ({error})") from error
+        raise UserError(f"--{name}: {options[name]!r} is not a valid path ({error})") from error
     if not exists:
-        raise UserError(f"--{name}: there is no {path}")
+        raise UserError(f"--{name}: there is no file or folder {path}")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Means and spreads by level, and normalisation with them."""
+"""Reads the statistics of a checkpoint, and normalises variables with them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ ByVariable = Mapping[str, Any]
 
 
 class Statistics(NamedTuple):
-    """What a checkpoint was trained with.
+    """Statistics of the data that a checkpoint was trained with.
 
     Attributes
     ----------
     mean, spread
-        Of the values of inputs, forcings and precipitation.
+        Mean and standard deviation of the values of inputs, forcings and precipitation.
     change_spread
-        Of the 12-hour change of every target that is an input too.
+        Standard deviation of the 12-hour change of every target that is also an input.
     fill
-        Stands for missing sea-surface temperature, K.
+        Value that replaces missing sea-surface temperature, in K.
     """
 
     mean: ByVariable
@@ -41,13 +41,21 @@ class Statistics(NamedTuple):
 
 
 def load_statistics(folder: Path, task: TaskConfig) -> Statistics:
-    """Read the four statistics files; levels are picked by value.
+    """Read the four statistics files. Levels are selected by value.
+
+    Parameters
+    ----------
+    folder
+        Folder with ``mean_by_level.nc``, ``stddev_by_level.nc``, ``diffs_stddev_by_level.nc`` and
+        ``min_by_level.nc``.
+    task
+        Task that names the variables and levels.
 
     Raises
     ------
     UserError
-        A file, a variable or a level is missing, a file is damaged, or a value is not finite or,
-        as a spread, not positive.
+        A file, a variable or a level is missing; a file is damaged; a value is not finite; or a
+        standard deviation is not positive.
     """
     values = tuple(dict.fromkeys((*task.input_variables, *task.forcing_variables)))
     only_targets = tuple(v for v in task.target_variables if v not in task.input_variables)
@@ -83,7 +91,7 @@ def _read(
         if not usable.all():
             wanted = "a finite number above 0" if positive else "a finite number"
             wrong = float(np.atleast_1d(values)[~np.atleast_1d(usable)][0])
-            raise UserError(f"{path} gives {wrong:g} for {variable}; {wanted} is needed")
+            raise UserError(f"{path}: {variable} has the value {wrong:g}; it must be {wanted}")
     return found
 
 
@@ -102,13 +110,21 @@ def _check_layout(dataset: xarray.Dataset, variable: str, path: Path) -> None:
 
 
 def _aligned(statistic: Any, values: Any) -> Any:
-    """A statistic in the values' dtype, levels along the third axis from the end."""
+    """Convert a statistic to the dtype of the values, with levels along the third-last axis."""
     cast = statistic.astype(values.dtype)
     return cast.reshape(-1, 1, 1) if cast.ndim == 1 else cast
 
 
 def normalise(values: Mapping[str, Any], statistics: Statistics) -> dict[str, Any]:
-    """``(value - mean) / spread`` of every variable."""
+    """Compute ``(value - mean) / spread`` of every variable.
+
+    Parameters
+    ----------
+    values
+        Variable -> array with the dimensions ``[..., lat, lon]`` or ``[..., level, lat, lon]``.
+    statistics
+        The statistics.
+    """
     return {
         name: (array - _aligned(statistics.mean[name], array))
         / _aligned(statistics.spread[name], array)
@@ -119,14 +135,16 @@ def normalise(values: Mapping[str, Any], statistics: Statistics) -> dict[str, An
 def physical_targets(
     normalised: Mapping[str, Any], latest: Mapping[str, Any], statistics: Statistics
 ) -> dict[str, Any]:
-    """Targets in their own units from what the sampler works with.
+    """Convert sampled targets to physical units.
 
     Parameters
     ----------
     normalised
-        Normalised changes, or values for targets that are no inputs.
+        Normalised changes; normalised values for targets that are not inputs.
     latest
-        The last input frame in its own units, without missing values.
+        The last input frame in physical units, without missing values.
+    statistics
+        The statistics.
     """
     physical: dict[str, Any] = {}
     for name, array in normalised.items():

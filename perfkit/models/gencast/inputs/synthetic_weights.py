@@ -1,4 +1,4 @@
-"""Random weights that keep activations and forecasts at the size trained ones give."""
+"""Makes random weights with which activations and forecasts have realistic magnitudes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ SYNTHETIC_WEIGHTS_NOTICE = (
 )
 
 SEED = 0
+"""Default seed, so that synthetic weights are the same everywhere."""
+
 LONGEST_REACH_HOPS = 32
-"""Hops of attention of the 0.25 degree model, according to its paper (Price et al. 2024)."""
+"""Reach of attention of the 0.25 degree model in edges of the mesh (Price et al. 2024)."""
 
 _MODULATION_GAIN = 0.1
-"""Trained modulations vary about one; so do these."""
+"""Gain of modulations. The scales of trained modulations vary around one, and so do these."""
 
 _OUTPUT_GAIN = 0.3
-"""A trained denoiser's correction is smaller than the noise it corrects: with a gain of one, the
-sampler amplifies rounding from call to call as no trained model does."""
+"""Gain of the output layer. The correction of a trained denoiser is smaller than the noise. With a
+gain of one, the sampler would amplify rounding from call to call, which no trained model does."""
 
 _BIAS = 0.02
+"""Standard deviation of biases."""
 
 
 def architecture_for(
@@ -40,15 +43,21 @@ def architecture_for(
     layers: int = 16,
     feed_forward: int = 2048,
 ) -> DenoiserArchitectureConfig:
-    """The published architecture on a mesh of ``mesh_size`` refinements.
+    """Return the published architecture on a mesh of ``mesh_size`` refinements.
 
     Parameters
     ----------
+    mesh_size
+        Number of refinements of the icosahedron.
     hops
-        Reach of attention on the mesh; by default one edge of the icosahedron, as for the Mini,
-        and no more than the finest model's.
-    latent, layers, feed_forward
-        Widths and depth; the defaults are the published ones.
+        Reach of attention in edges of the mesh. By default it is one edge of the icosahedron, as
+        in GenCast Mini, but at most :data:`LONGEST_REACH_HOPS`.
+    latent
+        Width of the latents.
+    layers
+        Number of layers of the transformer.
+    feed_forward
+        Width of the transformer's feed-forward layers.
     """
     reach = min(2**mesh_size, LONGEST_REACH_HOPS) if hops is None else hops
     return DenoiserArchitectureConfig(
@@ -65,7 +74,15 @@ def architecture_for(
 
 
 def synthetic_checkpoint(architecture: DenoiserArchitectureConfig, seed: int = SEED) -> Checkpoint:
-    """Random weights for ``architecture``; ``seed`` chooses them."""
+    """Make a checkpoint with random weights.
+
+    Parameters
+    ----------
+    architecture
+        Mesh and widths.
+    seed
+        Seed of the weights.
+    """
     return Checkpoint(
         params=_parameters(architecture, seed),
         denoiser_architecture_config=architecture,

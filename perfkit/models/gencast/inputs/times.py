@@ -1,4 +1,4 @@
-"""Times in NetCDF files, in whatever type and unit they are stored, as whole seconds."""
+"""Reads times of any type and unit from NetCDF files, as whole seconds."""
 
 from __future__ import annotations
 
@@ -35,39 +35,44 @@ _ABBREVIATIONS = {
     "hr": "hours",
     "d": "days",
 }
-"""UDUNITS' symbols, which the CF conventions allow; singulars and plurals are accepted too."""
+"""Symbols of UDUNITS, which the CF conventions allow -> unit. A final ``s`` is ignored."""
 
 _HOUR_S = 3600
 _COARSEST_S = 1800
-"""From here on, times rounded to a hour could be those of another hour."""
+"""Coarsest resolution of stored times. With a coarser one, rounding to the full hour could give
+another hour."""
 
 _FIRST_YEAR, _LAST_YEAR = 1678, 2261
-"""Whole years that 64 bits of nanoseconds hold, in which many programs keep times."""
+"""First and last whole year that fit into 64-bit nanoseconds, which many programs use."""
 
 
 def is_absolute(dataset: xarray.Dataset, name: str) -> bool:
-    """Whether a variable counts from a date ("hours since ...") rather than being a duration."""
+    """Return whether a variable counts from a date ("hours since ...") instead of a duration."""
     return " since " in str(dataset.variables[name].attrs.get("units", ""))
 
 
 def absolute_seconds(dataset: xarray.Dataset, name: str, path: Path) -> NDArray[np.int64]:
-    """Seconds since 1970-01-01T00 of a variable that counts from a date; of its shape.
+    """Read a variable that counts from a date, in seconds since 1970-01-01T00.
 
-    Times that are stored as floats or packed are only as exact as their storage. Where that is
-    coarser than a second, they are rounded to the full hour that they cannot be told from.
+    Times that are stored as floats or packed are only as exact as their storage. If a time differs
+    from a full hour by at most that resolution, it is rounded to the hour.
+
+    Returns
+    -------
+    int64, in the shape of the variable.
 
     Raises
     ------
     UserError
-        The units, the date or the calendar cannot be used, a time is missing, outside of the
-        years 1678 to 2261, or stored too coarsely to tell hours apart.
+        The unit, the date or the calendar is not supported; or a time is missing, outside the
+        years 1678 to 2261, or stored too coarsely to distinguish hours.
     """
     attributes = dataset.variables[name].attrs
     units = str(attributes.get("units", ""))
     match = re.fullmatch(r"\s*(\w+)\s+since\s+(.+?)\s*", units)
     if match is None:
         raise UserError(
-            f"{path} gives {name} in {shown(units)!r} instead of e.g. 'hours since ...'"
+            f"{path}: {name} has the unit {shown(units)!r}; it must be like 'hours since ...'"
         )
     unit = _unit(match[1], path)
     values = read_numbers(dataset, name, path)
@@ -78,14 +83,14 @@ def absolute_seconds(dataset: xarray.Dataset, name: str, path: Path) -> NDArray[
     if resolution_s > _COARSEST_S:
         raise UserError(
             f"{path} stores {name} as {dataset.variables[name].dtype} {shown(units)!r}, which "
-            "cannot tell hours apart; store it as int64"
+            "is too coarse to distinguish hours; store it as int64"
         )
     hours = np.round(exact / _HOUR_S) * _HOUR_S
     return np.where(np.abs(exact - hours) <= resolution_s, hours, np.round(exact)).astype(np.int64)
 
 
 def duration_seconds(dataset: xarray.Dataset, name: str, path: Path) -> NDArray[np.float64]:
-    """Seconds of a variable that holds durations; hours where it gives no unit.
+    """Read a variable that holds durations, in seconds. Without a unit, it holds hours.
 
     Raises
     ------
@@ -101,18 +106,18 @@ def _unit(text: str, path: Path) -> str:
     for plural in (word.lower(), f"{word.lower()}s"):
         if plural in _UNIT_SECONDS:
             return plural
-    # Symbols, unlike words, mean something else in capitals: "M" is no minute.
+    # Unlike words, symbols depend on case: "M" is not a minute.
     symbol = _ABBREVIATIONS.get(word) or _ABBREVIATIONS.get(word.removesuffix("s"))
     if symbol is None:
-        raise UserError(f"{path} gives times in {shown(text)!r}, which is no known unit")
+        raise UserError(f"{path} has times in the unknown unit {shown(text)!r}")
     return symbol
 
 
 def _date(text: str, name: str, path: Path) -> str:
-    # Other orders ("1/2/2000") are read differently by different programs.
+    # Programs disagree about other orders, e.g. "1/2/2000".
     if re.match(r"\d{4}(-\d{1,2}(-\d{1,2})?)?(\D|$)", text) is None:
         raise UserError(
-            f"{path} counts {name} from {shown(text)!r}, which is no date like 1900-01-01"
+            f"{path} counts {name} from {shown(text)!r}, which is not a date like 1900-01-01"
         )
     return text
 
@@ -120,7 +125,7 @@ def _date(text: str, name: str, path: Path) -> str:
 def _decoded(
     values: NDArray[np.generic], units: str, calendar: str, name: str, path: Path
 ) -> NDArray[np.float64]:
-    """Seconds since 1970-01-01T00, before rounding."""
+    """Decode times to seconds since 1970-01-01T00, before rounding."""
     import xarray
 
     attributes = {"units": units, "calendar": calendar}
@@ -130,8 +135,8 @@ def _decoded(
         moments = np.asarray(coder.decode(flat, name).values)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} gives {name} in {shown(units)!r} of the calendar {shown(calendar)!r}, "
-            "which cannot be turned into dates of the standard calendar"
+            f"{path}: {name} in {shown(units)!r} of the calendar {shown(calendar)!r} cannot be "
+            "converted to dates of the standard calendar"
         ) from error
     if np.isnat(moments).any():
         raise UserError(f"{path} has a missing value in {name}")
@@ -139,7 +144,7 @@ def _decoded(
     outside = moments[(moments < first) | (moments >= last)]
     if outside.size:
         raise UserError(
-            f"{path}: {name} reaches {np.datetime_as_string(outside[0], 's')}, outside of the "
+            f"{path}: {name} reaches {np.datetime_as_string(outside[0], 's')}, outside the "
             f"years {_FIRST_YEAR} to {_LAST_YEAR}"
         )
     since = moments - np.datetime64(0, "s")
@@ -147,7 +152,7 @@ def _decoded(
 
 
 def _resolution_s(stored: xarray.Variable, values: NDArray[np.generic], unit_s: float) -> float:
-    """Seconds between neighbouring numbers of the file's storage; 0 where they are exact."""
+    """Return the seconds between neighbouring stored values; 0 if they are exact."""
     scale = abs(float(stored.attrs.get("scale_factor", 1.0)))
     if stored.dtype.kind == "f":
         largest = np.abs(values.astype(np.float64)).max(initial=0.0) / (scale or 1.0)

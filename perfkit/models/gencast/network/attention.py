@@ -1,8 +1,9 @@
-"""Attention among mesh nodes: one function, three ways of computing it.
+"""Attention among mesh nodes, in three implementations that agree to rounding.
 
-All agree to rounding. Which is cheapest depends on the mesh: dense computes ``nodes ** 2`` logits,
-banded ``3 * block * nodes``, where the block grows with the number of hops, and patches what lies
-around compact groups of nodes, whose products and softmax stay in cache besides.
+Which implementation is cheapest depends on the mesh. *Dense* computes ``nodes ** 2`` logits.
+*Banded* computes ``3 * block * nodes``, where the block grows with the number of hops. *Patches*
+computes the logits between compact groups of nodes and their surroundings; products and softmax
+of a group also stay in cache.
 """
 
 from __future__ import annotations
@@ -28,18 +29,19 @@ AttentionKind = Literal["dense", "patches", "banded"]
 ATTENTION_KINDS: tuple[AttentionKind, ...] = ("dense", "patches", "banded")
 
 _MASKED_LOGIT = -1e30
+"""Logit of a pair that is not allowed."""
 
 
 class Patches(NamedTuple):
-    """Which nodes are taken together.
+    """Groups of nodes whose attention is computed together.
 
     Attributes
     ----------
     queries, keys
-        Node numbers, int32 ``[patches, queries]`` and ``[patches, keys]``; short rows are filled
-        up with node 0, which is masked there.
+        Node numbers, int32 ``[patches, queries]`` and ``[patches, keys]``. Short rows are filled
+        with node 0, which is masked there.
     places
-        Where each node is found among all patches' queries, int32 ``[nodes]``.
+        Position of each node in the flattened ``queries``, int32 ``[nodes]``.
     """
 
     queries: NDArray[np.int32] | jax.Array
@@ -48,16 +50,16 @@ class Patches(NamedTuple):
 
 
 class AttentionMask(NamedTuple):
-    """Which node may attend to which.
+    """The pairs of nodes that may attend to each other, in the layout of an implementation.
 
     Attributes
     ----------
     allowed
         Dense: bool ``[nodes, nodes]``. Patches: bool ``[patches, queries, keys]``. Banded: bool
-        ``[blocks, block, 3 * block]``, the keys being those of the block before, the same and the
-        next.
+        ``[blocks, block, 3 * block]``, where the keys are the nodes of the previous, the same and
+        the next block.
     patches
-        For patches alone.
+        Groups of nodes for patches; None for the other implementations.
     """
 
     allowed: NDArray[np.bool_] | jax.Array
@@ -65,7 +67,7 @@ class AttentionMask(NamedTuple):
 
 
 def attention_mask(mesh: TriangularMesh, hops: int, kind: AttentionKind) -> AttentionMask:
-    """The mask of nodes at most ``hops`` steps apart, in the layout ``kind`` wants."""
+    """Build the mask of nodes at most ``hops`` edges apart, in the layout of ``kind``."""
     allowed = neighbourhood(mesh, hops)
     if kind == "dense":
         return AttentionMask(allowed.toarray())
@@ -101,13 +103,13 @@ def _patch_mask(mesh: TriangularMesh, allowed: sparse.csr_matrix) -> AttentionMa
 def choose_attention(
     mesh: TriangularMesh, hops: int, kinds: Sequence[AttentionKind] = ATTENTION_KINDS
 ) -> AttentionKind:
-    """The first of ``kinds`` that computes the fewest logits."""
+    """Return the implementation that computes the fewest logits; the first one if several do."""
     allowed = neighbourhood(mesh, hops)
     return min(kinds, key=lambda kind: _logits(mesh, allowed, kind))
 
 
 def _logits(mesh: TriangularMesh, allowed: sparse.csr_matrix, kind: AttentionKind) -> int:
-    """Logits a head, without the mask, which is gigabytes on the finest meshes."""
+    """Count the logits per head without building the mask, which takes gigabytes on fine meshes."""
     nodes: int = allowed.shape[0]
     if kind == "dense":
         return nodes**2
@@ -122,21 +124,21 @@ def _logits(mesh: TriangularMesh, allowed: sparse.csr_matrix, kind: AttentionKin
 def attend(
     queries: jax.Array, keys: jax.Array, values: jax.Array, mask: AttentionMask
 ) -> jax.Array:
-    """Scaled dot-product attention over the allowed pairs.
+    """Compute scaled dot-product attention over the allowed pairs.
 
     Parameters
     ----------
     queries, keys, values
-        ``[batch, nodes, heads, size]``.
+        Arrays ``[batch, nodes, heads, size]``.
     mask
-        Its layout says how it is computed.
+        Allowed pairs. The layout of the mask selects the implementation.
 
     Returns
     -------
-    ``[batch, nodes, heads, size]``. The softmax is computed in float32 at least.
+    Array ``[batch, nodes, heads, size]``. The softmax is computed in at least float32.
     """
     scale = jnp.asarray(queries.shape[-1] ** -0.5, queries.dtype)
-    # Heads before nodes: the products are then of plain matrices, which no copy has to precede.
+    # With heads before nodes, the products are plain matrix products that need no copy.
     q, k, v = (x.swapaxes(1, 2) for x in (queries * scale, keys, values))
     allowed = jnp.asarray(mask.allowed)
     if mask.patches is not None:
@@ -149,7 +151,7 @@ def attend(
 
 
 def _mix(queries: jax.Array, keys: jax.Array, values: jax.Array, allowed: jax.Array) -> jax.Array:
-    """Attention of ``[..., queries, size]`` to ``[..., keys, size]``."""
+    """Compute the attention of ``[..., queries, size]`` to ``[..., keys, size]``."""
     logits = jnp.einsum("...qd,...kd->...qk", queries, keys)
     wide = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     weights = jax.nn.softmax(jnp.where(allowed, wide, _MASKED_LOGIT), axis=-1)

@@ -1,4 +1,4 @@
-"""What depends on geometry and weights alone, computed once before any forecast."""
+"""Computes the arrays that depend only on geometry and weights, once before any forecast."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from numpy.typing import NDArray
 
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint, Parameters
 from perfkit.models.gencast.network.attention import AttentionKind, attention_mask
-from perfkit.models.gencast.network.denoiser_network import (
+from perfkit.models.gencast.network.definition import (
     DECODER,
     ENCODER,
     EdgeTerms,
     NetworkConstants,
     NetworkSettings,
-    encode_once,
 )
+from perfkit.models.gencast.network.denoiser_network import encode_once
 from perfkit.models.gencast.network.stacking import channel_layout
 from perfkit.models.gencast.sphere.geometry import Geometry
 
 _SAMPLED_EDGES = 20000
-"""Edges whose encodings span those of all: displacements fill a small disc densely."""
+"""Sampled edges, whose encodings span those of all edges: displacements fill a small disc
+densely."""
 
 _ENCODED_TOGETHER = 32768
-"""Edges encoded at a time: 64 MB of encodings at the published width."""
+"""Edges that are encoded together: 64 MB of encodings at the published width."""
 
 _UNUSED_MODULES = (
     f"{DECODER}/processor_nodes_0_mesh_nodes",
@@ -36,8 +37,8 @@ _UNUSED_MODULES = (
     f"{ENCODER}/encoder_edges_grid2mesh_mlp",
     f"{DECODER}/encoder_edges_mesh2grid_mlp",
 )
-"""Modules no call reads: the published network computes the first and throws it away, the others
-are encoders whose output is kept instead."""
+"""Modules whose parameters no call reads. The published network discards the result of the first;
+the others are encoders whose output is stored in the constants."""
 
 
 _FLOAT32 = np.dtype(np.float32)
@@ -45,19 +46,19 @@ _FLOAT32 = np.dtype(np.float32)
 
 @dataclass(frozen=True)
 class Execution:
-    """How the network is run: none of it but the dtype changes the answer beyond rounding.
+    """How the network is run. Only the dtype changes the answer beyond rounding.
 
     Attributes
     ----------
     dtype
-        Of the network's activations and weights.
+        NumPy type of the network's activations and weights.
     attention
-        How attention on the mesh is computed.
+        Implementation of attention on the mesh.
     grid_block
-        Grid nodes processed together; ``None`` for all at once.
+        Number of grid nodes that are processed together; None for all at once.
     compress_edges
-        Whether encoded edges are kept as a basis of their numerical rank, which makes their
-        product with the messages' first layer as much smaller.
+        Whether encoded edges are stored in a basis of their numerical rank. This shrinks their
+        product with the messages' first layer by the same factor.
     """
 
     dtype: np.dtype[Any] = _FLOAT32
@@ -67,7 +68,7 @@ class Execution:
 
 
 def network_settings(checkpoint: Checkpoint, execution: Execution) -> NetworkSettings:
-    """The static description of the network that ``checkpoint`` holds."""
+    """Return the settings of the network in ``checkpoint``."""
     architecture = checkpoint.denoiser_architecture_config
     layout = channel_layout(checkpoint.task_config)
     return NetworkSettings(
@@ -85,9 +86,18 @@ def network_settings(checkpoint: Checkpoint, execution: Execution) -> NetworkSet
 def build_constants(
     checkpoint: Checkpoint, geometry: Geometry, execution: Execution
 ) -> NetworkConstants:
-    """Lay the parameters out and compute what no call needs to compute again.
+    """Compute the constants of a network.
 
-    Encoders of geometry are computed in float32 at least, whatever the dtype of the network.
+    Encoders of geometry are computed in at least float32, whatever the dtype of the network.
+
+    Parameters
+    ----------
+    checkpoint
+        Parameters and configuration.
+    geometry
+        Positions of grid, mesh and edges.
+    execution
+        How the network is run.
     """
     dtype = np.dtype(execution.dtype)
     wide = np.dtype(np.float32) if dtype == jnp.bfloat16 else np.promote_types(dtype, np.float32)
@@ -99,24 +109,24 @@ def build_constants(
         if execution.compress_edges:
             sample = features[:: max(1, len(features) // _SAMPLED_EDGES)]
             exact = _encoder(checkpoint.params, name, np.dtype(np.float64))(sample)
-            kept = numerical_directions(exact.astype(np.float64), wide)
+            directions = numerical_directions(exact.astype(np.float64), wide)
         else:
-            kept = np.eye(checkpoint.denoiser_architecture_config.latent_size, dtype=wide)
-        # Encoded in full, edges are the largest array there is: only some are at a time.
+            directions = np.eye(checkpoint.denoiser_architecture_config.latent_size, dtype=wide)
+        # Full encodings of all edges would be the largest array; they are made piece by piece.
         pieces = np.array_split(features, -(-len(features) // _ENCODED_TOGETHER))
-        basis = np.concatenate([(encode(piece) @ kept).astype(dtype) for piece in pieces])
-        return EdgeTerms(jnp.asarray(basis), jnp.asarray(kept.T, dtype))
+        basis = np.concatenate([(encode(piece) @ directions).astype(dtype) for piece in pieces])
+        return EdgeTerms(jnp.asarray(basis), jnp.asarray(directions.T, dtype))
 
     mesh_encoder = f"{ENCODER}/encoder_nodes_mesh_nodes"
     mesh_nodes = _encoder(checkpoint.params, mesh_encoder, wide)(geometry.mesh_features)
     to_grid = edge_terms(f"{DECODER}/encoder_edges_mesh2grid", geometry.mesh_to_grid.features)
-    three_a_node = to_grid.basis.reshape(geometry.grid_nodes, 3, -1)
+    edges_per_node = to_grid.basis.reshape(geometry.grid_nodes, 3, -1)
     return NetworkConstants(
         weights=_used(checkpoint.params, dtype),
         grid_features=jnp.asarray(geometry.grid_features, dtype),
         mesh_nodes=jnp.asarray(mesh_nodes, dtype),
         to_mesh_edges=edge_terms(f"{ENCODER}/encoder_edges_grid2mesh", to_mesh.features),
-        to_grid_edges=EdgeTerms(three_a_node, to_grid.coefficients),
+        to_grid_edges=EdgeTerms(edges_per_node, to_grid.coefficients),
         to_mesh_senders=jnp.asarray(to_mesh.senders),
         to_mesh_receivers=jnp.asarray(to_mesh.receivers),
         to_grid_senders=jnp.asarray(geometry.mesh_to_grid.senders.reshape(-1, 3)),
@@ -127,7 +137,7 @@ def build_constants(
 def _encoder(
     params: Parameters, name: str, dtype: np.dtype[Any]
 ) -> Callable[[NDArray[np.float32]], NDArray[np.floating]]:
-    """The encoder ``name`` up to its layer norm, of features to ``[rows, channels]``."""
+    """Compile the encoder ``name`` up to its layer norm; it maps features to encodings."""
     weights = {
         module: {leaf: array.astype(dtype) for leaf, array in leaves.items()}
         for module, leaves in params.items()
@@ -147,9 +157,9 @@ def _used(params: Parameters, dtype: np.dtype[Any]) -> dict[str, dict[str, jax.A
 
 
 def parameters_in(params: Parameters, dtype: np.dtype[Any]) -> dict[str, dict[str, jax.Array]]:
-    """The parameters as the network takes them.
+    """Convert the parameters to ``dtype``.
 
-    The noise encoding keeps its own precision: it is tiny, and decides about every layer.
+    The noise encoding keeps its own precision: it is tiny and affects every layer.
     """
     return {
         module: {
@@ -161,24 +171,26 @@ def parameters_in(params: Parameters, dtype: np.dtype[Any]) -> dict[str, dict[st
 
 
 def is_read(module: str) -> bool:
-    """Whether any call reads the parameters of ``module``."""
+    """Return whether any call reads the parameters of ``module``."""
     return not module.startswith(_UNUSED_MODULES)
 
 
 def numerical_directions(
     encoded: NDArray[np.float64], dtype: np.dtype[Any]
 ) -> NDArray[np.floating]:
-    """The directions that hold ``encoded`` to a rounding of ``dtype``.
+    """Find the directions that represent ``encoded`` to the rounding of ``dtype``.
 
     Encoded edges are a smooth function of a displacement, so far fewer directions than channels
-    do. They are eigenvectors of the Gram matrix; the rest holds a share of the root mean square
-    of at most half a rounding. In float32 itself rounding would fill every direction, hence the
-    float64 sample.
+    are enough. The directions are eigenvectors of the Gram matrix. The omitted ones contribute at
+    most half a rounding unit of the root mean square. The sample is in float64, because rounding
+    in float32 would fill every direction.
 
     Parameters
     ----------
     encoded
-        A sample of the edges, ``[edges, channels]``.
+        Encodings of a sample of edges, float64 ``[edges, channels]``.
+    dtype
+        NumPy type of the network.
 
     Returns
     -------

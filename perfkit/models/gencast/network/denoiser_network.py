@@ -1,9 +1,10 @@
 """GenCast's network, laid out for CPUs: encode to the mesh, transform, decode to the grid.
 
-The numbers are those of the published network to rounding; the flow differs where that saves
-work. What depends on geometry and weights alone is computed once (:func:`build_constants`), what
-depends on the inputs alone once a sampled step (:func:`embed_context`), and the first layer of an
-edge MLP is multiplied per node before the gather instead of per edge after a concatenation.
+The results equal those of the published network to rounding, but the order of the computation
+differs where that saves work. Arrays that depend only on geometry and weights are computed once
+(:func:`~perfkit.models.gencast.network.constants.build_constants`). The contribution of the inputs
+is computed once per sampled step (:func:`embed_context`). The first layer of an edge MLP is
+multiplied per node before the gather instead of per edge after a concatenation.
 """
 
 from __future__ import annotations
@@ -11,14 +12,21 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from perfkit.models.gencast.network.attention import AttentionMask, attend
-from perfkit.models.gencast.network.blocks import by_blocks, even_size
+from perfkit.models.gencast.network.attention import attend
+from perfkit.models.gencast.network.definition import (
+    DECODER,
+    ENCODER,
+    MESSAGE_TO_GRID,
+    MESSAGE_TO_MESH,
+    TRANSFORMER,
+    EdgeTerms,
+    NetworkConstants,
+    NetworkSettings,
+)
 from perfkit.models.gencast.network.layers import (
     Weights,
     block,
@@ -30,96 +38,25 @@ from perfkit.models.gencast.network.layers import (
     modulation,
     noise_encoding,
 )
-
-ENCODER = "grid2mesh_gnn/~_networks_builder"
-DECODER = "mesh2grid_gnn/~_networks_builder"
-TRANSFORMER = "mesh_transformer/~/transformer"
-MESSAGE_TO_MESH = f"{ENCODER}/processor_edges_0_grid2mesh"
-MESSAGE_TO_GRID = f"{DECODER}/processor_edges_0_mesh2grid"
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """What is fixed before the network is compiled.
-
-    Attributes
-    ----------
-    layers, heads
-        Of the transformer on the mesh.
-    base_period, apply_log_first
-        Of the noise encoding.
-    aggregate_normalization
-        Divisor of the sums over grid-to-mesh edges; ``None`` for none.
-    context_rows, target_rows
-        Input channels of a grid node that hold inputs and forcings, and those that hold the
-        noisy targets.
-    grid_block
-        Grid nodes (and three times as many edges) that are processed together, so that what lies
-        between two products stays in cache; ``None`` for all at once. Exact.
-    """
-
-    layers: int
-    heads: int
-    base_period: float
-    apply_log_first: bool
-    aggregate_normalization: float | None
-    context_rows: tuple[int, ...]
-    target_rows: tuple[int, ...]
-    grid_block: int | None
-
-
-class EdgeTerms(NamedTuple):
-    """Encoded edges before their modulation, as ``basis @ coefficients``.
-
-    Attributes
-    ----------
-    basis
-        ``[edges, rank]``, or ``[grid nodes, 3, rank]`` for the edges into grid nodes.
-    coefficients
-        ``[rank, channels]``.
-    """
-
-    basis: jax.Array
-    coefficients: jax.Array
-
-
-class NetworkConstants(NamedTuple):
-    """All arrays that stay the same from call to call.
-
-    Attributes
-    ----------
-    weights
-        The parameters in the dtype of the products.
-    grid_features
-        ``[grid nodes, 3]``.
-    mesh_nodes
-        Encoded mesh nodes before their modulation, ``[mesh nodes, channels]``.
-    to_mesh_edges, to_grid_edges
-        Encoded edges before their modulation.
-    to_mesh_senders, to_mesh_receivers
-        Node numbers of the grid-to-mesh edges sorted by receiver, int32 ``[edges]``.
-    to_grid_senders
-        The three mesh nodes that feed a grid node, int32 ``[grid nodes, 3]``.
-    mask
-        Who may attend to whom.
-    """
-
-    weights: Weights
-    grid_features: jax.Array
-    mesh_nodes: jax.Array
-    to_mesh_edges: EdgeTerms
-    to_grid_edges: EdgeTerms
-    to_mesh_senders: jax.Array
-    to_mesh_receivers: jax.Array
-    to_grid_senders: jax.Array
-    mask: AttentionMask
+from perfkit.models.gencast.network.row_blocks import by_blocks, even_size
 
 
 def encode_once(weights: Weights, name: str, features: jax.Array) -> jax.Array:
-    """An encoder up to its layer norm: what a noise level only scales and shifts afterwards.
+    """Run an encoder up to its layer norm. The noise level only scales and shifts the result.
 
-    ``features`` are the last inputs of the first layer; those before them are zero, as they are
-    for mesh nodes.
+    Parameters
+    ----------
+    weights
+        Parameters that include those of the encoder.
+    name
+        Name of the encoder, without ``_mlp``.
+    features
+        The last inputs of the first layer, ``[rows, features]``. All inputs before them are zero,
+        as they are for mesh nodes.
+
+    Returns
+    -------
+    Normalised encoding, ``[rows, channels]``.
     """
     first = weights[f"{name}_mlp/~/linear_0"]
     rows = first["w"][-features.shape[-1] :].astype(features.dtype)
@@ -130,17 +67,19 @@ def encode_once(weights: Weights, name: str, features: jax.Array) -> jax.Array:
 def embed_context(
     constants: NetworkConstants, settings: NetworkSettings, context: jax.Array
 ) -> jax.Array:
-    """The grid encoder's first layer over everything but the noisy targets.
+    """Apply the grid encoder's first layer to all its inputs except the noisy targets.
 
     Parameters
     ----------
+    constants, settings
+        The network.
     context
-        Stacked inputs and forcings, ``[grid nodes, batch, channels]`` in the order of
-        ``settings.context_rows``.
+        Stacked inputs and forcings in the order of ``settings.context_rows``,
+        ``[grid nodes, batch, channels]``.
 
     Returns
     -------
-    ``[grid nodes, batch, latent]``: the pre-activation to which the targets' share is added.
+    Pre-activation without the contribution of the targets, ``[grid nodes, batch, latent]``.
     """
     first = constants.weights[f"{ENCODER}/encoder_nodes_grid_nodes_mlp/~/linear_0"]
     rows = first["w"].astype(context.dtype)
@@ -156,20 +95,23 @@ def run_network(
     targets: jax.Array,
     noise_levels: jax.Array,
 ) -> jax.Array:
-    """One pass through the network.
+    """Run the network once.
 
     Parameters
     ----------
+    constants, settings
+        The network.
     embedded
-        From :func:`embed_context`, ``[grid nodes, batch, latent]``; its dtype is that of the pass.
+        Result of :func:`embed_context`, ``[grid nodes, batch, latent]``. Its dtype is that of all
+        activations.
     targets
         Scaled noisy targets, ``[grid nodes, batch, outputs]``.
     noise_levels
-        ``[batch]``.
+        Standard deviation of the noise, ``[batch]``.
 
     Returns
     -------
-    ``[grid nodes, batch, outputs]`` in the dtype of ``embedded``.
+    Array ``[grid nodes, batch, outputs]`` in the dtype of ``embedded``.
     """
     encoded_noise = noise_encoding(
         constants.weights, noise_levels, settings.base_period, settings.apply_log_first
@@ -191,9 +133,26 @@ def encode(
     targets: jax.Array,
     conditioning: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Grid latent before its residual update, and mesh latent after the messages.
+    """Encode the grid and send its messages to the mesh.
 
-    The residual update of the grid latent is left to :func:`decode`, its only reader.
+    Parameters
+    ----------
+    constants, settings
+        The network.
+    embedded
+        Result of :func:`embed_context`, ``[grid nodes, batch, latent]``.
+    targets
+        Scaled noisy targets in the same dtype, ``[grid nodes, batch, outputs]``.
+    conditioning
+        Encoded noise levels, ``[batch, features]``.
+
+    Returns
+    -------
+    grid
+        Grid latent before its residual update, ``[grid nodes, batch, latent]``. Only
+        :func:`decode` reads the updated latent, so the update is made there.
+    mesh
+        Mesh latent after the messages, ``[mesh nodes, batch, latent]``.
     """
     weights = constants.weights
     grid_encoder = f"{ENCODER}/encoder_nodes_grid_nodes"
@@ -241,7 +200,7 @@ def _aggregate_on_mesh(
     received: jax.Array,
     conditioning: jax.Array,
 ) -> jax.Array:
-    """Sum of the messages into every mesh node, in float32 at least."""
+    """Sum the messages into every mesh node, in at least float32."""
     edges = constants.to_mesh_senders.shape[0]
     size = even_size(edges, None if settings.grid_block is None else 3 * settings.grid_block)
     wide = jnp.promote_types(sent.dtype, jnp.float32)
@@ -258,7 +217,7 @@ def _aggregate_on_mesh(
         )
         x = edge_terms(basis) + sent[senders] + received[receivers]
         messages = block_tail(constants.weights, MESSAGE_TO_MESH, x, conditioning).astype(wide)
-        # The last block reaches back to stay full: what an earlier one has added counts once.
+        # The last block starts early to be full; edges of earlier blocks must not count twice.
         fresh = start + jnp.arange(size) >= index * size
         messages = jnp.where(fresh[:, None, None], messages, 0)
         return sums + jax.ops.segment_sum(
@@ -278,7 +237,21 @@ def transform(
     mesh: jax.Array,
     conditioning: jax.Array,
 ) -> jax.Array:
-    """The transformer on the mesh: ``[mesh nodes, batch, latent]`` to the same."""
+    """Apply the transformer on the mesh.
+
+    Parameters
+    ----------
+    constants, settings
+        The network.
+    mesh
+        Mesh latent, ``[mesh nodes, batch, latent]``.
+    conditioning
+        Encoded noise levels, ``[batch, features]``.
+
+    Returns
+    -------
+    Array of the shape and dtype of ``mesh``.
+    """
     weights = constants.weights
     x = mesh.swapaxes(0, 1)
 
@@ -312,7 +285,21 @@ def decode(
     mesh: jax.Array,
     conditioning: jax.Array,
 ) -> jax.Array:
-    """Messages to the grid, its last update, and the outputs ``[grid nodes, batch, outputs]``."""
+    """Send messages to the grid, update it and compute the outputs.
+
+    Parameters
+    ----------
+    constants, settings
+        The network.
+    grid, mesh
+        Latents of grid and mesh, ``[nodes, batch, latent]``.
+    conditioning
+        Encoded noise levels, ``[batch, features]``.
+
+    Returns
+    -------
+    Array ``[grid nodes, batch, outputs]`` in the dtype of ``grid``.
+    """
     weights = constants.weights
     edge_weights, sender_weights, receiver_weights = _split_rows(
         weights, MESSAGE_TO_GRID, 3, grid.dtype
@@ -335,7 +322,7 @@ def decode(
             weights, f"{ENCODER}/processor_nodes_0_grid_nodes", grid, conditioning
         )
         received = updated @ receiver_weights
-        # Corner by corner: XLA fuses matrices of rows well, and arrays of one more rank badly.
+        # One corner at a time: XLA fuses matrices well, but arrays with one more dimension badly.
         aggregated = functools.reduce(
             operator.add,
             (
@@ -357,7 +344,7 @@ def decode(
 
 
 def _split_rows(weights: Weights, name: str, parts: int, dtype: jnp.dtype) -> list[jax.Array]:
-    """The first layer of an MLP over a concatenation, as one matrix for each of its parts."""
+    """Split the first layer of an MLP over a concatenation into one matrix per part."""
     return jnp.split(weights[f"{name}_mlp/~/linear_0"]["w"].astype(dtype), parts)
 
 
@@ -369,14 +356,14 @@ def _edge_terms(
     edge_weights: jax.Array,
     conditioning: jax.Array,
 ) -> Callable[[jax.Array], jax.Array]:
-    """Share of the edges in the messages' first layer, bias included.
+    """Compute the contribution of the edges to the messages' first layer, bias included.
 
-    Modulation is linear, so it goes into the weights: ``(basis @ c * scale + offset) @ w`` is
-    ``basis @ (c * scale @ w) + offset @ w``.
+    Modulation is linear and is folded into the weights: ``(basis @ c * scale + offset) @ w``
+    equals ``basis @ (c * scale @ w) + offset @ w``.
 
     Returns
     -------
-    A function of rows of the basis, ``[..., rank]``, to ``[..., batch, channels]``.
+    Function that maps rows of the basis, ``[..., rank]``, to ``[..., batch, channels]``.
     """
     scale, offset = modulation(weights, f"{encoder}_norm_conditioning", conditioning)
     coefficients = edges.coefficients.astype(scale.dtype)

@@ -1,7 +1,7 @@
-"""The few building blocks that the whole network is made of, as pure JAX functions.
+"""The building blocks of the network, as pure JAX functions.
 
-Activations are ``[nodes, batch, channels]``; a module's weights are ``{"w": [in, out], "b":
-[out]}``. Weights are cast to the activations' dtype where they are used.
+Activations are ``[nodes, batch, channels]``. The weights of a module are ``{"w": [in, out],
+"b": [out]}``. They are cast to the dtype of the activations where they are used.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ Weights = Mapping[str, Mapping[str, jax.Array]]
 """Module path -> ``w`` or ``b`` -> values."""
 
 _LAYER_NORM_EPSILON = 1e-5
+"""Added to the variance, as in the published network."""
 
 
 def linear(weights: Weights, name: str, x: jax.Array) -> jax.Array:
-    """``x @ w + b``, or ``x @ w`` where the module has no bias."""
+    """Compute ``x @ w + b``, or ``x @ w`` if the module has no bias."""
     module = weights[name]
     product = x @ module["w"].astype(x.dtype)
     return product + module["b"].astype(x.dtype) if "b" in module else product
 
 
 def layer_norm(x: jax.Array) -> jax.Array:
-    """Zero mean and unit (biased) variance over the channels, without parameters."""
+    """Normalise the channels to zero mean and unit (biased) variance, without parameters."""
     mean = x.mean(axis=-1, keepdims=True)
     centred = x - mean
     variance = jnp.square(centred).mean(axis=-1, keepdims=True)
@@ -33,13 +34,13 @@ def layer_norm(x: jax.Array) -> jax.Array:
 
 
 def modulation(weights: Weights, name: str, conditioning: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Scale and offset ``[batch, width]`` for a noise encoding ``[batch, features]``."""
+    """Compute scale and offset ``[batch, width]`` from a noise encoding ``[batch, features]``."""
     scale, offset = jnp.split(linear(weights, f"{name}/linear", conditioning), 2, axis=-1)
     return scale + jnp.asarray(1, scale.dtype), offset
 
 
 def mlp_depth(weights: Weights, name: str) -> int:
-    """Number of linear layers the MLP ``name`` has."""
+    """Return the number of linear layers of the MLP ``name``."""
     depth = 0
     while f"{name}/~/linear_{depth}" in weights:
         depth += 1
@@ -47,25 +48,25 @@ def mlp_depth(weights: Weights, name: str) -> int:
 
 
 def mlp_tail(weights: Weights, name: str, x: jax.Array) -> jax.Array:
-    """The rest of an MLP, given what its first layer put out before the activation."""
+    """Apply an MLP without its first layer to the pre-activation of that layer."""
     for layer in range(1, mlp_depth(weights, name)):
         x = linear(weights, f"{name}/~/linear_{layer}", jax.nn.silu(x))
     return x
 
 
 def mlp(weights: Weights, name: str, x: jax.Array) -> jax.Array:
-    """Linear layers with swish between them."""
+    """Apply an MLP: linear layers with swish between them."""
     return mlp_tail(weights, name, linear(weights, f"{name}/~/linear_0", x))
 
 
 def block_tail(weights: Weights, name: str, x: jax.Array, conditioning: jax.Array) -> jax.Array:
-    """Rest of an MLP, layer norm and modulation, given the first layer's pre-activation."""
+    """Apply a block without its first layer to the pre-activation of that layer."""
     scale, offset = modulation(weights, f"{name}_norm_conditioning", conditioning)
     return layer_norm(mlp_tail(weights, f"{name}_mlp", x)) * scale + offset
 
 
 def block(weights: Weights, name: str, x: jax.Array, conditioning: jax.Array) -> jax.Array:
-    """An MLP, layer norm and modulation."""
+    """Apply a block: an MLP, layer norm and modulation."""
     first = linear(weights, f"{name}_mlp/~/linear_0", x)
     return block_tail(weights, name, first, conditioning)
 
@@ -73,22 +74,22 @@ def block(weights: Weights, name: str, x: jax.Array, conditioning: jax.Array) ->
 def noise_encoding(
     weights: Weights, noise_levels: jax.Array, base_period: float, apply_log_first: bool
 ) -> jax.Array:
-    """Fourier features of the noise level through a small network.
+    """Encode noise levels as Fourier features that pass through a small network.
 
     Parameters
     ----------
     weights
-        Holds ``fourier_features_mlp/~/mlp``.
+        Parameters that include ``fourier_features_mlp/~/mlp``.
     noise_levels
-        ``[batch]``, positive.
+        Positive noise levels, ``[batch]``.
     base_period
-        Period of the lowest frequency, in units of the (logarithm of the) noise level.
+        Period of the lowest frequency, in units of the noise level or of its logarithm.
     apply_log_first
-        Whether features are of the logarithm.
+        Whether the features are computed from the logarithm.
 
     Returns
     -------
-    ``[batch, features]`` in the dtype of ``noise_levels``.
+    Array ``[batch, features]`` in the dtype of ``noise_levels``.
     """
     name = "fourier_features_mlp/~/mlp"
     frequencies = weights[f"{name}/~/linear_0"]["w"].shape[0] // 2

@@ -1,4 +1,4 @@
-"""The sampler: from noise to a sample of the normalised change of state, in 2n - 1 calls."""
+"""The sampler: turns noise into a sample of the normalised change of state in 2n - 1 calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from perfkit.models.gencast.sphere.sphere_noise import HarmonicTables, draw_keys
 from perfkit.models.gencast.task import TaskConfig
 
 Denoise = Callable[[jax.Array, jax.Array], jax.Array]
-"""State ``[nodes, batch, outputs]`` and noise levels ``[batch]`` to the clean state's estimate."""
+"""Maps a state ``[nodes, batch, outputs]`` and noise levels ``[batch]`` to an estimate of the state
+without noise."""
 
 
 def sample(
@@ -27,32 +28,42 @@ def sample(
     batch: int,
     dtype: np.dtype[Any],
 ) -> tuple[jax.Array, jax.Array]:
-    """Draw one sample by the second-order stochastic solver of DPM-Solver++ 2S.
+    """Draw one sample with the second-order stochastic solver DPM-Solver++ 2S.
 
-    The published loop draws noise that it never uses and evaluates a last call whose result it
-    throws away (and which is NaN inside). Here the key chain passes over unused draws, and the
-    calls that matter are one loop with the denoiser in it once.
+    The published loop draws noise that it never uses, and makes a last call whose result it
+    discards (and which contains NaN). Here the key chain skips unused draws, and all needed calls
+    are iterations of one loop whose body contains the denoiser once.
 
     Parameters
     ----------
+    denoise
+        The denoiser.
     key
-        uint32 ``[2]``; the chain of draws starts from it.
+        Start of the chain of random keys, uint32 ``[2]``.
+    config
+        Noise levels and churn.
+    task
+        Task that names the targets.
+    tables
+        Harmonics of the grid, for the noise.
     batch
-        Members of the batch, which share ``key``.
+        Number of batch members. They share ``key``.
     dtype
-        Of the state and the noise levels.
+        NumPy type of the state and the noise levels.
 
     Returns
     -------
-    The sample, and what the first call of the denoiser made of pure noise: each
-    ``[nodes, batch, outputs]`` in ``dtype``.
+    sample
+        The sampled state, ``[nodes, batch, outputs]`` in ``dtype``.
+    first_call
+        Result of the denoiser's first call, which sees pure noise; same shape and dtype.
     """
     schedule = call_schedule(config, dtype)
     targets = len(task.target_variables)
     churns = config.stochastic_churn_rate > 0
-    sets_a_level = 2 if churns else 1
-    keys = draw_keys(key, config.num_noise_levels * sets_a_level * targets)
-    keys = keys.reshape(config.num_noise_levels, sets_a_level, targets, 2)
+    sets_per_level = 2 if churns else 1
+    keys = draw_keys(key, config.num_noise_levels * sets_per_level * targets)
+    keys = keys.reshape(config.num_noise_levels, sets_per_level, targets, 2)
 
     def noise(level: int | jax.Array, which: int) -> jax.Array:
         with jax.named_scope("noise_set"):
@@ -61,7 +72,7 @@ def sample(
     def add_churn(state: jax.Array, level: jax.Array, amplitude: jax.Array) -> jax.Array:
         churned: jax.Array = jax.lax.cond(
             amplitude > 0,
-            lambda: state + noise(level, sets_a_level - 1) * amplitude,
+            lambda: state + noise(level, sets_per_level - 1) * amplitude,
             lambda: state,
         )
         return churned

@@ -1,4 +1,4 @@
-"""The sampler's noise levels, and what each of its denoiser calls does with the state."""
+"""The schedule of the sampler: its noise levels and the state updates of its denoiser calls."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from numpy.typing import DTypeLike, NDArray
 from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
 
 _LARGEST_CHURN_RATE = np.sqrt(2.0) - 1
-"""Beyond this the noise added would exceed the noise present (Karras et al. 2022, alg. 2)."""
+"""Above this rate, the added noise would exceed the noise in the state (Karras et al. 2022,
+alg. 2)."""
 
 
 def noise_levels(config: SamplerConfig) -> NDArray[np.float64]:
-    """Levels from the highest to the lowest, then 0: ``[num_noise_levels + 1]``.
+    """Return the noise levels from the highest to the lowest, then 0.
 
-    Equally spaced in ``sigma ** (1 / rho)`` (Karras et al. 2022, eq. 5).
+    They are equally spaced in ``sigma ** (1 / rho)`` (Karras et al. 2022, eq. 5).
+
+    Returns
+    -------
+    float64 ``[num_noise_levels + 1]``.
     """
     count = config.num_noise_levels
     top, bottom = config.max_noise_level, config.min_noise_level
@@ -27,7 +32,7 @@ def noise_levels(config: SamplerConfig) -> NDArray[np.float64]:
 
 
 def churn_rates(config: SamplerConfig) -> NDArray[np.float64]:
-    """By how much each level is raised with fresh noise, ``[num_noise_levels]``."""
+    """Return the relative increase of each level by fresh noise, float64 ``[num_noise_levels]``."""
     levels = noise_levels(config)[:-1]
     rate = min(config.stochastic_churn_rate / config.num_noise_levels, _LARGEST_CHURN_RATE)
     churned = (levels >= config.churn_min_noise_level) & (levels <= config.churn_max_noise_level)
@@ -35,22 +40,24 @@ def churn_rates(config: SamplerConfig) -> NDArray[np.float64]:
 
 
 class CallSchedule(NamedTuple):
-    """One row a denoiser call: two a level, one at the last.
+    """The denoiser calls of one sampled step: two per level, but one at the last level.
 
-    After a call at ``noise_level`` on the state with estimate ``x0``, the next state is
+    A call at ``noise_level`` on the state gives an estimate ``x0``. The next state is
     ``keep * base + (1 - keep) * x0``, where ``base`` is the state at the first call of the level.
 
     Attributes
     ----------
-    noise_level, keep
-        ``[calls]`` in the dtype of the sampler's state.
+    noise_level
+        Noise level of each call, ``[calls]`` in the dtype of the sampler's state.
+    keep
+        Weight of ``base`` in the next state, ``[calls]`` in the same dtype.
     fresh_noise
-        Amplitude of the noise added before the call, ``[calls]``; exactly 0 at the second call
-        of a level and where there is no churn.
+        Amplitude of the noise added before each call, ``[calls]`` in the same dtype; exactly 0
+        for the second call of a level and for levels without churn.
     starts_level
         Whether the call is the first of its level, bool ``[calls]``.
     level_index
-        Which level it belongs to, int32 ``[calls]``.
+        Number of the level of each call, int32 ``[calls]``.
     """
 
     noise_level: NDArray[np.floating]
@@ -61,18 +68,18 @@ class CallSchedule(NamedTuple):
 
 
 def call_schedule(config: SamplerConfig, dtype: DTypeLike) -> CallSchedule:
-    """The ``2 * num_noise_levels - 1`` calls of one sampled step.
+    """Compute the ``2 * num_noise_levels - 1`` calls of one sampled step.
 
-    Levels are rounded to ``dtype`` first, as the published sampler does; everything that follows
-    from them is computed in float64 and rounded once.
+    Levels are rounded to ``dtype`` first, as in the published sampler. Everything derived from
+    them is computed in float64 and rounded once.
     """
     levels = noise_levels(config).astype(dtype).astype(np.float64)
     rates = churn_rates(config).astype(dtype).astype(np.float64)
     rows: list[tuple[float, float, float, bool, int]] = []
     for index, rate in enumerate(rates):
         level, following = levels[index] * (1 + rate), levels[index + 1]
-        # Factored, so that no rate gives no noise; a difference of squares leaves a residue
-        # of either sign where the compiler contracts it.
+        # Factored, so that a rate of 0 gives exactly no noise. A difference of squares leaves a
+        # residue of either sign if the compiler contracts it.
         amplitude = levels[index] * np.sqrt(rate * (2 + rate))
         fresh = amplitude * config.noise_level_inflation_factor
         middle = np.sqrt(level * following)

@@ -1,6 +1,6 @@
-"""From named variables to channels of a grid node, and back.
+"""Converts named variables to channels of grid nodes, and back.
 
-Variables go in the plain sorted order of their names; within one, time is outer and level inner.
+Variables are in the sorted order of their names. Within a variable, time varies slower than level.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import jax.numpy as jnp
 from perfkit.models.gencast.task import INPUT_FRAMES, STATIC_VARIABLES, TaskConfig
 
 Fields = Mapping[str, Any]
-"""Variable -> array, in the layouts that :func:`stack` lists."""
+"""Variable -> array, in one of the layouts that :func:`stack` accepts."""
 
 
 @dataclass(frozen=True)
 class ChannelLayout:
-    """Where the channels of a grid node come from.
+    """The channels of the network's input that hold context and targets.
 
     Attributes
     ----------
     context_rows
-        Network channel of each channel of the stacked inputs followed by the stacked forcings.
+        Channel of the network for each channel of the stacked inputs, then of the stacked
+        forcings.
     target_rows
-        Network channel of each stacked target.
+        Channel of the network for each channel of the stacked targets.
     """
 
     context_rows: tuple[int, ...]
@@ -35,7 +36,7 @@ class ChannelLayout:
 
 
 def channel_names(task: TaskConfig) -> tuple[str, ...]:
-    """Group, variable, time and level of every channel a grid node hands to the network."""
+    """Name every input channel of the network by group, variable, time and level."""
     names = []
     for variable in sorted(task.input_variables):
         frames = [""] if variable in STATIC_VARIABLES else _times(INPUT_FRAMES)
@@ -59,7 +60,7 @@ def _expand(task: TaskConfig, group: str, variable: str, frames: Sequence[str]) 
 
 
 def channel_layout(task: TaskConfig) -> ChannelLayout:
-    """Which network channels hold inputs and forcings, and which the noisy targets."""
+    """Find the channels of the network that hold inputs and forcings, and the noisy targets."""
     context: dict[str, list[int]] = {"inputs": [], "forcings": [], "targets": []}
     for row, name in enumerate(channel_names(task)):
         context[name.split(":")[0]].append(row)
@@ -67,14 +68,22 @@ def channel_layout(task: TaskConfig) -> ChannelLayout:
 
 
 def stack(fields: Fields, nlat: int, nlon: int, batch: int) -> jax.Array:
-    """All variables as channels, ``[nlat * nlon, batch, channels]``.
+    """Stack all variables as channels.
 
     Parameters
     ----------
     fields
         Arrays of shape ``[batch, time, level, lat, lon]``, ``[batch, time, lat, lon]``,
-        ``[batch, time, lon]``, ``[batch, time]`` or ``[lat, lon]``; what has no latitude,
-        longitude or batch is spread over them.
+        ``[batch, time, lon]``, ``[batch, time]`` or ``[lat, lon]``. Arrays without latitude,
+        longitude or batch are broadcast over them.
+    nlat, nlon
+        Number of latitudes and longitudes.
+    batch
+        Number of batch members.
+
+    Returns
+    -------
+    Array ``[nlat * nlon, batch, channels]``.
     """
     parts = []
     for name in sorted(fields):
@@ -92,7 +101,16 @@ def stack(fields: Fields, nlat: int, nlon: int, batch: int) -> jax.Array:
 
 
 def unstack(channels: jax.Array, task: TaskConfig, nlat: int, nlon: int) -> dict[str, jax.Array]:
-    """Targets by name from ``[nlat * nlon, batch, outputs]``.
+    """Split stacked targets into variables; the inverse of :func:`stack`.
+
+    Parameters
+    ----------
+    channels
+        Stacked targets, ``[nlat * nlon, batch, outputs]``.
+    task
+        Task that names the targets.
+    nlat, nlon
+        Number of latitudes and longitudes.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""Grid, mesh and noise on the sphere."""
+"""Grids, meshes and noise on the sphere."""

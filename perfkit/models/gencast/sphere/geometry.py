@@ -1,7 +1,7 @@
-"""Grid, mesh and the edges between them: indices and structural features.
+"""Connects the grid with the mesh: the edges between them, and features of nodes and edges.
 
-Everything is NumPy and depends on the grid and the mesh alone. Angles are float32, rotations
-float64, as in the published model: features agree with it to 1e-7 only so.
+Everything is NumPy and depends only on the grid and the mesh. Angles are float32 and rotations
+float64, as in the published model; features agree with it to 1e-7 only with these types.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from perfkit.errors import UserError
 from perfkit.models.gencast.sphere.mesh import TriangularMesh, banded_icosahedron
 from perfkit.models.gencast.sphere.mesh_angles import mesh_coordinates
 
-MOST_GRID_SPACINGS_AN_EDGE = 8
-"""Twice what the published models have (an edge of 4 degrees on a grid of 1)."""
+MOST_GRID_SPACINGS_PER_EDGE = 8
+"""Most grid spacings that a mesh edge may span: twice as many as in the published models, which
+have an edge of 4 degrees on a grid of 1 degree."""
 
 _ICOSAHEDRON_EDGE_DEGREES = 63.435
+"""Angle that an edge of the unrefined icosahedron spans."""
 
 _ON_SURFACE_CHUNK = 65536
-"""Grid points asked for at a time: bounds the memory of the nearest-triangle search."""
+"""Grid points per nearest-triangle search, which bounds its memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,28 +45,30 @@ class Edges:
     features: NDArray[np.float32]
 
     def sorted_by_receiver(self) -> Edges:
-        """The same edges, those of one receiver side by side, otherwise in the same order."""
+        """Return the edges sorted by receiver; edges of one receiver keep their order."""
         order = np.argsort(self.receivers, kind="stable")
         return Edges(self.senders[order], self.receivers[order], self.features[order])
 
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """All that the network needs to know about where things are.
+    """Positions of nodes and edges, as the network needs them.
 
     Attributes
     ----------
+    lat, lon
+        Coordinates of the grid in degrees, float32 ``[nlat]`` and ``[nlon]``.
     grid_features, mesh_features
         ``[cos(theta), cos(phi), sin(phi)]`` of every node, float32 ``[nodes, 3]``; theta is the
         polar angle, phi the longitude.
     grid_to_mesh
         Edges within the query radius, ordered by grid node, then by mesh node.
     mesh_to_grid
-        Three edges a grid node from the corners of the nearest triangle, in grid order.
+        Three edges per grid node, from the corners of the nearest triangle, in grid order.
     mesh
-        The finest mesh in banded order.
+        The finest mesh, in banded order.
     query_radius
-        Greatest chord between the ends of a ``grid_to_mesh`` edge.
+        Greatest length of a ``grid_to_mesh`` edge, as a chord of the unit sphere.
     """
 
     lat: NDArray[np.float32]
@@ -108,7 +112,7 @@ def _angles(lat: NDArray[np.float32], lon: NDArray[np.float32]) -> _Angles:
 def grid_coordinates(
     lat: NDArray[np.float32], lon: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Latitude and longitude in degrees of every grid node, float32 ``[nodes]`` each."""
+    """Return latitude and longitude in degrees of every grid node, float32 ``[nodes]`` each."""
     grid_lon, grid_lat = np.meshgrid(lon.astype(np.float32), lat.astype(np.float32))
     return grid_lat.reshape(-1), grid_lon.reshape(-1)
 
@@ -116,7 +120,7 @@ def grid_coordinates(
 def _rotate_to_receiver(
     points: NDArray[np.float64], phi: NDArray[np.float64], theta: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Turn each point as if its receiver (phi, theta) were carried to (1, 0, 0)."""
+    """Rotate each point by the rotation that moves its receiver (phi, theta) to (1, 0, 0)."""
     x, y, z = points.T
     along = np.cos(phi) * x + np.sin(phi) * y
     across = np.cos(phi) * y - np.sin(phi) * x
@@ -132,14 +136,14 @@ def edge_features(
     senders: NDArray[np.int32],
     receivers: NDArray[np.int32],
 ) -> NDArray[np.float32]:
-    """Length and displacement of every edge, seen from its receiver.
+    """Compute length and displacement of every edge in the frame of its receiver.
 
     Parameters
     ----------
     sender_degrees, receiver_degrees
-        Latitudes and longitudes of the nodes, float32.
+        Latitudes and longitudes of the nodes in degrees, float32.
     senders, receivers
-        The edges as node numbers.
+        Node numbers of the ends of the edges, int32 ``[edges]``.
 
     Returns
     -------
@@ -159,18 +163,18 @@ def edge_features(
 def radius_pairs(
     grid: NDArray[np.float32], mesh: NDArray[np.float32], radius: float
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Every pair of grid and mesh point at most ``radius`` apart.
+    """Find the pairs of a grid node and a mesh node at most ``radius`` apart.
 
     Parameters
     ----------
     grid, mesh
-        Positions ``[nodes, 3]``.
+        Positions on the unit sphere, float32 ``[nodes, 3]``.
     radius
-        Greatest distance (chord).
+        Greatest distance, as a chord of the unit sphere.
 
     Returns
     -------
-    Grid and mesh numbers, int32 ``[pairs]`` each, ordered by grid, then by mesh.
+    Grid and mesh node numbers, int32 ``[pairs]`` each, ordered by grid, then by mesh node.
     """
     near = cKDTree(mesh).query_ball_point(grid, radius, return_sorted=True)
     counts = np.array([len(found) for found in near])
@@ -180,10 +184,21 @@ def radius_pairs(
 
 
 def nearest_faces(points: NDArray[np.float32], mesh: TriangularMesh) -> NDArray[np.int32]:
-    """The triangle of the flat-faced mesh nearest to each point, int32 ``[points]``.
+    """Find the nearest triangle of the flat-faced mesh for each point.
 
-    Grid points over an edge or a vertex are nearest to several triangles; which one is chosen
-    changes the forecast there, and the published model leaves it to this very call.
+    A grid node over an edge or a vertex is equally near to several triangles. The choice changes
+    the forecast there, and the published model makes it with the same function of trimesh.
+
+    Parameters
+    ----------
+    points
+        Positions on the unit sphere, float32 ``[points, 3]``.
+    mesh
+        The mesh.
+
+    Returns
+    -------
+    Numbers of the triangles, int32 ``[points]``.
     """
     import trimesh
 
@@ -207,18 +222,19 @@ def build_geometry(
     Parameters
     ----------
     lat, lon
-        Degrees, float32 ``[nlat]`` and ``[nlon]``; grid node ``ilat * nlon + ilon``.
+        Coordinates of the grid in degrees, float32 ``[nlat]`` and ``[nlon]``. The number of a
+        grid node is ``ilat * nlon + ilon``.
     mesh_size
-        Number of refinements.
+        Number of refinements of the icosahedron.
     radius_fraction
         Query radius as a fraction of the longest mesh edge.
     faces
-        The nearest triangle of every grid node where it is already known, int32 ``[grid]``.
+        Nearest triangle of every grid node, int32 ``[grid nodes]``; found if not given.
 
     Raises
     ------
     UserError
-        The mesh is too coarse for the grid, or grid nodes are within reach of no mesh node.
+        The mesh is too coarse for the grid, or a grid node has no mesh node within the radius.
     """
     check_mesh_for_grid(mesh_size, float(lat[1] - lat[0]))
     mesh = banded_icosahedron(mesh_size)
@@ -230,7 +246,7 @@ def build_geometry(
     senders, receivers = radius_pairs(positions, mesh.vertices, float(radius))
     if len(np.unique(senders)) < len(positions):
         raise UserError(
-            f"a query radius of {radius_fraction} mesh edges leaves grid points without any mesh "
+            f"a query radius of {radius_fraction} mesh edges leaves grid nodes without a mesh "
             "node; use a checkpoint with a larger radius_query_fraction_edge_length"
         )
     features = edge_features(grid_degrees, mesh_degrees, senders, receivers)
@@ -254,14 +270,21 @@ def build_geometry(
 
 
 def check_mesh_for_grid(mesh_size: int, spacing_degrees: float) -> None:
-    """Refuse a mesh whose edges are much longer than the grid's spacing.
+    """Refuse a mesh whose edges are much longer than the grid spacing.
+
+    Parameters
+    ----------
+    mesh_size
+        Number of refinements of the icosahedron.
+    spacing_degrees
+        Grid spacing in degrees.
 
     Raises
     ------
     UserError
-        An edge spans more than ``MOST_GRID_SPACINGS_AN_EDGE`` grid spacings.
+        An edge spans more than ``MOST_GRID_SPACINGS_PER_EDGE`` grid spacings.
     """
-    longest = MOST_GRID_SPACINGS_AN_EDGE * spacing_degrees
+    longest = MOST_GRID_SPACINGS_PER_EDGE * spacing_degrees
     needed = int(np.ceil(np.log2(_ICOSAHEDRON_EDGE_DEGREES / longest)))
     if mesh_size < needed:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Which latitude-longitude grids the model can work on."""
+"""Makes and checks the latitude-longitude grids of the model."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ from numpy.typing import ArrayLike, NDArray
 from perfkit.errors import UserError
 
 _TOLERANCE_DEGREES = 1e-3
+"""Deviation of a coordinate that is still regular."""
 
 
 def regular_grid(resolution: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Latitudes with both poles, ascending, and longitudes from 0, in degrees.
+    """Make a grid with both poles.
+
+    Parameters
+    ----------
+    resolution
+        Grid spacing in degrees.
+
+    Returns
+    -------
+    lat, lon
+        Ascending latitudes from -90 and longitudes from 0 in degrees, float32.
 
     Raises
     ------
@@ -21,7 +32,7 @@ def regular_grid(resolution: float) -> tuple[NDArray[np.float32], NDArray[np.flo
     rings = 180 / resolution if resolution > 0 else 0.0
     if rings < 3 or abs(rings - round(rings)) > 1e-9 * rings:
         raise UserError(
-            f"a resolution of {resolution:g} degrees does not divide the sphere; take one that "
+            f"a resolution of {resolution:g} degrees does not divide the sphere; use one that "
             "divides 180, such as 0.25, 1, 2 or 10"
         )
     steps = round(rings)
@@ -31,13 +42,20 @@ def regular_grid(resolution: float) -> tuple[NDArray[np.float32], NDArray[np.flo
 
 
 def check_grid(lat: ArrayLike, lon: ArrayLike, origin: str) -> None:
-    """Refuse coordinates on which noise and geometry are not defined.
+    """Refuse coordinates for which noise and geometry are not defined.
+
+    Parameters
+    ----------
+    lat, lon
+        Coordinates in degrees.
+    origin
+        Name of their source, for messages.
 
     Raises
     ------
     UserError
-        Latitudes are reversed or not equally spaced from pole to pole (or half a step from the
-        poles), or longitudes do not go round the sphere from 0 in the same steps.
+        Latitudes are reversed or not equally spaced from pole to pole (or from half a step before
+        the poles), or longitudes do not cover the circle from 0 in the same steps.
     """
     lats, lons = np.asarray(lat, np.float64), np.asarray(lon, np.float64)
     if len(lats) < 4 or len(lons) < 6:
@@ -49,7 +67,7 @@ def check_grid(lat: ArrayLike, lon: ArrayLike, origin: str) -> None:
             "(with xarray: dataset.sortby('lat'))"
         )
     step = 360 / len(lons)
-    # Written so that NaN, which compares with nothing, is refused.
+    # The negated comparison also refuses NaN.
     if not np.abs(steps - step).max() <= _TOLERANCE_DEGREES:
         raise UserError(
             f"{origin}: latitudes are not equidistant in the steps of the longitudes "
@@ -63,6 +81,6 @@ def check_grid(lat: ArrayLike, lon: ArrayLike, origin: str) -> None:
         )
     if not np.abs(lons - step * np.arange(len(lons))).max() <= _TOLERANCE_DEGREES:
         raise UserError(
-            f"{origin}: longitudes must start at 0 and go round the sphere evenly (with xarray: "
+            f"{origin}: longitudes must start at 0 and cover the circle evenly (with xarray: "
             "dataset.assign_coords(lon=dataset.lon % 360).sortby('lon'))"
         )

@@ -1,4 +1,4 @@
-"""Associated Legendre functions, for noise and for the synthetic atmosphere."""
+"""Associated Legendre functions, for the noise and the synthetic atmosphere."""
 
 from __future__ import annotations
 
@@ -7,10 +7,21 @@ from numpy.typing import NDArray
 
 
 def associated_legendre(orders: int, sine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Associated Legendre functions with the Condon-Shortley sign, ``[order, degree, lat]``.
+    """Compute normalised associated Legendre functions with the Condon-Shortley sign.
 
-    Normalised so that the integral of the square over [-1, 1] is 1; by the three-term recurrence
-    in the degree (e.g. Holmes and Featherstone 2002, Journal of Geodesy 76, eq. 11).
+    The integral of the square of each function over [-1, 1] is 1. Computed with the three-term
+    recurrence in the degree (e.g. Holmes and Featherstone 2002, Journal of Geodesy 76, eq. 11).
+
+    Parameters
+    ----------
+    orders
+        Number of orders and of degrees, from 0.
+    sine
+        Sine of the latitude, ``[lat]``.
+
+    Returns
+    -------
+    float64 ``[order, degree, lat]``; zero where the order exceeds the degree.
     """
     cosine = np.sqrt(np.maximum(1 - sine**2, 0))
     table = np.zeros((orders, orders, len(sine)))

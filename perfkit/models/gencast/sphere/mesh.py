@@ -1,4 +1,4 @@
-"""The icosahedral mesh: refinement, banded numbering, and who may attend to whom."""
+"""The icosahedral mesh: refinement, banded numbering, neighbourhoods and patches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _ICOSAHEDRON_FACES = (
     *((1, 5, 7), (4, 10, 11), (4, 8, 10), (10, 8, 3), (10, 3, 9)),
     *((11, 10, 9), (11, 9, 5), (5, 9, 7), (9, 3, 7), (1, 6, 5)),
 )
-"""Counter-clockwise seen from outside; the numbering is part of the published model."""
+"""Vertices of the faces, counter-clockwise seen from outside, as the published model numbers
+them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,29 +37,29 @@ class TriangularMesh:
 
     @cached_property
     def senders(self) -> NDArray[np.int32]:
-        """First ends of the directed edges of all faces, int32 ``[3 * faces]``."""
+        """Start nodes of the directed edges of all faces, int32 ``[3 * faces]``."""
         return np.concatenate([self.faces[:, 0], self.faces[:, 1], self.faces[:, 2]])
 
     @cached_property
     def receivers(self) -> NDArray[np.int32]:
-        """Second ends of the directed edges of all faces, int32 ``[3 * faces]``."""
+        """End nodes of the directed edges of all faces, int32 ``[3 * faces]``."""
         return np.concatenate([self.faces[:, 1], self.faces[:, 2], self.faces[:, 0]])
 
     @property
     def longest_edge(self) -> np.float32:
-        """Length of the longest edge as a chord of the unit sphere."""
+        """Length of the longest edge, as a chord of the unit sphere."""
         ends = self.vertices[self.senders] - self.vertices[self.receivers]
         return np.float32(np.linalg.norm(ends, axis=-1).max())
 
     def adjacency(self) -> sparse.csr_matrix:
-        """Which nodes share an edge, as a matrix of ones ``[nodes, nodes]``."""
+        """Return the matrix ``[nodes, nodes]`` with a one for every pair that shares an edge."""
         nodes = len(self.vertices)
         ones = np.ones(len(self.senders), np.int8)
         return sparse.csr_matrix((ones, (self.senders, self.receivers)), shape=(nodes, nodes))
 
 
 def icosahedron() -> TriangularMesh:
-    """The regular icosahedron, turned about y so that a face lies flat on top."""
+    """Make the regular icosahedron, rotated about y so that its top face is horizontal."""
     golden = (1 + np.sqrt(5)) / 2
     corners = []
     for first in (1.0, -1.0):
@@ -74,7 +75,7 @@ def icosahedron() -> TriangularMesh:
 
 
 def refine(mesh: TriangularMesh) -> TriangularMesh:
-    """Split every face into four; old vertices keep their numbers, new ones follow."""
+    """Split every face into four. Old vertices keep their numbers; new ones follow."""
     vertices = list(mesh.vertices)
     midpoints: dict[tuple[int, int], int] = {}
 
@@ -95,7 +96,7 @@ def refine(mesh: TriangularMesh) -> TriangularMesh:
 
 
 def refined_icosahedron(splits: int) -> TriangularMesh:
-    """The icosahedron refined ``splits`` times: ``10 * 4**splits + 2`` nodes."""
+    """Refine the icosahedron ``splits`` times; the result has ``10 * 4**splits + 2`` nodes."""
     mesh = icosahedron()
     for _ in range(splits):
         mesh = refine(mesh)
@@ -103,27 +104,37 @@ def refined_icosahedron(splits: int) -> TriangularMesh:
 
 
 def banding_permutation(mesh: TriangularMesh) -> NDArray[np.int32]:
-    """The reverse Cuthill-McKee order: new vertex ``i`` is old vertex ``permutation[i]``."""
+    """Return the reverse Cuthill-McKee order: new vertex ``i`` is old ``permutation[i]``."""
     return np.asarray(reverse_cuthill_mckee(mesh.adjacency(), symmetric_mode=True), np.int32)
 
 
 def renumber(mesh: TriangularMesh, permutation: NDArray[np.int32]) -> TriangularMesh:
-    """The same mesh with vertices in another order; faces keep theirs."""
+    """Return the mesh with its vertices in another order; the order of faces stays.
+
+    Parameters
+    ----------
+    mesh
+        The mesh.
+    permutation
+        New vertex ``i`` is old vertex ``permutation[i]``, int32 ``[nodes]``.
+    """
     new_number = np.empty_like(permutation)
     new_number[permutation] = np.arange(len(permutation), dtype=permutation.dtype)
     return TriangularMesh(mesh.vertices[permutation], new_number[mesh.faces])
 
 
 def banded_icosahedron(splits: int) -> TriangularMesh:
-    """The finest mesh in the order in which its k-hop neighbourhoods are a narrow band."""
+    """Refine the icosahedron and number its nodes so that k-hop neighbourhoods are a band."""
     mesh = refined_icosahedron(splits)
     return renumber(mesh, banding_permutation(mesh))
 
 
 def neighbourhood(mesh: TriangularMesh, hops: int) -> sparse.csr_matrix:
-    """Pairs of nodes at most ``hops`` steps apart, themselves included.
+    """Find the pairs of nodes at most ``hops`` edges apart, each node with itself included.
 
-    The nonzeros of ``(A + I) ** hops``, as a boolean matrix ``[nodes, nodes]``.
+    Returns
+    -------
+    The nonzeros of ``(A + I) ** hops`` for the adjacency ``A``, bool ``[nodes, nodes]``.
     """
     step = (mesh.adjacency() + sparse.identity(len(mesh.vertices), np.int8)).astype(bool)
     step = step.astype(np.float32)
@@ -136,19 +147,24 @@ def neighbourhood(mesh: TriangularMesh, hops: int) -> sparse.csr_matrix:
 
 
 def band_block_size(allowed: sparse.csr_matrix) -> int:
-    """Smallest block with which three neighbouring blocks hold every allowed pair.
+    """Return the smallest block size for block-tridiagonal storage of ``allowed``.
 
-    One more than the half-bandwidth of ``allowed``.
+    This is the half-bandwidth plus one: a node's block and the blocks before and after it then
+    hold all nodes that it may attend to.
     """
     rows, columns = allowed.nonzero()
     return int(np.abs(rows - columns).max()) + 1
 
 
 def compact_patches(mesh: TriangularMesh, size: int) -> list[NDArray[np.int32]]:
-    """All nodes in groups of at most ``size`` that lie close together.
+    """Divide the nodes into compact groups of at most ``size`` nodes.
 
-    Recursive coordinate bisection: halves along the direction in which a group is longest, which
-    keeps groups equally large (Berger and Bokhari 1987).
+    Uses recursive coordinate bisection (Berger and Bokhari 1987): a group is halved along its
+    longest direction, which keeps groups equally large.
+
+    Returns
+    -------
+    Node numbers of each group, ascending, int32.
     """
 
     def bisect(nodes: NDArray[np.int32], parts: int) -> list[NDArray[np.int32]]:

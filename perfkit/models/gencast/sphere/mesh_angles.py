@@ -1,4 +1,4 @@
-"""Angles of the mesh nodes, rounded on every CPU as in the published model's reference outputs."""
+"""Angles of the mesh nodes, rounded as in the published reference outputs on every CPU."""
 
 from __future__ import annotations
 
@@ -10,15 +10,25 @@ from numpy.typing import NDArray
 from perfkit.models.gencast.sphere.mesh import TriangularMesh
 
 ROUNDINGS = Path(__file__).parents[1] / "data" / "mesh_angle_roundings.npz"
-"""Last places between the correctly rounded angle and the reference's, by number of nodes
-(``scripts/gencast_angle_roundings.py``). Float32 arccosines of NumPy depend on the CPU, and one
-last place of an angle moves edge features by up to 2e-5 at one degree."""
+"""Units in the last place between the reference's angles and the correctly rounded ones, by number
+of nodes (made by ``scripts/gencast_angle_roundings.py``). NumPy's float32 arccosine depends on the
+CPU, and one unit changes edge features by up to 2e-5 at one degree."""
 
 
 def rounded_angles(
     vertices: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Polar angle and azimuth in radians, correctly rounded to float32."""
+    """Compute polar angle and azimuth in radians, correctly rounded to float32.
+
+    Parameters
+    ----------
+    vertices
+        Positions on the unit sphere, float32 ``[nodes, 3]``.
+
+    Returns
+    -------
+    Two arrays, float32 ``[nodes]``.
+    """
     x, y, z = vertices.astype(np.float64).T
     return np.arccos(z).astype(np.float32), np.arctan2(y, x).astype(np.float32)
 
@@ -26,10 +36,10 @@ def rounded_angles(
 def mesh_coordinates(
     mesh: TriangularMesh,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Latitude and longitude in degrees of every mesh node, float32 ``[nodes]`` each.
+    """Return latitude and longitude in degrees of every mesh node, float32 ``[nodes]`` each.
 
-    Nodes of a banded icosahedron get the reference's angles to the last bit; finer meshes than
-    the published ones, for which there is no reference, the correctly rounded ones.
+    Nodes of a banded icosahedron have the angles of the reference to the last bit. Meshes finer
+    than the published ones, for which there is no reference, have correctly rounded angles.
     """
     nodes = len(mesh.vertices)
     polar, azimuth = rounded_angles(mesh.vertices)

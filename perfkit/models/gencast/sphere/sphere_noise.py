@@ -1,4 +1,4 @@
-"""Gaussian noise on the sphere with equal power at every degree, and the keys it is drawn with."""
+"""Gaussian noise on the sphere with equal power at every degree, and its random keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perfkit.models.gencast.task import TaskConfig
 
 
 class HarmonicTables(NamedTuple):
-    """Spherical harmonics of one grid, float32; ``L = nlon // 2`` degrees and orders.
+    """Spherical harmonics on one grid, float32, with ``L = nlon // 2`` degrees and orders.
 
     Attributes
     ----------
@@ -31,9 +31,14 @@ class HarmonicTables(NamedTuple):
 
 
 def harmonic_tables(lat: NDArray[np.float32], nlon: int) -> HarmonicTables:
-    """Tables for a grid with ascending latitudes in degrees and ``nlon`` longitudes from 0.
+    """Compute the harmonics of a grid in float64 and store them as float32.
 
-    Computed in float64, kept in float32.
+    Parameters
+    ----------
+    lat
+        Ascending latitudes in degrees, ``[nlat]``.
+    nlon
+        Number of longitudes; they start at 0.
     """
     orders = nlon // 2
     legendre = associated_legendre(orders, np.sin(np.deg2rad(lat.astype(np.float64))))
@@ -48,39 +53,45 @@ def harmonic_tables(lat: NDArray[np.float32], nlon: int) -> HarmonicTables:
 
 
 def advance(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """One draw from a key chain: the chain's new key, and the key to draw with."""
+    """Split a key chain: return the chain's new key and a key to draw with."""
     chain, drawn = jax.random.split(key)
     return chain, drawn
 
 
 def draw_keys(key: jax.Array, draws: int) -> jax.Array:
-    """The first ``draws`` keys of the chain that starts at ``key``, uint32 ``[draws, 2]``."""
+    """Return the first ``draws`` keys of the chain from ``key``, uint32 ``[draws, 2]``."""
     return jax.lax.scan(lambda chain, _: advance(chain), key, length=draws)[1]
 
 
 def sphere_noise(key: jax.Array, tables: HarmonicTables, leading: tuple[int, ...]) -> jax.Array:
-    """Noise of unit variance for one variable, float32 ``[*leading, lat, lon]``."""
+    """Draw noise of unit variance for one variable, float32 ``[*leading, lat, lon]``."""
     return synthesise(_white(key, tables, leading), tables)
 
 
 def target_noise(
     keys: jax.Array, tables: HarmonicTables, task: TaskConfig, batch: int
 ) -> jax.Array:
-    """Noise for all targets, one key a variable in sorted order.
+    """Draw noise for all targets.
 
     Parameters
     ----------
     keys
-        uint32 ``[targets, 2]``.
+        One key per target variable, in the sorted order of their names, uint32 ``[targets, 2]``.
+    tables
+        Harmonics of the grid.
+    task
+        Task that names the targets.
+    batch
+        Number of batch members.
 
     Returns
     -------
-    float32 ``[lat * lon, batch, outputs]``, stacked like the targets.
+    Noise, stacked like the targets, float32 ``[lat * lon, batch, outputs]``.
     """
     names = sorted(task.target_variables)
     groups: list[jax.Array] = []
     order: list[NDArray[np.int64]] = []
-    # One generator a shape instead of one a variable: each costs a second of compilation.
+    # One generator per shape instead of one per variable: each costs a second of compilation.
     for levels in sorted({task.levels_of(name) for name in names}):
         members = [index for index, name in enumerate(names) if task.levels_of(name) == levels]
         leading = (batch, 1, levels) if levels > 1 else (batch, 1)
@@ -102,15 +113,26 @@ def _spectrum(tables: HarmonicTables) -> tuple[int, int]:
 
 
 def _white(key: jax.Array, tables: HarmonicTables, leading: tuple[int, ...]) -> jax.Array:
-    """Independent normal coefficients ``[*leading, degree, order]``; orders 0, +1, -1, +2, ..."""
+    """Draw independent normal coefficients ``[*leading, degree, order]``.
+
+    The orders are 0, +1, -1, +2, ...
+    """
     shape = (*leading, *_spectrum(tables))
-    # Drawn flat: the numbers depend on the flat index only, and counting in five dimensions makes
+    # The numbers depend on the flat index only. Drawing in five dimensions instead of flat makes
     # the generator several times slower to compile.
     return jax.random.normal(key, (math.prod(shape),), jnp.float32).reshape(shape)
 
 
 def synthesise(coefficients: jax.Array, tables: HarmonicTables) -> jax.Array:
-    """Fields ``[..., lat, lon]`` from white coefficients ``[..., degree, order]``."""
+    """Compute fields ``[..., lat, lon]`` from white coefficients ``[..., degree, order]``.
+
+    Parameters
+    ----------
+    coefficients
+        Independent normal coefficients; the orders are 0, +1, -1, +2, ...
+    tables
+        Harmonics of the grid.
+    """
     exact = jax.lax.Precision.HIGHEST
     zonal = jnp.zeros_like(coefficients[..., :1])
     cosines = jnp.concatenate([coefficients[..., :1], coefficients[..., 1::2]], axis=-1)

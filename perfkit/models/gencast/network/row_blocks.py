@@ -1,4 +1,4 @@
-"""Computing rows of large arrays block by block, so that what lies between stays in cache."""
+"""Computes rows of large arrays in blocks, so that intermediate results stay in cache."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ import jax.numpy as jnp
 
 
 def even_size(rows: int, most: int | None) -> int:
-    """Size of the fewest blocks of at most ``most`` rows, as equal as they can be.
+    """Return the size of the smallest number of equal blocks of at most ``most`` rows.
 
-    A last block that is nearly empty would cost as much as a full one.
+    A nearly empty last block would cost as much as a full one.
+
+    Parameters
+    ----------
+    rows
+        Number of rows.
+    most
+        Most rows of a block; None for a single block.
     """
     if most is None or most >= rows:
         return rows
@@ -23,19 +30,18 @@ def by_blocks(
     arrays: tuple[jax.Array, ...],
     most: int | None,
 ) -> tuple[jax.Array, ...]:
-    """``function(*arrays)`` on blocks of rows, written side by side.
+    """Compute ``function(*arrays)`` in blocks of rows.
 
-    The last block reaches back over rows already done to stay full; writing them again with the
-    same values does no harm.
+    The last block starts early enough to be full. It writes some rows again, with the same values.
 
     Parameters
     ----------
     function
-        Of rows of ``arrays`` to rows of its outputs, each row by itself.
+        Maps rows of ``arrays`` to rows of its outputs, each row independently.
     arrays
-        With equally many rows.
+        Arrays with equal numbers of rows.
     most
-        Rows of a block at most; ``None`` for all at once.
+        Most rows of a block; None for all rows at once.
     """
     rows = arrays[0].shape[0]
     size = even_size(rows, most)

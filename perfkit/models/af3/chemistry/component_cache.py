@@ -1,4 +1,4 @@
-"""The constants that upstream's wheel lacks, written to the cache in the format upstream reads."""
+"""Caches the chemical constants that upstream's wheel lacks, in the format that upstream reads."""
 
 from __future__ import annotations
 
@@ -10,30 +10,37 @@ from typing import Any, BinaryIO
 from perfkit.cache import Entry, cached_file
 from perfkit.errors import UserError
 from perfkit.files import Plain, remove
-from perfkit.models.af3.chemistry.component_source import source_key
+from perfkit.models.af3.chemistry.biotite_dictionary import source_key
 
 type Constants = Mapping[str, frozenset[str]] | Mapping[str, Mapping[str, list[str]]]
-"""Either component sets (name -> codes) or a dictionary (code -> mmCIF item -> values)."""
+"""Either sets (set name -> component codes) or a dictionary (code -> mmCIF item -> values)."""
 
 _LAYOUT = 2
-"""To be raised when the contents of the files change, so that no older file is taken for one."""
+"""Version of the files' contents. Raise it when they change, so that older files are not used."""
 
 
 def constants_file(
     what: str, suffix: str, depends_on: Mapping[str, Plain], build: Callable[[], Constants]
 ) -> Path:
-    """A file with constants in the cache, built when it is not there or damaged.
+    """Return the cached file of some constants; build it if it is missing or damaged.
 
     Parameters
     ----------
     what
-        What the constants are, for messages.
+        Description of the constants, for messages.
     suffix
-        ``.pickle`` (ColabFold's build, DeepMind's up to 2026) or ``.msgpack`` (DeepMind's today).
+        Format of the file: ``.pickle`` (ColabFold's build, DeepMind's until 2026) or ``.msgpack``
+        (DeepMind's current version).
     depends_on
-        What the constants follow from, in addition to the dictionary that they are read from.
+        Inputs that determine the constants, in addition to the dictionary that they are read
+        from. They become part of the cache key.
     build
-        Called for the contents if need be.
+        Returns the constants. Called only if the file has to be built.
+
+    Returns
+    -------
+    Path
+        The file in the cache.
 
     Raises
     ------
@@ -52,8 +59,8 @@ def constants_file(
         stream.write(encode(build()))
 
     path, _ = cached_file(Entry("af3-components", what, keyed), suffix, write)
-    # ColabFold's build leaves an index there and prefers it to the file, with nothing that would
-    # show damage. Our files are small enough to be read whole.
+    # ColabFold's build writes an index next to the file and prefers it to the file, without a
+    # checksum that would reveal damage. These files are small enough to be read whole.
     remove(path.with_name(f"{path.name}.index"))
     return path
 

@@ -1,4 +1,4 @@
-"""Rows computed block by block are the rows computed at once."""
+"""Rows computed in blocks equal the rows computed at once."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from perfkit.models.gencast.network.blocks import by_blocks, even_size
+from perfkit.models.gencast.network.row_blocks import by_blocks, even_size
 
 
 @pytest.mark.parametrize(
     ("rows", "most", "size"),
     [(2592, 2048, 1296), (65160, 2048, 2037), (10, 3, 3), (9, 3, 3), (5, 8, 5), (5, None, 5)],
 )
-def test_blocks_are_as_equal_as_they_can_be(rows: int, most: int | None, size: int) -> None:
+def test_blocks_are_as_equal_as_possible(rows: int, most: int | None, size: int) -> None:
     assert even_size(rows, most) == size
 
 
 @pytest.mark.parametrize("most", [1, 3, 4, 10, 11, None])
-def test_every_row_is_computed_whatever_the_block(most: int | None) -> None:
+def test_every_row_is_computed_for_any_block_size(most: int | None) -> None:
     rows = jnp.arange(20.0).reshape(10, 2)
 
     def double_and_sum(x: jax.Array) -> tuple[jax.Array, ...]:

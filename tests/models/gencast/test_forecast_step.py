@@ -1,4 +1,4 @@
-"""Sampled steps and rollouts against the original's, in physical units."""
+"""Sampled steps and rollouts against the published model, in physical units."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from perfkit.models.gencast.forecast_step import ForecastArrays, advance_frames, predict_step
 from perfkit.models.gencast.inputs.statistics import load_statistics
 from perfkit.models.gencast.network.constants import Execution
-from perfkit.models.gencast.prediction import ForecastArrays, advance_frames, predict_step
 from perfkit.models.gencast.sphere.sphere_noise import harmonic_tables
 
 EXECUTION = Execution(attention="dense", grid_block=100)
@@ -44,7 +44,7 @@ def forcings_of(reference: Any, step: int) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_sampled_step_is_the_original_s(
+def test_a_sampled_step_equals_the_published_one(
     reference: Any, set_up: Any, case: str, tolerances: dict[str, str]
 ) -> None:
     run = step_function(reference, set_up, case)
@@ -55,7 +55,7 @@ def test_a_sampled_step_is_the_original_s(
         assert reference.physical_distance(ours, theirs) <= reference.tolerances[tolerance]
 
 
-def test_a_bfloat16_step_is_as_far_from_float32_as_the_original_s(
+def test_a_bfloat16_step_is_as_far_from_float32_as_the_published_one(
     reference: Any, set_up: Any
 ) -> None:
     exact = reference.group("bf16_A", "prediction_f32")
@@ -78,7 +78,7 @@ def test_a_bfloat16_step_is_as_far_from_float32_as_the_original_s(
     assert bounds["min_ratio"] <= distance(ours) / distance(theirs) <= bounds["max_ratio"]
 
 
-def test_a_rollout_of_two_members_and_two_steps_is_the_original_s(
+def test_a_rollout_of_two_members_and_two_steps_equals_the_published_one(
     reference: Any, set_up: Any
 ) -> None:
     run = step_function(reference, set_up, "rollout_A")
@@ -100,7 +100,7 @@ def test_a_rollout_of_two_members_and_two_steps_is_the_original_s(
     assert reference.physical_distance(ours, theirs) <= reference.tolerances["rollout_A"]
 
 
-def test_sea_surface_temperature_is_blank_where_any_input_frame_was(
+def test_sea_surface_temperature_is_missing_where_any_input_frame_lacks_it(
     reference: Any, set_up: Any
 ) -> None:
     inputs = reference.group("extract_A", "inputs")

@@ -1,4 +1,4 @@
-"""Which molecule a FASTA record is: by its header, by the file's suffix, or by its letters."""
+"""Finds the molecule type of a FASTA record from its header, the file's suffix or its letters."""
 
 from __future__ import annotations
 
@@ -6,31 +6,34 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-KINDS = ("protein", "dna", "rna")
-"""What ``--molecule`` takes."""
+POLYMERS = ("protein", "dna", "rna")
+"""Values of ``--molecule``."""
 
-NAMES = {
+MOLECULE_NAMES = {
     "protein": "protein",
     "dna": "DNA",
     "rna": "RNA",
     "smiles": "a SMILES string",
     "ccd": "a CCD code",
 }
+"""Molecule type -> name in messages."""
 
 _DNA, _RNA = frozenset("ACGT"), frozenset("ACGU")
 
 _SURELY_BASES = 30
-"""Residues from which on a sequence of the four bases alone is taken for no protein: by the
-composition of Swiss-Prot one in 10^20 proteins is made of A, C, G and T (0.22 of its residues)."""
+"""Length from which a sequence of exactly the four bases is not a protein. A, C, G and T are 0.22
+of the residues of Swiss-Prot: one protein of this length in 10^20 consists of them alone."""
 
 _FEWEST_BASES = 0.7
-"""Share of plain bases from which on nucleotide codes are guessed to be DNA or RNA: many a peptide
-is made of letters that are such codes too (GSAK)."""
+"""Share of plain bases from which nucleotide codes are guessed to be DNA or RNA. The letters of
+many peptides are nucleotide codes too, e.g. GSAK."""
 
 _CODES = frozenset("ACGTURYSWKMBDHVN")
 """The nucleotide codes of IUPAC-IUB (Cornish-Bowden 1985, NAR 13, 3021)."""
 
-_HOW_TO_SAY = "say which it is in its header (>name|protein, >name|dna, >name|rna) or by --molecule"
+_HOW_TO_STATE = (
+    "state the type in its header (>name|protein, >name|dna, >name|rna) or with --molecule"
+)
 
 _FIELDS: Mapping[str, str] = {
     "protein": "protein",
@@ -49,17 +52,17 @@ _FIELDS: Mapping[str, str] = {
     "polyribonucleotide": "rna",
     "smiles": "smiles",
     "ccd": "ccd",
-    # Chai's FASTA gives ligands as SMILES strings.
+    # In Chai's FASTA, ligands are SMILES strings.
     "ligand": "smiles",
 }
-"""A field between bars (Boltz, Chai, ColabFold), or the value of a key."""
+"""Field between bars (Boltz, Chai, ColabFold), or value of a key -> molecule type."""
 
 _KEY = re.compile(
     r"(?:^|[\s\[|;,])(?:mol|molecule|molecule[ _]type|moltype|mol_type|type|entity)\s*[:=]\s*"
     r"(?P<value>[a-z() ]+)",
     re.IGNORECASE,
 )
-"""A key as NCBI ([moltype=mRNA]), the PDB (mol:protein) and people write it (molecule: dna)."""
+"""A key as written by NCBI ([moltype=mRNA]), the PDB (mol:protein) and people (molecule: dna)."""
 
 _UNIPROT = re.compile(r"^(?:sp|tr)\|[A-Z0-9]+(?:-\d+)?\||^UniRef\d+_", re.IGNORECASE)
 
@@ -75,7 +78,7 @@ _ENZYME = re.compile(
     r"(?:polymer|helic|lig|nucle|synthet|transfer|transcript|isomer|gyr|prim|integr|telomer|kin"
     r"|methyl|glycosyl|edit|recombin|photoly)ase$"
 )
-"""Enzymes that are named after the DNA or RNA that they work on."""
+"""Names of enzymes that act on DNA or RNA, and whose names may contain either word."""
 
 _SUFFIXES: Mapping[str, str] = {
     ".faa": "protein",
@@ -83,31 +86,31 @@ _SUFFIXES: Mapping[str, str] = {
     ".ffn": "dna",
     ".frn": "rna",
 }
-"""What NCBI's suffixes stand for; the nucleic ones hold RNA where there is U and no T."""
+"""NCBI's file suffixes -> molecule type. The DNA suffixes mean RNA if there is U and no T."""
 
 
 @dataclass(frozen=True)
-class Said:
-    """Which molecule a record is.
+class MoleculeType:
+    """The molecule type of a record.
 
-    Parameters
+    Attributes
     ----------
     kind
-        A key of :data:`NAMES`.
-    certain
-        Whether it was said in so many words, so that nothing may contradict it.
+        A key of :data:`MOLECULE_NAMES`.
+    is_stated
+        Whether the type is stated explicitly, so that no other source may contradict it.
     notice
-        How it was found out, where a person should know.
+        How the type was inferred; empty if a reader need not know.
     """
 
     kind: str
-    certain: bool = False
+    is_stated: bool = False
     notice: str = ""
 
-    def fits(self, residues: str) -> bool:
-        """Whether the residues can be of this molecule.
+    def matches(self, residues: str) -> bool:
+        """Return whether ``residues`` can be of this type.
 
-        A long sequence of nothing but all four bases is no protein, whatever gene it encodes.
+        A long sequence of exactly the four bases is not a protein, whatever gene it encodes.
         """
         letters = frozenset(residues)
         if self.kind in ("dna", "rna"):
@@ -115,42 +118,52 @@ class Said:
         return not (letters in (_DNA, _RNA) and len(residues) >= _SURELY_BASES)
 
 
-def from_header(header: str) -> Said | None:
-    """What a header says: in a field or by a key with certainty, else by the words in it."""
+def type_from_header(header: str) -> MoleculeType | None:
+    """Find the type in a header: stated by a field or a key, else inferred from its words.
+
+    Returns
+    -------
+    MoleculeType or None
+        None if the header contains no hint.
+    """
     fields = [field.strip().lower() for field in header.split("|")]
-    # Boltz has the molecule second, after the chain's name, and Chai first.
+    # Boltz writes the type second, after the chain's name, and Chai first.
     for field in (*fields[1:2], *fields[:1], *fields[2:]):
         if field in _FIELDS and len(fields) > 1:
-            return Said(_FIELDS[field], certain=True)
+            return MoleculeType(_FIELDS[field], is_stated=True)
     named = _KEY.search(header)
     if named:
         value = named["value"].strip().lower()
         first = value.split(" ")[0]
         kind = _FIELDS.get(value) or _FIELDS.get(first)
         if kind is not None:
-            return Said(kind, certain=True)
+            return MoleculeType(kind, is_stated=True)
     if _UNIPROT.match(header):
-        return Said("protein", certain=True)
+        return MoleculeType("protein", is_stated=True)
     # The last word counts: a DNA-binding protein is a protein.
     words = [_word(word) for word in re.findall(r"[A-Za-z]+", header)]
     kinds = [kind for kind in words if kind is not None]
     if not kinds:
         return None
-    return Said(kinds[-1], notice=f"taken for {NAMES[kinds[-1]]} because of its header")
+    return MoleculeType(
+        kinds[-1], notice=f"read as {MOLECULE_NAMES[kinds[-1]]} because of its header"
+    )
 
 
-def from_suffix(suffix: str, residues: str) -> Said | None:
-    """What the file's suffix says."""
+def type_from_suffix(suffix: str, residues: str) -> MoleculeType | None:
+    """Infer the type from the file's suffix; None if the suffix implies none."""
     kind = _SUFFIXES.get(suffix)
     if kind is None:
         return None
     if kind == "dna" and "U" in residues and "T" not in residues:
         kind = "rna"
-    return Said(kind, notice=f"taken for {NAMES[kind]}, as the file's suffix {suffix} says")
+    return MoleculeType(
+        kind, notice=f"read as {MOLECULE_NAMES[kind]} because of the suffix {suffix}"
+    )
 
 
-def from_letters(residues: str) -> Said:
-    """A guess: nucleotide codes most of which name one base are DNA or RNA."""
+def guess_from_residues(residues: str) -> MoleculeType:
+    """Guess the type: nucleotide codes, most of them plain bases, are DNA or RNA."""
     letters = frozenset(residues)
     bases = sum(residues.count(base) for base in "ACGTU")
     nucleic = letters <= _CODES and not {"T", "U"} <= letters
@@ -158,9 +171,11 @@ def from_letters(residues: str) -> Said:
     kind = "protein"
     if nucleic and bases:
         kind = "rna" if "U" in letters else "dna"
-    return Said(kind, notice=f"guessed to be {NAMES[kind]} by its letters: {_HOW_TO_SAY}")
+    return MoleculeType(
+        kind, notice=f"guessed to be {MOLECULE_NAMES[kind]} by its letters: {_HOW_TO_STATE}"
+    )
 
 
 def _word(word: str) -> str | None:
-    """The molecule that a word of free text stands for; enzymes of nucleic acids are proteins."""
+    """Return the type that a word implies; enzymes of nucleic acids are proteins."""
     return "protein" if _ENZYME.search(word.lower()) else _WORDS.get(word.lower())

@@ -1,4 +1,4 @@
-"""The Chemical Component Dictionary that biotite ships, read column by column."""
+"""Reads the Chemical Component Dictionary that biotite ships, column by column."""
 
 from __future__ import annotations
 
@@ -20,20 +20,30 @@ if TYPE_CHECKING:
     from biotite.structure.io.pdbx import BinaryCIFBlock, BinaryCIFColumn
 
 _STAND_INS = {1: ".", 2: "?"}
-"""Mask values of BinaryCIF 0.3.0 (inapplicable, missing) -> their text in mmCIF; 0 is a value."""
+"""Mask value of BinaryCIF 0.3.0 (1 inapplicable, 2 missing) -> its text in mmCIF.
+
+Mask value 0 marks an ordinary value.
+"""
 
 _SUGGESTIONS = 3
+"""Nearest valid codes that an error about an unknown code names."""
 
 
-def source_file() -> Path:
-    """The BinaryCIF file with the whole dictionary, inside the installed biotite.
+def source_file(biotite: Path | None = None) -> Path:
+    """Return the BinaryCIF file that holds the whole dictionary.
+
+    Parameters
+    ----------
+    biotite
+        Folder of the biotite package; by default that of the installed one.
 
     Raises
     ------
     MissingDependencyError
         biotite was installed without its dictionary.
     """
-    path = Path(str(importlib.resources.files("biotite"))) / "structure/info/components.bcif"
+    package = Path(str(importlib.resources.files("biotite"))) if biotite is None else biotite
+    path = package / "structure/info/components.bcif"
     if not path.is_file():
         raise MissingDependencyError(
             "the installed biotite lacks its chemical components: "
@@ -44,7 +54,7 @@ def source_file() -> Path:
 
 @functools.cache
 def source_key() -> str:
-    """What identifies the dictionary: biotite's version, and a digest of the file.
+    """Identify the installed dictionary; see :func:`dictionary_key`. Cached per process.
 
     Raises
     ------
@@ -53,7 +63,17 @@ def source_key() -> str:
     UserError
         The file cannot be read.
     """
-    path = source_file()
+    return dictionary_key(source_file())
+
+
+def dictionary_key(path: Path) -> str:
+    """Identify a dictionary by biotite's version and a digest of the file's content.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read.
+    """
     try:
         return f"biotite-{importlib.metadata.version('biotite')}-{file_digest(path)}"
     except OSError as error:
@@ -61,14 +81,19 @@ def source_key() -> str:
 
 
 def read_columns(category: str, names: Iterable[str]) -> dict[str, list[str]]:
-    """Whole columns of one category as text, missing values as ``?``, inapplicable ones as ``.``.
+    """Read whole columns of one category as text.
 
     Parameters
     ----------
     category
         ``chem_comp``, ``chem_comp_atom`` or ``chem_comp_bond``.
     names
-        The columns' names without their category.
+        Names of the columns, without the category.
+
+    Returns
+    -------
+    dict
+        Column name -> values; a missing value is ``?``, an inapplicable one ``.``.
 
     Raises
     ------
@@ -82,24 +107,24 @@ def read_columns(category: str, names: Iterable[str]) -> dict[str, list[str]]:
 def read_components(
     codes: Sequence[str], columns: Mapping[str, Iterable[str]]
 ) -> dict[str, dict[str, list[str]]]:
-    """Some components, in the form that upstream's mmCIF parser gives them.
+    """Read some components in the form in which upstream's mmCIF parser returns them.
 
-    Columns are decoded one at a time, and only the rows of the components turned into text:
-    decoding the whole dictionary takes over a minute.
+    Decoding the whole dictionary takes over a minute. Columns are therefore decoded one at a
+    time, and only the rows of ``codes`` are turned into text.
 
     Parameters
     ----------
     codes
-        The components.
+        Codes of the components.
     columns
-        Category (``chem_comp``, ``chem_comp_atom``, ``chem_comp_bond``) -> the columns to read; a
-        column that this dictionary lacks is left out.
+        Category (``chem_comp``, ``chem_comp_atom``, ``chem_comp_bond``) -> columns to read.
+        Columns that the dictionary lacks are skipped.
 
     Returns
     -------
     dict
-        Component code -> mmCIF item (``_category.column``) -> its values, in file order; a
-        component without rows in a category has empty columns there.
+        Component code -> mmCIF item (``_category.column``) -> values in file order. A component
+        without rows in a category has empty columns there.
 
     Raises
     ------
@@ -119,19 +144,19 @@ def read_components(
             column = block_category[name]
             for code, items in components.items():
                 items[f"_{category}.{name}"] = _texts(column, extents.get(code, slice(0)))
-            # The block keeps what it has decoded: all columns together would take over 1 GB.
+            # The block caches decoded columns; all of them together would take over 1 GB.
             del block_category[name]
     return components
 
 
 def refuse_unknown(codes: Iterable[str], valid: Iterable[str]) -> None:
-    """Refuses components that a dictionary lacks.
+    """Refuse components that a dictionary lacks.
 
     Raises
     ------
     UserError
-        Names the first unknown code and the nearest valid ones, among those of its length if
-        there are any.
+        A code is unknown. The message names the first such code and the nearest valid codes,
+        preferring codes of the same length.
     """
     known = frozenset(valid)
     for code in sorted(codes):
@@ -151,7 +176,7 @@ def _read_block() -> BinaryCIFBlock:
 
 
 def _extents(codes: npt.NDArray[np.str_]) -> Mapping[str, slice]:
-    """Where each component's rows lie: they are contiguous in every category of the dictionary."""
+    """Map each component code to its rows, which are contiguous in every category."""
     starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
     stops = [*starts[1:].tolist(), len(codes)]
     return {
@@ -161,7 +186,7 @@ def _extents(codes: npt.NDArray[np.str_]) -> Mapping[str, slice]:
 
 
 def _texts(column: BinaryCIFColumn, rows: slice) -> list[str]:
-    """The values of some rows as plain Python text."""
+    """Return the values of some rows as Python strings."""
     texts = [str(value) for value in column.data.array[rows].tolist()]
     if column.mask is None:
         return texts

@@ -1,4 +1,4 @@
-"""Checks the MSAs and templates of an input, and says what AlphaFold 3 ignores of them."""
+"""Checks the MSAs and templates of an input and reports what AlphaFold 3 ignores in them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,29 @@ if TYPE_CHECKING:
     from alphafold3.structure import Structure
 
 _FEATURE_ROWS = 16_384
-"""Rows that upstream's features have room for (``msa_crop_size``)."""
+"""Rows of an MSA that upstream's features hold at most (``msa_crop_size``)."""
 
 _MOST_TEMPLATES = 4
-"""Templates of a chain that upstream takes (``max_templates``)."""
+"""Templates per chain that upstream uses at most (``max_templates``)."""
 
-_KNOWN = {"protein": frozenset("ACDEFGHIKLMNPQRSTVWYX-"), "RNA": frozenset("ACGUN-")}
-"""Letters of an MSA that stand for themselves."""
+_KNOWN_LETTERS = {"protein": frozenset("ACDEFGHIKLMNPQRSTVWYX-"), "RNA": frozenset("ACGUN-")}
+"""Type of a chain -> letters of its MSA that upstream represents as they are."""
 
 
-def alignment_notices(fold_input: Input, residues: Sequence[Residue]) -> tuple[str, ...]:
-    """One sentence for each part of MSAs and templates that does not reach the model.
+def msa_template_notices(fold_input: Input, residues: Sequence[Residue]) -> tuple[str, ...]:
+    """Describe every part of the MSAs and templates that does not reach the model.
+
+    Parameters
+    ----------
+    fold_input
+        The input.
+    residues
+        The residues that the model predicts.
+
+    Returns
+    -------
+    tuple of str
+        One sentence per finding.
 
     Raises
     ------
@@ -56,8 +68,8 @@ def _msa_notices(fold_input: Input, residues: Sequence[Residue]) -> Iterator[str
         if len(chain) < SHORTEST_ALIGNED or chain.id not in kept:
             if unpaired_msa.strip() or paired_msa.strip():
                 yield (
-                    f"{label}: its MSA is ignored, as AlphaFold 3 does for chains of up to "
-                    f"{SHORTEST_ALIGNED - 1} residues and chains that it leaves out"
+                    f"{label}: its MSA is ignored, because AlphaFold 3 ignores MSAs of chains of "
+                    f"up to {SHORTEST_ALIGNED - 1} residues and of chains that it drops"
                 )
             continue
         check_msa(chain, "unpaired", unpaired_msa)
@@ -67,7 +79,7 @@ def _msa_notices(fold_input: Input, residues: Sequence[Residue]) -> Iterator[str
         if not are_paired and len(paired_rows) > 1:
             yield (
                 f"{label}: the {len(paired_rows)} rows of its paired MSA are ignored, because "
-                "AlphaFold 3 pairs only where two proteins differ"
+                "AlphaFold 3 pairs rows only between different proteins"
             )
         elif len(paired_rows) > 1:
             others = {name for other in species if other != chain.id for name in species[other]}
@@ -76,14 +88,14 @@ def _msa_notices(fold_input: Input, residues: Sequence[Residue]) -> Iterator[str
             if lost:
                 yield (
                     f"{label}: {len(lost)} of {len(paired_rows)} rows of its paired MSA are "
-                    "ignored, because their headers name no species that another chain's have"
+                    "ignored, because their headers name no species of another chain's rows"
                 )
         depth = len(rows) + (len(paired_rows) if are_paired else 0)
         if depth > UPSTREAM_MSA_ROWS:
-            cropped = f" keeps at most {_FEATURE_ROWS:,}; its" if depth > _FEATURE_ROWS else "'s"
-            # The knob of the rows sets another number, and says so itself.
+            cropped = f"keeps {_FEATURE_ROWS:,} and " if depth > _FEATURE_ROWS else ""
+            # The knob msa_rows sets another number and adds a notice of its own.
             yield (
-                f"{label}: of the {depth:,} rows of its MSA AlphaFold 3{cropped} own setting draws "
+                f"{label}: of the {depth:,} rows of its MSA AlphaFold 3 by default {cropped}draws "
                 f"{UPSTREAM_MSA_ROWS:,} at random"
             )
 
@@ -92,14 +104,15 @@ def _letters_lost(label: str, kind: str, rows: Sequence[str]) -> Iterator[str]:
     with_insertions = sum(any(map(str.islower, row)) for row in rows)
     if with_insertions:
         yield (
-            f"{label}: insertions (lower case) in {with_insertions} of {len(rows)} rows of its MSA "
-            "reach AlphaFold 3 by their length only"
+            f"{label}: of the insertions (lower case) in {with_insertions} of {len(rows)} rows of "
+            "its MSA AlphaFold 3 uses only the length"
         )
-    foreign = {letter for row in rows for letter in set(row) - _KNOWN[kind] if letter.isupper()}
+    known = _KNOWN_LETTERS[kind]
+    foreign = {letter for row in rows for letter in set(row) - known if letter.isupper()}
     if foreign:
         yield (
-            f"{label}: {', '.join(sorted(foreign))} in its MSA are read as the nearest residue "
-            "that AlphaFold 3 knows, or as unknown"
+            f"{label}: AlphaFold 3 reads {', '.join(sorted(foreign))} in its MSA as the nearest "
+            "residue that it knows, or as unknown"
         )
 
 
@@ -111,7 +124,7 @@ def _rows(a3m: str) -> Sequence[str]:
 
 
 def _species(a3m: str) -> Sequence[str]:
-    """The species of each row, empty where its header names none."""
+    """Return the species of each row; empty if its header names none."""
     from alphafold3.data import msa_features, parsers
 
     _, descriptions = parsers.parse_fasta(a3m)
@@ -130,15 +143,15 @@ def _template_notices(fold_input: Input, residues: Sequence[Residue]) -> Iterato
         if len(tokens) < SHORTEST_ALIGNED:
             if chain.templates:
                 yield (
-                    f"{label}: its templates are ignored, as AlphaFold 3 does for chains of up to "
-                    f"{SHORTEST_ALIGNED - 1} tokens and chains that it leaves out"
+                    f"{label}: its templates are ignored, because AlphaFold 3 ignores templates of "
+                    f"chains of up to {SHORTEST_ALIGNED - 1} tokens and of chains that it drops"
                 )
             continue
         alike = first.setdefault(tokens, chain)
         if alike is not chain and alike.templates != chain.templates:
             yield (
-                f"{label}: AlphaFold 3 takes the templates of chain {alike.id}, which has the "
-                "same residues, instead of its own"
+                f"{label}: its templates are ignored, because AlphaFold 3 uses those of chain "
+                f"{alike.id}, which has the same residues"
             )
         for number, template in enumerate(chain.templates, 1):
             parsed, unresolved = check_template(chain, number, template)
@@ -147,7 +160,7 @@ def _template_notices(fold_input: Input, residues: Sequence[Residue]) -> Iterato
                 yield from _template_parts(name, template, parsed, unresolved)
         if len(chain.templates) > _MOST_TEMPLATES:
             yield (
-                f"{label}: of its {len(chain.templates)} templates AlphaFold 3 takes the first "
+                f"{label}: of its {len(chain.templates)} templates AlphaFold 3 uses the first "
                 f"{_MOST_TEMPLATES}"
             )
 
@@ -155,7 +168,7 @@ def _template_notices(fold_input: Input, residues: Sequence[Residue]) -> Iterato
 def _template_parts(
     name: str, template: Template, parsed: Structure, unresolved: int
 ) -> Iterator[str]:
-    """What of a template that is taken is not."""
+    """Describe the parts of a used template that do not reach the model."""
     from alphafold3.structure import mmcif
 
     mapped = set(template.query_to_template_map.values())
@@ -171,8 +184,8 @@ def _template_parts(
         yield f"{name}: its ligands are ignored ({found})"
     file = mmcif.from_string(template.mmcif)
     for column, is_more in (
-        ("label_alt_id", "alternative locations: AlphaFold 3 takes one of each atom"),
-        ("pdbx_PDB_model_num", "several models: AlphaFold 3 takes the first"),
+        ("label_alt_id", "alternative locations: AlphaFold 3 uses one for each atom"),
+        ("pdbx_PDB_model_num", "several models: AlphaFold 3 uses the first"),
     ):
         values = set(file.get(f"_atom_site.{column}", ())) - {".", "?"}
         if len(values) > 1 or (values and column == "label_alt_id"):

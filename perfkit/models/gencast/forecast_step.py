@@ -1,4 +1,4 @@
-"""One 12-hour step in physical units: from two frames to the next."""
+"""One 12-hour step of a forecast in physical units: from two frames to the next."""
 
 from __future__ import annotations
 
@@ -12,32 +12,36 @@ import numpy as np
 
 from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
 from perfkit.models.gencast.inputs.statistics import Statistics, normalise, physical_targets
+from perfkit.models.gencast.network.definition import NetworkConstants, NetworkSettings
 from perfkit.models.gencast.network.denoiser import denoise
-from perfkit.models.gencast.network.denoiser_network import (
-    NetworkConstants,
-    NetworkSettings,
-    embed_context,
-)
+from perfkit.models.gencast.network.denoiser_network import embed_context
 from perfkit.models.gencast.network.sampler import sample
 from perfkit.models.gencast.network.stacking import stack, unstack
 from perfkit.models.gencast.sphere.sphere_noise import HarmonicTables
 from perfkit.models.gencast.task import MASKED_VARIABLE, STATIC_VARIABLES, TaskConfig
 
 Frames = Mapping[str, Any]
-"""Variable -> ``[batch, time, level, lat, lon]`` or one of the smaller layouts of the files."""
+"""Variable -> ``[batch, time, level, lat, lon]``, or a layout with fewer dimensions
+(:func:`~perfkit.models.gencast.task.dimensions_of`)."""
 
 
 @dataclass(frozen=True)
 class ForecastSettings:
-    """Everything about a step that is fixed before it is compiled.
+    """Settings of a step that are fixed before it is compiled.
 
     Attributes
     ----------
+    task
+        Variables of the forecast.
+    sampler
+        Noise levels and churn.
+    network
+        Settings of the network.
     network_dtype
-        Of the network's activations.
+        NumPy type of the network's activations.
     state_dtype
-        Of the sampler's state, noise levels and inputs. With bfloat16 for both, the published
-        model's cast wrapper is followed.
+        NumPy type of the sampler's state, noise levels and inputs. If both types are bfloat16,
+        the step computes like the published model in its casting wrapper.
     """
 
     task: TaskConfig
@@ -48,7 +52,17 @@ class ForecastSettings:
 
 
 class ForecastArrays(NamedTuple):
-    """Every array that a step needs besides its inputs."""
+    """Arrays that a step needs in addition to its inputs.
+
+    Attributes
+    ----------
+    constants
+        Constant arrays of the network.
+    statistics
+        Statistics to normalise with.
+    tables
+        Harmonics of the grid, for the noise.
+    """
 
     constants: NetworkConstants
     statistics: Statistics
@@ -62,21 +76,26 @@ def predict_step(
     forcings: Frames,
     key: jax.Array,
 ) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Sample the state 12 hours ahead, and keep what the first denoiser call returned.
+    """Sample the state 12 hours ahead.
 
     Parameters
     ----------
+    settings, arrays
+        The model.
     inputs
-        Two frames of every input variable in physical units; sea-surface temperature may be NaN.
+        Two frames of every input variable in physical units. Sea-surface temperature may be NaN.
     forcings
-        The forcings of the target time, one frame.
+        One frame of the forcings of the target time.
     key
-        uint32 ``[2]``.
+        Random key, uint32 ``[2]``.
 
     Returns
     -------
-    One frame of every target in physical units; sea-surface temperature is NaN where an input
-    frame was. And the estimate of the first call, ``[grid nodes, batch, outputs]``, normalised.
+    frame
+        One frame of every target in physical units. Sea-surface temperature is NaN wherever it is
+        NaN in an input frame.
+    first_call
+        Normalised result of the first denoiser call, ``[grid nodes, batch, outputs]``.
     """
     surface = jnp.asarray(inputs[MASKED_VARIABLE])
     missing = jnp.isnan(surface)
@@ -112,12 +131,18 @@ def predict_step(
 def embed_normalised(
     settings: ForecastSettings, constants: NetworkConstants, inputs: Frames, forcings: Frames
 ) -> jax.Array:
-    """What the context contributes to every denoiser call, ``[grid nodes, batch, latent]``.
+    """Compute the contribution of the context, which is the same in all denoiser calls of a step.
 
     Parameters
     ----------
+    settings, constants
+        The model.
     inputs, forcings
-        Normalised and without missing values.
+        Normalised frames without missing values.
+
+    Returns
+    -------
+    Array ``[grid nodes, batch, latent]``.
     """
     batch, _, nlat, nlon = inputs[MASKED_VARIABLE].shape
     stacked = [stack(group, nlat, nlon, batch) for group in (inputs, forcings)]
@@ -126,9 +151,18 @@ def embed_normalised(
 
 
 def advance_frames(inputs: Frames, predicted: Frames, forcings: Frames) -> dict[str, Any]:
-    """Inputs of the next step: the older frame dropped, the predicted one and its forcings added.
+    """Make the inputs of the next step: drop the older frame and append the predicted one.
 
-    Static variables stay; precipitation is dropped.
+    Static variables stay. Predicted variables that are not inputs (precipitation) are dropped.
+
+    Parameters
+    ----------
+    inputs
+        Two frames of every input variable.
+    predicted
+        The predicted frame.
+    forcings
+        The forcings of the predicted frame.
     """
     newest = {**forcings, **predicted}
     return {
