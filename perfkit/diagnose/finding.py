@@ -1,4 +1,4 @@
-"""What is said of the place where a bad value arose."""
+"""Describes where a bad value, NaN or infinity, arose."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Operand:
     Attributes
     ----------
     shape, dtype
-        Its type.
+        Shape and dtype of the operand.
     smallest, largest
-        Its range (NaN where it holds NaN or nothing).
+        Range of its elements; NaN if an element is NaN or the operand is empty.
     at_fault
-        Its value at the first bad element of the result, where the operand has the result's
-        shape or is a single number.
+        The operand's element at the position of the first bad element of the result. None if the
+        operand is neither a single number nor of the shape of the result.
     """
 
     shape: tuple[int, ...]
@@ -36,26 +36,27 @@ class Operand:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Where the first bad value arose.
+    """The equation in which the first bad value arose.
 
     Attributes
     ----------
     kind
         ``nan`` or ``inf``.
     certainty
-        ``found``: this equation made it from good operands. ``argument``: it came in with the
-        arguments. ``inside``: it is made inside of this equation, but not when that is run in
-        smaller pieces, so that rounding across the pieces is part of the cause.
+        ``found``: this equation made the bad value from good operands. ``argument``: the bad
+        value is in the arguments. ``inside``: a program inside this equation makes the bad
+        value, but not if its equations run separately, so that the cause includes rounding across
+        equations.
     primitive
-        The JAX primitive (or ``argument``).
+        The JAX primitive, or ``argument``.
     origin
         Source file, line and function in the program, and the module path.
     iterations
-        Around it, outermost first: each loop's module path and the iteration, from 0.
+        The loops around the equation, outermost first: module path and iteration, from 0.
     index
         Position of the first bad element in the result.
     operands
-        What the equation worked on.
+        The operands of the equation.
     """
 
     kind: Kind
@@ -67,7 +68,7 @@ class Finding:
     operands: tuple[Operand, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
-        """The finding as plain data for JSON; numbers that are not finite become text."""
+        """Return the finding as plain data for JSON; numbers that are not finite become text."""
         plain = dataclasses.asdict(self)
         for operand in plain["operands"]:
             for key in ("smallest", "largest", "at_fault"):
@@ -76,10 +77,10 @@ class Finding:
         return plain
 
     def sentence(self) -> str:
-        """One sentence for a person."""
+        """Return one sentence: primitive, values, source line and iterations."""
         if self.certainty == "argument":
-            return f"the first {self.kind} came in with the arguments ({self.origin.module_path})"
-        rounds = ", ".join(f"iteration {number} of {path}" for path, number in self.iterations)
+            return f"the first {self.kind} is in the arguments ({self.origin.module_path})"
+        iterations = ", ".join(f"iteration {number} of {path}" for path, number in self.iterations)
         values = ", ".join(
             f"{operand.at_fault:g}" for operand in self.operands if operand.at_fault is not None
         )
@@ -88,12 +89,12 @@ class Finding:
             f"the first {self.kind} {verb} {self.primitive}"
             f"{f' of {values}' if values else ''} at {self.origin.file}:{self.origin.line}"
             f" ({self.origin.function}), module {self.origin.module_path or 'top'}"
-            f"{f', {rounds}' if rounds else ''}"
+            f"{f', {iterations}' if iterations else ''}"
         )
 
 
 def finding_from_dict(plain: Mapping[str, Any]) -> Finding:
-    """The finding that :meth:`Finding.as_dict` gave."""
+    """Return the finding that :meth:`Finding.as_dict` gave as plain data."""
     return Finding(
         kind=plain["kind"],
         certainty=plain["certainty"],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import Array, lax
 
-from perfkit.guard.domain import guard
+from perfkit.guard.transform import guard
 
 EPSILON = 1e-5
 

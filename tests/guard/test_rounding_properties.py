@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jax import Array, lax
 from numpy.typing import NDArray
 
-from perfkit.guard.domain import guard
+from perfkit.guard.transform import guard
 from tests.support.rounding_oracle import Oracle, Span
 
 Tree = tuple[Any, ...]

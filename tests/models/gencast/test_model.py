@@ -15,7 +15,7 @@ import xarray
 
 from perfkit.answers.agreement import AgreementClass, compare
 from perfkit.answers.finite import check_finite
-from perfkit.diagnose.locate_model import Located, search
+from perfkit.diagnose.locate_workload import SearchResult, locate_in_this_process
 from perfkit.errors import MissingDependencyError, UserError
 from perfkit.knobs import space
 from perfkit.knobs.configuration import Configuration
@@ -238,7 +238,7 @@ def test_seeds_that_are_no_seeds_are_refused_in_a_short_sentence(seed: str) -> N
 
 def test_a_forecast_with_declared_nan_has_no_finding(small_weights: None) -> None:
     workload = MODEL.workload({"resolution": 10.0}, {"steps": 2})
-    assert search(workload.as_dict(), {}) == Located(None, 2)
+    assert locate_in_this_process(workload, {}) == SearchResult(None, 2)
 
 
 def test_an_error_in_the_denoiser_is_located_beside_declared_nan(
@@ -251,7 +251,7 @@ def test_an_error_in_the_denoiser_is_located_beside_declared_nan(
 
     monkeypatch.setattr(denoiser, "run_network", planted)
     workload = MODEL.workload({"resolution": 10.0}, {})
-    finding = search(workload.as_dict(), {}).finding
+    finding = locate_in_this_process(workload, {}).finding
     assert finding is not None
     assert (finding.kind, finding.certainty, finding.primitive) == ("nan", "found", "sqrt")
     lines = Path(__file__).read_text().splitlines()
@@ -276,6 +276,6 @@ def test_declared_nan_that_reaches_the_network_is_named_where_it_leaks(
 ) -> None:
     monkeypatch.setattr(prediction, "jnp", _ForgetsToFill())
     workload = MODEL.workload({"resolution": 10.0}, {})
-    finding = search(workload.as_dict(), {}).finding
+    finding = locate_in_this_process(workload, {}).finding
     assert finding is not None
     assert (finding.certainty, finding.primitive) == ("found", "dot_general")
