@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from perfkit.diagnose.child_process import environment_with_perfkit, last_line
 from perfkit.diagnose.diagnosis import Diagnosis, diagnosis_from_dict
-from perfkit.errors import MissingDependencyError, PerfkitError, UserError
+from perfkit.errors import MissingDependencyError, UserError
 from perfkit.tune.apply import preset_environment
 
 if TYPE_CHECKING:
@@ -77,13 +77,10 @@ def examine_under(configuration: Configuration) -> Diagnosis:
         )
     finally:
         os.sched_setaffinity(0, allowed)
-    if done.returncode < 0:
-        raise UserError(
-            f"XLA does not start under {configuration.label}: its message is printed above"
-        )
     if done.returncode:
-        raise PerfkitError(
-            f"the examination ended with code {done.returncode}: its error is printed above"
+        raise UserError(
+            f"XLA does not start under {configuration.label} (code {done.returncode}): "
+            "its message is printed above"
         )
     return diagnosis_from_dict(json.loads(last_line(done.stdout)))
 

@@ -131,6 +131,26 @@ class _Start:
     iterations: tuple[tuple[str, int], ...] = ()
 
 
+class _Loop(NamedTuple):
+    """A loop that a search runs one iteration at a time.
+
+    Attributes
+    ----------
+    equation, flow
+        The equation, and its control flow.
+    values, masks
+        The operands of the equation, and where NaN is declared in them.
+    wanted
+        For each result of the equation, whether the search follows it back.
+    """
+
+    equation: JaxprEqn
+    flow: ControlFlow
+    values: list[Array]
+    masks: list[Mask]
+    wanted: list[bool]
+
+
 class _BadIteration(NamedTuple):
     """The first iteration of a loop with a bad result.
 
@@ -241,7 +261,7 @@ class _Search:
         if not flow.is_loop:
             return self.inside(inner)
         run = self._scan if flow.kind == "scan" else self._while
-        found = run(equation, flow, values, masks, wanted)
+        found = run(_Loop(equation, flow, values, masks, wanted))
         if found is None:
             return None
         return self.inside(
@@ -254,15 +274,9 @@ class _Search:
             )
         )
 
-    def _scan(
-        self,
-        equation: JaxprEqn,
-        flow: ControlFlow,
-        values: list[Array],
-        masks: list[Mask],
-        wanted: list[bool],
-    ) -> _BadIteration | None:
+    def _scan(self, loop: _Loop) -> _BadIteration | None:
         """Run a scan one iteration at a time until a carried or wanted result is bad."""
+        equation, flow, values, masks, wanted = loop
         program = flow.programs[0]
         body = compiled_run(program, self._trusts_literals)
         first, end = flow.consts, flow.consts + flow.carry
@@ -283,15 +297,9 @@ class _Search:
             carry, carry_masks = results[: flow.carry], result_masks[: flow.carry]
         return None
 
-    def _while(
-        self,
-        equation: JaxprEqn,
-        flow: ControlFlow,
-        values: list[Array],
-        masks: list[Mask],
-        wanted: list[bool],
-    ) -> _BadIteration | None:
+    def _while(self, loop: _Loop) -> _BadIteration | None:
         """Run a while loop one iteration at a time until a carried value is bad."""
+        _, flow, values, masks, _ = loop
         program, condition = flow.programs[0], flow.condition
         assert condition is not None
         body, proceed = compiled_run(program, self._trusts_literals), compiled_run(condition)

@@ -182,9 +182,12 @@ class _Evaluation:
     def _full_rounding(self, atom: Var | Literal) -> Rounding:
         """Return the rounding of a value with each part in the value's shape."""
         known, shape = self._rounding(atom), jnp.shape(self._read(atom))
-        return Rounding(
-            *(None if part is None else jnp.broadcast_to(part, shape) for part in known)
-        )
+        bound = jnp.broadcast_to(known.bound, shape)
+        if known.cleaned is None or known.was_cleaned is None:
+            return Rounding(bound)
+        cleaned = jnp.broadcast_to(known.cleaned, shape)
+        was_cleaned = jnp.broadcast_to(known.was_cleaned, shape)
+        return Rounding(bound, cleaned, was_cleaned)
 
 
 def _row(lift: Lift) -> Array:

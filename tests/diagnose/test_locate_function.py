@@ -90,7 +90,8 @@ def test_the_search_runs_a_reversed_scan_from_its_end() -> None:
         return total, jnp.log(x)
 
     finding = locate_in_function(
-        lambda xs: lax.scan(body, 0.0, xs, reverse=True)[1], jnp.asarray([-1.0, 1, -2, 1])
+        lambda xs: lax.scan(body, jnp.float32(0), xs, reverse=True)[1],
+        jnp.asarray([-1.0, 1, -2, 1]),
     )
     assert finding is not None
     assert finding.iterations[0][1] == 2

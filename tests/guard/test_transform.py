@@ -1,4 +1,4 @@
-"""The domain guard lifts what rounding did, counts it, and touches nothing else."""
+"""The domain guard lifts operands that rounding moved, counts them, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from jax import Array, lax
 
+from perfkit.guard.counts import GuardReport
 from perfkit.guard.transform import guard
 from tests.support.guard_programs import (
     added_with_clamp,
@@ -67,12 +68,12 @@ def test_the_zeroing_guard_equals_float64_arithmetic_to_rounding() -> None:
     assert row.zeroed > 0
 
 
-def test_positive_residues_are_left_in_without_zeroing() -> None:
+def test_without_zeroing_positive_residues_stay() -> None:
     (_, added), _ = jax.jit(guard(sampler))(jnp.ones(3), LEVELS)
     assert np.any(np.asarray(added)[exact_added(LEVELS) == 0] > 0)
 
 
-def test_zeroing_reaches_through_the_usual_clamp() -> None:
+def test_zeroing_passes_through_the_usual_clamp() -> None:
     levels = jnp.asarray(LEVELS)
     exactly_zero = exact_added(LEVELS) == 0
     assert np.any(np.asarray(jax.jit(added_with_clamp)(levels))[exactly_zero] > 0)
@@ -87,10 +88,11 @@ def test_a_planted_error_stays_nan() -> None:
     assert sum(row.lifted for row in report.rows()) == 0
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float64])
-def test_rounding_is_judged_at_the_precision_of_the_terms(dtype: Any) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "unit"), [(jnp.float32, 2**-23), (jnp.bfloat16, 2**-7), (jnp.float64, 2**-52)]
+)
+def test_rounding_is_judged_at_the_precision_of_the_terms(dtype: Any, unit: float) -> None:
     with jax.enable_x64(True):
-        unit = float(jnp.finfo(dtype).eps)
         terms = jnp.asarray([1.0, 1.0, 1.0], dtype)
         others = jnp.asarray([1.0 + unit, 1.0 + 64 * unit, 1.5], dtype)
         result, report = jax.jit(guard(lambda a, b: jnp.sqrt(a - b)))(terms, others)
@@ -137,7 +139,7 @@ def test_each_domain_has_its_edge(function: Callable[[Array], Array], edge_value
     assert [row.lifted for row in report.rows()] == [1]
 
 
-def test_an_integer_power_of_a_negative_number_is_no_error() -> None:
+def test_an_integer_power_of_a_negative_number_is_not_guarded() -> None:
     result, _ = jax.jit(guard(lambda a, b, p: (a - b) ** p))(1.0, jnp.float32(1.0000001), 2.0)
     assert result > 0
     result, _ = jax.jit(guard(lambda a, b, p: (a - b) ** p))(
@@ -161,7 +163,7 @@ def test_an_integer_power_of_a_negative_number_is_no_error() -> None:
     ],
 )
 @pytest.mark.parametrize("zero_rounding", [False, True])
-def test_underflow_makes_no_number(
+def test_underflow_is_not_lifted(
     function: Callable[[Array], Array], expected: float, zero_rounding: bool
 ) -> None:
     tiny = jnp.float32(1e-30)
@@ -176,13 +178,13 @@ def test_underflow_makes_no_number(
     [
         # 1 / (-1e-7) is far below zero, whatever the rounding of the divisor.
         (lambda p, q: jnp.sqrt(1 / (p - q)), (1.0, 1.0000001)),
-        # The larger of two is -0.5; how uncertain the smaller one is does not matter.
+        # The larger of two is -0.5; the uncertainty of the smaller one does not matter.
         (lambda p, q: jnp.sqrt(jnp.maximum(p - 1, q - 2e9)), (0.5, 1e9)),
         (lambda p, q: jnp.sqrt(jnp.max(jnp.stack([p - 1, q - 2e9]))), (0.5, 1e9)),
         (lambda p, q: jnp.sqrt(-jnp.min(jnp.stack([1 - p, 2e9 - q]))), (0.5, 1e9)),
     ],
 )
-def test_what_rounding_cannot_do_stays_nan(
+def test_an_operand_that_rounding_does_not_explain_stays_nan(
     function: Callable[[Array, Array], Array], arguments: tuple[float, float]
 ) -> None:
     result, report = jax.jit(guard(function))(*map(jnp.float32, arguments))
@@ -190,8 +192,8 @@ def test_what_rounding_cannot_do_stays_nan(
     assert sum(row.lifted for row in report.rows()) == 0
 
 
-def test_a_matrix_product_whose_terms_cancel_is_judged_by_its_terms() -> None:
-    # 1 * 1 + 1 * -1.0000001 is -1.2e-7: nothing against terms of one, much against itself.
+def test_the_bound_of_a_matrix_product_follows_from_its_terms() -> None:
+    # 1 * 1 + 1 * -1.0000001 is -1.2e-7, which is rounding compared with terms of 1.
     rows, column = jnp.asarray([[1.0, 1.0]]), jnp.asarray([1.0, -1.0000001])
     assert np.isnan(jax.jit(lambda a, b: jnp.sqrt(a @ b))(rows, column))
     result, report = jax.jit(guard(lambda a, b: jnp.sqrt(a @ b)))(rows, column)
@@ -201,7 +203,7 @@ def test_a_matrix_product_whose_terms_cancel_is_judged_by_its_terms() -> None:
     assert np.isnan(error)
 
 
-def test_cancelled_terms_in_a_divisor_are_not_guessed() -> None:
+def test_a_divisor_whose_terms_cancel_is_not_lifted() -> None:
     result, _ = jax.jit(guard(lambda a, b: (a - b) / (a - b)))(jnp.ones(1), jnp.ones(1))
     assert np.isnan(result)
 
@@ -211,7 +213,7 @@ def test_an_infinite_term_is_not_rounding() -> None:
     assert np.isnan(result)
 
 
-def test_a_sum_of_squares_is_left_untouched() -> None:
+def test_a_sum_of_squares_is_not_guarded() -> None:
     def layer_norm(x: Array) -> Array:
         return (x - x.mean()) * lax.rsqrt(jnp.var(x) + 1e-5)
 
@@ -221,7 +223,7 @@ def test_a_sum_of_squares_is_left_untouched() -> None:
     np.testing.assert_array_equal(result, jax.jit(layer_norm)(x))
 
 
-def test_the_epsilon_of_a_one_pass_variance_is_the_edge() -> None:
+def test_a_one_pass_variance_is_lifted_to_its_epsilon() -> None:
     def inverse_deviation(x: Array) -> Array:
         variance = jnp.mean(x**2, -1, keepdims=True) - jnp.mean(x, -1, keepdims=True) ** 2
         return lax.rsqrt(variance + 1e-5)
@@ -235,7 +237,7 @@ def test_the_epsilon_of_a_one_pass_variance_is_the_edge() -> None:
     np.testing.assert_array_equal(np.asarray(result)[~broken], unguarded[~broken])
 
 
-def test_zeroing_makes_no_infinity_of_a_random_draw() -> None:
+def test_zeroing_does_not_make_a_random_draw_infinite() -> None:
     def gumbel(bits: Array) -> Array:
         return -jnp.log(-jnp.log(jnp.maximum(bits - 1, 1e-30)))
 
@@ -263,7 +265,8 @@ def through_carry(a: Array, b: Array) -> Array:
         difference, total = carry
         return a - b, total + jnp.sqrt(difference)
 
-    return lax.fori_loop(0, jnp.int32(2), body, (a - b, a * 0))[1]
+    carry: tuple[Array, Array] = lax.fori_loop(0, jnp.int32(2), body, (a - b, a * 0))
+    return carry[1]
 
 
 def out_of_cond(a: Array, b: Array) -> Array:
@@ -271,33 +274,39 @@ def out_of_cond(a: Array, b: Array) -> Array:
 
 
 def out_of_jit(a: Array, b: Array) -> Array:
-    return jnp.sqrt(jax.jit(lambda p, q: p - q)(a, b)) * 2
+    difference: Array = jax.jit(lambda p, q: p - q)(a, b)
+    return jnp.sqrt(difference) * 2
 
 
 def in_remat(a: Array, b: Array) -> Array:
-    return jax.checkpoint(lambda p, q: jnp.sqrt(p - q))(a, b) * 2
+    root: Array = jax.checkpoint(lambda p, q: jnp.sqrt(p - q))(a, b)
+    return root * 2
 
 
 def in_cond(a: Array, b: Array) -> Array:
-    return lax.cond(a[0] > 0, lambda: jnp.sqrt(a - b), lambda: jnp.log(a - b)) * 2
+    chosen: Array = lax.cond(a[0] > 0, lambda: jnp.sqrt(a - b), lambda: jnp.log(a - b))
+    return chosen * 2
 
 
 def in_custom_jvp(a: Array, b: Array) -> Array:
     root = jax.custom_jvp(lambda p, q: jnp.sqrt(p - q))
     root.defjvp(lambda primals, tangents: (primals[0], tangents[0]))
-    return root(a, b)
+    result: Array = root(a, b)
+    return result
 
 
 def in_custom_vjp(a: Array, b: Array) -> Array:
     root = jax.custom_vjp(lambda p, q: jnp.sqrt(p - q))
     root.defvjp(lambda p, q: (root(p, q), None), lambda _, t: (t, t))
-    return root(a, b)
+    result: Array = root(a, b)
+    return result
 
 
 def in_custom_vmap(a: Array, b: Array) -> Array:
     root = jax.custom_batching.custom_vmap(lambda p, q: jnp.sqrt(p - q))
     root.def_vmap(lambda size, batched, p, q: (jnp.sqrt(p - q), True))
-    return jax.vmap(root)(a, b)
+    mapped: Array = jax.vmap(root)(a, b)
+    return mapped
 
 
 def in_vmap(a: Array, b: Array) -> Array:
@@ -321,7 +330,7 @@ def in_vmap(a: Array, b: Array) -> Array:
         in_vmap,
     ],
 )
-def test_provenance_passes_through_control_flow(function: Callable[..., Array]) -> None:
+def test_bounds_pass_through_control_flow(function: Callable[..., Array]) -> None:
     a, near, far = jnp.ones(1), jnp.asarray([1.0000001]), jnp.asarray([1.5])
     assert np.isnan(jax.jit(function)(a, near))
     lifted, report = jax.jit(guard(function))(a, near)
@@ -332,7 +341,7 @@ def test_provenance_passes_through_control_flow(function: Callable[..., Array]) 
     assert sum(row.lifted for row in report.rows()) == 0
 
 
-def test_counts_are_mapped_by_vmap_and_summed_in_the_rows() -> None:
+def test_vmap_maps_the_counts_and_the_rows_sum_them() -> None:
     _, report = jax.jit(jax.vmap(guard(lambda a, b: jnp.sqrt(a - b))))(
         jnp.ones(3), jnp.asarray([1.0000001, 1.0, 1.0000001])
     )
@@ -346,7 +355,7 @@ def test_the_guard_can_be_switched_off() -> None:
     assert report.rows() == ()
 
 
-def test_static_arguments_steer_as_before() -> None:
+def test_static_arguments_steer_the_control_flow() -> None:
     @functools.partial(jax.jit, static_argnames=("times", "kind"))
     def run(x: Array, times: int, kind: str) -> Any:
         def inner(x: Array, times: int, kind: str) -> Array:
@@ -362,7 +371,7 @@ def test_static_arguments_steer_as_before() -> None:
 
 
 def test_derivatives_pass_through() -> None:
-    def loss(x: Array) -> Any:
+    def loss(x: Array) -> tuple[Array, GuardReport]:
         value, report = guard(lambda y: jnp.sum(jax.nn.softplus(y) + jnp.sqrt(y * y - 1)))(x)
         return value, report
 
@@ -372,7 +381,7 @@ def test_derivatives_pass_through() -> None:
     np.testing.assert_allclose(gradient, expected, rtol=1e-5)
 
 
-def test_the_report_is_plain_json_and_lists_only_what_was_touched() -> None:
+def test_the_report_is_plain_json_and_lists_only_touched_sites() -> None:
     _, report = jax.jit(guard(lambda x, s: (churn(x, s), jnp.sqrt(s - 0.01))))(
         jnp.ones(1), jnp.asarray(LEVELS)
     )
@@ -382,7 +391,7 @@ def test_the_report_is_plain_json_and_lists_only_what_was_touched() -> None:
     assert plain["sites"][0]["lifted"] == plain["lifted"] > 0
 
 
-def test_module_paths_are_kept() -> None:
+def test_a_site_has_its_module_path() -> None:
     def named(x: Array) -> Array:
         with jax.named_scope("diffusion"):
             return jnp.sqrt(x - 1)

@@ -1,4 +1,4 @@
-"""For any nesting of control flow, operands inside their domain are not touched: bit by bit."""
+"""For any nesting of control flow, the guard changes no bit of operands inside their domain."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ NESTINGS: dict[str, Callable[[Step], Step]] = {
 
 
 def inside(step: Step) -> Step:
-    """The step, brought back into (0, 1) so that steps can follow each other."""
+    """The step, mapped back into (0, 1) so that steps can follow each other."""
     return lambda x: jax.nn.sigmoid(step(x))
 
 
 @st.composite
 def programs(draw: st.DrawFn) -> Step:
-    """Sequences of nested steps; the description is what hypothesis prints."""
+    """Draw a sequence of nested steps."""
     steps: list[Step] = []
     for _ in range(draw(st.integers(1, 2))):
         step = inside(LEAVES[draw(st.sampled_from(sorted(LEAVES)))])
@@ -101,7 +101,7 @@ def programs(draw: st.DrawFn) -> Step:
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float64])
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(program=programs(), seed=st.integers(0, 99), zero_rounding=st.booleans())
-def test_the_guard_changes_no_bit_of_what_is_inside(
+def test_the_guard_changes_no_bit_inside_the_domain(
     dtype: DTypeLike, program: Step, seed: int, zero_rounding: bool
 ) -> None:
     with jax.enable_x64(dtype == jnp.float64):
@@ -118,7 +118,7 @@ root_of_difference = jax.jit(guard(lambda a, b: jnp.sqrt(a * a - b * b)))
 
 
 @given(size=st.floats(1e-6, 1e6), gap=st.floats(1e-5, 1.0))
-def test_a_real_difference_of_the_wrong_sign_stays_nan(size: float, gap: float) -> None:
+def test_a_real_negative_difference_stays_nan(size: float, gap: float) -> None:
     result, report = root_of_difference(jnp.float32(size), jnp.float32(size * (1 + gap)))
     assert np.isnan(result)
     assert report.rows()[0].lifted == 0

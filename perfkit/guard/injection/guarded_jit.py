@@ -48,7 +48,9 @@ def make_guarded_jit(
     evaluate
         Evaluates a traced function under the guard.
     """
-    evaluate_traced = functools.partial(evaluate, zero_rounding=zero_rounding)
+
+    def evaluate_traced(traced: Traced) -> tuple[object, GuardReport]:
+        return evaluate(traced, zero_rounding)
 
     @functools.wraps(plain_jit)
     def jit(fun: Callable[..., Any] | None = None, **options: Any) -> Any:
