@@ -10,7 +10,7 @@ four steps:
 2. A *plan* (:mod:`perfkit.guard.plan`) lists the guarded equations, and the values whose rounding
    bounds they need.
 3. *Bounds* (:mod:`perfkit.guard.analysis.bounds`) are computed while the program runs. For
-   ``d = a - b`` with ``a`` and ``b`` near 1 in float32, the bound of ``d`` is about 2e-7.
+   ``d = a - b`` with ``a`` and ``b`` near 1 in float32, the bound of ``d`` is about 1.2e-7.
 4. A *lift* (:mod:`perfkit.guard.analysis.lifting`) compares operand and bound element by element:
    ``sqrt(-1e-7)`` becomes ``sqrt(0)``, while ``sqrt(-0.5)`` stays NaN.
 """

@@ -2,7 +2,7 @@
 
 Each function here rebuilds one control-flow primitive around the guarded evaluation of its
 programs. The rebuilt primitive carries three things: the values, their rounding bounds where the
-plan asks for them, and the counts. A guarded ``scan``, for example, carries
+plan requires them, and the counts. A guarded ``scan``, for example, carries
 ``(values, roundings, counts)`` instead of the values alone.
 """
 
@@ -22,7 +22,7 @@ from perfkit.guard.analysis.structure import REMATERIALISED, ControlFlow
 from perfkit.guard.plan import Plan, plan_without_guard
 
 MaybeRounding = Rounding | None
-"""The rounding of a value, or None if the plan does not ask for it."""
+"""The rounding of a value, or None if the plan does not require it."""
 
 
 class Outcome(NamedTuple):
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     values
         Its results.
     roundings
-        The rounding of each result for which the plan asks, else None.
+        The rounding of each result whose depth is at least 0, else None.
     counts
         Elements lifted and elements zeroed at each site: int32 of shape ``(sites, 2)``.
     """
@@ -62,7 +62,7 @@ class FlowInputs:
     values
         Its operands.
     roundings
-        The rounding of each operand for which the plans ask, else None.
+        The rounding of each operand whose depth is at least 0, else None.
     evaluate
         Runs the plans.
     """

@@ -128,7 +128,7 @@ class _Evaluation:
         return rows
 
     def _note_rounding(self, index: int, equation: JaxprEqn, results: Sequence[Array]) -> None:
-        """Compute the rounding of an equation's results if the plan asks for it."""
+        """Compute the rounding of an equation's results if the plan requires it."""
         if is_product(equation):
             self._products.add(equation.outvars[0])
         depth = max((self._plan.depths.get(out, -1) for out in equation.outvars), default=-1)

@@ -1,8 +1,8 @@
 """The plan of a guarded program: which equations are guarded, and which bounds they need.
 
 For ``lambda a, b: jnp.sqrt(a - b)`` the plan guards the ``sqrt``, marks the ``sub`` as a
-difference, and asks for the rounding bounds of ``a - b``, ``a`` and ``b``. A plan is plain data
-that follows from tracing; :mod:`perfkit.guard.planner` makes it and
+difference, and requires the rounding bounds of ``a - b``, ``a`` and ``b``. A plan is plain data.
+:mod:`perfkit.guard.planner` makes it from the traced program, and
 :mod:`perfkit.guard.interpreter` carries it out.
 """
 
@@ -52,9 +52,10 @@ class Site:
 class Plan:
     """What the interpreter does with one program.
 
-    A *depth* says how many operations before a guarded operand a value stands, counted down: a
-    guarded operand has the largest depth, 0 means that the value's own precision is enough, and
-    -1 that no bound is needed.
+    The *depth* of a value is the number of operations through which its rounding bound is followed
+    further back. A guarded operand has the largest depth, the operands of the equation that made
+    it have a depth of one less, and so on. At depth 0 the bound follows from precision alone: that
+    of the value, or of its factors if it is a product. Depth -1 means that no bound is needed.
 
     Attributes
     ----------
@@ -75,7 +76,7 @@ class Plan:
     in_depths
         Depth of each operand of the program.
     out_depths
-        Depth of each result of the program, as its caller asked for.
+        Depth of each result of the program, which its caller chooses.
     sites
         Every guarded equation, in the order in which the interpreter counts them.
     """

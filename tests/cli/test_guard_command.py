@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.cli.commands import guard
-from perfkit.diagnose.locate_workload import SearchResult
+from perfkit.diagnose.locate.workload import SearchResult
 from perfkit.errors import UserError
 from perfkit.models import get_model
 from perfkit.records.schema import Outcome, WorkloadRecord

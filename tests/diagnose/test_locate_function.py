@@ -13,7 +13,7 @@ import pytest
 from jax import Array, lax
 
 from perfkit.answers.finite import DeclaredNan
-from perfkit.diagnose.locate_function import locate_in_function
+from perfkit.diagnose.locate.function import locate_in_function
 from perfkit.guard.transform import guard
 from tests.support import guard_programs
 from tests.support.guard_programs import karras_schedule, planted, sampler

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.diagnose.locate_record import find_record, locate_in_record, with_location
+from perfkit.diagnose.locate.record import find_record, locate_in_record, with_location
 from perfkit.errors import UserError
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store

@@ -12,9 +12,9 @@ import pytest
 from jax import Array
 
 from perfkit.answers.finite import NOTHING_DECLARED
-from perfkit.diagnose.finding import finding_from_dict
-from perfkit.diagnose.locate_function import locate_in_function
-from perfkit.diagnose.locate_workload import (
+from perfkit.diagnose.locate.finding import finding_from_dict
+from perfkit.diagnose.locate.function import locate_in_function
+from perfkit.diagnose.locate.workload import (
     SearchResult,
     locate_in_prediction,
     locate_in_workload,

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from perfkit.answers.agreement import Tolerance, compare
 from perfkit.answers.finite import check_finite
-from perfkit.diagnose.stability_report import (
+from perfkit.diagnose.stability.report import (
     StabilityRow,
     is_stable,
     stability_row,
     verdict,
 )
-from perfkit.diagnose.stability_settings import (
+from perfkit.diagnose.stability.settings import (
     COMPILER_SETTINGS,
     cross_settings,
     precisions_of,

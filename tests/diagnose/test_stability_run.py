@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.diagnose.stability_run import StabilityPlan, StabilityTrial, run_stability
-from perfkit.diagnose.stability_settings import cross_settings
+from perfkit.diagnose.stability.run import StabilityPlan, StabilityTrial, run_stability
+from perfkit.diagnose.stability.settings import cross_settings
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
 from perfkit.records.schema import Outcome, Record, WorkloadRecord

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from perfkit.diagnose.finding import Finding
-from perfkit.diagnose.locate_workload import SearchResult
+from perfkit.diagnose.locate.finding import Finding
+from perfkit.diagnose.locate.workload import SearchResult
 from perfkit.guard.analysis.origin import Origin
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
@@ -13,7 +13,7 @@ from perfkit.models.base import Workload
 
 @dataclasses.dataclass
 class RecordingSearch:
-    """Stands in for :func:`perfkit.diagnose.locate_workload.locate_in_workload`."""
+    """Stands in for :func:`perfkit.diagnose.locate.workload.locate_in_workload`."""
 
     result: SearchResult
     calls: list[tuple[Workload, Configuration, str]] = dataclasses.field(default_factory=list)

@@ -19,11 +19,11 @@ from perfkit.cli.workload_arguments import (
     default_folder,
     parse_request,
 )
-from perfkit.diagnose.locate_record import find_record, locate_in_record
-from perfkit.diagnose.locate_workload import Locate, locate_in_workload
-from perfkit.diagnose.stability_report import StabilityRow, is_stable, stability_as_dict, verdict
-from perfkit.diagnose.stability_run import StabilityPlan, run_stability
-from perfkit.diagnose.stability_settings import settings_of
+from perfkit.diagnose.locate.record import find_record, locate_in_record
+from perfkit.diagnose.locate.workload import Locate, locate_in_workload
+from perfkit.diagnose.stability.report import StabilityRow, is_stable, stability_as_dict, verdict
+from perfkit.diagnose.stability.run import StabilityPlan, run_stability
+from perfkit.diagnose.stability.settings import settings_of
 from perfkit.errors import UserError
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store

@@ -6,8 +6,8 @@ unit in the last place of its result to the bounds of its operands (N. J. Higham
 Stability of Numerical Algorithms, 2nd ed., 2002, section 3.3).
 
 Example in float32, whose unit roundoff is u = 6e-8: the inputs ``a = b = 100`` have the bound
-100 u = 6e-6 each, and their difference has the bound 1.2e-5. A result of -8e-6 may therefore be
-rounding; a result of -0.5 may not.
+100 u = 6e-6 each, and their difference has the bound 1.2e-5. A result of -7.6e-6
+may therefore be rounding; a result of -0.5 may not.
 
 The bound of a product or quotient is computed from its operands and never from the result. A
 second use of a product keeps the compiler from contracting it into a fused multiply-add, and the

@@ -5,7 +5,7 @@ a difference, this module computes a *cleaned* copy: the value that results if t
 are rounding are set to zero. The copy passes through the same operations as the value: scaling,
 adding an epsilon, clamping. The program therefore decides what a difference of zero means.
 
-Example: in ``sqrt(0.5 * (a - b) + 1e-5)`` with ``a - b = -1e-7`` and a bound of 2e-7, the cleaned
+Example: in ``sqrt(0.5 * (a - b) + 1e-5)`` with ``a - b = -1e-7`` and a bound of 1.2e-7, the cleaned
 difference is 0, and the cleaned operand of ``sqrt`` is 1e-5.
 """
 

@@ -105,7 +105,7 @@ class Journal:
 
 @dataclasses.dataclass(frozen=True)
 class ProcessReport:
-    """What the journal of one process says.
+    """The content of the journal of one process.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ import xarray
 
 from perfkit.answers.agreement import AgreementClass, compare
 from perfkit.answers.finite import check_finite
-from perfkit.diagnose.locate_workload import SearchResult, locate_in_this_process
+from perfkit.diagnose.locate.workload import SearchResult, locate_in_this_process
 from perfkit.errors import MissingDependencyError, UserError
 from perfkit.knobs import space
 from perfkit.knobs.configuration import Configuration

@@ -27,7 +27,7 @@ from jax import Array
 from jax.extend.core import JaxprEqn, Var
 
 from perfkit.answers.finite import NOTHING_DECLARED, DeclaredNan
-from perfkit.diagnose.bad_values import (
+from perfkit.diagnose.locate.bad_values import (
     bad_elements,
     compiled_run,
     first_cause,
@@ -35,13 +35,13 @@ from perfkit.diagnose.bad_values import (
     has_bad_element,
     unmasked,
 )
-from perfkit.diagnose.declared_nan import (
+from perfkit.diagnose.locate.declared_nan import (
     EvaluatedEquation,
     Mask,
     masks_by_path,
     run_with_masks,
 )
-from perfkit.diagnose.finding import Finding, Kind, Operand
+from perfkit.diagnose.locate.finding import Finding, Kind, Operand
 from perfkit.guard.analysis.origin import Origin, join_path
 from perfkit.guard.analysis.source import origin_of
 from perfkit.guard.analysis.structure import (
@@ -307,8 +307,8 @@ class _Search:
         carry, carry_masks = values[end:], masks[end:]
         number = 0
         while True:
-            asked = [*values[:first], *carry]
-            if not bool(proceed(condition.consts, asked, unmasked(asked))[0][0]):
+            inputs = [*values[:first], *carry]
+            if not bool(proceed(condition.consts, inputs, unmasked(inputs))[0][0]):
                 return None
             operands = [*values[first:end], *carry]
             operand_masks = [*masks[first:end], *carry_masks]

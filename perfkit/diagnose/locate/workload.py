@@ -1,7 +1,7 @@
 """Finds where the first bad value of a prediction arises, in a process of its own.
 
 The search needs its own process because the compiler depends on environment and affinity.
-``python -m perfkit.diagnose.locate_workload REQUEST ANSWER`` is that process: it reads a JSON
+``python -m perfkit.diagnose.locate.workload REQUEST ANSWER`` is that process: it reads a JSON
 file with the request and writes one with the answer.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfkit.answers.finite import check_finite
 from perfkit.diagnose.child_process import last_line
-from perfkit.diagnose.finding import Finding, finding_from_dict
+from perfkit.diagnose.locate.finding import Finding, finding_from_dict
 from perfkit.errors import PerfkitError, UserError
 from perfkit.knobs.environment import child_environment
 from perfkit.models import get_model
@@ -95,7 +95,7 @@ def locate_in_workload(
     with tempfile.TemporaryDirectory(prefix="perfkit-locate-") as folder:
         request_file, answer_file = Path(folder) / "request.json", Path(folder) / "answer.json"
         request_file.write_text(json.dumps(request), encoding="utf-8")
-        module = "perfkit.diagnose.locate_workload"
+        module = "perfkit.diagnose.locate.workload"
         done = subprocess.run(
             [sys.executable, "-m", module, str(request_file), str(answer_file)],
             env=child_environment(configuration),
@@ -144,7 +144,7 @@ def locate_in_prediction(prepared: Prepared, guard: str = GUARD_OFF) -> SearchRe
     """
     import jax
 
-    from perfkit.diagnose.locate_function import locate_in_function
+    from perfkit.diagnose.locate.function import locate_in_function
 
     function = prepared.function if guard == GUARD_OFF else _guarded(prepared.function, guard)
     compiled = jax.jit(function)

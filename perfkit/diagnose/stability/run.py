@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from perfkit.diagnose.stability_report import StabilityRow, stability_row
-from perfkit.diagnose.stability_settings import Setting
+from perfkit.diagnose.stability.report import StabilityRow, stability_row
+from perfkit.diagnose.stability.settings import Setting
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models.base import Model, Workload
@@ -67,7 +67,7 @@ class StabilityTrial:
     values
         Knob values that differ from stock.
     labels
-        What the record says of the trial's purpose.
+        Purpose of the trial, for its record.
     files
         Files that the trial reads and writes.
     guard

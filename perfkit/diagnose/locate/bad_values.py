@@ -1,6 +1,6 @@
 """Finds bad values, NaN or infinity, in a traced program, and follows them back to their cause.
 
-A NaN that the model declares is not a bad value. :mod:`perfkit.diagnose.locate_function` searches
+A NaN that the model declares is not a bad value. :mod:`perfkit.diagnose.locate.function` searches
 with these functions.
 """
 
@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend.core import Var
 
-from perfkit.diagnose.declared_nan import Mask, run_with_masks
-from perfkit.diagnose.finding import Kind
+from perfkit.diagnose.locate.declared_nan import Mask, run_with_masks
+from perfkit.diagnose.locate.finding import Kind
 from perfkit.guard.analysis.structure import Program, is_floating
 
 
@@ -101,7 +101,7 @@ def compiled_run(
     program
         The program.
     trusts_literals
-        As for :func:`perfkit.diagnose.declared_nan.run_with_masks`.
+        As for :func:`perfkit.diagnose.locate.declared_nan.run_with_masks`.
 
     Returns
     -------

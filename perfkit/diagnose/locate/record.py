@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from perfkit.diagnose.locate_workload import Locate, SearchResult, locate_in_workload
+from perfkit.diagnose.locate.workload import Locate, SearchResult, locate_in_workload
 from perfkit.errors import UserError, unknown_name
 from perfkit.files import write_whole
 from perfkit.knobs.configuration import Catalogue

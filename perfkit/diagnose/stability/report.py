@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfkit.answers.agreement import AgreementClass
-from perfkit.diagnose.stability_settings import Setting
+from perfkit.diagnose.stability.settings import Setting
 from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome
 
