@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +42,7 @@ from perfkit.diagnose.locate.declared_nan import (
     run_with_masks,
 )
 from perfkit.diagnose.locate.finding import Finding, Kind, Operand
+from perfkit.diagnose.locate.loops import Loop, first_bad_iteration
 from perfkit.guard.analysis.origin import Origin, join_path
 from perfkit.guard.analysis.source import origin_of
 from perfkit.guard.analysis.structure import (
@@ -129,45 +130,6 @@ class _Start:
     wanted: Sequence[bool]
     path: str = ""
     iterations: tuple[tuple[str, int], ...] = ()
-
-
-class _Loop(NamedTuple):
-    """A loop that a search runs one iteration at a time.
-
-    Attributes
-    ----------
-    equation, flow
-        The equation, and its control flow.
-    values, masks
-        The operands of the equation, and where NaN is declared in them.
-    wanted
-        For each result of the equation, whether the search follows it back.
-    """
-
-    equation: JaxprEqn
-    flow: ControlFlow
-    values: list[Array]
-    masks: list[Mask]
-    wanted: list[bool]
-
-
-class _BadIteration(NamedTuple):
-    """The first iteration of a loop with a bad result.
-
-    Attributes
-    ----------
-    number
-        The iteration, from 0.
-    operands, masks
-        The operands of the body, and where NaN is declared in them.
-    wanted
-        For each result of the body, whether it is bad.
-    """
-
-    number: int
-    operands: list[Array]
-    masks: list[Mask]
-    wanted: list[bool]
 
 
 class _Search:
@@ -260,8 +222,8 @@ class _Search:
         inner = _Start(flow.programs[branch], values, masks, wanted, path, start.iterations)
         if not flow.is_loop:
             return self.inside(inner)
-        run = self._scan if flow.kind == "scan" else self._while
-        found = run(_Loop(equation, flow, values, masks, wanted))
+        loop = Loop(equation, flow, values, masks, wanted)
+        found = first_bad_iteration(loop, self._kind, self._trusts_literals)
         if found is None:
             return None
         return self.inside(
@@ -273,56 +235,6 @@ class _Search:
                 iterations=(*start.iterations, (path, found.number)),
             )
         )
-
-    def _scan(self, loop: _Loop) -> _BadIteration | None:
-        """Run a scan one iteration at a time until a carried or wanted result is bad."""
-        equation, flow, values, masks, wanted = loop
-        program = flow.programs[0]
-        body = compiled_run(program, self._trusts_literals)
-        first, end = flow.consts, flow.consts + flow.carry
-        carry, carry_masks = values[first:end], masks[first:end]
-        order = range(equation.params["length"])
-        for number in reversed(order) if equation.params["reverse"] else order:
-            operands = [*values[:first], *carry, *(stacked[number] for stacked in values[end:])]
-            slices = [None if stacked is None else stacked[number] for stacked in masks[end:]]
-            operand_masks = [*masks[:first], *carry_masks, *slices]
-            results, result_masks = body(program.consts, operands, operand_masks)
-            bad = self._bad(results, result_masks)
-            bad = [
-                is_bad and (position < flow.carry or wanted[position])
-                for position, is_bad in enumerate(bad)
-            ]
-            if any(bad):
-                return _BadIteration(number, operands, operand_masks, bad)
-            carry, carry_masks = results[: flow.carry], result_masks[: flow.carry]
-        return None
-
-    def _while(self, loop: _Loop) -> _BadIteration | None:
-        """Run a while loop one iteration at a time until a carried value is bad."""
-        _, flow, values, masks, _ = loop
-        program, condition = flow.programs[0], flow.condition
-        assert condition is not None
-        body, proceed = compiled_run(program, self._trusts_literals), compiled_run(condition)
-        first, end = flow.condition_consts, flow.condition_consts + flow.consts
-        carry, carry_masks = values[end:], masks[end:]
-        number = 0
-        while True:
-            inputs = [*values[:first], *carry]
-            if not bool(proceed(condition.consts, inputs, unmasked(inputs))[0][0]):
-                return None
-            operands = [*values[first:end], *carry]
-            operand_masks = [*masks[first:end], *carry_masks]
-            carry, carry_masks = body(program.consts, operands, operand_masks)
-            bad = self._bad(carry, carry_masks)
-            if any(bad):
-                return _BadIteration(number, operands, operand_masks, bad)
-            number += 1
-
-    def _bad(self, values: Sequence[Array], masks: Sequence[Mask]) -> list[bool]:
-        return [
-            has_bad_element(self._kind, value, mask)
-            for value, mask in zip(values, masks, strict=True)
-        ]
 
     def _flags(self, program: Program) -> Callable[..., Array]:
         """Return a function of constants, operands and masks that finds the bad results.

@@ -20,7 +20,7 @@ from jax.extend.core import JaxprEqn, Literal
 
 from perfkit.guard.analysis.structure import dtype_of
 
-LARGEST_CONSTANT_LOOKED_AT = 1 << 20
+LARGEST_CONSTANT_READ = 1 << 20
 """Number of elements up to which the signs of a constant array are read while tracing."""
 
 SHAPE_OPERATIONS = frozenset(
@@ -113,7 +113,7 @@ def trait_of_constant(value: Any) -> Trait:
         return Trait()
     array = np.asarray(value) if isinstance(value, (np.ndarray, np.generic, int, float)) else value
     is_numeric = isinstance(array, (np.ndarray, Array)) and jnp.issubdtype(array.dtype, jnp.number)
-    if not is_numeric or array.size > LARGEST_CONSTANT_LOOKED_AT or np.iscomplexobj(array):
+    if not is_numeric or array.size > LARGEST_CONSTANT_READ or np.iscomplexobj(array):
         return Trait()
     constant = float(np.asarray(array)) if array.ndim == 0 else None
     return Trait(nonnegative=not bool(np.any(np.asarray(array) < 0)), constant=constant)
