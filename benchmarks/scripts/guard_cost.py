@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import jax
 
 from perfkit.answers.agreement import compare
-from perfkit.guard.guarded_jit import Ledger, make_guarded_jit
+from perfkit.guard.injection.guarded_jit import make_guarded_jit
+from perfkit.guard.injection.ledger import Ledger
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
 from perfkit.stats.exact import paired_ratio

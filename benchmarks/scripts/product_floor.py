@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import JaxprEqn
 
-from perfkit.guard.analysis.structure import Program, held_programs, opened
+from perfkit.guard.analysis.structure import Program, as_program, held_programs
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.models.base import Prepared
@@ -162,7 +162,7 @@ def main() -> int:
 
     passes_s = pass_s(prepared)
     counts: Counter[Product] = Counter()
-    traced = opened(jax.make_jaxpr(prepared.function)(*prepared.arguments))
+    traced = as_program(jax.make_jaxpr(prepared.function)(*prepared.arguments))
     for product, times in products(traced):
         counts[product] += times
     rows = [(times * least_s(product), times, product) for product, times in counts.items()]

@@ -1,21 +1,23 @@
-"""Holds the outputs of a configuration against those of the reference configuration."""
+"""Compares the outputs of a configuration with those of the reference configuration."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
 Float64Array = NDArray[np.float64]
 
 
 class AgreementClass(enum.IntEnum):
-    """How closely outputs agree, best first; ``NONE`` is no agreement."""
+    """How closely outputs agree, best first; ``NONE`` means that they do not agree."""
 
     BITWISE = 0
     FLOAT32 = 1
@@ -24,33 +26,33 @@ class AgreementClass(enum.IntEnum):
 
     @property
     def label(self) -> str:
-        """The name as it stands in records: ``bitwise``, ``float32``, ``bfloat16``, ``none``."""
+        """The name that records use: ``bitwise``, ``float32``, ``bfloat16`` or ``none``."""
         return self.name.lower()
 
 
 @dataclasses.dataclass(frozen=True)
 class Tolerance:
-    """How far one compared quantity may be from the reference, a class.
+    """How far one quantity may be from its reference in each agreement class.
 
     Attributes
     ----------
     float32, bfloat16
-        Largest distance of the class: relative RMS distance for values, RMSD over the radius
-        of gyration for positions (both without unit).
+        Largest distance in the class, dimensionless: relative RMS distance for values, RMSD
+        divided by ``scale`` for positions.
     kind
-        ``values`` are compared element by element, ``positions`` (shape ``(..., atoms, 3)``)
-        after superposition of each structure.
+        ``values`` are compared element by element; ``positions``, of shape ``(..., atoms, 3)``,
+        are compared after each structure is superposed on its reference.
     scale
-        For positions, what the RMSD is divided by, in the positions' unit; None for the
-        reference's radius of gyration.
+        For positions, the length by which the RMSD is divided, in the unit of the positions;
+        None for the radius of gyration of the reference.
     why
-        Why this quantity stands for the prediction, for the report.
+        Why this quantity represents the prediction, for the report.
 
     Raises
     ------
     ValueError
-        A tolerance is negative or not finite, float32 is wider than bfloat16, or the scale is
-        no length.
+        A tolerance is negative or not finite, float32 is larger than bfloat16, or the scale is
+        not a positive length.
     """
 
     float32: float
@@ -60,9 +62,9 @@ class Tolerance:
     why: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what is no tolerance."""
+        """Refuse impossible tolerances."""
         if self.scale is not None and not 0 < self.scale < math.inf:
-            raise ValueError(f"a scale of distances must be above 0, got {self.scale}")
+            raise ValueError(f"the scale must be a finite length above 0, got {self.scale}")
         if not 0 <= self.float32 <= self.bfloat16 < math.inf:
             raise ValueError(
                 "tolerances must satisfy 0 <= float32 <= bfloat16 < inf, "
@@ -70,7 +72,7 @@ class Tolerance:
             )
 
     def classify(self, distance: float) -> AgreementClass:
-        """The class that a distance reaches (never ``BITWISE``, which is not a distance)."""
+        """Return the class of a distance; never ``BITWISE``, which no distance implies."""
         if distance <= self.float32:
             return AgreementClass.FLOAT32
         if distance <= self.bfloat16:
@@ -85,19 +87,19 @@ class QuantityAgreement:
     Attributes
     ----------
     name
-        The quantity.
+        Name of the quantity.
     reached
-        The best class it is in.
+        The best class that the quantity reaches.
     distance
-        Relative RMS distance, or RMSD over the radius of gyration; NaN where it cannot be
-        measured (missing, other shape, not finite).
+        Relative RMS distance, or RMSD divided by the scale; dimensionless. NaN if the distance
+        cannot be measured: a side is missing, has another shape or is not finite.
     largest_difference
-        Largest absolute difference of an element, or displacement of an atom after
-        superposition, in the quantity's own unit; NaN where it cannot be measured.
+        Largest absolute difference of an element, or largest displacement of an atom after
+        superposition, in the unit of the quantity; NaN if it cannot be measured.
     reason
-        Why it cannot be measured, else empty.
+        Why the distance cannot be measured, else empty.
     why
-        Why this quantity stands for the prediction.
+        Why this quantity represents the prediction.
     """
 
     name: str
@@ -108,7 +110,7 @@ class QuantityAgreement:
     why: str = ""
 
     def as_dict(self) -> dict[str, str | float | None]:
-        """The comparison as plain data for JSON; what is not finite becomes None."""
+        """Return the comparison as plain data for JSON; numbers that are not finite become None."""
         return {
             "name": self.name,
             "class": self.reached.label,
@@ -121,31 +123,39 @@ class QuantityAgreement:
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How all compared quantities compare with their reference."""
+    """How all compared quantities compare with their references.
+
+    Attributes
+    ----------
+    quantities
+        The comparison of each quantity.
+    """
 
     quantities: tuple[QuantityAgreement, ...]
 
     @property
     def reached(self) -> AgreementClass:
-        """The worst class of any quantity; ``NONE`` when nothing was compared."""
+        """The worst class of any quantity; ``NONE`` if nothing was compared."""
         return max((quantity.reached for quantity in self.quantities), default=AgreementClass.NONE)
 
     def within(self, wanted: AgreementClass) -> bool:
-        """Whether every quantity is in the wanted class or a better one."""
+        """Return whether every quantity reaches the wanted class or a better one."""
         return self.reached is not AgreementClass.NONE and self.reached <= wanted
 
     def as_dict(self) -> dict[str, object]:
-        """The comparison as plain data for JSON."""
+        """Return the comparison as plain data for JSON."""
         return {
             "class": self.reached.label,
             "quantities": [quantity.as_dict() for quantity in self.quantities],
         }
 
     def sentence(self) -> str:
-        """One sentence for a person: the class, and the quantity that decided it."""
+        """Return one sentence with the class and the quantity that decided it."""
         if not self.quantities:
             return "nothing was compared"
-        worst = max(self.quantities, key=lambda one: (one.reached, _rank(one.distance)))
+        worst = max(
+            self.quantities, key=lambda quantity: (quantity.reached, _rank(quantity.distance))
+        )
         detail = worst.reason or f"distance {worst.distance:.3g}"
         return f"agreement class {self.reached.label}, decided by {worst.name} ({detail})"
 
@@ -156,25 +166,25 @@ def compare(
     tolerances: Mapping[str, Tolerance],
     expected_nan: Mapping[str, ArrayLike] | None = None,
 ) -> Agreement:
-    """Hold every quantity that has a tolerance against its reference.
+    """Compare every quantity that has a tolerance with its reference.
 
     Parameters
     ----------
     candidate, reference
         Arrays by name, of any dtype; they are compared in float64.
     tolerances
-        The quantities to compare and how far each may be from its reference. Arrays without
-        a tolerance are not looked at.
+        Tolerance by name of the quantity. Arrays without a tolerance are ignored.
     expected_nan
-        For some quantities of kind ``values``, a boolean mask (broadcastable to the quantity):
-        where the model declares NaN. There both sides must be NaN; the rest is compared.
+        For some quantities of kind ``values``, a boolean mask, broadcastable to the quantity, of
+        the elements that the model declares to be NaN. There, both sides must be NaN; the other
+        elements are compared.
 
     Returns
     -------
     Agreement
-        One entry a tolerance, in their order, without those of quantities that neither side
-        has. A quantity that one side lacks, of another shape or not finite is in class ``NONE``,
-        with the reason.
+        One entry for each tolerance, in their order, without quantities that neither side has.
+        A quantity that is missing on one side, has another shape or is not finite is in class
+        ``NONE``, with the reason.
     """
     masks = expected_nan or {}
     entries = (
@@ -190,10 +200,10 @@ def compare(
 
 
 def relative_distance(candidate: ArrayLike, reference: ArrayLike) -> float:
-    """``||candidate - reference|| / ||reference||`` over all elements, in float64.
+    """Return ``||candidate - reference|| / ||reference||`` over all elements, in float64.
 
-    Zero for equal arrays, also when both are zero or empty; infinite when only the reference
-    is zero.
+    The distance is 0 for equal arrays, including zero or empty ones, and infinite if only the
+    reference is zero.
     """
     ours = _as_float64(np.asarray(candidate))
     theirs = _as_float64(np.asarray(reference))
@@ -201,37 +211,42 @@ def relative_distance(candidate: ArrayLike, reference: ArrayLike) -> float:
 
 
 def superpose(mobile: ArrayLike, target: ArrayLike) -> Float64Array:
-    """Rotate and shift one structure onto another so that their RMSD is least.
+    """Rotate and shift one structure onto another so that their RMSD is smallest.
 
     Parameters
     ----------
     mobile, target
-        Positions, shape ``(atoms, 3)``, atom by atom in the same order and unit.
+        Positions, shape ``(atoms, 3)``, with the atoms in the same order and the same unit.
 
     Returns
     -------
     Float64Array
-        ``mobile`` moved onto ``target``, shape ``(atoms, 3)``. The rotation is proper: a
-        mirror image stays one.
+        ``mobile`` moved onto ``target``, shape ``(atoms, 3)``. The rotation is proper: a mirror
+        image stays a mirror image.
 
     Notes
     -----
-    W. Kabsch, "A solution for the best rotation to relate two sets of vectors", Acta
-    Crystallographica A32 (1976) 922, with the sign correction of A34 (1978) 827.
+    The rotation is that of Kabsch, as ``scipy.spatial.transform.Rotation.align_vectors`` computes
+    it: W. Kabsch, "A solution for the best rotation to relate two sets of vectors", Acta
+    Crystallographica A32 (1976) 922, with the sign correction of A34 (1978) 827. Structures whose
+    best rotation is not unique, such as atoms on a line, get one of the best rotations.
     """
     moving = _as_float64(np.asarray(mobile))
     fixed = _as_float64(np.asarray(target))
     fixed_centre = fixed.mean(axis=0)
     centred = moving - moving.mean(axis=0)
-    left, _, right = np.linalg.svd(centred.T @ (fixed - fixed_centre))
-    handedness = np.sign(np.linalg.det(left) * np.linalg.det(right))
-    rotation = left @ np.diag([1.0, 1.0, handedness]) @ right
-    moved: Float64Array = centred @ rotation + fixed_centre
+    # A single atom is at its centre, and SciPy rotates no vector without length.
+    if len(centred) > 1:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Optimal rotation is not uniquely")
+            rotation, _ = Rotation.align_vectors(fixed - fixed_centre, centred)
+        centred = rotation.apply(centred)
+    moved: Float64Array = centred + fixed_centre
     return moved
 
 
 def radius_of_gyration(positions: ArrayLike) -> float:
-    """Root mean square distance of atoms, shape ``(atoms, 3)``, from their centroid."""
+    """Return the root mean square distance of atoms, shape ``(atoms, 3)``, from their centroid."""
     atoms = _as_float64(np.asarray(positions))
     return _root_mean_square(atoms - atoms.mean(axis=0))
 
@@ -271,7 +286,7 @@ def _compare_quantity(
 def _structure_distance(
     candidate: Float64Array, reference: Float64Array, scale: float | None
 ) -> tuple[float, float]:
-    """Worst RMSD over scale or radius of gyration of any structure, and largest displacement."""
+    """Return the largest scaled RMSD and the largest displacement of an atom in any structure."""
     distance = largest = 0.0
     atoms = reference.shape[-2] if reference.ndim >= 2 else 0
     if reference.shape[-1:] != (3,) or atoms == 0:

@@ -1,4 +1,4 @@
-"""Counts what is not a number or not finite in the outputs of a run."""
+"""Counts NaN and infinite elements in the outputs of a run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _EXACT_KINDS = "biuSUO"
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredNan:
-    """Where one call of a function may hold NaN by the model's definition.
+    """Where the arguments and results of a call are NaN by the definition of the model.
 
     Attributes
     ----------
     arguments, results
-        Key path of a leaf, in the tuple of arguments and in the result (as
-        ``jax.tree_util.keystr`` writes it, e.g. ``[1]['sea_surface_temperature']``), to a boolean
-        mask that can be broadcast to the leaf.
+        Key path of a leaf, in the tuple of arguments and in the result, mapped to a boolean mask
+        that is broadcastable to the leaf. Key paths have the form of ``jax.tree_util.keystr``,
+        for example ``[1]['sea_surface_temperature']``.
     """
 
     arguments: Mapping[str, NDArray[np.bool_]] = dataclasses.field(default_factory=dict)
@@ -33,22 +33,22 @@ NOTHING_DECLARED = DeclaredNan()
 
 @dataclasses.dataclass(frozen=True)
 class LeafCounts:
-    """What one output array holds beside finite numbers.
+    """How many elements of one output array are NaN or infinite.
 
     Attributes
     ----------
     name
-        The output's name.
+        Name of the output.
     size
         Number of elements.
     nan
-        Elements that are NaN where none was declared.
+        Number of elements that are NaN where the model declares none.
     expected_nan
-        Elements that are NaN where the model declares NaN.
+        Number of elements that are NaN where the model declares NaN.
     absent_nan
-        Elements that are not NaN where the model declares NaN.
+        Number of elements that are not NaN where the model declares NaN.
     positive_infinity, negative_infinity
-        Elements that are +inf and -inf.
+        Number of elements that are +inf and -inf.
     """
 
     name: str
@@ -61,22 +61,28 @@ class LeafCounts:
 
     @property
     def bad(self) -> int:
-        """Elements that are NaN without being declared so, or infinite."""
+        """Number of elements that are infinite, or NaN where the model declares none."""
         return self.nan + self.positive_infinity + self.negative_infinity
 
     @property
     def fraction(self) -> float:
-        """Bad elements as a share of all, 0 for an empty array."""
+        """Bad elements as a fraction of all; 0 for an empty array."""
         return self.bad / self.size if self.size else 0.0
 
     def as_dict(self) -> dict[str, str | int | float]:
-        """The counts as plain data for JSON."""
+        """Return the counts as plain data for JSON."""
         return {**dataclasses.asdict(self), "bad": self.bad, "fraction": self.fraction}
 
 
 @dataclasses.dataclass(frozen=True)
 class FiniteReport:
-    """The counts of every output, in the order the outputs came in."""
+    """The counts of all outputs.
+
+    Attributes
+    ----------
+    leaves
+        The counts of each output, in the order of the outputs.
+    """
 
     leaves: tuple[LeafCounts, ...]
 
@@ -87,18 +93,18 @@ class FiniteReport:
 
     @property
     def bad_leaves(self) -> tuple[LeafCounts, ...]:
-        """The outputs that hold something bad."""
+        """The outputs that hold an undeclared NaN or an infinity."""
         return tuple(leaf for leaf in self.leaves if leaf.bad)
 
     def as_dict(self) -> dict[str, object]:
-        """The report as plain data for JSON."""
+        """Return the report as plain data for JSON."""
         return {
             "finite": self.finite,
             "leaves": [leaf.as_dict() for leaf in self.leaves],
         }
 
     def sentence(self) -> str:
-        """One sentence for a person: all finite, or the worst output and its share."""
+        """Return one sentence: all outputs are finite, or the worst output and its counts."""
         if self.finite:
             return f"all {len(self.leaves)} outputs are finite"
         worst = max(self.bad_leaves, key=lambda leaf: leaf.fraction)
@@ -115,12 +121,13 @@ def count_leaf(name: str, values: ArrayLike, expected_nan: ArrayLike | None = No
     Parameters
     ----------
     name
-        What the array is called in the report.
+        Name of the array in the report.
     values
-        Array of any shape and dtype; complex counts an element once, as NaN before infinite,
-        and its sign by the first infinite part.
+        Array of any shape and dtype. A complex element counts once: as NaN if a part is NaN,
+        else as infinite with the sign of its first infinite part.
     expected_nan
-        Boolean mask, broadcastable to the shape of ``values``: where the model declares NaN.
+        Boolean mask, broadcastable to the shape of ``values``, of the elements that the model
+        declares to be NaN.
 
     Raises
     ------
@@ -160,15 +167,15 @@ def check_finite(
     Parameters
     ----------
     outputs
-        Arrays by name; a nested result is flattened by the caller.
+        Arrays by name; the caller flattens a nested result.
     expected_nan
-        For some outputs, a boolean mask (broadcastable to the output) of the places where NaN
-        is what the model means, for example sea-surface temperature over land.
+        For some outputs, a boolean mask, broadcastable to the output, of the elements that the
+        model declares to be NaN, for example sea-surface temperature over land.
 
     Raises
     ------
     ValueError
-        A mask is declared for an output that does not exist, or does not fit its shape.
+        A mask is given for an output that does not exist, or does not fit its shape.
     """
     masks = dict(expected_nan or {})
     unknown = sorted(set(masks) - set(outputs))

@@ -1,1 +1,1 @@
-"""WHY IT IS WRONG: locating the first NaN, stability, known answers, remedies."""
+"""WHY IT IS WRONG: locating the first bad value, stability, known answers, remedies, noise."""

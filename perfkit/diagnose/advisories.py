@@ -1,4 +1,4 @@
-"""Versions and flags with faults that are publicly known, each with its reference."""
+"""Publicly known faults of jaxlib versions and XLA flags, each with its reference."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ class Advisory:
     fault
         What goes wrong, in a sentence.
     reference
-        Where it is reported.
+        The report of the fault.
     first, last
-        The jaxlib versions in which it is known, both included; None is unbounded.
-    flag, values
-        The XLA flag that it needs, and the values (empty: any) with which it shows; the flag is
-        empty when none is needed.
+        First and last jaxlib version in which the fault is known; None means unbounded.
+    flag
+        Name of the XLA flag that the fault needs; empty if it needs none.
+    values
+        Values of the flag under which the fault occurs; empty for any value.
     shown_by
-        The known-answer program that shows it; empty where none does.
+        Name of the known-answer program that shows the fault; empty if there is none.
     remedy
         What to do.
     """
@@ -40,7 +41,7 @@ class Advisory:
     remedy: str = ""
 
     def applies(self, version: Version, flags: dict[str, str]) -> bool:
-        """Whether a jaxlib version under some XLA flags is one that this is known of."""
+        """Return whether the fault is known of a jaxlib version under these XLA flags."""
         if self.first is not None and version < self.first:
             return False
         if self.last is not None and version[: len(self.last)] > self.last:
@@ -79,7 +80,7 @@ ADVISORIES: tuple[Advisory, ...] = (
     ),
     Advisory(
         "exp(x * nan) is not NaN under jit",
-        "jax issue 29537 (0.6.2); found with 0.10.2 by perfkit's own program",
+        "jax issue 29537 (0.6.2); seen in 0.10.2 with perfkit's own program",
         (0, 6, 2),
         (0, 10, 2),
         shown_by="exp_of_nan",
@@ -104,7 +105,7 @@ ADVISORIES: tuple[Advisory, ...] = (
         "jax issue 38445, xla issue 44565",
         (0, 9, 1),
         (0, 10, 1),
-        remedy="expect to compile anew in every process",
+        remedy="expect that every process compiles again",
     ),
     Advisory(
         "fast math lets the compiler assume that NaN and infinity cannot happen",
@@ -118,13 +119,13 @@ ADVISORIES: tuple[Advisory, ...] = (
 
 
 def parse_version(text: str) -> Version:
-    """The numbers of a version, up to the first part that is none: ``0.12.0.1`` or ``0.4.32``."""
+    """Return the leading numbers of a version: (0, 10, 2) for ``0.10.2.dev3``."""
     found = re.match(r"\d+(?:\.\d+)*", text)
     return tuple(int(part) for part in found.group().split(".")) if found else ()
 
 
 def parse_xla_flags(text: str) -> dict[str, str]:
-    """Name -> value of the flags in the environment variable ``XLA_FLAGS``."""
+    """Return the flags in a text like ``XLA_FLAGS``, by name; values are in lower case."""
     flags = {}
     for part in shlex.split(text):
         name, _, value = part.removeprefix("--").partition("=")
@@ -133,6 +134,6 @@ def parse_xla_flags(text: str) -> dict[str, str]:
 
 
 def advisories_for(jaxlib_version: str, xla_flags: str) -> tuple[Advisory, ...]:
-    """What is known of a jaxlib version under some ``XLA_FLAGS``."""
+    """Return the advisories that apply to a jaxlib version under ``XLA_FLAGS``."""
     version, flags = parse_version(jaxlib_version), parse_xla_flags(xla_flags)
-    return tuple(one for one in ADVISORIES if one.applies(version, flags))
+    return tuple(advisory for advisory in ADVISORIES if advisory.applies(version, flags))

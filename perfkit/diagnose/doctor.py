@@ -1,136 +1,98 @@
-"""Judges the installed jaxlib on this CPU under the flags in use: what is known, what is seen."""
+"""Examines the installed jaxlib on this CPU: are its answers right, and which faults are known?
+
+>>> from perfkit.diagnose.doctor import examine
+>>> diagnosis = examine()
+>>> diagnosis.healthy
+True
+
+JAX is imported only when an examination starts.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from perfkit.diagnose.advisories import Advisory, advisories_for
-from perfkit.diagnose.known_answers import KNOWN_ANSWERS, Answer, KnownAnswer
+from perfkit.diagnose.child_process import environment_with_perfkit, last_line
+from perfkit.diagnose.diagnosis import Diagnosis, diagnosis_from_dict
+from perfkit.errors import MissingDependencyError, UserError
+from perfkit.tune.apply import preset_environment
 
-DANGEROUS_TIME_LIMIT_S = 120.0
-"""How long a program that may hang is waited for; it needs about three seconds."""
+if TYPE_CHECKING:
+    from perfkit.knobs.configuration import Configuration
+
+NEEDED_PACKAGES = ("jax", "jaxlib")
+"""Packages without which no known-answer program can run."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Notice:
-    """An advisory that applies here.
+def examine() -> Diagnosis:
+    """Run all known-answer programs in this process, under its environment and its CPUs.
 
-    Attributes
-    ----------
-    advisory
-        The known fault.
-    seen
-        True when its known-answer program failed here, False when it passed, None when no
-        program shows it.
+    Raises
+    ------
+    MissingDependencyError
+        JAX is not installed.
     """
+    require_packages(NEEDED_PACKAGES)
+    from perfkit.diagnose.examination import run_examination
 
-    advisory: Advisory
-    seen: bool | None
-
-    @property
-    def standing(self) -> str:
-        """``seen here``, ``known, not seen here`` or ``known, not tried``."""
-        return {True: "seen here", False: "known, not seen here", None: "known, not tried"}[
-            self.seen
-        ]
+    return run_examination()
 
 
-@dataclasses.dataclass(frozen=True)
-class Diagnosis:
-    """What the doctor found.
+def examine_under(configuration: Configuration) -> Diagnosis:
+    """Run all known-answer programs under a configuration, in a process of its own.
 
-    Attributes
-    ----------
-    jaxlib_version, xla_flags
-        What was examined.
-    answers
-        Every known-answer program and its answer, in order.
-    notices
-        The advisories that apply to the version and flags.
-    """
-
-    jaxlib_version: str
-    xla_flags: str
-    answers: tuple[Answer, ...]
-    notices: tuple[Notice, ...]
-
-    @property
-    def wrong(self) -> tuple[Answer, ...]:
-        """The answers that are wrong."""
-        return tuple(answer for answer in self.answers if not answer.right)
-
-    @property
-    def healthy(self) -> bool:
-        """Whether every answer is right; what is only known does not make it ill."""
-        return not self.wrong
-
-    def as_dict(self) -> dict[str, object]:
-        """The diagnosis as plain data for JSON."""
-        return {
-            "jaxlib": self.jaxlib_version,
-            "xla_flags": self.xla_flags,
-            "healthy": self.healthy,
-            "answers": [answer.as_dict() for answer in self.answers],
-            "advisories": [
-                {
-                    "fault": notice.advisory.fault,
-                    "reference": notice.advisory.reference,
-                    "standing": notice.standing,
-                    "remedy": notice.advisory.remedy,
-                }
-                for notice in self.notices
-            ],
-        }
-
-
-def examine(programs: Sequence[KnownAnswer] = KNOWN_ANSWERS) -> Diagnosis:
-    """Run known-answer programs in this process and look up what is known of its versions.
+    The process is needed because XLA reads its flags once, and because CPUs are bound before XLA
+    starts its threads.
 
     Parameters
     ----------
-    programs
-        What to run; a program that a faulty compiler may crash or hang in gets a process of
-        its own with the same interpreter and environment.
+    configuration
+        Gives the environment and the CPUs of the process.
+
+    Raises
+    ------
+    MissingDependencyError
+        JAX is not installed.
+    UserError
+        The configuration is impossible on this machine, or XLA does not start under it.
     """
-    answers = tuple(_in_own_process(one) if one.dangerous else one.run() for one in programs)
-    jaxlib_version, flags = version("jaxlib"), os.environ.get("XLA_FLAGS", "")
-    right = {answer.name: answer.right for answer in answers}
-    advisories = advisories_for(jaxlib_version, flags)
-    notices = tuple(Notice(advisory, _seen(advisory, right)) for advisory in advisories)
-    return Diagnosis(jaxlib_version, flags, answers, notices)
-
-
-def _seen(advisory: Advisory, right: dict[str, bool]) -> bool | None:
-    known = right.get(advisory.shown_by)
-    return None if known is None else not known
-
-
-def _in_own_process(program: KnownAnswer) -> Answer:
-    root = Path(__file__).parents[2]
-    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    require_packages(NEEDED_PACKAGES)
+    cpus = configuration.ensure_possible()
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
     try:
+        # Standard error is left to the process: XLA explains there why it does not start.
         done = subprocess.run(
-            [sys.executable, "-m", "perfkit.diagnose.known_answers", program.name],
-            env=environment,
-            capture_output=True,
+            [sys.executable, "-m", "perfkit.diagnose.examination"],
+            env=environment_with_perfkit(preset_environment(configuration)),
+            stdout=subprocess.PIPE,
             text=True,
-            timeout=DANGEROUS_TIME_LIMIT_S,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return Answer(program.name, False, f"no answer in {DANGEROUS_TIME_LIMIT_S:.0f} s")
-    if done.returncode < 0:
-        return Answer(program.name, False, f"crashed with {signal.Signals(-done.returncode).name}")
+    finally:
+        os.sched_setaffinity(0, allowed)
     if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:] or ["without a word"]
-        return Answer(program.name, False, f"failed: {reason[0]}")
-    return Answer(**json.loads(done.stdout.strip().splitlines()[-1]))
+        raise UserError(
+            f"XLA does not start under {configuration.label} (code {done.returncode}): "
+            "its message is printed above"
+        )
+    return diagnosis_from_dict(json.loads(last_line(done.stdout)))
+
+
+def require_packages(names: Sequence[str]) -> None:
+    """Raise :class:`MissingDependencyError` for the first package that is not installed.
+
+    Parameters
+    ----------
+    names
+        Import names, which must also be the names under which pip installs the packages.
+    """
+    for name in names:
+        if find_spec(name) is None:
+            raise MissingDependencyError(f"{name} is not installed: pip install {name}")

@@ -1,8 +1,8 @@
-"""Small programs whose answers are known in closed form or from NumPy, run on this machine.
+"""Small programs whose answers are known in closed form or from NumPy.
 
-Needs nothing but JAX and NumPy, so that it can judge any environment. Every program runs under
-``jit`` with the flags in use. ``python -m perfkit.diagnose.known_answers NAME`` runs one of them
-and writes its answer as JSON, for programs that may take the process down with them.
+Every program runs under ``jit`` with the flags of its process. The module needs nothing but JAX
+and NumPy, so that it can examine any environment. ``python -m perfkit.diagnose.known_answers
+NAME`` runs one program and writes its answer as JSON, for programs that may crash the process.
 """
 
 from __future__ import annotations
@@ -19,51 +19,31 @@ import numpy as np
 from jax import Array, lax
 from numpy.typing import ArrayLike
 
+from perfkit.diagnose.diagnosis import Answer
+
 FLOAT32_ULP = float(np.finfo(np.float32).eps)
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What a program returned, held against what is known.
-
-    Attributes
-    ----------
-    name
-        The program.
-    right
-        Whether every element is as known, within the program's tolerance.
-    detail
-        The first wrong element with both values, what happened to the process, or a remark
-        on behaviour that is allowed but worth knowing.
-    """
-
-    name: str
-    right: bool
-    detail: str = ""
-
-    def as_dict(self) -> dict[str, str | bool]:
-        """The answer as plain data for JSON."""
-        return dataclasses.asdict(self)
+"""Unit in the last place of 1 in float32."""
 
 
 @dataclasses.dataclass(frozen=True)
 class KnownAnswer:
-    """A program and how its answer is known.
+    """A program whose answer is known.
 
     Attributes
     ----------
     name
         Unique name.
-    asks
-        What is asked, in words.
+    question
+        What the program computes and how its answer is known, for the table of answers.
     run
-        Runs it and compares.
+        Runs the program and compares its answer.
     dangerous
-        Whether a faulty compiler may crash or hang here: it is run in a process of its own.
+        Whether a faulty compiler may crash or hang. The program then runs in a process of its
+        own.
     """
 
     name: str
-    asks: str
+    question: str
     run: Callable[[], Answer]
     dangerous: bool = False
 
@@ -71,14 +51,14 @@ class KnownAnswer:
 def compare_elements(
     name: str, got: ArrayLike, expected: ArrayLike, relative: float = 0.0
 ) -> Answer:
-    """Compare arrays element by element, NaN equal to NaN.
+    """Compare arrays element by element; NaN equals NaN.
 
     Parameters
     ----------
     name
-        The program's name.
+        Name of the program.
     got, expected
-        Arrays of the same shape.
+        The answer and the known answer. Another shape is a wrong answer.
     relative
         Largest allowed relative difference.
     """
@@ -89,13 +69,13 @@ def compare_elements(
     good = np.isclose(ours, known, rtol=relative, atol=0.0, equal_nan=True)
     if bool(np.all(good)):
         return Answer(name, True)
-    place = tuple(int(index) for index in np.argwhere(~good)[0])
+    first = tuple(int(index) for index in np.argwhere(~good)[0])
     wrong = int(np.count_nonzero(~good))
     return Answer(
         name,
         False,
-        f"{wrong} of {good.size} elements; at {list(place)} {ours[place]:.10g}, "
-        f"not {known[place]:.10g}",
+        f"{wrong} of {good.size} elements; at {list(first)} {ours[first]:.10g}, "
+        f"not {known[first]:.10g}",
     )
 
 
@@ -166,7 +146,7 @@ def _edge_cases() -> Answer:
         (lambda x: x / x, [0.0, inf, nan, 2.0], [nan, nan, nan, 1]),
     ]
     for function, inputs, expected in table:
-        # Repeated beyond one vector register, so that both the vector and the rest are asked.
+        # Longer than a vector register, so that the vector loop and its remainder both run.
         x = np.tile(np.asarray(inputs, np.float32), 11)
         answer = compare_elements(
             "edge_cases", jax.jit(function)(x), np.tile(expected, 11), 2 * FLOAT32_ULP
@@ -306,12 +286,12 @@ KNOWN_ANSWERS: tuple[KnownAnswer, ...] = (
 
 
 def known_answer(name: str) -> KnownAnswer:
-    """The program of a name.
+    """Return the program called ``name``.
 
     Raises
     ------
     KeyError
-        There is none.
+        There is no such program.
     """
     return {known.name: known for known in KNOWN_ANSWERS}[name]
 

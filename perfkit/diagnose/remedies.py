@@ -1,9 +1,9 @@
-"""The fixes that users are told of, beside the guard, on the sampler step that went wrong.
+"""Compares the usual fixes for NaN, and the guard, on a sampler step that rounding makes NaN.
 
 The step is the stochastic churn of T. Karras et al., "Elucidating the Design Space of
-Diffusion-Based Generative Models" (2022), algorithm 2, lines 5 and 6, over the schedule of
-their equation 5: it adds noise of deviation ``sqrt(t_hat**2 - t**2)``, exactly zero where the
-level is outside of the churned range.
+Diffusion-Based Generative Models" (2022), algorithm 2, lines 5 and 6, over the schedule of their
+equation 5. It adds noise of standard deviation ``sqrt(t_hat**2 - t**2)``, which is exactly zero at
+levels outside the churned range.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ import numpy as np
 from jax import Array, lax
 from numpy.typing import NDArray
 
-from perfkit.guard.domain import guard
+from perfkit.guard.transform import guard
 
 LEVELS = 20
+"""Number of noise levels."""
+
 FIRST_LEVEL, LAST_LEVEL, EXPONENT = 80.0, 0.03, 7
 CHURN, CHURN_FROM = 2.5, 0.75
-"""GenCast's published sampler settings."""
+"""Published sampler settings of the weather model in which the fault was found."""
 
 PLANTED = -0.5
-"""A variance that is negative by far more than rounding: a real error."""
+"""A variance that is negative by far more than rounding: an error that no fix should hide."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,15 +37,15 @@ class Remedy:
     Attributes
     ----------
     name
-        The fix.
+        Name of the fix.
     nan_levels
-        Levels of the schedule that give NaN.
+        Number of levels that give NaN.
     noisy_levels
-        Levels at which noise is added where exact arithmetic adds none.
+        Number of levels at which noise is added although exact arithmetic adds none.
     hides_errors
-        Whether a variance of -0.5 becomes a plausible number.
+        Whether a variance of -0.5 becomes a finite number.
     hides_nan
-        Whether a variance of NaN becomes a plausible number.
+        Whether a variance of NaN becomes a finite number.
     """
 
     name: str
@@ -53,14 +55,14 @@ class Remedy:
     hides_nan: bool
 
     def as_dict(self) -> dict[str, str | int | bool]:
-        """The effects as plain data for JSON."""
+        """Return the effects as plain data for JSON."""
         return dataclasses.asdict(self)
 
 
 def compare_remedies() -> tuple[Remedy, ...]:
-    """Run the step compiled, without a fix, with each of the usual ones, and guarded.
+    """Run the compiled step without a fix, with each usual fix, and under the guard.
 
-    Float32, over the 20 levels, in a loop as samplers run it.
+    The step runs in float32 over the 20 levels, in a loop as in a sampler.
     """
     plain = _deviations(jnp.sqrt)
     return (
@@ -73,7 +75,7 @@ def compare_remedies() -> tuple[Remedy, ...]:
 
 
 def karras_levels() -> NDArray[np.float32]:
-    """The noise levels, from the largest to the smallest."""
+    """Return the noise levels, from the largest to the smallest."""
     steps = np.arange(LEVELS) / (LEVELS - 1)
     first, last = FIRST_LEVEL ** (1 / EXPONENT), LAST_LEVEL ** (1 / EXPONENT)
     levels: NDArray[np.float64] = (first + steps * (last - first)) ** EXPONENT
@@ -93,7 +95,7 @@ def _guarded(function: Callable[[Array], Array], zero_rounding: bool) -> Callabl
 
 
 def _deviations(root: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """A function of the levels: the deviation that each adds, with ``root`` of its variance."""
+    """Return a function of the levels: the deviation that each adds, with ``root`` as its sqrt."""
 
     def step(carry: Array, level: Array) -> tuple[Array, Array]:
         gamma = jnp.where(level >= CHURN_FROM, jnp.float32(CHURN / LEVELS), 0)

@@ -1,143 +1,60 @@
-"""Plans which equations of a traced program are guarded and what their bounds need.
+"""Plans which equations of a traced program are guarded and which bounds they need.
 
-Traits go forward through the program, the need for rounding bounds goes backward from the
-guarded operands, both through all control flow. Nothing is computed here.
+Traits are inferred forward (:mod:`perfkit.guard.analysis.inference`); the need for rounding
+bounds is followed backward from the guarded operands. Both pass through all control flow. The
+planner only looks at the traced program and computes no values.
+
+Example: in ``sqrt(y)`` with ``y = u - v`` and ``u = a * a``, the operand ``y`` has depth 8
+(:data:`BOUND_DEPTH`), ``u`` and ``v`` have depth 7, and ``a`` has depth 6.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jax.extend.core import Jaxpr, Literal, Var
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
-from perfkit.guard.analysis.origin import Origin, join_path
+from perfkit.guard.analysis.bounds import carries_bounds, is_square, sums_nonnegative_terms
+from perfkit.guard.analysis.domains import needs_lift
+from perfkit.guard.analysis.inference import TraitInference, trait_of
+from perfkit.guard.analysis.origin import join_path
 from perfkit.guard.analysis.poles import Poles
-from perfkit.guard.analysis.provenance import (
-    carries_bounds,
-    is_square,
-    sums_nonnegative_terms,
-)
-from perfkit.guard.analysis.rules import DOMAINS, needs_lift
 from perfkit.guard.analysis.source import origin_of
 from perfkit.guard.analysis.structure import (
     ControlFlow,
     Program,
     control_flow,
     dtype_of,
-    held_programs,
     is_floating,
     program_label,
 )
-from perfkit.guard.analysis.traits import (
-    Trait,
-    makes_difference,
-    trait_of_constant,
-    trait_of_result,
-)
+from perfkit.guard.analysis.traits import Trait, makes_difference
+from perfkit.guard.plan import Plan, Site
 
 BOUND_DEPTH = 8
-"""How many operations before a guarded operand its rounding bound is followed back. Behind
-that, values count as known to their own precision. The differences in question are one to
-four operations deep; following further costs time and widens the bound."""
+"""How many operations before a guarded operand its rounding bound is followed back.
 
-
-@dataclasses.dataclass(frozen=True)
-class Site:
-    """One guarded equation, as reached through one path of calls and loops.
-
-    Attributes
-    ----------
-    primitive
-        The JAX primitive whose operand is guarded.
-    dtype
-        The operand's type.
-    origin
-        Where the equation was traced from.
-    """
-
-    primitive: str
-    dtype: str
-    origin: Origin
-
-    def as_dict(self) -> dict[str, str | int]:
-        """The equation as plain data for JSON."""
-        return {
-            "primitive": self.primitive,
-            "dtype": self.dtype,
-            **dataclasses.asdict(self.origin),
-        }
-
-    def below(self, outer: str) -> Site:
-        """The same equation, reached through the module path ``outer``."""
-        return dataclasses.replace(self, origin=self.origin.below(outer))
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What to do with one program.
-
-    Attributes
-    ----------
-    program
-        The program.
-    guarded
-        Index of each equation whose first operand is guarded -> whether something is divided
-        by its result (always False where nothing is zeroed).
-    summed
-        Indices of the sums whose bounds are taken from their results.
-    differences
-        Indices of the equations in which terms may cancel.
-    inner
-        Equation index -> plans of the programs it holds (absent: nothing to do in there).
-    depths
-        The values whose bounds are computed, and how far back they are followed.
-    in_depths
-        The same for the program's operands, -1 where no bound is needed.
-    out_depths
-        The same for its results, as asked for.
-    sites
-        Every guarded equation in the order in which evaluation counts them.
-    """
-
-    program: Program
-    guarded: Mapping[int, bool]
-    summed: frozenset[int]
-    differences: frozenset[int]
-    inner: Mapping[int, tuple[Plan, ...]]
-    depths: Mapping[Var, int]
-    in_depths: tuple[int, ...]
-    out_depths: tuple[int, ...]
-    sites: tuple[Site, ...]
-
-
-def unguarded(program: Program) -> Plan:
-    """The plan that repeats a program as it stands."""
-    jaxpr = program.jaxpr
-    none = (-1,)
-    return Plan(
-        program,
-        {},
-        frozenset(),
-        frozenset(),
-        {},
-        {},
-        none * len(jaxpr.invars),
-        none * len(jaxpr.outvars),
-        (),
-    )
+Values further back count as known to their own precision. The differences in question are one to
+four operations deep; following further back costs time and widens the bound."""
 
 
 class Planner:
-    """Plans programs, each distinct use of an inner program once."""
+    """Plans programs, once for each distinct use of an inner program.
+
+    Parameters
+    ----------
+    zero_rounding
+        Whether the guard zeroes differences that are positive only by rounding, see
+        :func:`perfkit.guard.transform.guard`.
+    """
 
     def __init__(self, zero_rounding: bool) -> None:
-        """Start without plans; :func:`perfkit.guard.analysis.rules.lift` has ``zero_rounding``."""
         self._zero_rounding = zero_rounding
         self._poles = Poles()
-        self._traits: dict[Any, dict[Var, Trait]] = {}
+        self._inference = TraitInference()
         self._plans: dict[Any, Plan] = {}
+        # The keys hold ids of jaxprs, which stay unique only while the programs exist.
         self._alive: list[Program] = []
 
     def plan(
@@ -145,9 +62,9 @@ class Planner:
         program: Program,
         operands: Sequence[Trait],
         out_depths: Sequence[int],
-        out_divides: Sequence[bool],
+        out_divisors: Sequence[bool],
     ) -> Plan:
-        """Plan a program.
+        """Return the plan of a program.
 
         Parameters
         ----------
@@ -156,174 +73,170 @@ class Planner:
         operands
             The traits of its operands.
         out_depths
-            For each result, how far back its bound is wanted, -1 for not at all.
-        out_divides
-            For each result, whether something is divided by it.
+            For each result, how many operations its bound is followed back; -1 if no bound is
+            needed.
+        out_divisors
+            For each result, whether the caller divides by it.
         """
-        key = (id(program.jaxpr), tuple(operands), tuple(out_depths), tuple(out_divides))
+        key = (id(program.jaxpr), tuple(operands), tuple(out_depths), tuple(out_divisors))
         if key not in self._plans:
             self._alive.append(program)
-            self._plans[key] = self._plan(program, operands, tuple(out_depths), out_divides)
+            known = self._inference.traits(program, operands)
+            poles = self._poles.inside(program, out_divisors) if self._zero_rounding else set()
+            pass_ = _BackwardPass(self, program, known, poles, tuple(out_depths))
+            self._plans[key] = pass_.plan()
         return self._plans[key]
 
-    def traits(self, program: Program, operands: Sequence[Trait]) -> dict[Var, Trait]:
-        """The trait of every value of a program, from those of its operands."""
-        key = (id(program.jaxpr), tuple(operands))
-        if key not in self._traits:
-            self._alive.append(program)
-            self._traits[key] = self._infer(program, operands)
-        return self._traits[key]
+    def needs_lift(self, equation: JaxprEqn, inputs: Sequence[Trait]) -> bool:
+        """Return whether an equation is guarded, see :mod:`perfkit.guard.analysis.domains`."""
+        return needs_lift(equation, inputs, self._zero_rounding)
 
-    def _infer(self, program: Program, operands: Sequence[Trait]) -> dict[Var, Trait]:
-        jaxpr = program.jaxpr
-        known: dict[Var, Trait] = dict(zip(jaxpr.invars, operands, strict=True))
-        for variable, value in zip(jaxpr.constvars, program.consts, strict=True):
-            known[variable] = trait_of_constant(value)
-        for equation in jaxpr.eqns:
-            inputs = [trait_of(known, atom) for atom in equation.invars]
-            flow = control_flow(equation)
-            if not equation.outvars:
-                # It is there for its effect, such as printing.
-                continue
-            if flow is None:
-                results = [trait_of_result(equation, inputs)] * len(equation.outvars)
-            else:
-                results = self._flow_results(flow, inputs)
-            known.update(zip(equation.outvars, results, strict=True))
-        return known
-
-    def _outputs(self, program: Program, operands: Sequence[Trait]) -> list[Trait]:
-        known = self.traits(program, operands)
-        return [trait_of(known, atom) for atom in program.jaxpr.outvars]
-
-    def _flow_results(self, flow: ControlFlow, inputs: Sequence[Trait]) -> list[Trait]:
-        inside = self.operands_inside(flow, inputs)
-        results = self._outputs(flow.programs[0], inside)
-        for branch in flow.programs[1:]:
-            others = self._outputs(branch, inside)
-            results = [one.join(other) for one, other in zip(results, others, strict=True)]
-        if flow.kind in ("scan", "while"):
-            carried = inside[flow.consts : flow.consts + flow.carry]
-            results[: flow.carry] = [
-                one.join(other) for one, other in zip(carried, results[: flow.carry], strict=True)
-            ]
-        return results
-
-    def operands_inside(self, flow: ControlFlow, inputs: Sequence[Trait]) -> list[Trait]:
-        """The traits of the operands of an equation's programs, over all iterations."""
-        if flow.kind == "call":
-            return list(inputs)
-        if flow.kind == "cond":
-            return list(inputs[1:])
-        inside = list(inputs[flow.condition_consts :])
-        carry = slice(flow.consts, flow.consts + flow.carry)
-        while True:
-            results = self._outputs(flow.programs[0], inside)[: flow.carry]
-            joined = [one.join(other) for one, other in zip(inside[carry], results, strict=True)]
-            if joined == inside[carry]:
-                return inside
-            inside[carry] = joined
-
-    def _plan(
-        self,
-        program: Program,
-        operands: Sequence[Trait],
-        out_depths: tuple[int, ...],
-        out_divides: Sequence[bool],
-    ) -> Plan:
-        jaxpr = program.jaxpr
-        known = self.traits(program, operands)
-        poles = self._poles.inside(program, out_divides) if self._zero_rounding else set()
-        depths: dict[Var, int] = {}
-        _deepen(depths, jaxpr.outvars, out_depths)
-        # Values that matter by more than their square; see sum_bound_from_result.
-        beyond_square = set(_variables(jaxpr.outvars))
-        guarded: dict[int, bool] = {}
-        summed: set[int] = set()
-        differences: set[int] = set()
-        inner: dict[int, tuple[Plan, ...]] = {}
-        for index in reversed(range(len(jaxpr.eqns))):
-            equation = jaxpr.eqns[index]
-            inputs = [trait_of(known, atom) for atom in equation.invars]
-            wanted = [depths.get(out, -1) for out in equation.outvars]
-            flow = control_flow(equation)
-            if flow is not None:
-                divides = [out in poles for out in equation.outvars]
-                plans, needs = self._plan_flow(flow, inputs, wanted, divides)
-                if any(plan.sites for plan in plans) or max(wanted, default=-1) >= 0:
-                    inner[index] = plans
-                    _deepen(depths, equation.invars, needs)
-                    beyond_square.update(_variables(equation.invars))
-                continue
-            if makes_difference(equation, inputs):
-                differences.add(index)
-            matters = not beyond_square.isdisjoint(equation.outvars)
-            if equation.primitive.name == "reduce_sum" and (
-                not matters or sums_nonnegative_terms(equation, inputs)
-            ):
-                summed.add(index)
-            elif max(wanted, default=-1) > 0 and carries_bounds(equation):
-                _deepen(depths, equation.invars, [max(wanted) - 1] * len(equation.invars))
-                if matters and not is_square(equation):
-                    beyond_square.update(_variables(equation.invars))
-            if needs_lift(equation, inputs, self._zero_rounding):
-                guarded[index] = equation.outvars[0] in poles
-                _deepen(depths, equation.invars[:1], [BOUND_DEPTH])
-                beyond_square.update(_variables(equation.invars[:1]))
-        return Plan(
-            program,
-            guarded,
-            frozenset(summed),
-            frozenset(differences),
-            inner,
-            depths,
-            tuple(depths.get(variable, -1) for variable in jaxpr.invars),
-            out_depths,
-            _sites(jaxpr, guarded, inner),
-        )
-
-    def _plan_flow(
+    def plan_flow(
         self,
         flow: ControlFlow,
         inputs: Sequence[Trait],
-        wanted: Sequence[int],
-        divides: Sequence[bool],
+        depths: Sequence[int],
+        divisors: Sequence[bool],
     ) -> tuple[tuple[Plan, ...], list[int]]:
-        """Plans of the programs of an equation, and the depths its operands need."""
-        inside = self.operands_inside(flow, inputs)
-        outer = list(wanted)
-        divides = self._poles.results_inside(flow, divides) if self._zero_rounding else divides
+        """Return the plans of an equation's programs, and the depths that its operands need.
+
+        Parameters
+        ----------
+        flow
+            The control flow of the equation.
+        inputs
+            The traits of its operands.
+        depths
+            The depth that each of its results needs.
+        divisors
+            For each result, whether the program divides by it.
+        """
+        inside = self._inference.operands_inside(flow, inputs)
+        outer = list(depths)
+        divisors = self._poles.results_inside(flow, divisors) if self._zero_rounding else divisors
+        carry = slice(flow.consts, flow.consts + flow.carry)
         while True:
-            plans = tuple(self.plan(program, inside, outer, divides) for program in flow.programs)
-            needs = [max(depths) for depths in zip(*(p.in_depths for p in plans), strict=True)]
-            if flow.kind not in ("scan", "while"):
+            plans = tuple(self.plan(program, inside, outer, divisors) for program in flow.programs)
+            needs = deepest([plan.in_depths for plan in plans])
+            if not flow.is_loop:
                 break
-            carried = needs[flow.consts : flow.consts + flow.carry]
-            deeper = [max(pair) for pair in zip(outer[: flow.carry], carried, strict=True)]
+            # The next iteration needs of the carry what this one's operands need.
+            deeper = deepest([outer[: flow.carry], needs[carry]])
             if deeper == outer[: flow.carry]:
-                needs[flow.consts : flow.consts + flow.carry] = deeper
+                needs[carry] = deeper
                 break
             outer[: flow.carry] = deeper
-        before = 1 if flow.kind == "cond" else flow.condition_consts
-        return plans, [-1] * before + needs
+        return plans, [-1] * flow.leading_operands + needs
 
 
-def trait_of(known: Mapping[Var, Trait], atom: Var | Literal) -> Trait:
-    """The trait of a variable or a literal."""
-    return trait_of_constant(atom.val) if isinstance(atom, Literal) else known[atom]
+class _BackwardPass:
+    """One program, from its results back to its operands.
+
+    Parameters
+    ----------
+    planner
+        Plans the programs that equations hold.
+    program
+        The program.
+    traits
+        The trait of each of its values.
+    poles
+        The values that the program divides by.
+    out_depths
+        Depth of each result.
+    """
+
+    def __init__(
+        self,
+        planner: Planner,
+        program: Program,
+        traits: Mapping[Var, Trait],
+        poles: set[Var],
+        out_depths: tuple[int, ...],
+    ) -> None:
+        self._planner = planner
+        self._program = program
+        self._traits = traits
+        self._poles = poles
+        self._out_depths = out_depths
+        self._depths: dict[Var, int] = {}
+        # Values that matter by more than their square; see sum_bound_from_result.
+        self._beyond_square: set[Var] = set()
+        self._guarded: dict[int, bool] = {}
+        self._summed: set[int] = set()
+        self._differences: set[int] = set()
+        self._inner: dict[int, tuple[Plan, ...]] = {}
+
+    def plan(self) -> Plan:
+        jaxpr = self._program.jaxpr
+        self._deepen(jaxpr.outvars, self._out_depths)
+        self._matters_beyond_square(jaxpr.outvars)
+        for index in reversed(range(len(jaxpr.eqns))):
+            equation = jaxpr.eqns[index]
+            inputs = [trait_of(self._traits, atom) for atom in equation.invars]
+            flow = control_flow(equation)
+            if flow is None:
+                self._visit_plain(index, equation, inputs)
+            else:
+                self._visit_flow(index, equation, flow, inputs)
+        return Plan(
+            program=self._program,
+            guarded=self._guarded,
+            summed=frozenset(self._summed),
+            differences=frozenset(self._differences),
+            inner=self._inner,
+            depths=self._depths,
+            in_depths=tuple(self._depths.get(variable, -1) for variable in jaxpr.invars),
+            out_depths=self._out_depths,
+            sites=_sites(jaxpr, self._guarded, self._inner),
+        )
+
+    def _visit_flow(
+        self, index: int, equation: JaxprEqn, flow: ControlFlow, inputs: Sequence[Trait]
+    ) -> None:
+        depths = self._wanted(equation)
+        divisors = [out in self._poles for out in equation.outvars]
+        plans, needs = self._planner.plan_flow(flow, inputs, depths, divisors)
+        if any(plan.sites for plan in plans) or max(depths, default=-1) >= 0:
+            self._inner[index] = plans
+            self._deepen(equation.invars, needs)
+            self._matters_beyond_square(equation.invars)
+
+    def _visit_plain(self, index: int, equation: JaxprEqn, inputs: Sequence[Trait]) -> None:
+        if makes_difference(equation, inputs):
+            self._differences.add(index)
+        depth = max(self._wanted(equation), default=-1)
+        matters = not self._beyond_square.isdisjoint(equation.outvars)
+        is_sum = equation.primitive.name == "reduce_sum"
+        if is_sum and (not matters or sums_nonnegative_terms(equation, inputs)):
+            self._summed.add(index)
+        elif depth > 0 and carries_bounds(equation):
+            self._deepen(equation.invars, [depth - 1] * len(equation.invars))
+            if matters and not is_square(equation):
+                self._matters_beyond_square(equation.invars)
+        if self._planner.needs_lift(equation, inputs):
+            self._guarded[index] = equation.outvars[0] in self._poles
+            self._deepen(equation.invars[:1], [BOUND_DEPTH])
+            self._matters_beyond_square(equation.invars[:1])
+
+    def _wanted(self, equation: JaxprEqn) -> list[int]:
+        return [self._depths.get(out, -1) for out in equation.outvars]
+
+    def _matters_beyond_square(self, atoms: Sequence[Var | Literal]) -> None:
+        self._beyond_square.update(atom for atom in atoms if isinstance(atom, Var))
+
+    def _deepen(self, atoms: Sequence[Var | Literal], depths: Sequence[int]) -> None:
+        """Keep the largest depth of each value; only floating-point values have bounds."""
+        for atom, depth in zip(atoms, depths, strict=True):
+            if depth < 0 or isinstance(atom, Literal):
+                continue
+            if is_floating(atom):
+                self._depths[atom] = max(depth, self._depths.get(atom, -1))
 
 
-def _variables(atoms: Sequence[Var | Literal]) -> list[Var]:
-    return [atom for atom in atoms if isinstance(atom, Var)]
-
-
-def _deepen(depths: dict[Var, int], atoms: Sequence[Var | Literal], wanted: Sequence[int]) -> None:
-    """Note for each value the deepest need; only floating-point values have bounds."""
-    for atom, depth in zip(atoms, wanted, strict=True):
-        if depth < 0 or isinstance(atom, Literal):
-            continue
-        if is_floating(atom):
-            depths[atom] = max(depth, depths.get(atom, -1))
+def deepest(depths: Sequence[Sequence[int]]) -> list[int]:
+    """Return the largest depth at each position of several lists of the same length."""
+    return [max(at_position) for at_position in zip(*depths, strict=True)]
 
 
 def _sites(
@@ -340,29 +253,3 @@ def _sites(
                 path = join_path(origin.module_path, program_label(equation, branch))
                 sites.extend(site.below(path) for site in plan.sites)
     return tuple(sites)
-
-
-def closed_sites(program: Program, path: str = "") -> tuple[Site, ...]:
-    """Equations with a domain inside of what the guard does not enter: it runs as it stands.
-
-    That is the condition of a ``while`` loop, where nothing can be counted, and primitives that
-    hold programs in ways not known here, such as ``shard_map`` over a mesh.
-    """
-    found: list[Site] = []
-    for equation in program.jaxpr.eqns:
-        flow = control_flow(equation)
-        closed = held_programs(equation) if flow is None else [flow.condition]
-        if any(held is not None and _has_domain(held) for held in closed):
-            origin = origin_of(equation).below(path)
-            found.append(Site(equation.primitive.name, "", origin))
-        for branch, held in enumerate(() if flow is None else flow.programs):
-            inside = join_path(path, program_label(equation, branch))
-            found.extend(closed_sites(held, inside))
-    return tuple(found)
-
-
-def _has_domain(program: Program) -> bool:
-    return any(
-        equation.primitive.name in DOMAINS or any(map(_has_domain, held_programs(equation)))
-        for equation in program.jaxpr.eqns
-    )

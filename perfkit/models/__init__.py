@@ -20,6 +20,9 @@ def _gencast() -> Model:
     return GenCast()
 
 
+SMALLEST_MODEL = "gencast"
+"""Model whose small input starts fastest, to look at a machine rather than at a model."""
+
 _MODELS: dict[str, Callable[[], Model]] = {"af3": _af3, "gencast": _gencast}
 """Name -> factory. A new model is a folder of its own, a factory and an entry here."""
 

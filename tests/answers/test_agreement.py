@@ -1,4 +1,4 @@
-"""Agreement is measured as declared, and nothing broken ever agrees."""
+"""Agreement is classified by the declared tolerances, and broken outputs never agree."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_class_follows_the_relative_distance(factor: float, reached: Agreeme
     assert result.quantities[0].largest_difference == pytest.approx(4 * factor)
 
 
-def test_a_weight_perturbed_by_one_per_cent_disagrees() -> None:
+def test_a_weight_that_is_off_by_one_per_cent_disagrees() -> None:
     rng = np.random.default_rng(0)
     weights, features = rng.normal(size=(8, 8)), rng.normal(size=(5, 8))
     wrong = weights.copy()
@@ -67,10 +67,10 @@ def test_a_weight_perturbed_by_one_per_cent_disagrees() -> None:
 
 
 def test_the_overall_class_is_the_worst() -> None:
-    one = np.ones(4)
+    ones = np.ones(4)
     result = compare(
-        {"a": one, "b": one * 1.001, "c": one * 1.00001},
-        {"a": one, "b": one, "c": one},
+        {"a": ones, "b": ones * 1.001, "c": ones * 1.00001},
+        {"a": ones, "b": ones, "c": ones},
         {"a": VALUES, "b": VALUES, "c": VALUES},
     )
     assert result.reached is AgreementClass.BFLOAT16
@@ -89,7 +89,7 @@ def test_the_overall_class_is_the_worst() -> None:
         (None, np.ones(1), "missing in the candidate"),
     ],
 )
-def test_what_is_broken_never_agrees(
+def test_broken_outputs_never_agree(
     candidate: np.ndarray | None, reference: np.ndarray, reason: str
 ) -> None:
     ours = {} if candidate is None else {"x": candidate}
@@ -99,22 +99,22 @@ def test_what_is_broken_never_agrees(
     assert json.loads(json.dumps(result.as_dict()))["quantities"][0]["distance"] is None
 
 
-def test_nothing_compared_is_no_agreement() -> None:
+def test_an_empty_comparison_is_no_agreement() -> None:
     assert not compare({}, {}, {}).within(AgreementClass.BFLOAT16)
 
 
-def test_equal_numbers_of_another_type_are_not_bitwise() -> None:
+def test_equal_numbers_of_another_dtype_do_not_agree_bitwise() -> None:
     reference = np.ones(3, np.float32)
     result = compare({"x": reference.astype(ml_dtypes.bfloat16)}, {"x": reference}, {"x": VALUES})
     assert result.reached is AgreementClass.FLOAT32
 
 
-def test_minus_zero_is_not_bitwise_zero() -> None:
+def test_negative_zero_and_zero_do_not_agree_bitwise() -> None:
     result = compare({"x": np.array([-0.0])}, {"x": np.array([0.0])}, {"x": VALUES})
     assert result.reached is AgreementClass.FLOAT32
 
 
-def test_declared_nan_is_left_out_on_both_sides() -> None:
+def test_declared_nan_must_be_nan_on_both_sides() -> None:
     land = np.array([True, False])
     reference = {"sst": np.array([np.nan, 280.0])}
     mask = {"sst": land}
@@ -123,7 +123,7 @@ def test_declared_nan_is_left_out_on_both_sides() -> None:
     assert filled.reached is AgreementClass.NONE
 
 
-def test_a_zero_reference_is_matched_by_zero_only() -> None:
+def test_only_zero_agrees_with_a_zero_reference() -> None:
     assert relative_distance([0.0], [0.0]) == 0.0
     assert relative_distance([1e-30], [0.0]) == math.inf
 
@@ -143,11 +143,53 @@ def test_a_moved_structure_is_the_same_structure(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 1000))
-def test_superposition_is_the_rotation_that_scipy_finds(seed: int) -> None:
+def test_superposition_is_the_rotation_of_kabsch(seed: int) -> None:
     mobile, target = random_structure(seed), random_structure(seed + 1)
-    rotation, _ = Rotation.align_vectors(target - target.mean(0), mobile - mobile.mean(0))
-    expected = rotation.apply(mobile - mobile.mean(0)) + target.mean(0)
+    # Kabsch by hand: singular vectors of the covariance, with a sign for a proper rotation.
+    centred, fixed = mobile - mobile.mean(0), target - target.mean(0)
+    left, _, right = np.linalg.svd(centred.T @ fixed)
+    sign = np.sign(np.linalg.det(left @ right))
+    expected = centred @ left @ np.diag([1, 1, sign]) @ right + target.mean(0)
     np.testing.assert_allclose(superpose(mobile, target), expected, atol=1e-8)
+
+
+CROSS = np.array([[3.0, 0, 0], [-3, 0, 0], [0, 2, 0], [0, -2, 0], [0, 0, 1], [0, 0, -1]])
+"""Six atoms on the axes, at distances 3, 2 and 1 from the origin."""
+
+
+def test_a_quarter_turn_and_a_shift_are_undone_exactly() -> None:
+    # Turned by 90 degrees about z: (x, y, z) -> (-y, x, z); then shifted.
+    turned = CROSS[:, [1, 0, 2]] * [-1, 1, 1] + [10.0, 0, -5]
+    np.testing.assert_allclose(superpose(turned, CROSS), CROSS, atol=1e-12)
+
+
+def test_a_reflection_is_not_undone_by_a_rotation() -> None:
+    # The sums of x y, x z and y z vanish, so the covariance with the mirror image is diagonal:
+    # (36, 16, -4). Of the proper rotations, the identity has the largest trace: 36 + 16 - 4.
+    chiral = np.array([[3.0, 2, 1], [3, -2, -1], [-3, 2, -1], [-3, -2, 1]])
+    mirrored = chiral * [1, 1, -1]
+    np.testing.assert_allclose(superpose(mirrored, chiral), mirrored, atol=1e-12)
+    # Each of the four atoms is off by 2 in z, and its distance from the centre is sqrt(14).
+    (quantity,) = compare({"p": mirrored}, {"p": chiral}, {"p": POSITIONS}).quantities
+    assert quantity.distance == pytest.approx(2 / math.sqrt(14))
+    assert quantity.largest_difference == pytest.approx(2)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("mobile", "target"),
+    [
+        ([[1.0, 2, 3]], [[4.0, 5, 6]]),
+        ([[0.0, 1, 0], [0, -1, 0]], [[1.0, 0, 0], [-1, 0, 0]]),
+        ([[0.0, 0, 1], [0, 0, -2], [0, 0, 1]], [[1.0, 0, 0], [-2, 0, 0], [1, 0, 0]]),
+        ([[1.0, 1, 1], [1, 1, 1]], [[2.0, 2, 2], [2, 2, 2]]),
+    ],
+    ids=["one atom", "two atoms", "a line", "one point"],
+)
+def test_structures_without_a_unique_rotation_are_superposed(
+    mobile: list[list[float]], target: list[list[float]]
+) -> None:
+    np.testing.assert_allclose(superpose(mobile, target), target, atol=1e-12)
 
 
 def test_a_mirror_image_is_another_structure() -> None:
@@ -158,7 +200,7 @@ def test_a_mirror_image_is_another_structure() -> None:
     assert result.reached is AgreementClass.NONE
 
 
-def test_positions_are_judged_by_rmsd_over_radius_of_gyration() -> None:
+def test_the_distance_of_positions_is_rmsd_over_radius_of_gyration() -> None:
     square = np.array([[1.0, 1, 0], [1, -1, 0], [-1, -1, 0], [-1, 1, 0]])
     assert radius_of_gyration(square) == pytest.approx(math.sqrt(2))
     result = compare({"p": square * 1.1}, {"p": square}, {"p": POSITIONS})
@@ -167,14 +209,14 @@ def test_positions_are_judged_by_rmsd_over_radius_of_gyration() -> None:
 
 
 def test_the_worst_of_several_structures_decides() -> None:
-    one, other = random_structure(1), random_structure(2)
-    both = np.stack([one, other])
-    shaken = np.stack([one, other * 1.05])
-    result = compare({"p": shaken}, {"p": both}, {"p": POSITIONS})
+    first, second = random_structure(1), random_structure(2)
+    both = np.stack([first, second])
+    one_scaled = np.stack([first, second * 1.05])
+    result = compare({"p": one_scaled}, {"p": both}, {"p": POSITIONS})
     assert result.quantities[0].distance == pytest.approx(0.05)
 
 
-def test_positions_may_be_judged_by_a_length_that_is_given() -> None:
+def test_a_given_scale_replaces_the_radius_of_gyration() -> None:
     square = np.array([[1.0, 1, 0], [1, -1, 0], [-1, -1, 0], [-1, 1, 0]])
     noise = Tolerance(float32=1e-4, bfloat16=1e-2, kind="positions", scale=16.0, why="noise")
     (quantity,) = compare({"p": square * 1.1}, {"p": square}, {"p": noise}).quantities
@@ -182,9 +224,9 @@ def test_positions_may_be_judged_by_a_length_that_is_given() -> None:
     assert quantity.as_dict()["why"] == "noise"
 
 
-def test_what_neither_side_has_is_not_compared() -> None:
-    one = {"x": np.ones(2)}
-    result = compare(one, one, {"x": VALUES, "logits": VALUES})
+def test_a_quantity_that_neither_side_has_is_not_compared() -> None:
+    outputs = {"x": np.ones(2)}
+    result = compare(outputs, outputs, {"x": VALUES, "logits": VALUES})
     assert [quantity.name for quantity in result.quantities] == ["x"]
 
 

@@ -1,4 +1,4 @@
-"""The finite check counts exactly what is bad, and only that."""
+"""The finite check counts every bad element, and no other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from perfkit.answers.finite import check_finite, count_leaf
 
 
-def test_each_kind_of_bad_number_is_counted_apart() -> None:
+def test_nan_and_both_infinities_are_counted_separately() -> None:
     values = np.array([[1.0, np.nan, np.inf], [-np.inf, -np.inf, 0.0]], np.float32)
     leaf = count_leaf("x", values)
     assert (leaf.size, leaf.nan, leaf.positive_infinity, leaf.negative_infinity) == (6, 1, 1, 2)
@@ -21,13 +21,13 @@ def test_each_kind_of_bad_number_is_counted_apart() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, ml_dtypes.bfloat16])
-def test_every_float_type_is_looked_at(dtype: type) -> None:
+def test_every_floating_point_dtype_is_checked(dtype: type) -> None:
     leaf = count_leaf("x", np.array([np.nan, np.inf, 1.0]).astype(dtype))
     assert (leaf.nan, leaf.positive_infinity) == (1, 1)
 
 
 @pytest.mark.parametrize("values", [np.arange(3), np.array([True]), np.array(["a"]), np.zeros(0)])
-def test_what_cannot_be_bad_is_finite(values: np.ndarray) -> None:
+def test_dtypes_without_nan_are_finite(values: np.ndarray) -> None:
     assert check_finite({"x": values}).finite
 
 
@@ -46,13 +46,13 @@ def test_declared_nan_is_expected_and_other_nan_is_not() -> None:
     assert report.bad_leaves == (leaf,)
 
 
-def test_declared_nan_alone_is_finite() -> None:
+def test_an_output_with_only_declared_nan_is_finite() -> None:
     land = np.array([True, False])
     report = check_finite({"sst": np.array([np.nan, 280.0])}, {"sst": land})
     assert report.finite
 
 
-def test_infinity_is_never_expected() -> None:
+def test_infinity_is_bad_even_where_nan_is_declared() -> None:
     report = check_finite({"sst": np.array([np.inf])}, {"sst": np.array([True])})
     assert not report.finite
 

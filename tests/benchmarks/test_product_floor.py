@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.scripts.product_floor import least_s, products
-from perfkit.guard.analysis.structure import opened
+from perfkit.guard.analysis.structure import as_program
 
 STEPS = 5
 
@@ -28,7 +28,7 @@ def test_products_inside_calls_and_scans_are_counted_once_per_iteration() -> Non
     pairs = jnp.ones((3, 6, 8), jnp.bfloat16)
     counts = Counter[str]()
     work = 0
-    for product, times in products(opened(jax.make_jaxpr(_network)(x, weights, pairs))):
+    for product, times in products(as_program(jax.make_jaxpr(_network)(x, weights, pairs))):
         counts[product.label] += times
         work += times * product.flop
         assert 0 < least_s(product) < float("inf")

@@ -85,7 +85,7 @@ def test_exec_passes_the_exit_code_and_the_arguments_through(
     assert finished.returncode == 7
     assert finished.stdout.strip() == "['--flag', '--preset', '--', '-x']"
     assert finished.stderr.splitlines() == [
-        "perfkit: the model's own settings are for the command to make: bucket=exact"
+        "perfkit: the command itself has to apply the settings of the model: bucket=exact"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Advisories apply to the versions and flags that they are known of, and to no others."""
+"""Advisories apply to the versions and flags for which the fault is known, and to no others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from perfkit.diagnose.known_answers import KNOWN_ANSWERS
     ("text", "version"),
     [("0.12.0.1", (0, 12, 0, 1)), ("0.4.32", (0, 4, 32)), ("0.10.2.dev3", (0, 10, 2)), ("x", ())],
 )
-def test_versions_are_read_up_to_the_first_word(text: str, version: tuple[int, ...]) -> None:
+def test_a_version_is_read_up_to_the_first_part_that_is_no_number(
+    text: str, version: tuple[int, ...]
+) -> None:
     assert parse_version(text) == version
 
 
@@ -34,10 +36,10 @@ def test_flags_are_read_with_and_without_values() -> None:
         ("0.4.32", {"23590"}),
     ],
 )
-def test_a_version_has_the_faults_that_are_reported_of_it(
+def test_a_version_has_the_faults_that_were_reported_for_it(
     version: str, references: set[str]
 ) -> None:
-    found = " ".join(one.reference for one in advisories_for(version, ""))
+    found = " ".join(advisory.reference for advisory in advisories_for(version, ""))
     assert all(reference in found for reference in references)
     assert len(advisories_for(version, "")) == len(references)
 
@@ -51,11 +53,12 @@ def test_a_version_has_the_faults_that_are_reported_of_it(
         ("", False),
     ],
 )
-def test_fast_math_is_advised_against_only_where_it_is_on(flags: str, applies: bool) -> None:
-    found = [one.flag for one in advisories_for("0.12.0.1", flags)]
+def test_fast_math_has_an_advisory_only_if_it_is_on(flags: str, applies: bool) -> None:
+    found = [advisory.flag for advisory in advisories_for("0.12.0.1", flags)]
     assert found == ["xla_cpu_enable_fast_math"] * applies
 
 
 def test_every_advisory_has_a_reference_and_names_an_existing_program() -> None:
     names = {known.name for known in KNOWN_ANSWERS} | {""}
-    assert all(one.reference and one.shown_by in names for one in ADVISORIES)
+    assert all(advisory.reference for advisory in ADVISORIES)
+    assert all(advisory.shown_by in names for advisory in ADVISORIES)

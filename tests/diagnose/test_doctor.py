@@ -1,4 +1,4 @@
-"""The doctor passes a good jaxlib, sees the faults of a bad one, and survives a crash."""
+"""The doctor passes a good jaxlib, finds the faults of a bad one, and survives a crash."""
 
 from __future__ import annotations
 
@@ -11,32 +11,41 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import perfkit
 from perfkit.diagnose import doctor
 from perfkit.diagnose.advisories import ADVISORIES
-from perfkit.diagnose.known_answers import KNOWN_ANSWERS, Answer, KnownAnswer, compare_elements
+from perfkit.diagnose.diagnosis import Answer, Diagnosis, diagnosis_from_dict
+from perfkit.diagnose.examination import answer_of_command, run_examination
+from perfkit.diagnose.known_answers import KNOWN_ANSWERS, KnownAnswer, compare_elements
+from perfkit.errors import MissingDependencyError
+from perfkit.knobs.configuration import Catalogue
 from perfkit.paths import cache_folder
 
-ROOT = Path(doctor.__file__).parents[2]
+ROOT = Path(perfkit.__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def diagnosis() -> doctor.Diagnosis:
+def diagnosis() -> Diagnosis:
     return doctor.examine()
 
 
-def test_the_installed_jaxlib_is_healthy(diagnosis: doctor.Diagnosis) -> None:
+def test_the_installed_jaxlib_is_healthy(diagnosis: Diagnosis) -> None:
     assert diagnosis.wrong == ()
     assert diagnosis.healthy
     assert len(diagnosis.answers) == len(KNOWN_ANSWERS)
     assert json.loads(json.dumps(diagnosis.as_dict()))["healthy"] is True
 
 
-def test_contraction_is_remarked_but_is_no_fault(diagnosis: doctor.Diagnosis) -> None:
-    (answer,) = [one for one in diagnosis.answers if one.name == "difference_of_squares"]
+def test_a_diagnosis_survives_its_plain_form(diagnosis: Diagnosis) -> None:
+    assert diagnosis_from_dict(json.loads(json.dumps(diagnosis.as_dict()))) == diagnosis
+
+
+def test_contraction_is_remarked_but_is_no_fault(diagnosis: Diagnosis) -> None:
+    (answer,) = [answer for answer in diagnosis.answers if answer.name == "difference_of_squares"]
     assert answer.right
 
 
-def test_one_wrong_element_is_found_and_both_values_are_told() -> None:
+def test_one_wrong_element_is_found_and_both_values_are_shown() -> None:
     got = np.arange(10.0)
     got[7] = 70.0
     answer = compare_elements("x", got, np.arange(10.0), 1e-6)
@@ -44,21 +53,20 @@ def test_one_wrong_element_is_found_and_both_values_are_told() -> None:
     assert answer.detail == "1 of 10 elements; at [7] 70, not 7"
 
 
-def test_nan_and_infinity_count_as_equal_only_to_themselves() -> None:
+def test_nan_and_infinity_equal_only_themselves() -> None:
     assert compare_elements("x", [np.nan, np.inf], [np.nan, np.inf]).right
     assert not compare_elements("x", [np.inf], [-np.inf]).right
     assert not compare_elements("x", [0.0], [np.nan]).right
 
 
-def test_known_is_told_from_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "version", lambda _: "0.10.2")
+def test_known_faults_are_distinguished_from_faults_seen_here() -> None:
     programs = [
         KnownAnswer(
             "matrix_vector_reduction", "", lambda: Answer("matrix_vector_reduction", False)
         ),
         KnownAnswer("arctan", "", lambda: Answer("arctan", True)),
     ]
-    found = doctor.examine(programs)
+    found = run_examination(programs, jaxlib_version="0.10.2")
     standing = {notice.advisory.shown_by: notice.standing for notice in found.notices}
     assert standing == {
         "matrix_vector_reduction": "seen here",
@@ -69,22 +77,49 @@ def test_known_is_told_from_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not found.healthy
 
 
-def test_a_program_that_kills_its_process_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    killer = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
-    real = subprocess.run
+@pytest.mark.parametrize(
+    ("code", "detail"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed with SIGSEGV"),
+        ("import time; time.sleep(600)", "no answer in 1 s"),
+        ("raise ValueError('no such shape')", "failed: ValueError: no such shape"),
+        ("raise SystemExit(3)", "failed: without a message"),
+    ],
+)
+def test_a_program_that_kills_or_hangs_its_process_is_an_answer(code: str, detail: str) -> None:
+    answer = answer_of_command("x", [sys.executable, "-c", code], time_limit_s=1.0)
+    assert answer == Answer("x", False, detail)
 
-    def run(_: list[str], **options: object) -> subprocess.CompletedProcess[str]:
-        return real([sys.executable, "-c", killer], **options)  # type: ignore[call-overload,no-any-return]  # options pass through
 
-    monkeypatch.setattr(doctor.subprocess, "run", run)
-    program = KnownAnswer("high_rank_reductions", "", lambda: Answer("", True), dangerous=True)
-    (answer,) = doctor.examine([program]).answers
-    assert answer == Answer("high_rank_reductions", False, "crashed with SIGSEGV")
+def test_a_missing_package_is_named_with_its_own_install_command() -> None:
+    with pytest.raises(MissingDependencyError) as raised:
+        doctor.require_packages(("json", "no_such_package"))
+    assert str(raised.value) == "no_such_package is not installed: pip install no_such_package"
+
+
+def test_xla_that_does_not_start_is_an_error_of_the_user() -> None:
+    configuration = Catalogue().configuration({"xla_cpu_max_isa": "AVX"})
+    environment = {**os.environ, "XLA_FLAGS": "--no_such_flag_of_xla=1"}
+    script = (
+        "from perfkit.diagnose.doctor import examine_under\n"
+        "from perfkit.errors import UserError\n"
+        "from perfkit.knobs.configuration import Catalogue\n"
+        f"configuration = Catalogue().configuration({configuration.as_dict()})\n"
+        "try:\n"
+        "    examine_under(configuration)\n"
+        "except UserError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("XLA does not start under")
+    assert "no_such_flag_of_xla" in done.stderr
 
 
 @pytest.fixture(scope="module")
 def faulty_python() -> Path:
-    """An interpreter with jaxlib 0.10.2, made once into the user's cache folder."""
+    """An interpreter with jaxlib 0.10.2, made once in the user's cache folder."""
     folder = cache_folder("test-environments") / "jaxlib-0.10.2"
     python = folder / "bin" / "python"
     installed = folder / "installed"
@@ -98,12 +133,8 @@ def faulty_python() -> Path:
 
 @pytest.mark.slow
 def test_the_miscompilation_of_jaxlib_0_10_2_is_seen(faulty_python: Path) -> None:
-    script = (
-        "import json; from perfkit.diagnose.doctor import examine; "
-        "print(json.dumps(examine().as_dict()))"
-    )
     done = subprocess.run(
-        [faulty_python, "-c", script],
+        [faulty_python, "-m", "perfkit.diagnose.examination"],
         env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
@@ -114,6 +145,8 @@ def test_the_miscompilation_of_jaxlib_0_10_2_is_seen(faulty_python: Path) -> Non
     assert not found["healthy"]
     wrong = {answer["name"]: answer["detail"] for answer in found["answers"] if not answer["right"]}
     assert wrong["matrix_vector_reduction"].endswith("not 1073741824")
-    (advisory,) = [one for one in ADVISORIES if one.shown_by == "matrix_vector_reduction"]
+    (advisory,) = [
+        advisory for advisory in ADVISORIES if advisory.shown_by == "matrix_vector_reduction"
+    ]
     (notice,) = [one for one in found["advisories"] if one["fault"] == advisory.fault]
     assert notice["standing"] == "seen here"

@@ -1,4 +1,4 @@
-"""The usual fixes hide errors or leave noise in; the guard does neither."""
+"""The usual fixes hide errors or leave noise; the guard does neither."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from perfkit.diagnose.remedies import compare_remedies, karras_levels
 from tests.support.guard_programs import karras_schedule
 
 
-def test_each_remedy_has_the_effect_that_is_claimed_of_it() -> None:
+def test_each_fix_has_its_documented_effect() -> None:
     found = {remedy.name: remedy for remedy in compare_remedies()}
     none, maximum, where, lifted, zeroed = found.values()
     assert none.nan_levels > 0

@@ -1,9 +1,9 @@
-"""How long an example takes is not limited here."""
+"""Examples of hypothesis have no time limit here."""
 
 from __future__ import annotations
 
 from hypothesis import settings
 
-# An example's first run compiles: how long that takes is the machine's business.
+# The first run of an example compiles, which may take long on a loaded machine.
 settings.register_profile("compiles", deadline=None)
 settings.load_profile("compiles")

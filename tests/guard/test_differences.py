@@ -1,4 +1,4 @@
-"""Zeroing applies to a difference, before what the program adds, and spoils no derivative."""
+"""Zeroing applies to a difference, before the epsilon that is added, and keeps derivatives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import Array, lax
 
-from perfkit.guard.domain import guard
+from perfkit.guard.transform import guard
 
 EPSILON = 1e-5
 
@@ -32,7 +32,7 @@ DEVIATIONS: dict[str, Form] = {
     "in remat": jax.checkpoint(lambda d: jnp.sqrt(d + EPSILON)),
     "mapped": jax.vmap(lambda d: jnp.sqrt(d + EPSILON)),
 }
-"""Ways to keep a variance above zero, all of which give sqrt(EPSILON) for a variance of zero."""
+"""Forms that keep a variance above zero; all give sqrt(EPSILON) for a variance of zero."""
 
 
 def variance(x: Array) -> Array:
@@ -40,12 +40,12 @@ def variance(x: Array) -> Array:
 
 
 def constant_rows() -> Array:
-    """Rows of one number each: their variance is zero, in float32 up to 0.1 and of either sign."""
+    """Rows that repeat a number: variance 0, which float32 computes as up to 0.1 of either sign."""
     return jnp.asarray(np.linspace(900, 1100, 101)[:, None] * np.ones(7), jnp.float32)
 
 
 @pytest.mark.parametrize("name", sorted(DEVIATIONS))
-def test_the_programs_own_epsilon_is_what_a_difference_of_zero_leaves(name: str) -> None:
+def test_a_difference_of_zero_leaves_the_epsilon_of_the_program(name: str) -> None:
     deviation = DEVIATIONS[name]
     run = jax.jit(guard(lambda x: deviation(variance(x)), zero_rounding=True))
     result, report = run(constant_rows())
@@ -54,7 +54,7 @@ def test_the_programs_own_epsilon_is_what_a_difference_of_zero_leaves(name: str)
 
 
 @pytest.mark.parametrize("name", sorted(DEVIATIONS))
-def test_a_layer_norm_is_the_plain_one_wherever_that_is_a_number(name: str) -> None:
+def test_a_layer_norm_is_unchanged_wherever_it_is_finite(name: str) -> None:
     deviation = DEVIATIONS[name]
 
     def norm(x: Array) -> Array:
@@ -64,11 +64,11 @@ def test_a_layer_norm_is_the_plain_one_wherever_that_is_a_number(name: str) -> N
     plain = np.asarray(jax.jit(norm)(x))
     result, _ = jax.jit(guard(norm, zero_rounding=True))(x)
     assert np.all(np.isfinite(result))
-    kept = np.isfinite(plain)
-    np.testing.assert_array_equal(np.asarray(result)[kept], plain[kept])
+    finite = np.isfinite(plain)
+    np.testing.assert_array_equal(np.asarray(result)[finite], plain[finite])
 
 
-def test_a_traced_epsilon_counts_as_the_programs_own() -> None:
+def test_a_traced_epsilon_is_kept() -> None:
     def distance(a: Array, b: Array, epsilon: Array) -> Array:
         return jnp.sqrt(a * a - 2 * a * b + b * b + epsilon * epsilon)
 
@@ -78,7 +78,7 @@ def test_a_traced_epsilon_counts_as_the_programs_own() -> None:
 
 
 def test_a_real_difference_that_a_constant_cancels_is_lifted_to_the_edge() -> None:
-    # a - b is -1.0000002, which is no rounding: adding 1 does not mean "at least 1".
+    # a - b is -1.0000002, which is not rounding: adding 1 does not mean "at least 1".
     result, report = jax.jit(guard(lambda a, b: jnp.sqrt(a - b + 1.0)))(
         jnp.float32(1), jnp.float32(2.0000002)
     )
@@ -99,7 +99,7 @@ def test_a_real_difference_that_a_constant_cancels_is_lifted_to_the_edge() -> No
         lambda s, x: x + jnp.log(s),
     ],
 )
-def test_nothing_that_is_divided_by_is_zeroed(divided: Callable[..., Array]) -> None:
+def test_a_divisor_is_not_zeroed(divided: Callable[..., Array]) -> None:
     def program(a: Array, b: Array) -> Array:
         return divided(jnp.sqrt(a - b), a)
 
@@ -110,14 +110,14 @@ def test_nothing_that_is_divided_by_is_zeroed(divided: Callable[..., Array]) -> 
 
 
 @pytest.mark.parametrize("zero_rounding", [False, True])
-def test_derivatives_are_those_of_the_difference_where_an_epsilon_is_left(
+def test_derivatives_are_those_of_the_difference_if_an_epsilon_is_left(
     zero_rounding: bool,
 ) -> None:
     def distance(a: Array, b: Array) -> Array:
         return jnp.sqrt(a - b + EPSILON)
 
     guarded = guard(distance, zero_rounding=zero_rounding)
-    # Zero, or 7.6e-6 with a rounding bound of 2.4e-5, which counts as zero.
+    # Zero, or 7.6e-6, which counts as zero because its rounding bound is 2.4e-5.
     terms = (
         (jnp.float32(100.0), jnp.float32(100.0))
         if not zero_rounding
@@ -132,7 +132,7 @@ def test_derivatives_are_those_of_the_difference_where_an_epsilon_is_left(
 
 @pytest.mark.parametrize("function", [jnp.sqrt, lambda d: d**0.5, lambda d: jnp.arccos(1 - d)])
 @pytest.mark.parametrize("b", [1.0000001, 0.9999999])
-def test_what_was_put_on_an_edge_has_a_derivative_of_zero(
+def test_an_operand_on_an_edge_has_a_derivative_of_zero(
     function: Callable[[Array], Array], b: float
 ) -> None:
     def of_terms(a: Array, b: Array) -> Array:
@@ -150,7 +150,7 @@ def test_what_was_put_on_an_edge_has_a_derivative_of_zero(
     assert np.all(np.asarray(backward) == 0) or not is_held
 
 
-def test_noise_that_is_added_to_a_sample_is_zeroed_though_the_sample_is_normalised() -> None:
+def test_noise_is_zeroed_although_the_sample_is_normalised_later() -> None:
     def step(x: Array, raised: Array, level: Array) -> tuple[Array, Array]:
         added = jnp.sqrt(raised - level)
         x = x + x[::-1] * added

@@ -1,6 +1,6 @@
-"""Interval arithmetic in float64: where a float32 or bfloat16 program may end up by rounding.
+"""Interval arithmetic in float64: which results of a float32 or bfloat16 program rounding explains.
 
-Written without the guard's own bounds: intervals instead of running errors, NumPy instead of JAX.
+Independent of the guard's own bounds: intervals instead of running errors, NumPy instead of JAX.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 ULPS = 4.0
-"""Half units in the last place that every operation, and every argument, may be off."""
+"""Units of roundoff by which every operation and every argument may be off."""
 
 Reals = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
 class Span(NamedTuple):
-    """What a value may be.
+    """The values that rounding explains.
 
     Attributes
     ----------
     low, high
         The interval of all values that rounding can lead to.
     exact
-        The value in float64; NaN where a domain is left in float64.
+        The value in float64; NaN outside a domain.
     bad
-        Whether it must be NaN: a domain is left by more than rounding.
+        Whether the value must be NaN, because an operand left its domain by more than rounding.
     free
-        Whether nothing is known, because something was divided by a possible zero.
+        Whether the value may be anything, because of a division by a possible zero.
     """
 
     low: Reals
@@ -41,12 +41,12 @@ class Span(NamedTuple):
 
 
 class Oracle:
-    """The operations of the random programs on intervals.
+    """The operations of the random programs, on intervals.
 
     Parameters
     ----------
     roundoff
-        Half a unit in the last place of one in the program's precision.
+        Unit roundoff of the program's precision: half a unit in the last place of 1.
     """
 
     def __init__(self, roundoff: float) -> None:
@@ -123,7 +123,7 @@ class Oracle:
         inside = (a.exact >= low) & (a.exact <= high)
         exact = np.where(inside, function(np.clip(a.exact, low, high)), np.nan)
         span = self._of(a, a, first, last, exact)
-        # Nothing is known of what is made of a NaN that must be one, but that it is one.
+        # A value computed from a NaN that must be NaN must be NaN, too; it has no other limits.
         return span._replace(bad=span.bad | ((a.high < low) | (a.low > high)) & ~span.free)
 
     def _of(self, a: Span, b: Span, low: Reals, high: Reals, exact: Reals) -> Span:

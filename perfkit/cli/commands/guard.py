@@ -1,4 +1,4 @@
-"""``perfkit guard``: is the answer stable, where does a bad value arise, what do fixes do."""
+"""``perfkit guard``: is the answer stable, where does a bad value arise, what do fixes do?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -19,6 +19,11 @@ from perfkit.cli.workload_arguments import (
     default_folder,
     parse_request,
 )
+from perfkit.diagnose.locate.record import find_record, locate_in_record
+from perfkit.diagnose.locate.workload import Locate, locate_in_workload
+from perfkit.diagnose.stability.report import StabilityRow, is_stable, stability_as_dict, verdict
+from perfkit.diagnose.stability.run import StabilityPlan, run_stability
+from perfkit.diagnose.stability.settings import settings_of
 from perfkit.errors import UserError
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
@@ -27,14 +32,13 @@ from perfkit.units import distance_text
 
 if TYPE_CHECKING:
     from perfkit.diagnose.remedies import Remedy
-    from perfkit.diagnose.stability import StabilityRow
 
 
 def _add(parser: Parser) -> None:
     add_knob_argument(parser)
     action = parser.add_argument_group("what to do")
     action.add_argument(
-        "--locate", action="store_true", help="say where the first NaN or infinity arises"
+        "--locate", action="store_true", help="report where the first NaN or infinity arises"
     )
     action.add_argument(
         "--record",
@@ -49,21 +53,30 @@ def _add(parser: Parser) -> None:
     action.add_argument(
         "--zero",
         action="store_true",
-        help="the guard also returns zero for differences that are rounding in either direction",
+        help="let the guard also set differences to zero that are positive only by rounding",
     )
     parser.add_argument(
-        "--out", type=Path, help="folder of the records: the stability report's, or --record's"
+        "--out", type=Path, help="folder for the records of the stability report, or of --record"
     )
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
-def main(arguments: list[str]) -> int:
-    """Report stability, search a prediction or compare the fixes; 1 for a bad value, else 0."""
+def main(arguments: list[str], locate: Locate = locate_in_workload) -> int:
+    """Report stability, search a prediction or compare fixes; 1 for a bad value, else 0.
+
+    Parameters
+    ----------
+    arguments
+        What follows ``perfkit guard``.
+    locate
+        Searches a workload, for ``--locate``.
+    """
     request = parse_request(
         "guard",
-        "Run the model under a matrix of compiler settings, guarded, and report for each what the "
-        "guard did, whether the answer is finite and whether it agrees; or, with --locate, say "
-        "where the first NaN or infinity arises; or, with --remedies, what the usual fixes do.",
+        "Run the model under several compiler settings, guarded, and report for each what the "
+        "guard did, whether the answer is finite and whether it agrees with the reference. With "
+        "--locate, report where the first NaN or infinity arises. With --remedies, show what the "
+        "usual fixes do.",
         arguments,
         _add,
     )
@@ -73,23 +86,15 @@ def main(arguments: list[str]) -> int:
     if given.record is not None and not (given.locate and given.out):
         raise UserError("--record goes with --locate and --out FOLDER, the folder of its records")
     if given.locate:
-        return _locate(request)
+        return _locate(request, locate)
     if given.remedies:
         return _remedies(as_json=given.json)
     return _stability(request)
 
 
 def _stability(request: Request) -> int:
-    from perfkit.diagnose.remedies import compare_remedies
-    from perfkit.diagnose.stability import is_stable, precisions_of, stability_settings, verdict
-    from perfkit.diagnose.stability_study import StabilityPlan, run_stability
-
     given, model = request.arguments, request.model
-    precisions = precisions_of(model.knobs, model.reference_values)
-    chosen = configuration_of(request).as_dict()
-    settings = stability_settings(
-        {name: {**chosen, **values} for name, values in precisions.items()}
-    )
+    settings = settings_of(model, configuration_of(request).as_dict())
     for setting in settings:
         configuration = request.catalogue.configuration(dict(setting.knobs))
         request.refuse_without_memory(configuration, request.workload)
@@ -103,31 +108,20 @@ def _stability(request: Request) -> int:
         limits=request.limits(),
         guard=GUARD_ZERO if given.zero else GUARD_LIFT,
     )
-    console = Console()
     if given.json:
-        rows = run_stability(plan, lambda record: None)
-        report = {
-            "workload": request.workload.as_dict(),
-            "settings": [row.as_dict() for row in rows],
-            "verdict": verdict(rows),
-            "remedies": [remedy.as_dict() for remedy in compare_remedies()],
-        }
-        json.dump(report, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        rows = run_stability(plan)
+        _print_json(stability_as_dict(request.workload, rows))
     else:
+        console = Console()
         console.workload(request.workload, model)
         rows = run_stability(plan, lambda record: console.line(f"  {one_line(record)}"))
-        _show_stability(console, rows)
-        console.line(verdict(rows))
-        for row in rows:
-            if row.outcome == Outcome.NONFINITE:
-                command = f"perfkit guard --locate --record {row.record} --out {out}"
-                console.line(f"where it arose under {row.setting}: {command}")
-        _show_remedies(console, compare_remedies())
+        _show_stability(console, rows, out)
     return 0 if all(map(is_stable, rows)) else 1
 
 
-def _show_stability(console: Console, rows: Sequence[StabilityRow]) -> None:
+def _show_stability(console: Console, rows: Sequence[StabilityRow], out: Path) -> None:
+    from perfkit.diagnose.remedies import compare_remedies
+
     table = Table("setting", "outcome", "lifted", "zeroed", "not finite", "agreement", "distance")
     for row in rows:
         cells = (
@@ -141,27 +135,30 @@ def _show_stability(console: Console, rows: Sequence[StabilityRow]) -> None:
         )
         table.add_row(*("-" if cell is None else str(cell) for cell in cells))
     console.rich.print(table)
+    console.line(verdict(rows))
+    for row in rows:
+        if row.outcome == Outcome.NONFINITE:
+            command = f"perfkit guard --locate --record {row.record} --out {out}"
+            console.line(f"to find where it arises under {row.setting}: {command}")
+    _show_remedies(console, compare_remedies())
 
 
-def _locate(request: Request) -> int:
-    from perfkit.diagnose.locating import find_record, locate, locate_again
-
+def _locate(request: Request, locate: Locate) -> int:
     given, console = request.arguments, Console()
     if given.record is not None:
-        located = locate_again(find_record(given.out, given.record))
+        result = locate_in_record(find_record(given.out, given.record), locate)
     else:
         configuration = configuration_of(request)
         request.refuse_without_memory(configuration, request.workload)
         if not given.json:
             console.workload(request.workload, request.model)
-        located = locate(request.workload, configuration, GUARD_OFF)
+        result = locate(request.workload, configuration, GUARD_OFF)
     if given.json:
-        json.dump(located.as_dict(), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        _print_json(result.as_dict())
     else:
-        for sentence in located.sentences():
+        for sentence in result.sentences():
             console.line(sentence)
-    return 0 if located.finding is None else 1
+    return 0 if result.finding is None else 1
 
 
 def _remedies(*, as_json: bool) -> int:
@@ -169,16 +166,15 @@ def _remedies(*, as_json: bool) -> int:
 
     remedies = compare_remedies()
     if as_json:
-        json.dump([remedy.as_dict() for remedy in remedies], sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        _print_json([remedy.as_dict() for remedy in remedies])
     else:
         _show_remedies(Console(), remedies)
     return 0
 
 
 def _show_remedies(console: Console, remedies: Sequence[Remedy]) -> None:
-    console.line("what fixes do to the sampler step that went wrong:")
-    table = Table("fix", "levels NaN", "levels with noise too much", "hides -0.5", "hides NaN")
+    console.line("effect of each fix on the sampler step that rounding makes NaN:")
+    table = Table("fix", "levels NaN", "levels with extra noise", "hides -0.5", "hides NaN")
     for remedy in remedies:
         table.add_row(
             remedy.name,
@@ -188,3 +184,8 @@ def _show_remedies(console: Console, remedies: Sequence[Remedy]) -> None:
             "yes" if remedy.hides_nan else "no",
         )
     console.rich.print(table)
+
+
+def _print_json(plain: Any) -> None:
+    json.dump(plain, sys.stdout, indent=2)
+    sys.stdout.write("\n")

@@ -14,7 +14,7 @@ from perfkit.cli.workload_arguments import (
     observers_of,
     parse_request,
 )
-from perfkit.diagnose.locating import with_location
+from perfkit.diagnose.locate.record import with_location
 from perfkit.errors import NotWrittenError, UserError
 from perfkit.observers.registry import make_observers
 from perfkit.records.schema import Outcome

@@ -1,1 +1,1 @@
-"""What the guard finds out about a program before it changes it."""
+"""What the guard knows of a traced program: structure, signs, differences, rounding bounds."""

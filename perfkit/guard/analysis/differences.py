@@ -1,8 +1,12 @@
-"""What a value would be if the differences in it that are rounding were zero.
+"""Propagates differences that are rounding: from the subtraction to the guarded operand.
 
-Followed forward from each difference to the guarded operand, through what the program does to
-it on the way: scales it, adds an epsilon, clamps it. So the guard never decides for the program
-what a difference of zero means.
+A difference *is rounding* if its magnitude is within its rounding bound. For each value that holds
+a difference, this module computes a *cleaned* copy: the value that results if the differences that
+are rounding are set to zero. The copy passes through the same operations as the value: scaling,
+adding an epsilon, clamping. The program therefore decides what a difference of zero means.
+
+Example: in ``sqrt(0.5 * (a - b) + 1e-5)`` with ``a - b = -1e-7`` and a bound of 1.2e-7, the cleaned
+difference is 0, and the cleaned operand of ``sqrt`` is 1e-5.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend.core import JaxprEqn
 
-from perfkit.guard.analysis.provenance import Rounding, bound_dtype, finite_reach, magnitude
+from perfkit.guard.analysis.bounds import Rounding, bound_dtype, finite_reach, magnitude
 from perfkit.guard.analysis.structure import repeat
 from perfkit.guard.analysis.traits import SHAPE_OPERATIONS, SPLITS
 
@@ -42,10 +46,12 @@ class Operands(NamedTuple):
 
     Attributes
     ----------
-    values, roundings
-        The operands and what is known of their rounding.
+    values
+        The operands.
+    roundings
+        The rounding of each operand.
     are_products
-        Which are the results of products.
+        For each operand, whether it is the result of a product.
     """
 
     values: Sequence[Array]
@@ -53,14 +59,14 @@ class Operands(NamedTuple):
     are_products: Sequence[bool]
 
 
-def settle(
+def propagate_rounding(
     equation: JaxprEqn,
     operands: Operands,
     results: Sequence[Array],
     bounds: Sequence[Array],
     is_difference: bool,
 ) -> list[Rounding]:
-    """What is known of the rounding of an equation's results.
+    """Return the rounding of an equation's results.
 
     Parameters
     ----------
@@ -68,69 +74,72 @@ def settle(
         An equation whose results have known bounds.
     operands
         Its operands.
-    results, bounds
-        What it returned, and the bounds of that.
+    results
+        Its results.
+    bounds
+        The bounds of the results.
     is_difference
-        Whether terms may cancel in it, by :func:`perfkit.guard.analysis.traits.makes_difference`.
+        Whether terms may cancel in it, see
+        :func:`perfkit.guard.analysis.traits.makes_difference`.
 
     Notes
     -----
-    A difference is not looked at again where something in it was zero already: what is added
-    there is the program's epsilon, however small it is against the rounding.
+    A difference is not examined again where a term of it was set to zero already: the other term
+    is then the epsilon of the program, however small it is compared with the rounding.
     """
     marks = _marks(equation, operands)
     if marks is None:
         if not is_difference:
             return [Rounding(bound) for bound in bounds]
-        settled, chosen = list(results), [jnp.zeros_like(bound) for bound in bounds]
+        cleaned, was_cleaned = list(results), [jnp.zeros_like(bound) for bound in bounds]
     else:
-        settled = _repeated(equation, operands, results)
-        chosen = [
+        cleaned = _repeated(equation, operands, results)
+        was_cleaned = [
             jnp.broadcast_to(mark, bound.shape).astype(bound.dtype)
             for mark, bound in zip(marks, bounds, strict=True)
         ]
         if equation.primitive.name == "select_n":
-            chosen = [_chosen_by_value(settled[0], operands, chosen[0])]
+            was_cleaned = [_mark_of_selection(cleaned[0], operands, was_cleaned[0])]
     if is_difference:
         bound = bounds[0]
-        is_rounding = ~(chosen[0] > 0) & (magnitude(results[0]) <= finite_reach(bound))
-        settled = [jnp.where(is_rounding, jnp.zeros((), settled[0].dtype), settled[0])]
-        chosen = [jnp.where(is_rounding, jnp.ones((), bound.dtype), chosen[0])]
-    return list(map(Rounding, bounds, settled, chosen))
+        is_rounding = ~(was_cleaned[0] > 0) & (magnitude(results[0]) <= finite_reach(bound))
+        cleaned = [jnp.where(is_rounding, jnp.zeros((), cleaned[0].dtype), cleaned[0])]
+        was_cleaned = [jnp.where(is_rounding, jnp.ones((), bound.dtype), was_cleaned[0])]
+    return list(map(Rounding, bounds, cleaned, was_cleaned))
 
 
-def _settled(operands: Operands) -> list[Array]:
+def _cleaned(operands: Operands) -> list[Array]:
     return [
-        value if rounding.settled is None else rounding.settled
+        value if rounding.cleaned is None else rounding.cleaned
         for value, rounding in zip(operands.values, operands.roundings, strict=True)
     ]
 
 
 def _repeated(equation: JaxprEqn, operands: Operands, results: Sequence[Array]) -> list[Array]:
-    """The results for the settled operands.
+    """Return the results for the cleaned operands.
 
     A product is not added a second time, because the compiler could then no longer contract the
-    product with the addition: the change of the other term is added to the sum instead.
+    product with the addition. Instead, the change of the other term is added to the sum.
     """
-    settled = _settled(operands)
+    cleaned = _cleaned(operands)
     if equation.primitive.name not in ("add", "sub") or not any(operands.are_products):
-        return repeat(equation, settled)
+        return repeat(equation, cleaned)
     changes = [
-        jnp.zeros_like(value) if rounding.settled is None else rounding.settled - value
+        jnp.zeros_like(value) if rounding.cleaned is None else rounding.cleaned - value
         for value, rounding in zip(operands.values, operands.roundings, strict=True)
     ]
     return [results[0] + repeat(equation, changes)[0]]
 
 
 def _marks(equation: JaxprEqn, operands: Operands) -> list[Array] | None:
-    """Where a difference among the operands is rounding; None if the operands hold none."""
-    if all(rounding.chosen is None for rounding in operands.roundings):
+    """Return where an operand holds a difference that is rounding; None if none can."""
+    if all(rounding.was_cleaned is None for rounding in operands.roundings):
         return None
     name = equation.primitive.name
     marks = [
         jnp.zeros(value.shape, bound_dtype(value.dtype))
-        if rounding.chosen is None
-        else rounding.chosen
+        if rounding.was_cleaned is None
+        else rounding.was_cleaned
         for value, rounding in zip(operands.values, operands.roundings, strict=True)
     ]
     if name in ("reduce_sum", "reduce_max", "reduce_min"):
@@ -146,11 +155,11 @@ def _marks(equation: JaxprEqn, operands: Operands) -> list[Array] | None:
     return None
 
 
-def _chosen_by_value(settled: Array, operands: Operands, chosen: Array) -> Array:
-    """Keep a mark only where the program chose the largest of its cases.
+def _mark_of_selection(cleaned: Array, operands: Operands, mark: Array) -> Array:
+    """Keep a mark only where ``select_n`` selected the largest of its cases.
 
-    The choice was made by a value with the rounding still in it. If another case is larger, it
-    may be what the program keeps the value above zero with.
+    The value that decided the selection still had the rounding in it. If another case is larger,
+    it may be the one with which the program keeps the value above zero.
     """
-    largest = functools.reduce(jnp.maximum, _settled(operands)[1:])
-    return jnp.where(settled >= largest, chosen, 0)
+    largest = functools.reduce(jnp.maximum, _cleaned(operands)[1:])
+    return jnp.where(cleaned >= largest, mark, 0)

@@ -1,4 +1,4 @@
-"""Where in a program something comes from: plain data, known without JAX."""
+"""The source line of an equation, as plain data that needs no JAX."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ class Origin:
     Attributes
     ----------
     file, line, function
-        The innermost frame outside JAX; file is ``unknown`` and line 0 where JAX kept none.
+        The innermost frame outside JAX; file is ``unknown`` and line 0 if JAX kept no frame.
     module_path
-        JAX's name stack: the modules and transformations around the line.
+        JAX's name stack: the modules and transformations around the line, for example
+        ``jit(sampler)/scan/body``.
     """
 
     file: str
@@ -23,10 +24,10 @@ class Origin:
     module_path: str
 
     def below(self, outer: str) -> Origin:
-        """The same line, reached through the module path ``outer``."""
+        """Return the same line, reached through the module path ``outer``."""
         return dataclasses.replace(self, module_path=join_path(outer, self.module_path))
 
 
 def join_path(outer: str, inner: str) -> str:
-    """Two module paths, one below the other; either may be empty."""
+    """Join two module paths, the second below the first; either may be empty."""
     return "/".join(part for part in (outer, inner) if part)

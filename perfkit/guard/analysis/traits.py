@@ -1,6 +1,8 @@
-"""What is known of a value while tracing: its sign, and whether terms may cancel in it.
+"""Traits: what tracing shows of a value, namely its sign and whether terms may cancel in it.
 
-Traits decide where a guard is needed at all; they cost nothing when the program runs.
+Traits decide where a guard is needed; they cost nothing when the program runs. For example
+``x * x`` is nonnegative and needs no guard; ``a - b`` and ``jnp.maximum(a - b, 0)`` are
+differences, in which terms may cancel.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from jax.extend.core import JaxprEqn, Literal
 
 from perfkit.guard.analysis.structure import dtype_of
 
-LARGEST_CONSTANT_LOOKED_AT = 1 << 20
-"""Elements of a constant array whose signs are looked at while tracing."""
+LARGEST_CONSTANT_READ = 1 << 20
+"""Number of elements up to which the signs of a constant array are read while tracing."""
 
 SHAPE_OPERATIONS = frozenset(
     {
@@ -38,7 +40,7 @@ SHAPE_OPERATIONS = frozenset(
         "reduce_min",
     }
 )
-"""Primitives that move or choose elements of their first operand; the bound moves alike."""
+"""Primitives that move or select elements of their first operand; bounds move with them."""
 
 SPLITS = frozenset({"split", "unstack"})
 """Primitives that return their operand in several pieces."""
@@ -79,16 +81,17 @@ _FOLDED: dict[str, Callable[..., float]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Trait:
-    """What is known of a value while tracing.
+    """What tracing shows of a value.
 
     Attributes
     ----------
     nonnegative
-        No element is below zero (it may be NaN), whatever the arguments.
+        Whether no element is below zero, for any arguments; elements may be NaN.
     cancels
-        It is a difference, or a scaled, reshaped or clamped one: terms may cancel in it.
+        Whether terms may cancel in it: the value is a difference, possibly scaled, reshaped or
+        clamped.
     constant
-        The number that every element is, where that is known.
+        The number that every element equals, or None if that is not known.
     """
 
     nonnegative: bool = False
@@ -96,7 +99,7 @@ class Trait:
     constant: float | None = None
 
     def join(self, other: Trait) -> Trait:
-        """What holds for a value that may be either."""
+        """Return the trait of a value that is one of two, for example in two branches."""
         return Trait(
             self.nonnegative and other.nonnegative,
             self.cancels or other.cancels,
@@ -105,19 +108,19 @@ class Trait:
 
 
 def trait_of_constant(value: Any) -> Trait:
-    """The trait of a literal or a constant of a traced program."""
+    """Return the trait of a literal or constant of a traced program."""
     if isinstance(value, jax.core.Tracer):
         return Trait()
     array = np.asarray(value) if isinstance(value, (np.ndarray, np.generic, int, float)) else value
-    looked_at = isinstance(array, (np.ndarray, Array)) and jnp.issubdtype(array.dtype, jnp.number)
-    if not looked_at or array.size > LARGEST_CONSTANT_LOOKED_AT or np.iscomplexobj(array):
+    is_numeric = isinstance(array, (np.ndarray, Array)) and jnp.issubdtype(array.dtype, jnp.number)
+    if not is_numeric or array.size > LARGEST_CONSTANT_READ or np.iscomplexobj(array):
         return Trait()
     constant = float(np.asarray(array)) if array.ndim == 0 else None
     return Trait(nonnegative=not bool(np.any(np.asarray(array) < 0)), constant=constant)
 
 
 def trait_of_result(equation: JaxprEqn, operands: Sequence[Trait]) -> Trait:
-    """The trait of an equation's results, from those of its operands."""
+    """Return the trait of an equation's results, given those of its operands."""
     name = equation.primitive.name
     dtype = dtype_of(equation.outvars[0])
     folded = _folded(name, [operand.constant for operand in operands])
@@ -133,7 +136,7 @@ def trait_of_result(equation: JaxprEqn, operands: Sequence[Trait]) -> Trait:
 
 
 def _folded(name: str, constants: Sequence[float | None]) -> float | None:
-    """The constant that scalar arithmetic on constants gives, such as the count in a variance."""
+    """Return the result of arithmetic on constants, such as the count in a variance, or None."""
     fold = _FOLDED.get(name)
     known = [constant for constant in constants if constant is not None]
     return fold(*known) if fold and len(known) == len(constants) else None
@@ -172,10 +175,10 @@ def _cancels(name: str, nonnegative: bool, equation: JaxprEqn, operands: Sequenc
 
 
 def makes_difference(equation: JaxprEqn, operands: Sequence[Trait]) -> bool:
-    """Whether terms may cancel in an equation itself, so that its result is a difference.
+    """Return whether an equation is a difference: terms may cancel in the equation itself.
 
-    A positive constant that is added to a difference is no term of it: it is what the program
-    adds to keep the value above zero.
+    ``a - b`` is one. Adding a positive constant to a difference, as in ``(a - b) + 1e-5``, is
+    not: the program adds the constant to keep the value above zero.
     """
     name = equation.primitive.name
     if name not in _ADDS_TERMS or _nonnegative(name, equation, operands):
@@ -190,6 +193,6 @@ def makes_difference(equation: JaxprEqn, operands: Sequence[Trait]) -> bool:
 
 
 def same_operand(equation: JaxprEqn) -> bool:
-    """Whether both operands of an equation are one variable."""
+    """Return whether both operands of an equation are the same variable."""
     first, second = equation.invars
     return first is second and not isinstance(first, Literal)

@@ -32,7 +32,7 @@ from perfkit.trial.worker.programs import Programs
 from perfkit.trial.worker.stages import notice_stops, stage
 
 if TYPE_CHECKING:
-    from perfkit.guard.guarded_jit import Ledger
+    from perfkit.guard.injection.ledger import Ledger
     from perfkit.models.base import Model, Prepared, PyTree
 
 REFUSAL_SIGNS = ("UNIMPLEMENTED", "INVALID_ARGUMENT", "Invalid option", "No such compile option")
@@ -248,7 +248,8 @@ class Worker:
 
         if self._spec.guard == GUARD_OFF:
             return None, jax.jit
-        from perfkit.guard.guarded_jit import Ledger, make_guarded_jit
+        from perfkit.guard.injection.guarded_jit import make_guarded_jit
+        from perfkit.guard.injection.ledger import Ledger
 
         ledger = Ledger()
         zero_rounding = self._spec.guard == GUARD_ZERO

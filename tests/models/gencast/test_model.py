@@ -16,7 +16,7 @@ import xarray
 
 from perfkit.answers.agreement import AgreementClass, compare
 from perfkit.answers.finite import check_finite
-from perfkit.diagnose.locate_model import Located, search
+from perfkit.diagnose.locate.workload import SearchResult, locate_in_this_process
 from perfkit.errors import MissingDependencyError, UserError
 from perfkit.knobs import space
 from perfkit.knobs.configuration import Configuration
@@ -248,7 +248,7 @@ def test_an_invalid_seed_is_refused_in_a_short_sentence(seed: str) -> None:
 
 def test_a_forecast_with_declared_nan_has_no_finding(small_model: Options) -> None:
     workload = MODEL.workload({**small_model, "resolution": 10.0}, {"steps": 2})
-    assert search(workload.as_dict(), {}) == Located(None, 2)
+    assert locate_in_this_process(workload, {}) == SearchResult(None, 2)
 
 
 def test_an_error_in_the_denoiser_is_located_despite_declared_nan(
@@ -259,7 +259,7 @@ def test_an_error_in_the_denoiser_is_located_despite_declared_nan(
 
     monkeypatch.setattr(denoiser, "run_network", planted)
     workload = MODEL.workload({**small_model, "resolution": 10.0}, {})
-    finding = search(workload.as_dict(), {}).finding
+    finding = locate_in_this_process(workload, {}).finding
     assert finding is not None
     assert (finding.kind, finding.certainty, finding.primitive) == ("nan", "found", "sqrt")
     lines = Path(__file__).read_text().splitlines()
@@ -284,6 +284,6 @@ def test_declared_nan_that_reaches_the_network_is_located(
 ) -> None:
     monkeypatch.setattr(forecast_step, "jnp", _ForgetsToFill())
     workload = MODEL.workload({**small_model, "resolution": 10.0}, {})
-    finding = search(workload.as_dict(), {}).finding
+    finding = locate_in_this_process(workload, {}).finding
     assert finding is not None
     assert (finding.certainty, finding.primitive) == ("found", "dot_general")

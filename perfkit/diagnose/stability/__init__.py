@@ -1,0 +1,1 @@
+"""The stability report: one workload under several compiler settings, guarded and checked."""
