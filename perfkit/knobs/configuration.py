@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from perfkit.errors import UserError, unknown_name
 from perfkit.files import short_digest
 from perfkit.knobs import allocators, cpus, xla_flags
+from perfkit.knobs.installed_flags import flags_text, installed_flags
 from perfkit.knobs.knob import Knob, Layer, any_text, boolean
 
 STOCK_LABEL = "stock"
@@ -54,7 +55,7 @@ class Configuration:
 
     def environment(self) -> dict[str, str]:
         """Variables of the child process: XLA's flags, thread pool, allocator."""
-        flags = xla_flags.flags_text(self.of_layer(Layer.XLA))
+        flags = flags_text(self.of_layer(Layer.XLA))
         variables = {"XLA_FLAGS": flags} if flags else {}
         for value in self.of_layer(Layer.CPUS).values():
             variables |= cpus.environment(value)
@@ -108,10 +109,18 @@ class Catalogue:
     Parameters
     ----------
     model_knobs
-        The model's own knobs, beside those that every model has.
+        The model's own knobs, in addition to those that every model has.
+    installed
+        Returns name and stock value of every XLA flag that may be set; by default, those of the
+        installed jaxlib. Called only for a flag that perfkit has no knob for.
     """
 
-    def __init__(self, model_knobs: Iterable[Knob] = ()) -> None:
+    def __init__(
+        self,
+        model_knobs: Iterable[Knob] = (),
+        installed: Callable[[], Mapping[str, str]] = installed_flags,
+    ) -> None:
+        self._installed = installed
         common = (cpus.CPUS_KNOB, allocators.ALLOCATOR_KNOB, *xla_flags.KNOWN_FLAGS)
         self._knobs = {knob.name: knob for knob in (*model_knobs, *common)}
 
@@ -129,7 +138,7 @@ class Catalogue:
         if name in self._knobs:
             return self._knobs[name]
         if name.startswith("xla_"):
-            installed = xla_flags.installed_flags()
+            installed = self._installed()
             if name in installed:
                 default = installed[name]
                 summary = "a flag of the installed jaxlib"

@@ -1,17 +1,9 @@
-"""The XLA:CPU flags that perfkit knows, and those that the installed jaxlib offers."""
+"""XLA:CPU flags with a parser, a stock value and values worth trying."""
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from perfkit.builds import installed_build
-from perfkit.cache import Entry, cached_value
-from perfkit.errors import UserError
-from perfkit.files import Plain
-from perfkit.knobs.inherited import kept_variables
 from perfkit.knobs.knob import Knob, Layer, boolean, one_of, whole_number
 
 ISA_CEILINGS = (
@@ -157,56 +149,3 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
     ),
 )
 """Flags with a parser, a stock value (jaxlib 0.12.0.1) and values worth trying."""
-
-
-FORMAT_VERSION = 1
-"""Of the cached list; raised with each change of how it is read from what jaxlib prints."""
-
-
-def flags_text(flags: Mapping[str, str]) -> str:
-    """The value of ``XLA_FLAGS`` that sets ``flags``, in order of their names."""
-    return " ".join(f"--{name}={value}" for name, value in sorted(flags.items()))
-
-
-def installed_flags() -> dict[str, str]:
-    """Name and stock value of every flag of the installed jaxlib.
-
-    An unknown flag aborts the process that XLA runs in, so a name is looked up here first. The
-    list comes from ``XLA_FLAGS=--help`` in a process of its own and is kept in the cache for each
-    build of jaxlib.
-
-    Raises
-    ------
-    UserError
-        jaxlib is not installed or does not print its flags.
-    """
-    build = installed_build("jaxlib")
-    if build is None:
-        raise UserError("jaxlib is not installed; install perfkit with its 'af3' extra: make env")
-    entry = Entry("xla-flags", "list of XLA flags", {"format": FORMAT_VERSION, "jaxlib": build})
-    found = cached_value(entry, lambda: _printed_flags(build), _are_flags)
-    assert isinstance(found, Mapping)
-    return {name: str(value) for name, value in found.items()}
-
-
-def _are_flags(value: Plain) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(each, str) for each in value.values())
-
-
-def _printed_flags(build: str) -> dict[str, Plain]:
-    """The flags that jaxlib prints in a process of its own."""
-    environment = {**kept_variables(), "XLA_FLAGS": "--help", "JAX_PLATFORMS": "cpu"}
-    printed = subprocess.run(
-        [sys.executable, "-c", "import jax; jax.devices()"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    pattern = re.compile(r"^\s*--(xla_\w+)=(\S*)", re.MULTILINE)
-    found: dict[str, Plain] = {
-        name: value.strip('"') for name, value in pattern.findall(printed.stdout + printed.stderr)
-    }
-    if not found:
-        raise UserError(f"jaxlib {build} printed no list of its XLA flags")
-    return found
