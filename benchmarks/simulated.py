@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.knobs.knob import Knob, Layer, one_of
+from perfkit.knobs.knob import Knob, Layer
+from perfkit.knobs.parsers import one_of
 from perfkit.models.base import Workload
 from perfkit.records.schema import (
     Compilation,
@@ -122,8 +123,7 @@ class SimulatedModel:
     def __init__(self, factors: Mapping[str, float]) -> None:
         self.factors = dict(factors)
         self.knobs = tuple(
-            Knob(name, "off", ("on",), Layer.MODEL, True, name, one_of("on", "off"))
-            for name in factors
+            Knob(name, "off", Layer.MODEL, True, name, one_of("on", "off")) for name in factors
         )
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:

@@ -76,7 +76,7 @@ def precisions_of(
         f"{knob.name}={value}": {knob.name: value}
         for knob in knobs
         if knob.name in reference_values
-        for value in dict.fromkeys((knob.default, *knob.values))
+        for value in knob.values
     }
 
 

@@ -322,8 +322,8 @@ class Model(Protocol):
         """A longer run than :meth:`part_fidelity`, to hold an extrapolation against."""
         ...
 
-    def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
-        """Values worth trying of the model's own knobs on ``workload``, most promising first."""
+    def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
+        """Whether a value of one of the model's own knobs can make a difference on ``workload``."""
         ...
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:

@@ -18,6 +18,12 @@ from perfkit.records.bounded import (
     refuse_unusable,
 )
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
+from perfkit.records.settings import (
+    FORMER_NAMES,
+    present_settings,
+    settings_digest,
+    settings_label,
+)
 
 SCHEMA_VERSION = 3
 """Raised with each change of the schema; :func:`upgrade` reads all older versions."""
@@ -241,8 +247,25 @@ def upgrade(data: dict[str, Any]) -> dict[str, Any]:
     if version in (1, 2):
         # Version 2 added what observers found, version 3 what disturbed passes and what of the
         # environment was left out: before, nothing was recorded of either.
-        return data | {"schema_version": SCHEMA_VERSION}
-    return data
+        data = data | {"schema_version": SCHEMA_VERSION}
+    return _with_present_knobs(data)
+
+
+def _with_present_knobs(data: dict[str, Any]) -> dict[str, Any]:
+    """The data with its configuration under the present names of the knobs."""
+    configuration = data.get("configuration")
+    settings = configuration.get("settings") if isinstance(configuration, dict) else None
+    if not isinstance(settings, dict) or FORMER_NAMES.isdisjoint(settings):
+        return data
+    present = present_settings(settings)
+    pairs = tuple(present.items())
+    return data | {
+        "configuration": {
+            "settings": present,
+            "digest": settings_digest(pairs),
+            "label": settings_label(pairs),
+        }
+    }
 
 
 def read_record(data: object) -> Record:

@@ -15,6 +15,7 @@ from perfkit.files import write_whole
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
 from perfkit.records.schema import Record
+from perfkit.records.settings import present_settings
 from perfkit.tune.recommend import Recommendation
 
 FORMAT = 1
@@ -137,7 +138,7 @@ def load_preset(path: Path) -> Preset:
             "use the perfkit that wrote it or a newer one"
         )
     model = get_model(data["model"])
-    settings = {str(name): str(value) for name, value in knobs.items()}
+    settings = present_settings({str(name): str(value) for name, value in knobs.items()})
     return Preset(
         model.name, Catalogue(model.knobs).configuration(settings), data.get("measured", {})
     )

@@ -6,10 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from perfkit.errors import UserError
 from perfkit.files import remove, short_digest, write_whole
-from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.knobs.space import promising, search_settings
+from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.records.roles import OTHER_FIDELITY, Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
@@ -21,7 +19,6 @@ from perfkit.tune.search.evidence import ATTEMPTS, Evidence, gives_up
 from perfkit.tune.search.screening import Standing, Verdict, judge, mean_gain, standing
 from perfkit.tune.search.strategy import (
     Budget,
-    Change,
     Confirm,
     Decision,
     Screen,
@@ -30,6 +27,7 @@ from perfkit.tune.search.strategy import (
     Strategy,
 )
 from perfkit.tune.session import Runner, Session, Start
+from perfkit.tune.space import search_space
 from perfkit.tune.study_plan import StudyPlan
 
 NO_REFERENCE = Stop(
@@ -42,55 +40,6 @@ NO_REFERENCE = Stop(
 
 COMPILED_FOLDER = "compiled"
 """Folder below the store's with the compilation caches of each study's configurations."""
-
-
-def search_space(plan: StudyPlan, knobs: Sequence[str] | None = None) -> SearchSpace:
-    """What a tuning tries on this machine, in order.
-
-    What changes how much is computed comes first, because it shrinks all that follows. The
-    model's own such knobs are tried in one step, because each pass of stock is dear; where the
-    step fails they are tried one by one. So are then the knobs that have won a little on every
-    machine: together they stand out of the noise.
-
-    Parameters
-    ----------
-    plan
-        The study's.
-    knobs
-        Names of the knobs to search; by default all of them.
-
-    Raises
-    ------
-    UserError
-        A knob is unknown, or has no value to try on this machine.
-    """
-    own = plan.model.search_values(plan.workload)
-    first: list[tuple[str, str]] = [
-        (name, value) for name, listed in own.items() for value in listed
-    ]
-    rest = [one for one in search_settings(plan.catalogue) if one[0] not in own]
-    together = tuple((name, listed[0]) for name, listed in own.items())
-    bundles = [bundle for bundle in (together, promising(rest)) if len(bundle) > 1]
-    singles: list[Change] = [(setting,) for setting in [*first, *rest]]
-    changes = (*bundles, *singles)
-    if knobs is not None:
-        changes = _restricted(plan.catalogue, changes, knobs)
-    return SearchSpace(plan.catalogue, changes)
-
-
-def _restricted(
-    catalogue: Catalogue, changes: Sequence[Change], knobs: Sequence[str]
-) -> tuple[Change, ...]:
-    """The changes that set only the named knobs."""
-    names = {catalogue.knob(name).name for name in knobs}
-    chosen = tuple(change for change in changes if names.issuperset(dict(change)))
-    missing = sorted(names.difference(*(dict(change) for change in chosen)))
-    if missing:
-        raise UserError(
-            f"knob {missing[0]!r} has no value that is worth trying here; leave it out, or "
-            "measure values of your own with perfkit sweep"
-        )
-    return chosen
 
 
 class Study:
@@ -123,7 +72,7 @@ class Study:
         self._strategy = strategy
         self._runner = runner
         self._progress = progress
-        self._space = search_space(plan) if space is None else space
+        self._space = space or search_space(plan.model, plan.workload, plan.catalogue)
         self._deadline_s = runner.now_s() + plan.budget_s
         self._reference_file = reference_file(plan.store.folder, plan.workload)
         self._session: Session | None = None

@@ -21,7 +21,8 @@ from perfkit.tune.recommend import Recommendation
 from perfkit.tune.search.coordinate_ascent import CoordinateAscent
 from perfkit.tune.search.strategy import Strategy
 from perfkit.tune.session import Runner
-from perfkit.tune.study import Study, search_space
+from perfkit.tune.space import search_space
+from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
 from perfkit.units import parse_duration
 
@@ -132,7 +133,7 @@ def tune_workload(
         memory_bytes=available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY,
         extrapolate=extrapolates,
     )
-    space = search_space(plan, knobs)
+    space = search_space(model, workload, plan.catalogue, knobs=knobs)
     study = Study(plan, strategy or CoordinateAscent(), runner, progress, space)
     interrupted = False
     try:

@@ -32,17 +32,17 @@ def row_of(values: np.ndarray, lifted: int = 0, number: int = 0) -> StabilityRow
 
 
 def test_the_matrix_has_every_setting_in_every_precision() -> None:
-    settings = stability_settings({"float32": {"bfloat16": "none"}, "bfloat16": {}})
+    settings = stability_settings({"float32": {"precision": "float32"}, "bfloat16": {}})
     assert len(settings) == 2 * len(COMPILER_SETTINGS)
     assert len({setting.name for setting in settings}) == len(settings)
     without_fma = next(one for one in settings if one.name == "no fused multiply-add, float32")
-    assert without_fma.knobs == {"xla_cpu_max_isa": "AVX", "bfloat16": "none"}
+    assert without_fma.knobs == {"xla_cpu_max_isa": "AVX", "precision": "float32"}
 
 
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ("af3", ["bfloat16=all", "bfloat16=none"]),
+        ("af3", ["precision=bfloat16", "precision=float32"]),
         ("gencast", ["precision=float32", "precision=bfloat16_network", "precision=bfloat16"]),
     ],
 )

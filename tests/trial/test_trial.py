@@ -117,7 +117,7 @@ def test_an_allocator_that_is_absent_is_rejected_without_a_process(
     configuration = Catalogue().configuration({"allocator": "jemalloc"})
     record = run_trial(_trial(workload, tmp_path, configuration), 1)
     assert record.outcome is Outcome.REJECTED
-    assert "allocator 'jemalloc' is not on this machine" in record.reason
+    assert "allocator 'jemalloc' is not installed on this machine" in record.reason
     assert record.stages == []
 
 

@@ -14,6 +14,7 @@ from perfkit.tune.preset import load_preset, save_preset
 from perfkit.tune.recommend import Recommendation, recommend
 from tests.support.replay import record
 
+REPOSITORY = Path(__file__).parents[2]
 SETTINGS = {"bucket": "exact", "cpus": "1"}
 
 
@@ -40,6 +41,20 @@ def test_a_saved_preset_is_loaded(tmp_path: Path, recommendation: Recommendation
     assert told["peak_rss_bytes"] == 123
     assert told["machine"] == {"cpu": "any"}
     assert [file.name for file in path.parent.iterdir()] == ["preset.toml"]
+
+
+def test_a_preset_with_the_former_name_of_a_knob_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "preset.toml"
+    path.write_text("format = 1\nmodel = 'af3'\n[knobs]\nbfloat16 = 'none'\nbucket = 'exact'\n")
+    assert load_preset(path).configuration.as_dict() == {"bucket": "exact", "precision": "float32"}
+    path.write_text("format = 1\nmodel = 'af3'\n[knobs]\nbfloat16 = 'all'\n")
+    assert load_preset(path).configuration == STOCK
+
+
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("*/**/preset*.toml")), ids=str)
+def test_every_shipped_preset_is_loaded(path: Path) -> None:
+    knobs = tomllib.loads(path.read_text())["knobs"]
+    assert load_preset(path).configuration.as_dict() == knobs
 
 
 def test_nothing_recommended_is_nothing_to_save(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_what_ends_badly_when_it_makes_room_is_not_started_again() -> None:
 
 def test_the_trial_that_was_used_longest_ago_makes_room() -> None:
     runner = ReplayRunner(table)
-    other = Catalogue(KNOBS).configuration({"bfloat16": "none"})
+    other = Catalogue(KNOBS).configuration({"precision": "float32"})
     with _session(runner, [], room=2) as session:
         session.open_all([_start(STOCK), _start(EXACT)])
         session.rounds([STOCK], 1)

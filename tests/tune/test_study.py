@@ -14,7 +14,7 @@ from perfkit.records.store import Store
 from perfkit.tune.search.coordinate_ascent import CoordinateAscent
 from perfkit.tune.search.evidence import Evidence
 from perfkit.tune.search.strategy import Change, SearchSpace
-from perfkit.tune.study import Study, search_space
+from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
 from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
 
@@ -23,7 +23,7 @@ FACTORS = {
     ("bucket", "exact"): 0.5,
     ("msa_rows", "needed"): 0.8,
     ("atom_slots", "needed"): 1.0,
-    ("bfloat16", "none"): 1.5,
+    ("precision", "float32"): 1.5,
     ("allocator", "glibc-keep"): 0.7,
     ("xla_cpu_use_onednn", "true"): 0.9,
     ("xla_cpu_use_xnnpack", "false"): 1.1,
@@ -93,17 +93,6 @@ def test_the_planted_best_combination_is_found(tmp_path: Path) -> None:
     assert best.speedup.ends == pytest.approx((30.0 / 7.56, 30.0 / 7.56))
     assert best.time_s is not None
     assert best.time_s.median == pytest.approx(7.56)
-
-
-def test_the_default_space_tries_the_models_own_knobs_at_once_and_then_alone(
-    tmp_path: Path,
-) -> None:
-    model = AlphaFold3()
-    plan = StudyPlan(model, Catalogue(model.knobs), WORKLOAD, Store(tmp_path), AMPLE_S, AMPLE_BYTES)
-    changes = search_space(plan).changes
-    own = [change for change in changes if change[0][0] in model.search_values(WORKLOAD)]
-    assert len(own[0]) > 1
-    assert set(own[0]) <= {setting for (setting, *_) in own[1:]}
 
 
 def test_the_best_is_confirmed_in_processes_started_for_each_block(tmp_path: Path) -> None:
@@ -289,7 +278,7 @@ def test_stock_that_was_killed_once_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_a_reference_that_was_killed_once_is_made_again(tmp_path: Path) -> None:
-    runner = _dying(lambda one: one.as_dict() == {"bfloat16": "none"}, 0, 1)
+    runner = _dying(lambda one: one.as_dict() == {"precision": "float32"}, 0, 1)
     study = _study(tmp_path, runner)
     study.run()
     outcomes = [record.outcome for record in roles(study.records(), "reference")]
@@ -312,7 +301,7 @@ def test_stock_that_always_crashes_ends_the_study_honestly(tmp_path: Path) -> No
     assert study.unfinished[0].startswith("stock failed in its last trials")
 
 
-@pytest.mark.parametrize("which", [{}, {"bfloat16": "none"}])
+@pytest.mark.parametrize("which", [{}, {"precision": "float32"}])
 def test_stock_or_a_reference_that_failed_twice_is_tried_anew_by_the_next_call(
     tmp_path: Path, which: dict[str, str]
 ) -> None:

@@ -37,10 +37,9 @@ def test_a_tuning_returns_and_saves_its_recommendation(tmp_path: Path) -> None:
     assert load_preset(result.preset).configuration.as_dict() == {"bucket": "exact"}
     assert [one.id for one in result.records] == [one.id for one in read_records(tmp_path)]
     # 200 diffusion steps per seed in production; a pass of 4 steps takes 30 s or 15 s.
-    assert [(one.label, one.total.median) for one in result.extrapolations] == [
-        ("stock", pytest.approx(200 * 30.0 / 4)),
-        ("bucket=exact", pytest.approx(200 * 15.0 / 4)),
-    ]
+    assert {one.label: one.total.median for one in result.extrapolations} == pytest.approx(
+        {"stock": 200 * 30.0 / 4, "bucket=exact": 200 * 15.0 / 4}
+    )
 
 
 def test_an_interrupted_tuning_returns_what_it_has_and_resumes(tmp_path: Path) -> None:
@@ -68,16 +67,11 @@ def test_an_interrupted_tuning_returns_what_it_has_and_resumes(tmp_path: Path) -
     assert second.recommendation.best.settings == {"bucket": "exact"}
 
 
-@pytest.mark.parametrize(
-    ("knob", "message"),
-    [
-        ("buckt", "unknown knob 'buckt'; the nearest is 'bucket'"),
-        ("xla_cpu_enable_fast_math", "has no value that is worth trying here"),
-    ],
-)
-def test_a_knob_that_cannot_be_searched_is_refused(tmp_path: Path, knob: str, message: str) -> None:
-    with pytest.raises(UserError, match=message):
+def test_a_knob_that_cannot_be_searched_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UserError, match="unknown knob 'buckt'; the nearest is 'bucket'"):
         tune_workload(
-            WORKLOAD, tmp_path, knobs=[knob], runner=ReplayRunner(_halved_by_exact_bucket)
+            WORKLOAD, tmp_path, knobs=["buckt"], runner=ReplayRunner(_halved_by_exact_bucket)
         )
     assert list(tmp_path.iterdir()) == []

@@ -29,6 +29,7 @@ from perfkit.models.af3.weights import (
     synthetic_parameters_mapped,
 )
 from perfkit.models.base import Prepared, PyTree
+from perfkit.models.shared_knobs import FLOAT32
 
 LARGEST_LOGITS_BYTES = 64 << 20
 """Above this the confidence head's logits stay inside the program, so that comparing parts does
@@ -91,7 +92,7 @@ def prepare(
         steps=fidelity["steps"],
         samples=fidelity["samples"],
         msa_rows=rows,
-        bfloat16=settings.bfloat16,
+        bfloat16=settings.upstream_bfloat16,
         confidence_logits=_logits_bytes(tokens, fidelity["samples"]) <= LARGEST_LOGITS_BYTES,
     )
     forward = transformed(config)
@@ -239,7 +240,7 @@ def _trimmed(batch: Batch, settings: Settings, rows: int) -> Mapping[str, Any]:
 def _parameters(
     model_dir: Path | None, settings: Settings, example: PyTree
 ) -> tuple[Parameters, tuple[str, ...]]:
-    float32 = settings.bfloat16 == "none"
+    float32 = settings.precision == FLOAT32
     if model_dir is not None:
         return real_parameters(model_dir, float32=float32), ()
 

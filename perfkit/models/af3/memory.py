@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perfkit.models.af3.knobs import Settings
+from perfkit.models.shared_knobs import BFLOAT16, FLOAT32
 
 PROCESS_BYTES = 1.35e9
 """Interpreter, imported packages, the compiler and its generated code."""
@@ -10,8 +11,8 @@ PROCESS_BYTES = 1.35e9
 PARAMETER_COUNT = 368_376_218
 """Parameters of the network, counted from upstream's shapes."""
 
-TOKEN_BYTES = {"all": 2.6e6, "none": 3.25e6}
-PAIR_BYTES = {"all": 6.0e3, "none": 10.0e3}
+TOKEN_BYTES = {BFLOAT16: 2.6e6, FLOAT32: 3.25e6}
+PAIR_BYTES = {BFLOAT16: 6.0e3, FLOAT32: 10.0e3}
 """XLA's temporary bytes a token, which decide on small inputs, and a token pair, which decide on
 large ones. From the compiler's own analysis at 76, 128, 256, 512 and 1024 tokens (jaxlib 0.12.0.1,
 AVX2): 0.13, 0.29, 0.67, 1.58, 6.25 GB in bfloat16 and 0.21, -, 0.83, 2.70, 9.85 GB in float32, the
@@ -40,9 +41,9 @@ def peak_resident_bytes(settings: Settings, samples: int) -> int:
     samples
         Diffusion samples that are computed side by side.
     """
-    tokens, precision = settings.bucket, settings.bfloat16
+    tokens, precision = settings.bucket, settings.precision
     rows = settings.msa_rows or 1
-    parameter_bytes = PARAMETER_COUNT * (4 if precision == "none" else 2)
+    parameter_bytes = PARAMETER_COUNT * (4 if precision == FLOAT32 else 2)
     # A baked-in parameter exists as literal, as constant of the module and in generated code.
     copies = 5 if settings.constants else 1
     temporary = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -14,16 +14,7 @@ from perfkit.errors import UserError
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
-from perfkit.models.af3.knobs import (
-    ATOM_SLOTS,
-    BUCKET,
-    EXACT,
-    KNOBS,
-    MSA_ROWS,
-    NEEDED,
-    PRECISION,
-    settings_for,
-)
+from perfkit.models.af3.knobs import BUCKET, EXACT, KNOBS, PRECISION, settings_for
 from perfkit.models.af3.memory import peak_resident_bytes
 from perfkit.models.af3.modules import BLOCKS, STACKS
 from perfkit.models.af3.package import ensure_installed, import_model
@@ -38,6 +29,7 @@ from perfkit.models.base import (
     fidelity_labels,
 )
 from perfkit.models.module_names import module_name
+from perfkit.models.shared_knobs import FLOAT32
 from perfkit.units import cut
 
 if TYPE_CHECKING:
@@ -113,7 +105,7 @@ class AlphaFold3:
         "plddt": Tolerance(1e-3, 0.05, why="what the logits say for each atom"),
         "pae": Tolerance(1e-3, 0.05, why="what the logits say for each pair of tokens"),
     }
-    reference_values: Mapping[str, str] = {PRECISION.name: "none"}
+    reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
 
     def load(self) -> None:
         """Import the package; see the protocol."""
@@ -191,7 +183,7 @@ class AlphaFold3:
     def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
         """float32 without bfloat16, else bfloat16; see the protocol."""
         precision = overrides.get(PRECISION.name, PRECISION.default)
-        return AgreementClass.FLOAT32 if precision == "none" else AgreementClass.BFLOAT16
+        return AgreementClass.FLOAT32 if precision == FLOAT32 else AgreementClass.BFLOAT16
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
         """Predicted from measurements at several sizes; see the protocol."""
@@ -233,16 +225,10 @@ class AlphaFold3:
         """Two more trunk passes and five times the steps; see the protocol."""
         return {**self.part_fidelity(), "recycles": 2, "steps": 10}
 
-    def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
-        """What changes how much is computed comes first; see the protocol."""
-        settings = settings_for({}, workload.size)
-        padded = settings.bucket != workload.size
-        values: dict[str, Sequence[str]] = {}
-        if padded:
-            values[BUCKET.name] = (EXACT,)
-        values[MSA_ROWS.name] = (NEEDED,)
-        values[ATOM_SLOTS.name] = (NEEDED,)
-        return values
+    def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
+        """Every value but an exact bucket for an input that upstream does not pad."""
+        padded = settings_for({}, workload.size).bucket != workload.size
+        return padded or (name, value) != (BUCKET.name, EXACT)
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
         """Featurise, load parameters, describe the computation; see the protocol."""

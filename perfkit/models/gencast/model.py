@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
 from types import MappingProxyType
 
@@ -10,15 +10,10 @@ from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.errors import ConfigurationRefusedError, MissingDependencyError, UserError
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
-from perfkit.knobs.space import multiplies_bfloat16
 from perfkit.models.base import FidelityAxis, Option, Prepared, Workload, fidelity_labels
 from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
 from perfkit.models.gencast.inputs.sources import OWN, WEATHERNEXT, Sources, sources_from
 from perfkit.models.gencast.knobs import (
-    BFLOAT16,
-    BFLOAT16_NETWORK,
-    FLOAT32,
-    GRID_BLOCK,
     KNOBS,
     PRECISION,
     refuse_for_weathernext,
@@ -29,7 +24,7 @@ from perfkit.models.gencast.modules import BLOCKS, STACKS, part_name
 from perfkit.models.gencast.network.schedule import churn_rates
 from perfkit.models.gencast.task import TaskConfig
 from perfkit.models.module_names import module_name
-from perfkit.models.parameters_knob import PARAMETERS
+from perfkit.models.shared_knobs import FLOAT32
 from perfkit.units import cut
 
 _PATH_OPTIONS = ("input", "checkpoint", "stats")
@@ -193,14 +188,15 @@ class GenCast:
         """Three times the levels; see the protocol."""
         return {**self.part_fidelity(), "levels": 6}
 
-    def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
-        """Precision changes most where the CPU multiplies bfloat16; see the protocol."""
-        published = _engine_of(workload) == WEATHERNEXT
-        precisions = (BFLOAT16,) if published else (BFLOAT16_NETWORK, BFLOAT16)
-        precision: dict[str, Sequence[str]] = {PRECISION.name: precisions}
-        others: dict[str, Sequence[str]] = {PARAMETERS.name: ("constants",)}
-        others |= {} if published else {GRID_BLOCK.name: ("1024", "4096")}
-        return precision | others if multiplies_bfloat16() else others | precision
+    def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
+        """Every value that the implementation of the workload has."""
+        if _engine_of(workload) != WEATHERNEXT:
+            return True
+        try:
+            refuse_for_weathernext(settings_for({name: value}))
+        except ConfigurationRefusedError:
+            return False
+        return True
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
         """Geometry, constants, one step and how it is driven; see the protocol."""

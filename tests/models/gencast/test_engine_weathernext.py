@@ -130,11 +130,15 @@ def test_knobs_that_the_original_lacks_are_refused_before_anything_runs(
 
 
 def test_only_knobs_that_the_original_has_are_searched(stub: Any) -> None:
-    values = MODEL.search_values(workload())
-    assert {name: tuple(given) for name, given in values.items()} == {
-        "precision": ("bfloat16",),
-        "parameters": ("constants",),
-    }
+    own = MODEL.workload(OPTIONS, {})
+    for name, value, has in [
+        ("precision", "bfloat16", True),
+        ("precision", "bfloat16_network", False),
+        ("parameters", "constants", True),
+        ("grid_block", "1024", False),
+    ]:
+        assert MODEL.worth_trying(workload(), name, value) is has
+        assert MODEL.worth_trying(own, name, value)
 
 
 def test_parts_of_a_production_forecast_are_the_original_s(stub: Any) -> None:

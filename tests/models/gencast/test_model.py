@@ -17,7 +17,6 @@ from perfkit.answers.agreement import AgreementClass, compare
 from perfkit.answers.finite import check_finite
 from perfkit.diagnose.locate_model import Located, search
 from perfkit.errors import MissingDependencyError, UserError
-from perfkit.knobs import space
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Prepared, Workload
 from perfkit.models.gencast import model, prediction
@@ -121,19 +120,6 @@ def test_parts_are_found_in_the_compiled_program_and_counted(small_weights: None
         for name in names
         if "erf" not in name and "tanh" in name
     )
-
-
-@pytest.mark.parametrize(
-    ("instruction_sets", "first"),
-    [(["avx2"], "parameters"), (["avx2", "avx512_bf16"], "precision"), (["amx_bf16"], "precision")],
-)
-def test_precision_is_tried_first_where_the_cpu_multiplies_bfloat16(
-    monkeypatch: pytest.MonkeyPatch, instruction_sets: list[str], first: str
-) -> None:
-    monkeypatch.setattr(space, "fingerprint", lambda: {"instruction_sets": instruction_sets})
-    values = MODEL.search_values(MODEL.workload({"resolution": 10.0}, {}))
-    assert next(iter(values)) == first
-    assert set(values) == {"precision", "parameters", "grid_block"}
 
 
 def test_a_checkpoint_and_a_file_run_like_any_other(reference: Any, tmp_path: Path) -> None:
