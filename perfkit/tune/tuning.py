@@ -18,7 +18,7 @@ from perfkit.tune.live import LiveRunner
 from perfkit.tune.preset import measured_context, save_preset
 from perfkit.tune.progress import Progress, SilentProgress
 from perfkit.tune.recommend import Recommendation
-from perfkit.tune.search.coordinate_ascent import CoordinateAscent
+from perfkit.tune.search.registry import make_strategy
 from perfkit.tune.search.strategy import Strategy
 from perfkit.tune.session import Runner
 from perfkit.tune.space import search_space
@@ -111,7 +111,8 @@ def tune_workload(
     model
         The model; by default the registered one of the workload's name.
     strategy
-        Decides what is measured next; coordinate ascent by default.
+        Decides what is measured next, see :mod:`perfkit.tune.search.registry`; by default
+        coordinate ascent.
     runner
         Makes the trials; by default they run on this machine.
 
@@ -134,7 +135,7 @@ def tune_workload(
         extrapolate=extrapolates,
     )
     space = search_space(model, workload, plan.catalogue, knobs=knobs)
-    study = Study(plan, strategy or CoordinateAscent(), runner, progress, space)
+    study = Study(plan, strategy or make_strategy(), runner, progress, space)
     interrupted = False
     try:
         study.run()
