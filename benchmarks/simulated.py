@@ -9,34 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.virtual_trials import VirtualTrial, virtual_compilation
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.knob import Knob, Layer
 from perfkit.knobs.parsers import one_of
 from perfkit.models.base import Workload
-from perfkit.records.schema import (
-    Compilation,
-    ConfigurationRecord,
-    Outcome,
-    Record,
-    Stage,
-    WorkloadRecord,
-)
+from perfkit.records.schema import Compilation, Record
 from perfkit.records.store import Store
-from perfkit.trial.answers import save_answers
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tune.progress import SilentProgress
 from perfkit.tune.search.coordinate_ascent import CoordinateAscent
 from perfkit.tune.search.strategy import SearchSpace
 from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 WORKLOAD = Workload(
     model="simulated",
@@ -137,7 +127,21 @@ class SimulatedModel:
 
 @dataclass
 class SimulatedRunner:
-    """Makes trials whose passes advance a clock by what the noise model says."""
+    """Makes trials whose passes take what the noise model draws.
+
+    Attributes
+    ----------
+    model, machine, noise
+        True seconds of a pass, costs of a start, and how passes differ.
+    generator
+        Draws the noise.
+    clock_s
+        Seconds since the start.
+    number
+        Records so far.
+    compiled
+        Digests of the configurations whose program is in the compilation cache.
+    """
 
     model: SimulatedModel
     machine: Machine
@@ -155,14 +159,23 @@ class SimulatedRunner:
         files: TrialFiles,
     ) -> SimulatedTrial:
         """A trial that has not been started."""
-        return SimulatedTrial(self, configuration, labels, files)
+        return SimulatedTrial(self, workload, configuration, labels, files)
 
     def now_s(self) -> float:
         """The simulated clock."""
         return self.clock_s
 
+    def spend(self, step: str, seconds: float = 0.0) -> None:
+        """Advance the clock."""
+        self.clock_s += seconds
+
+    def next_number(self) -> int:
+        """Number of the next record."""
+        self.number += 1
+        return self.number
+
     def pass_s(self, configuration: Configuration, offset: float) -> float:
-        """Seconds of a pass that begins now."""
+        """Seconds of a pass that begins now, in a process with this offset."""
         noise, draw = self.noise, self.generator
         hours = self.clock_s / 3600 % 2
         logarithm = offset + noise.drift_per_hour * min(hours, 2 - hours)
@@ -172,93 +185,37 @@ class SimulatedRunner:
         return seconds * (noise.outlier_factor if slow else 1.0)
 
 
-@dataclass
-class SimulatedTrial:
-    """One simulated process."""
+class SimulatedTrial(VirtualTrial):
+    """One simulated process; it keeps the offset that it draws when it is made."""
 
-    runner: SimulatedRunner
-    configuration: Configuration
-    labels: TrialLabels
-    files: TrialFiles
-    stages: list[Stage] = field(default_factory=list)
-    cache: str = "miss"
+    def __init__(
+        self,
+        runner: SimulatedRunner,
+        workload: Workload,
+        configuration: Configuration,
+        labels: TrialLabels,
+        files: TrialFiles,
+    ) -> None:
+        super().__init__(runner, workload, configuration, labels, files)
+        self._runner = runner
+        self._offset = runner.noise.process_sigma * float(runner.generator.standard_normal())
+        self._cache = "miss"
 
-    def __post_init__(self) -> None:
-        """Draw the offset that the process keeps."""
-        sigma = self.runner.noise.process_sigma
-        self.offset = sigma * float(self.runner.generator.standard_normal())
+    def start_s(self) -> float:
+        """Less where the program was compiled before."""
+        compiled, digest = self._runner.compiled, self.configuration.digest
+        self._cache = "hit" if digest in compiled else "miss"
+        compiled.add(digest)
+        machine = self._runner.machine
+        return machine.restart_s if self._cache == "hit" else machine.start_s
 
-    @property
-    def alive(self) -> bool:
-        """Always: nothing dies here."""
-        return True
+    def pass_s(self) -> float:
+        """Drawn from the noise model."""
+        return self._runner.pass_s(self.configuration, self._offset)
 
-    def start(self) -> None:
-        """Remember when: trials that start side by side share the CPUs, and wait for each other."""
-        self.begun_s = self.runner.clock_s
-
-    def wait_ready(self) -> bool:
-        """Pay for the start and the first pass."""
-        runner, digest = self.runner, self.configuration.digest
-        known = digest in runner.compiled
-        self.cache = "hit" if known else "miss"
-        start_s = runner.machine.restart_s if known else runner.machine.start_s
-        first_s = runner.pass_s(self.configuration, self.offset)
-        runner.clock_s += start_s + first_s
-        runner.compiled.add(digest)
-        self.stages.append(_stage("first", runner.clock_s - self.begun_s - first_s, first_s, None))
-        return True
-
-    def steady_pass(self, round_number: int) -> Stage | None:
-        """One pass."""
-        wall_s = self.runner.pass_s(self.configuration, self.offset)
-        begin_s = self.runner.clock_s - self.begun_s
-        self.stages.append(_stage("steady", begin_s, wall_s, round_number))
-        self.runner.clock_s += wall_s
-        return self.stages[-1]
-
-    def trace_parts(self) -> bool:
-        """Not simulated."""
-        return False
-
-    def check(self) -> bool:
-        """Every answer is right."""
-        return True
-
-    def finish(self) -> Record:
-        """The record; the reference leaves its file."""
-        if self.files.save_compared is not None:
-            save_answers(self.files.save_compared, {})
-        return self._record(Outcome.OK)
-
-    def abort(self, outcome: Outcome, reason: str) -> Record:
-        """The record of a trial that was ended at once."""
-        return self._record(outcome)
-
-    def _record(self, outcome: Outcome) -> Record:
-        self.runner.number += 1
-        configuration = self.configuration
-        agreement: dict[str, Any] = {"class": "bitwise", "quantities": []}
-        return Record(
-            id=f"{self.runner.number:06}",
-            created=(START + timedelta(seconds=self.runner.number)).isoformat(),
-            study=self.labels.study,
-            role=self.labels.role,
-            block=self.labels.block,
-            workload=WorkloadRecord(**WORKLOAD.as_dict()),
-            configuration=ConfigurationRecord(
-                settings=configuration.as_dict(),
-                digest=configuration.digest,
-                label=configuration.label,
-            ),
-            machine={},
-            versions={},
-            allowed_cpus=2,
-            stages=self.stages,
-            compilation=_compilation(self.cache),
-            agreement=agreement,
-            outcome=outcome,
-        )
+    def compilation(self) -> Compilation:
+        """A program that is compiled, or comes from the cache."""
+        return virtual_compilation({}, self._cache)
 
 
 def run_study(
@@ -286,27 +243,6 @@ def run_study(
     study = Study(plan, CoordinateAscent(), runner, SilentProgress(), space)
     study.run()
     return study
-
-
-def _stage(name: str, begin_s: float, wall_s: float, round_number: int | None) -> Stage:
-    return Stage(
-        name=name,
-        begin_s=begin_s,
-        wall_s=wall_s,
-        user_s=wall_s,
-        system_s=0.0,
-        minor_faults=0,
-        major_faults=0,
-        voluntary_switches=0,
-        involuntary_switches=0,
-        peak_rss_bytes=0,
-        round=round_number,
-    )
-
-
-def _compilation(cache: str) -> Compilation:
-    nothing = dict.fromkeys(("temporary_bytes", "argument_bytes", "output_bytes", "code_bytes"), 0)
-    return Compilation(cache=cache, flops=0.0, bytes_accessed=0.0, parts={}, **nothing)
 
 
 def names(count: int) -> Sequence[str]:

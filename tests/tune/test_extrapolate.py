@@ -7,16 +7,17 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.virtual_trials import virtual_compilation
 from perfkit.records.schema import Outcome, Record
 from perfkit.tune.extrapolate import Part, extrapolate
-from tests.support.replay import compilation, record
+from tests.support.replay import record
 
 PARTS = {"trunk_pass": 1, "diffusion_step": 4, "confidence": 1}
 TIMES = {"trunk_pass": 3.0, "diffusion_step": 8.0, "confidence": 0.5, "rest": 0.25}
 PRODUCTION = {"recycles": 10, "steps": 200, "samples": 5, "seeds": 1}
 COUNTS = {"trunk_pass": 11, "diffusion_step": 400, "confidence": 1}
 
-LOW = record({}, role="parts", compilation=compilation(PARTS), part_times_s=TIMES)
+LOW = record({}, role="parts", compilation=virtual_compilation(PARTS), part_times_s=TIMES)
 DIGEST = LOW.configuration.digest
 
 
@@ -37,7 +38,7 @@ def test_all_passes_say_how_long_a_pass_takes() -> None:
         {},
         role="parts",
         times={0: 12.0},
-        compilation=compilation(PARTS),
+        compilation=virtual_compilation(PARTS),
         part_times_s={"trunk_pass": 6.0, "diffusion_step": 6.0},
     )
     confirmed = record({}, role="confirm", times=dict.fromkeys(range(9), 10.0))
@@ -51,7 +52,7 @@ def test_the_same_sum_is_held_against_a_longer_run() -> None:
         {},
         role="check",
         times={0: 28.0, 1: 32.0},
-        compilation=compilation({"trunk_pass": 3, "diffusion_step": 10, "confidence": 1}),
+        compilation=virtual_compilation({"trunk_pass": 3, "diffusion_step": 10, "confidence": 1}),
     )
     more = longer.workload.model_copy(
         update={"fidelity": {"recycles": 2, "steps": 10, "samples": 1, "seeds": 1}}
@@ -115,7 +116,7 @@ def test_the_interval_covers_what_a_process_of_its_own_would_take() -> None:
             {},
             role="parts",
             times={0: parts_s},
-            compilation=compilation({"diffusion_step": 1}),
+            compilation=virtual_compilation({"diffusion_step": 1}),
             part_times_s={"diffusion_step": parts_s},
             workload=LOW.workload.model_copy(update={"fidelity": {"steps": 2}}),
         )

@@ -11,14 +11,14 @@ from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.records.schema import Record
 from perfkit.stats.exact import sequential_ratio
 from perfkit.tune.noise import INERT_FLAG, VISIBLE, inert_configurations, noise_of
-from tests.support.replay import record
+from tests.support.replay import Fields, record
 
 
 def _pairs(ratios: list[list[float]]) -> list[Record]:
     """A block for each list, with a round for each ratio of stock to its double."""
     found = []
     for block, rounds in enumerate(ratios):
-        own = {"role": "confirm", "block": str(block)}
+        own: Fields = {"role": "confirm", "block": str(block)}
         found.append(record({}, times=dict.fromkeys(range(len(rounds)), 10.0), **own))
         times = {number: 10.0 / ratio for number, ratio in enumerate(rounds)}
         found.append(record({INERT_FLAG: "1000"}, times=times, **own))

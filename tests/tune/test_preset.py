@@ -12,7 +12,7 @@ from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.tune.apply import preset_environment
 from perfkit.tune.preset import load_preset, save_preset
 from perfkit.tune.recommend import Recommendation, recommend
-from tests.support.replay import record
+from tests.support.replay import Fields, record
 
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = {"bucket": "exact", "cpus": "1"}
@@ -22,9 +22,10 @@ SETTINGS = {"bucket": "exact", "cpus": "1"}
 def recommendation() -> Recommendation:
     records = []
     for block in "abcdef":
-        own = {"role": "confirm", "block": block}
+        own: Fields = {"role": "confirm", "block": block}
         records.append(record({}, times={0: 10.0, 1: 12.0}, **own))
-        records.append(record(SETTINGS, times={0: 5.0, 1: 6.0}, **own, peak_rss_bytes=123))
+        small: Fields = own | {"peak_rss_bytes": 123}
+        records.append(record(SETTINGS, times={0: 5.0, 1: 6.0}, **small))
     return recommend(records)
 
 
