@@ -23,7 +23,7 @@ from perfkit.cache import Entry, cached_value
 from perfkit.errors import UserError
 from perfkit.files import Plain
 from perfkit.knobs.cpus import allowed_cpus
-from perfkit.knobs.inherited import kept_variables
+from perfkit.knobs.inherited import inherited_variables
 
 FORMAT_VERSION = 2
 """Version of the cached list; raised whenever it is read differently."""
@@ -144,7 +144,7 @@ def ask_jaxlib(text: str) -> Reply:
     """Start a process in which jaxlib parses ``text`` as ``XLA_FLAGS``."""
     ended = subprocess.run(
         [sys.executable, "-c", SHOW_STOCK_VALUES],
-        env={**kept_variables(), "XLA_FLAGS": text, "JAX_PLATFORMS": "cpu"},
+        env={**inherited_variables(), "XLA_FLAGS": text, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         check=False,

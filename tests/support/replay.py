@@ -72,9 +72,7 @@ def record(
         machine=MachineRecord(cpu="virtual"),
         versions={},
         allowed_cpus=2,
-        stages=[
-            virtual_stage("steady", wall_s, number) for number, wall_s in (times or {}).items()
-        ],
+        stages=[virtual_stage("steady", wall_s, number) for number, wall_s in passes],
         compilation=fields.get("compilation"),
         part_times_s=fields.get("part_times_s"),
         peak_rss_bytes=fields.get("peak_rss_bytes", 0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perfkit.knobs.configuration import STOCK, Configuration
-from perfkit.knobs.environment import environment_sentences, left_out_variables, told_variables
+from perfkit.knobs.environment import environment_sentences, left_out_variables, passed_on_variables
 from perfkit.records.machine import restrictions_here
 from perfkit.trial.conditions.neighbours import neighbours, neighbours_sentence
 
@@ -36,7 +36,7 @@ def surroundings(configuration: Configuration) -> Surroundings:
     restrictions, sentences = restrictions_here()
     return Surroundings(
         left_out=left_out_variables(configuration),
-        passed_on=told_variables(),
+        passed_on=passed_on_variables(),
         restrictions=restrictions,
         notices=(*sentences, *environment_sentences(configuration)),
     )
