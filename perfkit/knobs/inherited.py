@@ -52,8 +52,8 @@ LIBRARY_FAMILIES = (
     *("VECLIB_", "NUMEXPR_", "NPY_", "NUMBA_", "TBB_"),
     *("PYTHON", "ASAN_", "TSAN_", "UBSAN_", "LSAN_"),
 )
-"""Prefixes of variables that other numerical libraries and Python read, which affect the code around
-a timed pass. No variable outside these two lists is ever recorded."""
+"""Prefixes of variables that other numerical libraries and Python read, which affect the code
+around a timed pass. No variable outside these two lists is ever recorded."""
 
 SINGLE_NAMES = frozenset({"NPROC"})
 """Variables of the same effect without such a prefix: XLA's thread pool follows this one."""
