@@ -1,4 +1,4 @@
-"""Presets: recommended configurations as TOML files, and what applying one means."""
+"""Presets: recommended configurations in TOML files."""
 
 from __future__ import annotations
 
@@ -23,34 +23,39 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Preset:
-    """A configuration for a model, and where it comes from.
+    """A configuration for a model.
 
-    Parameters
+    Attributes
     ----------
     model
         Name of the model.
     configuration
-        The knobs' values.
-    told
-        What was measured, for a person: not used when the preset is applied.
+        The configuration.
+    measured
+        Measurements behind the preset, for a reader; applying the preset does not use them.
     """
 
     model: str
     configuration: Configuration
-    told: Mapping[str, Any]
+    measured: Mapping[str, Any]
 
 
 def save_preset(
     path: Path, model: str, recommendation: Recommendation, context: Mapping[str, Any]
 ) -> None:
-    """Leave the recommended configuration in a TOML file.
+    """Save the recommended configuration in a TOML file.
 
     Parameters
     ----------
     path
         The file; replaced if it exists.
+    model
+        Name of the model.
+    recommendation
+        The recommendation to save.
     context
-        Where it was measured: workload, machine, versions, notices (plain data without None).
+        Workload, machine, versions and notices, see :func:`measured_context`; plain data without
+        None.
 
     Raises
     ------
@@ -72,7 +77,7 @@ def save_preset(
 
 
 def measured_context(record: Record) -> dict[str, Any]:
-    """Where a recommendation was measured, for :func:`save_preset`.
+    """The context of a measurement, for :func:`save_preset`.
 
     Parameters
     ----------
@@ -94,12 +99,18 @@ def measured_context(record: Record) -> dict[str, Any]:
 def write_preset(
     path: Path, model: str, settings: Mapping[str, str], measured: Mapping[str, Any]
 ) -> None:
-    """Leave knob values in a preset's file; see :func:`save_preset`.
+    """Save knob values as a preset.
 
     Parameters
     ----------
+    path
+        The file; replaced if it exists.
+    model
+        Name of the model.
+    settings
+        Knob values by name.
     measured
-        What a person should know of it.
+        Measurements behind the preset, for a reader; plain data without None.
 
     Raises
     ------
@@ -116,7 +127,7 @@ def write_preset(
 
 
 def load_preset(path: Path) -> Preset:
-    """The preset in a file.
+    """The preset in a file; former names of knobs are read as their present ones.
 
     Raises
     ------

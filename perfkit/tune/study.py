@@ -1,4 +1,4 @@
-"""The tuning of one workload: executes what a strategy decides, and keeps every record."""
+"""The study of one workload: executes the decisions of a strategy and stores every record."""
 
 from __future__ import annotations
 
@@ -32,32 +32,39 @@ from perfkit.tune.study_plan import StudyPlan
 
 NO_REFERENCE = Stop(
     (
-        f"the reference failed {ATTEMPTS} times, so that no answer can be checked; the same "
-        "command tries again",
+        f"the reference failed {ATTEMPTS} times, so that no answer can be checked; run the same "
+        "command to try again",
     ),
     final=False,
 )
 
 COMPILED_FOLDER = "compiled"
-"""Folder below the store's with the compilation caches of each study's configurations."""
+"""Folder in the store with the compilation caches of the configurations of each study."""
 
 
 class Study:
     """Runs a plan; :meth:`run` may be interrupted at any moment and called again.
 
-    All decisions are taken from the records of the study and from the trials that are alive,
-    never from memory, which is what makes resuming the same thing as going on.
+    Decisions follow from the records of the study and from the living trials only, so that a
+    resumed study continues as if it had not been interrupted.
 
     Parameters
     ----------
     plan
-        What is tuned, where records go, and the budget.
+        The workload, the store, and the budget.
     strategy
         Decides what is measured next.
-    runner, progress
-        What makes trials, and who follows them.
+    runner
+        Makes the trials.
+    progress
+        Receives the events.
     space
-        What may be tried; by default what is worth trying on this machine.
+        Changes to try; by default those that are worth trying on this machine.
+
+    Attributes
+    ----------
+    unfinished
+        What :meth:`run` left undone: one sentence for each step, with the reason.
     """
 
     def __init__(
@@ -85,7 +92,6 @@ class Study:
         )
         self._earlier = {one.id for one in self.records()}
         self.unfinished: tuple[str, ...] = ()
-        """What :meth:`run` left undone and why, one sentence each."""
 
     def run(self) -> None:
         """Measure until the strategy stops or the budget is spent."""
@@ -107,18 +113,18 @@ class Study:
         return [one for one in self._plan.store.records() if one.study == self._plan.study]
 
     def recommendation(self) -> Recommendation:
-        """What the records so far support."""
+        """The recommendation that the records so far support."""
         return recommend([one for one in self.records() if one.role not in OTHER_FIDELITY])
 
     @property
     def compiled_folder(self) -> Path:
-        """Where this study's trials share their programs."""
+        """Folder in which the trials of this study share their compiled programs."""
         return self._plan.store.folder / COMPILED_FOLDER / self._plan.study
 
     # -- settled ------------------------------------------------------------------------------
 
     def _settled_key(self) -> str:
-        """Digest of what was searched and how: a knob added since makes it another search."""
+        """Digest of the search: another strategy or another search space makes it a new one."""
         same = [self._strategy.name, self._space.changes]
         return short_digest(same)
 
@@ -131,23 +137,23 @@ class Study:
         try:
             return self._plan.budget_s <= float(self._settled_file.read_text())
         except (OSError, ValueError):
-            # It is not there, or a crash left it empty.
+            # There is no such file, or a crash left it empty.
             return False
 
     def _settle(self) -> None:
-        """Leave the mark of a finished search, and none of its programs (half a gigabyte)."""
+        """Mark the search as finished and delete its compiled programs (half a gigabyte)."""
         remove(self.compiled_folder)
         write_whole(self._settled_file, f"{self._plan.budget_s}\n", "mark of a settled study")
 
     # -- steps --------------------------------------------------------------------------------
 
     def _begin(self, session: Session) -> bool:
-        """Make the reference, where there is none, with stock starting at its side.
+        """Measure the reference where it is missing, and start stock side by side with it.
 
         Returns
         -------
         bool
-            Whether there is a reference that answers can be held against.
+            Whether there is a reference to compare answers with.
         """
         plan = self._plan
         for _ in range(ATTEMPTS):
@@ -186,15 +192,15 @@ class Study:
         return self._strategy.decide(self._evidence(), self._space, budget)
 
     def _stop(self, decision: Decision) -> None:
-        """Say what is left undone."""
+        """Report what is left undone."""
         self.unfinished = decision.reasons if isinstance(decision, Stop) else ()
         for reason in self.unfinished:
             self._progress.say(reason)
 
     def _screen(self, session: Session, screen: Screen) -> None:
-        """Measure candidates in turns with their base; what won and is right stays open.
+        """Measure candidates in turns with their base; a winner with a right answer stays open.
 
-        The base is closed where something won, since the next candidates are held against that.
+        The base is closed if a candidate won, because that one is the base of the next candidates.
         """
         wanted = [self._start(one, Role.SCREEN) for one in screen.candidates]
         if screen.fresh or not session.is_open(screen.base):
@@ -226,14 +232,14 @@ class Study:
         return self._evidence().screened(base.digest, candidate.digest)
 
     def _verdict(self, base: Configuration, candidate: Configuration) -> Verdict:
-        """What the processes that are alive say."""
+        """Verdict on the living processes."""
         groups = self._groups(base, candidate)
-        # The youngest processes come last; before their first round there is none of theirs.
+        # The newest processes come last; before their first round they have no group.
         alive = self._session is not None and bool(self._session.passes_s(candidate))
         return judge(groups[-1]) if groups and alive else Verdict.OPEN
 
     def _confirm(self, confirm: Confirm) -> None:
-        """One block: a process for stock and for each finalist, started anew, passed in turns.
+        """Run one block: fresh processes of stock and of each finalist, passed in turns.
 
         Stock goes first in every other block, so that a machine that becomes steadily slower
         favours neither side.
@@ -241,14 +247,14 @@ class Study:
         done = {one.block for one in self.records() if one.role == Role.CONFIRM}
         members = [STOCK, *confirm.finalists][:: 1 if len(done) % 2 == 0 else -1]
         starts = [self._start(one, Role.CONFIRM) for one in members]
-        # Where memory does not hold all of them each pass costs a start, and one says as much.
+        # Where memory does not hold all of them, each pass costs a start, and one pass is enough.
         passes = confirm.passes if self._fits(starts) else 1
         with self._new_session() as block:
             block.open_all(starts)
             block.rounds(members, passes)
 
     def _measure_parts(self) -> None:
-        """The parts of the best configuration and of stock, then a longer run of the best."""
+        """Measure the parts of stock and of the best configuration, then check the best one."""
         plan = self._plan
         best = self.recommendation().best
         if best is None:
@@ -277,7 +283,7 @@ class Study:
             return
         if self._remaining_s() < needed_s:
             self._progress.say(
-                "the budget is too short to check the sum of the parts by a longer run"
+                "the budget is too short to check the sum of the parts against a longer run"
             )
             return
         with self._new_session() as session:
@@ -297,12 +303,12 @@ class Study:
         return Evidence.of_records(compared, alive)
 
     def _is_forgiven(self, record: Record) -> bool:
-        """Whether a record is of stock that crashed in an earlier run: each run tries it anew."""
+        """Whether stock crashed in an earlier run: each run tries stock again."""
         crashed = record.outcome in (Outcome.CRASHED, Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT)
         return crashed and not record.configuration.settings and record.id in self._earlier
 
     def _has(self, configuration: Configuration, role: Role) -> bool:
-        """Whether a trial of the configuration in this role ran well, or failed for good."""
+        """Whether a trial of the configuration in this role succeeded, or failed for good."""
         outcomes = [
             record.outcome
             for record in self.records()
@@ -323,14 +329,14 @@ class Study:
         return Session(self._runner, self._progress, plan.study, plan.store.append, self._fits)
 
     def _fits(self, starts: Sequence[Start]) -> bool:
-        """Whether memory holds such trials side by side."""
+        """Whether memory holds the given trials side by side."""
         estimate = self._plan.model.memory_estimate_bytes
         needed = sum(estimate(one.workload, one.configuration) for one in starts)
         return needed < self._plan.memory_bytes
 
     def _start(self, configuration: Configuration, role: Role) -> Start:
-        # A folder for each configuration: JAX's cache does not know the size of the thread pool
-        # that a program was compiled for.
+        # One folder per configuration: JAX's cache does not know the size of the thread pool that
+        # a program was compiled for.
         cache = self.compiled_folder / configuration.digest
         files = TrialFiles(reference=self._reference_file, compile_cache=cache)
         return Start(self._plan.workload, configuration, role, files)
