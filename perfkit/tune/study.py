@@ -16,7 +16,6 @@ from perfkit.tune.costs import MeasuredCosts
 from perfkit.tune.progress import Progress
 from perfkit.tune.recommend import Recommendation, recommend
 from perfkit.tune.search.evidence import ATTEMPTS, Evidence, gives_up
-from perfkit.tune.search.screening import Standing, Verdict, judge, mean_gain, standing
 from perfkit.tune.search.strategy import (
     Budget,
     Confirm,
@@ -216,27 +215,25 @@ class Study:
             undecided = [
                 one
                 for one in alive
-                if session.is_open(one) and self._verdict(screen.base, one) is Verdict.OPEN
+                if session.is_open(one)
+                and self._strategy.needs_round(self._living_rounds(session, screen.base, one))
             ]
             if not undecided or not session.is_open(screen.base) or self._remaining_s() <= 0:
                 break
             session.rounds([screen.base, *undecided], 1)
-        winners = [one for one in alive if standing(self._groups(screen.base, one)) is Standing.WON]
-        winners.sort(key=lambda one: -mean_gain(self._groups(screen.base, one)))
+        winners = self._strategy.winners(self._evidence(), screen.base, alive)
         right = next((one for one in winners if session.check(one)), None)
         for one in [screen.base, *alive]:
             if one != right and (one != screen.base or right is not None):
                 session.close(one)
 
-    def _groups(self, base: Configuration, candidate: Configuration) -> list[list[float]]:
-        return self._evidence().screened(base.digest, candidate.digest)
-
-    def _verdict(self, base: Configuration, candidate: Configuration) -> Verdict:
-        """Verdict on the living processes."""
-        groups = self._groups(base, candidate)
+    def _living_rounds(
+        self, session: Session, base: Configuration, candidate: Configuration
+    ) -> list[float]:
+        """Logarithms of ``base / candidate`` for the rounds of the living processes."""
+        groups = self._evidence().screened(base.digest, candidate.digest)
         # The newest processes come last; before their first round they have no group.
-        alive = self._session is not None and bool(self._session.passes_s(candidate))
-        return judge(groups[-1]) if groups and alive else Verdict.OPEN
+        return groups[-1] if groups and session.passes_s(candidate) else []
 
     def _confirm(self, confirm: Confirm) -> None:
         """Run one block: fresh processes of stock and of each finalist, passed in turns.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ class EachOnce:
     """Screens every change on stock for two rounds, then confirms the first one."""
 
     name = "each-once"
+
+    def needs_round(self, logarithms: Sequence[float]) -> bool:
+        """Until the screening ends."""
+        return True
+
+    def winners(
+        self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
+    ) -> Sequence[Configuration]:
+        """None: every change is screened on stock."""
+        return ()
 
     def decide(self, evidence: Evidence, space: SearchSpace, budget: Budget) -> Decision:
         """The next change without a pass, then confirmation blocks, then stop."""
@@ -55,6 +66,7 @@ def test_a_study_executes_what_another_strategy_decides(tmp_path: Path) -> None:
     study.run()
     screened = roles(study.records(), "screen")
     assert [one.configuration.settings["bucket"] for one in screened] == ["exact", "100"]
+    assert [len(one.steady) for one in screened] == [2, 2]
     best = study.recommendation().best
     assert best is not None
     assert best.settings == {"bucket": "exact"}

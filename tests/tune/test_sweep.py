@@ -134,7 +134,7 @@ def test_the_first_cell_is_measured_where_all_others_crash(
 
 
 @both_memories
-def test_other_cells_are_measured_where_one_crashes(tmp_path: Path, memory_bytes: int) -> None:
+def test_other_cells_are_measured_if_one_crashes(tmp_path: Path, memory_bytes: int) -> None:
     def table(configuration: Configuration) -> Behaviour:
         return Behaviour(1.0, dies_after=0) if configuration == STOCK else _table(configuration)
 

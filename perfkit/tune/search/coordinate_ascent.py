@@ -19,6 +19,7 @@ from perfkit.tune.search.screening import (
     ROUNDS_LEAST,
     ROUNDS_MOST,
     WORTH_TRYING,
+    ScreeningRules,
     Standing,
     mean_gain,
     standing,
@@ -80,7 +81,7 @@ class Climb:
         return self.path[-1]
 
 
-class CoordinateAscent:
+class CoordinateAscent(ScreeningRules):
     """Screens changes on the incumbent and confirms the result against stock."""
 
     name = "coordinate-ascent"

@@ -11,7 +11,9 @@ import statistics
 from collections.abc import Sequence
 from enum import StrEnum
 
+from perfkit.knobs.configuration import Configuration
 from perfkit.stats.exact import signed_rank_p
+from perfkit.tune.search.evidence import Evidence
 
 WORTH_TRYING = 1.01
 """Least median gain of a change that is worth a setting: a smaller one only adds risk."""
@@ -48,6 +50,22 @@ rarely differ by more, so that a slower candidate can hardly be a gain."""
 
 PROCESSES_MOST = 3
 """Number of pairs of processes after which a candidate that has not won is dropped."""
+
+
+class ScreeningRules:
+    """The rules of this module, as a strategy uses them."""
+
+    def needs_round(self, logarithms: Sequence[float]) -> bool:
+        """Whether the rounds so far leave the verdict open."""
+        return judge(logarithms) is Verdict.OPEN
+
+    def winners(
+        self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
+    ) -> list[Configuration]:
+        """The candidates that won over all of their processes, the largest gain first."""
+        groups = {one: evidence.screened(base.digest, one.digest) for one in candidates}
+        won = [one for one in candidates if standing(groups[one]) is Standing.WON]
+        return sorted(won, key=lambda one: -mean_gain(groups[one]))
 
 
 class Verdict(StrEnum):

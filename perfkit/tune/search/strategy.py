@@ -154,6 +154,26 @@ class Strategy(Protocol):
         """The next step of the study."""
         ...
 
+    def needs_round(self, logarithms: Sequence[float]) -> bool:
+        """Whether a candidate that is being screened needs another round.
+
+        Parameters
+        ----------
+        logarithms
+            Logarithms of ``base / candidate``, one per round of the living processes; empty before
+            their first round.
+        """
+        ...
+
+    def winners(
+        self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
+    ) -> Sequence[Configuration]:
+        """The screened candidates that won against ``base``, best first.
+
+        The first of them whose answer is right stays alive, as the base of the next screening.
+        """
+        ...
+
 
 def change_text(change: Change) -> str:
     """A change as the user writes it, ``NAME=VALUE`` for each knob."""
