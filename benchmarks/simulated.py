@@ -1,7 +1,7 @@
 """Studies on a simulated machine: real strategy and statistics, passes drawn from a noise model.
 
-A pass takes the configuration's true seconds times noise: lognormal for each pass, an outlier now
-and then, an offset of each process that stays for its life, and drift of the whole machine.
+A pass takes the true seconds of its configuration times noise. The noise is lognormal for each
+pass, with occasional outliers, an offset that a process keeps for life, and drift of the machine.
 """
 
 from __future__ import annotations
@@ -40,20 +40,21 @@ WORKLOAD = Workload(
 
 @dataclass(frozen=True)
 class Noise:
-    """How passes of one program differ.
+    """Differences between the passes of one program.
 
     Attributes
     ----------
     name
-        For a table.
+        Name of the noise model in tables.
     pass_sigma
         Standard deviation of the logarithm of a pass.
     outlier_share, outlier_factor
-        Share of passes that take so many times as long.
+        Share of passes that are outliers, and the factor by which an outlier takes longer.
     process_sigma
-        Standard deviation of the logarithm of a process's offset.
+        Standard deviation of the logarithm of the offset of a process.
     drift_per_hour
-        Logarithm by which the machine becomes slower in an hour; it swings back after that.
+        Logarithm of the factor by which the machine slows down within an hour; within the next hour
+        it recovers.
     """
 
     name: str
@@ -66,14 +67,16 @@ class Noise:
 
 @dataclass(frozen=True)
 class Machine:
-    """What steps cost on the simulated machine.
+    """Durations on the simulated machine.
 
     Attributes
     ----------
+    name
+        Name of the machine.
     pass_s
         True seconds of a pass of stock.
     start_s, restart_s
-        From a trial's start to its first pass, compiling and with a cached program.
+        Seconds from the start of a trial to its first pass, without and with a cached program.
     """
 
     name: str
@@ -83,14 +86,14 @@ class Machine:
 
 
 class MemoryStore(Store):
-    """A store whose records are never written."""
+    """A store that keeps its records in memory."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._records: list[Record] = []
 
     def append(self, record: Record) -> None:
-        """Keep a record in memory."""
+        """Add a record."""
         self._records.append(record)
 
     def records(self) -> list[Record]:
@@ -99,12 +102,12 @@ class MemoryStore(Store):
 
 
 class SimulatedModel:
-    """As much of a model as a study asks for, with knobs that are on or off.
+    """The parts of a model that a study uses, with knobs that are on or off.
 
     Parameters
     ----------
     factors
-        Knob to the factor of a pass's seconds when it is on.
+        By knob, the factor of the seconds of a pass when the knob is on.
     """
 
     name = "simulated"
@@ -117,28 +120,28 @@ class SimulatedModel:
         )
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
-        """Nothing: memory is not simulated."""
+        """Zero: memory is not simulated."""
         return 0
 
     def factor(self, configuration: Configuration) -> float:
-        """True seconds of a pass over those of stock."""
+        """True seconds of a pass, relative to stock."""
         return math.prod(self.factors[name] for name in configuration.as_dict())
 
 
 @dataclass
 class SimulatedRunner:
-    """Makes trials whose passes take what the noise model draws.
+    """Makes trials whose durations are drawn from the noise model.
 
     Attributes
     ----------
     model, machine, noise
-        True seconds of a pass, costs of a start, and how passes differ.
+        The simulated model, machine and noise.
     generator
-        Draws the noise.
+        Random numbers of the noise.
     clock_s
         Seconds since the start.
     number
-        Records so far.
+        Number of records so far.
     compiled
         Digests of the configurations whose program is in the compilation cache.
     """
@@ -175,7 +178,7 @@ class SimulatedRunner:
         return self.number
 
     def pass_s(self, configuration: Configuration, offset: float) -> float:
-        """Seconds of a pass that begins now, in a process with this offset."""
+        """Seconds of a pass that begins now, in a process with this logarithmic offset."""
         noise, draw = self.noise, self.generator
         hours = self.clock_s / 3600 % 2
         logarithm = offset + noise.drift_per_hour * min(hours, 2 - hours)
@@ -186,7 +189,7 @@ class SimulatedRunner:
 
 
 class SimulatedTrial(VirtualTrial):
-    """One simulated process; it keeps the offset that it draws when it is made."""
+    """A simulated process, with an offset that it keeps for life."""
 
     def __init__(
         self,
@@ -202,7 +205,7 @@ class SimulatedTrial(VirtualTrial):
         self._cache = "miss"
 
     def start_s(self) -> float:
-        """Less where the program was compiled before."""
+        """Seconds to the first pass; fewer if the program was compiled before."""
         compiled, digest = self._runner.compiled, self.configuration.digest
         self._cache = "hit" if digest in compiled else "miss"
         compiled.add(digest)
@@ -210,11 +213,11 @@ class SimulatedTrial(VirtualTrial):
         return machine.restart_s if self._cache == "hit" else machine.start_s
 
     def pass_s(self) -> float:
-        """Drawn from the noise model."""
+        """Seconds of a pass, drawn from the noise model."""
         return self._runner.pass_s(self.configuration, self._offset)
 
     def compilation(self) -> Compilation:
-        """A program that is compiled, or comes from the cache."""
+        """The program: compiled, or from the cache."""
         return virtual_compilation({}, self._cache)
 
 
@@ -226,14 +229,20 @@ def run_study(
     budget_s: float,
     seed: int,
 ) -> Study:
-    """A study on the simulated machine, run to its end.
+    """A finished study on the simulated machine.
 
     Parameters
     ----------
     folder
-        For the file of the reference.
+        Folder of the reference's answers.
     factors
-        Knob to the factor of a pass's seconds.
+        By knob, the factor of the seconds of a pass when the knob is on.
+    machine, noise
+        The simulated machine and its noise.
+    budget_s
+        Budget in simulated seconds.
+    seed
+        Seed of the random numbers.
     """
     model: Any = SimulatedModel(factors)
     runner = SimulatedRunner(model, machine, noise, np.random.default_rng(seed))
@@ -246,5 +255,5 @@ def run_study(
 
 
 def names(count: int) -> Sequence[str]:
-    """Names of so many knobs, in their order of trial."""
+    """Names of ``count`` knobs, in the order in which they are tried."""
     return [f"knob{number:02}" for number in range(count)]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from perfkit.files import remove, short_digest, write_whole
 from perfkit.knobs.configuration import STOCK, Configuration
-from perfkit.records.roles import OTHER_FIDELITY, Role
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.costs import MeasuredCosts
 from perfkit.tune.progress import Progress
-from perfkit.tune.recommend import Recommendation, recommend
+from perfkit.tune.recommend import Recommendation, measured_at_own_fidelity, recommend
 from perfkit.tune.search.evidence import ATTEMPTS, Evidence, gives_up
 from perfkit.tune.search.strategy import (
     Budget,
@@ -113,14 +113,14 @@ class Study:
 
     def recommendation(self) -> Recommendation:
         """The recommendation that the records so far support."""
-        return recommend([one for one in self.records() if one.role not in OTHER_FIDELITY])
+        return recommend(measured_at_own_fidelity(self.records()))
 
     @property
     def compiled_folder(self) -> Path:
         """Folder in which the trials of this study share their compiled programs."""
         return self._plan.store.folder / COMPILED_FOLDER / self._plan.study
 
-    # -- settled ------------------------------------------------------------------------------
+    # -- finished searches --------------------------------------------------------------------
 
     def _settled_key(self) -> str:
         """Digest of the search: another strategy or another search space makes it a new one."""
@@ -132,7 +132,7 @@ class Study:
         return self._plan.store.folder / f"settled-{self._plan.study}-{self._settled_key()}"
 
     def _is_settled(self) -> bool:
-        """Whether an earlier call made the same search with no smaller a budget."""
+        """Whether an earlier call finished the same search with at least the same budget."""
         try:
             return self._plan.budget_s <= float(self._settled_file.read_text())
         except (OSError, ValueError):
@@ -166,7 +166,8 @@ class Study:
                 TrialFiles(save_compared=self._reference_file),
             )
             if reference == STOCK:
-                # A session has one trial of a configuration, and stock's is held against the file.
+                # A session holds one trial per configuration, and the trial of stock is compared
+                # with the file.
                 with self._new_session() as first:
                     first.open_all([start])
             else:
@@ -288,16 +289,13 @@ class Study:
             if session.open(longer, chosen, Role.CHECK):
                 session.rounds([chosen], 1)
 
-    # -- what is known ------------------------------------------------------------------------
+    # -- evidence -----------------------------------------------------------------------------
 
     def _evidence(self) -> Evidence:
         alive = self._session.processes() if self._session is not None else ()
-        compared = [
-            one
-            for one in self.records()
-            if one.role not in OTHER_FIDELITY and not self._is_forgiven(one)
-        ]
-        return Evidence.of_records(compared, alive)
+        compared = measured_at_own_fidelity(self.records())
+        counted = [record for record in compared if not self._is_forgiven(record)]
+        return Evidence.of_records(counted, alive)
 
     def _is_forgiven(self, record: Record) -> bool:
         """Whether stock crashed in an earlier run: each run tries stock again."""

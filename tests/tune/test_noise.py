@@ -1,4 +1,4 @@
-"""What identical programs differ by, worked out by hand and by simulation."""
+"""Differences between identical programs, worked out by hand and by simulation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.replay import Fields, record
 
 
 def _pairs(ratios: list[list[float]]) -> list[Record]:
-    """A block for each list, with a round for each ratio of stock to its double."""
+    """One block per list, with one round per ratio of stock to its double."""
     found = []
     for block, rounds in enumerate(ratios):
         own: Fields = {"role": "confirm", "block": str(block)}
@@ -25,7 +25,7 @@ def _pairs(ratios: list[list[float]]) -> list[Record]:
     return found
 
 
-def test_passes_that_vary_within_processes_that_do_not() -> None:
+def test_passes_vary_and_processes_do_not() -> None:
     up, down = math.exp(0.1), math.exp(-0.1)
     noise = noise_of(_pairs([[up, 1.0, down], [down, 1.0, up]]))
     assert noise is not None
@@ -36,14 +36,14 @@ def test_passes_that_vary_within_processes_that_do_not() -> None:
     assert noise.ratio.median == pytest.approx(1.0)
 
 
-def test_processes_that_differ_for_good() -> None:
+def test_processes_differ_for_life() -> None:
     up, down = math.exp(0.1), math.exp(-0.1)
     noise = noise_of(_pairs([[up] * 4, [down] * 4]))
     assert noise is not None
     assert noise.pass_sigma == pytest.approx(0.0)
     # The variance of 0.1 and -0.1 is 0.02.
     assert noise.process_sigma == pytest.approx(math.sqrt(0.02))
-    # More passes do not help against it.
+    # More passes do not reduce it.
     assert noise.visible_gain(6, 100) == pytest.approx(noise.visible_gain(6, 1))
     assert noise.visible_gain(24, 1) < noise.visible_gain(6, 1)
 

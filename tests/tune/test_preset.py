@@ -1,4 +1,4 @@
-"""Presets: what is saved is loaded, what is no preset is refused, and what applying one sets."""
+"""Presets are saved, loaded and applied; other files are refused."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def test_a_saved_preset_is_loaded(tmp_path: Path, recommendation: Recommendation
     preset = load_preset(path)
     assert preset.model == "af3"
     assert preset.configuration.as_dict() == SETTINGS
-    told = tomllib.loads(path.read_text())["measured"]
-    assert told["speedup"] == 2.0
-    assert told["speedup_interval"] == [2.0, 2.0]
-    assert told["steady_s"] == 5.5
-    assert told["peak_rss_bytes"] == 123
-    assert told["machine"] == {"cpu": "any"}
+    measured = tomllib.loads(path.read_text())["measured"]
+    assert measured["speedup"] == 2.0
+    assert measured["speedup_interval"] == [2.0, 2.0]
+    assert measured["steady_s"] == 5.5
+    assert measured["peak_rss_bytes"] == 123
+    assert measured["machine"] == {"cpu": "any"}
     assert [file.name for file in path.parent.iterdir()] == ["preset.toml"]
 
 
@@ -58,12 +58,12 @@ def test_every_shipped_preset_is_loaded(path: Path) -> None:
     assert load_preset(path).configuration.as_dict() == knobs
 
 
-def test_nothing_recommended_is_nothing_to_save(tmp_path: Path) -> None:
+def test_without_a_recommendation_there_is_no_preset(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no preset to save: Stock was not measured"):
         save_preset(tmp_path / "preset.toml", "af3", recommend([]), {})
 
 
-def test_a_preset_that_cannot_be_written_is_said(
+def test_a_preset_that_cannot_be_written_is_reported(
     tmp_path: Path, recommendation: Recommendation
 ) -> None:
     (tmp_path / "file").touch()
@@ -72,7 +72,7 @@ def test_a_preset_that_cannot_be_written_is_said(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "cannot be read"),
         (b"[knobs", "is not TOML"),
@@ -87,15 +87,15 @@ def test_a_preset_that_cannot_be_written_is_said(
         (b"model = 'af3'\n[knobs]\nbucket = 'exat'", "knob 'bucket' cannot be 'exat'"),
     ],
 )
-def test_what_is_no_preset_is_refused(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_other_files_are_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "preset.toml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         load_preset(path)
 
 
-def test_applying_keeps_what_is_set_already() -> None:
+def test_applying_a_preset_keeps_variables_that_are_set_already() -> None:
     configuration = Catalogue().configuration({"xla_cpu_use_onednn": "true", "cpus": "1"})
     inherited = {"XLA_FLAGS": "--xla_a=1", "LD_PRELOAD": "/lib/liblog.so", "HOME": "/home"}
     assert preset_environment(configuration, inherited) == {

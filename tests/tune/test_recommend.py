@@ -57,7 +57,7 @@ def test_fewer_than_six_confirmed_pairs_recommend_nothing(pairs: int) -> None:
     )
 
 
-def test_a_lucky_pair_does_not_outdo_what_is_confirmed() -> None:
+def test_a_lucky_pair_does_not_beat_a_confirmed_gain() -> None:
     lucky = _confirmed(FASTER, [1.35])
     found = recommend([*lucky, *_confirmed(FAST, [1.04, 1.05, 1.05, 1.05, 1.06, 1.06])])
     assert found.best is not None
@@ -99,7 +99,7 @@ def test_a_chain_of_screenings_multiplies() -> None:
         (Outcome.OK, None),
     ],
 )
-def test_what_is_not_known_to_be_right_is_never_recommended(
+def test_a_configuration_without_a_right_answer_is_never_recommended(
     outcome: Outcome, agreement: str | None
 ) -> None:
     found = recommend(_confirmed(FAST, SIX, outcome=outcome, agreement=agreement))
@@ -145,7 +145,7 @@ def test_a_slow_winner_is_no_equal_of_the_fastest_for_a_single_common_block() ->
     assert found.best.settings == FASTER
 
 
-def test_what_may_be_as_slow_as_stock_is_not_recommended() -> None:
+def test_a_configuration_that_may_be_as_slow_as_stock_is_not_recommended() -> None:
     found = recommend(_confirmed(FAST, [1.2, 1.2, 1.2, 1.2, 1.2, 0.99]))
     assert found.best is found.stock
 
@@ -153,14 +153,14 @@ def test_what_may_be_as_slow_as_stock_is_not_recommended() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "chosen"),
     [
-        # Of equals in time the stricter class, then the smaller memory, then fewer settings.
+        # At equal times, the stricter class wins, then the smaller memory, then fewer settings.
         ({"agreement": "bfloat16"}, {"agreement": "float32"}, FASTER),
         ({"peak_rss_bytes": 3000}, {"peak_rss_bytes": 2000}, FASTER),
         ({"peak_rss_bytes": 2001}, {"peak_rss_bytes": 2000}, FAST),
         ({}, {}, FAST),
     ],
 )
-def test_among_equals_in_time_the_better_one_counts(
+def test_equal_times_are_decided_by_class_memory_and_settings(
     first: Fields, second: Fields, chosen: dict[str, str]
 ) -> None:
     found = recommend([*_confirmed(FAST, SIX, **first), *_twelve(FASTER, **second)])
@@ -191,7 +191,7 @@ def test_rows_are_fastest_first_and_those_without_a_time_last() -> None:
     assert [row.label for row in recommend(records).rows] == ["a=1 b=1", "stock", "a=1", "c=1"]
 
 
-def test_where_nothing_was_tried_nothing_is_claimed() -> None:
+def test_without_candidates_nothing_is_claimed() -> None:
     found = recommend([_stock({0: 3.0, 1: 5.0})])
     assert found.best is found.stock
     assert found.sentence == (
@@ -201,7 +201,7 @@ def test_where_nothing_was_tried_nothing_is_claimed() -> None:
     assert found.stock.time_s is not None
     assert found.stock.time_s.median == 4.0
     assert found.stock.cpu_s == 4.0
-    # One CPU's work on two.
+    # One of two CPUs was busy.
     assert found.stock.utilisation == 0.5
 
 

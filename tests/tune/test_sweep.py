@@ -1,4 +1,4 @@
-"""The sweep on replayed trials: the full grid, interleaved, resumable."""
+"""Sweeps on replayed trials: the full grid, interleaved, resumable."""
 
 from __future__ import annotations
 
