@@ -119,6 +119,7 @@ STOCK = Configuration()
 """What a user gets who sets nothing."""
 
 STOCK_LABEL = STOCK.label
+"""Label of :data:`STOCK`."""
 
 
 class Catalogue:

@@ -26,7 +26,7 @@ from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.inherited import inherited_variables
 
 FORMAT_VERSION = 2
-"""Version of the cached list; raised whenever it is read differently."""
+"""Version of the cached list; raised whenever the list is read differently."""
 
 SHOW_STOCK_VALUES = """
 from jaxlib import xla_client
@@ -74,7 +74,7 @@ def installed_flags() -> dict[str, str]:
     """Name and stock value of every flag of the installed jaxlib.
 
     An unknown flag aborts the process that XLA runs in, so names are looked up here first. The
-    list is made once for each build of jaxlib, which takes some seconds, and kept in the cache.
+    list is read once for each build of jaxlib, with about a hundred short processes, and cached.
 
     Raises
     ------
@@ -130,6 +130,8 @@ def names_in(libraries: Iterable[Path]) -> set[str]:
     """Zero-terminated strings of shared libraries that may be names of flags."""
     names: set[str] = set()
     for library in libraries:
+        if not library.stat().st_size:
+            continue  # An empty file cannot be mapped.
         with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m:
             names.update(name.decode() for name in set(_NAME.findall(m)))
     return names

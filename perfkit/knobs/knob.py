@@ -23,16 +23,16 @@ class Bundle(StrEnum):
     """Knobs whose first values are also tried together, in one step."""
 
     MAJOR = "major"
-    """Large gains. They are tried first, because every later pass becomes cheaper, and together,
-    because each pass of stock is expensive."""
+    """Knobs with large gains. They are tried first, because every later pass becomes cheaper, and
+    together, because each pass of stock is expensive."""
     MINOR = "minor"
-    """A few percent on every machine that perfkit was tuned on: together they stand out of the
-    noise."""
+    """Knobs that gained a few percent on every machine that perfkit was tuned on. Together they
+    stand out of the noise."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """What decides on a machine whether a value can make a difference.
+    """The properties of a machine that decide whether a value can make a difference.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Host:
 
 
 def everywhere(value: str, host: Host) -> bool:
-    """A value that can make a difference on every machine."""
+    """True: the value can make a difference on every machine."""
     return True
 
 
@@ -80,7 +80,7 @@ class Search:
     useful: Callable[[str, Host], bool] = field(default=everywhere, compare=False)
 
     def rank(self, host: Host) -> tuple[bool, bool, int]:
-        """Sorts the knobs of a machine into the order in which they are tried."""
+        """Sort key of the order in which the knobs are tried on ``host``."""
         promoted = not self.first_with.isdisjoint(host.instruction_sets)
         return self.bundle is not Bundle.MAJOR, not promoted, self.order
 
