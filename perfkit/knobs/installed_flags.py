@@ -115,7 +115,7 @@ def cached_flags(build: str | None, read: Callable[[], Mapping[str, str]]) -> di
 
 
 def _are_flags(value: Plain) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(each, str) for each in value.values())
+    return isinstance(value, Mapping) and all(isinstance(flag, str) for flag in value.values())
 
 
 def read_flags() -> dict[str, str]:

@@ -114,7 +114,7 @@ class MeasuredCosts:
 
     def block_s(self, finalists: Sequence[Configuration], passes: int) -> float:
         """Seconds of one confirmation block of stock and ``finalists``."""
-        measured_s = self._blocks_s({STOCK.digest, *(one.digest for one in finalists)})
+        measured_s = self._blocks_s({STOCK.digest, *(finalist.digest for finalist in finalists)})
         if measured_s:
             return max(measured_s[-RECENT_BLOCKS:])
         start_s = self.start_s(1 + len(finalists), compiled=True)
@@ -124,7 +124,7 @@ class MeasuredCosts:
         """Seconds to measure the parts of configurations; 0 if the study measures no parts."""
         if not self._extrapolates or not configurations:
             return 0.0
-        passes_s = sum(self.pass_s(one) for one in configurations)
+        passes_s = sum(self.pass_s(configuration) for configuration in configurations)
         return self.start_s(len(configurations)) + PARTS_PASSES * PARTS_RATIO * passes_s
 
     def check_s(self, configuration: Configuration) -> float:
@@ -137,7 +137,7 @@ class MeasuredCosts:
         return math.inf if found is None else self.start_s() + 2 * found.total.median
 
     def _round_s(self, finalists: Sequence[Configuration]) -> float:
-        return sum(self.pass_s(one) for one in (STOCK, *finalists))
+        return sum(self.pass_s(configuration) for configuration in (STOCK, *finalists))
 
     def _passes_s(self, digest: str | None = None, role: Role | None = None) -> list[float]:
         """Seconds of all passes of a configuration or of a role, first passes included."""

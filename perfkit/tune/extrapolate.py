@@ -97,7 +97,7 @@ def part_seconds(record: Record) -> dict[str, float]:
 
 def predicted_s(seconds: Mapping[str, float], counts: Mapping[str, int]) -> float:
     """Sum over the parts of seconds per run times number of runs; the rest runs once."""
-    return sum(each * counts.get(name, 1) for name, each in seconds.items())
+    return sum(part_s * counts.get(name, 1) for name, part_s in seconds.items())
 
 
 def extrapolate(
@@ -146,7 +146,7 @@ def extrapolate(
         for longer in own
         if longer.role == Role.CHECK and longer.steady and longer.compilation is not None
     ]
-    parts = tuple(Part(name, each, counts.get(name, 1)) for name, each in seconds.items())
+    parts = tuple(Part(name, part_s, counts.get(name, 1)) for name, part_s in seconds.items())
     return Extrapolation(
         label=record.configuration.label,
         parts=parts,
@@ -186,4 +186,4 @@ def _levelled(
     if not passes or not whole:
         return seconds
     level = statistics.median(passes) / whole
-    return {name: each * level for name, each in seconds.items()}
+    return {name: part_s * level for name, part_s in seconds.items()}

@@ -105,10 +105,10 @@ def measure_noise(plan: NoisePlan, runner: Runner, progress: Progress) -> list[R
     for _ in range(plan.pairs):
         with Session(runner, progress, "noise", keep) as session:
             starts = []
-            for one in (STOCK, double):
-                cache = plan.store.folder / "compiled" / one.digest
+            for configuration in (STOCK, double):
+                cache = plan.store.folder / "compiled" / configuration.digest
                 files = TrialFiles(compile_cache=cache)
-                starts.append(Start(plan.workload, one, Role.CONFIRM, files))
+                starts.append(Start(plan.workload, configuration, Role.CONFIRM, files))
             session.open_all(starts)
             session.rounds((STOCK, double), plan.passes)
     return kept
@@ -127,9 +127,9 @@ def noise_of(records: Sequence[Record]) -> Noise | None:
     groups = evidence.screened(STOCK.digest, doubles[0]) if doubles else []
     if len(groups) < 2:
         return None
-    centred = [one - statistics.median(rounds) for rounds in groups for one in rounds]
+    centred = [logarithm - statistics.median(rounds) for rounds in groups for logarithm in rounds]
     freedom = max(1, len(centred) - len(groups))
-    pass_sigma = math.sqrt(sum(one * one for one in centred) / freedom)
+    pass_sigma = math.sqrt(sum(deviation * deviation for deviation in centred) / freedom)
     medians = [statistics.median(rounds) for rounds in groups]
     passes = min(len(rounds) for rounds in groups)
     explained = (MEDIAN_LOSS * pass_sigma) ** 2 / passes

@@ -340,9 +340,11 @@ class Session:
     def _make_room(self, start: Start) -> None:
         """Park idle trials, the least recently used first, until another one fits."""
         while True:
-            alive = [one for one in self._members.values() if one.trial is not None]
-            idle = sorted((one for one in alive if not one.busy), key=lambda one: one.used)
-            if not idle or self._fits([*(one.start for one in alive), start]):
+            alive = [member for member in self._members.values() if member.trial is not None]
+            idle = sorted(
+                (member for member in alive if not member.busy), key=lambda member: member.used
+            )
+            if not idle or self._fits([*(member.start for member in alive), start]):
                 return
             self._park(idle[0])
 

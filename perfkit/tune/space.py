@@ -46,7 +46,7 @@ def search_space(
     """
     host = this_host() if host is None else host
     searched = [(knob, knob.search) for knob in catalogue if knob.search is not None]
-    searched.sort(key=lambda one: one[1].rank(host))
+    searched.sort(key=lambda pair: pair[1].rank(host))
     values = {
         knob.name: [
             value

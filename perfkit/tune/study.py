@@ -89,7 +89,7 @@ class Study:
             self._live_pass_s,
             extrapolates=plan.extrapolate,
         )
-        self._earlier = {one.id for one in self.records()}
+        self._earlier = {record.id for record in self.records()}
         self.unfinished: tuple[str, ...] = ()
 
     def run(self) -> None:
@@ -109,7 +109,7 @@ class Study:
 
     def records(self) -> list[Record]:
         """All records of the study so far, of every role."""
-        return [one for one in self._plan.store.records() if one.study == self._plan.study]
+        return [record for record in self._plan.store.records() if record.study == self._plan.study]
 
     def recommendation(self) -> Recommendation:
         """The recommendation that the records so far support."""
@@ -202,7 +202,7 @@ class Study:
 
         The base is closed if a candidate won, because that one is the base of the next candidates.
         """
-        wanted = [self._start(one, Role.SCREEN) for one in screen.candidates]
+        wanted = [self._start(configuration, Role.SCREEN) for configuration in screen.candidates]
         if screen.fresh or not session.is_open(screen.base):
             session.close_all()
             wanted.insert(0, self._start(screen.base, Role.BASE))
@@ -214,19 +214,23 @@ class Study:
         ]
         for _ in range(screen.rounds_most):
             undecided = [
-                one
-                for one in alive
-                if session.is_open(one)
-                and self._strategy.needs_round(self._living_rounds(session, screen.base, one))
+                configuration
+                for configuration in alive
+                if session.is_open(configuration)
+                and self._strategy.needs_round(
+                    self._living_rounds(session, screen.base, configuration)
+                )
             ]
             if not undecided or not session.is_open(screen.base) or self._remaining_s() <= 0:
                 break
             session.rounds([screen.base, *undecided], 1)
         winners = self._strategy.winners(self._evidence(), screen.base, alive)
-        right = next((one for one in winners if session.check(one)), None)
-        for one in [screen.base, *alive]:
-            if one != right and (one != screen.base or right is not None):
-                session.close(one)
+        right = next(
+            (configuration for configuration in winners if session.check(configuration)), None
+        )
+        for configuration in [screen.base, *alive]:
+            if configuration != right and (configuration != screen.base or right is not None):
+                session.close(configuration)
 
     def _living_rounds(
         self, session: Session, base: Configuration, candidate: Configuration
@@ -242,9 +246,9 @@ class Study:
         Stock goes first in every other block, so that a machine that becomes steadily slower
         favours neither side.
         """
-        done = {one.block for one in self.records() if one.role == Role.CONFIRM}
+        done = {record.block for record in self.records() if record.role == Role.CONFIRM}
         members = [STOCK, *confirm.finalists][:: 1 if len(done) % 2 == 0 else -1]
-        starts = [self._start(one, Role.CONFIRM) for one in members]
+        starts = [self._start(configuration, Role.CONFIRM) for configuration in members]
         # Where memory does not hold all of them, each pass costs a start, and one pass is enough.
         passes = confirm.passes if self._fits(starts) else 1
         with self._new_session() as block:
@@ -259,18 +263,25 @@ class Study:
             return
         chosen = plan.catalogue.configuration(best.settings)
         at_low = plan.workload.with_fidelity(**plan.model.part_fidelity())
-        missing = [one for one in dict.fromkeys([chosen, STOCK]) if not self._has(one, Role.PARTS)]
+        missing = [
+            configuration
+            for configuration in dict.fromkeys([chosen, STOCK])
+            if not self._has(configuration, Role.PARTS)
+        ]
         while missing and self._remaining_s() < self._costs.parts_s(missing):
-            one = missing.pop()
+            configuration = missing.pop()
             self._progress.say(
-                f"no production time for {one.label}: the budget is too short to measure its parts"
+                f"no production time for {configuration.label}: the budget is too short to measure "
+                "its parts"
             )
         if missing:
             with self._new_session() as session:
-                session.open_all([Start(at_low, one, Role.PARTS) for one in missing])
-                for one in missing:
-                    session.rounds([one], 1)
-                    session.trace(one)
+                session.open_all(
+                    [Start(at_low, configuration, Role.PARTS) for configuration in missing]
+                )
+                for configuration in missing:
+                    session.rounds([configuration], 1)
+                    session.trace(configuration)
         if self._has(chosen, Role.CHECK) or not self._has(chosen, Role.PARTS):
             return
         needed_s = self._costs.check_s(chosen)
@@ -326,7 +337,7 @@ class Study:
     def _fits(self, starts: Sequence[Start]) -> bool:
         """Whether memory holds the given trials side by side."""
         estimate = self._plan.model.memory_estimate_bytes
-        needed = sum(estimate(one.workload, one.configuration) for one in starts)
+        needed = sum(estimate(start.workload, start.configuration) for start in starts)
         return needed < self._plan.memory_bytes
 
     def _start(self, configuration: Configuration, role: Role) -> Start:

@@ -175,7 +175,7 @@ def production_times(
         row.digest for row in (recommendation.stock, recommendation.best) if row is not None
     )
     found = (extrapolate(records, digest, chosen, counts) for digest in rows)
-    return [one for one in found if one is not None]
+    return [extrapolation for extrapolation in found if extrapolation is not None]
 
 
 def _with_time(limits: Limits | None, budget_s: float) -> Limits:

@@ -125,7 +125,7 @@ def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
         seen.add(candidate)
         place, gain = _place(evidence, path, change, space)
         sorted_in[place].append((gain, change))
-    undecided = sorted(sorted_in[Standing.UNDECIDED], key=lambda one: -one[0])
+    undecided = sorted(sorted_in[Standing.UNDECIDED], key=lambda pair: -pair[0])
     # A winner that is not the incumbent was measured on an earlier one, but not yet on this one.
     promising = [*sorted_in[Standing.WON], *sorted_in[Standing.PROMISING]]
     return Climb(
@@ -147,7 +147,7 @@ def _winner(
         measured = evidence.screened(path[-1].digest, candidate.digest)
         if candidate not in path and measured and place is Standing.WON:
             won[candidate] = gain
-    return max(won, key=lambda one: (won[one], one.digest), default=None)
+    return max(won, key=lambda candidate: (won[candidate], candidate.digest), default=None)
 
 
 def _place(
@@ -216,7 +216,7 @@ def _rounds_most(base: Configuration, candidates: Sequence[Configuration], costs
 
 
 def _round_s(base: Configuration, candidates: Sequence[Configuration], costs: Costs) -> float:
-    return sum(costs.pass_s(one) for one in (base, *candidates))
+    return sum(costs.pass_s(configuration) for configuration in (base, *candidates))
 
 
 def _first_of_all(
@@ -265,7 +265,9 @@ def _finalists(evidence: Evidence, climb: Climb, space: SearchSpace) -> tuple[Co
     """
     if climb.best != STOCK:
         earlier = [
-            one for one in climb.path[1:-1] if _blocks(evidence, one) >= _look(evidence, one)
+            configuration
+            for configuration in climb.path[1:-1]
+            if _blocks(evidence, configuration) >= _look(evidence, configuration)
         ]
         return (climb.best, *earlier[-1:])
     leaning = {
@@ -278,7 +280,7 @@ def _finalists(evidence: Evidence, climb: Climb, space: SearchSpace) -> tuple[Co
     }
     if not leaning:
         return ()
-    return (max(leaning, key=lambda one: (leaning[one], one.digest)),)
+    return (max(leaning, key=lambda candidate: (leaning[candidate], candidate.digest)),)
 
 
 def _next_confirmation(
@@ -344,21 +346,21 @@ def _undone(
             "run again with a larger --budget to continue"
         )
     disturbed = [
-        one
+        candidate
         for change in space.changes
-        if evidence.disturbed((one := space.changed(climb.best, change)).digest)
+        if evidence.disturbed((candidate := space.changed(climb.best, change)).digest)
     ]
     reasons += [
-        f"every pass of {one.label} was disturbed by other programs on this machine"
-        for one in dict.fromkeys(disturbed)
+        f"every pass of {candidate.label} was disturbed by other programs on this machine"
+        for candidate in dict.fromkeys(disturbed)
     ]
-    for one in finalists:
-        least = _look(evidence, one)
-        missing = least - _blocks(evidence, one)
+    for finalist in finalists:
+        least = _look(evidence, finalist)
+        missing = least - _blocks(evidence, finalist)
         if missing > 0:
-            block_s = budget.costs.block_s((one,), budget.costs.passes_in_block((one,)))
+            block_s = budget.costs.block_s((finalist,), budget.costs.passes_in_block((finalist,)))
             reasons.append(
-                f"{one.label} is not confirmed: {missing} of {least} blocks are missing, about "
-                f"{seconds_text(missing * block_s)}; run again with a larger --budget to continue"
+                f"{finalist.label} is not confirmed: {missing} of {least} blocks are missing, "
+                f"about {seconds_text(missing * block_s)}; run again with a larger --budget to continue"
             )
     return tuple(reasons)

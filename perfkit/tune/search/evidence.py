@@ -82,8 +82,8 @@ class Evidence:
 
     def failed(self, digest: str) -> bool:
         """Whether a configuration is given up: wrong, refused, crashed for good, or disturbed."""
-        ended = [one for one in self._of(digest) if one.outcome is not None]
-        return gives_up([one.outcome for one in ended if one.outcome]) or self.disturbed(digest)
+        outcomes = [process.outcome for process in self._of(digest) if process.outcome is not None]
+        return gives_up(outcomes) or self.disturbed(digest)
 
     def disturbed(self, digest: str) -> bool:
         """Whether the last trials of a configuration ended well without a valid pass.
@@ -92,10 +92,12 @@ class Evidence:
         another trial.
         """
         wanted = (Role.SCREEN, Role.CONFIRM)
-        ended = [one for one in self._of(digest) if one.outcome and one.role in wanted]
+        ended = [
+            process for process in self._of(digest) if process.outcome and process.role in wanted
+        ]
         last = ended[-ATTEMPTS:]
         return len(last) == ATTEMPTS and all(
-            one.outcome is Outcome.OK and not one.times_s for one in last
+            process.outcome is Outcome.OK and not process.times_s for process in last
         )
 
     # -- ratios -------------------------------------------------------------------------------
@@ -114,9 +116,9 @@ class Evidence:
     def round_medians(self) -> dict[tuple[str, str], tuple[float, int]]:
         """Median of ``base / candidate`` over shared rounds and number of rounds, by digests."""
         blocks: dict[str, list[Process]] = defaultdict(list)
-        for one in self._processes:
-            if one.block is not None and one.times_s:
-                blocks[one.block].append(one)
+        for process in self._processes:
+            if process.block is not None and process.times_s:
+                blocks[process.block].append(process)
         found: dict[tuple[str, str], list[float]] = defaultdict(list)
         for members in blocks.values():
             for base, other in itertools.permutations(members, 2):
@@ -164,7 +166,7 @@ class Evidence:
     @cached_property
     def finalists(self) -> tuple[str, ...]:
         """Digests of the configurations with confirmation blocks, in order of the first block."""
-        confirmed = (one.digest for one in self._processes if one.role == Role.CONFIRM)
+        confirmed = (process.digest for process in self._processes if process.role == Role.CONFIRM)
         return tuple(digest for digest in dict.fromkeys(confirmed) if digest != STOCK.digest)
 
     @cached_property
@@ -172,11 +174,11 @@ class Evidence:
         """Finalists with enough blocks for an interval, in the order in which they reached it."""
         judged: list[str] = []
         blocks: dict[str, set[str | None]] = defaultdict(set)
-        for one in self._processes:
-            if one.role == Role.CONFIRM and one.digest != STOCK.digest and one.times_s:
-                blocks[one.digest].add(one.block)
-                if len(blocks[one.digest]) == LOOKS[0] and one.digest not in judged:
-                    judged.append(one.digest)
+        for process in self._processes:
+            if process.role == Role.CONFIRM and process.digest != STOCK.digest and process.times_s:
+                blocks[process.digest].add(process.block)
+                if len(blocks[process.digest]) == LOOKS[0] and process.digest not in judged:
+                    judged.append(process.digest)
         return judged
 
     def _of(self, digest: str) -> list[Process]:
@@ -185,8 +187,8 @@ class Evidence:
     @cached_property
     def _by_digest(self) -> dict[str, list[Process]]:
         found: dict[str, list[Process]] = defaultdict(list)
-        for one in self._processes:
-            found[one.digest].append(one)
+        for process in self._processes:
+            found[process.digest].append(process)
         return found
 
     def _pairs(self, base: str, candidate: str) -> Iterator[tuple[Process, Process]]:

@@ -63,9 +63,11 @@ class ScreeningRules:
         self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
     ) -> list[Configuration]:
         """The candidates that won over all of their processes, the largest gain first."""
-        groups = {one: evidence.screened(base.digest, one.digest) for one in candidates}
-        won = [one for one in candidates if standing(groups[one]) is Standing.WON]
-        return sorted(won, key=lambda one: -mean_gain(groups[one]))
+        groups = {
+            candidate: evidence.screened(base.digest, candidate.digest) for candidate in candidates
+        }
+        won = [candidate for candidate in candidates if standing(groups[candidate]) is Standing.WON]
+        return sorted(won, key=lambda candidate: -mean_gain(groups[candidate]))
 
 
 class Verdict(StrEnum):
@@ -103,7 +105,7 @@ def standing(groups: Sequence[Sequence[float]]) -> Standing:
         return Standing.UNTRIED
     gain = mean_gain(groups)
     slower = [rounds for rounds in groups if statistics.median(rounds) <= 0]
-    pooled = [one for rounds in groups for one in rounds]
+    pooled = [logarithm for rounds in groups for logarithm in rounds]
     if any(_clearly_faster(rounds) for rounds in (*groups, pooled)) and not slower:
         return Standing.WON
     if len(groups) == 1:
