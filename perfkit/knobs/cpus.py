@@ -38,8 +38,8 @@ def affinity(value: str, allowed: Sequence[int] | None = None) -> tuple[int, ...
     wanted = int(value)
     if wanted > len(chosen):
         raise UserError(
-            f"cpus={wanted} needs more CPUs than the {len(chosen)} that this process may use; "
-            f"set cpus to {len(chosen)} or less"
+            f"{wanted} CPUs are asked for, but only {len(chosen)} are allowed here; set cpus to "
+            f"{len(chosen)} or less"
         )
     return chosen[:wanted]
 

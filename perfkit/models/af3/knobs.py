@@ -127,7 +127,7 @@ def _bucket(value: str, tokens: int) -> int:
         return fitting[0]
     if int(value) < tokens:
         raise UserError(
-            f"bucket={value} is smaller than the input, which has {tokens} tokens; set "
+            f"the bucket of {value} tokens is smaller than the input, which has {tokens}; set "
             f"bucket={EXACT} or a larger number"
         )
     return int(value)

@@ -361,6 +361,7 @@ def _undone(
             block_s = budget.costs.block_s((finalist,), budget.costs.passes_in_block((finalist,)))
             reasons.append(
                 f"{finalist.label} is not confirmed: {missing} of {least} blocks are missing, "
-                f"about {seconds_text(missing * block_s)}; run again with a larger --budget to continue"
+                f"about {seconds_text(missing * block_s)}; run again with a larger --budget to "
+                "continue"
             )
     return tuple(reasons)
