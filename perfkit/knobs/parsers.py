@@ -70,7 +70,7 @@ def word_or_count(*words: str) -> Parser:
             close = nearest(value, words)[0]
             raise ValueError(
                 f"it takes {', '.join(words)} or a whole number, 1 or more; "
-                f"the nearest word is {close!r}"
+                f"the nearest is {close!r}"
             ) from None
 
     return parse

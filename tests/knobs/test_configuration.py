@@ -92,7 +92,7 @@ def test_an_unknown_knob_is_refused_with_the_nearest(catalogue: Catalogue) -> No
         ("bucket", "-3", "upstream, exact or a whole number, 1 or more"),
         ("bucket", "²", "upstream, exact or a whole number, 1 or more"),
         ("msa_rows", "0", "needed or a whole number, 1 or more"),
-        ("msa_rows", "need", "the nearest word is 'needed'"),
+        ("msa_rows", "need", "the nearest is 'needed'"),
     ],
 )
 def test_an_impossible_value_is_refused_with_what_is_allowed(

@@ -27,7 +27,7 @@ def test_a_value_has_one_canonical_text(parse: Parser, text: str, canonical: str
 
 @pytest.mark.parametrize("text", ["²", "0", "-1", "1.5", "", "whol", "9" * 5000, "1 2"])
 def test_only_words_and_counts_are_accepted(text: str) -> None:
-    message = "it takes whole or a whole number, 1 or more; the nearest word is 'whole'"
+    message = "it takes whole or a whole number, 1 or more; the nearest is 'whole'"
     with pytest.raises(ValueError, match=message):
         word_or_count("whole")(text)
 
