@@ -35,6 +35,7 @@ def test_a_saved_preset_is_loaded(tmp_path: Path, recommendation: Recommendation
     preset = load_preset(path)
     assert preset.model == "af3"
     assert preset.configuration.as_dict() == SETTINGS
+    assert preset.environment() == {"PJRT_NPROC": "1"}
     measured = tomllib.loads(path.read_text())["measured"]
     assert measured["speedup"] == 2.0
     assert measured["speedup_interval"] == [2.0, 2.0]
