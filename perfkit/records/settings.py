@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from perfkit.files import short_digest
 
@@ -37,3 +40,7 @@ def settings_label(settings: Sequence[tuple[str, str]]) -> str:
 def present_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """Settings from any version of perfkit, under the present names of their knobs."""
     return dict(sorted(RENAMED.get(setting, setting) for setting in settings.items()))
+
+
+type StoredSettings = Annotated[dict[str, str], AfterValidator(present_settings)]
+"""Field of a pydantic model whose files may be older than a renamed knob."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from perfkit.capacity.laws.fit import ModelFit
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
 from perfkit.records.schema import Record, read_record
@@ -64,6 +65,13 @@ def test_shipped_records_name_knobs_of_today(path: Path) -> None:
         renamed += record.configuration.digest != data["configuration"]["digest"]
     # Each tuning of AlphaFold 3 has one reference in float32, the only renamed setting.
     assert renamed == (2 if path.parent.name.startswith("af3-") else 0)
+
+
+def test_a_fit_of_a_renamed_knob_is_read_under_its_present_name(tmp_path: Path) -> None:
+    data = json.loads((REPOSITORY / "reports/plan-accuracy/af3/fit.json").read_text())
+    path = tmp_path / "fit.json"
+    path.write_text(json.dumps(data | {"settings": {"bfloat16": "none", "bucket": "exact"}}))
+    assert ModelFit.load(path).settings == {"bucket": "exact", "precision": "float32"}
 
 
 def test_shipped_records_are_found() -> None:

@@ -43,6 +43,7 @@ from perfkit.files import write_whole
 from perfkit.models import get_model
 from perfkit.models.base import REST
 from perfkit.records.schema import Record
+from perfkit.records.settings import StoredSettings
 from perfkit.units import cut
 
 FIT_VERSION = 1
@@ -120,7 +121,7 @@ class ModelFit(_Frozen):
 
     version: Annotated[int, Field(strict=True, ge=1, le=FIT_VERSION)] = FIT_VERSION
     model: str
-    settings: dict[str, str]
+    settings: StoredSettings
     label: str
     created: str
     machine: dict[str, JsonValue]
