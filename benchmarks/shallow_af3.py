@@ -22,7 +22,7 @@ from perfkit.models.base import Prepared, PyTree
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
 
-FLOAT32 = {"bfloat16": "none"}
+FLOAT32 = {"precision": "float32"}
 FEWEST = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed"}
 """All knobs that cut padding."""
 

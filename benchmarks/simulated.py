@@ -1,7 +1,7 @@
 """Studies on a simulated machine: real strategy and statistics, passes drawn from a noise model.
 
-A pass takes the configuration's true seconds times noise: lognormal for each pass, an outlier now
-and then, an offset of each process that stays for its life, and drift of the whole machine.
+A pass takes the true seconds of its configuration times noise. The noise is lognormal for each
+pass, with occasional outliers, an offset that a process keeps for life, and drift of the machine.
 """
 
 from __future__ import annotations
@@ -9,34 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.virtual_trials import VirtualTrial, virtual_compilation
 from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.knobs.knob import Knob, Layer, one_of
+from perfkit.knobs.knob import Knob, Layer
+from perfkit.knobs.parsers import one_of
 from perfkit.models.base import Workload
-from perfkit.records.roles import Role
-from perfkit.records.schema import (
-    Compilation,
-    ConfigurationRecord,
-    Outcome,
-    Record,
-    Stage,
-    WorkloadRecord,
-)
-from perfkit.records.stages import StageName
+from perfkit.records.schema import Compilation, Record
 from perfkit.records.store import Store
-from perfkit.trial.answers import save_answers
 from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.tune.progress import SilentProgress
 from perfkit.tune.search.coordinate_ascent import CoordinateAscent
 from perfkit.tune.search.strategy import SearchSpace
 from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 WORKLOAD = Workload(
     model="simulated",
@@ -50,20 +40,21 @@ WORKLOAD = Workload(
 
 @dataclass(frozen=True)
 class Noise:
-    """How passes of one program differ.
+    """Differences between the passes of one program.
 
     Attributes
     ----------
     name
-        For a table.
+        Name of the noise model in tables.
     pass_sigma
         Standard deviation of the logarithm of a pass.
     outlier_share, outlier_factor
-        Share of passes that take so many times as long.
+        Share of passes that are outliers, and the factor by which an outlier takes longer.
     process_sigma
-        Standard deviation of the logarithm of a process's offset.
+        Standard deviation of the logarithm of the offset of a process.
     drift_per_hour
-        Logarithm by which the machine becomes slower in an hour; it swings back after that.
+        Logarithm of the factor by which the machine slows down within an hour; within the next hour
+        it recovers.
     """
 
     name: str
@@ -76,14 +67,16 @@ class Noise:
 
 @dataclass(frozen=True)
 class Machine:
-    """What steps cost on the simulated machine.
+    """Durations on the simulated machine.
 
     Attributes
     ----------
+    name
+        Name of the machine.
     pass_s
         True seconds of a pass of stock.
     start_s, restart_s
-        From a trial's start to its first pass, compiling and with a cached program.
+        Seconds from the start of a trial to its first pass, without and with a cached program.
     """
 
     name: str
@@ -93,14 +86,14 @@ class Machine:
 
 
 class MemoryStore(Store):
-    """A store whose records are never written."""
+    """A store that keeps its records in memory."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._records: list[Record] = []
 
     def append(self, record: Record) -> None:
-        """Keep a record in memory."""
+        """Add a record."""
         self._records.append(record)
 
     def records(self) -> list[Record]:
@@ -109,12 +102,12 @@ class MemoryStore(Store):
 
 
 class SimulatedModel:
-    """As much of a model as a study asks for, with knobs that are on or off.
+    """The parts of a model that a study uses, with knobs that are on or off.
 
     Parameters
     ----------
     factors
-        Knob to the factor of a pass's seconds when it is on.
+        By knob, the factor of the seconds of a pass when the knob is on.
     """
 
     name = "simulated"
@@ -123,22 +116,35 @@ class SimulatedModel:
     def __init__(self, factors: Mapping[str, float]) -> None:
         self.factors = dict(factors)
         self.knobs = tuple(
-            Knob(name, "off", ("on",), Layer.MODEL, True, name, one_of("on", "off"))
-            for name in factors
+            Knob(name, "off", Layer.MODEL, True, name, one_of("on", "off")) for name in factors
         )
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
-        """Nothing: memory is not simulated."""
+        """Zero: memory is not simulated."""
         return 0
 
     def factor(self, configuration: Configuration) -> float:
-        """True seconds of a pass over those of stock."""
+        """True seconds of a pass, relative to stock."""
         return math.prod(self.factors[name] for name in configuration.as_dict())
 
 
 @dataclass
 class SimulatedRunner:
-    """Makes trials whose passes advance a clock by what the noise model says."""
+    """Makes trials whose durations are drawn from the noise model.
+
+    Attributes
+    ----------
+    model, machine, noise
+        The simulated model, machine and noise.
+    generator
+        Random numbers of the noise.
+    clock_s
+        Seconds since the start.
+    number
+        Number of records so far.
+    compiled
+        Digests of the configurations whose program is in the compilation cache.
+    """
 
     model: SimulatedModel
     machine: Machine
@@ -156,14 +162,23 @@ class SimulatedRunner:
         files: TrialFiles,
     ) -> SimulatedTrial:
         """A trial that has not been started."""
-        return SimulatedTrial(self, configuration, labels, files)
+        return SimulatedTrial(self, workload, configuration, labels, files)
 
     def now_s(self) -> float:
         """The simulated clock."""
         return self.clock_s
 
+    def spend(self, step: str, seconds: float = 0.0) -> None:
+        """Advance the clock."""
+        self.clock_s += seconds
+
+    def next_number(self) -> int:
+        """Number of the next record."""
+        self.number += 1
+        return self.number
+
     def pass_s(self, configuration: Configuration, offset: float) -> float:
-        """Seconds of a pass that begins now."""
+        """Seconds of a pass that begins now, in a process with this logarithmic offset."""
         noise, draw = self.noise, self.generator
         hours = self.clock_s / 3600 % 2
         logarithm = offset + noise.drift_per_hour * min(hours, 2 - hours)
@@ -173,103 +188,37 @@ class SimulatedRunner:
         return seconds * (noise.outlier_factor if slow else 1.0)
 
 
-@dataclass
-class SimulatedTrial:
-    """One simulated process."""
+class SimulatedTrial(VirtualTrial):
+    """A simulated process, with an offset that it keeps for life."""
 
-    runner: SimulatedRunner
-    configuration: Configuration
-    labels: TrialLabels
-    files: TrialFiles
-    stages: list[Stage] = field(default_factory=list)
-    cache: str = "miss"
+    def __init__(
+        self,
+        runner: SimulatedRunner,
+        workload: Workload,
+        configuration: Configuration,
+        labels: TrialLabels,
+        files: TrialFiles,
+    ) -> None:
+        super().__init__(runner, workload, configuration, labels, files)
+        self._runner = runner
+        self._offset = runner.noise.process_sigma * float(runner.generator.standard_normal())
+        self._cache = "miss"
 
-    def __post_init__(self) -> None:
-        """Draw the offset that the process keeps."""
-        sigma = self.runner.noise.process_sigma
-        self.offset = sigma * float(self.runner.generator.standard_normal())
+    def start_s(self) -> float:
+        """Seconds to the first pass; fewer if the program was compiled before."""
+        compiled, digest = self._runner.compiled, self.configuration.digest
+        self._cache = "hit" if digest in compiled else "miss"
+        compiled.add(digest)
+        machine = self._runner.machine
+        return machine.restart_s if self._cache == "hit" else machine.start_s
 
-    @property
-    def alive(self) -> bool:
-        """Always: nothing dies here."""
-        return True
+    def pass_s(self) -> float:
+        """Seconds of a pass, drawn from the noise model."""
+        return self._runner.pass_s(self.configuration, self._offset)
 
-    def start(self) -> None:
-        """Remember when: trials that start side by side share the CPUs, and wait for each other."""
-        self.begun_s = self.runner.clock_s
-
-    def wait_ready(self) -> bool:
-        """Pay for the start and the first pass."""
-        runner, digest = self.runner, self.configuration.digest
-        known = digest in runner.compiled
-        self.cache = "hit" if known else "miss"
-        start_s = runner.machine.restart_s if known else runner.machine.start_s
-        first_s = runner.pass_s(self.configuration, self.offset)
-        runner.clock_s += start_s + first_s
-        runner.compiled.add(digest)
-        self.stages.append(
-            _stage(StageName.FIRST, runner.clock_s - self.begun_s - first_s, first_s, None)
-        )
-        return True
-
-    def steady_pass(self, round_number: int) -> Stage | None:
-        """One pass."""
-        wall_s = self.runner.pass_s(self.configuration, self.offset)
-        begin_s = self.runner.clock_s - self.begun_s
-        self.stages.append(_stage(StageName.STEADY, begin_s, wall_s, round_number))
-        self.runner.clock_s += wall_s
-        return self.stages[-1]
-
-    def trace_parts(self) -> bool:
-        """Not simulated."""
-        return False
-
-    def check(self) -> bool:
-        """Every answer is right."""
-        return True
-
-    def finish(self) -> Record:
-        """The record; the reference leaves its file."""
-        if self.files.save_compared is not None:
-            save_answers(self.files.save_compared, {})
-        return self._record(Outcome.OK)
-
-    def abort(self, outcome: Outcome, reason: str) -> Record:
-        """The record of a trial that was ended at once."""
-        return self._record(outcome)
-
-    def _record(self, outcome: Outcome) -> Record:
-        self.runner.number += 1
-        configuration = self.configuration
-        agreement: dict[str, Any] = {"class": "bitwise", "quantities": []}
-        return Record(
-            id=f"{self.runner.number:06}",
-            created=(START + timedelta(seconds=self.runner.number)).isoformat(),
-            study=self.labels.study,
-            role=Role(self.labels.role),
-            block=self.labels.block,
-            workload=WorkloadRecord(**WORKLOAD.as_dict()),
-            configuration=ConfigurationRecord(
-                settings=configuration.as_dict(),
-                digest=configuration.digest,
-                label=configuration.label,
-            ),
-            machine={},
-            versions={},
-            allowed_cpus=2,
-            stages=self.stages,
-            compilation=_compilation(self.cache),
-            agreement=agreement,
-            outcome=outcome,
-        )
-
-
-class _Silent:
-    def trial_started(self, role: str, label: str) -> None: ...
-
-    def trial_finished(self, record: Record) -> None: ...
-
-    def say(self, sentence: str) -> None: ...
+    def compilation(self) -> Compilation:
+        """The program: compiled, or from the cache."""
+        return virtual_compilation({}, self._cache)
 
 
 def run_study(
@@ -280,46 +229,31 @@ def run_study(
     budget_s: float,
     seed: int,
 ) -> Study:
-    """A study on the simulated machine, run to its end.
+    """A finished study on the simulated machine.
 
     Parameters
     ----------
     folder
-        For the file of the reference.
+        Folder of the reference's answers.
     factors
-        Knob to the factor of a pass's seconds.
+        By knob, the factor of the seconds of a pass when the knob is on.
+    machine, noise
+        The simulated machine and its noise.
+    budget_s
+        Budget in simulated seconds.
+    seed
+        Seed of the random numbers.
     """
     model: Any = SimulatedModel(factors)
     runner = SimulatedRunner(model, machine, noise, np.random.default_rng(seed))
     catalogue = Catalogue(model.knobs)
     plan = StudyPlan(model, catalogue, WORKLOAD, MemoryStore(folder), budget_s, 1.0, False)
     space = SearchSpace(catalogue, tuple(((name, "on"),) for name in factors))
-    study = Study(plan, CoordinateAscent(), runner, _Silent(), space)
+    study = Study(plan, CoordinateAscent(), runner, SilentProgress(), space)
     study.run()
     return study
 
 
-def _stage(name: StageName, begin_s: float, wall_s: float, round_number: int | None) -> Stage:
-    return Stage(
-        name=name,
-        begin_s=begin_s,
-        wall_s=wall_s,
-        user_s=wall_s,
-        system_s=0.0,
-        minor_faults=0,
-        major_faults=0,
-        voluntary_switches=0,
-        involuntary_switches=0,
-        peak_rss_bytes=0,
-        round=round_number,
-    )
-
-
-def _compilation(cache: str) -> Compilation:
-    nothing = dict.fromkeys(("temporary_bytes", "argument_bytes", "output_bytes", "code_bytes"), 0)
-    return Compilation(cache=cache, flops=0.0, bytes_accessed=0.0, parts={}, **nothing)
-
-
 def names(count: int) -> Sequence[str]:
-    """Names of so many knobs, in their order of trial."""
+    """Names of ``count`` knobs, in the order in which they are tried."""
     return [f"knob{number:02}" for number in range(count)]

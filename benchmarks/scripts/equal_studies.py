@@ -1,8 +1,8 @@
-"""Real tunings among candidates that are all equal: how often is one recommended all the same?
+"""Real tunings of equal candidates: how often is one of them recommended?
 
-Each study runs the real model through the same strategy, trials and statistics as `perfkit tune`;
-its candidates set a flag that only programs for GPUs look at. Prints one line for each study and
-the number of false winners. With 5 % claimed, more than 2 of 20 have a chance of 7.5 %.
+Each study runs the real model through the strategy, trials and statistics of `perfkit tune`. Its
+candidates set a flag that affects GPU programs only. Prints one line per study and the number of
+false winners. At the claimed 5 %, more than 2 false winners of 20 have a probability of 7.5 %.
 
 Usage: python -m benchmarks.scripts.equal_studies --out FOLDER [--studies 20] [--budget 2m]
        [--candidates 4] [--model gencast] [--option NAME=VALUE ...]
@@ -18,39 +18,28 @@ from pathlib import Path
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
 from perfkit.records.machine import available_memory_bytes
-from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.stats.exact import first_look
 from perfkit.trial.limits import Limits
 from perfkit.tune.live import LiveRunner
 from perfkit.tune.noise import inert_configurations
-from perfkit.tune.search.coordinate_ascent import CoordinateAscent
+from perfkit.tune.progress import SilentProgress
+from perfkit.tune.search.registry import make_strategy
 from perfkit.tune.search.strategy import SearchSpace
 from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
 from perfkit.units import parse_duration, seconds_text
 
 
-class Quiet:
-    """Shows nothing of a study's progress."""
-
-    def trial_started(self, role: str, label: str) -> None:
-        """Nothing."""
-
-    def trial_finished(self, record: Record) -> None:
-        """Nothing."""
-
-    def say(self, sentence: str) -> None:
-        """Nothing."""
-
-
 def main() -> int:
-    """Run the studies; the exit code is 0 where at most one in twenty has a false winner.
+    """Run the studies; the exit code is 0 if at most one in twenty has a false winner.
 
-    Studies whose screening dropped all candidates come to no interval; they count as right.
+    Studies whose screening dropped all candidates have no interval and count as right.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="a new folder for all records")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="a new folder for the records of all studies"
+    )
     parser.add_argument("--studies", type=int, default=20)
     parser.add_argument("--candidates", type=int, default=4)
     parser.add_argument("--budget", default="2m", help="of each study")
@@ -84,7 +73,10 @@ def main() -> int:
             extrapolate=False,
         )
         runner = LiveRunner(folder, Limits(), lambda stage: None)
-        study, begin_s = Study(plan, CoordinateAscent(), runner, Quiet(), space), time.monotonic()
+        study, begin_s = (
+            Study(plan, make_strategy(), runner, SilentProgress(), space),
+            time.monotonic(),
+        )
         study.run()
         found = study.recommendation()
         winners += found.best is not None and bool(found.best.settings)
@@ -95,7 +87,7 @@ def main() -> int:
         sys.stdout.flush()
     print(
         f"{winners} false winners in {given.studies} studies of {given.candidates} equals; "
-        f"{judged} studies came to an interval"
+        f"{judged} studies have an interval"
     )
     return 0 if winners <= given.studies / 20 else 1
 

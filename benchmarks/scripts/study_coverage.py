@@ -1,16 +1,16 @@
-"""Holds tuning to its claims on simulated machines: coverage, false winners, gains found.
+"""Check the claims of tuning on simulated machines: coverage, false winners, gains found.
 
-Runs whole studies, with perfkit's own strategy, study and statistics, on passes drawn from noise
-models (benchmarks/simulated.py), and prints one row for each model:
+Runs whole studies, with perfkit's strategy, study and statistics, on passes drawn from noise models
+(benchmarks/simulated.py), and prints one row per noise model:
 
 - coverage of the printed intervals of speed-ups and of times (95 % is claimed),
-- studies of candidates that are all equal in which one is recommended all the same (5 % at most),
-- studies with one gain of 5 % among such candidates in which it is found: a configuration with it
-  is recommended,
-- settings without effect in what those recommend.
+- share of studies of equal candidates that recommend one of them (5 % at most),
+- share of studies with one gain of 5 % among equal candidates that recommend a configuration with
+  it,
+- number of settings without effect in the recommendations of the latter studies.
 
-The exit code is 1 where the intervals cover surely less than 93 %, or false winners are surely more
-than 5 %.
+The exit code is 1 if the intervals surely cover less than 93 %, or if false winners are surely more
+frequent than 5 %.
 
 Usage: python -m benchmarks.scripts.study_coverage [--studies 200] [--machine gencast|af3]
 """
@@ -35,7 +35,7 @@ CANDIDATES = 10
 GAIN = 1.05
 
 MACHINES = {
-    # GenCast at 2 degrees and AlphaFold 3 on ubiquitin after its padding is gone, on 2 cores.
+    # GenCast at 2 degrees, and AlphaFold 3 on ubiquitin without padding, on 2 cores.
     "gencast": Machine("gencast", pass_s=1.5, start_s=18.0, restart_s=9.0),
     "af3": Machine("af3", pass_s=3.3, start_s=35.0, restart_s=14.0),
 }
@@ -55,7 +55,7 @@ NOISES = (
 
 @dataclass
 class Tally:
-    """What the studies under one noise model came to."""
+    """Results of the studies under one noise model, one entry per study or interval."""
 
     speedups: list[bool] = field(default_factory=list)
     times: list[bool] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Tally:
     idle_settings: list[int] = field(default_factory=list)
 
     def add(self, study: Study, machine: Machine, noise: Noise, real: dict[str, float]) -> None:
-        """Hold one study's rows against the truth."""
+        """Compare the rows of a study with the truth."""
         recommendation = study.recommendation()
         for row in recommendation.rows:
             factor = math.prod(real.get(name, 1.0) for name in row.settings)
@@ -72,7 +72,7 @@ class Tally:
                 low, high = row.speedup.ends
                 self.speedups.append(low <= 1 / factor <= high)
             if row.time_s is not None and row.time_s.ends is not None and not noise.drift_per_hour:
-                # A drifting machine has no true time that a study at one hour could find.
+                # A drifting machine has no true time.
                 low, high = row.time_s.ends
                 self.times.append(low <= machine.pass_s * factor <= high)
         best = recommendation.best
@@ -87,10 +87,15 @@ class Tally:
 def main() -> int:
     """Run the studies and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=200, help="studies of each kind")
+    parser.add_argument(
+        "--studies",
+        type=int,
+        default=200,
+        help="number of studies with and without a gain (default 200)",
+    )
     parser.add_argument("--machine", choices=MACHINES, default="gencast")
     parser.add_argument("--budget", default="17m")
-    parser.add_argument("--noise", help="only the models whose name holds this text")
+    parser.add_argument("--noise", help="run only the noise models whose name contains this text")
     given = parser.parse_args()
     machine, budget_s = MACHINES[given.machine], parse_duration(given.budget)
     print(
@@ -103,7 +108,7 @@ def main() -> int:
             continue
         tally = Tally()
         for seed in range(given.studies):
-            # The gain is at another place in the order of trial in each study.
+            # Each study has its gain at another place in the order of the candidates.
             gaining = names(CANDIDATES)[seed % CANDIDATES]
             for real in ({}, {gaining: 1 / GAIN}):
                 factors = dict.fromkeys(names(CANDIDATES), 1.0) | real
@@ -123,7 +128,7 @@ def main() -> int:
 
 
 def _surely_below(successes: list[bool], share: float) -> bool:
-    """Whether so few successes contradict a share, by an exact one-sided test at 1 %."""
+    """Whether the successes contradict ``share``, by an exact one-sided test at 1 %."""
     return bool(binom.cdf(sum(successes), len(successes), share) < 0.01)
 
 

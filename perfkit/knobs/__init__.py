@@ -1,1 +1,1 @@
-"""HOW a prediction runs: knobs, configurations and search spaces."""
+"""Knobs: what can be set, the values worth trying, and configurations of them."""

@@ -1,14 +1,15 @@
-"""Memory allocators: which are on this machine and how a process is started under them."""
+"""Memory allocators: which are installed, and how a process is started under them."""
 
 from __future__ import annotations
 
 import ctypes.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from perfkit.knobs.knob import Knob, Layer, one_of
+from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
+from perfkit.knobs.parsers import one_of
 
 LIBRARY_FOLDERS = (
     "/usr/lib/x86_64-linux-gnu",
@@ -17,27 +18,27 @@ LIBRARY_FOLDERS = (
     "/usr/lib",
     "/usr/local/lib",
 )
-"""Where Debian, Red Hat and by-hand installations put shared libraries."""
+"""Folders in which Debian, Red Hat and manual installations put shared libraries."""
 
 PRELOAD = "LD_PRELOAD"
-"""Variable that names the libraries to load before all others (ld.so(8))."""
+"""Variable that lists the libraries to load before all others (ld.so(8))."""
 
 KEEP_PAGES = "dirty_decay_ms:-1,muzzy_decay_ms:-1"
-"""jemalloc: never give freed pages back (jemalloc(3), ``opt.dirty_decay_ms``)."""
+"""Makes jemalloc keep freed pages (jemalloc(3), ``opt.dirty_decay_ms``)."""
 
 
 @dataclass(frozen=True)
 class Allocator:
     """An allocator and the environment that selects it.
 
-    Parameters
+    Attributes
     ----------
     libraries
-        File names of the shared library, first found wins; empty for glibc's own.
+        File names of the shared library, of which the first found is used; empty for glibc.
     variables
-        Environment variables beside ``LD_PRELOAD``.
+        Environment variables in addition to ``LD_PRELOAD``.
     package
-        Debian package that brings the library.
+        Debian package that installs the library.
     """
 
     libraries: tuple[str, ...]
@@ -63,15 +64,26 @@ ALLOCATORS: dict[str, Allocator] = {
         package="libtcmalloc-minimal4",
     ),
 }
-"""Every execution of an XLA:CPU program allocates its temporary buffer anew; what these differ in
-is whether its pages are kept between executions, and how large the pages are."""
+"""Allocators by name.
+
+XLA:CPU allocates the temporary buffer of a program anew for every execution. The allocators differ
+in whether they keep its pages between executions, and in the size of the pages.
+"""
 
 
 @cache
-def library_path(name: str) -> Path | None:
-    """The shared library of allocator ``name`` on this machine, or None."""
+def library_path(name: str, folders: Sequence[str] = LIBRARY_FOLDERS) -> Path | None:
+    """The shared library of allocator ``name``, or None where it is not installed.
+
+    Parameters
+    ----------
+    name
+        Name of the allocator.
+    folders
+        Folders to look in, in this order, before the loader's own.
+    """
     for library in ALLOCATORS[name].libraries:
-        for folder in LIBRARY_FOLDERS:
+        for folder in folders:
             path = Path(folder, library)
             if path.exists():
                 return path
@@ -94,12 +106,21 @@ def environment(name: str) -> dict[str, str]:
     return {**ALLOCATORS[name].variables, **preloaded}
 
 
+def _installed(value: str, host: Host) -> bool:
+    return value in host.allocators
+
+
 ALLOCATOR_KNOB = Knob(
     name="allocator",
     default="glibc",
-    values=tuple(ALLOCATORS),
     layer=Layer.ALLOCATOR,
     exact=True,
-    summary="memory allocator, and whether it keeps its pages",
+    summary="memory allocator, and whether it keeps freed pages",
     parse=one_of(*ALLOCATORS),
+    search=Search(
+        ("jemalloc-hugepages", "tcmalloc", "jemalloc", "glibc-keep", "glibc-hugepages"),
+        order=20,
+        bundle=Bundle.MINOR,
+        useful=_installed,
+    ),
 )

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfkit.errors import UserError, unknown_name
-from perfkit.files import short_digest
 from perfkit.knobs import allocators, cpus, xla_flags
-from perfkit.knobs.knob import Knob, Layer, any_text, boolean
-
-STOCK_LABEL = "stock"
+from perfkit.knobs.allocators import is_available
+from perfkit.knobs.installed_flags import flags_text, installed_flags
+from perfkit.knobs.knob import Knob, Layer
+from perfkit.knobs.parsers import any_text, boolean
+from perfkit.records.settings import FORMER_NAMES, RENAMED, settings_digest, settings_label
 
 
 @dataclass(frozen=True, order=True)
 class Configuration:
-    """Knob values that differ from what a user gets who sets nothing.
+    """Knob values that differ from stock, which is what a user gets who sets nothing.
 
-    Parameters
+    Attributes
     ----------
     settings
-        Pairs of knob name and canonical value, in order of the names; defaults are left out, so
-        that equal configurations compare equal however they were written.
+        Pairs of knob name and canonical value, sorted by name. Defaults are left out, so that
+        equal configurations compare equal however they were written.
     layers
-        The layer of each setting, in the same order.
+        Layer of each setting, in the same order.
     """
 
     settings: tuple[tuple[str, str], ...] = ()
@@ -33,28 +33,25 @@ class Configuration:
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits, the same on every machine."""
-        text = json.dumps(self.settings, separators=(",", ":"))
-        return short_digest(text)
+        return settings_digest(self.settings)
 
     @property
     def label(self) -> str:
         """A short text for a person: ``stock``, or the settings."""
-        if not self.settings:
-            return STOCK_LABEL
-        return " ".join(f"{name.removeprefix('xla_')}={value}" for name, value in self.settings)
+        return settings_label(self.settings)
 
     def as_dict(self) -> dict[str, str]:
         """The settings as a plain dictionary."""
         return dict(self.settings)
 
     def of_layer(self, layer: Layer) -> dict[str, str]:
-        """The settings that take hold in ``layer``."""
+        """The settings that take effect in ``layer``."""
         pairs = zip(self.settings, self.layers, strict=True)
         return dict(setting for setting, own in pairs if own is layer)
 
     def environment(self) -> dict[str, str]:
-        """Variables of the child process: XLA's flags, thread pool, allocator."""
-        flags = xla_flags.flags_text(self.of_layer(Layer.XLA))
+        """Variables of the child process: XLA's flags, thread pool and allocator."""
+        flags = flags_text(self.of_layer(Layer.XLA))
         variables = {"XLA_FLAGS": flags} if flags else {}
         for value in self.of_layer(Layer.CPUS).values():
             variables |= cpus.environment(value)
@@ -62,35 +59,55 @@ class Configuration:
             variables |= allocators.environment(value)
         return variables
 
-    def affinity(self) -> tuple[int, ...]:
+    def affinity(self, allowed: Sequence[int] | None = None) -> tuple[int, ...]:
         """The CPUs that the run is bound to.
+
+        Parameters
+        ----------
+        allowed
+            CPUs to choose from; by default those that this process may use.
 
         Raises
         ------
         UserError
-            More CPUs are asked for than this process is allowed.
+            More CPUs are requested than this process may use.
         """
-        return cpus.affinity(self.of_layer(Layer.CPUS).get(cpus.CPUS_KNOB.name, cpus.ALL_CPUS))
+        value = self.of_layer(Layer.CPUS).get(cpus.CPUS_KNOB.name, cpus.ALL_CPUS)
+        return cpus.affinity(value, allowed)
 
     def overrides(self) -> dict[str, str]:
-        """What the model itself applies."""
+        """The settings that the model itself applies."""
         return self.of_layer(Layer.MODEL)
 
-    def unavailable(self) -> str | None:
-        """Why this machine cannot run the configuration, in one sentence, or None."""
+    def unavailable(self, installed: Callable[[str], bool] = is_available) -> str | None:
+        """One sentence on why this machine cannot run the configuration, or None if it can.
+
+        Parameters
+        ----------
+        installed
+            Whether the allocator of a name is installed.
+        """
         for value in self.of_layer(Layer.ALLOCATOR).values():
-            if not allocators.is_available(value):
+            if not installed(value):
                 package = allocators.ALLOCATORS[value].package
-                return f"allocator {value!r} is not on this machine (Debian package {package})"
+                return (
+                    f"allocator {value!r} is not installed on this machine; install the Debian "
+                    f"package {package}"
+                )
         return None
 
     def ensure_possible(self) -> tuple[int, ...]:
-        """The CPUs that the run is bound to, where this machine has all that it needs.
+        """Check that this machine can run the configuration.
+
+        Returns
+        -------
+        tuple of int
+            The CPUs that the run is bound to.
 
         Raises
         ------
         UserError
-            An allocator is not on this machine, or more CPUs are asked for than are allowed.
+            An allocator is not installed, or more CPUs are requested than this process may use.
         """
         missing = self.unavailable()
         if missing is not None:
@@ -101,6 +118,9 @@ class Configuration:
 STOCK = Configuration()
 """What a user gets who sets nothing."""
 
+STOCK_LABEL = STOCK.label
+"""Label of :data:`STOCK`."""
+
 
 class Catalogue:
     """The knobs that may be set for one model.
@@ -108,10 +128,18 @@ class Catalogue:
     Parameters
     ----------
     model_knobs
-        The model's own knobs, beside those that every model has.
+        The model's own knobs, in addition to those that every model has.
+    installed
+        Returns name and stock value of every XLA flag that may be set; by default, those of the
+        installed jaxlib. Called only for a flag that perfkit has no knob for.
     """
 
-    def __init__(self, model_knobs: Iterable[Knob] = ()) -> None:
+    def __init__(
+        self,
+        model_knobs: Iterable[Knob] = (),
+        installed: Callable[[], Mapping[str, str]] = installed_flags,
+    ) -> None:
+        self._installed = installed
         common = (cpus.CPUS_KNOB, allocators.ALLOCATOR_KNOB, *xla_flags.KNOWN_FLAGS)
         self._knobs = {knob.name: knob for knob in (*model_knobs, *common)}
 
@@ -119,27 +147,34 @@ class Catalogue:
         return iter(self._knobs.values())
 
     def knob(self, name: str) -> Knob:
-        """The knob called ``name``; any flag of the installed jaxlib is one.
+        """The knob called ``name``; every flag of the installed jaxlib is a knob.
 
         Raises
         ------
         UserError
-            There is none; the message names the nearest.
+            There is no such knob; the message names the nearest one.
         """
         if name in self._knobs:
             return self._knobs[name]
+        if name in FORMER_NAMES:
+            renamed = [
+                f"write {'='.join(present)} instead of {'='.join(former)}"
+                for former, present in RENAMED.items()
+                if former[0] == name
+            ]
+            raise UserError(f"knob {name!r} was renamed: {', '.join(renamed)}")
         if name.startswith("xla_"):
-            installed = xla_flags.installed_flags()
+            installed = self._installed()
             if name in installed:
                 default = installed[name]
                 summary = "a flag of the installed jaxlib"
                 parse = boolean if default in ("true", "false") else any_text
-                return Knob(name, default, (default,), Layer.XLA, False, summary, parse)
+                return Knob(name, default, Layer.XLA, False, summary, parse)
             raise unknown_name("knob", name, {**self._knobs, **installed})
         raise unknown_name("knob", name, self._knobs)
 
     def configuration(self, values: Mapping[str, str]) -> Configuration:
-        """The configuration with ``values``; what equals the default is left out.
+        """The configuration with ``values``; defaults are left out.
 
         Raises
         ------
@@ -166,7 +201,7 @@ class Catalogue:
         Raises
         ------
         UserError
-            The text has another form, or name or value is impossible.
+            The text has another form, or the name or the value is impossible.
         """
         name, values = parse_values(text)
         return name, self.knob(name).canonical(values)
@@ -178,7 +213,7 @@ def parse_values(text: str) -> tuple[str, str]:
     Raises
     ------
     UserError
-        There is no equals sign or no name.
+        The text has no equals sign or no name.
     """
     name, equals, values = text.partition("=")
     if not equals or not name.strip():

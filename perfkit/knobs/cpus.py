@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from perfkit.errors import UserError
-from perfkit.knobs.knob import Knob, Layer
+from perfkit.knobs.knob import Host, Knob, Layer, Search
+from perfkit.knobs.parsers import word_or_count
 
 ALL_CPUS = "all"
 
@@ -15,42 +17,51 @@ def allowed_cpus() -> tuple[int, ...]:
     return tuple(sorted(os.sched_getaffinity(0)))
 
 
-def affinity(value: str) -> tuple[int, ...]:
-    """The CPUs that the knob's ``value`` stands for: the first so many of those allowed.
+def affinity(value: str, allowed: Sequence[int] | None = None) -> tuple[int, ...]:
+    """The CPUs that a value of the knob stands for: the first of those allowed.
+
+    Parameters
+    ----------
+    value
+        Value of the knob.
+    allowed
+        CPUs to choose from; by default those that this process may use.
 
     Raises
     ------
     UserError
-        More CPUs are asked for than this process is allowed.
+        More CPUs are requested than this process may use.
     """
-    allowed = allowed_cpus()
+    chosen = allowed_cpus() if allowed is None else tuple(allowed)
     if value == ALL_CPUS:
-        return allowed
+        return chosen
     wanted = int(value)
-    if wanted > len(allowed):
-        raise UserError(f"{wanted} CPUs are asked for, but only {len(allowed)} are allowed here")
-    return allowed[:wanted]
+    if wanted > len(chosen):
+        raise UserError(
+            f"{wanted} CPUs are asked for, but only {len(chosen)} are allowed here; set cpus to "
+            f"{len(chosen)} or less"
+        )
+    return chosen[:wanted]
 
 
 def environment(value: str) -> dict[str, str]:
-    """XLA's thread pool follows ``PJRT_NPROC``; ``OMP_NUM_THREADS`` and its like do nothing."""
+    """Variables that size XLA's thread pool.
+
+    The pool follows ``PJRT_NPROC``; ``OMP_NUM_THREADS`` and its like have no effect on it.
+    """
     return {} if value == ALL_CPUS else {"PJRT_NPROC": value}
 
 
-def _parse(value: str) -> str:
-    if value == ALL_CPUS:
-        return value
-    if not value.isdecimal() or int(value) < 1:
-        raise ValueError("it takes 'all' or a whole number, 1 or more")
-    return str(int(value))
+def _fewer_than_all(value: str, host: Host) -> bool:
+    return int(value) < host.cpus
 
 
 CPUS_KNOB = Knob(
     name="cpus",
     default=ALL_CPUS,
-    values=(ALL_CPUS, "1"),
     layer=Layer.CPUS,
     exact=True,
     summary="CPUs of the run: affinity and XLA's thread pool together",
-    parse=_parse,
+    parse=word_or_count(ALL_CPUS),
+    search=Search(("1",), order=90, useful=_fewer_than_all),
 )

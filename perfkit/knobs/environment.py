@@ -1,4 +1,4 @@
-"""The environment of a trial's child: made from its configuration, not inherited from a shell."""
+"""The environment of a trial's process: built from its configuration, not taken from a shell."""
 
 from __future__ import annotations
 
@@ -8,96 +8,96 @@ from collections.abc import Mapping
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.inherited import (
     COMPILER_FAMILIES,
-    TOLD,
+    RECORDED,
     changes_computation,
-    kept_variables,
-    shown,
+    inherited_variables,
+    redacted,
 )
 
 PLATFORM = {"JAX_PLATFORMS": "cpu"}
-"""JAX would look for accelerators first."""
+"""Keeps JAX from looking for accelerators first."""
 
 
 def child_environment(
     configuration: Configuration, inherited: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """What a trial needs of the inherited environment, and what its configuration sets.
+    """The variables of a trial: inherited ones, and those that its configuration sets.
 
     Parameters
     ----------
     configuration
-        Of the trial.
+        Configuration of the trial.
     inherited
-        The environment to start from; this process's by default.
+        The environment to start from; that of this process by default.
     """
-    return kept_variables(inherited) | PLATFORM | configuration.environment()
+    return inherited_variables(inherited) | PLATFORM | configuration.environment()
 
 
 def left_out_variables(
     configuration: Configuration, inherited: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Variables of known effect that are set here and do not reach a trial as they are.
+    """Variables of known effect that are set here and do not reach a trial unchanged.
 
     Returns
     -------
     dict of str to str
-        By name; values as :func:`perfkit.knobs.inherited.shown` shows them.
+        By name; values as :func:`perfkit.knobs.inherited.redacted` shows them.
     """
     base = os.environ if inherited is None else inherited
     made = child_environment(configuration, base)
     return {
-        name: shown(name, base[name])
+        name: redacted(name, base[name])
         for name in sorted(base)
         if changes_computation(name, base[name]) and made.get(name) != base[name]
     }
 
 
-def told_variables(inherited: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Variables that a trial inherits and that decide which code it runs."""
-    kept = kept_variables(inherited)
-    return {name: shown(name, kept[name]) for name in sorted(TOLD & kept.keys())}
+def passed_on_variables(inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables that a trial inherits and that decide which code it runs, by name."""
+    kept = inherited_variables(inherited)
+    return {name: redacted(name, kept[name]) for name in sorted(RECORDED & kept.keys())}
 
 
 def environment_sentences(
     configuration: Configuration, inherited: Mapping[str, str] | None = None
 ) -> list[str]:
-    """What a person should know of variables that are set here, at most one sentence each way."""
+    """Warnings on variables that are set here: those dropped, and those passed on."""
     left = left_out_variables(configuration, inherited)
     sentences = []
     if left:
         sentences.append(f"set here, but left out of trials: {_listed(left)}")
-    kept = told_variables(inherited)
+    kept = passed_on_variables(inherited)
     if "OPENBLAS_CORETYPE" in kept:
         sentences.append(
-            f"OPENBLAS_CORETYPE={kept['OPENBLAS_CORETYPE']} is passed on to trials: it mends "
-            "NumPy's results on some processors and changes no timed pass"
+            f"OPENBLAS_CORETYPE={kept['OPENBLAS_CORETYPE']} is passed on to trials: it corrects "
+            "NumPy's results on some processors and affects no timed pass"
         )
     return sentences
 
 
 def preset_conflicts(configuration: Configuration, inherited: Mapping[str, str]) -> list[str]:
-    """Where a command's own variables and a preset disagree, in sentences.
+    """Sentences on the differences between a command's variables and a preset.
 
-    A command that a preset is applied to keeps its variables, unlike a trial: they are its user's.
-    What the preset sets itself comes in the place of what was there.
+    Unlike a trial, a command that a preset is applied to keeps the variables of its user; only
+    those that the preset sets are replaced.
 
     Parameters
     ----------
     configuration
-        The preset's.
+        Configuration of the preset.
     inherited
-        The command's environment, before the preset.
+        Environment of the command, before the preset is applied.
     """
     sets = configuration.environment()
     preset_flags = _flags(sets.get("XLA_FLAGS", ""))
     own_flags = _flags(inherited.get("XLA_FLAGS", ""))
     sentences = [
-        f"XLA_FLAGS has {name}={own_flags[name]}; the preset's {preset_flags[name]} is used"
+        f"XLA_FLAGS sets {name}={own_flags[name]}; the preset's {preset_flags[name]} is used"
         for name in own_flags.keys() & preset_flags.keys()
         if own_flags[name] != preset_flags[name]
     ]
     sentences += [
-        f"{name}={shown(name, inherited[name])} was set; the preset's {value} is used"
+        f"{name}={redacted(name, inherited[name])} was set; the preset's {value} is used"
         for name, value in sets.items()
         if name not in ("XLA_FLAGS", "LD_PRELOAD") and inherited.get(name, value) != value
     ]
@@ -123,7 +123,7 @@ def preset_conflicts(configuration: Configuration, inherited: Mapping[str, str])
 
 
 def _flags(text: str) -> dict[str, str]:
-    """Flags of ``XLA_FLAGS``, the last of each name; one without a value is true."""
+    """Flags in ``XLA_FLAGS``, the last of each name; a flag without a value is true."""
     pairs = (word.lstrip("-").partition("=") for word in text.split())
     return {name: value if equals else "true" for name, equals, value in pairs}
 

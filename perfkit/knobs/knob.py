@@ -1,4 +1,4 @@
-"""One thing that can be set, and what it may be set to."""
+"""One thing that can be set, the values it may have, and how a search tries them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from perfkit.errors import UserError, unknown_name
+from perfkit.errors import UserError
+from perfkit.knobs.parsers import Parser, any_text
 
 
 class Layer(StrEnum):
-    """Where a knob takes hold."""
+    """Where a knob takes effect."""
 
     XLA = "xla"
     CPUS = "cpus"
@@ -18,43 +19,111 @@ class Layer(StrEnum):
     MODEL = "model"
 
 
-def any_text(value: str) -> str:
-    """Accept every single word as it is written: XLA splits its flags at blanks."""
-    if len(value.split()) > 1:
-        raise ValueError("it takes one word without blanks")
-    return value
+class Bundle(StrEnum):
+    """Knobs whose first values are also tried together, in one step."""
+
+    MAJOR = "major"
+    """Knobs with large gains. They are tried first, because every later pass becomes cheaper, and
+    together, because each pass of stock is expensive."""
+    MINOR = "minor"
+    """Knobs that gained a few percent on every machine that perfkit was tuned on. Together they
+    stand out of the noise."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """The properties of a machine that decide whether a value can make a difference.
+
+    Attributes
+    ----------
+    instruction_sets
+        Names as in the flags of ``/proc/cpuinfo``, e.g. ``avx512f``.
+    cpus
+        Number of CPUs that this process may use.
+    allocators
+        Names of the installed allocators, see :data:`perfkit.knobs.allocators.ALLOCATORS`.
+    """
+
+    instruction_sets: frozenset[str]
+    cpus: int
+    allocators: frozenset[str]
+
+
+def everywhere(value: str, host: Host) -> bool:
+    """True: the value can make a difference on every machine."""
+    return True
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a search tries the values of a knob.
+
+    Attributes
+    ----------
+    values
+        Values worth trying in addition to the default, most promising first.
+    order
+        Knobs are tried in ascending order, by what they have been seen to gain; a short budget is
+        spent on the first ones.
+    bundle
+        Knobs that are also tried in one step with this one.
+    first_with
+        Instruction sets. A CPU that has any of them tries this knob first of its bundle.
+    useful
+        Whether a value can make a difference on a machine.
+    """
+
+    values: tuple[str, ...]
+    order: int
+    bundle: Bundle | None = None
+    first_with: frozenset[str] = frozenset()
+    useful: Callable[[str, Host], bool] = field(default=everywhere, compare=False)
+
+    def rank(self, host: Host) -> tuple[bool, bool, int]:
+        """Sort key of the order in which the knobs are tried on ``host``."""
+        promoted = not self.first_with.isdisjoint(host.instruction_sets)
+        return self.bundle is not Bundle.MAJOR, not promoted, self.order
+
+    def values_for(self, host: Host) -> list[str]:
+        """The values that can make a difference on ``host``, most promising first."""
+        return [value for value in self.values if self.useful(value, host)]
 
 
 @dataclass(frozen=True)
 class Knob:
-    """A named setting with its stock value and the values worth trying.
+    """A named setting.
 
-    Parameters
+    Attributes
     ----------
     name
-        The name a user writes, e.g. ``allocator`` or ``xla_cpu_use_onednn``.
+        The name that a user writes, e.g. ``allocator`` or ``xla_cpu_use_onednn``.
     default
-        The value a user gets who sets nothing.
-    values
-        Values that a search tries, the default among them or not.
+        The value that a user gets who sets nothing.
     layer
-        Where the knob takes hold.
+        Where the knob takes effect.
     exact
         Whether no value can change the answer beyond rounding.
     summary
-        One line for a person.
+        One line of help.
     parse
         Turns what a user wrote into the canonical text of the value, or raises ``ValueError``
         with what is allowed.
+    search
+        How a search tries the knob, or None for a knob that is set only by name.
     """
 
     name: str
     default: str
-    values: tuple[str, ...]
     layer: Layer
     exact: bool
     summary: str
-    parse: Callable[[str], str] = field(default=any_text, compare=False)
+    parse: Parser = field(default=any_text, compare=False)
+    search: Search | None = None
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The default and the values worth trying, without duplicates."""
+        return (self.default, *(self.search.values if self.search is not None else ()))
 
     def canonical(self, value: str) -> str:
         """The canonical text of ``value``.
@@ -68,40 +137,3 @@ class Knob:
             return self.parse(value.strip())
         except ValueError as error:
             raise UserError(f"knob {self.name!r} cannot be {value!r}: {error}") from error
-
-
-def one_of(*allowed: str) -> Callable[[str], str]:
-    """A parser that takes one of ``allowed`` and names the nearest one otherwise."""
-
-    def parse(value: str) -> str:
-        if value not in allowed:
-            raise ValueError(f"{unknown_name('value', value, allowed)} of {', '.join(allowed)}")
-        return value
-
-    return parse
-
-
-def whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], str]:
-    """A parser for whole numbers from ``minimum`` to ``maximum`` (both included)."""
-
-    def parse(value: str) -> str:
-        bounds = f"{minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
-        try:
-            number = int(value)
-        except ValueError:
-            raise ValueError(f"it takes a whole number, {bounds}") from None
-        if number < minimum or (maximum is not None and number > maximum):
-            raise ValueError(f"it takes a whole number, {bounds}")
-        return str(number)
-
-    return parse
-
-
-def boolean(value: str) -> str:
-    """Canonical ``true`` or ``false``."""
-    spelled = {"true": "true", "1": "true", "yes": "true", "on": "true"}
-    spelled |= {"false": "false", "0": "false", "no": "false", "off": "false"}
-    try:
-        return spelled[value.lower()]
-    except KeyError:
-        raise ValueError("it takes true or false") from None

@@ -1,18 +1,14 @@
-"""The XLA:CPU flags that perfkit knows, and those that the installed jaxlib offers."""
+"""XLA:CPU flags that perfkit knows: their parsers, stock values and values worth trying.
+
+Stock values, allowed values and the remarks on them hold for jaxlib 0.12.0.1.
+"""
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from perfkit.builds import installed_build
-from perfkit.cache import Entry, cached_value
-from perfkit.errors import UserError
-from perfkit.files import Plain
-from perfkit.knobs.inherited import kept_variables
-from perfkit.knobs.knob import Knob, Layer, boolean, one_of, whole_number
+from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
+from perfkit.knobs.parsers import Parser, boolean, one_of, whole_number
 
 ISA_CEILINGS = (
     "SSE4_2",
@@ -25,8 +21,7 @@ ISA_CEILINGS = (
     "AMX_FP16",
     "AMX_FP8",
 )
-"""Values of ``xla_cpu_max_isa``, narrowest first (the flag's own help, jaxlib 0.12.0.1)."""
-
+"""Values of ``xla_cpu_max_isa``, narrowest first, from the flag's help."""
 
 OPT_PRESETS = ("DEFAULT", "FAST_RUNTIME", "FAST_COMPILE")
 SCHEDULERS = ("DEFAULT", "MEMORY_OPTIMIZED", "CONCURRENCY_OPTIMIZED")
@@ -38,18 +33,23 @@ YNN_FUSION_TYPES = (
     "individual_dot",
     "individual_convolution",
 )
-"""Other values of these flags make jaxlib 0.12.0.1 abort the process that it runs in."""
+"""Any other value of these flags aborts the process that XLA runs in."""
 
 
 def _flag(
     name: str,
     default: str,
-    values: tuple[str, ...],
-    parse: Callable[[str], str],
-    exact: bool,
+    parse: Parser,
     summary: str,
+    search: Search | None = None,
+    *,
+    exact: bool = True,
 ) -> Knob:
-    return Knob(name, default, values, Layer.XLA, exact, summary, parse)
+    return Knob(name, default, Layer.XLA, exact, summary, parse, search)
+
+
+def _with(instruction_set: str) -> Callable[[str, Host], bool]:
+    return lambda value, host: instruction_set in host.instruction_sets
 
 
 def _isa(value: str) -> str:
@@ -57,7 +57,7 @@ def _isa(value: str) -> str:
 
 
 def _fusion_types(value: str) -> str:
-    """Either names, which replace the default list, or names with signs, which change it."""
+    """Names, which replace the default list, or names with signs, which change it."""
     items = value.lower().split(",") if value else []
     for item in items:
         one_of(*YNN_FUSION_TYPES)(item.removeprefix("+").removeprefix("-"))
@@ -70,143 +70,76 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
     _flag(
         "xla_cpu_prefer_vector_width",
         "256",
-        ("256", "512"),
         whole_number(64, 2048),
-        True,
         "width in bits of the vectors that LLVM prefers",
+        Search(("512",), order=10, bundle=Bundle.MINOR, useful=_with("avx512f")),
     ),
     _flag(
         "xla_cpu_use_onednn",
         "false",
-        ("false", "true"),
         boolean,
-        True,
         "matrix products and convolutions through oneDNN thunks",
+        Search(("true",), order=50),
     ),
     _flag(
         "xla_cpu_use_xnnpack",
         "true",
-        ("true", "false"),
         boolean,
-        True,
         "supported operations through XNNPACK",
+        Search(("false",), order=70),
     ),
     _flag(
         "xla_cpu_experimental_ynn_fusion_type",
         "",
-        ("", "invalid", "dot,eltwise,reduce"),
         _fusion_types,
-        True,
-        "what is fused for the YNN library",
+        "operations that are fused for the YNN library",
+        Search(("invalid", "dot,eltwise,reduce"), order=30),
     ),
     _flag(
         "xla_backend_optimization_level",
         "3",
-        ("3", "2", "1"),
         whole_number(0, 3),
-        True,
         "LLVM's optimisation level",
+        Search(("2", "1"), order=80),
     ),
     _flag(
         "xla_cpu_max_isa",
         "",
-        ("", "AVX2"),
         _isa,
-        True,
         "newest instruction set that LLVM may use",
+        # A ceiling makes a difference only where the CPU has something above it.
+        Search(("AVX2",), order=100, useful=_with("avx512f")),
     ),
     _flag(
         "xla_cpu_opt_preset",
         "CPU_OPT_PRESET_DEFAULT",
-        ("CPU_OPT_PRESET_DEFAULT", "CPU_OPT_PRESET_FAST_RUNTIME"),
         one_of(*(f"CPU_OPT_PRESET_{name}" for name in OPT_PRESETS)),
-        True,
         "XLA:CPU's own bundle of settings",
+        Search(("CPU_OPT_PRESET_FAST_RUNTIME",), order=110),
     ),
     _flag(
         "xla_cpu_scheduler_type",
         "CPU_SCHEDULER_TYPE_DEFAULT",
-        ("CPU_SCHEDULER_TYPE_DEFAULT",),
         one_of(*(f"CPU_SCHEDULER_TYPE_{name}" for name in SCHEDULERS)),
-        True,
         "order in which XLA:CPU runs its thunks",
     ),
     _flag(
         "xla_cpu_parallel_codegen_split_count",
         "32",
-        ("32",),
         whole_number(1, 1024),
-        True,
         "parts into which a module is split for compilation",
     ),
     _flag(
         "xla_allow_excess_precision",
         "true",
-        ("true", "false"),
         boolean,
-        True,
         "bfloat16 intermediate results may stay in float32",
     ),
     _flag(
         "xla_cpu_enable_fast_math",
         "false",
-        ("false",),
         boolean,
-        False,
-        "assume no NaN and no infinity: measured only when asked for by name",
+        "assume no NaN and no infinity: measured only when set by name",
+        exact=False,
     ),
 )
-"""Flags with a parser, a stock value (jaxlib 0.12.0.1) and values worth trying."""
-
-
-FORMAT_VERSION = 1
-"""Of the cached list; raised with each change of how it is read from what jaxlib prints."""
-
-
-def flags_text(flags: Mapping[str, str]) -> str:
-    """The value of ``XLA_FLAGS`` that sets ``flags``, in order of their names."""
-    return " ".join(f"--{name}={value}" for name, value in sorted(flags.items()))
-
-
-def installed_flags() -> dict[str, str]:
-    """Name and stock value of every flag of the installed jaxlib.
-
-    An unknown flag aborts the process that XLA runs in, so a name is looked up here first. The
-    list comes from ``XLA_FLAGS=--help`` in a process of its own and is kept in the cache for each
-    build of jaxlib.
-
-    Raises
-    ------
-    UserError
-        jaxlib is not installed or does not print its flags.
-    """
-    build = installed_build("jaxlib")
-    if build is None:
-        raise UserError("jaxlib is not installed; install perfkit with its 'af3' extra: make env")
-    entry = Entry("xla-flags", "list of XLA flags", {"format": FORMAT_VERSION, "jaxlib": build})
-    found = cached_value(entry, lambda: _printed_flags(build), _are_flags)
-    assert isinstance(found, Mapping)
-    return {name: str(value) for name, value in found.items()}
-
-
-def _are_flags(value: Plain) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(each, str) for each in value.values())
-
-
-def _printed_flags(build: str) -> dict[str, Plain]:
-    """The flags that jaxlib prints in a process of its own."""
-    environment = {**kept_variables(), "XLA_FLAGS": "--help", "JAX_PLATFORMS": "cpu"}
-    printed = subprocess.run(
-        [sys.executable, "-c", "import jax; jax.devices()"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    pattern = re.compile(r"^\s*--(xla_\w+)=(\S*)", re.MULTILINE)
-    found: dict[str, Plain] = {
-        name: value.strip('"') for name, value in pattern.findall(printed.stdout + printed.stderr)
-    }
-    if not found:
-        raise UserError(f"jaxlib {build} printed no list of its XLA flags")
-    return found

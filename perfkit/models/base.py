@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -212,14 +212,8 @@ class Model(Protocol):
         """Return a higher fidelity than :meth:`part_fidelity`, to test an extrapolation against."""
         ...
 
-    def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
-        """Return the values of the model's own knobs to search on ``workload``.
-
-        Returns
-        -------
-        Mapping
-            Knob -> values, the most promising knob and value first.
-        """
+    def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
+        """Whether a value of one of the model's own knobs can make a difference on ``workload``."""
         ...
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:

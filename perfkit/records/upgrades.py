@@ -7,6 +7,12 @@ from typing import Any
 from perfkit.errors import UserError
 from perfkit.records.bounded import refuse_unusable
 from perfkit.records.schema import SCHEMA_VERSION, Record
+from perfkit.records.settings import (
+    FORMER_NAMES,
+    present_settings,
+    settings_digest,
+    settings_label,
+)
 
 
 class NewerSchemaError(UserError):
@@ -30,8 +36,25 @@ def upgrade(data: dict[str, Any]) -> dict[str, Any]:
     if version in (1, 2):
         # Version 2 added observations, version 3 disturbed passes and withheld variables. Older
         # records hold neither, so that the defaults apply.
-        return data | {"schema_version": SCHEMA_VERSION}
-    return data
+        data = data | {"schema_version": SCHEMA_VERSION}
+    return _with_present_knobs(data)
+
+
+def _with_present_knobs(data: dict[str, Any]) -> dict[str, Any]:
+    """Rename the knobs in the configuration that have another name today."""
+    configuration = data.get("configuration")
+    settings = configuration.get("settings") if isinstance(configuration, dict) else None
+    if not isinstance(settings, dict) or FORMER_NAMES.isdisjoint(settings):
+        return data
+    present = present_settings(settings)
+    pairs = tuple(present.items())
+    return data | {
+        "configuration": {
+            "settings": present,
+            "digest": settings_digest(pairs),
+            "label": settings_label(pairs),
+        }
+    }
 
 
 def read_record(data: object) -> Record:

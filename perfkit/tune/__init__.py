@@ -1,1 +1,1 @@
-"""WHICH configuration is best: studies, strategy, extrapolation, recommendation."""
+"""Find the best configuration: studies, strategies, extrapolation, recommendation, presets."""

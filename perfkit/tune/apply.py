@@ -1,4 +1,4 @@
-"""What applying a configuration to a program that perfkit does not call itself means."""
+"""Apply a configuration to a command that perfkit does not run as a trial."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ def preset_environment(
 ) -> dict[str, str]:
     """The environment of a command under ``configuration``.
 
-    XLA flags that are set already stay, before the configuration's own: XLA takes the last value
-    of a flag that is given twice. A library that is preloaded already stays so, behind the
-    allocator's.
+    XLA flags that are set already come before those of the configuration: XLA takes the last value
+    of a repeated flag. Libraries that are preloaded already come after the allocator.
 
     Parameters
     ----------
     configuration
-        What to apply.
+        The configuration to apply.
     inherited
-        The environment to start from; this process's by default.
+        The environment to start from; that of this process by default.
     """
     base = dict(os.environ if inherited is None else inherited)
     added = configuration.environment()

@@ -1,4 +1,4 @@
-"""How long the steps of a study will take, from the trials so far."""
+"""Predicted durations of the next steps of a study, from its trials so far."""
 
 from __future__ import annotations
 
@@ -15,38 +15,39 @@ from perfkit.records.stages import PASS_STAGES, StageName
 from perfkit.tune.extrapolate import extrapolate
 
 START_S = 45.0
-"""Seconds from the start of a trial to its first pass, until one has been measured."""
+"""Seconds from the start of a trial to its first pass, before any trial has been measured."""
 
 PASS_S = 30.0
-"""Seconds of a pass of stock, until one has been measured."""
+"""Seconds of a pass of stock, before any pass has been measured."""
 
 PARTS_PASSES = 3
-"""Passes of a trial that measures its parts: the first, a timed one, and a traced one."""
+"""Passes of a trial that measures its parts: the first, a timed and a traced one."""
 
 PARTS_RATIO = 1.3
-"""Seconds of such a pass over those of one that configurations are compared on: fewer diffusion
-steps, but of all samples; for AlphaFold 3 between 1.0 and 1.3."""
+"""Duration of a pass of a parts trial relative to a pass at the fidelity of the study. It has fewer
+diffusion steps, but all samples; for AlphaFold 3 the ratio is between 1.0 and 1.3."""
 
 BLOCK_PASSES_MOST = 8
-"""Rounds of a confirmation block: more say little, since processes differ for good."""
+"""Most rounds of a confirmation block: more add little, because processes differ for life."""
 
 RECENT_BLOCKS = 3
-"""Confirmation blocks whose longest duration predicts the next one's."""
+"""Number of confirmation blocks whose longest duration predicts that of the next one."""
 
 
 class MeasuredCosts:
-    """Wall seconds of what a study may do next.
+    """Predicted wall seconds of the steps of a study.
 
     Parameters
     ----------
     model, workload
-        For the parts of its longer run.
+        Model and workload of the study.
     records
-        Gives the study's records so far.
+        Returns the records of the study so far.
     live_pass_s
-        Seconds of a pass of a configuration whose trial is still alive, None where there is none.
+        Returns the seconds of a pass of a configuration whose trial is alive, or None where no such
+        trial is alive.
     extrapolates
-        Whether parts are measured at all.
+        Whether the study measures parts.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class MeasuredCosts:
         self._extrapolates = extrapolates
 
     def pass_s(self, configuration: Configuration) -> float:
-        """Seconds of a pass of ``configuration``, else of stock, else of the reference."""
+        """Seconds of a pass of ``configuration``, or of stock or the reference if it has none."""
         for wanted in (configuration, STOCK):
             live_s = self._live_pass_s(wanted)
             if live_s is not None:
@@ -76,13 +77,13 @@ class MeasuredCosts:
         return min(self._passes_s(role=Role.REFERENCE), default=PASS_S)
 
     def start_s(self, trials: int = 1, *, compiled: bool = False) -> float:
-        """Seconds from the start of so many trials, side by side, to the first one's first pass.
+        """Seconds from the start of trials that start together to the first pass of one of them.
 
         Parameters
         ----------
         trials
-            Trials that start together. Of trials that started alone and of trials that shared the
-            CPUs the longer time is taken where there are several.
+            Number of trials that start together. For several trials, the longest start that was
+            measured is taken; it may be that of a trial that shared the CPUs.
         compiled
             Whether their programs come from the compilation cache.
         """
@@ -101,46 +102,46 @@ class MeasuredCosts:
     ) -> float:
         """Seconds to start candidates and measure them in turns with ``base``.
 
-        A candidate is expected to be as fast as its base.
+        Candidates are assumed to be as fast as their base.
         """
         passes = len(candidates) + rounds * (1 + len(candidates))
         return self.start_s(len(candidates)) + passes * self.pass_s(base)
 
     def passes_in_block(self, finalists: Sequence[Configuration]) -> int:
-        """Rounds of a block that cost about as much as starting its processes does."""
+        """Number of rounds that takes about as long as starting the processes of a block."""
         start_s = self.start_s(1 + len(finalists), compiled=True)
         rounds = round(start_s / max(1e-9, self._round_s(finalists)))
         return min(BLOCK_PASSES_MOST, max(1, rounds))
 
     def block_s(self, finalists: Sequence[Configuration], passes: int) -> float:
         """Seconds of one confirmation block of stock and ``finalists``."""
-        measured_s = self._blocks_s({STOCK.digest, *(one.digest for one in finalists)})
+        measured_s = self._blocks_s({STOCK.digest, *(finalist.digest for finalist in finalists)})
         if measured_s:
             return max(measured_s[-RECENT_BLOCKS:])
         start_s = self.start_s(1 + len(finalists), compiled=True)
         return start_s + (1 + passes) * self._round_s(finalists)
 
     def parts_s(self, configurations: Sequence[Configuration]) -> float:
-        """Seconds to measure the parts of configurations; 0 where that is not wanted."""
+        """Seconds to measure the parts of configurations; 0 if the study measures no parts."""
         if not self._extrapolates or not configurations:
             return 0.0
-        passes_s = sum(self.pass_s(one) for one in configurations)
+        passes_s = sum(self.pass_s(configuration) for configuration in configurations)
         return self.start_s(len(configurations)) + PARTS_PASSES * PARTS_RATIO * passes_s
 
     def check_s(self, configuration: Configuration) -> float:
-        """Seconds of the longer run that an extrapolation is held against, from its parts."""
+        """Seconds of the longer run that checks an extrapolation, predicted from its parts."""
         counts = self._model.part_counts(
             {**self._model.part_fidelity(), **self._model.check_fidelity()}, self._workload
         )
         found = extrapolate(self._records(), configuration.digest, {}, counts)
-        # It is run twice: the first pass is never the timed one.
+        # The run has two passes, because the first pass is never the timed one.
         return math.inf if found is None else self.start_s() + 2 * found.total.median
 
     def _round_s(self, finalists: Sequence[Configuration]) -> float:
-        return sum(self.pass_s(one) for one in (STOCK, *finalists))
+        return sum(self.pass_s(configuration) for configuration in (STOCK, *finalists))
 
     def _passes_s(self, digest: str | None = None, role: Role | None = None) -> list[float]:
-        """Seconds of all passes of a configuration or a role, the first ones included."""
+        """Seconds of all passes of a configuration or of a role, first passes included."""
         return [
             stage.wall_s
             for record in self._records()
@@ -152,7 +153,7 @@ class MeasuredCosts:
         ]
 
     def _blocks_s(self, digests: set[str]) -> list[float]:
-        """Durations of the confirmation blocks of just these configurations, oldest first."""
+        """Seconds of the confirmation blocks of exactly these configurations, oldest first."""
         blocks: dict[str | None, list[Record]] = defaultdict(list)
         for record in self._records():
             if record.role == Role.CONFIRM:

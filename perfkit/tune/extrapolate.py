@@ -1,4 +1,4 @@
-"""From the times of the parts at low fidelity to the time of a production prediction."""
+"""Extrapolate from the times of the parts at low fidelity to a production prediction."""
 
 from __future__ import annotations
 
@@ -14,16 +14,26 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.stats.interval import CONFIDENCE, Interval
 
 ADDITION_ERROR = 0.05
-"""By how much the sum of the parts may be off beyond the differences of processes: longer runs that
-were measured lay 0.3 to 4.5 % from it (reports/plan-accuracy, reports/af3-ubiquitin)."""
+"""Relative error of the sum of the parts, in addition to the differences between processes. Longer
+runs that were measured were 0.3 to 4.5 % off (reports/plan-accuracy, reports/af3-ubiquitin)."""
 
 LEAST_PROCESSES = 6
-"""Confirmed processes without which there is no interval."""
+"""Least number of confirmed processes for an interval."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a prediction: seconds a run of it, and how often production runs it."""
+    """One part of a prediction.
+
+    Attributes
+    ----------
+    name
+        Name of the part.
+    seconds
+        Seconds per run of the part.
+    count
+        Number of runs in the extrapolated prediction.
+    """
 
     name: str
     seconds: float
@@ -32,7 +42,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Check:
-    """An extrapolation held against a longer run that was measured."""
+    """An extrapolation compared with a longer run that was measured.
+
+    Attributes
+    ----------
+    fidelity
+        Fidelity of the longer run.
+    predicted_s, measured_s
+        Wall seconds of a pass.
+    """
 
     fidelity: dict[str, int]
     predicted_s: float
@@ -40,26 +58,26 @@ class Check:
 
     @property
     def error(self) -> float:
-        """Predicted over measured, less one."""
+        """Predicted time over measured time, minus one."""
         return self.predicted_s / self.measured_s - 1.0
 
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """The steady time of a prediction at another fidelity than was measured.
+    """The predicted steady time at a fidelity that was not measured.
 
-    Parameters
+    Attributes
     ----------
     label
-        The configuration.
+        Label of the configuration.
     parts
-        Seconds and counts; their products add up to the median of ``total``.
+        Parts of the prediction; seconds times counts add up to the median of ``total``.
     fidelity
-        What is predicted.
+        Fidelity of the prediction.
     total
-        Predicted steady seconds, see :func:`extrapolate` for its interval.
+        Predicted steady seconds; :func:`extrapolate` describes the interval.
     check
-        How far off the same addition was for a longer run, None where none was made.
+        The same sum for a longer run that was measured, or None where there is none.
     """
 
     label: str
@@ -70,7 +88,7 @@ class Extrapolation:
 
 
 def part_seconds(record: Record) -> dict[str, float]:
-    """Seconds a single run of each part, and of the rest once, from a ``parts`` record."""
+    """Seconds per run of each part, from a ``parts`` record; the rest runs once."""
     if record.part_times_s is None or record.compilation is None:
         return {}
     counts = record.compilation.parts
@@ -78,8 +96,8 @@ def part_seconds(record: Record) -> dict[str, float]:
 
 
 def predicted_s(seconds: Mapping[str, float], counts: Mapping[str, int]) -> float:
-    """Sum over the parts of seconds a run times runs, the rest once."""
-    return sum(each * counts.get(name, 1) for name, each in seconds.items())
+    """Sum over the parts of seconds per run times number of runs; the rest runs once."""
+    return sum(part_s * counts.get(name, 1) for name, part_s in seconds.items())
 
 
 def extrapolate(
@@ -90,27 +108,28 @@ def extrapolate(
 ) -> Extrapolation | None:
     """The production time of one configuration, or None where its parts were not measured.
 
-    The trial of the parts tells their shares; how long a pass takes, all passes at its fidelity
-    tell together: a shared machine is at times slower than at others for longer than one trial.
+    The parts trial gives the share of each part. The duration of a pass is the median of all passes
+    at that fidelity, because a shared machine may be slow for longer than one trial.
 
     Parameters
     ----------
     records
-        All records of the study, those of roles ``parts`` and ``check`` among them.
+        All records of the study, including those of the roles ``parts`` and ``check``.
     digest
-        The configuration's.
-    production, counts
-        The fidelity wanted, and how often it runs each part.
+        Digest of the configuration.
+    production
+        Fidelity to extrapolate to.
+    counts
+        Number of runs of each part at that fidelity.
 
     Returns
     -------
     Extrapolation
-        Its interval is one of prediction: the parts were measured in one process, and processes
-        of one program differ for good. By how much is taken from the processes of this
-        configuration that were confirmed (Student's t on the logarithms of their medians, as for
-        a single further process: G. Hahn and W. Meeker, "Statistical Intervals" (1991), section
-        4.7), and :data:`ADDITION_ERROR` is added. With fewer than six such processes there is no
-        interval.
+        Its interval is a prediction interval: the parts were measured in one process, and processes
+        of one program differ for life. The spread is that of the confirmed processes of the
+        configuration (Student's t on the logarithms of their medians, for a single further process:
+        G. Hahn and W. Meeker, "Statistical Intervals" (1991), section 4.7), widened by
+        :data:`ADDITION_ERROR`. With fewer than six confirmed processes there is no interval.
     """
     own = [r for r in records if r.configuration.digest == digest and r.outcome is Outcome.OK]
     measured = [r for r in own if r.role == Role.PARTS and r.part_times_s]
@@ -127,7 +146,7 @@ def extrapolate(
         for longer in own
         if longer.role == Role.CHECK and longer.steady and longer.compilation is not None
     ]
-    parts = tuple(Part(name, each, counts.get(name, 1)) for name, each in seconds.items())
+    parts = tuple(Part(name, part_s, counts.get(name, 1)) for name, part_s in seconds.items())
     return Extrapolation(
         label=record.configuration.label,
         parts=parts,
@@ -138,7 +157,7 @@ def extrapolate(
 
 
 def _with_interval(total_s: float, own: Sequence[Record]) -> Interval:
-    """The prediction with what processes of the configuration differ by."""
+    """The prediction, with an interval from the spread of the configuration's processes."""
     medians = [
         math.log(statistics.median(stage.wall_s for stage in record.steady))
         for record in own
@@ -156,7 +175,7 @@ def _with_interval(total_s: float, own: Sequence[Record]) -> Interval:
 def _levelled(
     seconds: dict[str, float], traced: Record, records: Sequence[Record]
 ) -> dict[str, float]:
-    """Seconds of the parts, at the level of all passes at the fidelity of the traced ones."""
+    """Seconds of the parts, scaled to the median of all passes at the traced fidelity."""
     passes = [
         stage.wall_s
         for record in records
@@ -167,4 +186,4 @@ def _levelled(
     if not passes or not whole:
         return seconds
     level = statistics.median(passes) / whole
-    return {name: each * level for name, each in seconds.items()}
+    return {name: part_s * level for name, part_s in seconds.items()}

@@ -1,4 +1,4 @@
-"""The runner that runs: trials in processes of their own on this machine."""
+"""The live runner: trials in processes of their own on this machine."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
 
 
 class LiveRunner:
-    """Makes trials that are measured here and now.
+    """Makes trials that run on this machine.
 
     Parameters
     ----------
     folder
-        The store's folder.
+        Folder of the store.
     limits
-        Of each trial.
+        Limits of each trial.
     on_stage
-        Called with the name of each stage that a trial enters.
+        Called with the name of each stage when a trial enters it.
     observers
-        Names of who looks at each trial.
+        Names of the observers of each trial.
     """
 
     def __init__(
@@ -63,5 +63,5 @@ class LiveRunner:
         return trial
 
     def now_s(self) -> float:
-        """The monotonic clock."""
+        """Seconds of the monotonic clock."""
         return time.monotonic()

@@ -1,4 +1,4 @@
-"""The noise of this machine: identical programs, measured as a study measures candidates."""
+"""The noise of this machine: identical programs are measured as a study measures candidates."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ from perfkit.records.store import Store
 from perfkit.stats.exact import sequential_ratio
 from perfkit.stats.interval import Interval
 from perfkit.trial.request import TrialFiles
+from perfkit.tune.progress import Progress
 from perfkit.tune.search.evidence import Evidence
-from perfkit.tune.session import Progress, Runner, Session, Start
+from perfkit.tune.session import Runner, Session, Start
 
 INERT_FLAG = "xla_gpu_autotune_max_solutions"
-"""A flag that only programs for GPUs look at, so that on a CPU two configurations that differ in it
-alone are equal."""
+"""A flag that affects GPU programs only: on a CPU, configurations that differ in it are equal."""
 
 VISIBLE = {6: 1.81, 9: 1.48, 12: 1.26, 16: 1.07, 24: 0.89}
-"""Pairs of processes to the gain that is found with 80 % power, in standard deviations of the
-logarithm of one pair's ratio; by simulation of :func:`perfkit.stats.exact.sequential_ratio` on
-normal ratios."""
+"""Smallest gain that is found with 80 % power, by number of pairs of processes.
+
+In standard deviations of the logarithm of the ratio of one pair; by simulation of
+:func:`perfkit.stats.exact.sequential_ratio` on normal ratios.
+"""
 
 
 @dataclass(frozen=True)
 class NoisePlan:
-    """What is measured.
+    """The plan of a noise measurement.
 
     Attributes
     ----------
     catalogue, workload
-        The program, in its stock configuration.
+        The knobs that may be set, and the workload that is measured.
     store
-        Where records go.
+        Store of the records.
     pairs
-        Pairs of processes.
+        Number of pairs of processes.
     passes
-        Passes of each process.
+        Number of passes of each process.
     """
 
     catalogue: Catalogue
@@ -53,18 +55,18 @@ class NoisePlan:
 
 @dataclass(frozen=True)
 class Noise:
-    """What identical programs differ by on this machine.
+    """Differences between identical programs on this machine.
 
     Attributes
     ----------
     pairs, passes
-        Pairs of processes, and passes of each.
+        Number of pairs of processes, and of passes of each process.
     pass_sigma
         Standard deviation of the logarithm of the ratio of two passes of one round.
     process_sigma
-        Standard deviation that the ratios of pairs of processes have beyond that.
+        Additional standard deviation of the logarithm of the ratio of two processes.
     ratio
-        Of the two identical configurations; its interval should hold 1.
+        Ratio of the two identical configurations; its interval should contain 1.
     """
 
     pairs: int
@@ -74,25 +76,25 @@ class Noise:
     ratio: Interval
 
     def pair_sigma(self, passes: int) -> float:
-        """Standard deviation of the logarithm of one pair's ratio with so many passes each."""
+        """Standard deviation of the logarithm of one pair's ratio, for processes of ``passes``."""
         return math.hypot(self.process_sigma, MEDIAN_LOSS * self.pass_sigma / math.sqrt(passes))
 
     def visible_gain(self, pairs: int, passes: int) -> float:
-        """Ratio that is found with 80 % power with so many pairs, one of :data:`VISIBLE`."""
+        """Smallest ratio that is found with 80 % power; ``pairs`` is a key of :data:`VISIBLE`."""
         return math.exp(VISIBLE[pairs] * self.pair_sigma(passes))
 
 
 MEDIAN_LOSS = 1.2533
-"""Standard error of a median over that of a mean, for normal noise: sqrt(pi / 2)."""
+"""Standard error of a median relative to that of a mean, for normal noise: sqrt(pi / 2)."""
 
 
 def inert_configurations(catalogue: Catalogue, count: int) -> list[Configuration]:
-    """Configurations that differ from stock, and among each other, in a flag without effect."""
+    """Configurations that differ from stock and from each other in a flag without effect."""
     return [catalogue.configuration({INERT_FLAG: str(1000 + number)}) for number in range(count)]
 
 
 def measure_noise(plan: NoisePlan, runner: Runner, progress: Progress) -> list[Record]:
-    """Pairs of fresh processes of stock and of its double, passed in turns; their records."""
+    """Measure pairs of fresh processes of stock and of an equal configuration, in turns."""
     (double,) = inert_configurations(plan.catalogue, 1)
     kept: list[Record] = []
 
@@ -103,31 +105,31 @@ def measure_noise(plan: NoisePlan, runner: Runner, progress: Progress) -> list[R
     for _ in range(plan.pairs):
         with Session(runner, progress, "noise", keep) as session:
             starts = []
-            for one in (STOCK, double):
-                cache = plan.store.folder / "compiled" / one.digest
+            for configuration in (STOCK, double):
+                cache = plan.store.folder / "compiled" / configuration.digest
                 files = TrialFiles(compile_cache=cache)
-                starts.append(Start(plan.workload, one, Role.CONFIRM, files))
+                starts.append(Start(plan.workload, configuration, Role.CONFIRM, files))
             session.open_all(starts)
             session.rounds((STOCK, double), plan.passes)
     return kept
 
 
 def noise_of(records: Sequence[Record]) -> Noise | None:
-    """The noise that such records show; None with fewer than two pairs of processes.
+    """The noise that the records of :func:`measure_noise` show; None for fewer than two pairs.
 
     Notes
     -----
-    Variance between pairs by the method of moments: the variance of the pairs' medians less what
-    their passes explain, and at least 0.
+    The variance between processes is estimated by the method of moments: the variance of the
+    medians of the pairs, minus the part that their passes explain, and at least 0.
     """
     evidence = Evidence.of_records(records)
     doubles = evidence.finalists
     groups = evidence.screened(STOCK.digest, doubles[0]) if doubles else []
     if len(groups) < 2:
         return None
-    centred = [one - statistics.median(rounds) for rounds in groups for one in rounds]
+    centred = [logarithm - statistics.median(rounds) for rounds in groups for logarithm in rounds]
     freedom = max(1, len(centred) - len(groups))
-    pass_sigma = math.sqrt(sum(one * one for one in centred) / freedom)
+    pass_sigma = math.sqrt(sum(deviation * deviation for deviation in centred) / freedom)
     medians = [statistics.median(rounds) for rounds in groups]
     passes = min(len(rounds) for rounds in groups)
     explained = (MEDIAN_LOSS * pass_sigma) ** 2 / passes

@@ -1,4 +1,4 @@
-"""Presets: recommended configurations as TOML files, and what applying one means."""
+"""Presets: recommended configurations in TOML files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from perfkit.errors import UserError
 from perfkit.files import write_whole
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
+from perfkit.records.schema import Record
+from perfkit.records.settings import present_settings
 from perfkit.tune.recommend import Recommendation
 
 FORMAT = 1
@@ -21,34 +23,43 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Preset:
-    """A configuration for a model, and where it comes from.
+    """A configuration for a model.
 
-    Parameters
+    Attributes
     ----------
     model
         Name of the model.
     configuration
-        The knobs' values.
-    told
-        What was measured, for a person: not used when the preset is applied.
+        The configuration.
+    measured
+        Measurements behind the preset, for a reader; applying the preset does not use them.
     """
 
     model: str
     configuration: Configuration
-    told: Mapping[str, Any]
+    measured: Mapping[str, Any]
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables that apply the preset to a process, to set before it starts."""
+        return self.configuration.environment()
 
 
 def save_preset(
     path: Path, model: str, recommendation: Recommendation, context: Mapping[str, Any]
 ) -> None:
-    """Leave the recommended configuration in a TOML file.
+    """Save the recommended configuration in a TOML file.
 
     Parameters
     ----------
     path
         The file; replaced if it exists.
+    model
+        Name of the model.
+    recommendation
+        The recommendation to save.
     context
-        Where it was measured: workload, machine, versions, notices (plain data without None).
+        Workload, machine, versions and notices, see :func:`measured_context`; plain data without
+        None.
 
     Raises
     ------
@@ -69,15 +80,41 @@ def save_preset(
     write_preset(path, model, best.settings, measured)
 
 
-def write_preset(
-    path: Path, model: str, settings: Mapping[str, str], measured: Mapping[str, Any]
-) -> None:
-    """Leave knob values in a preset's file; see :func:`save_preset`.
+def measured_context(record: Record) -> dict[str, Any]:
+    """The context of a measurement, for :func:`save_preset`.
 
     Parameters
     ----------
+    record
+        The last record of the study.
+    """
+    machine = record.machine.known()
+    shown = ("cpu", "logical_cpus", "memory_bytes")
+    return {
+        "workload": record.workload.name,
+        "size": record.workload.size,
+        "measured_at": record.created,
+        "notices": record.notices,
+        "machine": {name: machine[name] for name in shown if name in machine},
+        "versions": {name: value for name, value in record.versions.items() if value is not None},
+    }
+
+
+def write_preset(
+    path: Path, model: str, settings: Mapping[str, str], measured: Mapping[str, Any]
+) -> None:
+    """Save knob values as a preset.
+
+    Parameters
+    ----------
+    path
+        The file; replaced if it exists.
+    model
+        Name of the model.
+    settings
+        Knob values by name.
     measured
-        What a person should know of it.
+        Measurements behind the preset, for a reader; plain data without None.
 
     Raises
     ------
@@ -94,7 +131,7 @@ def write_preset(
 
 
 def load_preset(path: Path) -> Preset:
-    """The preset in a file.
+    """The preset in a file; former names of knobs are read as their present ones.
 
     Raises
     ------
@@ -116,7 +153,7 @@ def load_preset(path: Path) -> Preset:
             "use the perfkit that wrote it or a newer one"
         )
     model = get_model(data["model"])
-    settings = {str(name): str(value) for name, value in knobs.items()}
+    settings = present_settings({str(name): str(value) for name, value in knobs.items()})
     return Preset(
         model.name, Catalogue(model.knobs).configuration(settings), data.get("measured", {})
     )

@@ -1,4 +1,4 @@
-"""From records to a recommendation. Pure: reads, runs nothing."""
+"""Recommend a configuration from records. Pure: runs nothing."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from perfkit.tune.rows import Row, rows_of
 from perfkit.tune.search.evidence import Evidence
 
 SAME_MEMORY = 1.05
-"""Peaks of memory within this factor count as equal: two runs of one program differ by as much."""
+"""Memory peaks within this factor count as equal: two runs of one program differ by as much."""
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The best configuration of a study and all that it was chosen from.
+    """The recommended configuration of a study and all configurations that it was chosen from.
 
-    Parameters
+    Attributes
     ----------
     rows
-        One for each configuration, fastest first, those without a time last.
-    stock, best
-        Rows of the stock configuration and of the recommended one; ``best`` is stock's own row
-        where nothing is surely faster, and None where not even stock ran.
+        One row per configuration, fastest first, those without a time last.
+    stock
+        Row of the stock configuration, or None where stock was not measured.
+    best
+        Row of the recommended configuration. It is the row of stock where no configuration is
+        surely faster, and None where stock did not run.
     sentence
-        What was won and how sure that is.
+        The gain and its uncertainty, for a reader.
     """
 
     rows: tuple[Row, ...]
@@ -39,15 +41,15 @@ class Recommendation:
 
 
 def measured_at_own_fidelity(records: Sequence[Record]) -> list[Record]:
-    """The records that configurations are compared on: those of parts and longer runs left out."""
+    """The records at the fidelity of the study: those of parts and of longer runs are left out."""
     return [record for record in records if record.role not in OTHER_FIDELITY]
 
 
 def recommend(records: Sequence[Record]) -> Recommendation:
-    """The recommendation that a study's records support.
+    """The recommendation that the records of a study support.
 
-    Only what was confirmed against stock in fresh processes, and is surely faster there, is
-    recommended.
+    A configuration is recommended only if fresh processes confirmed that it is surely faster than
+    stock.
 
     Parameters
     ----------
@@ -62,10 +64,10 @@ def recommend(records: Sequence[Record]) -> Recommendation:
 
 
 def _best(rows: Sequence[Row], stock: Row | None, evidence: Evidence) -> Row | None:
-    """The best of the eligible rows that are surely faster than stock, else stock where it ran.
+    """The best eligible row that is surely faster than stock, or else stock if it ran.
 
-    Among those that cannot be distinguished from the fastest in time, the one with the stricter
-    agreement class counts, then the smaller memory, then the fewest settings.
+    Among rows that cannot be distinguished from the fastest in time, the stricter agreement class
+    wins, then the smaller memory, then the fewer settings.
     """
     if stock is None:
         return None
@@ -92,7 +94,7 @@ def _best(rows: Sequence[Row], stock: Row | None, evidence: Evidence) -> Row | N
 
 
 def _slower(row: Row, fastest: Row, evidence: Evidence) -> bool:
-    """Whether a confirmed row is surely slower than the fastest, by common blocks if there are."""
+    """Whether a confirmed row is surely slower than the fastest, by common blocks if possible."""
     logarithms = evidence.confirmed(row.digest, fastest.digest)
     if logarithms and (ratio := sequential_ratio(logarithms)).known:
         return ratio.surely_above(1.0)
@@ -122,7 +124,7 @@ def _sentence(rows: Sequence[Row], stock: Row | None, best: Row | None) -> str:
 
 
 def _staying(rows: Sequence[Row], stock: Row) -> str:
-    """Why stock is what is recommended: nothing tried, nothing faster, or nothing confirmed."""
+    """Why stock is recommended: nothing was tried, was faster, or was confirmed."""
     measured = [row for row in rows if row is not stock and row.speedup is not None]
     if not measured:
         return "Nothing was compared with stock yet, so there is nothing to recommend but stock."

@@ -1,4 +1,4 @@
-"""From records to one row for each configuration. Pure: reads, runs nothing."""
+"""Summarise records as one row per configuration. Pure: runs nothing."""
 
 from __future__ import annotations
 
@@ -18,36 +18,38 @@ from perfkit.tune.search.evidence import DETERMINISTIC, Evidence, gives_up
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one configuration on one workload.
+    """Measurements of one configuration on one workload.
 
-    Parameters
+    Attributes
     ----------
     label, digest, settings
         The configuration.
     outcome, reason
-        Of the trial that speaks for the configuration: a wrong answer outweighs all others, and
-        of the rest the last one counts, since a crash may be an accident.
+        Outcome of the trial that represents the configuration. A wrong answer outweighs all other
+        outcomes; otherwise the last trial counts, because a crash may be an accident.
     time_s
-        Steady wall seconds of one prediction: the median over its processes of the median of each
-        one's passes, None where it never got so far.
+        Steady wall seconds of one prediction: the median over processes of the median of their
+        passes. None where no process reached a steady pass.
     cpu_s
-        User and system seconds of a steady pass, median.
+        Median user and system seconds of a steady pass.
     peak_rss_bytes
-        Largest resident set of any of its trials.
+        Largest resident set of all trials.
     utilisation
-        Median over steady passes, 1 for all allowed CPUs all the time.
+        Median over steady passes; 1 means all allowed CPUs all the time.
     compile_s
-        Median compile time of trials whose program did not come from a cache and that were
-        started alone.
+        Median compile time, in seconds, of trials that were started alone and whose program did not
+        come from a cache.
     agreement, distance
-        Class against the reference configuration, and the largest distance of any quantity.
+        Agreement class of the answer with the reference, and the largest distance of any quantity,
+        without unit.
     speedup
-        Stock's time over this one's: from confirmation blocks where there are any, else the
-        median of interleaved rounds, which has no interval; None where no pair leads to stock.
+        Time of stock over time of this configuration: from confirmation blocks where there are any,
+        otherwise the median of interleaved rounds, without an interval. None where no chain of
+        interleaved rounds leads to stock.
     blocks
-        Confirmation blocks behind ``speedup``.
+        Number of confirmation blocks behind ``speedup``.
     trials
-        Identifiers of the records behind the row.
+        Ids of the records behind the row.
     """
 
     label: str
@@ -68,19 +70,19 @@ class Row:
 
     @property
     def eligible(self) -> bool:
-        """Whether it may be recommended: it ran, is finite and agrees."""
+        """Whether the configuration may be recommended: it ran, and its answer is right."""
         return self.outcome is Outcome.OK and self.agreement not in (None, "none")
 
 
 def rows_of(records: Sequence[Record], evidence: Evidence) -> list[Row]:
-    """One row for each configuration, the fastest first, those without a time last.
+    """One row per configuration, fastest first, those without a time last.
 
     Parameters
     ----------
     records
-        Of one study and one workload, at one fidelity.
+        Records of one study and one workload, at one fidelity.
     evidence
-        Of the same records.
+        Evidence of the same records.
     """
     speedups = _speedups(evidence)
     grouped: dict[str, list[Record]] = defaultdict(list)
@@ -100,7 +102,7 @@ def _order(row: Row) -> tuple[float, float]:
 
 
 def _row(group: Sequence[Record], speedup: Interval | None, blocks: int) -> Row:
-    last, speaker = group[-1], _speaker(group)
+    last, representative = group[-1], _representative(group)
     passes = [(record, stage) for record in group for stage in record.steady]
     medians = [
         statistics.median(stage.wall_s for stage in record.steady)
@@ -122,8 +124,8 @@ def _row(group: Sequence[Record], speedup: Interval | None, blocks: int) -> Row:
         label=last.configuration.label,
         digest=last.configuration.digest,
         settings=last.configuration.settings,
-        outcome=speaker.outcome,
-        reason=speaker.reason,
+        outcome=representative.outcome,
+        reason=representative.reason,
         time_s=median_interval(medians) if medians else None,
         cpu_s=_median([stage.cpu_s for _, stage in passes]),
         peak_rss_bytes=max(record.peak_rss_bytes for record in group),
@@ -137,12 +139,12 @@ def _row(group: Sequence[Record], speedup: Interval | None, blocks: int) -> Row:
     )
 
 
-def _speaker(group: Sequence[Record]) -> Record:
-    """The record that speaks for its configuration.
+def _representative(group: Sequence[Record]) -> Record:
+    """The record that represents its configuration.
 
-    A wrong answer or a refusal repeats itself and outweighs everything. Of other ends the last
-    one counts, but a single crash next to a good run was an accident. A run that the user
-    interrupted says nothing against the configuration.
+    A wrong answer or a refusal would repeat itself and outweighs everything. Otherwise the last
+    outcome counts, except that a single crash next to a good run was an accident, and that an
+    interrupted run does not count against the configuration.
     """
     certain = [record for record in group if record.outcome in DETERMINISTIC]
     ended = [record for record in group if record.outcome is not Outcome.INTERRUPTED]
@@ -165,10 +167,10 @@ def _agreement(group: Sequence[Record]) -> tuple[str | None, float | None]:
 
 
 def _speedups(evidence: Evidence) -> dict[str, Interval]:
-    """Speed-up over stock by configuration digest.
+    """Speed-up over stock, by digest of the configuration.
 
-    From confirmation where there is one, else the product of the medians along the shortest chain
-    of interleaved rounds from stock.
+    It comes from confirmation where there is one, otherwise it is the product of the medians along
+    the shortest chain of interleaved rounds from stock.
     """
     medians = evidence.round_medians()
     found: dict[str, Interval] = {}

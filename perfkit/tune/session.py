@@ -1,4 +1,4 @@
-"""Trials measured in turns: started side by side, passed through round by round."""
+"""Sessions: trials that are started side by side and measured in turns, round by round."""
 
 from __future__ import annotations
 
@@ -13,50 +13,51 @@ from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.tune.progress import Progress
 from perfkit.tune.search.evidence import Process
 
 
 class Trial(Protocol):
-    """What a session needs of a trial; :class:`perfkit.trial.launcher.TrialProcess` has it."""
+    """A trial as a session drives it, e.g. :class:`perfkit.trial.launcher.TrialProcess`."""
 
     configuration: Configuration
 
     @property
     def alive(self) -> bool:
-        """Whether another pass may be asked for."""
+        """Whether another pass is possible."""
         ...
 
     def start(self) -> None:
-        """Start the child."""
+        """Start the process."""
         ...
 
     def wait_ready(self) -> bool:
-        """Whether it has compiled and run once."""
+        """Wait for the first pass; False if the trial ended before it."""
         ...
 
     def steady_pass(self, round_number: int) -> Stage | None:
-        """One timed pass; None when the trial has ended, or when every attempt was disturbed."""
+        """Run a timed pass; None if the trial has ended, or if every attempt was disturbed."""
         ...
 
     def trace_parts(self) -> bool:
-        """One more pass, which tells the parts' shares."""
+        """Run a traced pass that measures the share of each part; False if that failed."""
         ...
 
     def check(self) -> bool:
-        """See :meth:`TrialProcess.check`."""
+        """Whether the answer is finite and agrees with the reference; the trial stays alive."""
         ...
 
     def finish(self) -> Record:
-        """Check the answer and end."""
+        """Check the answer and end the trial."""
         ...
 
     def abort(self, outcome: Outcome, reason: str) -> Record:
-        """End at once."""
+        """End the trial at once."""
         ...
 
 
 class Runner(Protocol):
-    """What makes trials: on this machine, or replayed from records."""
+    """Makes trials: on this machine, or on a virtual clock."""
 
     def trial(
         self,
@@ -69,38 +70,22 @@ class Runner(Protocol):
         ...
 
     def now_s(self) -> float:
-        """The clock that budgets are counted on."""
-        ...
-
-
-class Progress(Protocol):
-    """Who is told how a study goes on."""
-
-    def trial_started(self, role: str, label: str) -> None:
-        """A trial has been started."""
-        ...
-
-    def trial_finished(self, record: Record) -> None:
-        """A trial has left its record."""
-        ...
-
-    def say(self, sentence: str) -> None:
-        """Something that a person should know."""
+        """Seconds of the clock that budgets are measured with."""
         ...
 
 
 @dataclass(frozen=True)
 class Start:
-    """A trial that is to be started.
+    """The description of a trial to start.
 
-    Parameters
+    Attributes
     ----------
     workload, configuration
-        What is computed and how.
+        What the trial computes, and how.
     role
-        Why, for the record.
+        Purpose of the trial, for its record.
     files
-        What it reads and leaves.
+        Files that the trial reads and writes.
     """
 
     workload: Workload
@@ -111,9 +96,21 @@ class Start:
 
 @dataclass
 class _Member:
-    """A trial of a session; one that is parked has ended to make room and is started anew.
+    """A configuration of a session, with its trial.
 
-    ``times_s`` holds the passes of the process that is alive, by round.
+    Attributes
+    ----------
+    start
+        How the trial is started.
+    trial
+        The trial that is alive. None while the member is parked: its trial was ended to make room
+        in memory, and is started again for the next pass.
+    busy
+        Whether the trial is working at this moment.
+    used
+        Number of the turn in which the trial was last used.
+    times_s
+        Wall seconds of the passes of the living process, by round.
     """
 
     start: Start
@@ -124,25 +121,27 @@ class _Member:
 
 
 class Session:
-    """Trials of one study that are alive side by side as far as memory holds them.
+    """Trials of one study that are alive side by side, as far as memory holds them.
 
-    Every record is passed to ``keep`` as soon as it exists. Leaving the session (a ``with``
-    block) by an exception ends what is under way as ``interrupted`` and finishes what is idle,
-    so that nothing that was measured is lost.
+    Every record is passed on as soon as it exists. Leaving the session (a ``with`` block) by an
+    exception ends the trial that is working as ``interrupted`` and finishes the idle ones, so that
+    no measurement is lost.
 
-    Where there is no room for another trial, the one whose turn was longest ago is finished and
-    started again for its next pass: the passes stay interleaved, at the price of a start each.
+    Where memory has no room for another trial, the least recently used one is finished and started
+    again for its next pass: passes stay interleaved, at the price of a start for each.
 
     Parameters
     ----------
-    runner, progress
-        What makes trials, and who is told.
+    runner
+        Makes the trials.
+    progress
+        Receives the events.
     study
-        The study's digest.
+        Digest of the study.
     keep
-        Takes each record.
+        Stores a record.
     fits
-        Whether memory holds such trials side by side.
+        Whether memory holds the given trials side by side.
     """
 
     def __init__(
@@ -171,7 +170,7 @@ class Session:
         for member in list(self._members.values()):
             if member.trial is None:
                 continue
-            # A second Ctrl-C must cost neither the records of the others nor leave a child.
+            # A second Ctrl-C must neither lose the records of the other trials nor leave a process.
             try:
                 hurry = late is not None or (kind is not None and member.busy)
                 record = None if hurry else member.trial.finish()
@@ -192,13 +191,18 @@ class Session:
         role: str,
         files: TrialFiles | None = None,
     ) -> bool:
-        """Start a trial and keep it alive; False where it ended before its first pass did."""
+        """Start a trial and keep it alive; False if it ended before its first pass."""
         return self.open_all([Start(workload, configuration, role, files or TrialFiles())])[0]
 
     def open_all(self, starts: Sequence[Start]) -> list[bool]:
-        """Start trials side by side, which compile at once, and keep those alive that get so far.
+        """Start trials side by side and keep those alive that reach their first pass.
 
-        Compiling uses the CPUs badly alone, and nothing of it is compared.
+        Compiling alone uses the CPUs poorly, and compile times are not compared.
+
+        Returns
+        -------
+        list of bool
+            Whether each trial is alive, in the order of ``starts``.
         """
         members = [_Member(start) for start in starts]
         if len(starts) > 1 and self._fits(starts):
@@ -208,14 +212,14 @@ class Session:
         return [self._begun(member) for member in members]
 
     def is_open(self, configuration: Configuration) -> bool:
-        """Whether passes of the configuration can be had."""
+        """Whether the configuration can be passed again."""
         return configuration.digest in self._members
 
     def rounds(self, configurations: Sequence[Configuration], count: int) -> None:
-        """So many rounds: one pass of each configuration's trial in turn.
+        """Run ``count`` rounds; in a round, each configuration is passed once.
 
-        Every other round goes through them in the opposite order, so that a machine that becomes
-        steadily slower or faster favours neither the first nor the last.
+        Every other round runs in the opposite order, so that a machine that becomes steadily slower
+        or faster favours neither the first configuration nor the last.
         """
         for _ in range(count):
             turn = configurations if self._round % 2 == 0 else tuple(reversed(configurations))
@@ -233,7 +237,7 @@ class Session:
             self._round += 1
 
     def processes(self) -> list[Process]:
-        """The processes that are alive, with their passes so far."""
+        """The living processes, with their passes so far."""
         return [
             Process(digest, member.start.role, self._block, dict(member.times_s))
             for digest, member in self._members.items()
@@ -241,12 +245,12 @@ class Session:
         ]
 
     def passes_s(self, configuration: Configuration) -> list[float]:
-        """Wall seconds of the passes of the configuration's process, in their order."""
+        """Wall seconds of the passes of the configuration's process, in order."""
         member = self._members.get(configuration.digest)
         return [] if member is None else list(member.times_s.values())
 
     def pass_s(self, configuration: Configuration) -> float | None:
-        """Median wall seconds of the passes of the configuration's process, None without any."""
+        """Median wall seconds of the configuration's passes, or None where it has none."""
         times_s = self.passes_s(configuration)
         return statistics.median(times_s) if times_s else None
 
@@ -256,7 +260,7 @@ class Session:
         if member is None:
             return False
         if member.trial is None:
-            # Its answer was judged when it was parked; had it been wrong, it would be gone.
+            # The answer was checked when the trial was parked; a wrong one is not kept.
             return True
         member.busy = True
         right = member.trial.check()
@@ -266,7 +270,7 @@ class Session:
         return right
 
     def trace(self, configuration: Configuration) -> None:
-        """A pass under the profiler that tells the parts of the configuration's trial."""
+        """Run a traced pass that measures the parts of the model."""
         member = self._awake(configuration)
         if member is None or member.trial is None:
             return
@@ -275,7 +279,7 @@ class Session:
         member.busy = False
 
     def close(self, configuration: Configuration) -> None:
-        """Have the answer checked and end the configuration's trial."""
+        """Check the configuration's answer and end its trial."""
         member = self._members.get(configuration.digest)
         if member is None:
             return
@@ -286,19 +290,19 @@ class Session:
         self._done(member, member.trial.finish())
 
     def close_all(self) -> None:
-        """End every trial of the session; more may be opened."""
+        """End all trials of the session; others may be opened after that."""
         for member in list(self._members.values()):
             self.close(member.start.configuration)
 
     # -- room in memory -----------------------------------------------------------------------
 
     def _begun(self, member: _Member) -> bool:
-        """Start a member's trial alone; whether its first pass came."""
+        """Start a member's trial alone; whether it reached its first pass."""
         self._begin(member, shared=False)
         return self._await(member)
 
     def _begin(self, member: _Member, *, shared: bool) -> None:
-        """Start a member's trial, without waiting for it, when there is room."""
+        """Make room, and start a member's trial without waiting for its first pass."""
         start = member.start
         self._make_room(start)
         labels = TrialLabels(self._study, start.role, self._block, shared)
@@ -309,7 +313,7 @@ class Session:
         member.trial.start()
 
     def _await(self, member: _Member) -> bool:
-        """Wait for a started trial's first pass; whether it came."""
+        """Wait for the first pass of a started trial; whether it was reached."""
         assert member.trial is not None
         self._progress.trial_started(member.start.role, member.start.configuration.label)
         self._touch(member)
@@ -320,7 +324,7 @@ class Session:
         return False
 
     def _awake(self, configuration: Configuration) -> _Member | None:
-        """The configuration's member, started again if it was parked; None where it has ended."""
+        """The configuration's member, started again if it was parked; None if it has ended."""
         member = self._members.get(configuration.digest)
         if member is None:
             return None
@@ -334,16 +338,18 @@ class Session:
         member.used = self._turn
 
     def _make_room(self, start: Start) -> None:
-        """Park idle trials, the one used longest ago first, until another one fits."""
+        """Park idle trials, the least recently used first, until another one fits."""
         while True:
-            alive = [one for one in self._members.values() if one.trial is not None]
-            idle = sorted((one for one in alive if not one.busy), key=lambda one: one.used)
-            if not idle or self._fits([*(one.start for one in alive), start]):
+            alive = [member for member in self._members.values() if member.trial is not None]
+            idle = sorted(
+                (member for member in alive if not member.busy), key=lambda member: member.used
+            )
+            if not idle or self._fits([*(member.start for member in alive), start]):
                 return
             self._park(idle[0])
 
     def _park(self, member: _Member) -> None:
-        """End a trial for now; one that ended badly is not started again."""
+        """End a trial for now; a trial that ended badly is not started again."""
         assert member.trial is not None
         member.busy = True
         record = member.trial.finish()

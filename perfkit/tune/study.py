@@ -1,4 +1,4 @@
-"""The tuning of one workload: executes what a strategy decides, and keeps every record."""
+"""The study of one workload: executes the decisions of a strategy and stores every record."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from pathlib import Path
 
 from perfkit.files import remove, short_digest, write_whole
 from perfkit.knobs.configuration import STOCK, Configuration
-from perfkit.knobs.space import promising, search_settings
-from perfkit.records.roles import OTHER_FIDELITY, Role
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.costs import MeasuredCosts
-from perfkit.tune.recommend import Recommendation, recommend
+from perfkit.tune.progress import Progress
+from perfkit.tune.recommend import Recommendation, measured_at_own_fidelity, recommend
 from perfkit.tune.search.evidence import ATTEMPTS, Evidence, gives_up
-from perfkit.tune.search.screening import Standing, Verdict, judge, mean_gain, standing
 from perfkit.tune.search.strategy import (
     Budget,
-    Change,
     Confirm,
     Decision,
     Screen,
@@ -27,56 +25,45 @@ from perfkit.tune.search.strategy import (
     Stop,
     Strategy,
 )
-from perfkit.tune.session import Progress, Runner, Session, Start
+from perfkit.tune.session import Runner, Session, Start
+from perfkit.tune.space import search_space
 from perfkit.tune.study_plan import StudyPlan
 
 NO_REFERENCE = Stop(
     (
-        f"the reference failed {ATTEMPTS} times, so that no answer can be checked; the same "
-        "command tries again",
+        f"the reference failed {ATTEMPTS} times, so that no answer can be checked; run the same "
+        "command to try again",
     ),
     final=False,
 )
 
 COMPILED_FOLDER = "compiled"
-"""Folder below the store's with the compilation caches of each study's configurations."""
-
-
-def search_space(plan: StudyPlan) -> SearchSpace:
-    """What a tuning tries on this machine, in order.
-
-    What changes how much is computed comes first, because it shrinks all that follows. The
-    model's own such knobs are tried in one step, because each pass of stock is dear; where the
-    step fails they are tried one by one. So are then the knobs that have won a little on every
-    machine: together they stand out of the noise.
-    """
-    own = plan.model.search_values(plan.workload)
-    first: list[tuple[str, str]] = [
-        (name, value) for name, listed in own.items() for value in listed
-    ]
-    rest = [one for one in search_settings(plan.catalogue) if one[0] not in own]
-    together = tuple((name, listed[0]) for name, listed in own.items())
-    bundles = [bundle for bundle in (together, promising(rest)) if len(bundle) > 1]
-    singles: list[Change] = [(setting,) for setting in [*first, *rest]]
-    return SearchSpace(plan.catalogue, (*bundles, *singles))
+"""Folder in the store with the compilation caches of the configurations of each study."""
 
 
 class Study:
     """Runs a plan; :meth:`run` may be interrupted at any moment and called again.
 
-    All decisions are taken from the records of the study and from the trials that are alive,
-    never from memory, which is what makes resuming the same thing as going on.
+    Decisions follow from the records of the study and from the living trials only, so that a
+    resumed study continues as if it had not been interrupted.
 
     Parameters
     ----------
     plan
-        What is tuned, where records go, and the budget.
+        The workload, the store, and the budget.
     strategy
         Decides what is measured next.
-    runner, progress
-        What makes trials, and who follows them.
+    runner
+        Makes the trials.
+    progress
+        Receives the events.
     space
-        What may be tried; by default what is worth trying on this machine.
+        Changes to try; by default those that are worth trying on this machine.
+
+    Attributes
+    ----------
+    unfinished
+        What :meth:`run` left undone: one sentence for each step, with the reason.
     """
 
     def __init__(
@@ -91,7 +78,7 @@ class Study:
         self._strategy = strategy
         self._runner = runner
         self._progress = progress
-        self._space = search_space(plan) if space is None else space
+        self._space = space or search_space(plan.model, plan.workload, plan.catalogue)
         self._deadline_s = runner.now_s() + plan.budget_s
         self._reference_file = reference_file(plan.store.folder, plan.workload)
         self._session: Session | None = None
@@ -102,9 +89,8 @@ class Study:
             self._live_pass_s,
             extrapolates=plan.extrapolate,
         )
-        self._earlier = {one.id for one in self.records()}
+        self._earlier = {record.id for record in self.records()}
         self.unfinished: tuple[str, ...] = ()
-        """What :meth:`run` left undone and why, one sentence each."""
 
     def run(self) -> None:
         """Measure until the strategy stops or the budget is spent."""
@@ -123,21 +109,21 @@ class Study:
 
     def records(self) -> list[Record]:
         """All records of the study so far, of every role."""
-        return [one for one in self._plan.store.records() if one.study == self._plan.study]
+        return [record for record in self._plan.store.records() if record.study == self._plan.study]
 
     def recommendation(self) -> Recommendation:
-        """What the records so far support."""
-        return recommend([one for one in self.records() if one.role not in OTHER_FIDELITY])
+        """The recommendation that the records so far support."""
+        return recommend(measured_at_own_fidelity(self.records()))
 
     @property
     def compiled_folder(self) -> Path:
-        """Where this study's trials share their programs."""
+        """Folder in which the trials of this study share their compiled programs."""
         return self._plan.store.folder / COMPILED_FOLDER / self._plan.study
 
-    # -- settled ------------------------------------------------------------------------------
+    # -- finished searches --------------------------------------------------------------------
 
     def _settled_key(self) -> str:
-        """Digest of what was searched and how: a knob added since makes it another search."""
+        """Digest of the search: another strategy or another search space makes it a new one."""
         same = [self._strategy.name, self._space.changes]
         return short_digest(same)
 
@@ -146,27 +132,27 @@ class Study:
         return self._plan.store.folder / f"settled-{self._plan.study}-{self._settled_key()}"
 
     def _is_settled(self) -> bool:
-        """Whether an earlier call made the same search with no smaller a budget."""
+        """Whether an earlier call finished the same search with at least the same budget."""
         try:
             return self._plan.budget_s <= float(self._settled_file.read_text())
         except (OSError, ValueError):
-            # It is not there, or a crash left it empty.
+            # There is no such file, or a crash left it empty.
             return False
 
     def _settle(self) -> None:
-        """Leave the mark of a finished search, and none of its programs (half a gigabyte)."""
+        """Mark the search as finished and delete its compiled programs (half a gigabyte)."""
         remove(self.compiled_folder)
         write_whole(self._settled_file, f"{self._plan.budget_s}\n", "mark of a settled study")
 
     # -- steps --------------------------------------------------------------------------------
 
     def _begin(self, session: Session) -> bool:
-        """Make the reference, where there is none, with stock starting at its side.
+        """Measure the reference where it is missing, and start stock side by side with it.
 
         Returns
         -------
         bool
-            Whether there is a reference that answers can be held against.
+            Whether there is a reference to compare answers with.
         """
         plan = self._plan
         for _ in range(ATTEMPTS):
@@ -180,7 +166,8 @@ class Study:
                 TrialFiles(save_compared=self._reference_file),
             )
             if reference == STOCK:
-                # A session has one trial of a configuration, and stock's is held against the file.
+                # A session holds one trial per configuration, and the trial of stock is compared
+                # with the file.
                 with self._new_session() as first:
                     first.open_all([start])
             else:
@@ -205,17 +192,17 @@ class Study:
         return self._strategy.decide(self._evidence(), self._space, budget)
 
     def _stop(self, decision: Decision) -> None:
-        """Say what is left undone."""
+        """Report what is left undone."""
         self.unfinished = decision.reasons if isinstance(decision, Stop) else ()
         for reason in self.unfinished:
             self._progress.say(reason)
 
     def _screen(self, session: Session, screen: Screen) -> None:
-        """Measure candidates in turns with their base; what won and is right stays open.
+        """Measure candidates in turns with their base; a winner with a right answer stays open.
 
-        The base is closed where something won, since the next candidates are held against that.
+        The base is closed if a candidate won, because that one is the base of the next candidates.
         """
-        wanted = [self._start(one, Role.SCREEN) for one in screen.candidates]
+        wanted = [self._start(configuration, Role.SCREEN) for configuration in screen.candidates]
         if screen.fresh or not session.is_open(screen.base):
             session.close_all()
             wanted.insert(0, self._start(screen.base, Role.BASE))
@@ -227,65 +214,74 @@ class Study:
         ]
         for _ in range(screen.rounds_most):
             undecided = [
-                one
-                for one in alive
-                if session.is_open(one) and self._verdict(screen.base, one) is Verdict.OPEN
+                configuration
+                for configuration in alive
+                if session.is_open(configuration)
+                and self._strategy.needs_round(
+                    self._living_rounds(session, screen.base, configuration)
+                )
             ]
             if not undecided or not session.is_open(screen.base) or self._remaining_s() <= 0:
                 break
             session.rounds([screen.base, *undecided], 1)
-        winners = [one for one in alive if standing(self._groups(screen.base, one)) is Standing.WON]
-        winners.sort(key=lambda one: -mean_gain(self._groups(screen.base, one)))
-        right = next((one for one in winners if session.check(one)), None)
-        for one in [screen.base, *alive]:
-            if one != right and (one != screen.base or right is not None):
-                session.close(one)
+        winners = self._strategy.winners(self._evidence(), screen.base, alive)
+        right = next(
+            (configuration for configuration in winners if session.check(configuration)), None
+        )
+        for configuration in [screen.base, *alive]:
+            if configuration != right and (configuration != screen.base or right is not None):
+                session.close(configuration)
 
-    def _groups(self, base: Configuration, candidate: Configuration) -> list[list[float]]:
-        return self._evidence().screened(base.digest, candidate.digest)
-
-    def _verdict(self, base: Configuration, candidate: Configuration) -> Verdict:
-        """What the processes that are alive say."""
-        groups = self._groups(base, candidate)
-        # The youngest processes come last; before their first round there is none of theirs.
-        alive = self._session is not None and bool(self._session.passes_s(candidate))
-        return judge(groups[-1]) if groups and alive else Verdict.OPEN
+    def _living_rounds(
+        self, session: Session, base: Configuration, candidate: Configuration
+    ) -> list[float]:
+        """Logarithms of ``base / candidate`` for the rounds of the living processes."""
+        groups = self._evidence().screened(base.digest, candidate.digest)
+        # The newest processes come last; before their first round they have no group.
+        return groups[-1] if groups and session.passes_s(candidate) else []
 
     def _confirm(self, confirm: Confirm) -> None:
-        """One block: a process for stock and for each finalist, started anew, passed in turns.
+        """Run one block: fresh processes of stock and of each finalist, passed in turns.
 
         Stock goes first in every other block, so that a machine that becomes steadily slower
         favours neither side.
         """
-        done = {one.block for one in self.records() if one.role == Role.CONFIRM}
+        done = {record.block for record in self.records() if record.role == Role.CONFIRM}
         members = [STOCK, *confirm.finalists][:: 1 if len(done) % 2 == 0 else -1]
-        starts = [self._start(one, Role.CONFIRM) for one in members]
-        # Where memory does not hold all of them each pass costs a start, and one says as much.
+        starts = [self._start(configuration, Role.CONFIRM) for configuration in members]
+        # Where memory does not hold all of them, each pass costs a start, and one pass is enough.
         passes = confirm.passes if self._fits(starts) else 1
         with self._new_session() as block:
             block.open_all(starts)
             block.rounds(members, passes)
 
     def _measure_parts(self) -> None:
-        """The parts of the best configuration and of stock, then a longer run of the best."""
+        """Measure the parts of stock and of the best configuration, then check the best one."""
         plan = self._plan
         best = self.recommendation().best
         if best is None:
             return
         chosen = plan.catalogue.configuration(best.settings)
         at_low = plan.workload.with_fidelity(**plan.model.part_fidelity())
-        missing = [one for one in dict.fromkeys([chosen, STOCK]) if not self._has(one, Role.PARTS)]
+        missing = [
+            configuration
+            for configuration in dict.fromkeys([chosen, STOCK])
+            if not self._has(configuration, Role.PARTS)
+        ]
         while missing and self._remaining_s() < self._costs.parts_s(missing):
-            one = missing.pop()
+            configuration = missing.pop()
             self._progress.say(
-                f"no production time for {one.label}: the budget is too short to measure its parts"
+                f"no production time for {configuration.label}: the budget is too short to measure "
+                "its parts"
             )
         if missing:
             with self._new_session() as session:
-                session.open_all([Start(at_low, one, Role.PARTS) for one in missing])
-                for one in missing:
-                    session.rounds([one], 1)
-                    session.trace(one)
+                session.open_all(
+                    [Start(at_low, configuration, Role.PARTS) for configuration in missing]
+                )
+                for configuration in missing:
+                    session.rounds([configuration], 1)
+                    session.trace(configuration)
         if self._has(chosen, Role.CHECK) or not self._has(chosen, Role.PARTS):
             return
         needed_s = self._costs.check_s(chosen)
@@ -296,7 +292,7 @@ class Study:
             return
         if self._remaining_s() < needed_s:
             self._progress.say(
-                "the budget is too short to check the sum of the parts by a longer run"
+                "the budget is too short to check the sum of the parts against a longer run"
             )
             return
         with self._new_session() as session:
@@ -304,24 +300,21 @@ class Study:
             if session.open(longer, chosen, Role.CHECK):
                 session.rounds([chosen], 1)
 
-    # -- what is known ------------------------------------------------------------------------
+    # -- evidence -----------------------------------------------------------------------------
 
     def _evidence(self) -> Evidence:
         alive = self._session.processes() if self._session is not None else ()
-        compared = [
-            one
-            for one in self.records()
-            if one.role not in OTHER_FIDELITY and not self._is_forgiven(one)
-        ]
-        return Evidence.of_records(compared, alive)
+        compared = measured_at_own_fidelity(self.records())
+        counted = [record for record in compared if not self._is_forgiven(record)]
+        return Evidence.of_records(counted, alive)
 
     def _is_forgiven(self, record: Record) -> bool:
-        """Whether a record is of stock that crashed in an earlier run: each run tries it anew."""
+        """Whether stock crashed in an earlier run: each run tries stock again."""
         crashed = record.outcome in (Outcome.CRASHED, Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT)
         return crashed and not record.configuration.settings and record.id in self._earlier
 
     def _has(self, configuration: Configuration, role: Role) -> bool:
-        """Whether a trial of the configuration in this role ran well, or failed for good."""
+        """Whether a trial of the configuration in this role succeeded, or failed for good."""
         outcomes = [
             record.outcome
             for record in self.records()
@@ -342,14 +335,14 @@ class Study:
         return Session(self._runner, self._progress, plan.study, plan.store.append, self._fits)
 
     def _fits(self, starts: Sequence[Start]) -> bool:
-        """Whether memory holds such trials side by side."""
+        """Whether memory holds the given trials side by side."""
         estimate = self._plan.model.memory_estimate_bytes
-        needed = sum(estimate(one.workload, one.configuration) for one in starts)
+        needed = sum(estimate(start.workload, start.configuration) for start in starts)
         return needed < self._plan.memory_bytes
 
     def _start(self, configuration: Configuration, role: Role) -> Start:
-        # A folder for each configuration: JAX's cache does not know the size of the thread pool
-        # that a program was compiled for.
+        # One folder per configuration: JAX's cache does not know the size of the thread pool that
+        # a program was compiled for.
         cache = self.compiled_folder / configuration.digest
         files = TrialFiles(reference=self._reference_file, compile_cache=cache)
         return Start(self._plan.workload, configuration, role, files)

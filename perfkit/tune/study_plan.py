@@ -1,4 +1,4 @@
-"""What a tuning is given."""
+"""The plan of a study."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from perfkit.records.store import Store
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What a tuning is given.
+    """The workload of a study and its limits.
 
-    Parameters
+    Attributes
     ----------
     model, catalogue
-        The model and the knobs that may be set for it.
+        The model, and the knobs that may be set for it.
     workload
-        At the fidelity that configurations are compared at.
+        The workload, at the fidelity at which configurations are compared.
     store
-        Where records go; what it holds of the same study already is not measured again.
+        Store of the records. Configurations that it holds already are not measured again.
     budget_s
         Wall seconds from now.
     memory_bytes
-        What trials that are alive side by side may hold together.
+        Memory for all trials that are alive side by side.
     extrapolate
-        Whether to measure the parts for an extrapolation to production fidelity.
+        Whether to measure the parts of the model for an extrapolation to production fidelity.
     """
 
     model: Model
@@ -42,6 +42,6 @@ class StudyPlan:
 
     @cached_property
     def study(self) -> str:
-        """Digest of the study: the same command on the same machine resumes it."""
+        """Digest of the study: the same workload on the same machine resumes it."""
         same = ["tune", self.workload.digest, setting_digest()]
         return short_digest(same)

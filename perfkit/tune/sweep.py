@@ -1,8 +1,8 @@
-"""Sweeps: the full grid of workloads and configurations, measured and resumable."""
+"""Sweeps: every combination of workloads and configurations is measured; sweeps resume."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,21 +16,26 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
-from perfkit.tune.session import Progress, Runner, Session
+from perfkit.tune.progress import Progress
+from perfkit.tune.session import Runner, Session
 
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What a sweep measures.
+    """The grid of a sweep.
 
-    Parameters
+    Attributes
     ----------
+    model, catalogue
+        The model, and the knobs that may be set for it.
     workloads
-        One a size.
+        One workload for each size.
     configurations
-        All are measured on every workload; the first is the one that others are paired with.
+        Configurations that are measured on every workload. The others are paired with the first.
+    store
+        Store of the records. Cells that it holds already are not measured again.
     rounds
-        Timed passes of each.
+        Number of timed passes of each cell.
     """
 
     model: Model
@@ -53,25 +58,43 @@ class SweepPlan:
 
     @property
     def trials(self) -> int:
-        """Trials that a whole sweep takes, references left aside."""
+        """Number of trials of a whole sweep, without the references."""
         return len(self.workloads) * len(self.configurations)
 
 
 class Sweep:
-    """Runs a plan, size by size; what the store holds already is not measured again.
+    """Runs a plan, workload by workload.
 
-    Within a size the first configuration stays alive and each other one is measured in turns
-    with it, so that every cell can be compared with its neighbours whatever the machine's drift.
-    Where memory does not hold two trials side by side they run one after the other.
+    The first configuration of a workload stays alive while each other one is measured in turns
+    with it, so that cells can be compared although the machine drifts. Where memory does not hold
+    two trials side by side, they run one after the other.
+
+    Parameters
+    ----------
+    plan
+        The grid and the store.
+    runner
+        Makes the trials.
+    progress
+        Receives the events.
+    available_bytes
+        Returns the memory that is available for trials.
     """
 
-    def __init__(self, plan: SweepPlan, runner: Runner, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: SweepPlan,
+        runner: Runner,
+        progress: Progress,
+        available_bytes: Callable[[], int] = available_memory_bytes,
+    ) -> None:
         self._plan = plan
         self._runner = runner
         self._progress = progress
+        self._available_bytes = available_bytes
 
     def run(self) -> None:
-        """Measure every cell that is missing."""
+        """Measure every missing cell."""
         for workload in self._plan.workloads:
             missing = [
                 configuration
@@ -111,7 +134,7 @@ class Sweep:
             self._plan.model.memory_estimate_bytes(workload, configuration)
             for configuration in self._plan.configurations
         )
-        return 2 * needed < available_memory_bytes()
+        return 2 * needed < self._available_bytes()
 
     def _reference(self, workload: Workload) -> None:
         if holds_answers(self._reference_file(workload)):
@@ -122,7 +145,7 @@ class Sweep:
             session.open(workload, reference, Role.REFERENCE, files)
 
     def _has(self, workload: Workload, configuration: Configuration) -> bool:
-        """Whether a cell failed for good or has all its passes: Ctrl-C cuts idle trials short."""
+        """Whether a cell failed for good or has all of its passes; Ctrl-C may cut a trial short."""
         return any(
             record.workload.digest == workload.digest
             and record.configuration.digest == configuration.digest

@@ -42,19 +42,19 @@ def row_of(values: NDArray[np.float64], lifted: int = 0, number: int = 0) -> Sta
 
 
 def test_every_compiler_setting_is_run_in_every_precision() -> None:
-    settings = cross_settings({"float32": {"bfloat16": "none"}, "bfloat16": {}})
+    settings = cross_settings({"float32": {"precision": "float32"}, "bfloat16": {}})
     assert len(settings) == 2 * len(COMPILER_SETTINGS)
     assert len({setting.name for setting in settings}) == len(settings)
     without_fma = next(
         setting for setting in settings if setting.name == "no fused multiply-add, float32"
     )
-    assert without_fma.knobs == {"xla_cpu_max_isa": "AVX", "bfloat16": "none"}
+    assert without_fma.knobs == {"xla_cpu_max_isa": "AVX", "precision": "float32"}
 
 
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ("af3", ["bfloat16=all", "bfloat16=none"]),
+        ("af3", ["precision=bfloat16", "precision=float32"]),
         ("gencast", ["precision=float32", "precision=bfloat16_network", "precision=bfloat16"]),
     ],
 )
@@ -72,7 +72,7 @@ def test_a_row_holds_the_numbers_of_its_trial() -> None:
 
 def test_a_trial_without_an_answer_has_no_numbers() -> None:
     record = make_record(outcome=Outcome.TIMEOUT)
-    assert record.guard is record.finite is record.agreement is None
+    assert (record.guard, record.finite, record.agreement) == (None, None, None)
     row = stability_row(COMPILER_SETTINGS[0], record)
     assert (row.lifted, row.bad_elements, row.agreement, row.distance) == (None,) * 4
     assert verdict([row]) == "no answer (timeout) under stock"

@@ -15,7 +15,7 @@ from perfkit.trial.request import TrialFiles, TrialRequest
 
 pytest.importorskip("alphafold3", reason="the trials need the af3 extra")
 
-KNOBS = {"bucket": "exact", "msa_rows": "needed", "bfloat16": "none"}
+KNOBS = {"bucket": "exact", "msa_rows": "needed", "precision": "float32"}
 
 PERTURB = """
 import os

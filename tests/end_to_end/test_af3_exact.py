@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("alphafold3", reason="the real model")
 
-PADDED = {"bucket": "24", "bfloat16": "none"}
-CUT = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed", "bfloat16": "none"}
+PADDED = {"bucket": "24", "precision": "float32"}
+CUT = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed", "precision": "float32"}
 
 RESIDUES = 18
 

@@ -17,7 +17,7 @@ from perfkit.records.store import read_records
 pytest.importorskip("alphafold3", reason="the run needs the af3 extra")
 
 RESIDUES = 12
-KNOBS = ("bucket=exact", "msa_rows=needed", "bfloat16=none")
+KNOBS = ("bucket=exact", "msa_rows=needed", "precision=float32")
 
 
 @pytest.fixture(scope="module")

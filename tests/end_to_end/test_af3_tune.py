@@ -1,17 +1,22 @@
-"""A tuning of the real AlphaFold 3 through the command line, at a small fidelity and budget."""
+"""A tuning of the real AlphaFold 3 through the command line, at a small fidelity and budget.
+
+What must hold is stated here on the plain JSON of the records, without perfkit's own statistics.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+import statistics
 import subprocess
 import sys
+import tomllib
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-from perfkit.records.schema import Outcome, Record
-from perfkit.records.store import read_records
-from perfkit.tune.preset import load_preset
-from perfkit.tune.recommend import measured_at_own_fidelity, recommend
+from scipy.stats import wilcoxon
 
 ARGUMENTS = [
     "tune",
@@ -26,6 +31,22 @@ ARGUMENTS = [
     "--no-extrapolation",
     "--out",
 ]
+COMPARED = {
+    "single_embedding",
+    "pair_embedding",
+    "denoising_step",
+    "atom_positions",
+    "plddt_logits",
+    "pae_logits",
+    "pde_logits",
+    "plddt",
+    "pae",
+}
+BLOCKS_LEAST = 6
+"""Pairs of processes without which no 95 % interval of a rank test excludes equality: all of five
+agree by accident with a probability of 2 / 2**5 = 6 %."""
+
+type Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -42,38 +63,83 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return out, ended.stdout
 
 
+def _read(folder: Path) -> list[Json]:
+    lines = [line for path in folder.glob("records-*") for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in lines]
+
+
 @pytest.fixture(scope="module")
-def records(tuned: tuple[Path, str]) -> list[Record]:
-    return read_records(tuned[0])
+def records(tuned: tuple[Path, str]) -> list[Json]:
+    return _read(tuned[0])
 
 
-def test_the_answer_of_stock_is_held_against_the_float32_reference(records: list[Record]) -> None:
-    stock = next(record for record in records if record.role == "base")
-    assert stock.configuration.settings == {}
-    assert stock.outcome is Outcome.OK
-    assert stock.agreement is not None
-    assert stock.agreement.reached in ("float32", "bfloat16")
-    assert {entry.name for entry in stock.agreement.quantities} == {
-        "single_embedding",
-        "pair_embedding",
-        "denoising_step",
-        "atom_positions",
-        "plddt_logits",
-        "pae_logits",
-        "pde_logits",
-        "plddt",
-        "pae",
-    }
+@pytest.fixture(scope="module")
+def preset(tuned: tuple[Path, str]) -> Json:
+    return tomllib.loads((tuned[0] / "preset.toml").read_text())
 
 
-def test_the_saved_preset_is_the_recommended_configuration(
-    tuned: tuple[Path, str], records: list[Record]
+def _confirmed(records: list[Json], digest: str) -> list[float]:
+    """Seconds of stock over those of a configuration, one ratio per confirmation block."""
+    blocks: dict[str, dict[str, dict[int, float]]] = defaultdict(dict)
+    stock = next(one for one in records if not one["configuration"]["settings"])
+    for one in records:
+        if one["role"] == "confirm":
+            passes = [stage for stage in one["stages"] if stage["name"] == "steady"]
+            own = {stage["round"]: stage["wall_s"] for stage in passes}
+            blocks[one["block"]][one["configuration"]["digest"]] = own
+    ratios = []
+    for members in blocks.values():
+        slow, fast = members.get(stock["configuration"]["digest"], {}), members.get(digest, {})
+        common = [slow[number] / fast[number] for number in slow if number in fast]
+        if common:
+            ratios.append(statistics.geometric_mean(common))
+    return ratios
+
+
+def test_stock_agrees_with_the_float32_reference(records: list[Json]) -> None:
+    reference = next(one for one in records if one["role"] == "reference")
+    assert reference["configuration"]["settings"] == {"precision": "float32"}
+    stock = next(one for one in records if one["role"] == "base")
+    assert stock["configuration"]["settings"] == {}
+    assert stock["outcome"] == "ok"
+    assert stock["agreement"]["class"] in ("float32", "bfloat16")
+    assert {entry["name"] for entry in stock["agreement"]["quantities"]} == COMPARED
+
+
+def test_the_recommended_configuration_is_right_and_surely_faster(
+    records: list[Json], preset: Json
 ) -> None:
-    best = recommend(measured_at_own_fidelity(records)).best
-    assert best is not None
-    preset = load_preset(tuned[0] / "preset.toml")
-    assert preset.model == "af3"
-    assert preset.configuration.as_dict() == best.settings
+    assert preset["model"] == "af3"
+    own = [one for one in records if one["configuration"]["settings"] == preset["knobs"]]
+    assert own[-1]["outcome"] == "ok"
+    judged = [one["agreement"]["class"] for one in own if one["agreement"] is not None]
+    assert judged
+    assert "none" not in judged
+    if preset["knobs"]:
+        ratios = _confirmed(records, own[-1]["configuration"]["digest"])
+        assert len(ratios) >= BLOCKS_LEAST
+        logarithms = [math.log(ratio) for ratio in ratios]
+        assert wilcoxon(logarithms, alternative="greater").pvalue < 0.025
+        low, high = preset["measured"]["speedup_interval"]
+        # The file holds three decimals.
+        assert 1.0 < low < statistics.median(ratios) + 0.001
+        assert statistics.median(ratios) - 0.001 < high
+
+
+def test_stock_is_recommended_only_where_nothing_was_faster_in_every_block(
+    records: list[Json], preset: Json
+) -> None:
+    """A loaded machine may leave no time to confirm anything within the budget."""
+    right = {
+        one["configuration"]["digest"]
+        for one in records
+        if one["outcome"] == "ok" and one["configuration"]["settings"]
+    } - {one["configuration"]["digest"] for one in records if one["outcome"] == "disagrees"}
+    ratios = {digest: _confirmed(records, digest) for digest in right}
+    faster = {
+        digest for digest, own in ratios.items() if len(own) >= BLOCKS_LEAST and min(own) > 1.0
+    }
+    assert bool(preset["knobs"]) or len(faster) == 0
 
 
 def test_the_terminal_ends_with_table_preset_and_page(tuned: tuple[Path, str]) -> None:
@@ -91,10 +157,10 @@ def test_the_page_names_the_input_and_its_weights(tuned: tuple[Path, str]) -> No
 
 
 def test_repeating_the_command_measures_nothing_again(
-    tuned: tuple[Path, str], records: list[Record]
+    tuned: tuple[Path, str], records: list[Json]
 ) -> None:
     out, _ = tuned
     subprocess.run(
         [sys.executable, "-m", "perfkit", *ARGUMENTS, str(out)], check=True, capture_output=True
     )
-    assert len(read_records(out)) == len(records)
+    assert len(_read(out)) == len(records)

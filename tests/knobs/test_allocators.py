@@ -1,4 +1,4 @@
-"""Allocators: those on the machine are really loaded, those that are not are said to be absent."""
+"""Allocators: installed ones are really loaded, missing ones are reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WITH_LIBRARY = [name for name, allocator in allocators.ALLOCATORS.items() if all
 
 
 @pytest.mark.parametrize("name", WITH_LIBRARY)
-def test_an_allocator_on_the_machine_is_loaded(name: str) -> None:
+def test_an_installed_allocator_is_loaded(name: str) -> None:
     library = allocators.library_path(name)
     if library is None:
         pytest.skip(f"Debian package {allocators.ALLOCATORS[name].package} is not installed")
@@ -32,33 +32,31 @@ def test_an_allocator_on_the_machine_is_loaded(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["glibc", "glibc-hugepages", "glibc-keep"])
-def test_glibc_is_always_there_and_preloads_nothing(name: str) -> None:
+def test_glibc_is_always_available_and_preloads_nothing(name: str) -> None:
     assert allocators.is_available(name)
     assert "LD_PRELOAD" not in allocators.environment(name)
 
 
-def test_an_absent_allocator_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allocators, "library_path", lambda name: None)
+def test_a_missing_allocator_is_reported_with_its_package() -> None:
     configuration = Catalogue().configuration({"allocator": "tcmalloc"})
-    assert configuration.unavailable() == (
-        "allocator 'tcmalloc' is not on this machine (Debian package libtcmalloc-minimal4)"
+    assert configuration.unavailable(installed=lambda name: False) == (
+        "allocator 'tcmalloc' is not installed on this machine; install the Debian package "
+        "libtcmalloc-minimal4"
     )
+    assert configuration.unavailable(installed=lambda name: True) is None
     assert Catalogue().configuration({"allocator": "glibc-keep"}).unavailable() is None
 
 
-def test_the_first_folder_that_holds_a_library_wins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_folder_that_holds_a_library_wins(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "libjemalloc.so.2").touch()
     folders = tuple(str(tmp_path / name) for name in ("none", "first", "second"))
-    monkeypatch.setattr(allocators, "LIBRARY_FOLDERS", folders)
-    found = allocators.library_path.__wrapped__("jemalloc")
+    found = allocators.library_path("jemalloc", folders)
     assert found == tmp_path / "first" / "libjemalloc.so.2"
 
 
-def test_equal_configurations_preload_the_same_in_two_shells(
+def test_equal_configurations_preload_the_same_libraries_in_two_shells(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     quiet = allocators.environment("jemalloc")

@@ -1,4 +1,4 @@
-"""A trial's environment is made: what a shell has set does not change what is measured."""
+"""The environment of a trial does not depend on the shell that perfkit runs in."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from perfkit.knobs.environment import (
     child_environment,
     environment_sentences,
     left_out_variables,
+    passed_on_variables,
     preset_conflicts,
-    told_variables,
 )
 
 FOREIGN = {
@@ -67,12 +67,12 @@ STRANGERS = {
 }
 
 
-def test_stock_is_the_same_in_every_shell() -> None:
+def test_stock_has_the_same_environment_in_every_shell() -> None:
     made = child_environment(STOCK, FOREIGN | NEEDED | STRANGERS)
     assert made == NEEDED | {"JAX_PLATFORMS": "cpu"}
 
 
-def test_what_jax_sets_in_its_own_process_is_no_difference_to_a_trial() -> None:
+def test_variables_that_jax_sets_itself_are_not_reported() -> None:
     code = "import os; a = dict(os.environ); import jax, json; b = dict(os.environ)"
     show = "print(json.dumps({n: v for n, v in b.items() if a.get(n) != v}))"
     printed = subprocess.run(
@@ -89,7 +89,7 @@ def test_what_jax_sets_in_its_own_process_is_no_difference_to_a_trial() -> None:
     assert left_out_variables(STOCK, {"TF_CPP_MIN_LOG_LEVEL": "0"}) != {}
 
 
-def test_what_a_configuration_sets_reaches_its_trial() -> None:
+def test_variables_of_a_configuration_reach_its_trial() -> None:
     configuration = Catalogue().configuration({"cpus": "2", "allocator": "glibc-hugepages"})
     made = child_environment(configuration, FOREIGN)
     assert made == {
@@ -97,12 +97,12 @@ def test_what_a_configuration_sets_reaches_its_trial() -> None:
         "PJRT_NPROC": "2",
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     }
-    # The allocator's variable is there as it was: nothing was left out.
+    # The allocator sets the variable to the same value: nothing is dropped.
     assert "GLIBC_TUNABLES" not in left_out_variables(configuration, FOREIGN)
     assert left_out_variables(configuration, FOREIGN)["PJRT_NPROC"] == "1"
 
 
-def test_what_was_left_out_is_said_by_name_and_value() -> None:
+def test_dropped_variables_are_reported_by_name_and_value() -> None:
     assert left_out_variables(STOCK, FOREIGN | NEEDED | STRANGERS) == dict(sorted(FOREIGN.items()))
     (sentence,) = environment_sentences(STOCK, {"JAX_DEBUG_NANS": "1", "OMP_NUM_THREADS": "4"})
     assert sentence == "set here, but left out of trials: JAX_DEBUG_NANS=1, OMP_NUM_THREADS=4"
@@ -110,7 +110,7 @@ def test_what_was_left_out_is_said_by_name_and_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "recorded"),
     [
         ("JAX_SERVICE_TOKEN", "abc", "(not shown)"),
         ("XLA_AUTH", "abc", "(not shown)"),
@@ -119,14 +119,14 @@ def test_what_was_left_out_is_said_by_name_and_value() -> None:
         ("JAX_PLATFORMS", "cuda", "cuda"),
     ],
 )
-def test_no_secret_is_recorded(name: str, value: str, told: str) -> None:
-    assert left_out_variables(STOCK, {name: value}) == {name: told}
+def test_no_secret_is_recorded(name: str, value: str, recorded: str) -> None:
+    assert left_out_variables(STOCK, {name: value}) == {name: recorded}
 
 
-def test_the_remedy_for_a_wrong_blas_is_passed_on_and_said() -> None:
+def test_the_remedy_for_a_wrong_blas_is_passed_on_and_reported() -> None:
     inherited = {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1"}
     assert child_environment(STOCK, inherited)["OPENBLAS_CORETYPE"] == "Haswell"
-    assert told_variables(inherited) == {"OPENBLAS_CORETYPE": "Haswell"}
+    assert passed_on_variables(inherited) == {"OPENBLAS_CORETYPE": "Haswell"}
     left, kept = environment_sentences(STOCK, inherited)
     assert "OPENBLAS_NUM_THREADS=1" in left
     assert kept.startswith("OPENBLAS_CORETYPE=Haswell is passed on")
@@ -136,7 +136,7 @@ def test_the_remedy_for_a_wrong_blas_is_passed_on_and_said() -> None:
     ("inherited", "sentences"),
     [
         ({"PATH": "/bin", "PJRT_NPROC": "2", "JAX_PLATFORMS": "cpu"}, []),
-        # XLA reads none of these: they are nothing to the preset.
+        # XLA reads none of these, so they do not matter to the preset.
         ({"OMP_NUM_THREADS": "4", "PYTHONHASHSEED": "0", "NVPL_BLAS_DEBUG": "1"}, []),
         ({"PJRT_NPROC": "8"}, ["PJRT_NPROC=8 was set; the preset's 2 is used"]),
         (
@@ -145,7 +145,7 @@ def test_the_remedy_for_a_wrong_blas_is_passed_on_and_said() -> None:
         ),
         (
             {"XLA_FLAGS": "--xla_cpu_use_onednn=false"},
-            ["XLA_FLAGS has xla_cpu_use_onednn=false; the preset's true is used"],
+            ["XLA_FLAGS sets xla_cpu_use_onednn=false; the preset's true is used"],
         ),
         (
             {"XLA_FLAGS": "--xla_dump_to=a", "JAX_DISABLE_JIT": "1"},
@@ -156,6 +156,8 @@ def test_the_remedy_for_a_wrong_blas_is_passed_on_and_said() -> None:
         ),
     ],
 )
-def test_a_preset_names_what_it_meets(inherited: dict[str, str], sentences: list[str]) -> None:
+def test_conflicts_of_a_preset_with_the_environment_are_reported(
+    inherited: dict[str, str], sentences: list[str]
+) -> None:
     preset = Catalogue().configuration({"cpus": "2", "xla_cpu_use_onednn": "true"})
     assert preset_conflicts(preset, inherited) == sentences

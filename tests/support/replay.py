@@ -1,28 +1,24 @@
-"""A runner that replays a table on a virtual clock, and records worked out by hand."""
+"""A runner that replays a table on a virtual clock, and hand-made records."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
+from benchmarks.virtual_trials import (
+    VirtualTrial,
+    agreement_record,
+    configuration_record,
+    virtual_compilation,
+    virtual_stage,
+)
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
+from perfkit.records.findings import AgreementRecord, MachineRecord
 from perfkit.records.roles import Role
-from perfkit.records.schema import (
-    Compilation,
-    ConfigurationRecord,
-    Outcome,
-    Record,
-    Stage,
-    WorkloadRecord,
-)
-from perfkit.trial.answers import save_answers
+from perfkit.records.schema import Compilation, Outcome, Record, WorkloadRecord
 from perfkit.trial.request import TrialFiles, TrialLabels
-from tests.support.records_factory import make_stage
-
-MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 START_S = 5.0
 """Virtual seconds from the start of a trial to its first pass."""
@@ -37,52 +33,71 @@ WORKLOAD = Workload(
 )
 
 
-def stage(name: str, wall_s: float, round_number: int | None = None, begin_s: float = 0.0) -> Stage:
-    """A stage of one CPU's work."""
-    return make_stage(
-        name, begin_s, wall_s, cpu_share=1.0, round_number=round_number, peak_rss_bytes=1000
-    )
+class Fields(TypedDict, total=False):
+    """Fields of a record that a test may choose; ``agreement`` is the class that was reached."""
+
+    id: str
+    role: str
+    block: str | None
+    workload: WorkloadRecord
+    compilation: Compilation
+    part_times_s: dict[str, float]
+    peak_rss_bytes: int
+    agreement: str | None
+    outcome: Outcome
+    reason: str
 
 
 def record(
-    settings: dict[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
     *,
-    times: dict[int, float] | None = None,
-    outcome: Outcome = Outcome.OK,
-    agreement: str | None = "bfloat16",
-    **more: Any,
+    times: Mapping[int, float] | None = None,
+    **fields: Unpack[Fields],
 ) -> Record:
-    """A record of ``settings`` with a steady time for each round."""
+    """A record of ``settings`` with a steady pass for each round of ``times``, in seconds.
+
+    By default it is that of a screened candidate that agrees in bfloat16.
+    """
     configuration = Configuration(tuple(sorted((settings or {}).items())))
-    judged = None
-    if agreement is not None:
-        judged = {"class": agreement, "quantities": [{"name": "plddt", "distance": 0.01}]}
-    stages = [stage("steady", wall_s, number) for number, wall_s in (times or {}).items()]
-    fields: dict[str, Any] = {
-        "id": f"{configuration.digest}-{more.get('role', 'screen')}",
-        "created": "2026-01-01",
-        "role": "screen",
-        "workload": WorkloadRecord(**WORKLOAD.as_dict()),
-        "configuration": ConfigurationRecord(
-            settings=configuration.as_dict(),
-            digest=configuration.digest,
-            label=configuration.label,
-        ),
-        "machine": {"cpu": "virtual"},
-        "versions": {},
-        "allowed_cpus": 2,
-        "stages": stages,
-        "agreement": judged,
-        "outcome": outcome,
-    }
-    return Record(**{**fields, **more})
+    role = Role(fields.get("role", "screen"))
+    reached = fields.get("agreement", "bfloat16")
+    passes = (times or {}).items()
+    return Record(
+        id=fields.get("id", f"{configuration.digest}-{role}"),
+        created="2026-01-01",
+        role=role,
+        block=fields.get("block"),
+        workload=fields.get("workload", WorkloadRecord(**WORKLOAD.as_dict())),
+        configuration=configuration_record(configuration),
+        machine=MachineRecord(cpu="virtual"),
+        versions={},
+        allowed_cpus=2,
+        stages=[virtual_stage("steady", wall_s, number) for number, wall_s in passes],
+        compilation=fields.get("compilation"),
+        part_times_s=fields.get("part_times_s"),
+        peak_rss_bytes=fields.get("peak_rss_bytes", 0),
+        agreement=None if reached is None else agreement_record(reached),
+        outcome=fields.get("outcome", Outcome.OK),
+        reason=fields.get("reason", ""),
+    )
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a configuration does: seconds a pass, how it ends, and after how many passes it dies.
+    """How trials of a configuration behave.
 
-    ``noise`` are factors that its passes take in turn; no pass of a ``disturbed`` one is kept.
+    Attributes
+    ----------
+    seconds
+        Seconds per pass.
+    outcome
+        How they end.
+    dies_after
+        Number of steady passes after which they crash, None for never.
+    noise
+        Factors of the seconds, which the passes take in turn.
+    disturbed
+        Whether no pass counts.
     """
 
     seconds: float
@@ -92,121 +107,58 @@ class Behaviour:
     disturbed: bool = False
 
 
-@dataclass
-class ReplayTrial:
-    """A trial whose passes advance the runner's clock."""
+class ReplayTrial(VirtualTrial):
+    """A trial that behaves as the runner's table says."""
 
-    runner: ReplayRunner
-    workload: Workload
-    configuration: Configuration
-    labels: TrialLabels
-    files: TrialFiles
-    stages: list[Stage] = field(default_factory=list)
-    traced: bool = False
+    def __init__(
+        self,
+        runner: ReplayRunner,
+        workload: Workload,
+        configuration: Configuration,
+        labels: TrialLabels,
+        files: TrialFiles,
+    ) -> None:
+        super().__init__(runner, workload, configuration, labels, files)
+        self._runner = runner
+        self._behaviour = runner.table(configuration)
 
-    def __post_init__(self) -> None:
-        """Look up what will happen."""
-        self.behaviour = self.runner.table(self.configuration)
+    def start_s(self) -> float:
+        """Always the same."""
+        return START_S
+
+    def pass_s(self) -> float:
+        """The table's seconds, in proportion to the diffusion steps, with the noise of the turn."""
+        noise = self._behaviour.noise
         steps = self.workload.fidelity["steps"] / WORKLOAD.fidelity["steps"]
-        self.pass_s = self.behaviour.seconds * steps
-
-    @property
-    def _dead(self) -> bool:
-        passes = sum(one.name == "steady" for one in self.stages)
-        return self.behaviour.dies_after is not None and passes >= self.behaviour.dies_after
+        return self._behaviour.seconds * steps * noise[self.passes % len(noise)]
 
     @property
     def alive(self) -> bool:
-        """Whether it has not died."""
-        return not self._dead
+        """Whether it has fewer passes than it survives."""
+        survives = self._behaviour.dies_after
+        return survives is None or self.passes < survives
 
-    def start(self) -> None:
-        """Count the call, and remember when: what starts side by side waits for each other."""
-        self.begun_s = self.runner.clock_s
-        self.runner.call("start")
+    def keeps_pass(self) -> bool:
+        """Neither after its death nor where all passes are disturbed."""
+        self._runner.passed.append(self.configuration)
+        return self.alive and not self._behaviour.disturbed
 
-    def wait_ready(self) -> bool:
-        """The first pass; it never comes where a trial dies after no pass."""
-        self.runner.call("ready", START_S + self.pass_s)
-        if self._dead:
-            return False
-        begin_s = self.runner.clock_s - self.begun_s - self.pass_s
-        self.stages.append(stage("first", self.pass_s, begin_s=begin_s))
-        return True
+    def outcome(self) -> Outcome:
+        """The table's outcome, or a crash."""
+        return self._behaviour.outcome if self.alive else Outcome.CRASHED
 
-    def steady_pass(self, round_number: int) -> Stage | None:
-        """A pass of the table's seconds, with the noise of its turn."""
-        noise = self.behaviour.noise
-        wall_s = self.pass_s * noise[sum(one.name == "steady" for one in self.stages) % len(noise)]
-        self.runner.call("pass", wall_s)
-        self.runner.passed.append(self.configuration)
-        if self._dead or self.behaviour.disturbed:
+    def agreement(self, outcome: Outcome) -> AgreementRecord | None:
+        """A verdict where there is a reference and an answer."""
+        reference = self.files.reference
+        if reference is None or not reference.exists():
             return None
-        begin_s = self.runner.clock_s - self.begun_s - wall_s
-        self.stages.append(stage("steady", wall_s, round_number, begin_s))
-        return self.stages[-1]
+        if outcome not in (Outcome.OK, Outcome.DISAGREES):
+            return None
+        return agreement_record("none" if outcome is Outcome.DISAGREES else "bfloat16")
 
-    def trace_parts(self) -> bool:
-        """A traced pass."""
-        self.runner.call("trace", self.pass_s)
-        self.traced = True
-        return True
-
-    def check(self) -> bool:
-        """The table's word."""
-        self.runner.call("check")
-        return not self._dead and self.behaviour.outcome is Outcome.OK
-
-    def finish(self) -> Record:
-        """The record; the reference leaves its file."""
-        self.runner.call("finish")
-        outcome = self.behaviour.outcome
-        if self._dead:
-            outcome = Outcome.CRASHED
-        elif self.files.save_compared is not None:
-            save_answers(self.files.save_compared, {})
-        return self._record(outcome)
-
-    def abort(self, outcome: Outcome, reason: str) -> Record:
-        """The record of a trial that was ended at once."""
-        return self._record(outcome, reason)
-
-    def _record(self, outcome: Outcome, reason: str = "") -> Record:
-        self.runner.number += 1
-        agreement = None
-        known = self.files.reference is not None and self.files.reference.exists()
-        if known and outcome in (Outcome.OK, Outcome.DISAGREES):
-            agreement = "none" if outcome is Outcome.DISAGREES else "bfloat16"
-        return record(
-            self.configuration.as_dict(),
-            outcome=outcome,
-            reason=reason,
-            agreement=agreement,
-            id=f"{self.runner.number:06}",
-            created=(MIDNIGHT + timedelta(seconds=self.runner.number)).isoformat(),
-            study=self.labels.study,
-            role=Role(self.labels.role),
-            block=self.labels.block,
-            shared_start=self.labels.shared_start,
-            workload=WorkloadRecord(**self.workload.as_dict()),
-            stages=self.stages,
-            compilation=compilation({"diffusion_step": self.workload.fidelity["steps"]}),
-            part_times_s={"diffusion_step": self.pass_s} if self.traced else None,
-        )
-
-
-def compilation(parts: dict[str, int]) -> Compilation:
-    """A compiled program that runs ``parts``."""
-    return Compilation(
-        cache="off",
-        temporary_bytes=0,
-        argument_bytes=0,
-        output_bytes=0,
-        code_bytes=0,
-        flops=0.0,
-        bytes_accessed=0.0,
-        parts=parts,
-    )
+    def compilation(self) -> Compilation:
+        """A program of diffusion steps alone."""
+        return virtual_compilation({"diffusion_step": self.workload.fidelity["steps"]})
 
 
 class ReplayRunner:
@@ -215,9 +167,11 @@ class ReplayRunner:
     Parameters
     ----------
     table
-        What each configuration does.
+        Behaviour of each configuration.
     interrupt_at
-        Number of the call at which Ctrl-C is pressed, None for never.
+        Number of the step at which Ctrl-C is pressed, None for never.
+    number
+        Number of records that exist already.
     """
 
     def __init__(
@@ -234,12 +188,17 @@ class ReplayRunner:
         self.passed: list[Configuration] = []
         self._interrupt_at = interrupt_at
 
-    def call(self, word: str, cost_s: float = 0.0) -> None:
-        """Count a call, which may be the one that is interrupted, and pay for it."""
+    def spend(self, step: str, seconds: float = 0.0) -> None:
+        """Count a step, which may be the one that is interrupted, and advance the clock."""
         self.calls += 1
         if self.calls == self._interrupt_at:
             raise KeyboardInterrupt
-        self.clock_s += cost_s
+        self.clock_s += seconds
+
+    def next_number(self) -> int:
+        """Number of the next record."""
+        self.number += 1
+        return self.number
 
     def trial(
         self,
@@ -258,19 +217,22 @@ class ReplayRunner:
 
 
 class Listener:
-    """A progress that remembers what it was told."""
+    """A progress that keeps the sentences."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
 
     def trial_started(self, role: str, label: str) -> None:
-        """Nothing to draw."""
+        """Do nothing."""
+
+    def stage(self, stage: str) -> None:
+        """Do nothing."""
 
     def trial_finished(self, record: Record) -> None:
-        """Nothing to draw."""
+        """Do nothing."""
 
     def say(self, sentence: str) -> None:
-        """Remember."""
+        """Keep the sentence."""
         self.said.append(sentence)
 
 

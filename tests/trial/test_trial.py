@@ -142,7 +142,7 @@ def test_an_allocator_that_is_absent_is_rejected_without_a_process(
     trial = _trial(replace(tiny, configuration=configuration))
     record = run_trial(trial, 1)
     assert record.outcome is Outcome.REJECTED
-    assert "allocator 'jemalloc' is not on this machine" in record.reason
+    assert "allocator 'jemalloc' is not installed on this machine" in record.reason
     assert record.stages == []
     assert trial.pid is None
 

@@ -1,4 +1,4 @@
-"""What follows from processes: failures, pairs, and intervals of confirmation."""
+"""Evidence from processes: failures, pairs, and intervals of confirmation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_crash_is_tried_once_more_and_a_wrong_answer_is_final(
 def _block(
     number: int, ratio: float, role: Role = Role.CONFIRM, digest: str = FAST
 ) -> list[Process]:
-    """One block with two rounds in which a candidate is ``ratio`` times as fast as stock."""
+    """A block of two rounds in which the candidate is ``ratio`` times as fast as stock."""
     block = f"{role}-{digest}-{number}"
     return [
         Process(STOCK.digest, role, block, {0: 10.0, 1: 20.0}, Outcome.OK),
@@ -56,7 +56,7 @@ def test_each_confirmation_block_counts_once() -> None:
     )
     found = evidence.confirmation(STOCK.digest, FAST)
     assert found is not None
-    # Twelve pairs of passes, but six pairs of processes: their range.
+    # Twelve pairs of passes, but six pairs of processes: the interval is their range.
     assert (found.count, *(found.ends or ())) == pytest.approx((6, 2.0, 7.0))
 
 
@@ -82,7 +82,7 @@ def test_only_rounds_that_both_passed_are_pairs() -> None:
     assert evidence.screened(FAST, STOCK.digest) == [[-math.log(3.0), 0.0]]
 
 
-def test_each_further_finalist_is_held_to_half_the_error() -> None:
+def test_each_further_finalist_has_half_the_error() -> None:
     assert [confidence_of(rank) for rank in range(3)] == [0.95, 0.975, 0.9875]
     blocks = [
         *(one for number in range(6) for one in _block(number, 2.0 + number)),
@@ -94,5 +94,5 @@ def test_each_further_finalist_is_held_to_half_the_error() -> None:
     assert first is not None
     assert second is not None
     assert first.known
-    # 97.5 % cannot be had from six pairs.
+    # Six pairs cannot give an interval of 97.5 %.
     assert not second.known

@@ -7,16 +7,17 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.virtual_trials import virtual_compilation
 from perfkit.records.schema import Outcome, Record
 from perfkit.tune.extrapolate import Part, extrapolate
-from tests.support.replay import compilation, record
+from tests.support.replay import record
 
 PARTS = {"trunk_pass": 1, "diffusion_step": 4, "confidence": 1}
 TIMES = {"trunk_pass": 3.0, "diffusion_step": 8.0, "confidence": 0.5, "rest": 0.25}
 PRODUCTION = {"recycles": 10, "steps": 200, "samples": 5, "seeds": 1}
 COUNTS = {"trunk_pass": 11, "diffusion_step": 400, "confidence": 1}
 
-LOW = record({}, role="parts", compilation=compilation(PARTS), part_times_s=TIMES)
+LOW = record({}, role="parts", compilation=virtual_compilation(PARTS), part_times_s=TIMES)
 DIGEST = LOW.configuration.digest
 
 
@@ -31,13 +32,13 @@ def test_production_is_the_sum_of_its_parts() -> None:
     assert found.check is None
 
 
-def test_all_passes_say_how_long_a_pass_takes() -> None:
+def test_the_level_of_a_pass_is_the_median_of_all_passes() -> None:
     """The parts were traced while the machine was slow: 12 s where nine other passes took 10 s."""
     slow = record(
         {},
         role="parts",
         times={0: 12.0},
-        compilation=compilation(PARTS),
+        compilation=virtual_compilation(PARTS),
         part_times_s={"trunk_pass": 6.0, "diffusion_step": 6.0},
     )
     confirmed = record({}, role="confirm", times=dict.fromkeys(range(9), 10.0))
@@ -46,12 +47,12 @@ def test_all_passes_say_how_long_a_pass_takes() -> None:
     assert found.total.median == pytest.approx((11 * 6.0 + 400 * 1.5) * 10.0 / 12.0)
 
 
-def test_the_same_sum_is_held_against_a_longer_run() -> None:
+def test_the_sum_is_checked_against_a_longer_run() -> None:
     longer = record(
         {},
         role="check",
         times={0: 28.0, 1: 32.0},
-        compilation=compilation({"trunk_pass": 3, "diffusion_step": 10, "confidence": 1}),
+        compilation=virtual_compilation({"trunk_pass": 3, "diffusion_step": 10, "confidence": 1}),
     )
     more = longer.workload.model_copy(
         update={"fidelity": {"recycles": 2, "steps": 10, "samples": 1, "seeds": 1}}
@@ -75,14 +76,14 @@ def test_without_parts_of_the_configuration_nothing_is_extrapolated() -> None:
 
 
 def _confirmed(times_s: list[float]) -> list[Record]:
-    """One process for each time, with three passes of it."""
+    """One process per time, with three passes of that time."""
     return [
         record({}, role="confirm", id=str(number), times=dict.fromkeys(range(3), wall_s))
         for number, wall_s in enumerate(times_s)
     ]
 
 
-def test_the_interval_holds_what_processes_differ_by_and_the_error_of_adding_up() -> None:
+def test_the_interval_holds_the_spread_of_processes_and_the_error_of_the_sum() -> None:
     # Logarithms -0.1, -0.1, 0, 0, 0.1, 0.1: their standard deviation is sqrt(0.04 / 5).
     times_s = [10.0 * math.exp(one) for one in (-0.1, -0.1, 0.0, 0.0, 0.1, 0.1)]
     found = extrapolate([*_confirmed(times_s), LOW], DIGEST, PRODUCTION, COUNTS)
@@ -100,7 +101,7 @@ def test_fewer_than_six_processes_give_no_interval() -> None:
     assert found.total.ends is None
 
 
-def test_the_interval_covers_what_a_process_of_its_own_would_take() -> None:
+def test_the_interval_covers_the_time_of_a_further_process() -> None:
     """The parts' process differs from the truth as the confirmed ones do: 95 % of 800 are covered.
 
     40 misses are expected at most, and more than 68 (four and a half standard errors above) have
@@ -115,7 +116,7 @@ def test_the_interval_covers_what_a_process_of_its_own_would_take() -> None:
             {},
             role="parts",
             times={0: parts_s},
-            compilation=compilation({"diffusion_step": 1}),
+            compilation=virtual_compilation({"diffusion_step": 1}),
             part_times_s={"diffusion_step": parts_s},
             workload=LOW.workload.model_copy(update={"fidelity": {"steps": 2}}),
         )

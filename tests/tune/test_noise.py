@@ -1,4 +1,4 @@
-"""What identical programs differ by, worked out by hand and by simulation."""
+"""Differences between identical programs, worked out by hand and by simulation."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.records.schema import Record
 from perfkit.stats.exact import sequential_ratio
 from perfkit.tune.noise import INERT_FLAG, VISIBLE, inert_configurations, noise_of
-from tests.support.replay import record
+from tests.support.replay import Fields, record
 
 
 def _pairs(ratios: list[list[float]]) -> list[Record]:
-    """A block for each list, with a round for each ratio of stock to its double."""
+    """One block per list, with one round per ratio of stock to its double."""
     found = []
     for block, rounds in enumerate(ratios):
-        own = {"role": "confirm", "block": str(block)}
+        own: Fields = {"role": "confirm", "block": str(block)}
         found.append(record({}, times=dict.fromkeys(range(len(rounds)), 10.0), **own))
         times = {number: 10.0 / ratio for number, ratio in enumerate(rounds)}
         found.append(record({INERT_FLAG: "1000"}, times=times, **own))
     return found
 
 
-def test_passes_that_vary_within_processes_that_do_not() -> None:
+def test_passes_vary_and_processes_do_not() -> None:
     up, down = math.exp(0.1), math.exp(-0.1)
     noise = noise_of(_pairs([[up, 1.0, down], [down, 1.0, up]]))
     assert noise is not None
@@ -36,14 +36,14 @@ def test_passes_that_vary_within_processes_that_do_not() -> None:
     assert noise.ratio.median == pytest.approx(1.0)
 
 
-def test_processes_that_differ_for_good() -> None:
+def test_processes_differ_for_life() -> None:
     up, down = math.exp(0.1), math.exp(-0.1)
     noise = noise_of(_pairs([[up] * 4, [down] * 4]))
     assert noise is not None
     assert noise.pass_sigma == pytest.approx(0.0)
     # The variance of 0.1 and -0.1 is 0.02.
     assert noise.process_sigma == pytest.approx(math.sqrt(0.02))
-    # More passes do not help against it.
+    # More passes do not reduce it.
     assert noise.visible_gain(6, 100) == pytest.approx(noise.visible_gain(6, 1))
     assert noise.visible_gain(24, 1) < noise.visible_gain(6, 1)
 

@@ -1,4 +1,4 @@
-"""Presets: what is saved is loaded, what is no preset is refused, and what applying one sets."""
+"""Presets are saved, loaded and applied; other files are refused."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.tune.apply import preset_environment
 from perfkit.tune.preset import load_preset, save_preset
 from perfkit.tune.recommend import Recommendation, recommend
-from tests.support.replay import record
+from tests.support.replay import Fields, record
 
+REPOSITORY = Path(__file__).parents[2]
 SETTINGS = {"bucket": "exact", "cpus": "1"}
 
 
@@ -21,9 +22,10 @@ SETTINGS = {"bucket": "exact", "cpus": "1"}
 def recommendation() -> Recommendation:
     records = []
     for block in "abcdef":
-        own = {"role": "confirm", "block": block}
+        own: Fields = {"role": "confirm", "block": block}
         records.append(record({}, times={0: 10.0, 1: 12.0}, **own))
-        records.append(record(SETTINGS, times={0: 5.0, 1: 6.0}, **own, peak_rss_bytes=123))
+        small: Fields = own | {"peak_rss_bytes": 123}
+        records.append(record(SETTINGS, times={0: 5.0, 1: 6.0}, **small))
     return recommend(records)
 
 
@@ -33,21 +35,36 @@ def test_a_saved_preset_is_loaded(tmp_path: Path, recommendation: Recommendation
     preset = load_preset(path)
     assert preset.model == "af3"
     assert preset.configuration.as_dict() == SETTINGS
-    told = tomllib.loads(path.read_text())["measured"]
-    assert told["speedup"] == 2.0
-    assert told["speedup_interval"] == [2.0, 2.0]
-    assert told["steady_s"] == 5.5
-    assert told["peak_rss_bytes"] == 123
-    assert told["machine"] == {"cpu": "any"}
+    assert preset.environment() == {"PJRT_NPROC": "1"}
+    measured = tomllib.loads(path.read_text())["measured"]
+    assert measured["speedup"] == 2.0
+    assert measured["speedup_interval"] == [2.0, 2.0]
+    assert measured["steady_s"] == 5.5
+    assert measured["peak_rss_bytes"] == 123
+    assert measured["machine"] == {"cpu": "any"}
     assert [file.name for file in path.parent.iterdir()] == ["preset.toml"]
 
 
-def test_nothing_recommended_is_nothing_to_save(tmp_path: Path) -> None:
+def test_a_preset_with_the_former_name_of_a_knob_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "preset.toml"
+    path.write_text("format = 1\nmodel = 'af3'\n[knobs]\nbfloat16 = 'none'\nbucket = 'exact'\n")
+    assert load_preset(path).configuration.as_dict() == {"bucket": "exact", "precision": "float32"}
+    path.write_text("format = 1\nmodel = 'af3'\n[knobs]\nbfloat16 = 'all'\n")
+    assert load_preset(path).configuration == STOCK
+
+
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("*/**/preset*.toml")), ids=str)
+def test_every_shipped_preset_is_loaded(path: Path) -> None:
+    knobs = tomllib.loads(path.read_text())["knobs"]
+    assert load_preset(path).configuration.as_dict() == knobs
+
+
+def test_without_a_recommendation_there_is_no_preset(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no preset to save: Stock was not measured"):
         save_preset(tmp_path / "preset.toml", "af3", recommend([]), {})
 
 
-def test_a_preset_that_cannot_be_written_is_said(
+def test_a_preset_that_cannot_be_written_is_reported(
     tmp_path: Path, recommendation: Recommendation
 ) -> None:
     (tmp_path / "file").touch()
@@ -56,7 +73,7 @@ def test_a_preset_that_cannot_be_written_is_said(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "cannot be read"),
         (b"[knobs", "is not TOML"),
@@ -71,15 +88,15 @@ def test_a_preset_that_cannot_be_written_is_said(
         (b"model = 'af3'\n[knobs]\nbucket = 'exat'", "knob 'bucket' cannot be 'exat'"),
     ],
 )
-def test_what_is_no_preset_is_refused(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_other_files_are_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "preset.toml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         load_preset(path)
 
 
-def test_applying_keeps_what_is_set_already() -> None:
+def test_applying_a_preset_keeps_variables_that_are_set_already() -> None:
     configuration = Catalogue().configuration({"xla_cpu_use_onednn": "true", "cpus": "1"})
     inherited = {"XLA_FLAGS": "--xla_a=1", "LD_PRELOAD": "/lib/liblog.so", "HOME": "/home"}
     assert preset_environment(configuration, inherited) == {

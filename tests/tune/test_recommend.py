@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import pytest
 
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.interval import Interval
 from perfkit.tune.recommend import recommend
-from tests.support.replay import record
+from tests.support.replay import Fields, record
 
 FAST = {"a": "1"}
 FASTER = {"a": "1", "b": "1"}
 
 
-def _stock(times: dict[int, float], **more: object) -> Record:
-    return record({}, **{"times": times, "role": "base", "block": "x", **more})  # type: ignore[arg-type]
+def _stock(times: dict[int, float], **fields: Unpack[Fields]) -> Record:
+    return record({}, times=times, **({"role": "base", "block": "x"} | fields))
 
 
 def _confirmed(
-    settings: dict[str, str], ratios: list[float], stock_s: float = 10.0, **more: object
+    settings: dict[str, str], ratios: list[float], **fields: Unpack[Fields]
 ) -> list[Record]:
-    """One confirmation block for each ratio of stock to ``settings``."""
+    """One confirmation block for each ratio of stock, which takes 10 s, to ``settings``."""
     found = []
     for number, ratio in enumerate(ratios):
-        block = {"role": "confirm", "block": f"{settings}{number}", "id": f"{settings}{number}"}
-        found.append(_stock({0: stock_s}, **block))
-        candidate = {"times": {0: stock_s / ratio}, **block, **more}
-        found.append(record(settings, **candidate))  # type: ignore[arg-type]
+        name = f"{settings}{number}"
+        block: Fields = {"role": "confirm", "block": name, "id": name}
+        found.append(_stock({0: 10.0}, **block))
+        found.append(record(settings, times={0: 10.0 / ratio}, **(block | fields)))
     return found
 
 
@@ -55,7 +57,7 @@ def test_fewer_than_six_confirmed_pairs_recommend_nothing(pairs: int) -> None:
     )
 
 
-def test_a_lucky_pair_does_not_outdo_what_is_confirmed() -> None:
+def test_a_lucky_pair_does_not_beat_a_confirmed_gain() -> None:
     lucky = _confirmed(FASTER, [1.35])
     found = recommend([*lucky, *_confirmed(FAST, [1.04, 1.05, 1.05, 1.05, 1.06, 1.06])])
     assert found.best is not None
@@ -97,7 +99,7 @@ def test_a_chain_of_screenings_multiplies() -> None:
         (Outcome.OK, None),
     ],
 )
-def test_what_is_not_known_to_be_right_is_never_recommended(
+def test_a_configuration_without_a_right_answer_is_never_recommended(
     outcome: Outcome, agreement: str | None
 ) -> None:
     found = recommend(_confirmed(FAST, SIX, outcome=outcome, agreement=agreement))
@@ -132,7 +134,7 @@ def test_one_crash_after_good_runs_was_an_accident(settings: dict[str, str]) -> 
 def test_a_slow_winner_is_no_equal_of_the_fastest_for_a_single_common_block() -> None:
     both = _confirmed(FASTER, [2.0] * 12)
     slow = _confirmed(FAST, [1.05] * 6)
-    shared = {"role": "confirm", "block": "shared"}
+    shared: Fields = {"role": "confirm", "block": "shared"}
     common = [
         _stock({0: 10.0}, **shared),
         record(FAST, times={0: 9.5}, **shared),
@@ -143,7 +145,7 @@ def test_a_slow_winner_is_no_equal_of_the_fastest_for_a_single_common_block() ->
     assert found.best.settings == FASTER
 
 
-def test_what_may_be_as_slow_as_stock_is_not_recommended() -> None:
+def test_a_configuration_that_may_be_as_slow_as_stock_is_not_recommended() -> None:
     found = recommend(_confirmed(FAST, [1.2, 1.2, 1.2, 1.2, 1.2, 0.99]))
     assert found.best is found.stock
 
@@ -151,17 +153,17 @@ def test_what_may_be_as_slow_as_stock_is_not_recommended() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "chosen"),
     [
-        # Of equals in time the stricter class, then the smaller memory, then fewer settings.
+        # At equal times, the stricter class wins, then the smaller memory, then fewer settings.
         ({"agreement": "bfloat16"}, {"agreement": "float32"}, FASTER),
         ({"peak_rss_bytes": 3000}, {"peak_rss_bytes": 2000}, FASTER),
         ({"peak_rss_bytes": 2001}, {"peak_rss_bytes": 2000}, FAST),
         ({}, {}, FAST),
     ],
 )
-def test_among_equals_in_time_the_better_one_counts(
-    first: dict[str, object], second: dict[str, object], chosen: dict[str, str]
+def test_equal_times_are_decided_by_class_memory_and_settings(
+    first: Fields, second: Fields, chosen: dict[str, str]
 ) -> None:
-    found = recommend([*_confirmed(FAST, SIX, **first), *_ten(FASTER, **second)])
+    found = recommend([*_confirmed(FAST, SIX, **first), *_twelve(FASTER, **second)])
     assert found.best is not None
     assert found.best.settings == chosen
 
@@ -169,14 +171,14 @@ def test_among_equals_in_time_the_better_one_counts(
 def test_a_stricter_class_does_not_outweigh_a_sure_loss_of_time() -> None:
     slow = [ratio / 1.5 for ratio in SIX]
     strict = _confirmed(FAST, slow, agreement="float32")
-    found = recommend([*strict, *_ten(FASTER, agreement="bfloat16")])
+    found = recommend([*strict, *_twelve(FASTER, agreement="bfloat16")])
     assert found.best is not None
     assert found.best.settings == FASTER
 
 
-def _ten(settings: dict[str, str], **more: object) -> list[Record]:
+def _twelve(settings: dict[str, str], **fields: Unpack[Fields]) -> list[Record]:
     """The second finalist needs more pairs for an interval: twelve, about as fast as SIX."""
-    return _confirmed(settings, [*SIX, *SIX], **more)
+    return _confirmed(settings, [*SIX, *SIX], **fields)
 
 
 def test_rows_are_fastest_first_and_those_without_a_time_last() -> None:
@@ -189,7 +191,7 @@ def test_rows_are_fastest_first_and_those_without_a_time_last() -> None:
     assert [row.label for row in recommend(records).rows] == ["a=1 b=1", "stock", "a=1", "c=1"]
 
 
-def test_where_nothing_was_tried_nothing_is_claimed() -> None:
+def test_without_candidates_nothing_is_claimed() -> None:
     found = recommend([_stock({0: 3.0, 1: 5.0})])
     assert found.best is found.stock
     assert found.sentence == (
@@ -199,7 +201,7 @@ def test_where_nothing_was_tried_nothing_is_claimed() -> None:
     assert found.stock.time_s is not None
     assert found.stock.time_s.median == 4.0
     assert found.stock.cpu_s == 4.0
-    # One CPU's work on two.
+    # One of two CPUs was busy.
     assert found.stock.utilisation == 0.5
 
 

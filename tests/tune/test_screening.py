@@ -24,7 +24,7 @@ def _logs(*ratios: float) -> list[float]:
         ((1.3, 1.4), Verdict.WON),
         ((0.96, 0.96), Verdict.OPEN),
         ((0.96, 0.96, 1.0), Verdict.LOST),
-        # Three of three are p = 1/8, four of four 1/16.
+        # Three wins of three have p = 1/8, four of four p = 1/16.
         ((1.04, 1.05, 1.06), Verdict.OPEN),
         ((1.04, 1.05, 1.06, 1.03), Verdict.WON),
         ((1.04, 1.05, 1.06, 0.99), Verdict.OPEN),
@@ -50,10 +50,10 @@ LOSES = _logs(0.96, 0.97, 0.98, 0.97)
         ([WINS, LOSES, WINS], Standing.LOST),
         ([LOSES], Standing.UNDECIDED),
         ([LOSES, LOSES, LOSES], Standing.LOST),
-        # What no difference between processes explains is decided at once.
+        # A ratio that no difference between processes explains is decided at once.
         ([_logs(1.6, 1.5)], Standing.WON),
         ([_logs(0.7, 0.7)], Standing.LOST),
-        # Where memory holds one trial each round is a pair of processes.
+        # Where memory holds one trial only, each round is a pair of processes.
         ([_logs(2.0)], Standing.UNDECIDED),
         ([_logs(2.0), _logs(2.0)], Standing.WON),
         ([_logs(1.05)] * 4, Standing.UNDECIDED),

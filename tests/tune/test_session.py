@@ -1,4 +1,4 @@
-"""Sessions on replayed trials: who is alive, what is started again, what pairs remain."""
+"""Sessions on replayed trials: which trials live, which are started again, which rounds pair up."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ROWS = Catalogue(KNOBS).configuration({"msa_rows": "needed"})
 
 
 def table(configuration: Configuration) -> Behaviour:
-    """Stock takes 30 s, the exact size 12 s, fewer rows 20 s and the answer is wrong."""
+    """Stock takes 30 s, the exact bucket 12 s, and fewer rows 20 s with a wrong answer."""
     if configuration == ROWS:
         return Behaviour(20.0, Outcome.DISAGREES)
     return Behaviour(12.0 if configuration == EXACT else 30.0)
 
 
 def _session(runner: ReplayRunner, kept: list[Record], room: int) -> Session:
-    """A session in whose memory there is room for so many trials."""
+    """A session with memory for ``room`` trials."""
     return Session(runner, Listener(), "study", kept.append, lambda starts: len(starts) <= room)
 
 
@@ -33,7 +33,7 @@ def _start(configuration: Configuration) -> Start:
     return Start(WORKLOAD, configuration, "screen")
 
 
-def test_where_memory_holds_one_trial_the_passes_are_still_taken_in_turns() -> None:
+def test_with_memory_for_one_trial_passes_still_take_turns() -> None:
     runner, kept = ReplayRunner(table), list[Record]()
     with _session(runner, kept, room=1) as session:
         assert session.open_all([_start(STOCK), _start(EXACT)]) == [True, True]
@@ -43,13 +43,13 @@ def test_where_memory_holds_one_trial_the_passes_are_still_taken_in_turns() -> N
         pytest.approx([2.5]),
         pytest.approx([2.5]),
     ]
-    # Both at first, then each again for each of its passes; exact stays alive from the end of the
-    # first round to the second, which begins with it.
+    # Both are started first, and then again for each of their passes. The exact bucket stays alive
+    # from the end of the first round to the second round, which begins with it.
     assert [one for _, one in runner.opened] == [STOCK, EXACT, STOCK, EXACT, STOCK]
     assert [len(record.steady) for record in kept] == [0, 0, 1, 2, 1]
 
 
-def test_every_other_round_is_taken_in_the_opposite_order() -> None:
+def test_every_other_round_runs_in_the_opposite_order() -> None:
     runner, kept = ReplayRunner(table), list[Record]()
     with _session(runner, kept, room=2) as session:
         session.open_all([_start(STOCK), _start(EXACT)])
@@ -57,7 +57,7 @@ def test_every_other_round_is_taken_in_the_opposite_order() -> None:
     assert runner.passed == [STOCK, EXACT, EXACT, STOCK, STOCK, EXACT]
 
 
-def test_where_memory_holds_all_each_trial_is_started_once() -> None:
+def test_with_memory_for_all_each_trial_is_started_once() -> None:
     runner, kept = ReplayRunner(table), list[Record]()
     with _session(runner, kept, room=2) as session:
         session.open_all([_start(STOCK), _start(EXACT)])
@@ -67,14 +67,16 @@ def test_where_memory_holds_all_each_trial_is_started_once() -> None:
 
 
 @pytest.mark.parametrize(("room", "shared"), [(1, False), (2, True)])
-def test_a_start_beside_another_is_told_in_the_record(room: int, shared: bool) -> None:
+def test_a_record_states_whether_its_trial_started_together_with_another(
+    room: int, shared: bool
+) -> None:
     kept = list[Record]()
     with _session(ReplayRunner(table), kept, room) as session:
         session.open_all([_start(STOCK), _start(EXACT)])
     assert [record.shared_start for record in kept] == [shared, shared]
 
 
-def test_what_ends_badly_when_it_makes_room_is_not_started_again() -> None:
+def test_a_parked_trial_with_a_wrong_answer_is_not_started_again() -> None:
     runner, kept = ReplayRunner(table), list[Record]()
     with _session(runner, kept, room=1) as session:
         session.open_all([_start(ROWS), _start(STOCK)])
@@ -85,9 +87,9 @@ def test_what_ends_badly_when_it_makes_room_is_not_started_again() -> None:
     assert kept[0].outcome is Outcome.DISAGREES
 
 
-def test_the_trial_that_was_used_longest_ago_makes_room() -> None:
+def test_the_least_recently_used_trial_makes_room() -> None:
     runner = ReplayRunner(table)
-    other = Catalogue(KNOBS).configuration({"bfloat16": "none"})
+    other = Catalogue(KNOBS).configuration({"precision": "float32"})
     with _session(runner, [], room=2) as session:
         session.open_all([_start(STOCK), _start(EXACT)])
         session.rounds([STOCK], 1)

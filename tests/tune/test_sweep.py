@@ -1,4 +1,4 @@
-"""The sweep on replayed trials: the full grid, interleaved, resumable."""
+"""Sweeps on replayed trials: the full grid, interleaved, resumable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from perfkit.models.af3.model import AlphaFold3
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
-from perfkit.tune import sweep as sweep_module
 from perfkit.tune.recommend import recommend
 from perfkit.tune.sweep import Sweep, SweepPlan
 from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
@@ -39,17 +38,17 @@ def _table(configuration: Configuration) -> Behaviour:
     return Behaviour(seconds)
 
 
-def _sweep(folder: Path, runner: ReplayRunner) -> Sweep:
+AMPLE_BYTES = 10**15
+
+both_memories = pytest.mark.parametrize(
+    "memory_bytes", [AMPLE_BYTES, 0], ids=["side by side", "one by one"]
+)
+"""Memory for two trials side by side, or for one."""
+
+
+def _sweep(folder: Path, runner: ReplayRunner, memory_bytes: int = AMPLE_BYTES) -> Sweep:
     plan = SweepPlan(MODEL, CATALOGUE, WORKLOADS, GRID, Store(folder), rounds=2)
-    return Sweep(plan, runner, Listener())
-
-
-@pytest.fixture(autouse=True, params=[True, False], ids=["side by side", "one by one"])
-def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Memory for two trials side by side, or for one."""
-    free = 10**15 if request.param else 0
-    monkeypatch.setattr(sweep_module, "available_memory_bytes", lambda: free)
-    return bool(request.param)
+    return Sweep(plan, runner, Listener(), lambda: memory_bytes)
 
 
 def _measured(sweep: Sweep) -> set[tuple[str, str]]:
@@ -60,8 +59,9 @@ def _measured(sweep: Sweep) -> set[tuple[str, str]]:
     }
 
 
-def test_every_cell_of_the_grid_is_measured(tmp_path: Path) -> None:
-    sweep = _sweep(tmp_path, ReplayRunner(_table))
+@both_memories
+def test_every_cell_of_the_grid_is_measured(tmp_path: Path, memory_bytes: int) -> None:
+    sweep = _sweep(tmp_path, ReplayRunner(_table), memory_bytes)
     sweep.run()
     assert _measured(sweep) == CELLS
     assert len(sweep.records()) == len(CELLS) + len(SIZES)
@@ -79,27 +79,31 @@ def test_a_damaged_reference_is_made_again_for_further_cells(tmp_path: Path) -> 
     assert holds_answers(reference)
 
 
-def test_cells_can_be_compared_where_they_ran_interleaved(tmp_path: Path, memory: bool) -> None:
-    sweep = _sweep(tmp_path, ReplayRunner(_table))
+@both_memories
+def test_cells_can_be_compared_where_they_ran_interleaved(
+    tmp_path: Path, memory_bytes: int
+) -> None:
+    sweep = _sweep(tmp_path, ReplayRunner(_table), memory_bytes)
     sweep.run()
     small = [r for r in sweep.records() if r.workload.digest == WORKLOADS[0].digest]
     own = [r for r in small if r.role != "reference"]
     speedups = {row.label: row.speedup and row.speedup.median for row in recommend(own).rows}
     known = {"cpus=1": 0.5, "bucket=exact": 4.0, "bucket=exact cpus=1": 2.0}
-    assert speedups == {"stock": 1.0, **(known if memory else dict.fromkeys(known))}
+    assert speedups == {"stock": 1.0, **(known if memory_bytes else dict.fromkeys(known))}
 
 
-def test_a_sweep_resumes_wherever_it_was_interrupted(tmp_path: Path) -> None:
+@both_memories
+def test_a_sweep_resumes_wherever_it_was_interrupted(tmp_path: Path, memory_bytes: int) -> None:
     whole = ReplayRunner(_table)
-    _sweep(tmp_path / "whole", whole).run()
+    _sweep(tmp_path / "whole", whole, memory_bytes).run()
     for at in range(1, whole.calls + 1, 3):
         runner = ReplayRunner(_table, interrupt_at=at)
-        sweep = _sweep(tmp_path / str(at), runner)
+        sweep = _sweep(tmp_path / str(at), runner, memory_bytes)
         with pytest.raises(KeyboardInterrupt):
             sweep.run()
         known = _measured(sweep)
         resumed = ReplayRunner(_table, number=runner.number)
-        sweep = _sweep(tmp_path / str(at), resumed)
+        sweep = _sweep(tmp_path / str(at), resumed, memory_bytes)
         sweep.run()
         assert _measured(sweep) == CELLS, at
         again = {c.digest for role, c in resumed.opened if role == "sweep"}
@@ -109,27 +113,32 @@ def test_a_sweep_resumes_wherever_it_was_interrupted(tmp_path: Path) -> None:
         assert not again & complete, at
 
 
-def test_a_finished_sweep_costs_nothing_to_repeat(tmp_path: Path) -> None:
-    _sweep(tmp_path, ReplayRunner(_table)).run()
+@both_memories
+def test_a_finished_sweep_costs_nothing_to_repeat(tmp_path: Path, memory_bytes: int) -> None:
+    _sweep(tmp_path, ReplayRunner(_table), memory_bytes).run()
     again = ReplayRunner(_table)
-    _sweep(tmp_path, again).run()
+    _sweep(tmp_path, again, memory_bytes).run()
     assert again.opened == []
 
 
-def test_the_first_cell_is_measured_where_all_others_crash(tmp_path: Path) -> None:
+@both_memories
+def test_the_first_cell_is_measured_where_all_others_crash(
+    tmp_path: Path, memory_bytes: int
+) -> None:
     def table(configuration: Configuration) -> Behaviour:
         return _table(configuration) if configuration == STOCK else Behaviour(1.0, dies_after=0)
 
-    sweep = _sweep(tmp_path, ReplayRunner(table))
+    sweep = _sweep(tmp_path, ReplayRunner(table), memory_bytes)
     sweep.run()
     assert _measured(sweep) == {(one.digest, STOCK.digest) for one in WORKLOADS}
 
 
-def test_other_cells_are_measured_where_one_crashes(tmp_path: Path) -> None:
+@both_memories
+def test_other_cells_are_measured_if_one_crashes(tmp_path: Path, memory_bytes: int) -> None:
     def table(configuration: Configuration) -> Behaviour:
         return Behaviour(1.0, dies_after=0) if configuration == STOCK else _table(configuration)
 
-    sweep = _sweep(tmp_path, ReplayRunner(table))
+    sweep = _sweep(tmp_path, ReplayRunner(table), memory_bytes)
     sweep.run()
     assert _measured(sweep) == {cell for cell in CELLS if cell[1] != STOCK.digest}
     crashed = [r for r in sweep.records() if r.outcome is Outcome.CRASHED]

@@ -22,6 +22,7 @@ from perfkit.capacity.tables import first_sentence, read_toml
 from perfkit.errors import UserError
 from perfkit.files import reason_of, short_digest, write_whole
 from perfkit.records.schema import Record
+from perfkit.records.settings import StoredSettings
 from perfkit.records.stages import STARTUP_STAGES
 
 LOGGER = logging.getLogger("perfkit.capacity.laws.calibration")
@@ -56,7 +57,7 @@ class CalibrationTrial(_Frozen):
     """
 
     model: str
-    settings: dict[str, str]
+    settings: StoredSettings
     features: dict[str, Finite]
     counts: dict[str, Count]
     cpus: Cpus

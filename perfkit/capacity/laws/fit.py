@@ -41,6 +41,7 @@ from perfkit.files import write_whole
 from perfkit.models import get_model
 from perfkit.models.base import REST
 from perfkit.records.schema import Record
+from perfkit.records.settings import StoredSettings
 from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.units import cut
 
@@ -119,7 +120,7 @@ class ModelFit(_Frozen):
 
     version: Annotated[int, Field(strict=True, ge=1, le=FIT_VERSION)] = FIT_VERSION
     model: str
-    settings: dict[str, str]
+    settings: StoredSettings
     label: str
     created: str
     machine: dict[str, JsonValue]

@@ -29,6 +29,7 @@ from perfkit.models.af3.weights import (
     synthetic_parameters_mapped,
 )
 from perfkit.models.prepared import Prepared, PyTree
+from perfkit.models.shared_knobs import FLOAT32
 
 LARGEST_LOGITS_BYTES = 64 << 20
 """Above this size the confidence head does not return its logits, so that the comparison does not
@@ -106,7 +107,7 @@ def prepare(
         steps=fidelity["steps"],
         samples=fidelity["samples"],
         msa_rows=rows,
-        bfloat16=settings.bfloat16,
+        bfloat16=settings.upstream_bfloat16,
         confidence_logits=_logits_bytes(tokens, fidelity["samples"]) <= LARGEST_LOGITS_BYTES,
     )
     forward = transformed(config)
@@ -303,7 +304,7 @@ def load_parameters(
     UserError
         The parameters cannot be read, or synthetic ones cannot be written to the cache.
     """
-    float32 = settings.bfloat16 == "none"
+    float32 = settings.precision == FLOAT32
     if model_dir is not None:
         return real_parameters(model_dir, float32=float32), ()
 

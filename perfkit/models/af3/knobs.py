@@ -1,14 +1,21 @@
-"""AlphaFold 3's own knobs, and what their values mean for an input."""
+"""AlphaFold 3's own knobs, and their values for an input."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from perfkit.errors import UserError, nearest
-from perfkit.knobs.knob import Knob, Layer, one_of
+from perfkit.errors import UserError
+from perfkit.knobs.knob import Bundle, Knob, Layer, Search
+from perfkit.knobs.parsers import one_of, word_or_count
 from perfkit.models.af3.package import UPSTREAM_BUCKETS
-from perfkit.models.parameters_knob import PARAMETERS
+from perfkit.models.shared_knobs import (
+    BFLOAT16,
+    CONSTANTS,
+    FLOAT32,
+    parameters_knob,
+    precision_knob,
+)
 
 UPSTREAM = "upstream"
 EXACT = "exact"
@@ -18,58 +25,40 @@ UPSTREAM_MSA_ROWS = 1024
 """Rows of the MSA that upstream's trunk sees (``evoformer.num_msa``)."""
 
 
-def _word_or_positive(word: str, *more: str) -> Callable[[str], str]:
-    words = (word, *more)
-
-    def parse(value: str) -> str:
-        if value in words:
-            return value
-        if value.isdecimal() and int(value) > 0:
-            return str(int(value))
-        close = nearest(value, words)[0]
-        raise ValueError(
-            f"it takes {', '.join(words)} or a whole number, 1 or more; the nearest is {close!r}"
-        )
-
-    return parse
-
-
 BUCKET = Knob(
     name="bucket",
     default=UPSTREAM,
-    values=(EXACT, UPSTREAM),
     layer=Layer.MODEL,
     exact=True,
-    summary="tokens the input is padded to: upstream's buckets, the fewest, or a number",
-    parse=_word_or_positive(UPSTREAM, EXACT),
+    summary="tokens the input is padded to: upstream's buckets, no padding (exact), or a number",
+    parse=word_or_count(UPSTREAM, EXACT),
+    search=Search((EXACT,), order=1, bundle=Bundle.MAJOR),
 )
 MSA_ROWS = Knob(
     name="msa_rows",
     default=str(UPSTREAM_MSA_ROWS),
-    values=(NEEDED, str(UPSTREAM_MSA_ROWS)),
     layer=Layer.MODEL,
     exact=True,
     summary="rows of the MSA in the trunk: upstream's 1024, as many as the input has, or a number",
-    parse=_word_or_positive(NEEDED),
+    parse=word_or_count(NEEDED),
+    search=Search((NEEDED,), order=2, bundle=Bundle.MAJOR),
 )
 ATOM_SLOTS = Knob(
     name="atom_slots",
     default=UPSTREAM,
-    values=(NEEDED, UPSTREAM),
     layer=Layer.MODEL,
     exact=True,
-    summary="atoms that there is room for: upstream's 24 a token, or those that the input has",
+    summary="room for atoms: upstream's 24 per token, or as many as the input has",
     parse=one_of(UPSTREAM, NEEDED),
+    search=Search((NEEDED,), order=3, bundle=Bundle.MAJOR),
 )
-PRECISION = Knob(
-    name="bfloat16",
-    default="all",
-    values=("none", "all"),
-    layer=Layer.MODEL,
-    exact=False,
-    summary="where the network computes in bfloat16: all of it, or none (float32)",
-    parse=one_of("all", "none"),
+PRECISION = precision_knob(
+    default=BFLOAT16,
+    summary="number format of the network: bfloat16, as upstream, or float32",
+    allowed=(BFLOAT16, FLOAT32),
+    search=Search((FLOAT32,), order=40),
 )
+PARAMETERS = parameters_knob(order=60)
 
 KNOBS = (BUCKET, MSA_ROWS, ATOM_SLOTS, PRECISION, PARAMETERS)
 
@@ -78,17 +67,17 @@ KNOBS = (BUCKET, MSA_ROWS, ATOM_SLOTS, PRECISION, PARAMETERS)
 class Settings:
     """The knobs' values for one input.
 
-    Parameters
+    Attributes
     ----------
     bucket
-        Tokens to pad to; inputs of few atoms need one more than they have
-        (:func:`perfkit.models.af3.padding.needed_bucket`).
+        Tokens to pad to. Inputs of few atoms need one more than they have, see
+        :func:`perfkit.models.af3.padding.needed_bucket`.
     msa_rows
-        Rows asked for, or None for as many as the input has.
+        Rows of the MSA in the trunk, or None for as many as the input has.
     fewest_atom_slots
-        Whether atoms get as much room as there are, instead of 24 slots a token.
-    bfloat16
-        ``all`` or ``none``.
+        Whether there is room only for the atoms of the input, instead of 24 slots per token.
+    precision
+        ``float32`` or ``bfloat16``.
     constants
         Whether the parameters become constants of the executable.
     """
@@ -96,17 +85,23 @@ class Settings:
     bucket: int
     msa_rows: int | None
     fewest_atom_slots: bool
-    bfloat16: str
+    precision: str
     constants: bool
+
+    @property
+    def upstream_bfloat16(self) -> str:
+        """Value of upstream's option ``global_config.bfloat16``."""
+        return "none" if self.precision == FLOAT32 else "all"
 
 
 def settings_for(overrides: Mapping[str, str], tokens: int) -> Settings:
-    """What the values of the model's knobs mean for an input of ``tokens``.
+    """The values of the model's knobs for an input of ``tokens`` tokens.
 
     Raises
     ------
     UserError
-        The bucket is smaller than the input, or the input is larger than upstream's largest.
+        The bucket is smaller than the input, or the input is larger than upstream's largest
+        bucket.
     """
     values = {knob.name: knob.default for knob in KNOBS} | dict(overrides)
     rows = values[MSA_ROWS.name]
@@ -114,8 +109,8 @@ def settings_for(overrides: Mapping[str, str], tokens: int) -> Settings:
         bucket=_bucket(values[BUCKET.name], tokens),
         msa_rows=None if rows == NEEDED else int(rows),
         fewest_atom_slots=values[ATOM_SLOTS.name] == NEEDED,
-        bfloat16=values[PRECISION.name],
-        constants=values[PARAMETERS.name] == "constants",
+        precision=values[PRECISION.name],
+        constants=values[PARAMETERS.name] == CONSTANTS,
     )
 
 
@@ -132,6 +127,7 @@ def _bucket(value: str, tokens: int) -> int:
         return fitting[0]
     if int(value) < tokens:
         raise UserError(
-            f"the bucket of {value} tokens is smaller than the input, which has {tokens}"
+            f"the bucket of {value} tokens is smaller than the input, which has {tokens}; set "
+            f"bucket={EXACT} or a larger number"
         )
     return int(value)

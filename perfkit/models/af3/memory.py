@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perfkit.models.af3.knobs import Settings
+from perfkit.models.shared_knobs import BFLOAT16, FLOAT32
 
 PROCESS_BYTES = 1.35e9
 """Resident bytes of the interpreter, imported packages, the compiler and its generated code."""
@@ -10,8 +11,8 @@ PROCESS_BYTES = 1.35e9
 PARAMETER_COUNT = 368_376_218
 """Number of parameters of the network, from upstream's shapes."""
 
-TOKEN_BYTES = {"all": 2.6e6, "none": 3.25e6}
-PAIR_BYTES = {"all": 6.0e3, "none": 10.0e3}
+TOKEN_BYTES = {BFLOAT16: 2.6e6, FLOAT32: 3.25e6}
+PAIR_BYTES = {BFLOAT16: 6.0e3, FLOAT32: 10.0e3}
 """XLA's temporary bytes per token, which dominate on small inputs, and per token pair, which
 dominate on large ones, by the value of the precision knob. Fitted to the compiler's own memory
 analysis at 76, 128, 256, 512 and 1024 tokens (jaxlib 0.12.0.1, AVX2) without the MSA's share:
@@ -46,9 +47,9 @@ def peak_resident_bytes(settings: Settings, samples: int) -> int:
     int
         Peak resident set in bytes.
     """
-    tokens, precision = settings.bucket, settings.bfloat16
+    tokens, precision = settings.bucket, settings.precision
     rows = settings.msa_rows or 1
-    parameter_bytes = PARAMETER_COUNT * (4 if precision == "none" else 2)
+    parameter_bytes = PARAMETER_COUNT * (4 if precision == FLOAT32 else 2)
     # A parameter that is a constant exists as a literal, in the module and in generated code.
     copies = 5 if settings.constants else 1
     temporary = (

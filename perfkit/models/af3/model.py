@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -14,16 +14,7 @@ from perfkit.errors import UserError
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
-from perfkit.models.af3.knobs import (
-    ATOM_SLOTS,
-    BUCKET,
-    EXACT,
-    KNOBS,
-    MSA_ROWS,
-    NEEDED,
-    PRECISION,
-    settings_for,
-)
+from perfkit.models.af3.knobs import BUCKET, EXACT, KNOBS, PRECISION, settings_for
 from perfkit.models.af3.memory import peak_resident_bytes
 from perfkit.models.af3.modules import BLOCKS, STACKS
 from perfkit.models.af3.package import ensure_installed, import_model
@@ -32,6 +23,7 @@ from perfkit.models.af3.weights import SYNTHETIC_NOTICE, check_model_dir
 from perfkit.models.base import REST, Option
 from perfkit.models.module_names import module_name
 from perfkit.models.prepared import Prepared
+from perfkit.models.shared_knobs import FLOAT32
 from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
 from perfkit.units import cut
 
@@ -109,7 +101,7 @@ class AlphaFold3:
         "plddt": Tolerance(1e-3, 0.05, why="decoded from the logits for each atom"),
         "pae": Tolerance(1e-3, 0.05, why="decoded from the logits for each pair of tokens"),
     }
-    reference_values: Mapping[str, str] = {PRECISION.name: "none"}
+    reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
 
     def load(self) -> None:
         """Import ``alphafold3``, and JAX with it."""
@@ -188,7 +180,7 @@ class AlphaFold3:
     def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
         """Return float32 if the network computes without bfloat16, else bfloat16."""
         precision = overrides.get(PRECISION.name, PRECISION.default)
-        return AgreementClass.FLOAT32 if precision == "none" else AgreementClass.BFLOAT16
+        return AgreementClass.FLOAT32 if precision == FLOAT32 else AgreementClass.BFLOAT16
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
         """Predict the peak resident set in bytes with a formula fitted at several sizes."""
@@ -233,16 +225,10 @@ class AlphaFold3:
         """Return three trunk passes and ten diffusion steps."""
         return {**self.part_fidelity(), "recycles": 2, "steps": 10}
 
-    def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
-        """Return the values that reduce the computation: exact bucket, needed rows and slots."""
-        settings = settings_for({}, workload.size)
-        padded = settings.bucket != workload.size
-        values: dict[str, Sequence[str]] = {}
-        if padded:
-            values[BUCKET.name] = (EXACT,)
-        values[MSA_ROWS.name] = (NEEDED,)
-        values[ATOM_SLOTS.name] = (NEEDED,)
-        return values
+    def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
+        """Whether a value can make a difference: an exact bucket needs padding to remove."""
+        padded = settings_for({}, workload.size).bucket != workload.size
+        return padded or (name, value) != (BUCKET.name, EXACT)
 
     def labels(self, workload: Workload) -> tuple[str, ...]:
         """Describe how a workload falls short of production, for the files of its prediction.

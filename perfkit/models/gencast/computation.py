@@ -27,7 +27,7 @@ from perfkit.models.gencast.inputs.checkpoint import Checkpoint
 from perfkit.models.gencast.inputs.dataset import Example, Extracted, forecast_inputs
 from perfkit.models.gencast.inputs.sources import WEATHERNEXT
 from perfkit.models.gencast.inputs.statistics import Statistics
-from perfkit.models.gencast.knobs import BFLOAT16, FLOAT32, Settings, refuse_for_weathernext
+from perfkit.models.gencast.knobs import Settings, refuse_for_weathernext
 from perfkit.models.gencast.maps import write_maps
 from perfkit.models.gencast.modules import WEATHERNEXT_SCOPE
 from perfkit.models.gencast.network.attention import (
@@ -41,6 +41,7 @@ from perfkit.models.gencast.sphere.mesh import banded_icosahedron
 from perfkit.models.gencast.sphere.sphere_noise import harmonic_tables
 from perfkit.models.gencast.task import MASKED_VARIABLE
 from perfkit.models.prepared import Prepared, PyTree
+from perfkit.models.shared_knobs import BFLOAT16, FLOAT32
 
 DENOISER_CALL = "denoiser_call"
 """Key of the result of the first denoiser call, among the fields of a forecast."""

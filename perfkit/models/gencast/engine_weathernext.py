@@ -15,11 +15,12 @@ from perfkit.models.gencast.forecast_step import Frames
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint, save_checkpoint
 from perfkit.models.gencast.inputs.dataset import Example
 from perfkit.models.gencast.inputs.statistics import Statistics
-from perfkit.models.gencast.knobs import BFLOAT16, Settings
+from perfkit.models.gencast.knobs import Settings
 from perfkit.models.gencast.network.attention import AttentionKind
 from perfkit.models.gencast.network.stacking import stack
 from perfkit.models.gencast.task import MASKED_VARIABLE, STEP_HOURS, dimensions_of
 from perfkit.models.prepared import PyTree
+from perfkit.models.shared_knobs import BFLOAT16
 
 if TYPE_CHECKING:
     import xarray

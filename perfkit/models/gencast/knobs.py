@@ -1,66 +1,63 @@
-"""GenCast's own knobs, and what their values mean for an input."""
+"""GenCast's own knobs, and their values for a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from perfkit.errors import ConfigurationRefusedError
-from perfkit.knobs.knob import Knob, Layer, one_of
-from perfkit.models.parameters_knob import PARAMETERS
+from perfkit.knobs.knob import Bundle, Knob, Layer, Search
+from perfkit.knobs.parsers import one_of, word_or_count
+from perfkit.models.shared_knobs import (
+    BFLOAT16,
+    CONSTANTS,
+    FLOAT32,
+    parameters_knob,
+    precision_knob,
+)
 
 AUTOMATIC = "automatic"
 WHOLE = "whole"
-FLOAT32 = "float32"
-BFLOAT16 = "bfloat16"
 BFLOAT16_NETWORK = "bfloat16_network"
 
-
-def _word_or_positive(word: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value == word or (value.isdigit() and int(value) > 0):
-            return value if value == word else str(int(value))
-        raise ValueError(f"it takes {word!r} or a whole number, 1 or more")
-
-    return parse
-
-
-PRECISION = Knob(
-    name="precision",
+PRECISION = precision_knob(
     default=FLOAT32,
-    values=(BFLOAT16_NETWORK, BFLOAT16, FLOAT32),
-    layer=Layer.MODEL,
-    exact=False,
     summary="float32; bfloat16 in the network only; or bfloat16 in the sampler too, as upstream",
-    parse=one_of(FLOAT32, BFLOAT16_NETWORK, BFLOAT16),
+    allowed=(FLOAT32, BFLOAT16_NETWORK, BFLOAT16),
+    # Without products of bfloat16 in the CPU, float32 is the faster format.
+    search=Search(
+        (BFLOAT16_NETWORK, BFLOAT16),
+        order=3,
+        bundle=Bundle.MAJOR,
+        first_with=frozenset({"avx512_bf16", "amx_bf16"}),
+    ),
 )
 ATTENTION = Knob(
     name="attention",
     default=AUTOMATIC,
-    values=("patches", "dense", "banded"),
     layer=Layer.MODEL,
     exact=True,
-    summary="attention on the mesh: dense, banded, patches, or whichever computes fewest logits",
+    summary="attention on the mesh: dense, banded, patches, or the one with the fewest logits",
     parse=one_of(AUTOMATIC, "dense", "patches", "banded"),
 )
 GRID_BLOCK = Knob(
     name="grid_block",
     default="2048",
-    values=("512", "1024", "4096", WHOLE),
     layer=Layer.MODEL,
     exact=True,
-    summary="grid nodes that are taken through the network together, or the whole grid",
-    parse=_word_or_positive(WHOLE),
+    summary="grid nodes that pass through the network together, or the whole grid",
+    parse=word_or_count(WHOLE),
+    search=Search(("1024", "4096"), order=2, bundle=Bundle.MAJOR),
 )
 EDGE_BASIS = Knob(
     name="edge_basis",
     default="compressed",
-    values=("compressed", "full"),
     layer=Layer.MODEL,
     exact=True,
     summary="encoded edges kept as a basis of their numerical rank, or in full",
     parse=one_of("compressed", "full"),
 )
+PARAMETERS = parameters_knob(order=1, bundle=Bundle.MAJOR)
 
 KNOBS = (PRECISION, ATTENTION, GRID_BLOCK, EDGE_BASIS, PARAMETERS)
 
@@ -72,13 +69,13 @@ class Settings:
     Attributes
     ----------
     precision
-        One of the values of :data:`PRECISION`.
+        ``float32``, ``bfloat16_network`` or ``bfloat16``.
     attention
         ``dense``, ``patches``, ``banded`` or ``automatic``.
     grid_block
-        Grid nodes taken together; ``None`` for the whole grid.
+        Grid nodes that pass through the network together, or None for the whole grid.
     compress_edges
-        Whether edges are kept as a basis of their numerical rank.
+        Whether encoded edges are kept as a basis of their numerical rank.
     constants
         Whether the parameters become constants of the executable.
     """
@@ -91,7 +88,7 @@ class Settings:
 
 
 def settings_for(overrides: Mapping[str, str]) -> Settings:
-    """What ``overrides`` and the defaults of the other knobs mean."""
+    """The values of all knobs: ``overrides``, and the defaults of the others."""
     chosen = {knob.name: overrides.get(knob.name, knob.default) for knob in KNOBS}
     block = chosen[GRID_BLOCK.name]
     return Settings(
@@ -99,17 +96,17 @@ def settings_for(overrides: Mapping[str, str]) -> Settings:
         attention=chosen[ATTENTION.name],
         grid_block=None if block == WHOLE else int(block),
         compress_edges=chosen[EDGE_BASIS.name] == "compressed",
-        constants=chosen[PARAMETERS.name] == "constants",
+        constants=chosen[PARAMETERS.name] == CONSTANTS,
     )
 
 
 def refuse_for_weathernext(settings: Settings) -> None:
-    """Refuse what the published implementation does not have.
+    """Refuse values that only perfkit's own implementation of GenCast has.
 
     Raises
     ------
     ConfigurationRefusedError
-        A knob has a value that only perfkit's own implementation has.
+        A knob has such a value.
     """
     stock = settings_for({})
     lacking = {

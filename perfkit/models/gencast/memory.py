@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 from perfkit.models.gencast.inputs.checkpoint import DenoiserArchitectureConfig
-from perfkit.models.gencast.knobs import AUTOMATIC, FLOAT32, Settings
+from perfkit.models.gencast.knobs import AUTOMATIC, Settings
 from perfkit.models.gencast.task import TaskConfig
+from perfkit.models.shared_knobs import FLOAT32
 
 PROCESS_BYTES = 0.9e9
 """Resident bytes of the interpreter, imported packages, the compiler and XLA's buffers for matrix

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
 from types import MappingProxyType
 
@@ -10,15 +10,10 @@ from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.errors import ConfigurationRefusedError, MissingDependencyError, UserError
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
-from perfkit.knobs.space import multiplies_bfloat16
 from perfkit.models.base import Option
 from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
 from perfkit.models.gencast.inputs.sources import OWN, WEATHERNEXT, Sources, sources_from
 from perfkit.models.gencast.knobs import (
-    BFLOAT16,
-    BFLOAT16_NETWORK,
-    FLOAT32,
-    GRID_BLOCK,
     KNOBS,
     PRECISION,
     refuse_for_weathernext,
@@ -29,8 +24,8 @@ from perfkit.models.gencast.modules import BLOCKS, STACKS, part_name
 from perfkit.models.gencast.network.schedule import churn_rates
 from perfkit.models.gencast.task import TaskConfig
 from perfkit.models.module_names import module_name
-from perfkit.models.parameters_knob import PARAMETERS
 from perfkit.models.prepared import Prepared
+from perfkit.models.shared_knobs import FLOAT32
 from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
 from perfkit.units import cut
 
@@ -195,17 +190,15 @@ class GenCast:
         """Return six noise levels of one step of one member."""
         return {**self.part_fidelity(), "levels": 6}
 
-    def search_values(self, workload: Workload) -> Mapping[str, Sequence[str]]:
-        """Return precisions, constants and grid blocks to try.
-
-        Precisions come first on a CPU that multiplies bfloat16, and last on any other.
-        """
-        published = _engine_of(workload) == WEATHERNEXT
-        precisions = (BFLOAT16,) if published else (BFLOAT16_NETWORK, BFLOAT16)
-        precision: dict[str, Sequence[str]] = {PRECISION.name: precisions}
-        others: dict[str, Sequence[str]] = {PARAMETERS.name: ("constants",)}
-        others |= {} if published else {GRID_BLOCK.name: ("1024", "4096")}
-        return precision | others if multiplies_bfloat16() else others | precision
+    def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
+        """Whether the implementation of the workload has this value."""
+        if _engine_of(workload) != WEATHERNEXT:
+            return True
+        try:
+            refuse_for_weathernext(settings_for({name: value}))
+        except ConfigurationRefusedError:
+            return False
+        return True
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
         """Compute geometry and constants, and describe one step and the rollout."""

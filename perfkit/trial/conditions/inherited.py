@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfkit.knobs.configuration import STOCK, Configuration
-from perfkit.knobs.environment import environment_sentences, left_out_variables, told_variables
+from perfkit.knobs.environment import environment_sentences, left_out_variables, passed_on_variables
 from perfkit.records.machine import restrictions_here
 from perfkit.records.restrictions import Restrictions
 from perfkit.trial.conditions.neighbours import Neighbour, neighbours, neighbours_sentence
@@ -39,7 +39,7 @@ def inherited_by(configuration: Configuration) -> Inherited:
     restrictions, sentences = restrictions_here()
     return Inherited(
         left_out=left_out_variables(configuration),
-        passed_on=told_variables(),
+        passed_on=passed_on_variables(),
         restrictions=restrictions,
         notices=(*sentences, *environment_sentences(configuration)),
     )

@@ -1,1 +1,1 @@
-"""What to measure next: pure decisions on evidence."""
+"""Search strategies: pure decisions on what to measure next, from evidence."""

@@ -1,9 +1,9 @@
-"""Search by coordinate ascent: one change at a time on top of the best configuration so far.
+"""Coordinate ascent: one change at a time on top of the best configuration so far.
 
 Knobs interact (a flag that helps float32 can harm bfloat16), and a pass of the incumbent is often
-several times shorter than one of stock: each change is therefore tried where it would be used.
-Screening chooses; what it chose is confirmed against stock in fresh processes, and only that
-confirmation can recommend it.
+several times shorter than a pass of stock. Each change is therefore tried on the incumbent.
+Screening chooses a finalist, and only confirmation against stock in fresh processes can recommend
+it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from perfkit.tune.search.screening import (
     ROUNDS_LEAST,
     ROUNDS_MOST,
     WORTH_TRYING,
+    ScreeningRules,
     Standing,
     mean_gain,
     standing,
@@ -37,36 +38,36 @@ from perfkit.tune.search.strategy import (
 from perfkit.units import seconds_text
 
 BATCH = 2
-"""Candidates that start side by side: while one is traced the other compiles."""
+"""Number of candidates that start side by side: while one is traced, the other compiles."""
 
 SURE_ROUNDS = 4
-"""Rounds that a small gain takes to be believed; what a screening is planned with."""
+"""Least number of rounds that can establish a small gain; screenings are planned with it."""
 
-LIKELY_LOOK = 12
 SMALL_GAIN = 1.10
-"""Blocks that time is kept for where the gain that screening saw is small."""
+LIKELY_LOOK = 12
+"""Number of confirmation blocks that time is reserved for where screening showed a small gain."""
 
 BLOCKS_MOST = 24
-"""Confirmation blocks after which a finalist stays undecided."""
+"""Most confirmation blocks of a finalist, which then stays undecided."""
 
 SETTLED_WIDTH = 0.08
-"""A confirmed ratio is known well enough when its interval is narrower than this share of it."""
+"""Relative width of the interval of a confirmed ratio below which it is known well enough."""
 
 
 @dataclass(frozen=True)
 class Climb:
-    """Where the evidence so far leads.
+    """The state of the ascent.
 
     Attributes
     ----------
     path
-        Stock and every configuration that was the incumbent, the present one last.
+        Stock and all incumbents, the present one last.
     promising
         Changes that won once and have to win again, on the incumbent and in fresh processes.
     untried
         Changes that were not measured on any incumbent, most promising first.
     undecided
-        Changes that neither won nor lost yet, the largest gain first.
+        Changes that have neither won nor lost, the largest gain first.
     """
 
     path: tuple[Configuration, ...]
@@ -80,21 +81,21 @@ class Climb:
         return self.path[-1]
 
 
-class CoordinateAscent:
-    """The default strategy; see :class:`perfkit.tune.search.strategy.Strategy`."""
+class CoordinateAscent(ScreeningRules):
+    """Screens changes on the incumbent and confirms the result against stock."""
 
     name = "coordinate-ascent"
 
     def decide(self, evidence: Evidence, space: SearchSpace, budget: Budget) -> Decision:
-        """Screen while there is time to confirm what comes of it, then confirm."""
+        """Screen as long as there is time to confirm the result, then confirm."""
         if evidence.failed(STOCK.digest):
-            reason = "stock failed in its last trials, so that nothing can be compared; the same "
-            return Stop((reason + "command tries again",), final=False)
+            reason = "stock failed in its last trials, so that nothing can be compared; run the "
+            return Stop((reason + "same command to try again",), final=False)
         climb = climb_of(evidence, space)
         finalists = _finalists(evidence, climb, space)
         screening = _next_screening(evidence, climb, finalists, space, budget)
         confirmation = _next_confirmation(evidence, finalists, budget)
-        # A confirmation that was begun goes on to its first interval before anything else.
+        # A confirmation that has begun continues to its first interval before any other step.
         begun = bool(finalists) and 0 < _blocks(evidence, finalists[0]) < _look(
             evidence, finalists[0]
         )
@@ -108,9 +109,9 @@ class CoordinateAscent:
 def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
     """Replay the ascent on the evidence.
 
-    At each step the change with the largest gain of those that won on the incumbent is taken. A
-    change that was measured beside a better one is measured again on top of that one, and what
-    was seen of it before counts.
+    Each step takes the change with the largest gain of those that won on the incumbent. A change
+    that was measured together with a better one is measured again on top of that one, and its
+    earlier measurements count.
     """
     path = [STOCK]
     while (better := _winner(evidence, path, space)) is not None:
@@ -124,8 +125,8 @@ def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
         seen.add(candidate)
         place, gain = _place(evidence, path, change, space)
         sorted_in[place].append((gain, change))
-    undecided = sorted(sorted_in[Standing.UNDECIDED], key=lambda one: -one[0])
-    # A winner that is no incumbent was measured before the present one, and not yet on it.
+    undecided = sorted(sorted_in[Standing.UNDECIDED], key=lambda pair: -pair[0])
+    # A winner that is not the incumbent was measured on an earlier one, but not yet on this one.
     promising = [*sorted_in[Standing.WON], *sorted_in[Standing.PROMISING]]
     return Climb(
         path=tuple(path),
@@ -138,7 +139,7 @@ def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
 def _winner(
     evidence: Evidence, path: Sequence[Configuration], space: SearchSpace
 ) -> Configuration | None:
-    """The candidate on the last of ``path`` with the largest gain of those that won."""
+    """The winner with the largest gain on the last configuration of ``path``."""
     won: dict[Configuration, float] = {}
     for change in space.changes:
         candidate = space.changed(path[-1], change)
@@ -146,13 +147,13 @@ def _winner(
         measured = evidence.screened(path[-1].digest, candidate.digest)
         if candidate not in path and measured and place is Standing.WON:
             won[candidate] = gain
-    return max(won, key=lambda one: (won[one], one.digest), default=None)
+    return max(won, key=lambda candidate: (won[candidate], candidate.digest), default=None)
 
 
 def _place(
     evidence: Evidence, path: Sequence[Configuration], change: Change, space: SearchSpace
 ) -> tuple[Standing, float]:
-    """Where a change stands, and its mean gain, over all incumbents that it was measured on."""
+    """The standing of a change and its mean gain, over all incumbents that it was measured on."""
     groups: list[list[float]] = []
     for base in path:
         candidate = space.changed(base, change)
@@ -165,7 +166,7 @@ def _place(
 
 
 def _refuted(evidence: Evidence, candidate: Configuration) -> bool:
-    """Whether confirmation says that a finalist is no faster, or cannot say so by the end."""
+    """Whether confirmation showed that a finalist is not faster, or ended undecided."""
     ratio = evidence.confirmation(STOCK.digest, candidate.digest)
     if ratio is None or ratio.surely_above(1.0):
         return False
@@ -179,21 +180,21 @@ def _next_screening(
     space: SearchSpace,
     budget: Budget,
 ) -> Screen | None:
-    """The next candidates that there is time to screen and to confirm, None without any.
+    """The next screening for which there is time, confirmation included, or None.
 
-    First what has to repeat a win, then what was never tried, then what stayed undecided.
+    Changes that have to repeat a win come first, then untried ones, then undecided ones.
     """
     base, costs = climb.best, budget.costs
     fresh = bool(climb.promising) or not climb.untried
     chosen = climb.promising or climb.untried or climb.undecided
     if chosen and len(chosen[0]) > 1:
-        # Several changes in one step are expected to win, and to be the base of what follows.
+        # A step of several settings is expected to win, and to become the base of the next ones.
         chosen = chosen[:1]
     candidates = tuple(space.changed(base, change) for change in chosen[:BATCH])
     while candidates:
         spare_s = budget.remaining_s - costs.screening_s(base, candidates, SURE_ROUNDS)
         if finalists:
-            # Until something is worth confirming there is nothing to keep time for.
+            # Without a finalist there is no confirmation to reserve time for.
             spare_s -= _reserve_s(evidence, climb, candidates[0], finalists, budget)
         if spare_s >= 0:
             rounds = min(
@@ -208,23 +209,23 @@ def _next_screening(
 
 
 def _rounds_most(base: Configuration, candidates: Sequence[Configuration], costs: Costs) -> int:
-    """Rounds that take about as long as starting the processes that they compare."""
+    """Number of rounds that takes about as long as starting the processes."""
     start_s = costs.screening_s(base, candidates, 0)
     rounds = round(start_s / max(1e-9, _round_s(base, candidates, costs)))
     return min(ROUNDS_MOST, max(ROUNDS_LEAST, rounds))
 
 
 def _round_s(base: Configuration, candidates: Sequence[Configuration], costs: Costs) -> float:
-    return sum(costs.pass_s(one) for one in (base, *candidates))
+    return sum(costs.pass_s(configuration) for configuration in (base, *candidates))
 
 
 def _first_of_all(
     base: Configuration, candidates: tuple[Configuration, ...], budget: Budget
 ) -> Screen | None:
-    """A screening that may be too long for the budget, where otherwise nothing would be tried.
+    """A screening that may exceed the budget, where otherwise nothing would be tried.
 
-    On a loaded machine all predictions are long. A budget that allows one pass of one candidate
-    is used for it: what is measured is kept for a call with a larger budget.
+    On a loaded machine all predicted durations are long. A budget that allows one pass of one
+    candidate is spent on it; a call with a larger budget uses the measurement.
     """
     fits = budget.costs.screening_s(base, candidates, 1) <= budget.remaining_s
     return Screen(base, candidates, SURE_ROUNDS) if fits else None
@@ -237,16 +238,16 @@ def _reserve_s(
     finalists: Sequence[Configuration],
     budget: Budget,
 ) -> float:
-    """Seconds to keep for the confirmation of what screening finds, and for its parts."""
+    """Seconds to reserve for the confirmation of the result of a screening, and for its parts."""
     costs = budget.costs
     gain = mean_gain(evidence.screened(STOCK.digest, finalists[0].digest))
-    # A small gain is seldom sure at the first look; what has not even won waits for the others.
+    # A small gain is seldom sure at the first look. A change that has not won has to wait.
     least = _look(evidence, finalists[0])
     small = climb.best != STOCK and 0.0 < gain < SMALL_GAIN
     wanted = max(least, LIKELY_LOOK) if small else least
     done = _blocks(evidence, finalists[0])
     if done >= wanted:
-        # The finalist is confirmed: a better one would have to be confirmed anew.
+        # The finalist is confirmed, and a better one would need a confirmation of its own.
         finalists, done = (candidate,), 0
         least = wanted = _look(evidence, candidate)
     block_s = costs.block_s(finalists, costs.passes_in_block(finalists))
@@ -257,14 +258,16 @@ def _reserve_s(
 
 
 def _finalists(evidence: Evidence, climb: Climb, space: SearchSpace) -> tuple[Configuration, ...]:
-    """What is to be confirmed: the incumbent, or where nothing won what came nearest to it.
+    """The configurations to confirm: the incumbent, or the largest gain where nothing won.
 
-    An incumbent before it that is confirmed already is measured again with it, so that the two
-    can be compared directly.
+    An earlier incumbent that is confirmed already is measured again with the present one, so that
+    the two can be compared directly.
     """
     if climb.best != STOCK:
         earlier = [
-            one for one in climb.path[1:-1] if _blocks(evidence, one) >= _look(evidence, one)
+            configuration
+            for configuration in climb.path[1:-1]
+            if _blocks(evidence, configuration) >= _look(evidence, configuration)
         ]
         return (climb.best, *earlier[-1:])
     leaning = {
@@ -277,13 +280,13 @@ def _finalists(evidence: Evidence, climb: Climb, space: SearchSpace) -> tuple[Co
     }
     if not leaning:
         return ()
-    return (max(leaning, key=lambda one: (leaning[one], one.digest)),)
+    return (max(leaning, key=lambda candidate: (leaning[candidate], candidate.digest)),)
 
 
 def _next_confirmation(
     evidence: Evidence, finalists: tuple[Configuration, ...], budget: Budget
 ) -> Confirm | None:
-    """The next confirmation block, None where nothing is left to confirm or no time for it."""
+    """The next confirmation block, or None where none is needed or there is no time for it."""
     if not finalists:
         return None
     blocks = _blocks(evidence, finalists[0])
@@ -294,8 +297,9 @@ def _next_confirmation(
     block_s = budget.costs.block_s(finalists, passes)
     look = next_look(blocks)
     to_look = 0 if look is None else look - blocks
-    # Blocks between two looks say nothing: after the first look all of them have to fit. Before
-    # it every block is taken that fits, because a call with a larger budget goes on from there.
+    # The interval is computed at certain numbers of blocks only (looks). After the first look, all
+    # blocks up to the next one have to fit. Before it, every block that fits is taken, because a
+    # call with a larger budget continues from there.
     least = _look(evidence, finalists[0])
     needed = 1 if blocks < least else to_look
     kept_s = 0.0
@@ -307,7 +311,7 @@ def _next_confirmation(
 
 
 def _is_settled(ratio: Interval) -> bool:
-    """Whether a confirmed ratio is known well enough."""
+    """Whether a confirmed ratio needs no further blocks."""
     if ratio.ends is None or not ratio.excludes(1.0):
         return False
     low, high = ratio.ends
@@ -315,7 +319,7 @@ def _is_settled(ratio: Interval) -> bool:
 
 
 def _look(evidence: Evidence, configuration: Configuration) -> int:
-    """Confirmation blocks of a finalist before there is an interval at all."""
+    """Number of confirmation blocks before the first interval of a finalist."""
     return evidence.first_look(configuration.digest)
 
 
@@ -330,7 +334,7 @@ def _undone(
     space: SearchSpace,
     budget: Budget,
 ) -> tuple[str, ...]:
-    """Sentences on what there was no time for."""
+    """One sentence for each step that there was no time for."""
     reasons = []
     left = seconds_text(max(0.0, budget.remaining_s))
     if climb.untried:
@@ -338,25 +342,26 @@ def _undone(
         names = ", ".join(change_text(change) for change in climb.untried)
         reasons.append(
             f"not tried, because the budget is too short: {names} (screening takes about "
-            f"{seconds_text(needed_s)} for each, a winner has to be confirmed, and {left} remain); "
-            "a larger --budget goes on from here"
+            f"{seconds_text(needed_s)} each, a winner has to be confirmed, and {left} remain); "
+            "run again with a larger --budget to continue"
         )
-    held_up = [
-        one
+    disturbed = [
+        candidate
         for change in space.changes
-        if evidence.held_up((one := space.changed(climb.best, change)).digest)
+        if evidence.disturbed((candidate := space.changed(climb.best, change)).digest)
     ]
     reasons += [
-        f"every pass of {one.label} was held up by something else on this machine"
-        for one in dict.fromkeys(held_up)
+        f"every pass of {candidate.label} was disturbed by other programs on this machine"
+        for candidate in dict.fromkeys(disturbed)
     ]
-    for one in finalists:
-        least = _look(evidence, one)
-        missing = least - _blocks(evidence, one)
+    for finalist in finalists:
+        least = _look(evidence, finalist)
+        missing = least - _blocks(evidence, finalist)
         if missing > 0:
-            block_s = budget.costs.block_s((one,), budget.costs.passes_in_block((one,)))
+            block_s = budget.costs.block_s((finalist,), budget.costs.passes_in_block((finalist,)))
             reasons.append(
-                f"{one.label} is not confirmed: {missing} of {least} blocks are missing, about "
-                f"{seconds_text(missing * block_s)}; a larger --budget goes on from here"
+                f"{finalist.label} is not confirmed: {missing} of {least} blocks are missing, "
+                f"about {seconds_text(missing * block_s)}; run again with a larger --budget to "
+                "continue"
             )
     return tuple(reasons)

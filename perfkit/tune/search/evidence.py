@@ -1,7 +1,7 @@
-"""What is known about configurations: passes, outcomes and the ratios that follow from them.
+"""Evidence about configurations: passes, outcomes, and the ratios between configurations.
 
-Evidence is built from records and from the trials that are still alive, and is all that a search
-strategy sees. Nothing here runs anything.
+Evidence is built from records and from living trials, and is all that a search strategy sees. This
+module runs nothing.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from perfkit.stats.exact import LOOKS, first_look, log_ratios, sequential_ratio
 from perfkit.stats.interval import Interval
 
 DETERMINISTIC = (Outcome.NONFINITE, Outcome.DISAGREES, Outcome.REJECTED)
-"""Outcomes that another trial of the same configuration would repeat."""
+"""Outcomes that another trial of the configuration would repeat."""
 
 ATTEMPTS = 2
-"""Trials of a configuration that may crash before it is given up: one killed child says little."""
+"""Crashes after which a configuration is given up: one killed process may be an accident."""
 
 FALSE_WINNERS = 0.05
-"""Probability that any configuration of a study is recommended although it is not faster."""
+"""Probability that a study recommends any configuration that is not faster."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """One trial's process: its passes by round, and how it ended.
+    """The process of one trial.
 
     Attributes
     ----------
     digest
-        The configuration's.
+        Digest of the configuration.
     role
-        Why the trial was run.
+        Purpose of the trial.
     block
         Interleaving block; processes of one block share rounds.
     times_s
-        Round to wall seconds of the pass.
+        Wall seconds of the passes, by round.
     outcome
-        None while the trial is alive.
+        Outcome of the trial, or None while it is alive.
     """
 
     digest: str
@@ -67,7 +67,7 @@ class Evidence:
     Parameters
     ----------
     processes
-        Of finished trials and of those still alive.
+        Processes of finished and of living trials.
     """
 
     def __init__(self, processes: Iterable[Process]) -> None:
@@ -75,48 +75,50 @@ class Evidence:
 
     @classmethod
     def of_records(cls, records: Iterable[Record], alive: Iterable[Process] = ()) -> Evidence:
-        """Evidence of finished trials, and of trials that are still alive."""
+        """Evidence of the records of finished trials and of living processes."""
         return cls([*(Process.of_record(record) for record in records), *alive])
 
     # -- outcomes -----------------------------------------------------------------------------
 
     def failed(self, digest: str) -> bool:
-        """Whether a configuration is out: wrong, refused, or crashed and never well since."""
-        ended = [one for one in self._of(digest) if one.outcome is not None]
-        return gives_up([one.outcome for one in ended if one.outcome]) or self.held_up(digest)
+        """Whether a configuration is given up: wrong, refused, crashed for good, or disturbed."""
+        outcomes = [process.outcome for process in self._of(digest) if process.outcome is not None]
+        return gives_up(outcomes) or self.disturbed(digest)
 
-    def held_up(self, digest: str) -> bool:
-        """Whether the last trials of a configuration ran well and yet kept no pass.
+    def disturbed(self, digest: str) -> bool:
+        """Whether the last trials of a configuration ended well without a valid pass.
 
-        Something else on the machine disturbed all of their passes; another trial would not
-        change that.
+        Other programs on the machine disturbed all of their passes, and would disturb those of
+        another trial.
         """
         wanted = (Role.SCREEN, Role.CONFIRM)
-        ended = [one for one in self._of(digest) if one.outcome and one.role in wanted]
+        ended = [
+            process for process in self._of(digest) if process.outcome and process.role in wanted
+        ]
         last = ended[-ATTEMPTS:]
         return len(last) == ATTEMPTS and all(
-            one.outcome is Outcome.OK and not one.times_s for one in last
+            process.outcome is Outcome.OK and not process.times_s for process in last
         )
 
     # -- ratios -------------------------------------------------------------------------------
 
     def screened(self, base: str, candidate: str) -> list[list[float]]:
-        """Logarithms of ``base / candidate`` of the rounds that both passed.
+        """Logarithms of ``base / candidate`` for the rounds that both passed.
 
         Returns
         -------
         list of list of float
-            One list for each pair of processes, oldest first, none of them empty.
+            One list per pair of processes, oldest first; none is empty.
         """
         found = (_common_rounds(*pair) for pair in self._pairs(base, candidate))
         return [rounds for rounds in found if rounds]
 
     def round_medians(self) -> dict[tuple[str, str], tuple[float, int]]:
-        """Median of ``base / candidate`` over shared rounds, and their number, by digests."""
+        """Median of ``base / candidate`` over shared rounds and number of rounds, by digests."""
         blocks: dict[str, list[Process]] = defaultdict(list)
-        for one in self._processes:
-            if one.block is not None and one.times_s:
-                blocks[one.block].append(one)
+        for process in self._processes:
+            if process.block is not None and process.times_s:
+                blocks[process.block].append(process)
         found: dict[tuple[str, str], list[float]] = defaultdict(list)
         for members in blocks.values():
             for base, other in itertools.permutations(members, 2):
@@ -129,12 +131,12 @@ class Evidence:
         }
 
     def confirmed(self, base: str, candidate: str) -> list[float]:
-        """Logarithms of ``base / candidate``, one for each confirmation block, oldest first.
+        """Logarithms of ``base / candidate``, one per confirmation block, oldest first.
 
-        In each block both configurations ran in processes of their own, started for that block.
-        The blocks are independent of each other and of the screening that chose the candidate.
-        Where memory holds one trial a block has several processes, which do not count each: two
-        neighbouring pairs share one.
+        In each block, both configurations ran in processes that were started for that block. The
+        blocks are independent of each other and of the screening that chose the candidate. Where
+        memory holds one trial only, a block has several processes, but counts once: neighbouring
+        pairs share a process.
         """
         blocks: dict[str, list[float]] = defaultdict(list)
         for first, second in self._pairs(base, candidate):
@@ -143,10 +145,10 @@ class Evidence:
         return [statistics.median(rounds) for rounds in blocks.values() if rounds]
 
     def confirmation(self, base: str, candidate: str) -> Interval | None:
-        """Speed-up of a candidate over ``base`` from confirmation blocks, None without any.
+        """Speed-up of a candidate over ``base`` from confirmation blocks, or None without blocks.
 
-        The confidence level accounts for the configurations that the study has given an interval
-        before, see :func:`confidence_of`.
+        The confidence level accounts for the finalists that had an interval before, see
+        :func:`confidence_of`.
         """
         logarithms = self.confirmed(base, candidate)
         if not logarithms:
@@ -154,7 +156,7 @@ class Evidence:
         return sequential_ratio(logarithms, self._confidence(candidate))
 
     def first_look(self, candidate: str) -> int:
-        """Confirmation blocks that a finalist needs before there is an interval at all."""
+        """Number of confirmation blocks before the first interval of a finalist."""
         return first_look(self._confidence(candidate))
 
     def _confidence(self, candidate: str) -> float:
@@ -163,20 +165,20 @@ class Evidence:
 
     @cached_property
     def finalists(self) -> tuple[str, ...]:
-        """Digests of the configurations with confirmation blocks, in the order of their first."""
-        confirmed = (one.digest for one in self._processes if one.role == Role.CONFIRM)
+        """Digests of the configurations with confirmation blocks, in order of the first block."""
+        confirmed = (process.digest for process in self._processes if process.role == Role.CONFIRM)
         return tuple(digest for digest in dict.fromkeys(confirmed) if digest != STOCK.digest)
 
     @cached_property
     def _judged(self) -> list[str]:
-        """Finalists with enough blocks for an interval, in the order in which they had them."""
+        """Finalists with enough blocks for an interval, in the order in which they reached it."""
         judged: list[str] = []
         blocks: dict[str, set[str | None]] = defaultdict(set)
-        for one in self._processes:
-            if one.role == Role.CONFIRM and one.digest != STOCK.digest and one.times_s:
-                blocks[one.digest].add(one.block)
-                if len(blocks[one.digest]) == LOOKS[0] and one.digest not in judged:
-                    judged.append(one.digest)
+        for process in self._processes:
+            if process.role == Role.CONFIRM and process.digest != STOCK.digest and process.times_s:
+                blocks[process.digest].add(process.block)
+                if len(blocks[process.digest]) == LOOKS[0] and process.digest not in judged:
+                    judged.append(process.digest)
         return judged
 
     def _of(self, digest: str) -> list[Process]:
@@ -185,8 +187,8 @@ class Evidence:
     @cached_property
     def _by_digest(self) -> dict[str, list[Process]]:
         found: dict[str, list[Process]] = defaultdict(list)
-        for one in self._processes:
-            found[one.digest].append(one)
+        for process in self._processes:
+            found[process.digest].append(process)
         return found
 
     def _pairs(self, base: str, candidate: str) -> Iterator[tuple[Process, Process]]:
@@ -197,10 +199,10 @@ class Evidence:
 
 
 def gives_up(outcomes: Sequence[Outcome]) -> bool:
-    """Whether trials that ended so speak against another one.
+    """Whether the outcomes of a configuration's trials, oldest first, rule out another trial.
 
-    A wrong answer or a refusal repeats itself. A crash, a kill or a time limit may be an
-    accident: it is tried once more, and a later ``ok`` supersedes it.
+    A wrong answer or a refusal would repeat itself. A crash, a kill or a time limit may be an
+    accident: the configuration is tried once more, and a later ``ok`` supersedes it.
     """
     if any(outcome in DETERMINISTIC for outcome in outcomes):
         return True
@@ -210,19 +212,19 @@ def gives_up(outcomes: Sequence[Outcome]) -> bool:
 
 
 def confidence_of(rank: int) -> float:
-    """Confidence level of the ratio of the finalist that was confirmed in this place.
+    """Confidence level of the speed-up of a finalist.
 
     Parameters
     ----------
     rank
-        0 for the first finalist of a study that had enough blocks for an interval.
+        Number of finalists that had enough blocks for an interval before this one.
 
     Returns
     -------
     float
-        0.95 for the first, and for each further one half the error of the one before. The lower
-        end of an interval lies above one by accident with half its error; the sum over all
-        finalists is at most :data:`FALSE_WINNERS`, however many there will be.
+        0.95 for the first finalist; the error of each further one is half that of the one before.
+        The lower end of an interval exceeds 1 by accident with half of its error, so that the sum
+        over all finalists is at most :data:`FALSE_WINNERS`, however many there are.
     """
     return 1 - FALSE_WINNERS * 0.5**rank
 

@@ -1,7 +1,7 @@
-"""When a candidate has been screened for long enough, and what the screening says.
+"""Rules of screening: when it ends, and whether a candidate has won.
 
-Screening is liberal on purpose: it only chooses what is built upon and what is confirmed. Nothing
-is recommended on its account.
+Screening is liberal on purpose. It chooses incumbents and finalists only; recommendations need
+confirmation.
 """
 
 from __future__ import annotations
@@ -11,46 +11,67 @@ import statistics
 from collections.abc import Sequence
 from enum import StrEnum
 
+from perfkit.knobs.configuration import Configuration
 from perfkit.stats.exact import signed_rank_p
+from perfkit.tune.search.evidence import Evidence
 
 WORTH_TRYING = 1.01
-"""A knob whose median gain is smaller is left at stock: it would only add risk."""
+"""Least median gain of a change that is worth a setting: a smaller one only adds risk."""
 
 CLEARLY_FASTER = 1.25
-"""Ratio of two and more pairs above which no further round is needed (pairs of equal
-configurations were seen between 0.86 and 1.08 on a shared machine)."""
+"""Ratio of each of two or more rounds above which no further round is needed. Rounds of equal
+configurations had ratios from 0.86 to 1.08 on a shared machine."""
 
 CLEARLY_SLOWER = 0.97
-"""Median ratio of three and more pairs below which no further round is needed."""
+"""Median ratio of three or more rounds below which no further round is needed."""
 
 SLOWER_EACH_TIME = 0.93
-"""Ratio of two pairs, both, below which no further round is needed. One pair says nothing: one
-pass in twenty may take half as long again."""
+"""Ratio of each of two or more rounds below which no further round is needed. A single round
+decides nothing: one pass in twenty may take 1.5 times as long."""
 
 SCREENING_ERROR = 0.1
-"""One-sided p-value below which a small gain is believed enough to build on; the least number of
-pairs that can reach it is four."""
+"""One-sided p-value below which one pair of processes shows a small gain; at least four rounds are
+needed to reach it."""
 
 ROUNDS_LEAST = 6
 ROUNDS_MOST = 12
-"""Rounds after which a screening ends undecided: at least as many as take the time of starting its
-processes, within these bounds."""
+"""Bounds on the number of rounds of a screening, which is otherwise the number that takes about as
+long as starting its processes."""
 
 
 BUILDING_ERROR = 0.02
-"""One-sided p-value, over the rounds of all its processes, below which a gain is built upon. A
-false one costs no more than a setting that does nothing, but of ten candidates none should."""
+"""One-sided p-value, over the rounds of all processes, below which a change becomes part of the
+incumbent. A false winner only adds a setting without effect, but ten candidates should have no
+false winner."""
 
 BEYOND_OFFSETS = 0.92
-"""Ratio of one pair of processes below which a candidate is out. Two processes of one program
-rarely differ by more, and what looks worse is hardly the gain that is looked for."""
+"""Ratio of one pair of processes below which a candidate is dropped. Two processes of one program
+rarely differ by more, so that a slower candidate can hardly be a gain."""
 
 PROCESSES_MOST = 3
-"""Pairs of processes after which a candidate that has not won is out."""
+"""Number of pairs of processes after which a candidate that has not won is dropped."""
+
+
+class ScreeningRules:
+    """The rules of this module, as a strategy uses them."""
+
+    def needs_round(self, logarithms: Sequence[float]) -> bool:
+        """Whether the rounds so far leave the verdict open."""
+        return judge(logarithms) is Verdict.OPEN
+
+    def winners(
+        self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
+    ) -> list[Configuration]:
+        """The candidates that won over all of their processes, the largest gain first."""
+        groups = {
+            candidate: evidence.screened(base.digest, candidate.digest) for candidate in candidates
+        }
+        won = [candidate for candidate in candidates if standing(groups[candidate]) is Standing.WON]
+        return sorted(won, key=lambda candidate: -mean_gain(groups[candidate]))
 
 
 class Verdict(StrEnum):
-    """What the rounds of one pair of processes say of a candidate."""
+    """Verdict on a candidate from the rounds of one pair of processes."""
 
     WON = "won"
     LOST = "lost"
@@ -58,56 +79,56 @@ class Verdict(StrEnum):
 
 
 class Standing(StrEnum):
-    """What all screenings of a candidate on one base say together."""
+    """Standing of a candidate after all of its screenings."""
 
     UNTRIED = "untried"
     PROMISING = "promising"
-    """It won with one pair of processes: fresh ones have to repeat it."""
+    """It won in one pair of processes, and fresh processes have to repeat the win."""
     UNDECIDED = "undecided"
     WON = "won"
     LOST = "lost"
 
 
 def standing(groups: Sequence[Sequence[float]]) -> Standing:
-    """Where a candidate stands after so many pairs of processes.
+    """The standing of a candidate.
 
-    Two processes of one program can differ for good, and all candidates that are screened with
-    one slow process of the base look fast. A small gain is therefore only built upon when fresh
-    processes repeat it.
+    Two processes of one program can differ for their whole life, and all candidates that are
+    screened with one slow process of the base look fast. A small gain therefore counts only when
+    fresh processes repeat it.
 
     Parameters
     ----------
     groups
-        Logarithms of ``base / candidate`` of the rounds of each pair of processes.
+        Logarithms of ``base / candidate``, one list of rounds per pair of processes.
     """
     if not groups:
         return Standing.UNTRIED
     gain = mean_gain(groups)
     slower = [rounds for rounds in groups if statistics.median(rounds) <= 0]
-    pooled = [one for rounds in groups for one in rounds]
+    pooled = [logarithm for rounds in groups for logarithm in rounds]
     if any(_clearly_faster(rounds) for rounds in (*groups, pooled)) and not slower:
         return Standing.WON
     if len(groups) == 1:
         if gain < BEYOND_OFFSETS and judge(groups[0]) is Verdict.LOST:
             return Standing.LOST
         return Standing.PROMISING if judge(groups[0]) is Verdict.WON else Standing.UNDECIDED
-    # Both of two processes, or two of three.
+    # Both of two pairs of processes were faster, or two of three.
     repeated = len(slower) <= len(groups) - 2 and gain > WORTH_TRYING
     if repeated and signed_rank_p(pooled) <= BUILDING_ERROR:
         return Standing.WON
-    # Where memory holds one trial, each round is a pair of processes.
+    # Where memory holds one trial only, each round is a pair of processes.
     enough = len(groups) >= PROCESSES_MOST and len(pooled) >= ROUNDS_LEAST
     out = enough or gain <= 1.0
     return Standing.LOST if out else Standing.UNDECIDED
 
 
 def judge(logarithms: Sequence[float]) -> Verdict:
-    """Verdict on a candidate after so many rounds of one pair of processes.
+    """The verdict on a candidate from one pair of processes.
 
     Parameters
     ----------
     logarithms
-        Logarithms of ``base / candidate``, one for each round.
+        Logarithms of ``base / candidate``, one per round.
     """
     if not logarithms:
         return Verdict.OPEN
@@ -124,12 +145,14 @@ def judge(logarithms: Sequence[float]) -> Verdict:
 
 
 def mean_gain(groups: Sequence[Sequence[float]]) -> float:
-    """Geometric mean over pairs of processes of the median of ``base / candidate``; 0 without any.
+    """The gain of a candidate, or 0 where it was not measured.
+
+    It is the geometric mean, over pairs of processes, of the median of ``base / candidate``.
 
     Parameters
     ----------
     groups
-        Logarithms of ``base / candidate`` of the rounds of each pair of processes.
+        Logarithms of ``base / candidate``, one list of rounds per pair of processes.
     """
     if not groups:
         return 0.0

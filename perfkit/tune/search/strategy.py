@@ -1,7 +1,7 @@
-"""What a search strategy is: from what is known and what is left, the next step of a study.
+"""The interface of search strategies: evidence and budget in, the next step of a study out.
 
-A strategy runs nothing and remembers nothing: the same evidence and budget give the same answer,
-which is why a study that was interrupted goes on where it was.
+A strategy runs nothing and holds no state. The same evidence and budget give the same decision, so
+that an interrupted study resumes where it was.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.tune.search.evidence import Evidence
 
 type Change = tuple[tuple[str, str], ...]
-"""Knobs and values that are tried in one step."""
+"""Pairs of knob and value that are tried in one step."""
 
 
 @dataclass(frozen=True)
 class Screen:
-    """Measure candidates in turns with the configuration that they would replace.
+    """Measure candidates in turns with the incumbent that they would replace.
 
     Attributes
     ----------
     base
         The incumbent.
     candidates
-        Started side by side.
+        Candidates that are started side by side.
     rounds_most
-        Passes of each after which the screening ends, decided or not.
+        Number of rounds after which the screening ends, decided or not.
     fresh
-        Whether the base has to run in a process of its own, started for this screening.
+        Whether the base needs a new process for this screening.
     """
 
     base: Configuration
@@ -41,14 +41,14 @@ class Screen:
 
 @dataclass(frozen=True)
 class Confirm:
-    """Measure one confirmation block: stock and finalists, each in a process of its own.
+    """Measure one confirmation block: stock and the finalists, each in a new process.
 
     Attributes
     ----------
     finalists
-        What may be recommended; stock is measured with them.
+        Configurations that may be recommended.
     passes
-        Rounds of the block.
+        Number of rounds of the block.
     """
 
     finalists: tuple[Configuration, ...]
@@ -57,14 +57,14 @@ class Confirm:
 
 @dataclass(frozen=True)
 class Stop:
-    """Measure no further.
+    """End the search.
 
     Attributes
     ----------
     reasons
-        One sentence for each thing that is left undone, with the reason; empty where nothing is.
+        What is left undone: one sentence for each step, with the reason.
     final
-        Whether the same command with the same budget would end here again.
+        Whether the same search with the same budget would end here again.
     """
 
     reasons: tuple[str, ...] = ()
@@ -76,14 +76,14 @@ type Decision = Screen | Confirm | Stop
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What may be tried.
+    """The changes that a search may try.
 
     Attributes
     ----------
     catalogue
-        The model's knobs.
+        The knobs that may be set.
     changes
-        What to try, most promising first.
+        Changes to try, most promising first.
     """
 
     catalogue: Catalogue
@@ -114,33 +114,67 @@ class Costs(Protocol):
         ...
 
     def passes_in_block(self, finalists: Sequence[Configuration]) -> int:
-        """Rounds of a block that cost about as much as starting its processes does."""
+        """Number of rounds that takes about as long as starting the processes of a block."""
         ...
 
     def parts_s(self, configurations: Sequence[Configuration]) -> float:
-        """Seconds to measure the parts of configurations; 0 where that is not wanted."""
+        """Seconds to measure the parts of configurations; 0 if the study measures no parts."""
         ...
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What is left of a study's time, and what its steps are predicted to take."""
+    """The remaining time of a study, and the predicted durations of its steps.
+
+    Attributes
+    ----------
+    remaining_s
+        Wall seconds that are left.
+    costs
+        Predicted durations.
+    """
 
     remaining_s: float
     costs: Costs
 
 
 class Strategy(Protocol):
-    """A search strategy."""
+    """Decides what a study measures next.
+
+    Attributes
+    ----------
+    name
+        Name in the registry. A study that is settled under one name is searched again under another
+        one.
+    """
 
     name: str
-    """Part of what makes a settled study settled."""
 
     def decide(self, evidence: Evidence, space: SearchSpace, budget: Budget) -> Decision:
         """The next step of the study."""
         ...
 
+    def needs_round(self, logarithms: Sequence[float]) -> bool:
+        """Whether a candidate that is being screened needs another round.
+
+        Parameters
+        ----------
+        logarithms
+            Logarithms of ``base / candidate``, one per round of the living processes; empty before
+            their first round.
+        """
+        ...
+
+    def winners(
+        self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
+    ) -> Sequence[Configuration]:
+        """The screened candidates that won against ``base``, best first.
+
+        The first of them whose answer is right stays alive, as the base of the next screening.
+        """
+        ...
+
 
 def change_text(change: Change) -> str:
-    """``NAME=VALUE`` of each knob of a change."""
+    """A change as the user writes it, ``NAME=VALUE`` for each knob."""
     return " ".join(f"{name}={value}" for name, value in change)

@@ -143,11 +143,15 @@ def test_knobs_that_the_published_implementation_lacks_are_refused(
 def test_only_knobs_of_the_published_implementation_are_searched(
     stub: Any, workload: MakeWorkload
 ) -> None:
-    values = MODEL.search_values(workload())
-    assert {name: tuple(given) for name, given in values.items()} == {
-        "precision": ("bfloat16",),
-        "parameters": ("constants",),
-    }
+    own = workload("perfkit")
+    for name, value, has in [
+        ("precision", "bfloat16", True),
+        ("precision", "bfloat16_network", False),
+        ("parameters", "constants", True),
+        ("grid_block", "1024", False),
+    ]:
+        assert MODEL.worth_trying(workload(), name, value) is has
+        assert MODEL.worth_trying(own, name, value)
 
 
 def test_parts_of_the_published_implementation_are_counted(

@@ -18,7 +18,6 @@ from perfkit.answers.agreement import AgreementClass, compare
 from perfkit.answers.finite import check_finite
 from perfkit.diagnose.locate.workload import SearchResult, locate_in_this_process
 from perfkit.errors import MissingDependencyError, UserError
-from perfkit.knobs import space
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.gencast import forecast_step
 from perfkit.models.gencast.model import GenCast
@@ -26,7 +25,6 @@ from perfkit.models.gencast.network import denoiser
 from perfkit.models.gencast.network.denoiser_network import run_network
 from perfkit.models.prepared import Prepared
 from perfkit.models.workload import Workload
-from perfkit.records.findings import MachineRecord
 
 type Options = Mapping[str, str]
 
@@ -129,21 +127,6 @@ def test_parts_are_found_in_the_compiled_program_and_counted(small_model: Option
         for name in names
         if "erf" not in name and "tanh" in name
     )
-
-
-@pytest.mark.parametrize(
-    ("instruction_sets", "first"),
-    [(["avx2"], "parameters"), (["avx2", "avx512_bf16"], "precision"), (["amx_bf16"], "precision")],
-)
-def test_precision_is_tried_first_if_the_cpu_multiplies_bfloat16(
-    monkeypatch: pytest.MonkeyPatch, instruction_sets: list[str], first: str
-) -> None:
-    monkeypatch.setattr(
-        space, "fingerprint", lambda: MachineRecord(instruction_sets=instruction_sets)
-    )
-    values = MODEL.search_values(MODEL.workload({"resolution": 10.0}, {}))
-    assert next(iter(values)) == first
-    assert set(values) == {"precision", "parameters", "grid_block"}
 
 
 def test_a_forecast_from_files_has_no_notices(reference: Any, small_model: Options) -> None:

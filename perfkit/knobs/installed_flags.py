@@ -1,0 +1,221 @@
+"""Every XLA flag that the installed jaxlib accepts, with its stock value.
+
+``XLA_FLAGS=--help`` does not list them all: jaxlib writes the list as one log message, and its log
+cuts a message at 15,000 bytes, after about 75 of more than 300 flags. The names are therefore
+collected from the strings of jaxlib's shared libraries, and jaxlib itself decides which of them are
+flags: a process that is started with unknown flags or with impossible values reports them.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from perfkit.builds import installed_build
+from perfkit.cache import Entry, cached_value
+from perfkit.errors import UserError
+from perfkit.files import Plain
+from perfkit.knobs.cpus import allowed_cpus
+from perfkit.knobs.inherited import inherited_variables
+
+FORMAT_VERSION = 2
+"""Version of the cached list; raised whenever the list is read differently."""
+
+SHOW_STOCK_VALUES = """
+from jaxlib import xla_client
+options = xla_client.CompileOptions()
+build = options.executable_build_options
+print(build.debug_options)
+"""
+"""Parses ``XLA_FLAGS`` and prints XLA's DebugOptions in protobuf's text format."""
+
+CHUNKS = 16
+"""Parts into which candidates are split, so that processes of several parts run side by side."""
+
+_NAME = re.compile(rb"(xla_[a-z0-9_]+)\0")
+_HELP = re.compile(r"^\s*--(xla_\w+)=(\S*)\s*\t\w+\t", re.MULTILINE)
+_FIELD = re.compile(r"^(xla_\w+): (.*)$", re.MULTILINE)
+_NOT_TEXT = re.compile(r"for flag (xla_\w+)")
+_REFUSED = re.compile(r"(?:for flag |Illegal value for --)(xla_\w+)")
+_UNKNOWN = re.compile(r"Unknown flags? in XLA_FLAGS: (.*)")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a process wrote that was started with some flags.
+
+    Attributes
+    ----------
+    accepted
+        Whether the process ended well, so that all flags and values are possible.
+    output
+        Its standard output.
+    log
+        Its standard error.
+    """
+
+    accepted: bool
+    output: str
+    log: str
+
+
+type Ask = Callable[[str], Reply]
+"""Starts a process with this text in ``XLA_FLAGS``, and returns what it wrote."""
+
+
+def installed_flags() -> dict[str, str]:
+    """Name and stock value of every flag of the installed jaxlib.
+
+    An unknown flag aborts the process that XLA runs in, so names are looked up here first. The
+    list is read once for each build of jaxlib, with about a hundred short processes, and cached.
+
+    Raises
+    ------
+    UserError
+        jaxlib is not installed, or its flags cannot be read.
+    """
+    return cached_flags(installed_build("jaxlib"), read_flags)
+
+
+def cached_flags(build: str | None, read: Callable[[], Mapping[str, str]]) -> dict[str, str]:
+    """The flags of one build of jaxlib, from the cache where it holds them.
+
+    Parameters
+    ----------
+    build
+        Version and build of jaxlib, or None where it is not installed.
+    read
+        Reads the flags.
+
+    Raises
+    ------
+    UserError
+        jaxlib is not installed, or ``read`` finds no flag.
+    """
+    if build is None:
+        raise UserError("jaxlib is not installed; install perfkit with its 'af3' extra: make env")
+
+    def found() -> dict[str, Plain]:
+        flags = read()
+        if not flags:
+            raise UserError(f"the XLA flags of jaxlib {build} cannot be read")
+        return {**flags}
+
+    entry = Entry("xla-flags", "list of XLA flags", {"format": FORMAT_VERSION, "jaxlib": build})
+    cached = cached_value(entry, found, _are_flags)
+    assert isinstance(cached, Mapping)
+    return {name: str(value) for name, value in cached.items()}
+
+
+def _are_flags(value: Plain) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(flag, str) for flag in value.values())
+
+
+def read_flags() -> dict[str, str]:
+    """The flags of the installed jaxlib, from its libraries and from what it accepts."""
+    package = find_spec("jaxlib")
+    folders = [] if package is None else package.submodule_search_locations or []
+    libraries = [path for folder in folders for path in Path(folder).glob("*.so")]
+    return flags_among(names_in(libraries), ask_jaxlib)
+
+
+def names_in(libraries: Iterable[Path]) -> set[str]:
+    """Zero-terminated strings of shared libraries that may be names of flags."""
+    names: set[str] = set()
+    for library in libraries:
+        if not library.stat().st_size:
+            continue  # An empty file cannot be mapped.
+        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m:
+            names.update(name.decode() for name in set(_NAME.findall(m)))
+    return names
+
+
+def flags_text(flags: Mapping[str, str]) -> str:
+    """The value of ``XLA_FLAGS`` that sets ``flags``, in order of their names."""
+    return " ".join(f"--{name}={value}" for name, value in sorted(flags.items()))
+
+
+def ask_jaxlib(text: str) -> Reply:
+    """Start a process in which jaxlib parses ``text`` as ``XLA_FLAGS``."""
+    ended = subprocess.run(
+        [sys.executable, "-c", SHOW_STOCK_VALUES],
+        env={**inherited_variables(), "XLA_FLAGS": text, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Reply(ended.returncode == 0, ended.stdout, ended.stderr)
+
+
+def flags_among(names: Iterable[str], ask: Ask) -> dict[str, str]:
+    """The names that are flags, with their stock values.
+
+    Parameters
+    ----------
+    names
+        Candidates, of which many may be no flags.
+    ask
+        Starts a process of the jaxlib in question.
+
+    Returns
+    -------
+    dict of str to str
+        By name, sorted. A flag's stock value is the one that its help shows, else the one of
+        XLA's DebugOptions, which leave out zero, false and empty values.
+    """
+    in_help = {name: value.strip('"') for name, value in _HELP.findall(ask("--help").log)}
+    options = _debug_options(ask("").output)
+    # No number and no truth value is written as a question mark, and no number as "true".
+    not_text = set(_NOT_TEXT.findall(ask(flags_text(dict.fromkeys(names, "?"))).log))
+    numbers = set(_NOT_TEXT.findall(ask(flags_text(dict.fromkeys(not_text, "true"))).log))
+    rest = sorted(set(names) - not_text - in_help.keys())
+    chunks = [{name: options.get(name, "") for name in rest[at::CHUNKS]} for at in range(CHUNKS)]
+    with ThreadPoolExecutor(len(allowed_cpus())) as pool:
+        texts = set[str]().union(*pool.map(lambda chunk: _known(chunk, ask), chunks))
+    zeros = {name: "0" if name in numbers else "false" for name in not_text}
+    found = dict.fromkeys(texts, "") | zeros
+    found |= {name: value for name, value in options.items() if name in found} | in_help
+    return dict(sorted(found.items()))
+
+
+def _debug_options(text: str) -> dict[str, str]:
+    """Values in protobuf's text format; several values of one field are joined by commas."""
+    values: dict[str, list[str]] = {}
+    for name, value in _FIELD.findall(text):
+        values.setdefault(name, []).append(value.strip('"'))
+    return {name: ",".join(listed) for name, listed in values.items()}
+
+
+def _known(flags: Mapping[str, str], ask: Ask) -> set[str]:
+    """The names that are flags, whether or not the values are possible.
+
+    jaxlib lists unknown flags only where all values of the others are possible, and does not name
+    every flag whose value is not. Where it names none, the flags are halved: a single one that is
+    refused without being called unknown is a flag.
+    """
+    if not flags:
+        return set()
+    reply = ask(flags_text(flags))
+    if reply.accepted:
+        return set(flags)
+    unknown = _UNKNOWN.search(reply.log)
+    if unknown is not None:
+        return flags.keys() - {word.lstrip("-").partition("=")[0] for word in unknown[1].split()}
+    refused = set(_REFUSED.findall(reply.log)) & flags.keys()
+    if refused:
+        rest = {name: value for name, value in flags.items() if name not in refused}
+        return refused | _known(rest, ask)
+    if len(flags) == 1:
+        return set(flags)
+    names = list(flags)
+    half = len(names) // 2
+    return _known({name: flags[name] for name in names[:half]}, ask) | _known(
+        {name: flags[name] for name in names[half:]}, ask
+    )

@@ -1,0 +1,57 @@
+"""Knobs that models have in common: one name and one set of words for the same thing."""
+
+from __future__ import annotations
+
+from perfkit.knobs.knob import Bundle, Knob, Layer, Search
+from perfkit.knobs.parsers import one_of
+
+PRECISION_NAME = "precision"
+FLOAT32 = "float32"
+BFLOAT16 = "bfloat16"
+"""Number formats in which a network computes."""
+
+CONSTANTS = "constants"
+
+
+def precision_knob(default: str, summary: str, allowed: tuple[str, ...], search: Search) -> Knob:
+    """The knob that chooses the number format of the network.
+
+    Parameters
+    ----------
+    default
+        The format that the model uses as it is published.
+    summary
+        One line of help, which explains the values.
+    allowed
+        All values; :data:`FLOAT32` is one of them.
+    search
+        How a search tries the values.
+    """
+    return Knob(
+        name=PRECISION_NAME,
+        default=default,
+        layer=Layer.MODEL,
+        exact=False,
+        summary=summary,
+        parse=one_of(*allowed),
+        search=search,
+    )
+
+
+def parameters_knob(order: int, bundle: Bundle | None = None) -> Knob:
+    """The knob that bakes the parameters into the executable.
+
+    Parameters
+    ----------
+    order, bundle
+        Its place in the search of the model, see :class:`perfkit.knobs.knob.Search`.
+    """
+    return Knob(
+        name="parameters",
+        default="arguments",
+        layer=Layer.MODEL,
+        exact=True,
+        summary="parameters passed to the executable, or baked into it as constants",
+        parse=one_of("arguments", CONSTANTS),
+        search=Search((CONSTANTS,), order=order, bundle=bundle),
+    )

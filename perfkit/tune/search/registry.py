@@ -1,0 +1,28 @@
+"""Search strategies by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from perfkit.errors import unknown_name
+from perfkit.tune.search.coordinate_ascent import CoordinateAscent
+from perfkit.tune.search.strategy import Strategy
+
+DEFAULT_STRATEGY = CoordinateAscent.name
+
+STRATEGIES: Mapping[str, Callable[[], Strategy]] = {CoordinateAscent.name: CoordinateAscent}
+"""Name to factory. A new strategy is a class that satisfies
+:class:`perfkit.tune.search.strategy.Strategy`, and one entry here."""
+
+
+def make_strategy(name: str = DEFAULT_STRATEGY) -> Strategy:
+    """The strategy called ``name``.
+
+    Raises
+    ------
+    UserError
+        There is no such strategy; the message names the nearest one.
+    """
+    if name not in STRATEGIES:
+        raise unknown_name("strategy", name, STRATEGIES)
+    return STRATEGIES[name]()

@@ -1,0 +1,140 @@
+"""The search space: what is tried on a machine and in which order."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from perfkit.errors import UserError
+from perfkit.knobs.allocators import ALLOCATORS
+from perfkit.knobs.configuration import Catalogue
+from perfkit.knobs.knob import Host
+from perfkit.models.af3.model import AlphaFold3
+from perfkit.models.base import Model, Workload
+from perfkit.models.gencast.model import GenCast
+from perfkit.tune.search.strategy import Change
+from perfkit.tune.space import search_space
+from tests.support.replay import WORKLOAD
+
+LARGE = Host(frozenset({"avx2", "avx512f"}), 8, frozenset(ALLOCATORS))
+"""Eight CPUs with AVX-512 and all allocators."""
+
+SMALL = Host(frozenset({"avx2"}), 1, frozenset({"glibc", "glibc-keep", "glibc-hugepages"}))
+"""One CPU without AVX-512 and without further allocators."""
+
+
+def _changes(model: Model, workload: Workload, host: Host) -> tuple[Change, ...]:
+    return search_space(model, workload, Catalogue(model.knobs), host=host).changes
+
+
+def test_alphafold_on_a_large_machine() -> None:
+    assert _changes(AlphaFold3(), WORKLOAD, LARGE) == (
+        (("bucket", "exact"), ("msa_rows", "needed"), ("atom_slots", "needed")),
+        (("xla_cpu_prefer_vector_width", "512"), ("allocator", "jemalloc-hugepages")),
+        (("bucket", "exact"),),
+        (("msa_rows", "needed"),),
+        (("atom_slots", "needed"),),
+        (("xla_cpu_prefer_vector_width", "512"),),
+        (("allocator", "jemalloc-hugepages"),),
+        (("xla_cpu_experimental_ynn_fusion_type", "invalid"),),
+        (("precision", "float32"),),
+        (("xla_cpu_use_onednn", "true"),),
+        (("parameters", "constants"),),
+        (("xla_cpu_use_xnnpack", "false"),),
+        (("xla_backend_optimization_level", "2"),),
+        (("cpus", "1"),),
+        (("xla_cpu_max_isa", "AVX2"),),
+        (("xla_cpu_opt_preset", "CPU_OPT_PRESET_FAST_RUNTIME"),),
+        (("allocator", "tcmalloc"),),
+        (("xla_cpu_experimental_ynn_fusion_type", "dot,eltwise,reduce"),),
+        (("xla_backend_optimization_level", "1"),),
+        (("allocator", "jemalloc"),),
+        (("allocator", "glibc-keep"),),
+        (("allocator", "glibc-hugepages"),),
+    )
+
+
+def test_values_that_make_no_difference_on_a_machine_are_not_tried() -> None:
+    changes = _changes(AlphaFold3(), WORKLOAD, SMALL)
+    settings = {setting for change in changes for setting in change}
+    assert {value for name, value in settings if name == "allocator"} == {
+        "glibc-keep",
+        "glibc-hugepages",
+    }
+    assert not {"xla_cpu_prefer_vector_width", "xla_cpu_max_isa", "cpus"} & {
+        name for name, _ in settings
+    }
+    # One of the two knobs with small gains is left, so there is no bundle of them.
+    assert [len(change) for change in changes if len(change) > 1] == [3]
+
+
+def test_an_input_that_fills_its_bucket_has_no_exact_bucket_to_try() -> None:
+    full = dataclasses.replace(WORKLOAD, size=128)
+    assert _changes(AlphaFold3(), full, LARGE)[0] == (
+        ("msa_rows", "needed"),
+        ("atom_slots", "needed"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("instruction_sets", "names"),
+    [
+        ({"avx2"}, ["parameters", "grid_block", "precision"]),
+        ({"avx2", "avx512_bf16"}, ["precision", "parameters", "grid_block"]),
+        ({"amx_bf16"}, ["precision", "parameters", "grid_block"]),
+    ],
+)
+def test_gencast_tries_precision_first_where_the_cpu_multiplies_bfloat16(
+    instruction_sets: set[str], names: list[str]
+) -> None:
+    model = GenCast()
+    workload = model.workload({"resolution": 10.0, "mesh": 1}, {})
+    host = dataclasses.replace(SMALL, instruction_sets=frozenset(instruction_sets))
+    first, *singles = _changes(model, workload, host)
+    assert [name for name, _ in first] == names
+    assert dict(first) == {
+        "parameters": "constants",
+        "grid_block": "1024",
+        "precision": "bfloat16_network",
+    }
+    assert list(dict.fromkeys(name for ((name, _),) in singles[:5])) == names
+
+
+def test_fast_math_is_never_tried() -> None:
+    changes = _changes(AlphaFold3(), WORKLOAD, LARGE)
+    assert "xla_cpu_enable_fast_math" not in {name for change in changes for name, _ in change}
+
+
+@pytest.mark.parametrize("model", [AlphaFold3(), GenCast()])
+def test_every_value_worth_trying_is_canonical(model: Model) -> None:
+    for knob in Catalogue(model.knobs):
+        assert [knob.canonical(value) for value in knob.values] == list(knob.values)
+
+
+def test_a_search_can_be_restricted_to_some_knobs() -> None:
+    model = AlphaFold3()
+    catalogue = Catalogue(model.knobs)
+    space = search_space(
+        model, WORKLOAD, catalogue, knobs=["allocator", "bucket", "msa_rows"], host=SMALL
+    )
+    assert space.changes == (
+        (("bucket", "exact"),),
+        (("msa_rows", "needed"),),
+        (("allocator", "glibc-keep"),),
+        (("allocator", "glibc-hugepages"),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("knob", "message"),
+    [
+        ("buckt", "unknown knob 'buckt'; the nearest is 'bucket'"),
+        ("xla_cpu_enable_fast_math", "has no value that is worth trying here"),
+        ("xla_cpu_max_isa", "has no value that is worth trying here"),
+    ],
+)
+def test_a_knob_that_cannot_be_searched_is_refused(knob: str, message: str) -> None:
+    model = AlphaFold3()
+    with pytest.raises(UserError, match=message):
+        search_space(model, WORKLOAD, Catalogue(model.knobs), knobs=[knob], host=SMALL)

@@ -1,0 +1,107 @@
+"""A strategy is a value: a study takes any, and settles each search of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from perfkit.errors import UserError
+from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.models.af3.model import AlphaFold3
+from perfkit.records.store import Store
+from perfkit.tune.search.evidence import Evidence
+from perfkit.tune.search.registry import STRATEGIES, make_strategy
+from perfkit.tune.search.strategy import Budget, Confirm, Decision, Screen, SearchSpace, Stop
+from perfkit.tune.study import Study
+from perfkit.tune.study_plan import StudyPlan
+from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
+
+BLOCKS = 6
+
+
+class EachOnce:
+    """Screens every change on stock for two rounds, then confirms the first one."""
+
+    name = "each-once"
+
+    def needs_round(self, logarithms: Sequence[float]) -> bool:
+        """Until the screening ends."""
+        return True
+
+    def winners(
+        self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
+    ) -> Sequence[Configuration]:
+        """None: every change is screened on stock."""
+        return ()
+
+    def decide(self, evidence: Evidence, space: SearchSpace, budget: Budget) -> Decision:
+        """The next change without a pass, then confirmation blocks, then stop."""
+        stock = space.catalogue.configuration({})
+        candidates = [space.changed(stock, change) for change in space.changes]
+        for candidate in candidates:
+            if not evidence.screened(stock.digest, candidate.digest):
+                return Screen(stock, (candidate,), rounds_most=2)
+        if len(evidence.confirmed(stock.digest, candidates[0].digest)) < BLOCKS:
+            return Confirm((candidates[0],), passes=1)
+        return Stop()
+
+
+def _halved(configuration: Configuration) -> Behaviour:
+    """30 s per pass, and half of that for every setting."""
+    return Behaviour(30.0 * 0.5 ** len(configuration.settings))
+
+
+def _study(folder: Path, runner: ReplayRunner, names: tuple[str, ...] = ("exact",)) -> Study:
+    model = AlphaFold3()
+    catalogue = Catalogue(model.knobs)
+    plan = StudyPlan(model, catalogue, WORKLOAD, Store(folder), 1e5, 1e15, extrapolate=False)
+    space = SearchSpace(catalogue, tuple((("bucket", name),) for name in names))
+    return Study(plan, EachOnce(), runner, Listener(), space)
+
+
+def test_a_study_executes_what_another_strategy_decides(tmp_path: Path) -> None:
+    study = _study(tmp_path, ReplayRunner(_halved), ("exact", "100"))
+    study.run()
+    screened = roles(study.records(), "screen")
+    assert [one.configuration.settings["bucket"] for one in screened] == ["exact", "100"]
+    assert [len(one.steady) for one in screened] == [2, 2]
+    best = study.recommendation().best
+    assert best is not None
+    assert best.settings == {"bucket": "exact"}
+    assert best.blocks == BLOCKS
+
+
+def test_a_settled_study_is_searched_again_in_another_space_or_by_another_strategy(
+    tmp_path: Path,
+) -> None:
+    _study(tmp_path, ReplayRunner(_halved)).run()
+    settled = ReplayRunner(_halved, number=100)
+    _study(tmp_path, settled).run()
+    assert settled.opened == []
+    wider = ReplayRunner(_halved, number=200)
+    _study(tmp_path, wider, ("exact", "100")).run()
+    assert ("screen", "bucket=100") in [(role, one.label) for role, one in wider.opened]
+    model = AlphaFold3()
+    catalogue = Catalogue(model.knobs)
+    plan = StudyPlan(model, catalogue, WORKLOAD, Store(tmp_path), 1e5, 1e15, extrapolate=False)
+    space = SearchSpace(catalogue, ((("bucket", "exact"),),))
+    other = ReplayRunner(_halved, number=300)
+    Study(plan, make_strategy("coordinate-ascent"), other, Listener(), space).run()
+    marks = sorted(path.name for path in tmp_path.glob("settled-*"))
+    # One mark for each of the three searches, all of one study.
+    assert len(marks) == 3
+    assert len({name.rsplit("-", 1)[0] for name in marks}) == 1
+
+
+def test_every_registered_strategy_has_the_name_it_is_registered_under() -> None:
+    assert {name: make_strategy(name).name for name in STRATEGIES} == {
+        "coordinate-ascent": "coordinate-ascent"
+    }
+
+
+def test_an_unknown_strategy_is_refused_with_the_nearest() -> None:
+    message = "unknown strategy 'coordinate-descent'; the nearest is 'coordinate-ascent'"
+    with pytest.raises(UserError, match=message):
+        make_strategy("coordinate-descent")
