@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 import sys
@@ -10,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfkit.capacity.queue.inputs import with_seeds
 from perfkit.capacity.queue.machines import Machine
 from perfkit.capacity.queue.plan import Plan, PlannedJob
 from perfkit.cluster.task import write_list
@@ -18,6 +16,7 @@ from perfkit.errors import UserError
 from perfkit.file_names import file_name
 from perfkit.files import write_whole
 from perfkit.knobs.cpus import CPUS_KNOB
+from perfkit.models import get_model
 from perfkit.tune.preset import write_preset
 
 ARRAY_LENGTH = 1000
@@ -203,33 +202,16 @@ def _command(
     """The words of one job's ``perfkit run``."""
     job = each.job
     words = [sys.executable, "-P", "-m", "perfkit", "run", "--model", job.model]
-    for option, value in _options(out, job_name=name, each=each).items():
+    costs = get_model(job.model).costs
+    for option, value in costs.run_options(job, out / "slurm" / "inputs" / name).items():
         words += [f"--{option}", value]
     for axis, count in job.fidelity.items():
         words += [f"--{axis}", str(count)]
     words += ["--preset", str(presets[each.way.fit])]
     if each.bucket is not None:
-        words += ["--knob", f"bucket={each.bucket}"]
+        words += ["--knob", f"{costs.padding_knob}={each.bucket}"]
     if cached:
         words += ["--compile-cache", str(out / "slurm" / "compile-cache")]
     # The plan has judged the memory from measurements; one pass is the prediction itself.
     words += ["--passes", "0", "--force", "--out", str(out / "results" / name)]
     return words
-
-
-def _options(out: Path, job_name: str, each: PlannedJob) -> Mapping[str, str]:
-    """How ``perfkit run`` is given the input; one that names fewer seeds than are asked for is
-    written as a fold input first."""
-    job = each.job
-    if job.model != "af3":
-        return job.options
-    seeds = job.fidelity["seeds"]
-    written = out / "slurm" / "inputs" / f"{job_name}.json"
-    if job.document:
-        named = {**json.loads(job.document), "modelSeeds": list(range(1, seeds + 1))}
-        write_whole(written, json.dumps(named), "fold input")
-        return {"input": str(written)}
-    if seeds <= job.seeds_named:
-        return job.options
-    write_whole(written, with_seeds(job.options, seeds), "fold input")
-    return {"input": str(written)}

@@ -1,11 +1,32 @@
-"""WHAT runs: the models, by name."""
+"""WHAT runs: the models, by name.
+
+Other packages add a model through an entry point in the group ``perfkit.models``, whose name is
+the model's and whose object returns a :class:`perfkit.models.base.Model` when it is called::
+
+    [project.entry-points."perfkit.models"]
+    mymodel = "mypackage.model:MyModel"
+
+Trials run in processes of their own; they find the model in the same way.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
-from perfkit.errors import unknown_name
+from perfkit.errors import UserError, unknown_name
 from perfkit.models.base import Model
+
+ENTRY_POINTS = "perfkit.models"
+"""Group of the entry points that add a model."""
+
+DEFAULT_MODEL = "af3"
+"""Model of a command line that names none."""
+
+SMALLEST_MODEL = "gencast"
+"""Model whose small input starts fastest, to look at a machine rather than at a model."""
 
 
 def _af3() -> Model:
@@ -24,18 +45,42 @@ _MODELS: dict[str, Callable[[], Model]] = {"af3": _af3, "gencast": _gencast}
 
 
 def model_names() -> tuple[str, ...]:
-    """The names that :func:`get_model` takes."""
-    return tuple(_MODELS)
+    """Return the names that :func:`get_model` takes: perfkit's own, then those of other packages.
+
+    A name of perfkit's own cannot be taken by another package.
+    """
+    return tuple(dict.fromkeys((*_MODELS, *_installed(tuple(sys.path)))))
 
 
 def get_model(name: str) -> Model:
-    """The model called ``name``; importing it does not import JAX.
+    """Return the model called ``name``. Importing it does not import JAX.
 
     Raises
     ------
     UserError
-        There is no such model.
+        There is no such model, or the package that adds it cannot be imported.
     """
-    if name not in _MODELS:
-        raise unknown_name("model", name, _MODELS)
-    return _MODELS[name]()
+    if name in _MODELS:
+        return _MODELS[name]()
+    installed = _installed(tuple(sys.path))
+    if name not in installed:
+        raise unknown_name("model", name, model_names())
+    return _loaded(installed[name])
+
+
+@cache
+def _installed(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Return the entry points that are found on ``sys.path``, which is the key of the cache."""
+    return {point.name: point for point in reversed(tuple(entry_points(group=ENTRY_POINTS)))}
+
+
+def _loaded(point: EntryPoint) -> Model:
+    try:
+        make: Callable[[], Model] = point.load()
+    except (ImportError, AttributeError) as error:
+        package = point.dist.name if point.dist is not None else point.module
+        raise UserError(
+            f"the model {point.name!r} of the package {package} cannot be imported ({error}): "
+            "install the package again, or remove it"
+        ) from error
+    return make()

@@ -14,6 +14,7 @@ from perfkit.answers.finite import NOTHING_DECLARED, DeclaredNan
 from perfkit.files import Plain, short_digest
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
+from perfkit.models.costs import CostModel
 
 PyTree = Any
 """Nested containers of arrays, as JAX takes and returns them; JAX gives it no narrower type."""
@@ -225,6 +226,11 @@ class Model(Protocol):
     """The outputs that are compared between configurations, and how closely."""
     reference_values: Mapping[str, str]
     """Knob values of the reference configuration (float32, otherwise stock)."""
+
+    @property
+    def costs(self) -> CostModel:
+        """What the model costs, and the columns of its jobs in a queue."""
+        ...
 
     def load(self) -> None:
         """Import what the model runs with, so that its cost is a stage of its own.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perfkit.capacity.laws.prediction import Range
-from perfkit.capacity.queue.accelerators import published
+from perfkit.capacity.queue.accelerators import published_times
 from perfkit.capacity.queue.invert import Need
 from perfkit.capacity.queue.plan import Plan, PlannedJob
 from perfkit.report.plain_table import PlainTable
@@ -166,7 +166,7 @@ def comparison_table(plan: Plan) -> PlainTable:
 
 def published_tables() -> tuple[PlainTable, ...]:
     """The figures themselves, a table a source."""
-    figures = published()
+    figures = published_times()
     return tuple(
         PlainTable(
             f"Published times: {source}",

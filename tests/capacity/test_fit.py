@@ -12,10 +12,11 @@ import pytest
 
 from perfkit.capacity.laws.assemble import accuracies, assemble
 from perfkit.capacity.laws.fit import ModelFit, fit_records
-from perfkit.capacity.laws.terms import af3_features
 from perfkit.capacity.queue.estimate import estimate
-from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.jobs import production
 from perfkit.errors import UserError
+from perfkit.models import get_model
+from perfkit.models.costs import Job
 from tests.support.planted import (
     SETTINGS,
     compiled_bytes,
@@ -30,9 +31,14 @@ from tests.support.planted import (
 PRODUCTION = {"trunk_pass": 11, "diffusion_step": 200, "confidence": 1}
 
 
+def _features(tokens: int, samples: int) -> dict[str, float]:
+    costs = get_model("af3").costs
+    return costs.features_at(tokens, {}, {"samples": samples}, SETTINGS)
+
+
 def test_planted_laws_are_found_and_added_up() -> None:
     fit = fit_records(study())
-    features = af3_features(80, 5, SETTINGS)
+    features = _features(80, 5)
     seconds = fit.seconds(features, PRODUCTION)
     assert seconds["trunk_pass"] == pytest.approx(11 * trunk_s(80), rel=1e-6)
     assert seconds["diffusion_step"] == pytest.approx(200 * step_s(80, 5), rel=1e-6)
@@ -44,15 +50,15 @@ def test_planted_laws_are_found_and_added_up() -> None:
 
 def test_a_step_is_split_into_what_it_costs_once_and_a_sample() -> None:
     fit = fit_records(study())
-    three = fit.seconds(af3_features(40, 3, SETTINGS), PRODUCTION)
+    three = fit.seconds(_features(40, 3), PRODUCTION)
     assert three["diffusion_step"] == pytest.approx(200 * step_s(40, 3), rel=1e-6)
 
 
 def test_samples_that_were_not_varied_cannot_be_asked_for() -> None:
     fit = fit_records([record(size) for size in (16, 24, 32, 48, 64, 96)])
-    told = fit.refusal(af3_features(40, 3, SETTINGS))
+    told = fit.refusal(_features(40, 3))
     assert told == "the samples measured were all 5, not 3"
-    assert fit.refusal(af3_features(40, 5, SETTINGS)) is None
+    assert fit.refusal(_features(40, 5)) is None
 
 
 def test_upstreams_buckets_are_the_size_that_counts() -> None:
@@ -63,9 +69,9 @@ def test_upstreams_buckets_are_the_size_that_counts() -> None:
 
 def test_memory_is_the_compilers_count_and_the_measured_overhead() -> None:
     fit = fit_records(study())
-    one = fit.memory_range(af3_features(80, 5, SETTINGS), 1)
+    one = fit.memory_range(_features(80, 5), 1)
     assert one.value == pytest.approx(compiled_bytes(80) + overhead_bytes(80), rel=1e-6)
-    five = fit.memory_range(af3_features(80, 5, SETTINGS), 5)
+    five = fit.memory_range(_features(80, 5), 5)
     # The results of four more seeds are kept: 10 MB each.
     assert five.value - one.value == pytest.approx(40e6, rel=1e-3)
 
@@ -75,7 +81,7 @@ def test_a_compiled_size_is_taken_as_the_compiler_counted_it() -> None:
     assert larger.compilation is not None
     odd = larger.compilation.model_copy(update={"temporary_bytes": 5_000_000_000})
     fit = fit_records([*study(), larger.model_copy(update={"compilation": odd})])
-    told = fit.memory_range(af3_features(512, 5, SETTINGS), 1)
+    told = fit.memory_range(_features(512, 5), 1)
     assert told.value == pytest.approx(5_060_000_000 + overhead_bytes(512), rel=1e-6)
     assert fit.largest_size == 96.0
 
@@ -84,7 +90,7 @@ def test_nine_in_ten_measurements_lie_in_the_interval() -> None:
     """500 draws of a noisy study and of an unseen trial each; noise 3 % a part."""
     generator = random.Random(1)
     held, draws = 0, 500
-    features = af3_features(56, 5, SETTINGS)
+    features = _features(56, 5)
     for _ in range(draws):
         fit = fit_records(study(noise=lambda: generator.lognormvariate(0, 0.03)))
         seconds = fit.seconds(features, {"diffusion_step": 2})
@@ -149,11 +155,15 @@ TRUNK = ("laws", "trunk_pass")
         ((*TRUNK, "coefficients", 0), 1e30, r"coefficients.0 is 1e\+30: input should be less"),
         ((*TRUNK, "coefficients"), [1.0], "laws.trunk_pass: 4 terms have 1 coefficients"),
         ((*TRUNK, "terms", 0), "n^-1", r"'n\^-1' is no product of powers of features"),
-        ((*TRUNK, "terms", 0), "g", "laws.trunk_pass depends on what af3 does not have"),
+        ((*TRUNK, "terms", 0), "g", "laws.trunk_pass depends on 'g', which is no feature of af3"),
         ((*TRUNK, "spread"), [[1.0]], "laws.trunk_pass: spread is not 4 by 4"),
         ((*TRUNK, "spread", 0, 1), 1e9, "laws.trunk_pass: spread is not symmetric"),
         ((*TRUNK, "spread", 0, 0), -1e9, "spread holds a negative variance"),
-        ((*TRUNK, "fixed"), {"x": 1.0}, "the fixed feature 'x' is unknown"),
+        (
+            (*TRUNK, "fixed"),
+            {"x": 1.0},
+            "laws.trunk_pass depends on 'x', which is no feature of af3",
+        ),
         (("covariance",), [], "covariance is not 10 by 10"),
         (("contention",), 1e9, "contention is 1000000000.0"),
         (("held_out", 0, "measured"), 0.0, "held_out.0.measured is 0.0"),
@@ -182,7 +192,7 @@ def test_json_without_end_is_refused(tmp_path: Path, text: str, told: str) -> No
 
 
 def _job(tokens: int) -> Job:
-    return Job("a", "af3", tokens, production("af3"), {"size": str(tokens)}, 0, "test")
+    return Job("a", "af3", tokens, production("af3"), {"size": str(tokens)}, "test")
 
 
 def test_a_fit_that_lacks_a_part_plans_nothing() -> None:

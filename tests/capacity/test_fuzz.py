@@ -14,10 +14,11 @@ import pytest
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.calibration import Calibration, calibrate
 from perfkit.capacity.laws.fit import ModelFit
-from perfkit.capacity.queue.jobs import Job, production, read_jobs
+from perfkit.capacity.queue.jobs import call_count, production, read_jobs
 from perfkit.capacity.queue.machines import Inventory, Machine, read_inventory
 from perfkit.capacity.queue.plan import make_plan
 from perfkit.errors import UserError
+from perfkit.models.costs import Job
 from tests.support.planted import INVENTORY, record, study
 
 CEILINGS = {"float32_flops_per_s": 1e11, "copy_bytes_per_s": 1e10}
@@ -47,7 +48,7 @@ def _fit() -> ModelFit:
 def _planned(fit: ModelFit, machine: Machine) -> None:
     """Plan three jobs, one of them beyond what was measured, and look at every number."""
     jobs = [
-        Job(f"{size}", "af3", size, production("af3"), {"size": f"{size}"}, 0, "test")
+        Job(f"{size}", "af3", size, production("af3"), {"size": f"{size}"}, "test")
         for size in (20, 80, 400)
     ]
     plan = make_plan(jobs, Inventory((machine,), "EUR"), [fit])
@@ -180,7 +181,7 @@ def test_a_damaged_queue_is_refused_or_read(tmp_path: Path) -> None:
 
     def attempt() -> None:
         jobs, rejects = read_jobs(path)
-        assert all(job.size >= 1 and job.calls >= 1 for job in jobs)
+        assert all(job.size >= 1 and call_count(job) >= 1 for job in jobs)
         assert all(len(reject.sentence) < 1000 for reject in rejects)
 
     _survive_damage(path, JOBS, attempt, seed=5)

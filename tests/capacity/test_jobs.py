@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.capacity.queue.jobs import WhatIf, read_jobs, sized_jobs, without_repeats
+from perfkit.capacity.queue.jobs import (
+    WhatIf,
+    call_count,
+    job_features,
+    read_jobs,
+    run_counts,
+    sized_jobs,
+    without_repeats,
+)
 from perfkit.errors import UserError
 
 
@@ -23,30 +31,32 @@ def test_a_row_of_tokens_is_a_production_prediction(tmp_path: Path) -> None:
     assert rejects == []
     assert (job.model, job.size, job.options) == ("af3", 120, {"size": "120"})
     assert job.fidelity == {"recycles": 10, "steps": 200, "samples": 5, "seeds": 1}
-    assert job.counts() == {"trunk_pass": 11, "diffusion_step": 200, "confidence": 1, "rest": 1}
+    assert run_counts(job) == {"trunk_pass": 11, "diffusion_step": 200, "confidence": 1, "rest": 1}
 
 
 def test_seeds_samples_and_recycles_are_taken(tmp_path: Path) -> None:
     text = "name, tokens, seeds, samples, recycles\na, 120, 3, 2, 4\n"
     ((job,), _) = read_jobs(_csv(tmp_path, text))
     assert job.fidelity == {"recycles": 4, "steps": 200, "samples": 2, "seeds": 3}
-    assert job.counts()["trunk_pass"] == 15
-    assert job.calls == 3
+    assert run_counts(job)["trunk_pass"] == 15
+    assert call_count(job) == 3
 
 
 def test_a_row_with_a_grid_is_a_forecast(tmp_path: Path) -> None:
     """2 degrees: 91 latitudes, 180 longitudes; 15 days are 30 steps of 12 hours."""
     text = "name,grid,members,days,region\nw,2,50,15,global\n"
     ((job,), _) = read_jobs(_csv(tmp_path, text))
-    assert (job.model, job.size, job.mesh) == ("gencast", 91 * 180, 3)
+    assert (job.model, job.size) == ("gencast", 91 * 180)
+    # 10 * 4**3 + 2 nodes of the mesh with three refinements.
+    assert job_features(job, {})["m"] == 642.0
     assert job.fidelity == {"levels": 20, "steps": 30, "members": 50}
-    assert job.calls == 1500
-    assert job.counts()["denoiser_call"] == 39 * 1500
+    assert call_count(job) == 1500
+    assert run_counts(job)["denoiser_call"] == 39 * 1500
 
 
 def test_gencast_is_one_degree_unless_said_otherwise(tmp_path: Path) -> None:
     ((job,), _) = read_jobs(_csv(tmp_path, "name,model\nw,gencast\n"))
-    assert (job.size, job.mesh) == (181 * 360, 4)
+    assert (job.size, job_features(job, {})["m"]) == (181 * 360, 2562.0)
 
 
 @pytest.mark.parametrize(
@@ -80,10 +90,10 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, told: str) -
         ("a,1.5,,,", "tokens is '1.5'"),
         (",5,,,", "row 3: name field required"),
         ("first,5,,,", "row 3: the name 'first' is taken by"),
-        ("a,,,,", "it needs either tokens or file or sequence (AlphaFold 3), or a grid"),
-        ("a,5,no.json,,", "(GenCast), but has tokens and file"),
+        ("a,,,,", "it needs an input: tokens or file or sequence (af3), or grid (gencast)"),
+        ("a,5,no.json,,", "it needs either tokens or file or sequence, but has tokens and file"),
         ("a,,no.json,,", "no.json cannot be read"),
-        ("a,5,,2,", "tokens is AlphaFold 3's and grid GenCast's: keep one"),
+        ("a,5,,2,", "tokens is a column of af3 and grid of gencast: keep one"),
         ("a,,,-1,", "grid is '-1'"),
         ("a,,,0.7,", "a resolution of 0.7 degrees does not divide the sphere"),
         ("a,,,2,europe", "GenCast predicts the whole globe"),
@@ -178,7 +188,10 @@ def test_a_table_of_colabfold_is_read(tmp_path: Path) -> None:
     pytest.importorskip("alphafold3", reason="sequences are checked by the af3 extra")
     jobs, (reject,) = read_jobs(_csv(tmp_path, "id,sequence\na,GSAKLV:PVLSC\nb,mk\nbad,GS:\n"))
     assert [(job.name, job.size) for job in jobs] == [("a", 11), ("b", 2)]
-    assert [each["protein"]["sequence"] for each in json.loads(jobs[0].document)["sequences"]] == [
+    assert [
+        each["protein"]["sequence"]
+        for each in json.loads(str(jobs[0].details["document"]))["sequences"]
+    ] == [
         "GSAKLV",
         "PVLSC",
     ]
@@ -214,10 +227,11 @@ def test_a_missing_table_is_refused(tmp_path: Path) -> None:
 
 def test_what_if_changes_what_a_job_has(tmp_path: Path) -> None:
     jobs, _ = read_jobs(_csv(tmp_path, "name,tokens,grid\na,100,\nw,,2\n"))
-    fold, forecast = (WhatIf(members=8, seeds=5, size=300).applied(job) for job in jobs)
+    change = WhatIf({"members": 8, "seeds": 5}, "300", "af3")
+    fold, forecast = (change.applied(job) for job in jobs)
     assert (fold.size, fold.fidelity["seeds"], fold.options) == (300, 5, {"size": "300"})
     assert (forecast.size, forecast.fidelity["members"]) == (91 * 180, 8)
-    assert WhatIf(members=8).text == "members 8"
+    assert change.text == "members 8, seeds 5, size 300"
 
 
 def test_sizes_alone_are_jobs() -> None:

@@ -14,10 +14,11 @@ from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.parallel import CpuLaw
 from perfkit.capacity.queue.estimate import instance_counts, pace
 from perfkit.capacity.queue.invert import needs
-from perfkit.capacity.queue.jobs import Job, production, sized_jobs
+from perfkit.capacity.queue.jobs import production, sized_jobs
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import make_plan
 from perfkit.capacity.queue.plan_files import write_csv, write_json
+from perfkit.models.costs import Job
 from tests.support.planted import SETTINGS, compiled_bytes, overhead_bytes, step_s, study, trunk_s
 
 PERFECT = CpuLaw(serial=0.0, crosstalk=0.0, measured=(1, 2))
@@ -47,7 +48,7 @@ def inventory(*machines: Machine) -> Inventory:
 
 def fold(name: str, tokens: int, **fidelity: int) -> Job:
     options = {"size": str(tokens)}
-    return Job(name, "af3", tokens, production("af3", **fidelity), options, 0, "test")
+    return Job(name, "af3", tokens, production("af3", **fidelity), options, "test")
 
 
 def production_s(n: int) -> float:

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from perfkit.capacity.laws.assemble import assemble
-from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import make_plan
 from perfkit.cluster.slurm import write_scripts
 from perfkit.cluster.task import CPUS_VARIABLE, TASK_VARIABLE, command_of, write_list
 from perfkit.errors import UserError
+from perfkit.models.costs import Job
 from tests.support.local_slurm import Slurm
 from tests.support.planted import study
 
@@ -61,7 +62,7 @@ def _plan_in(
     jobs = []
     for name in names:
         path = str(inputs / f"{name}.json")
-        jobs.append(Job(name, "af3", 40, production("af3"), {"input": path}, 0, "test"))
+        jobs.append(Job(name, "af3", 40, production("af3"), {"input": path}, "test"))
     machines = Inventory((Machine(machine, 1, 2, 8000 * 2**20, speed=1.0),), "EUR")
     fit = assemble(study())
     write_scripts(out, make_plan(jobs, machines, [fit]), cached=True)

@@ -11,10 +11,11 @@ import pytest
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.parallel import CpuLaw
-from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import Plan, make_plan
 from perfkit.cluster.slurm import arrays, folder_names, write_scripts
+from perfkit.models.costs import Job
 from perfkit.records.schema import Outcome
 from perfkit.records.store import read_records
 from perfkit.tune.preset import load_preset
@@ -38,7 +39,7 @@ def _plan(fit: ModelFit, *jobs: Job, machine: Machine = MACHINE) -> Plan:
 
 def _fold(name: str, tokens: int, **fidelity: int) -> Job:
     chosen = production("af3", **fidelity)
-    return Job(name, "af3", tokens, chosen, {"size": str(tokens)}, 0, "test")
+    return Job(name, "af3", tokens, chosen, {"size": str(tokens)}, "test")
 
 
 def _folds(count: int) -> list[Job]:
@@ -100,7 +101,7 @@ def test_seeds_that_an_input_does_not_name_are_written_into_one(
 
 def test_a_sequence_of_the_table_becomes_an_input(fit: ModelFit, tmp_path: Path) -> None:
     document = '{"name": "a", "modelSeeds": [1], "sequences": []}'
-    job = dataclasses.replace(_fold("a/b", 40, seeds=2), options={}, document=document)
+    job = dataclasses.replace(_fold("a/b", 40, seeds=2), options={}, details={"document": document})
     write_scripts(tmp_path, _plan(fit, job), cached=False)
     (command,) = json.loads((tmp_path / "slurm" / "array-1.json").read_text())
     written = Path(command[command.index("--input") + 1])
@@ -176,7 +177,7 @@ def _forecast_plan(base: ModelFit) -> Plan:
     )
     fidelity = {"levels": 2, "steps": 1, "members": 1}
     options = {"resolution": "10", "mesh": "1"}
-    jobs = [Job(name, "gencast", 684, fidelity, options, 1, "test") for name in ("one", "two")]
+    jobs = [Job(name, "gencast", 684, fidelity, options, "test") for name in ("one", "two")]
     plan = _plan(fit, *jobs)
     assert [each.way.instances for each in plan.jobs] == [2, 2]
     return plan

@@ -8,20 +8,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from perfkit.capacity.laws.fit import ONCE, ModelFit, fit_records
-from perfkit.capacity.laws.measure import (
-    CACHED_ROLE,
-    COMPILED_ROLE,
-    CPUS_ROLE,
-    HELD_OUT_ROLE,
-    TOGETHER_ROLE,
-    median_pass_s,
-)
+from perfkit.capacity.laws.measure import median_pass_s
 from perfkit.capacity.laws.observation import CACHE_HIT, Observation, observe
 from perfkit.capacity.laws.parallel import CpuLaw, fit_contention, fit_cpu_law
 from perfkit.capacity.laws.prediction import HeldOut
-from perfkit.capacity.laws.terms import MAIN_FEATURE, STAGES, features_of
+from perfkit.capacity.laws.terms import STAGES, features_of, size_feature
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import CPUS_KNOB
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 
 TIME, MEMORY = "time", "memory"
@@ -46,12 +40,12 @@ def assemble(records: Sequence[Record]) -> ModelFit:
         See :func:`perfkit.capacity.laws.fit.fit_records`.
     """
     good = [record for record in records if record.outcome is Outcome.OK]
-    usable = [r for r in good if r.role not in (CACHED_ROLE, TOGETHER_ROLE)]
+    usable = [r for r in good if r.role not in (Role.CACHED, Role.TOGETHER)]
     if not usable:
         raise UserError("no trial ended well, so there is nothing to fit")
     points = _points(usable)
     fit = fit_records(points)
-    judged = [r for r in good if r.role == HELD_OUT_ROLE and r.allowed_cpus == fit.cpus]
+    judged = [r for r in good if r.role == Role.HELD_OUT and r.allowed_cpus == fit.cpus]
     held_out = [*_judged(fit, judged), *_left_out(points), *_extrapolated(points)]
     running, starting = cpu_laws(usable)
     return fit.model_copy(
@@ -67,10 +61,10 @@ def assemble(records: Sequence[Record]) -> ModelFit:
 
 def _points(usable: Sequence[Record]) -> list[Record]:
     """Trials with traced parts at the commonest CPU count, and those that only compiled."""
-    traced = [r for r in usable if r.part_times_s and r.role not in (HELD_OUT_ROLE, CPUS_ROLE)]
+    traced = [r for r in usable if r.part_times_s and r.role not in (Role.HELD_OUT, Role.CPUS)]
     counts = Counter(record.allowed_cpus for record in traced)
     cpus = max(counts, key=lambda count: (counts[count], count), default=0)
-    compiled = [record for record in usable if record.role == COMPILED_ROLE]
+    compiled = [record for record in usable if record.role == Role.COMPILED]
     return [*(record for record in traced if record.allowed_cpus == cpus), *compiled]
 
 
@@ -98,14 +92,14 @@ def _label_without_cpus(record: Record) -> str:
 
 def contention(records: Sequence[Record]) -> float | None:
     """How much slower an instance is while others fill the machine, None if not measured."""
-    together = [r for r in records if r.role == TOGETHER_ROLE and r.steady]
+    together = [r for r in records if r.role == Role.TOGETHER and r.steady]
     if len(together) < 2:
         return None
     one = together[0]
     alone = [
         r
         for r in records
-        if r.role == CPUS_ROLE
+        if r.role == Role.CPUS
         and r.allowed_cpus == one.allowed_cpus
         and r.workload.digest == one.workload.digest
         and r.steady
@@ -121,7 +115,7 @@ def _cached_compile_s(records: Sequence[Record]) -> float | None:
     hits = [
         stage.wall_s
         for r in records
-        if r.role == CACHED_ROLE and r.compilation is not None and r.compilation.cache == CACHE_HIT
+        if r.role == Role.CACHED and r.compilation is not None and r.compilation.cache == CACHE_HIT
         for stage in r.stages
         if stage.name == "compile"
     ]
@@ -141,7 +135,7 @@ def _judged(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
     found = []
     for trials in alike.values():
         one = trials[0][0]
-        size = one.features[MAIN_FEATURE[fit.model]]
+        size = one.features[size_feature(fit.model)]
         if fit.refusal(one.features) is not None or size > REACH * fit.largest_size:
             continue
         place = WITHIN if fit.least_size <= size <= fit.largest_size else BEYOND
@@ -162,7 +156,7 @@ def _judged(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
 
 def _size(record: Record) -> float:
     features = features_of(record.workload, record.configuration.settings)
-    return features[MAIN_FEATURE[record.workload.model]]
+    return features[size_feature(record.workload.model)]
 
 
 def _sizes(points: Iterable[Record]) -> list[float]:

@@ -14,10 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from perfkit.capacity.bounds import Count, Cpus, Finite, NonNegative, Positive
 from perfkit.capacity.laws.assemble import contention, cpu_laws
-from perfkit.capacity.laws.fit import MOST_CONTENTION, ONCE, ModelFit, ensure_model
+from perfkit.capacity.laws.fit import (
+    MOST_CONTENTION,
+    ONCE,
+    ModelFit,
+    ensure_model,
+    feature_names,
+)
 from perfkit.capacity.laws.observation import observe, whole
 from perfkit.capacity.laws.parallel import CpuLaw
-from perfkit.capacity.laws.terms import FEATURES, STAGES
+from perfkit.capacity.laws.terms import STAGES
 from perfkit.capacity.tables import first_sentence, read_toml
 from perfkit.errors import UserError
 from perfkit.files import reason_of, short_digest, write_whole
@@ -68,7 +74,7 @@ class CalibrationTrial(_Frozen):
     @model_validator(mode="after")
     def _has_its_features(self) -> Self:
         ensure_model(self.model, self.settings)
-        expected = FEATURES[self.model]
+        expected = feature_names(self.model)
         if self.features.keys() != expected:
             raise ValueError(
                 f"features are not those of {self.model}: {', '.join(sorted(expected))}"

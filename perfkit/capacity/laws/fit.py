@@ -20,28 +20,17 @@ from perfkit.capacity.bounds import (
     Positive,
     Real,
 )
-from perfkit.capacity.engines import ensure_planned_engine
 from perfkit.capacity.laws.law import Law, ensure_covariance, fit_law
 from perfkit.capacity.laws.observation import Observation, observations, whole
 from perfkit.capacity.laws.parallel import CpuLaw
 from perfkit.capacity.laws.prediction import HeldOut, Range, range_around
-from perfkit.capacity.laws.terms import (
-    CHECK,
-    FEATURES,
-    MAIN_FEATURE,
-    STAGES,
-    WARM_UP,
-    Features,
-    compiled_terms,
-    overhead_terms,
-    term_features,
-    time_terms,
-)
+from perfkit.capacity.laws.terms import STAGES, size_feature, term_features, time_terms
 from perfkit.capacity.tables import first_sentence
 from perfkit.errors import UserError
 from perfkit.files import write_whole
-from perfkit.models import get_model
+from perfkit.models import get_model, model_names
 from perfkit.models.base import REST
+from perfkit.models.costs import CHECK, WARM_UP, Features
 from perfkit.records.schema import Record
 from perfkit.units import cut
 
@@ -68,14 +57,19 @@ def ensure_model(model: str, settings: Mapping[str, str]) -> None:
     ValueError
         Names what is wrong.
     """
-    if model not in FEATURES:
-        raise ValueError(f"the model is {cut(model)!r}, expected one of {', '.join(FEATURES)}")
+    if model not in (names := model_names()):
+        raise ValueError(f"the model is {cut(model)!r}, expected one of {', '.join(names)}")
     try:
         for knob in get_model(model).knobs:
             if knob.name in settings:
                 knob.canonical(settings[knob.name])
     except UserError as error:
         raise ValueError(str(error)) from error
+
+
+def feature_names(model: str) -> set[str]:
+    """All features of a model."""
+    return {feature.name for feature in get_model(model).costs.features}
 
 
 class Compiled(_Frozen):
@@ -156,15 +150,21 @@ class ModelFit(_Frozen):
             "overhead": self.overhead,
             "output_bytes": self.output_bytes,
         }
+        known = feature_names(self.model)
         for place, law in (named | own).items():
             features = set(law.fixed).union(*map(term_features, law.terms))
-            if not features <= FEATURES[self.model]:
-                raise ValueError(f"{place} depends on what {self.model} does not have")
+            unknown = min(features - known, default=None)
+            if unknown is not None:
+                raise ValueError(
+                    f"{place} depends on {cut(unknown)!r}, which is no feature of {self.model}"
+                )
         return self
 
     def refusal(self, features: Features) -> str | None:
         """Why the fit says nothing about ``features``, or None."""
-        return next((told for law in self.laws.values() if (told := law.covers(features))), None)
+        known = get_model(self.model).costs.features
+        refusals = (law.refusal(features, known) for law in self.laws.values())
+        return next((refusal for refusal in refusals if refusal is not None), None)
 
     def seconds(self, features: Features, counts: Mapping[str, int]) -> dict[str, float]:
         """Seconds of each part and stage at ``features``.
@@ -281,8 +281,9 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
     model = first.workload.model
     observed = observations(records)
     measured = [one for one in observed if whole(one)]
-    main = MAIN_FEATURE[model]
-    sizes = sorted({one.features[main] for one in measured})
+    costs = get_model(model).costs
+    size = size_feature(model)
+    sizes = sorted({one.features[size] for one in measured})
     if len(sizes) < 2:
         told = "none was" if not sizes else f"only {sizes[0]:g} was"
         raise UserError(
@@ -291,13 +292,15 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
         )
     laws = _time_laws(model, measured)
     covariance = _covariance(laws, len(measured))
-    compiled = _bytes_law("memory", compiled_terms(model), observed, "compiled_bytes")
-    output = _bytes_law("outputs", compiled_terms(model), observed, "output_bytes")
+    bytes_terms = costs.terms.compiled_bytes
+    compiled = _bytes_law("memory", bytes_terms, observed, "compiled_bytes", size)
+    output = _bytes_law("outputs", bytes_terms, observed, "output_bytes", size)
     overhead = fit_law(
         "memory overhead",
-        overhead_terms(model),
+        costs.terms.overhead_bytes,
         [one.features for one in measured],
         [float((one.peak_rss_bytes or 0) - one.compiled_bytes) for one in measured],
+        size=size,
     )
     return ModelFit(
         model=model,
@@ -328,7 +331,7 @@ def _ensure_one_kind(records: Sequence[Record]) -> None:
     if not records:
         raise UserError("there are no records to fit")
     for record in records:
-        ensure_planned_engine(record.workload.source)
+        get_model(record.workload.model).costs.refuse_unplanned(record.workload.source)
     for what, found in (
         ("models", {record.workload.model for record in records}),
         ("configurations", {record.configuration.label for record in records}),
@@ -360,21 +363,23 @@ def _time_laws(model: str, measured: Sequence[Observation]) -> dict[str, Law]:
         if having:
             laws[name] = fit_law(
                 name,
-                time_terms(model, name),
+                time_terms(get_model(model).costs, name),
                 [one.features for one in having],
                 [one.seconds[name] for one in having],
+                size=size_feature(model),
             )
     return laws
 
 
 def _bytes_law(
-    quantity: str, terms: Sequence[str], observed: Sequence[Observation], attribute: str
+    quantity: str, terms: Sequence[str], observed: Sequence[Observation], attribute: str, size: str
 ) -> Law:
     return fit_law(
         quantity,
         terms,
         [one.features for one in observed],
         [float(getattr(one, attribute)) for one in observed],
+        size=size,
     )
 
 

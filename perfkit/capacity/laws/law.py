@@ -12,15 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.optimize import nnls
 
 from perfkit.capacity.bounds import LARGEST, Count, NonNegative, Real
-from perfkit.capacity.laws.terms import MAIN_FEATURE, Features, is_term, term_features, term_value
+from perfkit.capacity.laws.terms import is_term, term_features, term_value
 from perfkit.errors import UserError
+from perfkit.models.costs import Feature, Features
 from perfkit.units import cut
 
 COLLINEAR = 1e-7
 """Smallest singular value, as a share of the largest, of a design that tells its terms apart."""
-
-
-MAIN_FEATURES = frozenset(MAIN_FEATURE.values())
 
 MOST_TERMS = 16
 
@@ -92,9 +90,6 @@ class Law(BaseModel):
                 f"{len(self.terms)} terms have {len(self.coefficients)} coefficients: expected "
                 "one for each"
             )
-        unknown = next((name for name in self.fixed if name not in FEATURE_NAMES), None)
-        if unknown is not None:
-            raise ValueError(f"the fixed feature {cut(unknown)!r} is unknown")
         ensure_covariance(self.spread, len(self.terms), "spread")
         return self
 
@@ -126,25 +121,30 @@ class Law(BaseModel):
         """Relative standard deviation of a new measurement about the prediction."""
         return self.error * math.sqrt(1 + self.leverage(features))
 
-    def covers(self, features: Features) -> str | None:
-        """Why the law says nothing about ``features``, or None."""
-        for name, value in self.fixed.items():
-            if features.get(name, value) != value:
-                return f"{FEATURE_NAMES[name]} were all {value:g}, not {features[name]:g}"
+    def refusal(self, features: Features, known: Sequence[Feature]) -> str | None:
+        """Why the law says nothing about ``features``, or None.
+
+        Parameters
+        ----------
+        features
+            Features of a prediction.
+        known
+            All features of the model, which messages name.
+        """
+        for feature in known:
+            value = self.fixed.get(feature.name)
+            if value is not None and features[feature.name] != value:
+                return f"{feature.measured} were all {value:g}, not {features[feature.name]:g}"
         return None
 
 
-FEATURE_NAMES = {
-    "n": "the sizes measured",
-    "s": "the samples measured",
-    "g": "the grids measured",
-    "b": "the blocks measured",
-    "m": "the mesh nodes measured",
-}
-
-
 def fit_law(
-    quantity: str, terms: Sequence[str], points: Sequence[Features], values: Sequence[float]
+    quantity: str,
+    terms: Sequence[str],
+    points: Sequence[Features],
+    values: Sequence[float],
+    *,
+    size: str,
 ) -> Law:
     """Fit non-negative coefficients so that relative errors are least.
 
@@ -157,6 +157,8 @@ def fit_law(
         of a side feature (mesh nodes, samples) that took two values the square is left out.
     points, values
         Features and positive measurement of each.
+    size
+        Name of the feature that is the size.
 
     Raises
     ------
@@ -170,7 +172,7 @@ def fit_law(
     """
     fixed = _fixed(points)
     candidates = [
-        term for term in _distinguishable(terms, fixed) if not _undetermined(term, points)
+        term for term in _distinguishable(terms, fixed) if not _undetermined(term, points, size)
     ]
     used = set().union(*map(term_features, candidates))
     different = {tuple(point[name] for name in sorted(used)) for point in points}
@@ -224,10 +226,10 @@ def _fixed(points: Sequence[Features]) -> dict[str, float]:
     return {name: points[0][name] for name in names if len({p[name] for p in points}) == 1}
 
 
-def _undetermined(term: str, points: Sequence[Features]) -> bool:
+def _undetermined(term: str, points: Sequence[Features], size: str) -> bool:
     """Whether a side feature alone takes too few values for the power that the term has."""
     features = term_features(term)
-    if len(features) != 1 or features & MAIN_FEATURES:
+    if len(features) != 1 or size in features:
         return False
     (name,) = features
     values = {point[name] for point in points}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from perfkit.capacity.laws.runner import FitRunner
@@ -22,36 +22,14 @@ from perfkit.stats.exact import median_uncertainty
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tune.session import Progress, Session
 
-HELD_OUT_ROLE = "held_out"
-"""Measured like the points of a fit, but only used to judge it."""
-
-CPUS_ROLE = "cpus"
-"""The same workload on other CPU counts."""
-
-TOGETHER_ROLE = "together"
-"""Trials of one block that ran at the same time, each on CPUs of its own."""
-
-COMPILED_ROLE = "compiled"
-"""Compiled at a size that need not fit, and not run."""
-
-CACHED_ROLE = "cached"
-"""The program came from the compilation cache."""
-
-COUNTED_ROLES = (Role.PARTS, HELD_OUT_ROLE, CPUS_ROLE, COMPILED_ROLE)
+COUNTED_ROLES = (Role.PARTS, Role.HELD_OUT, Role.CPUS, Role.COMPILED)
 """Roles of which a workload and configuration has a number of trials."""
-
-DEFAULT_SIZES = {"af3": "16,24,32,48,64,96", "gencast": "5,4,3,2.5,2,1.8"}
-"""Residues, and degrees: cheap, and enough of them for the terms of every law. GenCast takes a mesh
-of one split above 5 degrees, whose program holds 0.1 GB less beside its buffers than all others."""
 
 SETTLED = 0.05
 """Half the width of the median's interval, relative to it, at which no more passes are made."""
 
 MOST_ROUNDS = 4
 """Times the rounds that are asked for, of a trial that does not settle."""
-
-DEFAULT_COMPILED = {"af3": "256,512,1024", "gencast": "1.5,1"}
-"""Sizes that are only compiled, for their memory."""
 
 
 @dataclass(frozen=True)
@@ -126,14 +104,14 @@ class FitPlan:
 
     def wanted(self, role: str) -> int:
         """Trials of a workload in one of :data:`COUNTED_ROLES`."""
-        return self.repeats if role in (Role.PARTS, HELD_OUT_ROLE) else 1
+        return self.repeats if role in (Role.PARTS, Role.HELD_OUT) else 1
 
     def steps(self) -> list[Step]:
         """The trials that run alone, in the order in which they are measured."""
         points = [Step(each, self.configuration, Role.PARTS) for each in self.workloads]
-        judged = [Step(each, self.configuration, HELD_OUT_ROLE) for each in self.held_out]
+        judged = [Step(each, self.configuration, Role.HELD_OUT) for each in self.held_out]
         counts = [
-            Step(self.middle, self.on_cpus(cpus), CPUS_ROLE, traced=False)
+            Step(self.middle, self.on_cpus(cpus), Role.CPUS, traced=False)
             for cpus in self.cpu_counts
         ]
         return [*points, *judged, *counts]
@@ -161,7 +139,7 @@ class FitMeasurement:
                 if not self._has(step, min(number, self._plan.wanted(step.role))):
                     self._measure(step)
         for workload in self._plan.compiled:
-            step = Step(workload, self._plan.configuration, COMPILED_ROLE, traced=False)
+            step = Step(workload, self._plan.configuration, Role.COMPILED, traced=False)
             if not self._has(step):
                 self._compile(step)
         self._measure_together()
@@ -214,11 +192,11 @@ class FitMeasurement:
     def _measure_together(self) -> None:
         """As many instances as there are CPUs, each on one of its own."""
         instances = self._runner.cpus
-        alone = Step(self._plan.middle, self._plan.on_cpus(1), CPUS_ROLE, traced=False)
-        if instances < 2 or not self._has(alone) or self._found(TOGETHER_ROLE):
+        alone = Step(self._plan.middle, self._plan.on_cpus(1), Role.CPUS, traced=False)
+        if instances < 2 or not self._has(alone) or self._found(Role.TOGETHER):
             return
-        self._progress.trial_started(TOGETHER_ROLE, f"{instances} instances of one CPU each")
-        labels = TrialLabels(self._plan.study, TOGETHER_ROLE, secrets.token_hex(4))
+        self._progress.trial_started(Role.TOGETHER, f"{instances} instances of one CPU each")
+        labels = TrialLabels(self._plan.study, Role.TOGETHER, secrets.token_hex(4))
         self._keep(
             self._runner.together(
                 self._plan.middle, self._plan.configuration, labels, self._plan.rounds
@@ -227,9 +205,9 @@ class FitMeasurement:
 
     def _measure_cached(self) -> None:
         """The smallest workload twice with a compilation cache: the second time it hits."""
-        step = Step(self._plan.workloads[0], self._plan.configuration, CACHED_ROLE)
+        step = Step(self._plan.workloads[0], self._plan.configuration, Role.CACHED)
         cache = TrialFiles(compile_cache=self._plan.store.folder / "compile-cache")
-        while len(self._found(CACHED_ROLE)) < 2:
+        while len(self._found(Role.CACHED)) < 2:
             with self._session() as session:
                 if not session.open(step.workload, step.configuration, step.role, cache):
                     return
@@ -251,7 +229,7 @@ class FitMeasurement:
         return failed or sum(self._complete(record, step) for record in own) >= wanted
 
     def _complete(self, record: Record, step: Step) -> bool:
-        if step.role == COMPILED_ROLE:
+        if step.role == Role.COMPILED:
             return record.compilation is not None
         traced = not step.traced or bool(record.part_times_s)
         return traced and self._enough([stage.wall_s for stage in record.steady])
@@ -276,18 +254,21 @@ def _place(record: Record) -> tuple[str, ...] | None:
     return record.role, record.workload.digest, record.configuration.digest
 
 
-def other_samples(workloads: Sequence[Workload]) -> list[Workload]:
-    """The smallest, middle and largest workload with a single diffusion sample, where there are
-    samples at all: what a step costs once is told from what it costs a sample."""
-    if "samples" not in workloads[0].fidelity:
+def contrasting(workloads: Sequence[Workload], fidelity: Mapping[str, int]) -> list[Workload]:
+    """Return the smallest, middle and largest workload at another fidelity.
+
+    Parameters
+    ----------
+    workloads
+        Points of a fit, smallest first.
+    fidelity
+        Axes to change (:attr:`perfkit.models.costs.CostModel.contrast`). Without any there is
+        nothing to return.
+    """
+    if not fidelity:
         return []
     chosen = dict.fromkeys((0, len(workloads) // 2, len(workloads) - 1))
-    return [replace_fidelity(workloads[index], samples=1) for index in chosen]
-
-
-def replace_fidelity(workload: Workload, **values: int) -> Workload:
-    """The workload at another fidelity."""
-    return replace(workload, fidelity={**workload.fidelity, **values})
+    return [workloads[index].with_fidelity(**fidelity) for index in chosen]
 
 
 def median_pass_s(records: Iterable[Record]) -> dict[int, list[float]]:

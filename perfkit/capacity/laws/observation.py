@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfkit.capacity.laws.terms import CHECK, STAGES, WARM_UP, Features, features_of
+from perfkit.capacity.laws.terms import STAGES, features_of
 from perfkit.models.base import REST
+from perfkit.models.costs import CHECK, WARM_UP, Features
 from perfkit.records.schema import Outcome, Record
 from perfkit.tune.extrapolate import part_seconds
 

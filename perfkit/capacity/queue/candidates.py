@@ -18,15 +18,14 @@ from perfkit.capacity.queue.estimate import (
     obstacle,
     pace,
     paces_by_cores,
+    padded_settings,
     smallest_machine,
 )
-from perfkit.capacity.queue.jobs import Job, Reject
+from perfkit.capacity.queue.jobs import call_count, job_features, run_counts
 from perfkit.capacity.queue.machines import Machine
 from perfkit.errors import UserError
-from perfkit.models.af3.knobs import ATOM_SLOTS, BUCKET, NEEDED
-
-PROGRAM_AXES = {"af3": ("recycles", "steps", "samples"), "gencast": ("levels",)}
-"""Fidelity axes that are compiled in; GenCast's steps of the rollout are calls of one program."""
+from perfkit.models import get_model
+from perfkit.models.costs import Job, Reject
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,12 @@ class Queue:
         machines = sum(machine.count for machine in self._machines)
         found: dict[tuple[int, int], int] = {}
         for place, fit in enumerate(self._fits):
-            if fit.model != "af3" or fit.cached_compile_s is None or _one_program_a_job(fit):
+            costs = get_model(fit.model).costs
+            if (
+                costs.padding_knob is None
+                or fit.cached_compile_s is None
+                or not costs.shares_programs(fit.settings)
+            ):
                 continue
             groups: dict[tuple[tuple[str, int], ...], list[int]] = defaultdict(list)
             for index, job in enumerate(self._jobs):
@@ -176,20 +180,19 @@ class Queue:
         machines = sum(machine.count for machine in self._machines)
         found: dict[int, set[int]] = {}
         for place, fit in enumerate(self._fits):
+            shared = get_model(fit.model).costs.shares_programs(fit.settings)
             programs: dict[object, list[tuple[float, int]]] = defaultdict(list)
             for index, job in enumerate(self._jobs):
                 if job.model != fit.model:
                     continue
-                settings = dict(fit.settings)
-                if (place, index) in self._buckets:
-                    settings[BUCKET.name] = str(self._buckets[place, index])
+                settings = padded_settings(fit, self._buckets.get((place, index)))
                 try:
-                    features = job.features(settings)
+                    features = job_features(job, settings)
                 except UserError:
                     continue
-                own = index if _one_program_a_job(fit) else None
+                own = None if shared else index
                 key = (tuple(sorted(features.items())), _program_axes(job), own)
-                programs[key].append((-float(job.calls), index))
+                programs[key].append((-float(call_count(job)), index))
             found[place] = {
                 index for alike in programs.values() for _, index in sorted(alike)[:machines]
             }
@@ -216,12 +219,8 @@ class Queue:
 
 
 def _program_axes(job: Job) -> tuple[tuple[str, int], ...]:
-    return tuple((axis, job.fidelity[axis]) for axis in PROGRAM_AXES[job.model])
-
-
-def _one_program_a_job(fit: ModelFit) -> bool:
-    """Whether programs hold the number of an input's atoms, which no two inputs need share."""
-    return fit.settings.get(ATOM_SLOTS.name) == NEEDED
+    axes = get_model(job.model).costs.program_axes
+    return tuple((axis, job.fidelity[axis]) for axis in axes)
 
 
 def _group_buckets(
@@ -232,11 +231,13 @@ def _group_buckets(
     place = {size: number for number, size in enumerate(sizes)}
     counts: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(sizes))
     for index in group:
-        for part, count in jobs[index].counts().items():
+        for part, count in run_counts(jobs[index]).items():
             counts[part][place[jobs[index].size]] += count
     first = jobs[group[0]]
-    samples = first.fidelity["samples"]
-    features = [{"n": float(size), "s": float(samples)} for size in sizes]
+    settings = padded_settings(fit, first.size)
+    base = job_features(first, settings)
+    costs = get_model(fit.model).costs
+    features = [costs.resized(base, float(size), settings) for size in sizes]
     laws = {part: fit.laws[part] for part in counts if part in fit.laws}
     seconds = {part: [law.value(each) for each in features] for part, law in laws.items()}
     # A fit of trials that all took their program from the cache has no law of compilation.

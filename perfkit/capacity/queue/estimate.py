@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.parallel import contention_factor
 from perfkit.capacity.laws.prediction import WIDEST, Range
-from perfkit.capacity.laws.terms import CHECK, STAGES
-from perfkit.capacity.queue.jobs import Job
+from perfkit.capacity.laws.terms import STAGES
+from perfkit.capacity.queue.jobs import call_count, job_features, run_counts
 from perfkit.capacity.queue.machines import Machine
 from perfkit.errors import UserError
+from perfkit.models import get_model
 from perfkit.models.base import REST
+from perfkit.models.costs import CHECK, Job
 from perfkit.units import bytes_text, seconds_text
 
 STARTING = (*(name for name in STAGES if name != "compile"), CHECK)
@@ -64,14 +66,11 @@ def estimate(job: Job, fit: ModelFit, bucket: int | None = None) -> Estimate:
     UserError
         The fit says nothing about such a job, or too little.
     """
-    settings = dict(fit.settings)
-    if bucket is not None:
-        settings["bucket"] = str(bucket)
-    features = job.features(settings)
+    features = job_features(job, padded_settings(fit, bucket))
     refusal = fit.refusal(features)
     if refusal is not None:
         raise UserError(f"{refusal}: measure them with 'perfkit plan fit'")
-    counts = job.counts()
+    counts = run_counts(job)
     # What belongs to no part can be too little to be measured.
     missing = [part for part in counts if counts[part] and part not in (REST, *fit.laws)]
     if missing:
@@ -81,7 +80,7 @@ def estimate(job: Job, fit: ModelFit, bucket: int | None = None) -> Estimate:
         )
     seconds = fit.seconds(features, counts)
     total = fit.time_range(features, seconds)
-    memory = fit.memory_range(features, job.calls)
+    memory = fit.memory_range(features, call_count(job))
     for what, told in (("time", total), ("memory", memory)):
         if told.high >= told.value * WIDEST * (1 - ROUNDING):
             raise UserError(
@@ -98,6 +97,14 @@ def estimate(job: Job, fit: ModelFit, bucket: int | None = None) -> Estimate:
         high=total.high / total.value,
         memory=memory,
     )
+
+
+def padded_settings(fit: ModelFit, bucket: int | None) -> dict[str, str]:
+    """Return the fit's settings with inputs padded to ``bucket``, None for the preset's own."""
+    knob = get_model(fit.model).costs.padding_knob
+    if bucket is None or knob is None:
+        return dict(fit.settings)
+    return {**fit.settings, knob: str(bucket)}
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.prediction import relative_range
 from perfkit.capacity.queue.candidates import Queue
-from perfkit.capacity.queue.jobs import Job
 from perfkit.capacity.queue.machines import Machine
 from perfkit.capacity.queue.pack import lower_bound_s, machine_seconds, pack
 from perfkit.capacity.queue.plan import HOUR_S, kinds_of, tasks_of, way_of
+from perfkit.models.costs import Job
 
 
 @dataclass(frozen=True)

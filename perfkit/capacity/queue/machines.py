@@ -16,10 +16,10 @@ from perfkit.capacity.bounds import (
     Positive,
 )
 from perfkit.capacity.laws.calibration import MOST_FACTOR, Calibration
-from perfkit.capacity.queue.jobs import Reject
 from perfkit.capacity.tables import first_sentence, read_toml, refuse_unknown
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
+from perfkit.models.costs import Reject
 from perfkit.records.machine import available_memory_bytes
 from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY
 from perfkit.units import DURATION_FORMS, SIZE_FORMS, cut, parse_duration, parse_size

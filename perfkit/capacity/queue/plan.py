@@ -12,10 +12,10 @@ from perfkit.capacity.queue.accelerators import Comparison, compare
 from perfkit.capacity.queue.candidates import Candidate, Queue
 from perfkit.capacity.queue.estimate import Way, instance_counts
 from perfkit.capacity.queue.exact import MOST_CHOICES, choices, improve
-from perfkit.capacity.queue.jobs import Job, Reject
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.pack import Kind, Packing, Placement, Share, Task, machine_seconds, pack
 from perfkit.knobs.cpus import allowed_cpus
+from perfkit.models.costs import Job, Reject
 
 HOUR_S = 3600.0
 

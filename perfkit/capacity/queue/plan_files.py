@@ -11,6 +11,8 @@ from typing import Any
 
 from perfkit.capacity.queue.plan import Plan, PlannedJob
 from perfkit.files import write_whole
+from perfkit.models import get_model, model_names
+from perfkit.models.costs import Job
 
 
 def job_row(plan: Plan, each: PlannedJob) -> dict[str, Any]:
@@ -20,9 +22,7 @@ def job_row(plan: Plan, each: PlannedJob) -> dict[str, Any]:
         "model": each.job.model,
         "size": each.job.size,
         "bucket": each.bucket,
-        **{axis: value for axis, value in each.job.fidelity.items() if each.job.model == "af3"},
-        "members": each.job.fidelity.get("members"),
-        "forecast_steps": each.job.fidelity["steps"] if each.job.model == "gencast" else None,
+        **_fidelity_columns(each.job),
         "preset": plan.fits[each.way.fit].label,
         "machine": each.machine.name,
         "node": each.placement.node + 1,
@@ -41,13 +41,34 @@ def job_row(plan: Plan, each: PlannedJob) -> dict[str, Any]:
     }
 
 
-COLUMNS = (
-    "name", "model", "size", "bucket", "recycles", "steps", "samples", "seeds", "members",
-    "forecast_steps", "preset", "machine", "node", "instances", "cpus", "begin_s", "end_s",
-    "time_s", "time_low_s", "time_high_s", "memory_bytes", "memory_low_bytes",
-    "memory_high_bytes", "compiles", "price",
+_EVERYWHERE = ("members", "forecast_steps")
+"""Fidelity columns that the JSON row of every job has, null where they do not apply. The others
+are only in the rows of models that have them."""
+
+_BEFORE = ("name", "model", "size", "bucket")
+_AFTER = (
+    "preset", "machine", "node", "instances", "cpus", "begin_s", "end_s", "time_s", "time_low_s",
+    "time_high_s", "memory_bytes", "memory_low_bytes", "memory_high_bytes", "compiles", "price",
 )  # fmt: skip
-"""Columns of the CSV."""
+
+
+def _all_fidelity_columns() -> tuple[str, ...]:
+    columns = (column for name in model_names() for column in get_model(name).costs.plan_columns)
+    return tuple(dict.fromkeys(columns))
+
+
+def _fidelity_columns(job: Job) -> dict[str, int | None]:
+    axes = get_model(job.model).costs.plan_columns
+    return {
+        column: job.fidelity[axes[column]] if column in axes else None
+        for column in _all_fidelity_columns()
+        if column in axes or column in _EVERYWHERE
+    }
+
+
+def csv_columns() -> tuple[str, ...]:
+    """Return the columns of the CSV: those of all models, whatever the plan holds."""
+    return (*_BEFORE, *_all_fidelity_columns(), *_AFTER)
 
 
 def write_csv(path: Path, plan: Plan) -> None:
@@ -59,7 +80,7 @@ def write_csv(path: Path, plan: Plan) -> None:
         The file cannot be written.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
+    writer = csv.DictWriter(text, csv_columns(), lineterminator="\n", restval="")
     writer.writeheader()
     writer.writerows(job_row(plan, each) for each in plan.jobs)
     write_whole(path, text.getvalue(), "plan")

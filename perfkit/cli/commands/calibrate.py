@@ -16,8 +16,6 @@ from perfkit.cli.workload_arguments import (
 from perfkit.errors import UserError
 
 CALIBRATION_NAME = "calibration.toml"
-CALIBRATION_SIZE = {"af3": "32", "gencast": "4"}
-"""Residues, and degrees: a minute's trial that is not all overhead."""
 
 
 def _add(parser: Parser) -> None:
@@ -49,8 +47,9 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"--rounds takes 1 or more, up to {MOST_PASSES}, not {given.rounds}")
     model = request.model
     workload = request.workload
-    if not {"size", "resolution", "input"} & set(workload.source):
-        workload = model.resized(workload, CALIBRATION_SIZE[model.name])
+    costs = model.costs
+    if not set(costs.input_options) & set(workload.source):
+        workload = model.resized(workload, costs.sizes.calibration)
     workload = workload.with_fidelity(**model.part_fidelity())
     configuration = configuration_of(request)
     request.refuse_without_memory(configuration, workload)

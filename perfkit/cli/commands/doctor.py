@@ -16,7 +16,7 @@ from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import Parser
 from perfkit.errors import MissingDependencyError, UserError
 from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.models import get_model
+from perfkit.models import SMALLEST_MODEL, get_model
 from perfkit.tune.apply import preset_environment
 from perfkit.tune.preset import load_preset
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         help="measure identical programs against each other, and print which difference can be "
         "seen here with how many pairs of processes (a few minutes)",
     )
-    noise.add_argument("--model", default="gencast", help="whose smallest input is run")
+    noise.add_argument("--model", default=SMALLEST_MODEL, help="whose smallest input is run")
     noise.add_argument("--pairs", type=int, default=6, help="pairs of processes (default 6)")
     noise.add_argument("--out", type=Path, help="folder for the records of --noise")
     given = parser.parse_args(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,15 @@ from perfkit.cli.console import Console
 from perfkit.cli.study_output import PAGE_NAME
 from perfkit.cli.workload_arguments import Parser, default_folder
 from perfkit.errors import UserError
+from perfkit.models import DEFAULT_MODEL, get_model, model_names
 from perfkit.units import cut, parse_duration
 
 if TYPE_CHECKING:
     from perfkit.capacity.laws.fit import ModelFit
-    from perfkit.capacity.queue.jobs import Job, Reject, WhatIf
+    from perfkit.capacity.queue.jobs import WhatIf
     from perfkit.capacity.queue.machines import Inventory
     from perfkit.capacity.queue.plan import Plan
+    from perfkit.models.costs import Job, Reject
 
 FIT = "fit"
 
@@ -32,13 +35,23 @@ def _parser() -> Parser:
     queue.add_argument(
         "--jobs",
         type=Path,
-        help="CSV of jobs (columns name; tokens, file or sequence, or grid; seeds, members, days "
-        "and others), or a folder of AlphaFold 3 JSON or FASTA files",
+        help=f"CSV of jobs, or a folder of input files ({_suffixes()}); a row has a name and "
+        f"{_columns()}",
     )
-    queue.add_argument("--model", default="af3", help="of --size without --jobs (default af3)")
-    queue.add_argument("--size", help="tokens or degrees: jobs by themselves, or what if all were")
-    queue.add_argument("--seeds", type=int, help="what if every AlphaFold 3 job had so many")
-    queue.add_argument("--members", type=int, help="what if every GenCast job had so many")
+    queue.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"model that --size is for: {', '.join(model_names())} (default {DEFAULT_MODEL})",
+    )
+    queue.add_argument(
+        "--size",
+        help="plan jobs of these sizes, separated by commas; with --jobs: what if every job of "
+        "the model had this size",
+    )
+    for axis, models in _what_if_models().items():
+        queue.add_argument(
+            f"--{axis}", type=int, help=f"what if every job of {' or '.join(models)} had so many"
+        )
     where = parser.add_argument_group("the machines")
     where.add_argument("--machines", type=Path, help="inventory, TOML")
     where.add_argument("--here", action="store_true", help="this machine")
@@ -57,6 +70,30 @@ def _parser() -> Parser:
     parser.add_argument("--keep-going", action="store_true", help="plan the rest, list the rejects")
     parser.add_argument("--out", type=Path, help="folder for plan, page and Slurm script")
     return parser
+
+
+def _columns() -> str:
+    """Columns of each model, e.g. ``tokens, file, ... (af3), or grid, ... (gencast)``."""
+    own = {name: get_model(name).costs.columns for name in model_names()}
+    return ", or ".join(f"{', '.join(columns)} ({name})" for name, columns in own.items())
+
+
+def _suffixes() -> str:
+    found = (suffix for name in model_names() for suffix in get_model(name).costs.suffixes)
+    return ", ".join(dict.fromkeys(found))
+
+
+def _what_if_models() -> dict[str, list[str]]:
+    """Fidelity axes that can be changed for a whole queue, and the models that have them."""
+    found: dict[str, list[str]] = {}
+    for name in model_names():
+        for axis in get_model(name).costs.what_if_axes:
+            found.setdefault(axis, []).append(name)
+    return found
+
+
+def _largest(axis: str, models: Sequence[str]) -> int:
+    return min(get_model(name).costs.what_if_axes[axis] for name in models)
 
 
 def main(arguments: list[str]) -> int:
@@ -140,32 +177,29 @@ def _inventory(given: argparse.Namespace, fits: list[ModelFit]) -> Inventory:
 
 
 def _queue(given: argparse.Namespace) -> tuple[list[Job], list[Reject], WhatIf | None]:
-    from perfkit.capacity.queue.jobs import MOST_MEMBERS, MOST_SEEDS, WhatIf, read_jobs, sized_jobs
-    from perfkit.models import get_model
+    from perfkit.capacity.queue.jobs import WhatIf, read_jobs, sized_job, sized_jobs
 
-    for name, most in (("seeds", MOST_SEEDS), ("members", MOST_MEMBERS)):
-        value = getattr(given, name)
-        if value is not None and not 1 <= value <= most:
-            raise UserError(f"--{name} takes 1 or more, up to {most}, not {value}")
+    model = get_model(given.model)
+    fidelity = {}
+    for axis, models in _what_if_models().items():
+        value = getattr(given, axis)
+        if value is not None and not 1 <= value <= (most := _largest(axis, models)):
+            raise UserError(f"--{axis} takes 1 or more, up to {most}, not {value}")
+        if value is not None:
+            fidelity[axis] = value
     if given.jobs is None:
         if given.size is None:
             raise UserError("there is nothing to plan: give --jobs FILE, or --size")
-        what_if = WhatIf(members=given.members, seeds=given.seeds)
-        model = get_model(given.model).name
-        return [what_if.applied(job) for job in sized_jobs(model, given.size)], [], None
-    size = None if given.size is None else _one_size(given.size)
+        what_if = WhatIf(fidelity)
+        return [what_if.applied(job) for job in sized_jobs(model.name, given.size)], [], None
+    if given.size is not None:
+        if "," in given.size:
+            raise UserError(f"--size takes one size with --jobs, not {cut(given.size)!r}")
+        # An impossible size is reported before the queue is read.
+        sized_job(model.name, given.size, "what-if")
     jobs, rejects = read_jobs(given.jobs)
     _refuse(rejects, given.keep_going)
-    return jobs, rejects, WhatIf(given.members, given.seeds, size)
-
-
-def _one_size(text: str) -> int:
-    """Tokens that every AlphaFold 3 job is set to."""
-    from perfkit.capacity.queue.jobs import sized_jobs
-
-    if "," in text:
-        raise UserError(f"--size takes one number of tokens with --jobs, not {cut(text)!r}")
-    return sized_jobs("af3", text)[0].size
+    return jobs, rejects, WhatIf(fidelity, given.size, model.name)
 
 
 def _ensure_within(given: argparse.Namespace, name: str, above: float, most: float) -> None:

@@ -37,6 +37,7 @@ from perfkit.models.base import (
     Workload,
     fidelity_labels,
 )
+from perfkit.models.costs import CostModel
 from perfkit.models.module_names import module_name
 from perfkit.units import cut
 
@@ -114,6 +115,13 @@ class AlphaFold3:
         "pae": Tolerance(1e-3, 0.05, why="what the logits say for each pair of tokens"),
     }
     reference_values: Mapping[str, str] = {PRECISION.name: "none"}
+
+    @property
+    def costs(self) -> CostModel:
+        """Costs of the model, imported when they are first asked for."""
+        from perfkit.models.af3.costs import AlphaFold3Costs
+
+        return AlphaFold3Costs(self.fidelity_axes)
 
     def load(self) -> None:
         """Import the package; see the protocol."""
