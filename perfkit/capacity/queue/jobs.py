@@ -65,7 +65,8 @@ class WhatIf:
     Attributes
     ----------
     fidelity
-        Fidelity axis to its new value, for the jobs that have the axis.
+        Fidelity axis to its new value, for the jobs of models that let it be changed
+        (:attr:`perfkit.models.costs.CostModel.what_if_axes`).
     size
         New size of the jobs of :attr:`model`, as a user writes it; None for no change.
     model
@@ -84,8 +85,9 @@ class WhatIf:
         UserError
             The size is impossible.
         """
-        changed = {axis: self.fidelity.get(axis, value) for axis, value in job.fidelity.items()}
-        job = dataclasses.replace(job, fidelity=changed)
+        own = get_model(job.model).costs.what_if_axes
+        changed = {axis: value for axis, value in self.fidelity.items() if axis in own}
+        job = dataclasses.replace(job, fidelity={**job.fidelity, **changed})
         if self.size is None or job.model != self.model:
             return job
         sized = sized_job(job.model, self.size, job.name)

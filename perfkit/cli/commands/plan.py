@@ -183,10 +183,12 @@ def _queue(given: argparse.Namespace) -> tuple[list[Job], list[Reject], WhatIf |
     fidelity = {}
     for axis, models in _what_if_models().items():
         value = getattr(given, axis)
-        if value is not None and not 1 <= value <= (most := _largest(axis, models)):
+        if value is None:
+            continue
+        most = _largest(axis, models)
+        if not 1 <= value <= most:
             raise UserError(f"--{axis} takes 1 or more, up to {most}, not {value}")
-        if value is not None:
-            fidelity[axis] = value
+        fidelity[axis] = value
     if given.jobs is None:
         if given.size is None:
             raise UserError("there is nothing to plan: give --jobs FILE, or --size")
