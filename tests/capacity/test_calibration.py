@@ -115,7 +115,7 @@ def test_a_calibration_that_cannot_be_used_is_kept_aside_and_made_again(
 
 def test_a_failed_trial_calibrates_nothing() -> None:
     failed = record(32).model_copy(update={"outcome": Outcome.CRASHED, "reason": "SIGSEGV"})
-    with pytest.raises(UserError, match="did not end well: crashed"):
+    with pytest.raises(UserError, match="the trial of the calibration failed: crashed"):
         calibrate([failed], CEILINGS, None)
 
 
@@ -133,7 +133,7 @@ def test_a_calibration_of_another_model_is_refused() -> None:
         ("running_s = ", "running_s = -1", "trials.0.running_s is -1"),
         ("running_s = ", "running_s = nan # ", "trials.0.running_s is nan"),
         ('model = "af3"', 'model = "af4"', "the model is 'af4', expected one of af3, gencast"),
-        ("n = 32", "g = 32", "trials.0: features are not those of af3: n, s"),
+        ("n = 32", "g = 32", "trials.0: expected the features of af3: n, s"),
         ("copy_bytes_per_s = ", "copy_bytes_per_s = inf # ", "ceilings.copy_bytes_per_s is inf"),
         ("version = 1", "version = 2", "version is 2: input should be less than or equal to 1"),
     ],

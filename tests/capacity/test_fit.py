@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from perfkit.capacity.laws.assemble import accuracies, assemble
-from perfkit.capacity.laws.fit import ModelFit, fit_records
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.fitting import fit_records
 from perfkit.capacity.queue.estimate import estimate
 from perfkit.capacity.queue.jobs import production
 from perfkit.errors import UserError

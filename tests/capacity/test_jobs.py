@@ -65,9 +65,9 @@ def test_gencast_is_one_degree_unless_said_otherwise(tmp_path: Path) -> None:
         ("", "are empty: the first line names the columns"),
         ("name,tokens\n", "hold no row beneath the columns"),
         ("name,token\na,1\n", "column 'token' is unknown; the nearest is 'tokens'"),
-        ("name,tokens,tokens\na,1,1\n", "the column 'tokens' stands there twice"),
+        ("name,tokens,tokens\na,1,1\n", "the column 'tokens' occurs twice"),
         ('name,tokens\na,1\n"b,2\nc,3\n', "row 4: unexpected end of data (is a quote"),
-        ("name,id,tokens\na,b,1\n", "the column 'name' stands there twice"),
+        ("name,id,tokens\na,b,1\n", "the column 'name' occurs twice"),
         (",,\n,,\n", "are empty: the first line names the columns"),
         ("PK\x03\x04", "are a workbook, not CSV: save the sheet as CSV"),
         ("name,tokens\na\0,1\n", "are not a text file"),
@@ -155,7 +155,7 @@ def test_a_quoted_cell_keeps_its_separators_and_lines(tmp_path: Path) -> None:
 def test_a_value_without_a_column_is_not_dropped(tmp_path: Path) -> None:
     jobs, (reject,) = read_jobs(_csv(tmp_path, "name,,tokens\na,x,24\nb,,30\n"))
     assert [job.name for job in jobs] == ["b"]
-    assert "row 2: 'x' stands in a column without a name" in reject.sentence
+    assert "row 2: 'x' is in a column without a name" in reject.sentence
 
 
 @pytest.mark.parametrize("days", ["15", "15,0", "15 days", "360h", "15-00:00:00", "360:00:00"])

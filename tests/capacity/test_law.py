@@ -60,9 +60,9 @@ def test_too_few_sizes_are_refused() -> None:
         _fit(("1", "n", "n^2"), points, [1.0, 2.0, 2.0])
 
 
-def test_sizes_that_move_in_step_are_refused() -> None:
+def test_collinear_features_are_refused() -> None:
     points = [{"g": n, "m": 3 * n} for n in SIZES]
-    with pytest.raises(UserError, match=r"cannot tell its terms 1, g, m apart.*collinear"):
+    with pytest.raises(UserError, match=r"cannot separate its terms 1, g, m: .* collinear"):
         fit_law("denoiser_call", ("1", "g", "m"), points, [1 + n for n in SIZES], size="g")
 
 

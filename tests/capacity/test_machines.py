@@ -80,7 +80,7 @@ def test_what_is_no_inventory_is_refused(tmp_path: Path, text: str, told: str) -
 def test_a_name_stands_once(tmp_path: Path) -> None:
     inventory = read_inventory(_toml(tmp_path, GOOD + GOOD.replace('currency = "CHF"', "")))
     assert len(inventory.machines) == 1
-    assert "the name stands there twice" in inventory.rejects[0].sentence
+    assert "the name occurs twice" in inventory.rejects[0].sentence
 
 
 @pytest.mark.parametrize(

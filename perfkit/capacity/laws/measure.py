@@ -1,4 +1,4 @@
-"""The trials that a fit rests on, run one after the other and resumable."""
+"""The trials of a fit: what they are, and running those that are missing from the store."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
-from perfkit.capacity.laws.runner import FitRunner
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.cpus import ALL_CPUS, CPUS_KNOB
@@ -20,51 +20,65 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.stats.exact import median_uncertainty
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tune.session import Progress, Session
+from perfkit.tune.session import Progress, Runner, Session
 
 COUNTED_ROLES = (Role.PARTS, Role.HELD_OUT, Role.CPUS, Role.COMPILED)
-"""Roles of which a workload and configuration has a number of trials."""
+"""Roles with a fixed number of trials per workload and configuration."""
 
 SETTLED = 0.05
-"""Half the width of the median's interval, relative to it, at which no more passes are made."""
+"""Relative half-width of the median's interval at which no further pass is needed."""
 
 MOST_ROUNDS = 4
-"""Times the rounds that are asked for, of a trial that does not settle."""
+"""Largest number of passes of a trial that does not settle, relative to the rounds asked for."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One trial of a fit: what is run, how, and for what."""
+    """A trial of a fit.
+
+    Attributes
+    ----------
+    workload, configuration
+        What is computed, and how.
+    role
+        Purpose of the trial.
+    traced
+        Whether a pass under the profiler measures the parts.
+    """
 
     workload: Workload
     configuration: Configuration
-    role: str
+    role: Role
     traced: bool = True
 
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What a fit measures.
+    """The trials that a fit needs.
 
-    Parameters
+    Attributes
     ----------
+    model
+        The model.
     workloads
         Points of the fit, smallest first.
     held_out
-        Points to judge it by.
+        Points that are only used to evaluate the fit.
     compiled
         Workloads that are only compiled.
     configuration
-        The preset to fit.
+        Preset to fit.
     cpu_counts
-        CPUs of an instance beside all of them.
+        CPU counts to measure in addition to all CPUs.
+    store
+        Store of the records.
     rounds
-        Timed passes of each trial.
+        Timed passes per trial.
     cached
-        Whether the time of a program from the compilation cache is measured too.
+        Whether to measure the time to load a program from the compilation cache.
     repeats
-        Trials of each point: two processes of one program may differ for good, by where their
-        memory happens to lie, which more passes do not even out.
+        Trials per point. Processes of one program may differ permanently through their memory
+        layout, which further passes do not average out.
     """
 
     model: Model
@@ -80,50 +94,75 @@ class FitPlan:
 
     @cached_property
     def study(self) -> str:
-        """Digest of machine, packages and configuration: further sizes join the same study."""
+        """Digest of machine, packages and configuration, so that further sizes join the study."""
         same = ["fit", self.model.name, setting_digest(), self.configuration.digest]
         return short_digest(same)
 
     @property
     def middle(self) -> Workload:
-        """Of middling size: where CPUs and instances are varied."""
+        """Workload of median size, on which CPUs and instances are varied."""
         own = self.workloads[0].fidelity
         alike = [each for each in self.workloads if each.fidelity == own]
         return alike[len(alike) // 2]
 
     def on_cpus(self, cpus: int) -> Configuration:
-        """The preset on so many CPUs."""
+        """Return the preset on ``cpus`` CPUs."""
         return Catalogue(self.model.knobs).changed(self.configuration, CPUS_KNOB.name, str(cpus))
 
     @property
     def trials(self) -> int:
-        """Trials that the whole plan takes."""
+        """Number of trials of the whole plan."""
         together = 2 if self.cpu_counts else 0
         alone = sum(self.wanted(step.role) for step in self.steps())
         return alone + len(self.compiled) + together + (2 if self.cached else 0)
 
     def wanted(self, role: str) -> int:
-        """Trials of a workload in one of :data:`COUNTED_ROLES`."""
+        """Return the number of trials per workload in one of :data:`COUNTED_ROLES`."""
         return self.repeats if role in (Role.PARTS, Role.HELD_OUT) else 1
 
     def steps(self) -> list[Step]:
-        """The trials that run alone, in the order in which they are measured."""
+        """Return the trials that run alone, in the order in which they are measured."""
         points = [Step(each, self.configuration, Role.PARTS) for each in self.workloads]
-        judged = [Step(each, self.configuration, Role.HELD_OUT) for each in self.held_out]
+        evaluated = [Step(each, self.configuration, Role.HELD_OUT) for each in self.held_out]
         counts = [
             Step(self.middle, self.on_cpus(cpus), Role.CPUS, traced=False)
             for cpus in self.cpu_counts
         ]
-        return [*points, *judged, *counts]
+        return [*points, *evaluated, *counts]
+
+
+class FitRunner(Runner, Protocol):
+    """What makes the trials of a fit; :class:`perfkit.capacity.laws.runner.LiveFitRunner` does."""
+
+    @property
+    def cpus(self) -> int:
+        """Number of CPUs that this process may use."""
+        ...
+
+    def compiled(
+        self, workload: Workload, configuration: Configuration, labels: TrialLabels
+    ) -> Record:
+        """Return the record of a trial that only compiles."""
+        ...
+
+    def together(
+        self, workload: Workload, configuration: Configuration, labels: TrialLabels, rounds: int
+    ) -> list[Record]:
+        """Run one trial per CPU at the same time and return their records."""
+        ...
 
 
 class FitMeasurement:
-    """Runs a plan; what the store holds already is not measured again.
+    """Runs the trials of a plan that the store does not hold yet.
 
     Parameters
     ----------
-    runner, progress
-        What makes trials, and who is told.
+    plan
+        The trials.
+    runner
+        Makes trials.
+    progress
+        Reports trials as they start and finish.
     """
 
     def __init__(self, plan: FitPlan, runner: FitRunner, progress: Progress) -> None:
@@ -132,8 +171,8 @@ class FitMeasurement:
         self._progress = progress
 
     def run(self) -> None:
-        """Measure what is missing."""
-        # One trial of each before the second of any: a machine may be slow for minutes.
+        """Run the missing trials."""
+        # Repeats of a point are spread over time, because a machine may be slow for minutes.
         for number in range(1, self._plan.repeats + 1):
             for step in self._plan.steps():
                 if not self._has(step, min(number, self._plan.wanted(step.role))):
@@ -147,7 +186,7 @@ class FitMeasurement:
             self._measure_cached()
 
     def records(self) -> list[Record]:
-        """Records of the study so far, without trials that others with more passes replace."""
+        """Return the study's records so far, of repeated trials those with the most passes."""
         own = [r for r in self._plan.store.records() if r.study == self._plan.study]
         alike: dict[tuple[str, ...], list[Record]] = defaultdict(list)
         for record in own:
@@ -156,7 +195,7 @@ class FitMeasurement:
         kept = set()
         for place, trials in alike.items():
             role, *_ = place
-            # The sort is stable: of those with equally many passes the newest stay.
+            # The sort is stable: of trials with equally many passes the newest are kept.
             fullest = sorted(trials, key=lambda one: len(one.steady))[-self._plan.wanted(role) :]
             kept |= {record.id for record in fullest}
         return [r for r in own if _place(r) is None or r.id in kept]
@@ -169,7 +208,7 @@ class FitMeasurement:
                     session.trace(step.configuration)
 
     def _pass(self, session: Session, configuration: Configuration) -> None:
-        """Passes until their median has settled, or until the trial makes no more."""
+        """Make passes until their median has settled, or until the trial ends."""
         made = -1
         while made < len(passes_s := session.passes_s(configuration)):
             if self._enough(passes_s):
@@ -190,7 +229,7 @@ class FitMeasurement:
             raise KeyboardInterrupt
 
     def _measure_together(self) -> None:
-        """As many instances as there are CPUs, each on one of its own."""
+        """Measure as many instances as there are CPUs, each on its own CPU."""
         instances = self._runner.cpus
         alone = Step(self._plan.middle, self._plan.on_cpus(1), Role.CPUS, traced=False)
         if instances < 2 or not self._has(alone) or self._found(Role.TOGETHER):
@@ -204,7 +243,7 @@ class FitMeasurement:
         )
 
     def _measure_cached(self) -> None:
-        """The smallest workload twice with a compilation cache: the second time it hits."""
+        """Run the smallest workload twice with a compilation cache, which the second run hits."""
         step = Step(self._plan.workloads[0], self._plan.configuration, Role.CACHED)
         cache = TrialFiles(compile_cache=self._plan.store.folder / "compile-cache")
         while len(self._found(Role.CACHED)) < 2:
@@ -218,7 +257,7 @@ class FitMeasurement:
         ]
 
     def _has(self, step: Step, wanted: int = 1) -> bool:
-        """Whether a trial failed for good or so many have all passes: Ctrl-C cuts them short."""
+        """Return whether a trial failed or enough are complete; Ctrl-C leaves incomplete ones."""
         own = [
             record
             for record in self._found(step.role)
@@ -235,7 +274,7 @@ class FitMeasurement:
         return traced and self._enough([stage.wall_s for stage in record.steady])
 
     def _enough(self, passes_s: Sequence[float]) -> bool:
-        """Whether there are as many passes as were asked for and their median has settled."""
+        """Return whether the rounds are complete and the median of the passes has settled."""
         if len(passes_s) < self._plan.rounds:
             return False
         return (
@@ -248,7 +287,7 @@ class FitMeasurement:
 
 
 def _place(record: Record) -> tuple[str, ...] | None:
-    """What a number of trials is enough for, None where each tells something of its own."""
+    """Return the key of trials that repeat each other, None where every trial counts."""
     if record.role not in COUNTED_ROLES or record.outcome is not Outcome.OK:
         return None
     return record.role, record.workload.digest, record.configuration.digest
@@ -272,7 +311,7 @@ def contrasting(workloads: Sequence[Workload], fidelity: Mapping[str, int]) -> l
 
 
 def median_pass_s(records: Iterable[Record]) -> dict[int, list[float]]:
-    """CPUs to the median steady seconds of each record."""
+    """Return CPU count to the median seconds of a timed pass of each record."""
     times: dict[int, list[float]] = defaultdict(list)
     for record in records:
         if record.steady:
@@ -283,12 +322,12 @@ def median_pass_s(records: Iterable[Record]) -> dict[int, list[float]]:
 
 
 def parse_cpu_counts(text: str, available: int) -> tuple[int, ...]:
-    """The CPU counts of e.g. ``1,2,all`` that differ from all CPUs.
+    """Parse CPU counts such as ``1,2,all``; those of all CPUs are left out.
 
     Raises
     ------
     UserError
-        A count is impossible here.
+        A value is not a CPU count.
     """
     counts = []
     for word in text.split(","):

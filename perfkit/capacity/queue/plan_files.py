@@ -1,4 +1,4 @@
-"""A plan as CSV and as JSON, for other programs."""
+"""A plan as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perfkit.models.costs import Job
 
 
 def job_row(plan: Plan, each: PlannedJob) -> dict[str, Any]:
-    """One job as plain values: seconds, bytes, names."""
+    """Return a job of a plan as plain values: seconds, bytes and names."""
     return {
         "name": each.job.name,
         "model": each.job.model,
@@ -72,7 +72,15 @@ def csv_columns() -> tuple[str, ...]:
 
 
 def write_csv(path: Path, plan: Plan) -> None:
-    """One row a job, in the order in which they begin; what does not apply is empty.
+    """Write a CSV with one row per job, in the order of their start. Cells that do not apply are
+    empty.
+
+    Parameters
+    ----------
+    path
+        The file.
+    plan
+        The plan.
 
     Raises
     ------
@@ -87,7 +95,14 @@ def write_csv(path: Path, plan: Plan) -> None:
 
 
 def write_json(path: Path, plan: Plan) -> None:
-    """Jobs, machines, totals, rejects and notices.
+    """Write jobs, machines, totals, rejects and notices as JSON.
+
+    Parameters
+    ----------
+    path
+        The file.
+    plan
+        The plan.
 
     Raises
     ------

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     from perfkit.capacity.bounds import MOST_PASSES
     from perfkit.capacity.laws.calibration import calibrate, earlier_calibration
     from perfkit.capacity.laws.measure import FitMeasurement, FitPlan
-    from perfkit.capacity.laws.runner import FitRunner
+    from perfkit.capacity.laws.runner import LiveFitRunner
     from perfkit.knobs.cpus import allowed_cpus
     from perfkit.observers.roofline.ceilings import measured_ceilings
     from perfkit.records.store import Store
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
     ceilings = dataclasses.asdict(measured_ceilings())
     with StudyProgress(console, trials=plan.trials) as progress:
         measurement = FitMeasurement(
-            plan, FitRunner(out, request.limits(), progress.stage), progress
+            plan, LiveFitRunner(out, request.limits(), progress.stage), progress
         )
         interrupted = progress.watch(measurement.run)
     if interrupted:

@@ -56,7 +56,7 @@ def _measure(request: Request) -> int:
         contrasting,
         parse_cpu_counts,
     )
-    from perfkit.capacity.laws.runner import FitRunner
+    from perfkit.capacity.laws.runner import LiveFitRunner
     from perfkit.knobs.cpus import allowed_cpus
     from perfkit.observers.roofline.ceilings import measured_ceilings
     from perfkit.records.store import Store
@@ -90,7 +90,7 @@ def _measure(request: Request) -> int:
         request.refuse_without_memory(configuration, workload)
     console = Console()
     with StudyProgress(console, trials=plan.trials) as progress:
-        measurement = FitMeasurement(plan, FitRunner(out, limits, progress.stage), progress)
+        measurement = FitMeasurement(plan, LiveFitRunner(out, limits, progress.stage), progress)
         interrupted = progress.watch(measurement.run)
     if interrupted:
         raise KeyboardInterrupt

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from perfkit.capacity.laws.fit import ONCE, ModelFit
-from perfkit.capacity.laws.observation import Observation, observations, whole
+from perfkit.capacity.laws.observation import Observation, has_part_times, observations
 from perfkit.models import get_model
 from perfkit.records.schema import Record
 from perfkit.report.style import SERIES, shortened, spread_axis, styled
@@ -42,7 +42,9 @@ def laws_info(fit: ModelFit, records: Sequence[Record]) -> LawsInfo:
     costs = get_model(fit.model).costs
     main = costs.features[0].name
     held = [feature.name for feature in costs.features if feature.from_fidelity]
-    measured = [one for one in observations(records) if whole(one) and one.cpus == fit.cpus]
+    measured = [
+        one for one in observations(records) if has_part_times(one) and one.cpus == fit.cpus
+    ]
     largest = max(measured, key=lambda one: one.features[main]).features
     alike = [one for one in measured if all(one.features[n] == largest[n] for n in held)]
     sizes = [
