@@ -132,7 +132,7 @@ def _row(number: int, cells: Sequence[str], names: Sequence[str]) -> Row:
 
 
 def _separator(text: str, known: Iterable[str]) -> str:
-    """Return the separator that gives the most known names in the first line, else the most cells."""
+    """Return the separator with the most known names in the first line, else the most cells."""
     line = next((line for line in text.splitlines() if line.strip()), "")
 
     def found(separator: str) -> tuple[int, int]:

@@ -53,7 +53,7 @@ def _planned(fit: ModelFit, machine: Machine) -> None:
     ]
     plan = make_plan(jobs, Inventory((machine,), "EUR"), [fit])
     for each in plan.jobs:
-        time, memory = each.way.time, each.way.memory
+        time, memory = each.option.time, each.option.memory
         for number in (time.low, time.value, time.high, memory.low, memory.value, memory.high):
             assert math.isfinite(number)
             assert number >= 0

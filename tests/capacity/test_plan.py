@@ -12,12 +12,12 @@ import pytest
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.parallel import CpuLaw
-from perfkit.capacity.queue.estimate import instance_counts, pace
-from perfkit.capacity.queue.invert import needs
+from perfkit.capacity.queue.estimate import instance_counts, time_factors
 from perfkit.capacity.queue.jobs import production, sized_jobs
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import make_plan
 from perfkit.capacity.queue.plan_files import write_csv, write_json
+from perfkit.capacity.queue.sizing import needs
 from perfkit.models.costs import Job
 from tests.support.planted import SETTINGS, compiled_bytes, overhead_bytes, step_s, study, trunk_s
 
@@ -61,7 +61,7 @@ def production_s(n: int) -> float:
 def test_a_production_run_is_the_sum_of_its_parts(fit: ModelFit) -> None:
     plan = make_plan([fold("a", 80)], inventory(), [fit])
     assert plan.makespan_s == pytest.approx(production_s(80), rel=1e-6)
-    assert plan.jobs[0].way.time.low <= plan.makespan_s <= plan.jobs[0].way.time.high
+    assert plan.jobs[0].option.time.low <= plan.makespan_s <= plan.jobs[0].option.time.high
 
 
 def test_price_and_energy_are_of_machine_hours(parallel: ModelFit) -> None:
@@ -85,7 +85,7 @@ def test_instances_share_the_memory(parallel: ModelFit) -> None:
             update={"running_cpus": CpuLaw(serial=0.5, crosstalk=0.0, measured=(1, 2))}
         )
         plan = make_plan(jobs, inventory(machine(memory_bytes=int(room * needed))), [slow_start])
-        assert {each.way.instances for each in plan.jobs} == shares
+        assert {each.option.instances for each in plan.jobs} == shares
 
 
 def test_a_job_larger_than_every_machine_is_told_what_would_do(fit: ModelFit) -> None:
@@ -96,7 +96,7 @@ def test_a_job_larger_than_every_machine_is_told_what_would_do(fit: ModelFit) ->
     assert "job 'big' fits on no machine: needs up to 1.2 GB of memory, m has 1.0 GB" in (
         reject.reason
     )
-    assert "the smallest that would do has 8 GB of memory" in reject.reason
+    assert "the smallest machine that would do has 8 GB of memory" in reject.reason
 
 
 def test_a_job_over_the_time_limit_is_told_how_many_cores_would_do(parallel: ModelFit) -> None:
@@ -127,7 +127,7 @@ def test_the_quicker_preset_is_chosen_where_its_memory_fits(fit: ModelFit) -> No
     quick = fit.model_copy(update={"laws": laws, "overhead": heavy, "label": "quick"})
     for room, chosen in ((100 * 10**9, 1), (5 * 10**9, 0)):
         plan = make_plan([fold("a", 80)], inventory(machine(memory_bytes=room)), [fit, quick])
-        assert plan.jobs[0].way.fit == chosen
+        assert plan.jobs[0].option.fit == chosen
 
 
 def test_a_stated_speed_divides_the_time_and_is_told(fit: ModelFit) -> None:
@@ -141,8 +141,8 @@ def test_neighbours_crowd(fit: ModelFit) -> None:
     crowded = fit.model_copy(
         update={"running_cpus": PERFECT, "starting_cpus": PERFECT, "contention": 0.4}
     )
-    assert pace(crowded, machine(), 2).running == pytest.approx(2 * 1.2)
-    assert pace(crowded, machine(), 1).running == pytest.approx(1.0)
+    assert time_factors(crowded, machine(), 2).running == pytest.approx(2 * 1.2)
+    assert time_factors(crowded, machine(), 1).running == pytest.approx(1.0)
 
 
 def test_instance_counts_divide_each_other() -> None:

@@ -106,7 +106,7 @@ def test_its_laws_are_found() -> None:
 def test_a_queue_of_it_is_planned(tmp_path: Path) -> None:
     """On both CPUs one after the other: the fit measured no law of CPUs."""
     plan = planned(tmp_path, cached=False)
-    times = {each.job.name: each.way.time.value for each in plan.jobs}
+    times = {each.job.name: each.option.time.value for each in plan.jobs}
     once = START_S + 0.01 + 0.125 + 0.0625
     assert times["a"] == pytest.approx(500 * step_s(100) + once)
     assert times["b"] == pytest.approx(1000 * step_s(150) + once)

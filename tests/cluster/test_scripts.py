@@ -207,9 +207,9 @@ def test_a_number_that_is_no_task_is_refused(
         ("", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("{}", "has no task 1"),
-        ("[[]]", "is no command"),
-        ('["a"]', "is no command"),
-        ("[[1]]", "is no command"),
+        ("[[]]", "is not a command"),
+        ('["a"]', "is not a command"),
+        ("[[1]]", "is not a command"),
     ],
 )
 def test_a_list_that_is_none_is_refused(tmp_path: Path, text: str, told: str) -> None:

@@ -49,7 +49,7 @@ def _folds(count: int) -> list[Job]:
 def test_jobs_that_ask_for_the_same_are_one_array(fit: ModelFit) -> None:
     (array,) = arrays(_plan(fit, *_folds(4)))
     assert (len(array.jobs), array.cpus) == (4, 1)
-    needed = max(each.way.memory.high for each in array.jobs)
+    needed = max(each.option.memory.high for each in array.jobs)
     assert needed / 2**20 <= array.mebibytes <= 4000
 
 
@@ -179,5 +179,5 @@ def _forecast_plan(base: ModelFit) -> Plan:
     options = {"resolution": "10", "mesh": "1"}
     jobs = [Job(name, "gencast", 684, fidelity, options, "test") for name in ("one", "two")]
     plan = _plan(fit, *jobs)
-    assert [each.way.instances for each in plan.jobs] == [2, 2]
+    assert [each.option.instances for each in plan.jobs] == [2, 2]
     return plan

@@ -7,10 +7,10 @@ import pytest
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.prediction import Range, relative_range
-from perfkit.capacity.queue.invert import Need
 from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import Plan, make_plan
+from perfkit.capacity.queue.sizing import Need
 from perfkit.models.costs import Job
 from perfkit.report import plan_tables
 from perfkit.report.figures.capacity.feasibility import feasibility_info, hours_figure
@@ -59,7 +59,7 @@ def test_every_time_of_a_plan_has_an_interval(plan: Plan) -> None:
 
 
 def test_hovering_over_a_job_shows_the_interval(plan: Plan) -> None:
-    time = plan.jobs[0].way.time
+    time = plan.jobs[0].option.time
     assert gantt_info(plan).bars[0].text == f"a: {plan_tables.time_text(time)} on 2 CPUs"
 
 

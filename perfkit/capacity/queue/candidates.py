@@ -1,4 +1,4 @@
-"""The ways in which each job can run: presets, padding, compilation, shares of machines."""
+"""How each job of a queue can run: preset, bucket, compilation and share of a machine."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.queue.buckets import choose_buckets
 from perfkit.capacity.queue.estimate import (
     Estimate,
-    Pace,
-    Way,
+    RunOption,
+    TimeFactors,
     estimate,
+    factors_by_cores,
     instance_counts,
     obstacle,
-    pace,
-    paces_by_cores,
     padded_settings,
     smallest_machine,
+    time_factors,
 )
 from perfkit.capacity.queue.jobs import call_count, job_features, run_counts
 from perfkit.capacity.queue.machines import Machine
@@ -30,32 +30,41 @@ from perfkit.models.costs import Job, Reject
 
 @dataclass(frozen=True)
 class Candidate:
-    """A job that can run somewhere.
+    """A job that can run on some machine.
 
-    Parameters
+    Attributes
     ----------
-    ways
-        A list a machine, in the inventory's order, of shares with the quickest preset for each.
+    job
+        The job.
+    options
+        For each kind of machine, in the inventory's order: for each possible share of a machine
+        the fastest preset.
     buckets
-        Fit to the bucket that the queue gives the job, None where the preset's own holds.
+        Index of a fit to the bucket that the queue gives the job, None for the preset's own.
     compiles
-        Whether it is counted as compiling its program itself, instead of taking it from the cache.
+        Whether the job is counted as compiling its program instead of loading it from the cache.
     """
 
     job: Job
-    ways: tuple[tuple[Way, ...], ...]
+    options: tuple[tuple[RunOption, ...], ...]
     buckets: Mapping[int, int | None]
     compiles: bool
 
 
 class Queue:
-    """Jobs, fits and machines, and what follows from them for every job.
+    """Estimates how each job can run, with what jobs share: buckets and compiled programs.
 
     Parameters
     ----------
+    jobs
+        Jobs of the queue.
+    machines
+        Kinds of machines.
+    fits
+        Fits, one per model and preset.
     cached
-        Whether jobs share a compilation cache. The first jobs of each program, one a machine, are
-        then counted as compiling it: they begin together and cannot wait for each other.
+        Whether jobs share a compilation cache. The first jobs of each program, one per machine,
+        are then counted as compiling it, because they start together.
     """
 
     def __init__(
@@ -72,7 +81,7 @@ class Queue:
         self._cached = cached
 
     def candidates(self) -> tuple[list[Candidate], list[Reject]]:
-        """Jobs that can run somewhere, and those that cannot, with the reason."""
+        """Return the jobs that can run on some machine, and the others with the reason."""
         found, rejects = [], []
         for index, job in enumerate(self._jobs):
             try:
@@ -82,17 +91,18 @@ class Queue:
         return found, rejects
 
     def _candidate(self, index: int, job: Job) -> Candidate:
-        taken = self._estimates(index, job)
-        compiles = any(index in self._compiling.get(fit, ()) for fit in taken)
-        ways = tuple(self._ways(taken, compiles, place) for place in range(len(self._machines)))
-        if not any(ways):
-            raise UserError(self._why_not(job, taken))
-        return Candidate(
-            job, ways, {fit: self._buckets.get((fit, index)) for fit in taken}, compiles
+        estimates = self._estimates(index, job)
+        compiles = any(index in self._compiling.get(fit, ()) for fit in estimates)
+        options = tuple(
+            self._options(estimates, compiles, place) for place in range(len(self._machines))
         )
+        if not any(options):
+            raise UserError(self._why_not(job, estimates))
+        buckets = {fit: self._buckets.get((fit, index)) for fit in estimates}
+        return Candidate(job, options, buckets, compiles)
 
     def _estimates(self, index: int, job: Job) -> dict[int, Estimate]:
-        """By fit; refused where no fit says anything about the job."""
+        """Return index of a fit to the estimate of a job; raise where no fit holds for it."""
         own = [place for place, fit in enumerate(self._fits) if fit.model == job.model]
         if not own:
             raise UserError(
@@ -111,45 +121,45 @@ class Queue:
             raise UserError(f"{job.name}: {refusals[0]}")
         return found
 
-    def _ways(self, taken: Mapping[int, Estimate], compiles: bool, place: int) -> tuple[Way, ...]:
+    def _options(
+        self, estimates: Mapping[int, Estimate], compiles: bool, place: int
+    ) -> tuple[RunOption, ...]:
+        """Return the fastest preset on each possible share of a machine."""
         machine = self._machines[place]
         found = []
         for instances in instance_counts(machine):
-            ways = []
-            for fit, each in taken.items():
-                there = self._pace(fit, place, instances)
-                if not isinstance(there, Pace):
+            possible = []
+            for fit, one in estimates.items():
+                factors = self._factors[fit, place, instances]
+                if not isinstance(factors, TimeFactors):
                     continue
-                time = there.seconds(each, self._compile_s(fit, each, compiles))
-                if obstacle(time, each.memory, machine, instances) is None:
-                    ways.append(Way(fit, instances, time, each.memory))
-            if ways:
-                found.append(min(ways, key=lambda way: way.time.value))
+                time = factors.seconds(one, self._compile_s(fit, one, compiles))
+                if obstacle(time, one.memory, machine, instances) is None:
+                    possible.append(RunOption(fit, instances, time, one.memory))
+            if possible:
+                found.append(min(possible, key=lambda option: option.time.value))
         return tuple(found)
 
-    def _compile_s(self, fit: int, taken: Estimate, compiles: bool) -> float:
+    def _compile_s(self, fit: int, one: Estimate, compiles: bool) -> float:
         from_cache = self._fits[fit].cached_compile_s
-        return taken.compile_s if compiles or from_cache is None else from_cache
-
-    def _pace(self, fit: int, place: int, instances: int) -> Pace | str:
-        return self._paces[fit, place, instances]
+        return one.compile_s if compiles or from_cache is None else from_cache
 
     @cached_property
-    def _paces(self) -> dict[tuple[int, int, int], Pace | str]:
-        """Of every fit on every share of every machine, or why nothing is known of it."""
-        found: dict[tuple[int, int, int], Pace | str] = {}
+    def _factors(self) -> dict[tuple[int, int, int], TimeFactors | str]:
+        """Time factors of each fit, machine and number of instances, or why there are none."""
+        found: dict[tuple[int, int, int], TimeFactors | str] = {}
         for fit, own in enumerate(self._fits):
             for place, machine in enumerate(self._machines):
                 for instances in instance_counts(machine):
                     try:
-                        found[fit, place, instances] = pace(own, machine, instances)
+                        found[fit, place, instances] = time_factors(own, machine, instances)
                     except UserError as error:
                         found[fit, place, instances] = str(error)
         return found
 
     @cached_property
     def _buckets(self) -> dict[tuple[int, int], int]:
-        """Buckets chosen for the queue as a whole, where a cache makes sharing worth anything."""
+        """Fit and job to a bucket that is chosen for the whole queue, where a cache is shared."""
         if not self._cached:
             return {}
         machines = sum(machine.count for machine in self._machines)
@@ -173,10 +183,9 @@ class Queue:
 
     @cached_property
     def _compiling(self) -> dict[int, set[int]]:
-        """By fit the jobs that compile their program: the largest work first, one a machine."""
+        """Fit to the jobs that compile their program: those with most calls, one per machine."""
         if not self._cached:
-            everybody = set(range(len(self._jobs)))
-            return dict.fromkeys(range(len(self._fits)), everybody)
+            return {place: set(range(len(self._jobs))) for place in range(len(self._fits))}
         machines = sum(machine.count for machine in self._machines)
         found: dict[int, set[int]] = {}
         for place, fit in enumerate(self._fits):
@@ -198,24 +207,25 @@ class Queue:
             }
         return found
 
-    def _why_not(self, job: Job, taken: Mapping[int, Estimate]) -> str:
-        """Every machine's obstacle with the preset that needs least, and what would do."""
-        place, each = min(taken.items(), key=lambda item: item[1].memory.high)
-        told = []
+    def _why_not(self, job: Job, estimates: Mapping[int, Estimate]) -> str:
+        """Return each machine's obstacle to the preset with least memory, and what would do."""
+        place, one = min(estimates.items(), key=lambda item: item[1].memory.high)
+        obstacles = []
         limits = []
         for number, machine in enumerate(self._machines):
-            there = self._pace(place, number, 1)
-            if not isinstance(there, Pace):
-                told.append(f"{machine.name}: {there}")
+            factors = self._factors[place, number, 1]
+            if not isinstance(factors, TimeFactors):
+                obstacles.append(f"{machine.name}: {factors}")
                 continue
-            time = there.seconds(each, self._compile_s(place, each, True))
-            told.append(obstacle(time, each.memory, machine, 1) or f"not on {machine.name}")
+            time = factors.seconds(one, self._compile_s(place, one, True))
+            found = obstacle(time, one.memory, machine, 1)
+            obstacles.append(found or f"not on {machine.name}")
             limits.append(machine.time_limit_s)
         limit = None if None in limits or not limits else max(each for each in limits if each)
         largest = max(self._machines, key=lambda machine: machine.cores)
-        paces = paces_by_cores(self._fits[place], largest)
-        smallest = smallest_machine(each, paces, each.memory.high, limit)
-        return f"job {job.name!r} fits on no machine: {'; '.join(told)}; {smallest}"
+        factors_there = factors_by_cores(self._fits[place], largest)
+        smallest = smallest_machine(one, factors_there, one.memory.high, limit)
+        return f"job {job.name!r} fits on no machine: {'; '.join(obstacles)}; {smallest}"
 
 
 def _program_axes(job: Job) -> tuple[tuple[str, int], ...]:
@@ -226,7 +236,7 @@ def _program_axes(job: Job) -> tuple[tuple[str, int], ...]:
 def _group_buckets(
     jobs: Sequence[Job], group: Sequence[int], fit: ModelFit, machines: int
 ) -> dict[int, int]:
-    """Buckets of jobs whose programs differ only by size."""
+    """Return job to bucket, for jobs whose programs differ only by size."""
     sizes = sorted({jobs[index].size for index in group})
     place = {size: number for number, size in enumerate(sizes)}
     counts: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(sizes))
@@ -240,7 +250,7 @@ def _group_buckets(
     features = [costs.resized(base, float(size), settings) for size in sizes]
     laws = {part: fit.laws[part] for part in counts if part in fit.laws}
     seconds = {part: [law.value(each) for each in features] for part, law in laws.items()}
-    # A fit of trials that all took their program from the cache has no law of compilation.
+    # A fit of trials that all loaded their program from the cache has no law of compilation.
     compiling = fit.laws.get("compile")
     compile_s = [machines * compiling.value(each) if compiling else 0.0 for each in features]
     chosen = choose_buckets(sizes, {part: counts[part] for part in laws}, seconds, compile_s)

@@ -103,7 +103,7 @@ def main(arguments: list[str]) -> int:
 
         return plan_fit.main(arguments[1:])
     from perfkit.capacity.bounds import LARGEST
-    from perfkit.capacity.queue.invert import needs
+    from perfkit.capacity.queue.sizing import needs
     from perfkit.cli.commands.plan_output import print_needs, print_plan
 
     given = _parser().parse_args(arguments)

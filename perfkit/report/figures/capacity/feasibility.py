@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.prediction import Range
-from perfkit.capacity.queue.estimate import MEMORY_SIZES_GB, estimate, pace
+from perfkit.capacity.queue.estimate import MEMORY_SIZES_GB, estimate, time_factors
 from perfkit.capacity.queue.jobs import sized_job
 from perfkit.capacity.queue.machines import Machine
 from perfkit.errors import UserError
@@ -64,7 +64,7 @@ def feasibility_info(fit: ModelFit, machine: Machine) -> FeasibilityInfo:
             column: list[Range | None] = []
             for cores in CORES:
                 try:
-                    there = pace(fit, dataclasses.replace(machine, cores=cores), 1)
+                    there = time_factors(fit, dataclasses.replace(machine, cores=cores), 1)
                     column.append(there.seconds(one, one.compile_s))
                 except UserError:
                     column.append(None)
