@@ -142,7 +142,7 @@ exec {python} -P -m perfkit.cluster.task "$1"
 
 
 def _log_pattern(folder: Path) -> str:
-    """Return the pattern of log files; Slurm replaces ``%A`` by the array and ``%a`` by the task."""
+    """Return the name of log files; Slurm replaces ``%A`` by the array and ``%a`` by the task."""
     if "\\" in str(folder):
         # Slurm removes the backslash and replaces nothing, so that all tasks would share one log.
         raise UserError(

@@ -1,4 +1,4 @@
-"""Jobs: rows become predictions, bad rows a sentence with their number."""
+"""Jobs: rows become predictions, bad rows are rejected with their number."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_a_row_with_a_grid_is_a_forecast(tmp_path: Path) -> None:
     assert run_counts(job)["denoiser_call"] == 39 * 1500
 
 
-def test_gencast_is_one_degree_unless_said_otherwise(tmp_path: Path) -> None:
+def test_the_default_grid_is_one_degree(tmp_path: Path) -> None:
     ((job,), _) = read_jobs(_csv(tmp_path, "name,model\nw,gencast\n"))
     assert (job.size, job_features(job, {})["m"]) == (181 * 360, 2562.0)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("", "are empty: the first line names the columns"),
         ("name,tokens\n", "hold no row beneath the columns"),
@@ -73,14 +73,14 @@ def test_gencast_is_one_degree_unless_said_otherwise(tmp_path: Path) -> None:
         ("name,tokens\na\0,1\n", "are not a text file"),
     ],
 )
-def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_an_unreadable_table_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(UserError) as refused:
         read_jobs(_csv(tmp_path, text))
-    assert told in str(refused.value)
+    assert expected in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "expected"),
     [
         ("a,-5,,,", "row 3: tokens is '-5': input should be greater than or equal to 1"),
         ("a,100001,,,", "tokens is '100001': input should be less than or equal to 100000"),
@@ -102,11 +102,13 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, told: str) -
         ("a,,,nan,", "grid is 'nan'"),
     ],
 )
-def test_a_bad_row_is_a_sentence_and_the_others_stay(tmp_path: Path, row: str, told: str) -> None:
+def test_a_bad_row_is_rejected_and_the_others_are_kept(
+    tmp_path: Path, row: str, expected: str
+) -> None:
     path = _csv(tmp_path, f"name,tokens,file,grid,region\nfirst,10,,,\n{row}\nlast,20,,,\n")
     jobs, (reject,) = read_jobs(path)
     assert [job.name for job in jobs] == ["first", "last"]
-    assert told in reject.sentence
+    assert expected in reject.sentence
     assert str(path) in reject.sentence
 
 
@@ -136,7 +138,7 @@ def test_a_table_is_read_as_spreadsheets_write_it(tmp_path: Path, raw: bytes) ->
     assert [(job.name, job.size) for job in jobs] == [("a b", 24), ("c", 30)]
 
 
-def test_a_table_of_windows_keeps_its_letters(tmp_path: Path) -> None:
+def test_a_table_in_the_encoding_of_windows_is_read(tmp_path: Path) -> None:
     path = tmp_path / "jobs.csv"
     path.write_bytes("name;tokens\nMüller €;24\n".encode("cp1252"))
     ((job,), _) = read_jobs(path)
@@ -166,25 +168,27 @@ def test_days_are_a_number_or_a_duration(tmp_path: Path, days: str) -> None:
 
 
 @pytest.mark.parametrize(("days", "notices"), [("7.5", 0), ("36h", 0), ("7.3", 1), ("40h", 1)])
-def test_days_that_are_no_whole_steps_are_said(tmp_path: Path, days: str, notices: int) -> None:
+def test_days_that_are_not_whole_steps_are_reported(
+    tmp_path: Path, days: str, notices: int
+) -> None:
     ((job,), _) = read_jobs(_csv(tmp_path, f"name,grid,days\nw,2,{days}\n"))
     assert len(job.notices) == notices
-    assert all("no whole number of steps of 12 hours" in notice for notice in job.notices)
+    assert all("not a whole number of steps of 12 hours" in notice for notice in job.notices)
 
 
 @pytest.mark.parametrize("days", ["-1", "nan", "0", "soon", "1e9"])
-def test_impossible_days_are_a_sentence(tmp_path: Path, days: str) -> None:
+def test_impossible_days_are_rejected(tmp_path: Path, days: str) -> None:
     _, (reject,) = read_jobs(_csv(tmp_path, f"name,grid,days\nw,2,{days}\n"))
     assert f"row 2: days is '{days}': " in reject.sentence
 
 
-def test_a_decimal_comma_is_a_point(tmp_path: Path) -> None:
+def test_a_decimal_comma_is_read(tmp_path: Path) -> None:
     ((job,), _) = read_jobs(_csv(tmp_path, "name;grid\nw;0,25\n"))
     assert job.size == 721 * 1440
 
 
 def test_a_table_of_colabfold_is_read(tmp_path: Path) -> None:
-    """6 and 5 residues of two chains."""
+    """Two chains of 6 and 5 residues."""
     pytest.importorskip("alphafold3", reason="sequences are checked by the af3 extra")
     jobs, (reject,) = read_jobs(_csv(tmp_path, "id,sequence\na,GSAKLV:PVLSC\nb,mk\nbad,GS:\n"))
     assert [(job.name, job.size) for job in jobs] == [("a", 11), ("b", 2)]
@@ -208,13 +212,13 @@ def test_a_bad_sequence_names_the_row_and_no_temporary_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "no\nsuch", "$(no)"])
-def test_a_file_that_cannot_be_is_a_sentence(tmp_path: Path, name: str) -> None:
+def test_a_file_that_cannot_exist_is_rejected(tmp_path: Path, name: str) -> None:
     jobs, (reject,) = read_jobs(_csv(tmp_path, f'name,file\na,"{name}.json"\n'))
     assert jobs == []
     assert "cannot be read" in reject.sentence
 
 
-def test_names_that_no_output_takes_are_escaped() -> None:
+def test_unpaired_surrogates_in_names_are_escaped() -> None:
     job = sized_jobs("af3", "64")[0]
     (kept,), _ = without_repeats([dataclasses.replace(job, name="a\udcffb")], [])
     assert kept.name == "a\\udcffb"
@@ -225,7 +229,7 @@ def test_a_missing_table_is_refused(tmp_path: Path) -> None:
         read_jobs(tmp_path / "none.csv")
 
 
-def test_what_if_changes_what_a_job_has(tmp_path: Path) -> None:
+def test_a_what_if_changes_only_jobs_it_applies_to(tmp_path: Path) -> None:
     jobs, _ = read_jobs(_csv(tmp_path, "name,tokens,grid\na,100,\nw,,2\n"))
     change = WhatIf({"members": 8, "seeds": 5}, "300", "af3")
     fold, forecast = (change.applied(job) for job in jobs)

@@ -1,4 +1,4 @@
-"""Laws: planted coefficients are found, what cannot be told is refused."""
+"""Laws: planted coefficients are found, undetermined ones are refused."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def test_planted_coefficients_are_found() -> None:
 
 
 def test_no_coefficient_is_negative() -> None:
-    """A falling curve can only be answered with a constant."""
+    """The best non-negative fit of a falling curve is a constant."""
     law = fit_law(
         "x", ("1", "n"), [{"n": n} for n in SIZES], [10 - 0.1 * n for n in SIZES], size="n"
     )
     assert law.terms == ("1",)
 
 
-def test_relative_errors_count_not_absolute_ones() -> None:
-    """Of 1 and 100 at the same place, the constant with the least relative error is
+def test_relative_errors_are_minimised() -> None:
+    """The constant with the least relative error for the measurements 1 and 100 is
     (1/1 + 1/100) / (1/1 + 1/100²), not the mean."""
     points = [{"n": 1.0}, {"n": 1.0}]
     law = _fit(("1",), points, [1.0, 100.0])
@@ -66,22 +66,22 @@ def test_collinear_features_are_refused() -> None:
         fit_law("denoiser_call", ("1", "g", "m"), points, [1 + n for n in SIZES], size="g")
 
 
-def test_a_law_holds_only_for_features_that_did_not_differ() -> None:
+def test_a_law_holds_only_at_constant_features() -> None:
     points = [{"n": n, "s": 5.0} for n in SIZES]
     law = _fit(("1", "n", "s*n"), points, [1 + n for n in SIZES])
     features = (Feature("n", "the sizes measured"), Feature("s", "the samples measured"))
     assert law.refusal({"n": 9.0, "s": 5.0}, features) is None
-    told = law.refusal({"n": 9.0, "s": 1.0}, features)
-    assert told == "the samples measured were all 5, not 1"
+    refusal = law.refusal({"n": 9.0, "s": 1.0}, features)
+    assert refusal == "the samples measured were all 5, not 1"
 
 
 def test_leverage_is_that_of_a_mean_for_a_constant() -> None:
-    """The mean of four equal measurements has a quarter of one's variance."""
+    """The mean of four measurements has a quarter of the variance of one."""
     law = _fit(("1",), [{"n": n} for n in SIZES[:4]], [7.0] * 4)
     assert law.leverage({"n": 1.0}) == pytest.approx(0.25)
 
 
-def test_extrapolation_is_less_sure_than_interpolation() -> None:
+def test_extrapolation_has_more_leverage_than_interpolation() -> None:
     points = [{"n": n} for n in SIZES]
     law = _fit(("1", "n"), points, [1 + 0.2 * n for n in SIZES])
     assert law.leverage({"n": 200.0}) > law.leverage({"n": 24.0})

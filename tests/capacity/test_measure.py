@@ -1,4 +1,4 @@
-"""How many passes a trial of a fit makes, and which of several trials counts."""
+"""Trials of a fit: how many passes they make, and which of repeated trials are kept."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_trial_with_more_passes_replaces_one_that_had_not_settled(
     assert next(one for one in found if one.workload.size == 32).id == long.id
 
 
-def test_as_many_trials_as_are_wanted_count(tmp_path: Path) -> None:
+def test_only_the_wanted_number_of_trials_is_kept(tmp_path: Path) -> None:
     plan = plan_in(tmp_path, repeats=3)
     _keep(plan, [record(32).model_copy(update={"id": f"{number}"}) for number in range(4)])
     assert [one.id for one in measurement(plan).records()] == ["1", "2", "3"]

@@ -104,7 +104,7 @@ def test_its_laws_are_found() -> None:
 
 
 def test_a_queue_of_it_is_planned(tmp_path: Path) -> None:
-    """On both CPUs one after the other: the fit measured no law of CPUs."""
+    """The jobs run one after the other on both CPUs, because the fit has no law of CPUs."""
     plan = planned(tmp_path, cached=False)
     times = {each.job.name: each.option.time.value for each in plan.jobs}
     once = START_S + 0.01 + 0.125 + 0.0625
@@ -114,7 +114,7 @@ def test_a_queue_of_it_is_planned(tmp_path: Path) -> None:
 
 
 def test_jobs_of_similar_size_share_a_padded_program(tmp_path: Path) -> None:
-    """Padding the plate of 99 to 100 takes 500 steps of 3 ms more, compiling 3.5 s more."""
+    """Padding a plate from 99 to 100 costs 500 times 3 ms, another program 3.5 s."""
     (tmp_path / "jobs.csv").write_text("name,plate,steps\na,99,500\nb,100,500\n")
     jobs, _ = read_jobs(tmp_path / "jobs.csv")
     fit = fitted().model_copy(update={"cached_compile_s": 0.5})
@@ -146,7 +146,7 @@ def test_a_folder_of_its_files_is_a_queue(tmp_path: Path) -> None:
 
 
 def test_a_change_of_its_axis_leaves_other_models_alone() -> None:
-    """AlphaFold 3 has steps too, which no plan changes."""
+    """AlphaFold 3 has an axis of the same name, which is not declared changeable."""
     change = WhatIf({"steps": 7}, "90", "heat")
     plate, fold = (change.applied(sized_jobs(name, "64")[0]) for name in ("heat", "af3"))
     assert (plate.size, plate.fidelity) == (90, {"steps": 7})
@@ -164,14 +164,14 @@ def test_a_change_of_its_axis_leaves_other_models_alone() -> None:
         ("a,,,,", "it needs an input: tokens or file or sequence (af3), or grid (gencast), or"),
     ],
 )
-def test_a_row_that_no_model_takes_says_why(tmp_path: Path, row: str, reason: str) -> None:
+def test_a_row_that_fits_no_model_is_rejected(tmp_path: Path, row: str, reason: str) -> None:
     (tmp_path / "jobs.csv").write_text(f"name,tokens,plate,steps,model\n{row}\n")
     jobs, (reject,) = read_jobs(tmp_path / "jobs.csv")
     assert jobs == []
     assert reason in reject.reason
 
 
-def test_a_shared_column_is_taken_where_the_row_names_its_model(tmp_path: Path) -> None:
+def test_a_shared_column_belongs_to_the_model_of_the_row(tmp_path: Path) -> None:
     (tmp_path / "jobs.csv").write_text("name,plate,steps,model\na,64,8,\nb,64,9,heat\n")
     jobs, _ = read_jobs(tmp_path / "jobs.csv")
     assert [(job.model, job.fidelity["steps"]) for job in jobs] == [("heat", 8), ("heat", 9)]

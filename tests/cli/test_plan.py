@@ -97,7 +97,7 @@ def test_a_deadline_and_a_budget_are_turned_round(perfkit: Perfkit, folder: Path
         ),
         ("machines.toml", MACHINES.replace("speed = 1.0\n", ""), "it needs either calibration"),
         ("machines.toml", MACHINES.replace("speed = 1.0", CALIBRATION), "none.toml cannot be read"),
-        ("fit.json", "{}", "is no fit of 'perfkit plan fit'"),
+        ("fit.json", "{}", "is not a fit of 'perfkit plan fit'"),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -67,26 +67,28 @@ def test_two_instances_get_different_cpus_and_a_third_waits(tmp_path: Path) -> N
     second.communicate()
 
 
-def test_where_the_batch_system_has_bound_the_cpus_they_are_kept(tmp_path: Path) -> None:
+def test_cpus_that_the_batch_system_has_bound_are_kept(tmp_path: Path) -> None:
     all_of_them = _start(tmp_path, len(CPUS))
     assert _cpus(all_of_them) == CPUS
     all_of_them.communicate()
 
 
 @pytest.mark.parametrize(
-    ("command", "count", "told"),
+    ("command", "count", "expected"),
     [
         (["true"], 100_000, "100000 CPUs are asked for"),
         (["/no/such/program"], len(CPUS), "'/no/such/program' cannot be run"),
         (["nul\0"], len(CPUS), "cannot be run"),
     ],
 )
-def test_what_cannot_be_bound_is_refused(command: list[str], count: int, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_impossible_commands_and_counts_are_refused(
+    command: list[str], count: int, expected: str
+) -> None:
+    with pytest.raises(UserError, match=expected):
         bind.exec_on_cpus(command, count)
 
 
-def test_the_lock_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_use_the_lock_folder(tmp_path: Path) -> None:
     folder = tmp_path / "locks"
     for _ in range(2):
         os.close(bind.open_lock_folder(folder))

@@ -227,7 +227,7 @@ class Calibration(_Frozen):
             return cls.model_validate(data)
         except ValidationError as error:
             raise UserError(
-                f"{path} is no calibration of 'perfkit calibrate': {first_sentence(error)}"
+                f"{path} is not a calibration of 'perfkit calibrate': {first_sentence(error)}"
             ) from error
 
 

@@ -187,7 +187,7 @@ class ModelFit(_Frozen):
             unknown = min(features - known, default=None)
             if unknown is not None:
                 raise ValueError(
-                    f"{place} depends on {cut(unknown)!r}, which is no feature of {self.model}"
+                    f"{place} depends on {cut(unknown)!r}, which is not a feature of {self.model}"
                 )
         return self
 
@@ -299,7 +299,7 @@ class ModelFit(_Frozen):
             if error.errors()[0]["type"] == "json_invalid":
                 raise UserError(f"the fit {path} is not JSON: {first_sentence(error)}") from error
             raise UserError(
-                f"{path} is no fit of 'perfkit plan fit': {first_sentence(error)}"
+                f"{path} is not a fit of 'perfkit plan fit': {first_sentence(error)}"
             ) from error
 
 

@@ -94,7 +94,7 @@ class Law(BaseModel):
     def _fits_together(self) -> Self:
         for term in self.terms:
             if not is_term(term):
-                raise ValueError(f"{cut(term)!r} is no product of powers of features")
+                raise ValueError(f"{cut(term)!r} is not a product of powers of features")
         if len(self.coefficients) != len(self.terms):
             raise ValueError(
                 f"{len(self.terms)} terms have {len(self.coefficients)} coefficients: expected "

@@ -238,6 +238,6 @@ def _rounding_notices(days: float | None, steps: int) -> tuple[str, ...]:
     if days is None or abs(days * STEPS_PER_DAY - steps) <= ROUNDING:
         return ()
     return (
-        f"{days:g} days are no whole number of steps of {STEP_HOURS} hours: "
+        f"{days:g} days are not a whole number of steps of {STEP_HOURS} hours: "
         f"{steps} steps are planned",
     )
