@@ -70,8 +70,11 @@ def get_model(name: str) -> Model:
 
 @cache
 def _installed(path: tuple[str, ...]) -> dict[str, EntryPoint]:
-    """Return the entry points that are found on ``sys.path``, which is the key of the cache."""
-    return {point.name: point for point in reversed(tuple(entry_points(group=ENTRY_POINTS)))}
+    """Return the entry points on ``sys.path``, the key of the cache; the first of a name counts."""
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        found.setdefault(point.name, point)
+    return found
 
 
 def _loaded(point: EntryPoint) -> Model:

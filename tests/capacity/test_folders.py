@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from perfkit.capacity.queue.jobs import read_folder, read_jobs
 from perfkit.errors import UserError
+from tests.support.fold_documents import write_input
 
 pytest.importorskip("alphafold3", reason="inputs are read by the af3 extra")
-
-
-def _write(path: Path, *sequences: dict[str, Any], seeds: tuple[int, ...] = (1,)) -> Path:
-    document = {
-        "dialect": "alphafold3",
-        "version": 1,
-        "name": path.stem,
-        "modelSeeds": list(seeds),
-        "sequences": list(sequences),
-    }
-    path.write_text(json.dumps(document))
-    return path
 
 
 PROTEIN = {"protein": {"id": "A", "sequence": "MKTAYIAKQR"}}
@@ -52,7 +40,7 @@ def test_a_row_of_a_csv_that_names_several_jobs_is_a_reject(tmp_path: Path) -> N
 
 
 def test_a_folder_is_a_queue_and_bad_files_are_rejects(tmp_path: Path) -> None:
-    _write(tmp_path / "good.json", PROTEIN, seeds=(1, 2))
+    write_input(tmp_path / "good.json", PROTEIN, seeds=(1, 2))
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "notes.txt").write_text("not an input")
     (tmp_path / "seq.fasta").write_text(">x\nMKTAY\n")

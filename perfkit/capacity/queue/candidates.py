@@ -94,7 +94,7 @@ class Queue:
         estimates = self._estimates(index, job)
         compiles = any(index in self._compiling.get(fit, ()) for fit in estimates)
         options = tuple(
-            self._options(estimates, compiles, place) for place in range(len(self._machines))
+            self._options(estimates, compiles, machine) for machine in range(len(self._machines))
         )
         if not any(options):
             raise UserError(self._why_not(job, estimates))
@@ -103,7 +103,7 @@ class Queue:
 
     def _estimates(self, index: int, job: Job) -> dict[int, Estimate]:
         """Return index of a fit to the estimate of a job; raise where no fit holds for it."""
-        own = [place for place, fit in enumerate(self._fits) if fit.model == job.model]
+        own = [number for number, fit in enumerate(self._fits) if fit.model == job.model]
         if not own:
             raise UserError(
                 f"there is no fit of {job.model}: measure one with "
@@ -111,10 +111,9 @@ class Queue:
             )
         found = {}
         refusals = []
-        for place in own:
+        for fit in own:
             try:
-                bucket = self._buckets.get((place, index))
-                found[place] = estimate(job, self._fits[place], bucket)
+                found[fit] = estimate(job, self._fits[fit], self._buckets.get((fit, index)))
             except UserError as error:
                 refusals.append(str(error))
         if not found:
@@ -122,15 +121,15 @@ class Queue:
         return found
 
     def _options(
-        self, estimates: Mapping[int, Estimate], compiles: bool, place: int
+        self, estimates: Mapping[int, Estimate], compiles: bool, number: int
     ) -> tuple[RunOption, ...]:
-        """Return the fastest preset on each possible share of a machine."""
-        machine = self._machines[place]
+        """Return the fastest preset on each possible share of the machine with this number."""
+        machine = self._machines[number]
         found = []
         for instances in instance_counts(machine):
             possible = []
             for fit, one in estimates.items():
-                factors = self._factors[fit, place, instances]
+                factors = self._factors[fit, number, instances]
                 if not isinstance(factors, TimeFactors):
                     continue
                 time = factors.seconds(one, self._compile_s(fit, one, compiles))
@@ -149,12 +148,12 @@ class Queue:
         """Time factors of each fit, machine and number of instances, or why there are none."""
         found: dict[tuple[int, int, int], TimeFactors | str] = {}
         for fit, own in enumerate(self._fits):
-            for place, machine in enumerate(self._machines):
+            for number, machine in enumerate(self._machines):
                 for instances in instance_counts(machine):
                     try:
-                        found[fit, place, instances] = time_factors(own, machine, instances)
+                        found[fit, number, instances] = time_factors(own, machine, instances)
                     except UserError as error:
-                        found[fit, place, instances] = str(error)
+                        found[fit, number, instances] = str(error)
         return found
 
     @cached_property
@@ -164,7 +163,7 @@ class Queue:
             return {}
         machines = sum(machine.count for machine in self._machines)
         found: dict[tuple[int, int], int] = {}
-        for place, fit in enumerate(self._fits):
+        for number, fit in enumerate(self._fits):
             costs = get_model(fit.model).costs
             if (
                 costs.padding_knob is None
@@ -178,7 +177,7 @@ class Queue:
                     groups[_program_axes(job)].append(index)
             for group in groups.values():
                 chosen = _group_buckets(self._jobs, group, fit, machines)
-                found |= {(place, index): bucket for index, bucket in chosen.items()}
+                found |= {(number, index): bucket for index, bucket in chosen.items()}
         return found
 
     @cached_property
@@ -188,13 +187,13 @@ class Queue:
             return {place: set(range(len(self._jobs))) for place in range(len(self._fits))}
         machines = sum(machine.count for machine in self._machines)
         found: dict[int, set[int]] = {}
-        for place, fit in enumerate(self._fits):
+        for number, fit in enumerate(self._fits):
             shared = get_model(fit.model).costs.shares_programs(fit.settings)
             programs: dict[object, list[tuple[float, int]]] = defaultdict(list)
             for index, job in enumerate(self._jobs):
                 if job.model != fit.model:
                     continue
-                settings = padded_settings(fit, self._buckets.get((place, index)))
+                settings = padded_settings(fit, self._buckets.get((number, index)))
                 try:
                     features = job_features(job, settings)
                 except UserError:
@@ -202,28 +201,28 @@ class Queue:
                 own = None if shared else index
                 key = (tuple(sorted(features.items())), _program_axes(job), own)
                 programs[key].append((-float(call_count(job)), index))
-            found[place] = {
+            found[number] = {
                 index for alike in programs.values() for _, index in sorted(alike)[:machines]
             }
         return found
 
     def _why_not(self, job: Job, estimates: Mapping[int, Estimate]) -> str:
         """Return each machine's obstacle to the preset with least memory, and what would do."""
-        place, one = min(estimates.items(), key=lambda item: item[1].memory.high)
+        fit, one = min(estimates.items(), key=lambda item: item[1].memory.high)
         obstacles = []
         limits = []
         for number, machine in enumerate(self._machines):
-            factors = self._factors[place, number, 1]
+            factors = self._factors[fit, number, 1]
             if not isinstance(factors, TimeFactors):
                 obstacles.append(f"{machine.name}: {factors}")
                 continue
-            time = factors.seconds(one, self._compile_s(place, one, True))
+            time = factors.seconds(one, self._compile_s(fit, one, True))
             found = obstacle(time, one.memory, machine, 1)
             obstacles.append(found or f"not on {machine.name}")
             limits.append(machine.time_limit_s)
         limit = None if None in limits or not limits else max(each for each in limits if each)
         largest = max(self._machines, key=lambda machine: machine.cores)
-        factors_there = factors_by_cores(self._fits[place], largest)
+        factors_there = factors_by_cores(self._fits[fit], largest)
         smallest = smallest_machine(one, factors_there, one.memory.high, limit)
         return f"job {job.name!r} fits on no machine: {'; '.join(obstacles)}; {smallest}"
 

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from perfkit.errors import UserError
 from perfkit.models.af3.jobs import input_with_seeds, summarise_input
+from tests.support.fold_documents import write_input
 
 pytest.importorskip("alphafold3", reason="inputs are read by the af3 extra")
-
-
-def _write(path: Path, *sequences: dict[str, Any], seeds: tuple[int, ...] = (1,)) -> Path:
-    document = {
-        "dialect": "alphafold3",
-        "version": 1,
-        "name": path.stem,
-        "modelSeeds": list(seeds),
-        "sequences": list(sequences),
-    }
-    path.write_text(json.dumps(document))
-    return path
 
 
 PROTEIN = {"protein": {"id": "A", "sequence": "MKTAYIAKQR"}}
@@ -40,8 +27,8 @@ def test_ligands_and_modified_residues_count_by_atom(tmp_path: Path) -> None:
             "modifications": [{"ptmType": "SEP", "ptmPosition": 4}],
         }
     }
-    assert summarise_input(_write(tmp_path / "a.json", PROTEIN, ligand)).tokens == 41
-    assert summarise_input(_write(tmp_path / "b.json", modified)).tokens == 19
+    assert summarise_input(write_input(tmp_path / "a.json", PROTEIN, ligand)).tokens == 41
+    assert summarise_input(write_input(tmp_path / "b.json", modified)).tokens == 19
 
 
 def test_a_fasta_file_is_one_complex_and_its_guesses_are_said(tmp_path: Path) -> None:
@@ -63,7 +50,7 @@ def test_a_bad_fasta_file_is_refused_by_its_own_name(tmp_path: Path) -> None:
 
 
 def test_an_input_can_be_given_more_seeds_than_it_names(tmp_path: Path) -> None:
-    path = _write(tmp_path / "one.json", PROTEIN)
+    path = write_input(tmp_path / "one.json", PROTEIN)
     for options in ({"input": str(path)}, {"size": "12"}):
         written = tmp_path / "more.json"
         written.write_text(input_with_seeds(options, 3))
@@ -73,14 +60,23 @@ def test_an_input_can_be_given_more_seeds_than_it_names(tmp_path: Path) -> None:
 
 
 def test_an_msa_is_told(tmp_path: Path) -> None:
-    chain = {"id": "A", "sequence": "MKTAY", "unpairedMsa": ">a\nMKTAY\n>b\nMKTAW\n"}
-    chain |= {"pairedMsa": "", "templates": []}
-    notices = summarise_input(_write(tmp_path / "msa.json", {"protein": chain})).notices
+    alignment = {"unpairedMsa": ">a\nMKTAY\n>b\nMKTAW\n", "pairedMsa": "", "templates": []}
+    chain = {"id": "A", "sequence": "MKTAY", **alignment}
+    notices = summarise_input(write_input(tmp_path / "msa.json", {"protein": chain})).notices
     assert notices[0].startswith("it brings an MSA")
 
 
 def test_what_the_model_ignores_is_said(tmp_path: Path) -> None:
     ligand = {"ligand": {"id": "L", "ccdCodes": ["UNK"]}}
-    given = summarise_input(_write(tmp_path / "a.json", PROTEIN, ligand))
+    given = summarise_input(write_input(tmp_path / "a.json", PROTEIN, ligand))
     assert given.tokens == 10
     assert any("ligand chain L is left out" in notice for notice in given.notices)
+
+
+def test_a_job_of_a_server_file_keeps_its_name_with_more_seeds(tmp_path: Path) -> None:
+    chain = {"proteinChain": {"sequence": "MKTAY"}}
+    jobs = [{"name": name, "modelSeeds": [], "sequences": [chain]} for name in ("One", "Two")]
+    path = tmp_path / "jobs.json"
+    path.write_text(json.dumps(jobs))
+    document = json.loads(input_with_seeds({"input": str(path), "job": "2"}, 2))
+    assert (document["name"], document["modelSeeds"]) == ("Two", [1, 2])
