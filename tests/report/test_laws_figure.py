@@ -17,7 +17,7 @@ def test_a_curve_takes_the_mesh_of_the_nearest_trial(monkeypatch: pytest.MonkeyP
         for g, m in ((1000.0, 162.0), (4000.0, 642.0))
     ]
     monkeypatch.setattr(laws, "observations", lambda _: trials)
-    monkeypatch.setattr(laws, "whole", lambda _: True)
+    monkeypatch.setattr(laws, "has_part_times", lambda _: True)
     law = SimpleNamespace(value=lambda features: features["m"], terms=("m",))
     fit: Any = SimpleNamespace(
         model="gencast",
