@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from perfkit.capacity.queue.jobs import (
-    WhatIf,
     call_count,
     job_features,
     read_jobs,
@@ -227,15 +226,6 @@ def test_unpaired_surrogates_in_names_are_escaped() -> None:
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         read_jobs(tmp_path / "none.csv")
-
-
-def test_a_what_if_changes_only_jobs_it_applies_to(tmp_path: Path) -> None:
-    jobs, _ = read_jobs(_csv(tmp_path, "name,tokens,grid\na,100,\nw,,2\n"))
-    change = WhatIf({"members": 8, "seeds": 5}, "300", "af3")
-    fold, forecast = (change.applied(job) for job in jobs)
-    assert (fold.size, fold.fidelity["seeds"], fold.options) == (300, 5, {"size": "300"})
-    assert (forecast.size, forecast.fidelity["members"]) == (91 * 180, 8)
-    assert change.text == "members 8, seeds 5, size 300"
 
 
 def test_sizes_alone_are_jobs() -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.fit import ModelFit
-from perfkit.capacity.queue.jobs import WhatIf, read_jobs, sized_jobs
+from perfkit.capacity.queue.jobs import read_jobs, sized_jobs
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import Plan, make_plan
 from perfkit.capacity.queue.plan_files import write_csv, write_json
+from perfkit.capacity.queue.what_if import what_if
 from perfkit.cluster.slurm import write_scripts
 from perfkit.errors import UserError
 from perfkit.records.schema import Compilation, Record, WorkloadRecord
@@ -146,7 +147,7 @@ def test_a_folder_of_its_files_is_a_queue(tmp_path: Path) -> None:
 
 def test_a_change_of_its_axis_leaves_other_models_alone() -> None:
     """AlphaFold 3 has an axis of the same name, which is not declared changeable."""
-    change = WhatIf({"steps": 7}, "90", "heat")
+    change = what_if({"steps": 7}, "90", "heat")
     plate, fold = (change.applied(sized_jobs(name, "64")[0]) for name in ("heat", "af3"))
     assert (plate.size, plate.fidelity) == (90, {"steps": 7})
     assert (fold.size, fold.fidelity["steps"]) == (64, 200)

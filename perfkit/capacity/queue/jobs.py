@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -56,50 +55,6 @@ def production(model: str, **chosen: int | None) -> dict[str, int]:
     """Return the fidelity of a job that asks for nothing but ``chosen``; None asks for nothing."""
     given = {axis: value for axis, value in chosen.items() if value is not None}
     return {**get_model(model).costs.production, **given}
-
-
-@dataclass(frozen=True)
-class WhatIf:
-    """A change to every job of a queue that it applies to.
-
-    Attributes
-    ----------
-    fidelity
-        Fidelity axis to its new value, for the jobs of models that let it be changed
-        (:attr:`perfkit.models.costs.CostModel.what_if_axes`).
-    size
-        New size of the jobs of :attr:`model`, as a user writes it; None for no change.
-    model
-        Name of the model whose jobs get another size.
-    """
-
-    fidelity: Mapping[str, int] = field(default_factory=dict)
-    size: str | None = None
-    model: str = ""
-
-    def applied(self, job: Job) -> Job:
-        """Return the changed job.
-
-        Raises
-        ------
-        UserError
-            The size is impossible.
-        """
-        own = get_model(job.model).costs.what_if_axes
-        changed = {axis: value for axis, value in self.fidelity.items() if axis in own}
-        job = dataclasses.replace(job, fidelity={**job.fidelity, **changed})
-        if self.size is None or job.model != self.model:
-            return job
-        sized = sized_job(job.model, self.size, job.name)
-        return dataclasses.replace(
-            job, size=sized.size, options=sized.options, details=sized.details
-        )
-
-    @property
-    def text(self) -> str:
-        """Description such as ``members 50``, empty without a change."""
-        changes = [*self.fidelity.items(), *([("size", self.size)] if self.size else [])]
-        return ", ".join(f"{name} {value}" for name, value in changes)
 
 
 def job_columns() -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,19 +12,21 @@ from perfkit.cli.study_output import PAGE_NAME
 from perfkit.cli.workload_arguments import Parser, default_folder
 from perfkit.errors import UserError
 from perfkit.models import DEFAULT_MODEL, get_model, model_names
-from perfkit.units import cut, parse_duration
+from perfkit.units import parse_duration
 
 if TYPE_CHECKING:
     from perfkit.capacity.laws.fit import ModelFit
-    from perfkit.capacity.queue.jobs import WhatIf
     from perfkit.capacity.queue.machines import Inventory
     from perfkit.capacity.queue.plan import Plan
+    from perfkit.capacity.queue.what_if import WhatIf
     from perfkit.models.costs import Job, Reject
 
 FIT = "fit"
 
 
 def _parser() -> Parser:
+    from perfkit.capacity.queue.what_if import changeable_axes
+
     parser = Parser(
         prog="perfkit plan",
         description="Plan a queue of predictions: time, memory, price, what runs where and when. "
@@ -48,10 +49,9 @@ def _parser() -> Parser:
         help="plan jobs of these sizes, separated by commas; with --jobs: what if every job of "
         "the model had this size",
     )
-    for axis, models in _what_if_models().items():
-        queue.add_argument(
-            f"--{axis}", type=int, help=f"what if every job of {' or '.join(models)} had so many"
-        )
+    for axis, known in changeable_axes().items():
+        models = " or ".join(known.models)
+        queue.add_argument(f"--{axis}", type=int, help=f"what if every job of {models} had so many")
     where = parser.add_argument_group("the machines")
     where.add_argument("--machines", type=Path, help="inventory, TOML")
     where.add_argument("--here", action="store_true", help="this machine")
@@ -81,19 +81,6 @@ def _columns() -> str:
 def _suffixes() -> str:
     found = (suffix for name in model_names() for suffix in get_model(name).costs.suffixes)
     return ", ".join(dict.fromkeys(found))
-
-
-def _what_if_models() -> dict[str, list[str]]:
-    """Fidelity axes that can be changed for a whole queue, and the models that have them."""
-    found: dict[str, list[str]] = {}
-    for name in model_names():
-        for axis in get_model(name).costs.what_if_axes:
-            found.setdefault(axis, []).append(name)
-    return found
-
-
-def _largest(axis: str, models: Sequence[str]) -> int:
-    return min(get_model(name).costs.what_if_axes[axis] for name in models)
 
 
 def main(arguments: list[str]) -> int:
@@ -177,31 +164,20 @@ def _inventory(given: argparse.Namespace, fits: list[ModelFit]) -> Inventory:
 
 
 def _queue(given: argparse.Namespace) -> tuple[list[Job], list[Reject], WhatIf | None]:
-    from perfkit.capacity.queue.jobs import WhatIf, read_jobs, sized_job, sized_jobs
+    from perfkit.capacity.queue.jobs import read_jobs, sized_jobs
+    from perfkit.capacity.queue.what_if import changeable_axes, what_if
 
-    model = get_model(given.model)
-    fidelity = {}
-    for axis, models in _what_if_models().items():
-        value = getattr(given, axis)
-        if value is None:
-            continue
-        most = _largest(axis, models)
-        if not 1 <= value <= most:
-            raise UserError(f"--{axis} takes 1 or more, up to {most}, not {value}")
-        fidelity[axis] = value
+    model = get_model(given.model).name
+    fidelity = {axis: getattr(given, axis) for axis in changeable_axes()}
     if given.jobs is None:
         if given.size is None:
             raise UserError("there is nothing to plan: give --jobs FILE, or --size")
-        what_if = WhatIf(fidelity)
-        return [what_if.applied(job) for job in sized_jobs(model.name, given.size)], [], None
-    if given.size is not None:
-        if "," in given.size:
-            raise UserError(f"--size takes one size with --jobs, not {cut(given.size)!r}")
-        # An impossible size is reported before the queue is read.
-        sized_job(model.name, given.size, "what-if")
+        change = what_if(fidelity, None, model)
+        return [change.applied(job) for job in sized_jobs(model, given.size)], [], None
+    change = what_if(fidelity, given.size, model)
     jobs, rejects = read_jobs(given.jobs)
     _refuse(rejects, given.keep_going)
-    return jobs, rejects, WhatIf(fidelity, given.size, model.name)
+    return jobs, rejects, change
 
 
 def _ensure_within(given: argparse.Namespace, name: str, above: float, most: float) -> None:
