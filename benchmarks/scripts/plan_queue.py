@@ -18,9 +18,10 @@ from pathlib import Path
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.law import Law
 from perfkit.capacity.laws.parallel import CpuLaw
-from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import make_plan
+from perfkit.models.costs import Job
 
 
 def made_up_fit() -> ModelFit:
@@ -85,7 +86,7 @@ def queue(count: int) -> list[Job]:
     for number in range(count):
         tokens = max(50, min(2000, round(generator.lognormvariate(5.9, 0.6))))
         fidelity = production("af3", seeds=generator.choice((1, 1, 1, 5)))
-        jobs.append(Job(f"job{number}", "af3", tokens, fidelity, {"size": str(tokens)}, 0, "made"))
+        jobs.append(Job(f"job{number}", "af3", tokens, fidelity, {"size": str(tokens)}, "made"))
     return jobs
 
 

@@ -1,1 +1,1 @@
-"""HOW MUCH AND WHEN: scaling laws, calibration, machine inventory, jobs, planner."""
+"""HOW MUCH AND WHEN: scaling laws of a model, and the plan of a queue of jobs on machines."""

@@ -1,4 +1,4 @@
-"""Tables that a person writes: read, checked row by row, refused with the row or key."""
+"""CSV and TOML files that a user writes: reading, and messages that name the row or key."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from perfkit.errors import UserError, nearest
 from perfkit.units import cut
 
 SEPARATORS = (",", ";", "\t")
-"""Spreadsheets write the second where the comma is the decimal sign, the third as Unicode text."""
+"""Spreadsheets write semicolons where the decimal sign is a comma, and tabs in Unicode text."""
 
 _SEPARATOR_LINE = "sep="
-"""Excel's own first line, which names the separator."""
+"""Start of the first line with which Excel names the separator."""
 
 _ZIP = b"PK\x03\x04"
-"""How a workbook begins."""
+"""First bytes of a workbook."""
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 LONGEST_REASON = 400
-"""Characters of a sentence about a bad value."""
+"""Characters of a message about a bad value."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a CSV.
+    """A row of a CSV.
 
-    Parameters
+    Attributes
     ----------
     number
-        Of its last line in the file, from 1.
+        Number of its last line in the file, from 1.
     values
-        Column to what stands there; empty cells are left out.
+        Column to text; empty cells are left out.
     problem
-        Why the row cannot be read as one of the table, None where it can.
+        Why the row does not fit the columns, None where it does.
     """
 
     number: int
@@ -54,20 +54,24 @@ class Row:
 def read_csv(
     path: Path, columns: Sequence[str], aliases: Mapping[str, str] | None = None
 ) -> list[Row]:
-    """The rows of a CSV as spreadsheets write it; empty rows and columns are left out.
+    """Read the rows of a CSV as spreadsheets write it, without empty rows and columns.
 
-    Commas, semicolons or tabs may separate, cells may be quoted; UTF-8, UTF-16 (with its mark)
-    and Windows-1252 are read. Case does not count in the names of columns.
+    Separators are commas, semicolons or tabs. Cells may be quoted. The encoding is UTF-8, UTF-16
+    with a byte order mark, or Windows-1252. Names of columns are case-insensitive.
 
     Parameters
     ----------
+    path
+        The file.
+    columns
+        Names that columns may have.
     aliases
-        Other names of columns, as other programs have them.
+        Further names to those of ``columns`` that they stand for.
 
     Raises
     ------
     UserError
-        The file cannot be read, has no rows, or a column that is not one of ``columns``.
+        The file cannot be read, has no rows, or has a column that is not one of ``columns``.
     """
     text = _decoded(path)
     aliases = aliases or {}
@@ -110,7 +114,7 @@ def _column_names(
     names = [aliases.get(name, name) for name in names]
     repeated = [name for name in columns if names.count(name) > 1]
     if repeated:
-        raise UserError(f"{path}: the column {repeated[0]!r} stands there twice")
+        raise UserError(f"{path}: the column {repeated[0]!r} occurs twice")
     return names
 
 
@@ -121,14 +125,14 @@ def _row(number: int, cells: Sequence[str], names: Sequence[str]) -> Row:
             problem = f"more values than columns: {cut(cell)!r} is number {place + 1}"
             break
         if cell and not names[place]:
-            problem = f"{cut(cell)!r} stands in a column without a name"
+            problem = f"{cut(cell)!r} is in a column without a name"
             break
     values = {name: cell for name, cell in zip(names, cells, strict=False) if name and cell}
     return Row(number, values, problem)
 
 
 def _separator(text: str, known: Iterable[str]) -> str:
-    """The separator that makes most known names of the first line, else most names at all."""
+    """Return the separator with the most known names in the first line, else the most cells."""
     line = next((line for line in text.splitlines() if line.strip()), "")
 
     def found(separator: str) -> tuple[int, int]:
@@ -146,7 +150,7 @@ def _decoded(path: Path) -> str:
         text = raw.decode("utf-16" if raw.startswith(_UTF_16) else "utf-8-sig")
     except UnicodeDecodeError:
         try:
-            # What Excel writes on Windows where nobody asks for UTF-8.
+            # The default of Excel on Windows.
             text = raw.decode("cp1252")
         except UnicodeDecodeError as error:
             raise UserError(f"the jobs {path} are not a text file in UTF-8") from error
@@ -165,29 +169,45 @@ def _read(path: Path, what: str) -> bytes:
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """The data of a TOML file.
+    """Read a TOML file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        Description of the file, for messages.
 
     Raises
     ------
     UserError
-        It cannot be read or is no TOML.
+        The file cannot be read or is not TOML.
     """
     try:
         return tomllib.loads(_read(path, what).decode("utf-8-sig"))
     except RecursionError as error:
         raise UserError(f"the {what} {path} is not TOML: it is nested too deeply") from error
     except ValueError as error:
-        # Of the text's encoding, of TOML, and of numbers with thousands of digits.
+        # Raised for a bad encoding, for bad TOML and for numbers with thousands of digits.
         raise UserError(f"the {what} {path} is not TOML: {cut(str(error), 200)}") from error
 
 
 def refuse_unknown(what: str, names: Iterable[str], valid: Sequence[str]) -> None:
-    """Refuse a name that is not one of ``valid``.
+    """Refuse names that are not valid.
+
+    Parameters
+    ----------
+    what
+        Description of the first name, for the message.
+    names
+        Names to check.
+    valid
+        Valid names.
 
     Raises
     ------
     UserError
-        Names the first and the nearest that is valid.
+        Names the first invalid name and the nearest valid one.
     """
     for name in names:
         if name not in valid:
@@ -197,7 +217,7 @@ def refuse_unknown(what: str, names: Iterable[str], valid: Sequence[str]) -> Non
 
 
 def first_sentence(error: ValidationError) -> str:
-    """The first thing that pydantic found wrong: key, what was given, what was expected."""
+    """Return the first error that pydantic found: key, value and what was expected."""
     first = error.errors(include_url=False)[0]
     place = ".".join(cut(str(step)) for step in first["loc"])
     reason = cut(first["msg"].removeprefix("Value error, "), LONGEST_REASON)

@@ -11,7 +11,7 @@ from typing import NoReturn
 from perfkit.errors import UserError
 from perfkit.file_names import file_name
 from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.models import get_model, model_names
+from perfkit.models import DEFAULT_MODEL, get_model, model_names
 from perfkit.models.base import Model, Workload
 from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.printable import printable
@@ -106,11 +106,13 @@ def parse_request(
         The command line or the input is bad.
     """
     first = Parser(prog=f"perfkit {command}", add_help=False)
-    first.add_argument("--model", default="af3")
+    first.add_argument("--model", default=DEFAULT_MODEL)
     model = get_model(first.parse_known_args(list(arguments))[0].model)
     parser = Parser(prog=f"perfkit {command}", description=summary)
     parser.add_argument(
-        "--model", default="af3", help=f"what to predict with: {', '.join(model_names())}"
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"what to predict with: {', '.join(model_names())}",
     )
     subject = parser.add_argument_group("input")
     for option in model.options:
@@ -150,9 +152,7 @@ def _workload(model: Model, parsed: argparse.Namespace, predicts: bool, plans: b
     }
     options = {name: value for name, value in given.items() if value is not None}
     if plans:
-        from perfkit.capacity.engines import ensure_planned_engine
-
-        ensure_planned_engine(options)
+        model.costs.refuse_unplanned(options)
     default = PRODUCTION if predicts and model.weights_option in options else LOW
     workload = model.workload(options, _fidelity(model, parsed, parsed.fidelity or default))
     _refuse_broken_text(workload)

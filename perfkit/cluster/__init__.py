@@ -1,1 +1,1 @@
-"""WHERE it runs: this machine, or Slurm."""
+"""WHERE it runs: a plan as job arrays of Slurm."""

@@ -1,8 +1,8 @@
-"""Runs a command on CPUs that no other task on the machine has.
+"""Run a command on CPUs that no other task of this machine uses.
 
-Where a batch system counts CPUs but binds nothing to them, instances that share a machine would
-all run on the same first CPUs. Each CPU has a lock file on its machine; the lock lives as long as
-the command that this process becomes.
+Some batch systems count CPUs without binding tasks to them. Tasks that share a machine would then
+all run on its first CPUs. Each CPU therefore has a lock file on its machine, which is held as long
+as the command runs.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from perfkit.knobs.cpus import allowed_cpus
 from perfkit.printable import printable
 
 WAIT_S = 0.5
-"""Between two tries, while all CPUs are taken."""
+"""Seconds between two attempts while all CPUs are taken."""
 
 PRIVATE = 0o700
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def lock_folder() -> Path:
-    """Folder of this user's locks on this machine."""
+    """Return the folder of this user's locks on this machine."""
     return Path(tempfile.gettempdir()) / f"perfkit-cpus-{os.getuid()}"
 
 
 def open_lock_folder(folder: Path) -> int:
-    """A descriptor of the lock folder, made if need be.
+    """Return a descriptor of the lock folder, which is created if it does not exist.
 
-    Its name is known to everybody who may write to the temporary folder, so a folder that another
-    user has made, or a link that points elsewhere, is refused. The locks are opened through the
-    descriptor: exchanging the folder afterwards changes nothing.
+    Everybody who may write to the temporary folder can guess its name. A folder of another user
+    and a symbolic link are therefore refused. Locks are opened relative to the descriptor, so that
+    replacing the folder later has no effect.
 
     Raises
     ------
     UserError
-        The folder cannot be used, or is not this user's alone.
+        The folder cannot be used, or others can write to it.
     """
     advice = "remove it, or set TMPDIR to a folder of your own"
     try:
@@ -69,23 +69,35 @@ def open_lock_folder(folder: Path) -> int:
     return descriptor
 
 
-def take(count: int) -> tuple[int, ...]:
-    """CPUs for this process, ``count`` neighbours that begin at a multiple of it; waits for them.
+def acquire_cpus(count: int, folder: Path | None = None) -> tuple[int, ...]:
+    """Lock CPUs for this process, and wait until enough are free.
 
-    Where this process may use no more than ``count`` CPUs, the batch system has bound it: those
-    are taken as they are. Waiting is said once, on standard error.
+    A process that may use exactly ``count`` CPUs was bound by the batch system and keeps them.
+    A message on standard error says once that the process waits.
+
+    Parameters
+    ----------
+    count
+        Number of CPUs: neighbours whose first index is a multiple of ``count``.
+    folder
+        Folder of the locks, :func:`lock_folder` by default.
+
+    Returns
+    -------
+    tuple of int
+        The CPUs. Their locks stay open in this process and in the program that replaces it.
 
     Raises
     ------
     UserError
-        So many CPUs are not allowed here, or the locks cannot be used.
+        Fewer CPUs are allowed, or the locks cannot be used.
     """
     allowed = allowed_cpus()
     if count > len(allowed):
         raise UserError(f"{count} CPUs are asked for, but only {len(allowed)} are allowed here")
     if len(allowed) == count:
         return allowed
-    folder = lock_folder()
+    folder = lock_folder() if folder is None else folder
     descriptor = open_lock_folder(folder)
     waiting = False
     while True:
@@ -105,7 +117,7 @@ def take(count: int) -> tuple[int, ...]:
 
 
 def _lock_all(folder: Path, descriptor: int, cpus: tuple[int, ...]) -> bool:
-    """Lock all CPUs or none; the locks' descriptors stay open through ``exec``."""
+    """Lock all CPUs or none. The descriptors of the locks stay open through ``exec``."""
     held: list[int] = []
     for cpu in cpus:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
@@ -125,15 +137,22 @@ def _lock_all(folder: Path, descriptor: int, cpus: tuple[int, ...]) -> bool:
     return True
 
 
-def become(command: Sequence[str], count: int) -> NoReturn:
-    """Take ``count`` CPUs, bind this process to them and become the command.
+def exec_on_cpus(command: Sequence[str], count: int) -> NoReturn:
+    """Replace this process by a command that is bound to ``count`` locked CPUs.
+
+    Parameters
+    ----------
+    command
+        Program and its arguments.
+    count
+        Number of CPUs; see :func:`acquire_cpus`.
 
     Raises
     ------
     UserError
-        See :func:`take`, or the command cannot be run.
+        The CPUs cannot be locked, or the command cannot be run.
     """
-    os.sched_setaffinity(0, take(count))
+    os.sched_setaffinity(0, acquire_cpus(count))
     try:
         os.execvp(command[0], list(command))
     except (OSError, ValueError) as error:

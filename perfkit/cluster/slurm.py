@@ -1,8 +1,7 @@
-"""A plan as Slurm job arrays: one script to submit them, one that each of their tasks runs."""
+"""A plan as Slurm job arrays: a script that submits them, and a script that each task runs."""
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 import sys
@@ -10,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfkit.capacity.queue.inputs import with_seeds
 from perfkit.capacity.queue.machines import Machine
 from perfkit.capacity.queue.plan import Plan, PlannedJob
 from perfkit.cluster.task import write_list
@@ -18,57 +16,66 @@ from perfkit.errors import UserError
 from perfkit.file_names import file_name
 from perfkit.files import write_whole
 from perfkit.knobs.cpus import CPUS_KNOB
+from perfkit.models import get_model
 from perfkit.tune.preset import write_preset
 
 ARRAY_LENGTH = 1000
-"""Tasks of an array; Slurm's ``MaxArraySize`` is 1001 unless it is set."""
+"""Largest number of tasks per array. The default of Slurm's ``MaxArraySize`` is 1001."""
 
 MEBIBYTE = 2**20
 
 TIME_MARGIN = 2.0
-"""Times the high end of the interval after which Slurm may end a task that hangs."""
+"""Time limit of a task that may hang, relative to the high end of its interval."""
 
 LEAST_MINUTES = 10
 
 JOB_NAME_BYTES = 60
-"""Of a Slurm job's name, which queue listings cut off anyway."""
+"""Longest name of a Slurm job; listings of the queue truncate it anyway."""
 
 
 @dataclass(frozen=True)
 class Array:
-    """Jobs that ask Slurm for the same: one kind of machine, share of it and preset."""
+    """Jobs with the same kind of machine, share of it and preset.
+
+    Attributes
+    ----------
+    machine
+        Kind of machine.
+    jobs
+        Planned jobs, one per task.
+    """
 
     machine: Machine
     jobs: tuple[PlannedJob, ...]
 
     @property
     def cpus(self) -> int:
-        """CPUs of a task."""
+        """Number of CPUs per task."""
         return self.jobs[0].cpus
 
     @property
     def mebibytes(self) -> int:
-        """Memory of a task: the high end of the largest one, at most its share of the machine."""
-        needed = math.ceil(max(each.way.memory.high for each in self.jobs) / MEBIBYTE)
-        share = self.machine.memory_bytes // MEBIBYTE // self.jobs[0].way.instances
-        # Slurm takes 0 for all the memory of the machine.
+        """Memory per task in MiB: the largest high end, at most the share of the machine."""
+        needed = math.ceil(max(each.option.memory.high for each in self.jobs) / MEBIBYTE)
+        share = self.machine.memory_bytes // MEBIBYTE // self.jobs[0].option.instances
+        # Slurm interprets 0 as all memory of the machine.
         return max(1, min(needed, share))
 
     @property
     def minutes(self) -> int:
-        """Time limit of a task, at most the machine's."""
-        longest_s = TIME_MARGIN * max(each.way.time.high for each in self.jobs)
+        """Time limit per task in minutes, at most that of the machine."""
+        longest_s = TIME_MARGIN * max(each.option.time.high for each in self.jobs)
         minutes = max(LEAST_MINUTES, math.ceil(longest_s / 60))
         limit_s = self.machine.time_limit_s
-        # Slurm takes 0 for no limit at all.
+        # Slurm interprets 0 as no limit.
         return minutes if limit_s is None else max(1, min(minutes, math.floor(limit_s / 60)))
 
 
 def arrays(plan: Plan) -> list[Array]:
-    """The plan's jobs by what they ask for, in the order in which the first of each begins."""
+    """Group the jobs of a plan into arrays, in the order in which the first job of each starts."""
     groups: dict[tuple[int, int, int], list[PlannedJob]] = {}
     for each in plan.jobs:
-        key = (each.placement.kind, each.way.instances, each.way.fit)
+        key = (each.placement.kind, each.option.instances, each.option.fit)
         groups.setdefault(key, []).append(each)
     return [
         Array(jobs[0].machine, tuple(jobs[first : first + ARRAY_LENGTH]))
@@ -78,19 +85,21 @@ def arrays(plan: Plan) -> list[Array]:
 
 
 def write_scripts(out: Path, plan: Plan, *, cached: bool) -> Path:
-    """Leave everything below ``out/slurm`` that runs the plan; returns the script to submit.
+    """Write everything that runs a plan below ``out/slurm``, and return the script that submits it.
 
     Parameters
     ----------
     out
-        Folder that the cluster's machines share; results go below it.
+        Folder that all machines of the cluster share. Results are written below it.
+    plan
+        The plan.
     cached
         Whether jobs share a compilation cache.
 
     Raises
     ------
     UserError
-        A file cannot be written, or Slurm cannot write its logs there.
+        A file cannot be written, or Slurm cannot write logs to this folder.
     """
     folder = out.resolve() / "slurm"
     logs = _log_pattern(folder)
@@ -120,27 +129,27 @@ def write_scripts(out: Path, plan: Plan, *, cached: bool) -> Path:
 
 
 _SUBMIT_HEAD = """#!/bin/sh
-# Submits the plan: an array for each kind of machine, share of it and preset, longest jobs first.
+# Submits the plan: one array per kind of machine, share of it and preset, longest jobs first.
 # Options given to this script are passed to every sbatch, e.g. --account=NAME.
 set -e
 case $0 in */*) CDPATH='' cd -- "${0%/*}" ;; *) ;; esac"""
 
 _TASK = """#!/bin/sh
-# One task of an array: $1 is the list that holds its command, which no shell reads. The CPUs are
-# bound where Slurm only counts them.
+# One task of an array: $1 is the list that holds its command, which no shell interprets. The task
+# is bound to CPUs that Slurm only counts.
 exec {python} -P -m perfkit.cluster.task "$1"
 """
 
 
 def _log_pattern(folder: Path) -> str:
-    """Where Slurm writes the log of a task: array and task number instead of ``%A`` and ``%a``."""
+    """Return the name of log files; Slurm replaces ``%A`` by the array and ``%a`` by the task."""
     if "\\" in str(folder):
-        # Slurm removes it and then replaces nothing, so that all tasks would share one log.
+        # Slurm removes the backslash and replaces nothing, so that all tasks would share one log.
         raise UserError(
             f"Slurm writes no logs below {folder}: the name holds a backslash; "
             "give another folder with --out"
         )
-    # Slurm puts the folder of the submission before a relative name, and replaces in both.
+    # Slurm prepends the folder of the submission to a relative name and replaces in both.
     below = f"{str(folder).replace('%', '%%')}/" if "%" in str(folder) else ""
     return f"{below}logs/%A-%a.log"
 
@@ -162,9 +171,9 @@ def _submission(array: Array, listed: str, logs: str) -> str:
 
 
 def _write_presets(folder: Path, plan: Plan) -> dict[int, Path]:
-    """The preset of every fit that is used, without CPUs: those are Slurm's to give."""
+    """Write the preset of every used fit, without CPUs, which Slurm assigns; return their files."""
     found = {}
-    for place in sorted({each.way.fit for each in plan.jobs}):
+    for place in sorted({each.option.fit for each in plan.jobs}):
         fit = plan.fits[place]
         settings = {k: v for k, v in fit.settings.items() if k != CPUS_KNOB.name}
         path = folder / "presets" / f"{place + 1}-{fit.model}.toml"
@@ -174,15 +183,15 @@ def _write_presets(folder: Path, plan: Plan) -> dict[int, Path]:
 
 
 def folder_names(names: Iterable[str]) -> dict[str, str]:
-    """A folder name of its own for every job.
+    """Return a unique folder name per job.
 
-    Names that already are file names keep them. Of others that become the same one, or differ
-    only in case (some network drives ignore it), all but the first get the next free number.
+    Names that are file names are kept. Other names are converted. Where converted names coincide,
+    or differ only in case, which some network drives ignore, all but the first get a number.
 
     Parameters
     ----------
     names
-        Of the jobs, all different.
+        Names of the jobs, all different.
     """
     plain = {name: file_name(name) for name in names}
     found: dict[str, str] = {}
@@ -200,36 +209,19 @@ def folder_names(names: Iterable[str]) -> dict[str, str]:
 def _command(
     out: Path, each: PlannedJob, presets: Mapping[int, Path], name: str, *, cached: bool
 ) -> list[str]:
-    """The words of one job's ``perfkit run``."""
+    """Return the words of a job's ``perfkit run``."""
     job = each.job
     words = [sys.executable, "-P", "-m", "perfkit", "run", "--model", job.model]
-    for option, value in _options(out, job_name=name, each=each).items():
+    costs = get_model(job.model).costs
+    for option, value in costs.run_options(job, out / "slurm" / "inputs" / name).items():
         words += [f"--{option}", value]
     for axis, count in job.fidelity.items():
         words += [f"--{axis}", str(count)]
-    words += ["--preset", str(presets[each.way.fit])]
+    words += ["--preset", str(presets[each.option.fit])]
     if each.bucket is not None:
-        words += ["--knob", f"bucket={each.bucket}"]
+        words += ["--knob", f"{costs.padding_knob}={each.bucket}"]
     if cached:
         words += ["--compile-cache", str(out / "slurm" / "compile-cache")]
-    # The plan has judged the memory from measurements; one pass is the prediction itself.
+    # The plan has checked the memory, and the first pass is the prediction itself.
     words += ["--passes", "0", "--force", "--out", str(out / "results" / name)]
     return words
-
-
-def _options(out: Path, job_name: str, each: PlannedJob) -> Mapping[str, str]:
-    """How ``perfkit run`` is given the input; one that names fewer seeds than are asked for is
-    written as a fold input first."""
-    job = each.job
-    if job.model != "af3":
-        return job.options
-    seeds = job.fidelity["seeds"]
-    written = out / "slurm" / "inputs" / f"{job_name}.json"
-    if job.document:
-        named = {**json.loads(job.document), "modelSeeds": list(range(1, seeds + 1))}
-        write_whole(written, json.dumps(named), "fold input")
-        return {"input": str(written)}
-    if seeds <= job.seeds_named:
-        return job.options
-    write_whole(written, with_seeds(job.options, seeds), "fold input")
-    return {"input": str(written)}

@@ -1,7 +1,7 @@
-"""``python -m perfkit.cluster.task LIST``: become the command of one task of a Slurm array.
+"""``python -m perfkit.cluster.task LIST``: run the command of one task of a Slurm array.
 
-The list is JSON, and its words go to ``exec`` as they are: no shell reads a name of a job, an
-input or a folder.
+The list is JSON and its words are passed to ``exec`` unchanged, so that no shell interprets the
+name of a job, an input or a folder.
 """
 
 from __future__ import annotations
@@ -22,36 +22,43 @@ TASK_VARIABLE = "SLURM_ARRAY_TASK_ID"
 CPUS_VARIABLE = "SLURM_CPUS_PER_TASK"
 
 LONGEST_NUMBER = 9
-"""Digits of a number from the environment: anything longer is none of Slurm's."""
+"""Largest number of digits of a number from Slurm."""
 
 
 def write_list(path: Path, commands: Sequence[Sequence[str]]) -> None:
-    """Leave the commands of an array, each a list of words, one command per line.
+    """Write the commands of an array as JSON, one command per line.
+
+    Parameters
+    ----------
+    path
+        The file.
+    commands
+        Words of each command.
 
     Raises
     ------
     UserError
         The file cannot be written.
     """
-    # Escaped to ASCII, which also keeps paths whose bytes are no UTF-8.
+    # Escapes to ASCII also preserve paths whose bytes are not UTF-8.
     lines = ",\n".join(json.dumps(list(words)) for words in commands)
     write_whole(path, f"[\n{lines}\n]\n", "task list")
 
 
 def command_of(path: Path, environment: Mapping[str, str]) -> list[str]:
-    """The words of this task's command.
+    """Return the words of this task's command.
 
     Parameters
     ----------
     path
-        From :func:`write_list`.
+        List of commands, written by :func:`write_list`.
     environment
-        Slurm's variables, of which the number of the task counts from 1.
+        Environment variables with the task's number in the array, from 1.
 
     Raises
     ------
     UserError
-        The list cannot be read, or has no task of that number.
+        The list cannot be read, or has no command of that number.
     """
     number = _number(environment, TASK_VARIABLE)
     try:
@@ -64,7 +71,7 @@ def command_of(path: Path, environment: Mapping[str, str]) -> list[str]:
         raise UserError(f"{path} has no task {number}: {TASK_VARIABLE} is out of its range")
     words = commands[number - 1]
     if not (isinstance(words, list) and words and all(isinstance(each, str) for each in words)):
-        raise UserError(f"task {number} of {path} is no command, a list of words")
+        raise UserError(f"task {number} of {path} is not a command: expected a list of words")
     return words
 
 
@@ -77,11 +84,11 @@ def _number(environment: Mapping[str, str], name: str) -> int:
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Bind to as many CPUs as Slurm gives the task and become its command."""
+    """Run the task's command on as many CPUs as Slurm gives the task."""
     if len(arguments) != 1:
         raise UserError("usage: python -m perfkit.cluster.task LIST")
     words = command_of(Path(arguments[0]), os.environ)
-    bind.become(words, _number(os.environ, CPUS_VARIABLE))
+    bind.exec_on_cpus(words, _number(os.environ, CPUS_VARIABLE))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Protocol
 from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
+from perfkit.models.costs import CostModel
 from perfkit.models.prepared import Prepared, PyTree
 from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
 
@@ -80,6 +81,11 @@ class Model(Protocol):
     knobs: tuple[Knob, ...]
     tolerances: Mapping[str, Tolerance]
     reference_values: Mapping[str, str]
+
+    @property
+    def costs(self) -> CostModel:
+        """What the model costs, and the columns of its jobs in a queue."""
+        ...
 
     def load(self) -> None:
         """Import the packages that the model runs with, so that a trial times them apart.

@@ -6,16 +6,15 @@ from perfkit.capacity.laws.assemble import BEYOND, TIME, accuracies
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.law import Law
 from perfkit.capacity.laws.prediction import COVERAGE
-from perfkit.capacity.laws.terms import CONSTANT
+from perfkit.models import get_model
+from perfkit.models.costs import CONSTANT
 from perfkit.report.plain_table import PlainTable
 from perfkit.units import percent_text, seconds_text
-
-SIZE_UNITS = {"af3": "tokens", "gencast": "grid nodes"}
 
 
 def fit_sentence(fit: ModelFit) -> str:
     """Describe the fit in one sentence: model, preset, trials, range of sizes, and CPUs."""
-    unit = SIZE_UNITS[fit.model]
+    unit = get_model(fit.model).size_unit
     return (
         f"{fit.model} in {fit.label}: {fit.points} trials from {fit.least_size:g} to "
         f"{fit.largest_size:g} {unit} on {fit.cpus} CPUs of {fit.machine.get('cpu', 'unknown')}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perfkit.capacity.laws.prediction import Range
-from perfkit.capacity.queue.accelerators import published
-from perfkit.capacity.queue.invert import Need
+from perfkit.capacity.queue.accelerators import published_times
 from perfkit.capacity.queue.plan import Plan, PlannedJob
+from perfkit.capacity.queue.sizing import Need
 from perfkit.report.plain_table import NOTHING, PlainTable
 from perfkit.units import bytes_text, count_text, percent_text, seconds_text
 
@@ -104,11 +104,11 @@ def job_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
             each.job.name,
             each.job.model,
             size_text(each),
-            time_text(each.way.time),
-            memory_text(each.way.memory),
-            plan.fits[each.way.fit].label,
+            time_text(each.option.time),
+            memory_text(each.option.memory),
+            plan.fits[each.option.fit].label,
             f"{each.machine.name} {each.placement.node + 1}",
-            f"1/{each.way.instances}",
+            f"1/{each.option.instances}",
             _duration(each.placement.begin_s, factors) if each.placement.begin_s else "at once",
             _duration(each.placement.end_s, factors),
         )
@@ -179,7 +179,7 @@ def comparison_table(plan: Plan) -> PlainTable:
 
 def published_tables() -> tuple[PlainTable, ...]:
     """Published times on accelerators, one table per source."""
-    figures = published()
+    figures = published_times()
     return tuple(
         PlainTable(
             f"Published times: {source}",

@@ -1,4 +1,4 @@
-"""Buckets: as cheap as trying every way of cutting the sizes."""
+"""Buckets: as cheap as the best of all partitions of the sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perfkit.capacity.queue.buckets import choose_buckets
 
 
 def _cost(sizes: list[int], counts: list[float], compile_s: float, cuts: tuple[int, ...]) -> float:
-    """A pass of size n takes n²; groups end before each cut."""
+    """Seconds of a partition whose groups end before each cut; a pass of size n takes n² s."""
     total = 0.0
     for begin, end in itertools.pairwise((0, *cuts, len(sizes))):
         total += compile_s + sum(counts[begin:end]) * sizes[end - 1] ** 2
@@ -19,7 +19,7 @@ def _cost(sizes: list[int], counts: list[float], compile_s: float, cuts: tuple[i
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_no_other_cut_is_cheaper(seed: int) -> None:
+def test_no_other_partition_is_cheaper(seed: int) -> None:
     generator = random.Random(seed)
     sizes = sorted(generator.sample(range(5, 60), 8))
     counts = [float(generator.randint(1, 4)) for _ in sizes]
@@ -42,13 +42,13 @@ def test_free_compilation_pads_nothing() -> None:
     assert choose_buckets(sizes, {"pass": [1.0] * 3}, seconds, [0.0] * 3) == sizes
 
 
-def test_dear_compilation_shares_one_program() -> None:
-    """Padding 10 and 11 to 12 costs 44 + 23 s, each further program 100."""
+def test_expensive_compilation_shares_one_program() -> None:
+    """Padding 10 and 11 to 12 costs 44 + 23 s, each further program 100 s."""
     seconds = {"pass": [100.0, 121.0, 144.0]}
     assert choose_buckets([10, 11, 12], {"pass": [1.0] * 3}, seconds, [100.0] * 3) == [12, 12, 12]
 
 
-def test_one_far_size_keeps_a_program_of_its_own() -> None:
-    """10 and 11 together cost 21 + 50, apart 100; 90 is far from both."""
+def test_a_distant_size_keeps_its_own_program() -> None:
+    """10 and 11 cost 21 + 50 s with one program and 100 s with two; 90 is far from both."""
     seconds = {"pass": [100.0, 121.0, 8100.0]}
     assert choose_buckets([10, 11, 90], {"pass": [1.0] * 3}, seconds, [50.0] * 3) == [11, 11, 90]

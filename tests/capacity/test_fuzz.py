@@ -1,4 +1,4 @@
-"""Damaged files: whatever they hold, a plan is refused in a sentence or made of real numbers."""
+"""Damaged files: a plan of them is refused in one sentence or consists of finite numbers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import pytest
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.calibration import Calibration, calibrate
 from perfkit.capacity.laws.fit import ModelFit
-from perfkit.capacity.queue.jobs import Job, production, read_jobs
+from perfkit.capacity.queue.jobs import call_count, production, read_jobs
 from perfkit.capacity.queue.machines import Inventory, Machine, read_inventory
 from perfkit.capacity.queue.plan import make_plan
 from perfkit.errors import UserError
+from perfkit.models.costs import Job
 from tests.support.planted import INVENTORY, record, study
 
 CEILINGS = {"float32_flops_per_s": 1e11, "copy_bytes_per_s": 1e10}
@@ -45,14 +46,14 @@ def _fit() -> ModelFit:
 
 
 def _planned(fit: ModelFit, machine: Machine) -> None:
-    """Plan three jobs, one of them beyond what was measured, and look at every number."""
+    """Plan three jobs, one larger than all measured sizes, and check every number."""
     jobs = [
-        Job(f"{size}", "af3", size, production("af3"), {"size": f"{size}"}, 0, "test")
+        Job(f"{size}", "af3", size, production("af3"), {"size": f"{size}"}, "test")
         for size in (20, 80, 400)
     ]
     plan = make_plan(jobs, Inventory((machine,), "EUR"), [fit])
     for each in plan.jobs:
-        time, memory = each.way.time, each.way.memory
+        time, memory = each.option.time, each.option.memory
         for number in (time.low, time.value, time.high, memory.low, memory.value, memory.high):
             assert math.isfinite(number)
             assert number >= 0
@@ -62,7 +63,7 @@ def _planned(fit: ModelFit, machine: Machine) -> None:
 
 
 def _survives(attempt: Callable[[], None]) -> bool:
-    """Whether it succeeds; fails the test for anything but a sentence."""
+    """Return whether the attempt succeeds; fail the test for anything but a short refusal."""
     refusal = None
     try:
         attempt()
@@ -73,7 +74,7 @@ def _survives(attempt: Callable[[], None]) -> bool:
 
 
 def _places(data: Any) -> list[tuple[Any, Any]]:
-    """Every container with every key or index in it, depth first."""
+    """Return every container with every key or index in it, depth first."""
     if isinstance(data, dict):
         keys: list[Any] = list(data)
     elif isinstance(data, list):
@@ -84,7 +85,7 @@ def _places(data: Any) -> list[tuple[Any, Any]]:
 
 
 def _mutate(data: Any, generator: random.Random) -> None:
-    """Change one thing of parsed data in place: a value, a key, a length, an order."""
+    """Change a value, a key or a length of parsed data in place."""
     container, key = generator.choice(_places(data))
     value = container[key]
     kind = generator.randrange(6)
@@ -105,7 +106,7 @@ def _mutate(data: Any, generator: random.Random) -> None:
 
 
 def _damaged_text(text: str, generator: random.Random) -> str:
-    """Cut, double or replace a stretch of text."""
+    """Delete, repeat or replace a part of a text."""
     first = generator.randrange(len(text))
     last = min(len(text), first + generator.choice((0, 1, 3, 20)))
     kind = generator.randrange(3)
@@ -125,12 +126,12 @@ def test_a_damaged_fit_is_refused_or_gives_real_numbers(tmp_path: Path) -> None:
             _mutate(data, generator)
         path.write_text(json.dumps(data))
         accepted += _survives(lambda: _planned(ModelFit.load(path), machine))
-    # Most of a fit are notices, labels and numbers that may be others.
+    # Most of a fit is notices, labels and numbers that may have other values.
     assert 30 < accepted < 270
 
 
 def _survive_damage(path: Path, text: str, attempt: Callable[[], None], seed: int) -> None:
-    """Try a file with many kinds of damage to its text."""
+    """Attempt to use a file with 200 random damages."""
     generator = random.Random(seed)
     for _ in range(200):
         path.write_text(_damaged_text(text, generator), encoding="utf-8", newline="")
@@ -180,7 +181,7 @@ def test_a_damaged_queue_is_refused_or_read(tmp_path: Path) -> None:
 
     def attempt() -> None:
         jobs, rejects = read_jobs(path)
-        assert all(job.size >= 1 and job.calls >= 1 for job in jobs)
+        assert all(job.size >= 1 and call_count(job) >= 1 for job in jobs)
         assert all(len(reject.sentence) < 1000 for reject in rejects)
 
     _survive_damage(path, JOBS, attempt, seed=5)
@@ -188,7 +189,9 @@ def test_a_damaged_queue_is_refused_or_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", ["1" + 15 * "0", "true", "-1", "0", "nan", "inf", "'4'", "1.5"])
 @pytest.mark.parametrize("key", ["count", "cores"])
-def test_a_number_of_machines_is_whole_and_bounded(tmp_path: Path, key: str, number: str) -> None:
+def test_numbers_of_machines_and_cores_are_integers_within_bounds(
+    tmp_path: Path, key: str, number: str
+) -> None:
     lines = [line for line in INVENTORY.splitlines() if not line.startswith(f"{key} ")]
     path = tmp_path / "machines.toml"
     path.write_text("\n".join([*lines, f"{key} = {number}"]))

@@ -1,4 +1,4 @@
-"""Jobs: rows become predictions, bad rows a sentence with their number."""
+"""Jobs: rows become predictions, bad rows are rejected with their number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.capacity.queue.jobs import WhatIf, read_jobs, sized_jobs, without_repeats
+from perfkit.capacity.queue.jobs import (
+    call_count,
+    job_features,
+    read_jobs,
+    run_counts,
+    sized_jobs,
+    without_repeats,
+)
 from perfkit.errors import UserError
 
 
@@ -23,54 +30,56 @@ def test_a_row_of_tokens_is_a_production_prediction(tmp_path: Path) -> None:
     assert rejects == []
     assert (job.model, job.size, job.options) == ("af3", 120, {"size": "120"})
     assert job.fidelity == {"recycles": 10, "steps": 200, "samples": 5, "seeds": 1}
-    assert job.counts() == {"trunk_pass": 11, "diffusion_step": 200, "confidence": 1, "rest": 1}
+    assert run_counts(job) == {"trunk_pass": 11, "diffusion_step": 200, "confidence": 1, "rest": 1}
 
 
 def test_seeds_samples_and_recycles_are_taken(tmp_path: Path) -> None:
     text = "name, tokens, seeds, samples, recycles\na, 120, 3, 2, 4\n"
     ((job,), _) = read_jobs(_csv(tmp_path, text))
     assert job.fidelity == {"recycles": 4, "steps": 200, "samples": 2, "seeds": 3}
-    assert job.counts()["trunk_pass"] == 15
-    assert job.calls == 3
+    assert run_counts(job)["trunk_pass"] == 15
+    assert call_count(job) == 3
 
 
 def test_a_row_with_a_grid_is_a_forecast(tmp_path: Path) -> None:
     """2 degrees: 91 latitudes, 180 longitudes; 15 days are 30 steps of 12 hours."""
     text = "name,grid,members,days,region\nw,2,50,15,global\n"
     ((job,), _) = read_jobs(_csv(tmp_path, text))
-    assert (job.model, job.size, job.mesh) == ("gencast", 91 * 180, 3)
+    assert (job.model, job.size) == ("gencast", 91 * 180)
+    # 10 * 4**3 + 2 nodes of the mesh with three refinements.
+    assert job_features(job, {})["m"] == 642.0
     assert job.fidelity == {"levels": 20, "steps": 30, "members": 50}
-    assert job.calls == 1500
-    assert job.counts()["denoiser_call"] == 39 * 1500
+    assert call_count(job) == 1500
+    assert run_counts(job)["denoiser_call"] == 39 * 1500
 
 
-def test_gencast_is_one_degree_unless_said_otherwise(tmp_path: Path) -> None:
+def test_the_default_grid_is_one_degree(tmp_path: Path) -> None:
     ((job,), _) = read_jobs(_csv(tmp_path, "name,model\nw,gencast\n"))
-    assert (job.size, job.mesh) == (181 * 360, 4)
+    assert (job.size, job_features(job, {})["m"]) == (181 * 360, 2562.0)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("", "are empty: the first line names the columns"),
         ("name,tokens\n", "hold no row beneath the columns"),
         ("name,token\na,1\n", "column 'token' is unknown; the nearest is 'tokens'"),
-        ("name,tokens,tokens\na,1,1\n", "the column 'tokens' stands there twice"),
+        ("name,tokens,tokens\na,1,1\n", "the column 'tokens' occurs twice"),
         ('name,tokens\na,1\n"b,2\nc,3\n', "row 4: unexpected end of data (is a quote"),
-        ("name,id,tokens\na,b,1\n", "the column 'name' stands there twice"),
+        ("name,id,tokens\na,b,1\n", "the column 'name' occurs twice"),
         (",,\n,,\n", "are empty: the first line names the columns"),
         ("PK\x03\x04", "are a workbook, not CSV: save the sheet as CSV"),
         ("name,tokens\na\0,1\n", "are not a text file"),
     ],
 )
-def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_an_unreadable_table_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(UserError) as refused:
         read_jobs(_csv(tmp_path, text))
-    assert told in str(refused.value)
+    assert expected in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "expected"),
     [
         ("a,-5,,,", "row 3: tokens is '-5': input should be greater than or equal to 1"),
         ("a,100001,,,", "tokens is '100001': input should be less than or equal to 100000"),
@@ -80,10 +89,10 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, told: str) -
         ("a,1.5,,,", "tokens is '1.5'"),
         (",5,,,", "row 3: name field required"),
         ("first,5,,,", "row 3: the name 'first' is taken by"),
-        ("a,,,,", "it needs either tokens or file or sequence (AlphaFold 3), or a grid"),
-        ("a,5,no.json,,", "(GenCast), but has tokens and file"),
+        ("a,,,,", "it needs an input: tokens or file or sequence (af3), or grid (gencast)"),
+        ("a,5,no.json,,", "it needs either tokens or file or sequence, but has tokens and file"),
         ("a,,no.json,,", "no.json cannot be read"),
-        ("a,5,,2,", "tokens is AlphaFold 3's and grid GenCast's: keep one"),
+        ("a,5,,2,", "tokens is a column of af3 and grid of gencast: keep one"),
         ("a,,,-1,", "grid is '-1'"),
         ("a,,,0.7,", "a resolution of 0.7 degrees does not divide the sphere"),
         ("a,,,2,europe", "GenCast predicts the whole globe"),
@@ -92,11 +101,13 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, told: str) -
         ("a,,,nan,", "grid is 'nan'"),
     ],
 )
-def test_a_bad_row_is_a_sentence_and_the_others_stay(tmp_path: Path, row: str, told: str) -> None:
+def test_a_bad_row_is_rejected_and_the_others_are_kept(
+    tmp_path: Path, row: str, expected: str
+) -> None:
     path = _csv(tmp_path, f"name,tokens,file,grid,region\nfirst,10,,,\n{row}\nlast,20,,,\n")
     jobs, (reject,) = read_jobs(path)
     assert [job.name for job in jobs] == ["first", "last"]
-    assert told in reject.sentence
+    assert expected in reject.sentence
     assert str(path) in reject.sentence
 
 
@@ -126,7 +137,7 @@ def test_a_table_is_read_as_spreadsheets_write_it(tmp_path: Path, raw: bytes) ->
     assert [(job.name, job.size) for job in jobs] == [("a b", 24), ("c", 30)]
 
 
-def test_a_table_of_windows_keeps_its_letters(tmp_path: Path) -> None:
+def test_a_table_in_the_encoding_of_windows_is_read(tmp_path: Path) -> None:
     path = tmp_path / "jobs.csv"
     path.write_bytes("name;tokens\nMüller €;24\n".encode("cp1252"))
     ((job,), _) = read_jobs(path)
@@ -145,7 +156,7 @@ def test_a_quoted_cell_keeps_its_separators_and_lines(tmp_path: Path) -> None:
 def test_a_value_without_a_column_is_not_dropped(tmp_path: Path) -> None:
     jobs, (reject,) = read_jobs(_csv(tmp_path, "name,,tokens\na,x,24\nb,,30\n"))
     assert [job.name for job in jobs] == ["b"]
-    assert "row 2: 'x' stands in a column without a name" in reject.sentence
+    assert "row 2: 'x' is in a column without a name" in reject.sentence
 
 
 @pytest.mark.parametrize("days", ["15", "15,0", "15 days", "360h", "15-00:00:00", "360:00:00"])
@@ -156,29 +167,34 @@ def test_days_are_a_number_or_a_duration(tmp_path: Path, days: str) -> None:
 
 
 @pytest.mark.parametrize(("days", "notices"), [("7.5", 0), ("36h", 0), ("7.3", 1), ("40h", 1)])
-def test_days_that_are_no_whole_steps_are_said(tmp_path: Path, days: str, notices: int) -> None:
+def test_days_that_are_not_whole_steps_are_reported(
+    tmp_path: Path, days: str, notices: int
+) -> None:
     ((job,), _) = read_jobs(_csv(tmp_path, f"name,grid,days\nw,2,{days}\n"))
     assert len(job.notices) == notices
-    assert all("no whole number of steps of 12 hours" in notice for notice in job.notices)
+    assert all("not a whole number of steps of 12 hours" in notice for notice in job.notices)
 
 
 @pytest.mark.parametrize("days", ["-1", "nan", "0", "soon", "1e9"])
-def test_impossible_days_are_a_sentence(tmp_path: Path, days: str) -> None:
+def test_impossible_days_are_rejected(tmp_path: Path, days: str) -> None:
     _, (reject,) = read_jobs(_csv(tmp_path, f"name,grid,days\nw,2,{days}\n"))
     assert f"row 2: days is '{days}': " in reject.sentence
 
 
-def test_a_decimal_comma_is_a_point(tmp_path: Path) -> None:
+def test_a_decimal_comma_is_read(tmp_path: Path) -> None:
     ((job,), _) = read_jobs(_csv(tmp_path, "name;grid\nw;0,25\n"))
     assert job.size == 721 * 1440
 
 
 def test_a_table_of_colabfold_is_read(tmp_path: Path) -> None:
-    """6 and 5 residues of two chains."""
+    """Two chains of 6 and 5 residues."""
     pytest.importorskip("alphafold3", reason="sequences are checked by the af3 extra")
     jobs, (reject,) = read_jobs(_csv(tmp_path, "id,sequence\na,GSAKLV:PVLSC\nb,mk\nbad,GS:\n"))
     assert [(job.name, job.size) for job in jobs] == [("a", 11), ("b", 2)]
-    assert [each["protein"]["sequence"] for each in json.loads(jobs[0].document)["sequences"]] == [
+    assert [
+        each["protein"]["sequence"]
+        for each in json.loads(str(jobs[0].details["document"]))["sequences"]
+    ] == [
         "GSAKLV",
         "PVLSC",
     ]
@@ -195,13 +211,13 @@ def test_a_bad_sequence_names_the_row_and_no_temporary_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "no\nsuch", "$(no)"])
-def test_a_file_that_cannot_be_is_a_sentence(tmp_path: Path, name: str) -> None:
+def test_a_file_that_cannot_exist_is_rejected(tmp_path: Path, name: str) -> None:
     jobs, (reject,) = read_jobs(_csv(tmp_path, f'name,file\na,"{name}.json"\n'))
     assert jobs == []
     assert "cannot be read" in reject.sentence
 
 
-def test_names_that_no_output_takes_are_escaped() -> None:
+def test_unpaired_surrogates_in_names_are_escaped() -> None:
     job = sized_jobs("af3", "64")[0]
     (kept,), _ = without_repeats([dataclasses.replace(job, name="a\udcffb")], [])
     assert kept.name == "a\\udcffb"
@@ -210,14 +226,6 @@ def test_names_that_no_output_takes_are_escaped() -> None:
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         read_jobs(tmp_path / "none.csv")
-
-
-def test_what_if_changes_what_a_job_has(tmp_path: Path) -> None:
-    jobs, _ = read_jobs(_csv(tmp_path, "name,tokens,grid\na,100,\nw,,2\n"))
-    fold, forecast = (WhatIf(members=8, seeds=5, size=300).applied(job) for job in jobs)
-    assert (fold.size, fold.fidelity["seeds"], fold.options) == (300, 5, {"size": "300"})
-    assert (forecast.size, forecast.fidelity["members"]) == (91 * 180, 8)
-    assert WhatIf(members=8).text == "members 8"
 
 
 def test_sizes_alone_are_jobs() -> None:

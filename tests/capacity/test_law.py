@@ -1,16 +1,24 @@
-"""Laws: planted coefficients are found, what cannot be told is refused."""
+"""Laws: planted coefficients are found, undetermined ones are refused."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from perfkit.capacity.laws.law import fit_law
-from perfkit.capacity.laws.terms import gencast_features, resized_features, term_value
+from perfkit.capacity.laws.law import Law, fit_law
+from perfkit.capacity.laws.terms import term_value
 from perfkit.errors import UserError
+from perfkit.models.costs import Feature
 
 SIZES = (8.0, 16.0, 24.0, 32.0, 48.0)
+
+
+def _fit(
+    terms: Sequence[str], points: Sequence[Mapping[str, float]], values: Sequence[float]
+) -> Law:
+    return fit_law("x", terms, points, values, size="n")
 
 
 def test_a_term_is_a_product_of_powers() -> None:
@@ -20,23 +28,27 @@ def test_a_term_is_a_product_of_powers() -> None:
 
 def test_planted_coefficients_are_found() -> None:
     points = [{"n": n} for n in SIZES]
-    law = fit_law("x", ("1", "n", "n^2"), points, [2 + 0.5 * n + 0.01 * n**2 for n in SIZES])
+    law = fit_law(
+        "x", ("1", "n", "n^2"), points, [2 + 0.5 * n + 0.01 * n**2 for n in SIZES], size="n"
+    )
     assert law.terms == ("1", "n", "n^2")
     assert law.coefficients == pytest.approx((2.0, 0.5, 0.01))
     assert law.value({"n": 100.0}) == pytest.approx(152.0)
 
 
 def test_no_coefficient_is_negative() -> None:
-    """A falling curve can only be answered with a constant."""
-    law = fit_law("x", ("1", "n"), [{"n": n} for n in SIZES], [10 - 0.1 * n for n in SIZES])
+    """The best non-negative fit of a falling curve is a constant."""
+    law = fit_law(
+        "x", ("1", "n"), [{"n": n} for n in SIZES], [10 - 0.1 * n for n in SIZES], size="n"
+    )
     assert law.terms == ("1",)
 
 
-def test_relative_errors_count_not_absolute_ones() -> None:
-    """Of 1 and 100 at the same place, the constant with the least relative error is
+def test_relative_errors_are_minimised() -> None:
+    """The constant with the least relative error for the measurements 1 and 100 is
     (1/1 + 1/100) / (1/1 + 1/100²), not the mean."""
     points = [{"n": 1.0}, {"n": 1.0}]
-    law = fit_law("x", ("1",), points, [1.0, 100.0])
+    law = _fit(("1",), points, [1.0, 100.0])
     assert law.coefficients[0] == pytest.approx(1.01 / 1.0001)
 
 
@@ -45,42 +57,34 @@ def test_too_few_sizes_are_refused() -> None:
     with pytest.raises(
         UserError, match=r"has 3 terms .* only 2 different sizes.*measure 4 or more"
     ):
-        fit_law("trunk_pass", ("1", "n", "n^2"), points, [1.0, 2.0, 2.0])
+        _fit(("1", "n", "n^2"), points, [1.0, 2.0, 2.0])
 
 
-def test_sizes_that_move_in_step_are_refused() -> None:
+def test_collinear_features_are_refused() -> None:
     points = [{"g": n, "m": 3 * n} for n in SIZES]
-    with pytest.raises(UserError, match=r"cannot tell its terms 1, g, m apart.*collinear"):
-        fit_law("denoiser_call", ("1", "g", "m"), points, [1 + n for n in SIZES])
+    with pytest.raises(UserError, match=r"cannot separate its terms 1, g, m: .* collinear"):
+        fit_law("denoiser_call", ("1", "g", "m"), points, [1 + n for n in SIZES], size="g")
 
 
-def test_a_law_holds_only_for_features_that_did_not_differ() -> None:
+def test_a_law_holds_only_at_constant_features() -> None:
     points = [{"n": n, "s": 5.0} for n in SIZES]
-    law = fit_law("x", ("1", "n", "s*n"), points, [1 + n for n in SIZES])
-    assert law.covers({"n": 9.0, "s": 5.0}) is None
-    assert law.covers({"n": 9.0, "s": 1.0}) == "the samples measured were all 5, not 1"
+    law = _fit(("1", "n", "s*n"), points, [1 + n for n in SIZES])
+    features = (Feature("n", "the sizes measured"), Feature("s", "the samples measured"))
+    assert law.refusal({"n": 9.0, "s": 5.0}, features) is None
+    refusal = law.refusal({"n": 9.0, "s": 1.0}, features)
+    assert refusal == "the samples measured were all 5, not 1"
 
 
 def test_leverage_is_that_of_a_mean_for_a_constant() -> None:
-    """The mean of four equal measurements has a quarter of one's variance."""
-    law = fit_law("x", ("1",), [{"n": n} for n in SIZES[:4]], [7.0] * 4)
+    """The mean of four measurements has a quarter of the variance of one."""
+    law = _fit(("1",), [{"n": n} for n in SIZES[:4]], [7.0] * 4)
     assert law.leverage({"n": 1.0}) == pytest.approx(0.25)
 
 
-def test_extrapolation_is_less_sure_than_interpolation() -> None:
+def test_extrapolation_has_more_leverage_than_interpolation() -> None:
     points = [{"n": n} for n in SIZES]
-    law = fit_law("x", ("1", "n"), points, [1 + 0.2 * n for n in SIZES])
+    law = _fit(("1", "n"), points, [1 + 0.2 * n for n in SIZES])
     assert law.leverage({"n": 200.0}) > law.leverage({"n": 24.0})
-
-
-def test_a_grid_is_cut_into_equal_blocks() -> None:
-    """5000 rows in blocks of at most 2048 are three of 1667."""
-    features = gencast_features(5000, 1, {})
-    assert features == {"g": 5000.0, "b": 1667.0, "m": 42.0}
-    assert gencast_features(5000, 1, {"grid_block": "whole"})["b"] == 0.0
-    assert gencast_features(100, 2, {})["b"] == 100.0
-    assert resized_features("gencast", features, 2049.0, {})["b"] == 1025.0
-    assert resized_features("gencast", features, 2049.0, {})["m"] == 42.0
 
 
 def test_powers_may_be_fractions() -> None:

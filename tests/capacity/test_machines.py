@@ -1,4 +1,4 @@
-"""Inventories: checked, with the machine and key in every sentence."""
+"""Inventories: messages name the machine and the key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_an_inventory_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ('memory = "256GB"\n', "", "machine 'epyc': memory field required"),
         ('memory = "256GB"', 'memory = "0GB"', "memory is '0GB': a size of 0GB is too small"),
@@ -51,16 +51,16 @@ def test_an_inventory_is_read(tmp_path: Path) -> None:
         ('partition = "long"', 'partition = "a; rm b"', "partition is 'a; rm b'"),
     ],
 )
-def test_a_bad_machine_is_a_reject(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_a_bad_machine_is_rejected(tmp_path: Path, old: str, new: str, expected: str) -> None:
     text = GOOD.replace(old, new) + '[[machine]]\nname="b"\ncores=2\nmemory="8GB"\nspeed=1\n'
     inventory = read_inventory(_toml(tmp_path, text))
     assert [machine.name for machine in inventory.machines] == ["b"]
     (reject,) = inventory.rejects
-    assert told in reject.sentence
+    assert expected in reject.sentence
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("", r"it needs a \[\[machine\]\]"),
         ("[[machine", "is not TOML"),
@@ -72,19 +72,19 @@ def test_a_bad_machine_is_a_reject(tmp_path: Path, old: str, new: str, told: str
         (GOOD.replace("currency", "curency"), "key 'curency' is unknown"),
     ],
 )
-def test_what_is_no_inventory_is_refused(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_another_file_is_refused_as_an_inventory(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
         read_inventory(_toml(tmp_path, text))
 
 
-def test_a_name_stands_once(tmp_path: Path) -> None:
+def test_a_repeated_name_is_rejected(tmp_path: Path) -> None:
     inventory = read_inventory(_toml(tmp_path, GOOD + GOOD.replace('currency = "CHF"', "")))
     assert len(inventory.machines) == 1
-    assert "the name stands there twice" in inventory.rejects[0].sentence
+    assert "the name occurs twice" in inventory.rejects[0].sentence
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("machine = [1, 2]", "machine number 1: it is 1, expected a table of name, count, cores"),
         ("machine = [[]]", "machine number 1: it is [], expected a table"),
@@ -94,11 +94,11 @@ def test_a_name_stands_once(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_machine_is_a_reject(tmp_path: Path, text: str, told: str) -> None:
-    assert told in read_inventory(_toml(tmp_path, text)).rejects[0].sentence
+def test_an_entry_that_is_not_a_table_is_rejected(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in read_inventory(_toml(tmp_path, text)).rejects[0].sentence
 
 
-def test_a_good_machine_stays_among_bad_ones(tmp_path: Path) -> None:
+def test_good_machines_among_bad_ones_are_kept(tmp_path: Path) -> None:
     good = '{ name = "b", cores = 2, memory = "8 GB", speed = 1, time_limit = "2-00:00:00" }'
     inventory = read_inventory(_toml(tmp_path, f"machine = [1, {good}, []]"))
     assert [(m.name, m.memory_bytes, m.time_limit_s) for m in inventory.machines] == [
@@ -107,7 +107,7 @@ def test_a_good_machine_stays_among_bad_ones(tmp_path: Path) -> None:
     assert len(inventory.rejects) == 2
 
 
-def test_an_inventory_of_notepad_is_read(tmp_path: Path) -> None:
+def test_an_inventory_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path = tmp_path / "machines.toml"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
     assert len(read_inventory(path).machines) == 1

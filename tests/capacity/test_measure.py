@@ -1,49 +1,61 @@
-"""How many passes a trial of a fit makes, and which of several trials counts."""
+"""Trials of a fit: how many passes they make, and which of repeated trials are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from perfkit.capacity.laws.measure import FitMeasurement, FitPlan, Step
+from perfkit.capacity.laws.measure import FitMeasurement, FitPlan
+from perfkit.knobs.configuration import STOCK, Configuration
+from perfkit.models import get_model
+from perfkit.models.base import Workload
 from perfkit.records.schema import Record
+from perfkit.records.store import Store
+from perfkit.trial.request import TrialLabels
+from perfkit.tune.progress import SilentProgress
 from tests.support.planted import record
+from tests.support.replay import WORKLOAD, Behaviour, ReplayRunner
 
 ROUNDS = 5
 
 
-class Passes:
-    """A session whose passes take given seconds."""
+class OneCpu(ReplayRunner):
+    """Replays trials on a machine with one CPU, where nothing runs at the same time."""
 
-    def __init__(self, seconds: Sequence[float]) -> None:
-        self._left: Iterator[float] = iter(seconds)
-        self.made: list[float] = []
+    cpus = 1
 
-    def __enter__(self) -> Passes:
-        return self
+    def compiled(
+        self, workload: Workload, configuration: Configuration, labels: TrialLabels
+    ) -> Record:
+        raise NotImplementedError
 
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def open(self, *_: object) -> bool:
-        return True
-
-    def rounds(self, _: object, count: int) -> None:
-        self.made += [second for _, second in zip(range(count), self._left, strict=False)]
-
-    def passes_s(self, _: object) -> list[float]:
-        return self.made
+    def together(
+        self, workload: Workload, configuration: Configuration, labels: TrialLabels, rounds: int
+    ) -> list[Record]:
+        raise NotImplementedError
 
 
-def measurement(records: Sequence[Record] = (), repeats: int = 1) -> FitMeasurement:
-    store = SimpleNamespace(records=lambda: records)
-    plan = SimpleNamespace(rounds=ROUNDS, store=store, study=None, repeats=repeats)
-    plan.wanted = partial(FitPlan.wanted, plan)
-    return FitMeasurement(plan, None, None)  # type: ignore[arg-type]  # no trial is run
+def plan_in(folder: Path, repeats: int = 1) -> FitPlan:
+    """A fit of one workload."""
+    return FitPlan(
+        model=get_model("af3"),
+        workloads=(WORKLOAD,),
+        held_out=(),
+        compiled=(),
+        configuration=STOCK,
+        cpu_counts=(),
+        store=Store(folder),
+        rounds=ROUNDS,
+        cached=False,
+        repeats=repeats,
+    )
+
+
+def measurement(plan: FitPlan, behaviour: Behaviour | None = None) -> FitMeasurement:
+    chosen = behaviour or Behaviour(1.0)
+    return FitMeasurement(plan, OneCpu(lambda _: chosen), SilentProgress())
 
 
 @pytest.mark.parametrize(
@@ -52,34 +64,61 @@ def measurement(records: Sequence[Record] = (), repeats: int = 1) -> FitMeasurem
         ([10.0, 10.1, 9.9, 10.0, 10.2] * 4, 5),
         ([10.0, 13.0] * 20, 20),
         ([10.0, 13.0, 10.0, 13.0, 10.0] + [10.0] * 20, 15),
-        ([10.0, 13.0, 10.0], 3),
-        ([], 0),
     ],
-    ids=["settled", "never settles", "settles later", "ends early", "no pass"],
+    ids=["settled", "never settles", "settles later"],
 )
 def test_passes_go_on_until_their_median_has_settled(
-    monkeypatch: pytest.MonkeyPatch, seconds: list[float], made: int
+    tmp_path: Path, seconds: Sequence[float], made: int
 ) -> None:
-    session = Passes(seconds)
-    monkeypatch.setattr(FitMeasurement, "_session", lambda _: session)
-    step: Any = Step(None, None, "parts", traced=False)  # type: ignore[arg-type]  # not looked at
-    measurement()._measure(step)
-    assert len(session.made) == made
+    plan = plan_in(tmp_path)
+    measurement(plan, Behaviour(1.0, noise=tuple(seconds))).run()
+    (kept,) = plan.store.records()
+    assert len(kept.steady) == made
+    assert kept.part_times_s is not None
 
 
-def test_a_trial_with_more_passes_replaces_one_that_had_not_settled() -> None:
+@pytest.mark.parametrize("passes", [0, 3])
+def test_a_trial_that_dies_makes_no_more_passes_and_is_not_repeated(
+    tmp_path: Path, passes: int
+) -> None:
+    plan = plan_in(tmp_path)
+    for _ in range(2):
+        measurement(plan, Behaviour(1.0, dies_after=passes)).run()
+    (kept,) = plan.store.records()
+    assert len(kept.steady) == passes
+
+
+def test_what_the_store_holds_is_not_measured_again(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, repeats=2)
+    for _ in range(2):
+        measurement(plan).run()
+    assert [len(one.steady) for one in plan.store.records()] == [ROUNDS, ROUNDS]
+
+
+def _keep(plan: FitPlan, records: Sequence[Record]) -> None:
+    for one in records:
+        plan.store.append(one.model_copy(update={"study": plan.study}))
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_trial_with_more_passes_replaces_one_that_had_not_settled(
+    tmp_path: Path, place: int
+) -> None:
     short, other = record(32), record(64)
     long = record(32).model_copy(
         update={"stages": [*short.stages, *short.steady], "id": "the longer one"}
     )
     assert len(long.steady) == 2 * len(short.steady) > 0
-    for order in ([short, other, long], [long, short, other]):
-        kept = [one.model_copy(update={"study": None}) for one in order]
-        found = measurement(kept).records()
-        assert sorted(one.workload.size for one in found) == [32, 64]
-        assert next(one for one in found if one.workload.size == 32).id == long.id
+    plan = plan_in(tmp_path)
+    trials = [short, other]
+    trials.insert(place, long)
+    _keep(plan, trials)
+    found = measurement(plan).records()
+    assert sorted(one.workload.size for one in found) == [32, 64]
+    assert next(one for one in found if one.workload.size == 32).id == long.id
 
 
-def test_as_many_trials_as_are_wanted_count() -> None:
-    trials = [record(32).model_copy(update={"study": None, "id": f"{n}"}) for n in range(4)]
-    assert [one.id for one in measurement(trials, repeats=3).records()] == ["1", "2", "3"]
+def test_only_the_wanted_number_of_trials_is_kept(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, repeats=3)
+    _keep(plan, [record(32).model_copy(update={"id": f"{number}"}) for number in range(4)])
+    assert [one.id for one in measurement(plan).records()] == ["1", "2", "3"]

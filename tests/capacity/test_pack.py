@@ -1,4 +1,4 @@
-"""Packing: schedules are possible, as good as textbook examples say, and bounds are bounds."""
+"""Packing: schedules are feasible and as good as in the literature, and lower bounds hold."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def whole(*seconds: float) -> list[Task]:
 
 
 def check_possible(packing: Packing, tasks: Sequence[Task], kinds: Sequence[Kind]) -> None:
-    """Every task once, for its time, and no two on the same part of a machine."""
+    """Assert that every task is placed once for its time, and that no two placements overlap."""
     assert sorted(each.task for each in packing.placements) == list(range(len(tasks)))
     for each in packing.placements:
         share = Share(each.instances, pytest.approx(each.end_s - each.begin_s))  # type: ignore[arg-type]
@@ -47,7 +47,7 @@ def check_possible(packing: Packing, tasks: Sequence[Task], kinds: Sequence[Kind
 
 
 def test_longest_first_is_grahams_example() -> None:
-    """3, 3, 2, 2, 2 on two machines: longest first ends at 7 (3+2+2), the best at 6."""
+    """3, 3, 2, 2, 2 on two machines: longest first ends at 7 (3+2+2), the optimum is 6."""
     packing = pack(whole(3, 3, 2, 2, 2), [Kind(2, ONE_CUT)])
     assert packing.makespan_s == 7
     assert packing.bound_s == 6
@@ -68,7 +68,7 @@ def test_the_solver_keeps_a_schedule_that_meets_its_bound() -> None:
 
 
 def test_two_small_shares_run_side_by_side() -> None:
-    """Whole: 6 s each, one after the other 12. Halves: 8 s each, side by side 8."""
+    """On the whole machine 6 s each, one after the other 12 s; on halves 8 s at the same time."""
     task = Task(((Share(1, 6.0), Share(2, 8.0)),))
     packing = pack([task, task], [Kind(1, (1, 2))])
     assert packing.makespan_s == 8
@@ -81,7 +81,7 @@ def test_a_single_job_gets_the_whole_machine() -> None:
     assert packing.bound_s == 6
 
 
-def test_a_task_goes_to_the_kind_that_has_room_for_it() -> None:
+def test_a_task_runs_on_a_kind_of_machine_that_has_a_share_for_it() -> None:
     large = Task(((), (Share(1, 5.0),)))
     packing = pack([large], [Kind(3, ONE_CUT), Kind(1, ONE_CUT)])
     assert packing.placements[0].kind == 1
@@ -126,7 +126,7 @@ def test_random_queues_on_two_kinds_are_possible_and_above_their_bound(seed: int
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_the_solver_finds_is_possible_and_no_longer(seed: int) -> None:
+def test_the_solvers_schedule_is_possible_and_not_longer(seed: int) -> None:
     generator = random.Random(seed)
     kinds = [Kind(1, (1, 2)), Kind(1, ONE_CUT)]
     tasks = [
@@ -158,13 +158,13 @@ def test_an_empty_queue_takes_no_time() -> None:
 
 
 def test_more_machines_than_tasks_cost_nothing() -> None:
-    """A hundred thousand machines of a thousand parts would be a table of a gigabyte."""
+    """A table of 100,000 machines with 1,000 shares each would take a gigabyte."""
     tasks = [Task(((Share(1, 5.0), Share(1024, 900.0)),))] * 2
     packing = pack(tasks, [Kind(10**12, (1, 1024))])
     assert packing.makespan_s == 5.0
 
 
-def test_a_share_that_takes_for_ever_is_no_choice() -> None:
+def test_a_share_that_is_too_slow_is_not_used() -> None:
     """Three tasks of 5 s on two machines end after 10 s; a third that would need 1e30 s is idle."""
     tasks = [Task(((Share(1, 5.0),), (Share(1, 1e30),)))] * 3
     kinds = [Kind(2, (1,)), Kind(1, (1,))]

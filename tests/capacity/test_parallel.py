@@ -1,4 +1,4 @@
-"""CPUs and instances: the laws of textbook numbers."""
+"""CPUs and instances: laws of numbers that are worked out by hand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_crosstalk_of_three_counts() -> None:
     assert law.crosstalk == pytest.approx(0.02)
 
 
-def test_slower_on_more_cpus_is_all_serial() -> None:
+def test_a_slowdown_on_more_cpus_is_all_serial() -> None:
     law = fit_cpu_law({1: [10.0], 2: [30.0]})
     assert law.ratio(2, 1) >= 1.0
 
@@ -35,8 +35,8 @@ def test_one_count_is_refused() -> None:
         fit_cpu_law({2: [1.0]})
 
 
-def test_contention_grows_with_the_share_that_others_take() -> None:
-    """Half the machine taken: 10 % slower, three quarters: 15 %; all of it would be 20 %."""
+def test_contention_grows_with_the_share_of_other_instances() -> None:
+    """10 % slower while others use half of the machine, 15 % with three quarters: slope 0.2."""
     slope = fit_contention(10.0, {2: 11.0, 4: 11.5})
     assert slope == pytest.approx(0.2)
     assert contention_factor(slope, 4) == pytest.approx(1.15)
@@ -44,6 +44,6 @@ def test_contention_grows_with_the_share_that_others_take() -> None:
     assert fit_contention(10.0, {2: 9.0}) == 0.0
 
 
-def test_a_law_knows_what_it_rests_on() -> None:
+def test_a_law_states_the_measured_cpu_counts() -> None:
     assert fit_cpu_law({1: [10.0], 2: [6.0]}).measured == (1, 2)
     assert CpuLaw(serial=0.0, crosstalk=0.0, measured=(1,)).relative_time(8) == 0.125

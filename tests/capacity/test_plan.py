@@ -1,4 +1,4 @@
-"""Plans: hand-made laws, machines and queues whose answer can be worked out."""
+"""Plans of planted laws, machines and queues whose result is worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import csv
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.parallel import CpuLaw
-from perfkit.capacity.queue.estimate import instance_counts, pace
-from perfkit.capacity.queue.invert import needs
-from perfkit.capacity.queue.jobs import Job, production, sized_jobs
+from perfkit.capacity.queue.estimate import instance_counts, time_factors
+from perfkit.capacity.queue.jobs import production, sized_jobs
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import make_plan
 from perfkit.capacity.queue.plan_files import write_csv, write_json
+from perfkit.capacity.queue.sizing import needs
+from perfkit.models.costs import Job
 from tests.support.planted import SETTINGS, compiled_bytes, overhead_bytes, step_s, study, trunk_s
 
 PERFECT = CpuLaw(serial=0.0, crosstalk=0.0, measured=(1, 2))
@@ -32,13 +34,13 @@ def fit() -> ModelFit:
 
 @pytest.fixture(scope="module")
 def parallel(fit: ModelFit) -> ModelFit:
-    """The same with CPUs that help in full and instances that do not disturb each other."""
+    """The same fit with perfect scaling over CPUs and without contention."""
     laws = {"running_cpus": PERFECT, "starting_cpus": PERFECT, "contention": 0.0}
     return fit.model_copy(update=laws)
 
 
-def machine(**told: object) -> Machine:
-    return dataclasses.replace(Machine("m", 1, 2, 100 * 10**9), **told)  # type: ignore[arg-type]
+def machine(**changes: Any) -> Machine:
+    return dataclasses.replace(Machine("m", 1, 2, 100 * 10**9), **changes)
 
 
 def inventory(*machines: Machine) -> Inventory:
@@ -47,7 +49,7 @@ def inventory(*machines: Machine) -> Inventory:
 
 def fold(name: str, tokens: int, **fidelity: int) -> Job:
     options = {"size": str(tokens)}
-    return Job(name, "af3", tokens, production("af3", **fidelity), options, 0, "test")
+    return Job(name, "af3", tokens, production("af3", **fidelity), options, "test")
 
 
 def production_s(n: int) -> float:
@@ -60,22 +62,23 @@ def production_s(n: int) -> float:
 def test_a_production_run_is_the_sum_of_its_parts(fit: ModelFit) -> None:
     plan = make_plan([fold("a", 80)], inventory(), [fit])
     assert plan.makespan_s == pytest.approx(production_s(80), rel=1e-6)
-    assert plan.jobs[0].way.time.low <= plan.makespan_s <= plan.jobs[0].way.time.high
+    assert plan.jobs[0].option.time.low <= plan.makespan_s <= plan.jobs[0].option.time.high
 
 
 def test_price_and_energy_are_of_machine_hours(parallel: ModelFit) -> None:
-    """Two jobs on a machine each: twice the hours, at 3.6 an hour and 500 W."""
+    """One job on each of two machines: twice the hours, at 3.6 per hour and 500 W."""
     two = inventory(machine(count=2, price_per_hour=3.6, watts=500.0))
     plan = make_plan([fold("a", 80), fold("b", 80)], two, [parallel])
     (use,) = plan.uses()
     seconds = 2 * production_s(80)
     assert plan.price == pytest.approx(3.6 * seconds / 3600, rel=1e-6)
     assert use.energy_kwh == pytest.approx(0.5 * seconds / 3600, rel=1e-6)
-    assert (use.used, use.jobs, use.busy) == (2, 2, pytest.approx(1.0))
+    assert (use.used, use.jobs) == (2, 2)
+    assert use.busy == pytest.approx(1.0)
 
 
 def test_instances_share_the_memory(parallel: ModelFit) -> None:
-    """With room for one job and a half there is one at a time, with room for two both."""
+    """Memory for 1.5 jobs holds one job at a time, memory for 2.2 jobs holds two."""
     needed = compiled_bytes(80) + overhead_bytes(80)
     jobs = [fold(name, 80) for name in "abcd"]
     for room, shares in ((1.5, {1}), (2.2, {2})):
@@ -83,10 +86,10 @@ def test_instances_share_the_memory(parallel: ModelFit) -> None:
             update={"running_cpus": CpuLaw(serial=0.5, crosstalk=0.0, measured=(1, 2))}
         )
         plan = make_plan(jobs, inventory(machine(memory_bytes=int(room * needed))), [slow_start])
-        assert {each.way.instances for each in plan.jobs} == shares
+        assert {each.option.instances for each in plan.jobs} == shares
 
 
-def test_a_job_larger_than_every_machine_is_told_what_would_do(fit: ModelFit) -> None:
+def test_the_rejection_of_a_large_job_names_a_machine_that_would_do(fit: ModelFit) -> None:
     """80 tokens need 1.21 GB by the planted laws."""
     small = inventory(machine(memory_bytes=10**9))
     plan = make_plan([fold("big", 80)], small, [fit])
@@ -94,11 +97,11 @@ def test_a_job_larger_than_every_machine_is_told_what_would_do(fit: ModelFit) ->
     assert "job 'big' fits on no machine: needs up to 1.2 GB of memory, m has 1.0 GB" in (
         reject.reason
     )
-    assert "the smallest that would do has 8 GB of memory" in reject.reason
+    assert "the smallest machine that would do has 8 GB of memory" in reject.reason
 
 
-def test_a_job_over_the_time_limit_is_told_how_many_cores_would_do(parallel: ModelFit) -> None:
-    """CPUs help in full: with a limit of a third of the time on 2, 8 of 1, 2, 4, 8 would do."""
+def test_the_rejection_of_a_long_job_names_the_cores_that_would_do(parallel: ModelFit) -> None:
+    """With perfect scaling a third of the time on 2 CPUs needs 6; of 1, 2, 4, 8 that is 8."""
     limited = inventory(machine(time_limit_s=production_s(80) / 3))
     (reject,) = make_plan([fold("long", 80)], limited, [parallel]).rejects
     assert "the time limit of m is" in reject.reason
@@ -115,7 +118,7 @@ def test_cpus_without_a_law_are_refused(fit: ModelFit) -> None:
     assert "an instance would have 3 CPUs, the fit measured 2 and no law of CPUs" in reject.reason
 
 
-def test_the_quicker_preset_is_chosen_where_its_memory_fits(fit: ModelFit) -> None:
+def test_the_faster_preset_is_chosen_where_its_memory_fits(fit: ModelFit) -> None:
     """A second preset that is twice as fast and needs ten times the memory."""
     laws = {
         name: law.model_copy(update={"coefficients": tuple(c / 2 for c in law.coefficients)})
@@ -125,22 +128,23 @@ def test_the_quicker_preset_is_chosen_where_its_memory_fits(fit: ModelFit) -> No
     quick = fit.model_copy(update={"laws": laws, "overhead": heavy, "label": "quick"})
     for room, chosen in ((100 * 10**9, 1), (5 * 10**9, 0)):
         plan = make_plan([fold("a", 80)], inventory(machine(memory_bytes=room)), [fit, quick])
-        assert plan.jobs[0].way.fit == chosen
+        assert plan.jobs[0].option.fit == chosen
 
 
-def test_a_stated_speed_divides_the_time_and_is_told(fit: ModelFit) -> None:
+def test_a_stated_speed_divides_the_time_and_is_reported(fit: ModelFit) -> None:
     plan = make_plan([fold("a", 80)], inventory(machine(speed=2.0)), [fit])
     assert plan.makespan_s == pytest.approx(production_s(80) / 2, rel=1e-6)
     assert any("was stated, not measured" in notice for notice in plan.notices)
 
 
-def test_neighbours_crowd(fit: ModelFit) -> None:
-    """All of the rest of the machine costs 40 %: two instances 20 %, on half the CPUs each."""
+def test_other_instances_slow_an_instance_down(fit: ModelFit) -> None:
+    """Contention 0.4 and half the machine in use by the other instance: 20 % slower, on half the
+    CPUs."""
     crowded = fit.model_copy(
         update={"running_cpus": PERFECT, "starting_cpus": PERFECT, "contention": 0.4}
     )
-    assert pace(crowded, machine(), 2).running == pytest.approx(2 * 1.2)
-    assert pace(crowded, machine(), 1).running == pytest.approx(1.0)
+    assert time_factors(crowded, machine(), 2).running == pytest.approx(2 * 1.2)
+    assert time_factors(crowded, machine(), 1).running == pytest.approx(1.0)
 
 
 def test_instance_counts_divide_each_other() -> None:
@@ -149,7 +153,7 @@ def test_instance_counts_divide_each_other() -> None:
 
 
 def test_a_cache_lets_neighbouring_sizes_share_a_program(fit: ModelFit) -> None:
-    """Compiling takes 20 s, padding one token little: one program; without a cache each its own."""
+    """Compiling takes 20 s, padding by one token far less. Without a cache each job compiles."""
     cached = fit.model_copy(update={"cached_compile_s": 0.5})
     jobs = [fold("a", 39), fold("b", 40)]
     plan = make_plan(jobs, inventory(), [cached])
@@ -160,8 +164,8 @@ def test_a_cache_lets_neighbouring_sizes_share_a_program(fit: ModelFit) -> None:
     assert all(each.compiles for each in alone.jobs)
 
 
-def test_programs_that_hold_the_atoms_of_their_input_are_not_shared(fit: ModelFit) -> None:
-    """Two proteins of one length may differ in atoms, so both compile, and neither is padded."""
+def test_programs_that_depend_on_the_atoms_of_an_input_are_not_shared(fit: ModelFit) -> None:
+    """Two proteins of equal length may differ in atoms, so both compile and neither is padded."""
     settings = fit.settings | {"atom_slots": "needed"}
     cached = fit.model_copy(update={"cached_compile_s": 0.5, "settings": settings})
     plan = make_plan([fold("a", 40), fold("b", 40), fold("c", 39)], inventory(), [cached])
@@ -169,8 +173,8 @@ def test_programs_that_hold_the_atoms_of_their_input_are_not_shared(fit: ModelFi
     assert all(each.compiles for each in plan.jobs)
 
 
-def test_a_deadline_says_how_many_machines(parallel: ModelFit) -> None:
-    """Six jobs of T each: two deadlines of T take three machines, one takes six."""
+def test_a_deadline_determines_the_number_of_machines(parallel: ModelFit) -> None:
+    """Six jobs of T each: a deadline of 2 T needs three machines, a deadline of T needs six."""
     jobs = [fold(f"j{number}", 80) for number in range(6)]
     one_s = production_s(80)
     for deadline_s, machines in ((2.01 * one_s, 3), (1.01 * one_s, 6)):
@@ -185,7 +189,7 @@ def test_a_deadline_says_how_many_machines(parallel: ModelFit) -> None:
     assert late.reason == "the longest job alone takes longer"
 
 
-def test_a_budget_says_how_soon(parallel: ModelFit) -> None:
+def test_a_budget_determines_the_number_of_machines(parallel: ModelFit) -> None:
     """Machine-hours are the same on one machine or six, so the budget that pays for one pays for
     the soonest; a little less pays for none."""
     jobs = [fold(f"j{number}", 80) for number in range(6)]

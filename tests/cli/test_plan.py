@@ -97,7 +97,7 @@ def test_a_deadline_and_a_budget_are_turned_round(perfkit: Perfkit, folder: Path
         ),
         ("machines.toml", MACHINES.replace("speed = 1.0\n", ""), "it needs either calibration"),
         ("machines.toml", MACHINES.replace("speed = 1.0", CALIBRATION), "none.toml cannot be read"),
-        ("fit.json", "{}", "is no fit of 'perfkit plan fit'"),
+        ("fit.json", "{}", "is not a fit of 'perfkit plan fit'"),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -137,7 +137,7 @@ def test_keep_going_plans_the_rest_and_lists_the_rejects(perfkit: Perfkit, folde
         ("plan --fit ../fit.json --here --size 40 --speed inf", "--speed takes more than 0.0001"),
         (f"{GOOD} --speed 2", "--speed goes with --here; write speed into ../machines.toml"),
         (f"{GOOD} --seeds 1000000000000000", "--seeds takes 1 or more, up to 100000"),
-        (f"{GOOD} --size 40,50", "--size takes one number of tokens with --jobs, not '40,50'"),
+        (f"{GOOD} --size 40,50", "--size takes one size with --jobs, not '40,50'"),
         (f"{GOOD} --size {'9' * 5000}", "--size: tokens is '999"),
         ("plan fit --from nowhere", "there is no folder nowhere"),
         ("plan fit --size 8 --rounds 0", "--rounds takes 1 or more"),
@@ -163,7 +163,9 @@ def test_records_of_the_published_implementation_are_not_fitted(
     perfkit: Perfkit, folder: Path
 ) -> None:
     one = record(16)
-    workload = one.workload.model_copy(update={"source": {"engine": "weathernext"}})
+    workload = one.workload.model_copy(
+        update={"model": "gencast", "source": {"engine": "weathernext"}}
+    )
     Store(folder / "records").append(one.model_copy(update={"workload": workload}))
     _refused(perfkit("plan", "fit", "--from", "../records"), "not those of 'weathernext'")
 

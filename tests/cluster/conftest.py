@@ -1,4 +1,4 @@
-"""Lets the tests of this folder use the planted records, and shares one Slurm."""
+"""One Slurm for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from tests.support.local_slurm import Slurm, local_slurm
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
-    """A Slurm of the session's own."""
+    """A Slurm that runs for the session."""
     with local_slurm(tmp_path_factory.mktemp("slurm")) as running:
         yield running

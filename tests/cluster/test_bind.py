@@ -1,4 +1,4 @@
-"""Binding: instances that share a machine get CPUs of their own."""
+"""Binding: tasks that share a machine run on different CPUs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,17 +20,18 @@ SHOW = (
 )
 CPUS = sorted(os.sched_getaffinity(0))
 
-needs_two = pytest.mark.skipif(len(CPUS) < 2, reason="two CPUs are needed to tell them apart")
+needs_two = pytest.mark.skipif(len(CPUS) < 2, reason="needs two CPUs")
 
 
-BECOME = (
-    "import sys; from perfkit.cluster.bind import become; become(sys.argv[2:], int(sys.argv[1]))"
+EXEC = (
+    "import sys; from perfkit.cluster.bind import exec_on_cpus; "
+    "exec_on_cpus(sys.argv[2:], int(sys.argv[1]))"
 )
 
 
 def _start(folder: Path, count: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", BECOME, str(count), sys.executable, "-c", SHOW],
+        [sys.executable, "-c", EXEC, str(count), sys.executable, "-c", SHOW],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -42,8 +42,8 @@ def _start(folder: Path, count: int) -> subprocess.Popen[str]:
 
 def _cpus(process: subprocess.Popen[str]) -> list[int]:
     assert process.stdout is not None
-    told: list[int] = json.loads(process.stdout.readline())
-    return told
+    cpus: list[int] = json.loads(process.stdout.readline())
+    return cpus
 
 
 @needs_two
@@ -67,26 +67,28 @@ def test_two_instances_get_different_cpus_and_a_third_waits(tmp_path: Path) -> N
     second.communicate()
 
 
-def test_where_the_batch_system_has_bound_the_cpus_they_are_kept(tmp_path: Path) -> None:
+def test_cpus_that_the_batch_system_has_bound_are_kept(tmp_path: Path) -> None:
     all_of_them = _start(tmp_path, len(CPUS))
     assert _cpus(all_of_them) == CPUS
     all_of_them.communicate()
 
 
 @pytest.mark.parametrize(
-    ("command", "count", "told"),
+    ("command", "count", "expected"),
     [
         (["true"], 100_000, "100000 CPUs are asked for"),
         (["/no/such/program"], len(CPUS), "'/no/such/program' cannot be run"),
         (["nul\0"], len(CPUS), "cannot be run"),
     ],
 )
-def test_what_cannot_be_bound_is_refused(command: list[str], count: int, told: str) -> None:
-    with pytest.raises(UserError, match=told):
-        bind.become(command, count)
+def test_impossible_commands_and_counts_are_refused(
+    command: list[str], count: int, expected: str
+) -> None:
+    with pytest.raises(UserError, match=expected):
+        bind.exec_on_cpus(command, count)
 
 
-def test_the_lock_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_use_the_lock_folder(tmp_path: Path) -> None:
     folder = tmp_path / "locks"
     for _ in range(2):
         os.close(bind.open_lock_folder(folder))
@@ -125,13 +127,10 @@ def test_a_lock_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 
 @needs_two
-def test_a_lock_that_is_a_link_is_refused_and_its_target_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folder = bind.lock_folder()
+def test_a_lock_that_is_a_link_is_refused_and_its_target_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
     folder.mkdir(mode=0o700)
     (folder / f"{CPUS[0]}.lock").symlink_to(tmp_path / "made")
     with pytest.raises(UserError, match=f"{CPUS[0]}.lock cannot be used"):
-        bind.take(1)
+        bind.acquire_cpus(1, folder)
     assert not (tmp_path / "made").exists()

@@ -1,4 +1,4 @@
-"""The scripts of a plan, run: whatever things are called, their names stay words of one command."""
+"""Running the scripts of a plan: names with any characters remain words of one command."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from perfkit.capacity.laws.assemble import assemble
-from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import make_plan
 from perfkit.cluster.slurm import write_scripts
 from perfkit.cluster.task import CPUS_VARIABLE, TASK_VARIABLE, command_of, write_list
 from perfkit.errors import UserError
+from perfkit.models.costs import Job
 from tests.support.local_slurm import Slurm
 from tests.support.planted import study
 
@@ -51,17 +52,17 @@ DUMP = (
     f"number = os.environ[{TASK_VARIABLE!r}]; "
     "pathlib.Path(f'{sys.argv[1]}/task-{number}').write_text(json.dumps(sys.argv[2:]))"
 )
-"""Stands in for the prediction: leaves its words in a file."""
+"""Replaces the prediction: writes its words to a file."""
 
 
 def _plan_in(
     out: Path, inputs: Path, *, machine: str = "node", names: Sequence[str] = NAMES
 ) -> list[list[str]]:
-    """Write the scripts of a job per name; returns the commands, as they are meant."""
+    """Write the scripts of one job per name, and return the commands."""
     jobs = []
     for name in names:
         path = str(inputs / f"{name}.json")
-        jobs.append(Job(name, "af3", 40, production("af3"), {"input": path}, 0, "test"))
+        jobs.append(Job(name, "af3", 40, production("af3"), {"input": path}, "test"))
     machines = Inventory((Machine(machine, 1, 2, 8000 * 2**20, speed=1.0),), "EUR")
     fit = assemble(study())
     write_scripts(out, make_plan(jobs, machines, [fit]), cached=True)
@@ -70,7 +71,7 @@ def _plan_in(
 
 
 def _stand_in(out: Path, shown: Path, commands: list[list[str]]) -> None:
-    """Let the tasks leave their words below ``shown`` instead of predicting."""
+    """Let the tasks write their words below ``shown`` instead of predicting."""
     stand_in = [sys.executable, "-c", DUMP, str(shown)]
     write_list(out / "slurm" / "array-1.json", [[*stand_in, *words] for words in commands])
 
@@ -85,7 +86,7 @@ def _canaries(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def wild(tmp_path: Path) -> Path:
-    """A folder whose own name is a trap, with a place for what tasks leave."""
+    """A folder with shell syntax in its name, and a folder for the output of tasks."""
     (tmp_path / "shown").mkdir()
     return tmp_path / FOLDER
 
@@ -115,7 +116,7 @@ def _task(shell: str, out: Path, variables: Mapping[str, str]) -> subprocess.Com
     )
 
 
-def test_results_stay_below_their_folder_one_for_each_job(wild: Path, tmp_path: Path) -> None:
+def test_every_job_has_its_own_folder_of_results(wild: Path, tmp_path: Path) -> None:
     commands = _plan_in(wild, tmp_path)
     folders = {Path(words[words.index("--out") + 1]) for words in commands}
     assert len(folders) == len(NAMES)
@@ -164,7 +165,7 @@ def test_the_scripts_pass_shellcheck(wild: Path, tmp_path: Path) -> None:
 
 
 def test_slurm_runs_what_was_planned(slurm: Slurm, wild: Path, tmp_path: Path) -> None:
-    """The same on a real Slurm, which also reads the folder's name for its logs."""
+    """The same on a real Slurm, which also expands the name of the folder of its logs."""
     out = wild / "50%j"
     commands = _plan_in(out, tmp_path / "inputs", names=NAMES[2:11:2])
     _stand_in(out, tmp_path / "shown", commands)
@@ -183,7 +184,7 @@ def test_a_folder_that_slurm_cannot_log_to_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "expected"),
     [
         ({}, "SLURM_ARRAY_TASK_ID is '', but Slurm sets it"),
         ({TASK_VARIABLE: "0"}, "SLURM_ARRAY_TASK_ID is '0'"),
@@ -192,28 +193,28 @@ def test_a_folder_that_slurm_cannot_log_to_is_refused(tmp_path: Path) -> None:
         ({TASK_VARIABLE: "3"}, "has no task 3"),
     ],
 )
-def test_a_number_that_is_no_task_is_refused(
-    tmp_path: Path, variables: dict[str, str], told: str
+def test_an_impossible_task_number_is_refused(
+    tmp_path: Path, variables: dict[str, str], expected: str
 ) -> None:
     write_list(tmp_path / "list.json", [["a"], ["b"]])
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=expected):
         command_of(tmp_path / "list.json", variables)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("{}", "has no task 1"),
-        ("[[]]", "is no command"),
-        ('["a"]', "is no command"),
-        ("[[1]]", "is no command"),
+        ("[[]]", "is not a command"),
+        ('["a"]', "is not a command"),
+        ("[[1]]", "is not a command"),
     ],
 )
-def test_a_list_that_is_none_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_another_file_is_refused_as_a_task_list(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "list.json").write_text(text)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=expected):
         command_of(tmp_path / "list.json", {TASK_VARIABLE: "1"})
     with pytest.raises(UserError, match="cannot be read"):
         command_of(tmp_path / "none.json", {TASK_VARIABLE: "1"})

@@ -1,4 +1,4 @@
-"""Slurm: what the scripts ask for, and a real Slurm that runs a plan of real predictions."""
+"""Slurm: the options of the scripts, and a real Slurm that runs a plan of real predictions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.parallel import CpuLaw
-from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import Plan, make_plan
 from perfkit.cluster.slurm import arrays, folder_names, write_scripts
+from perfkit.models.costs import Job
 from perfkit.records.schema import Outcome
 from perfkit.records.store import read_records
 from perfkit.tune.preset import load_preset
@@ -27,7 +28,7 @@ PARALLEL = CpuLaw(serial=0.5, crosstalk=0.0, measured=(1, 2))
 
 @pytest.fixture(scope="module")
 def fit() -> ModelFit:
-    """Two instances of one CPU waste less than one of two."""
+    """A fit with poor scaling over CPUs, so that two instances of one CPU are faster."""
     laws = {"running_cpus": PARALLEL, "starting_cpus": PARALLEL, "contention": 0.0}
     return assemble(study()).model_copy(update={**laws, "cached_compile_s": 0.5})
 
@@ -38,26 +39,26 @@ def _plan(fit: ModelFit, *jobs: Job, machine: Machine = MACHINE) -> Plan:
 
 def _fold(name: str, tokens: int, **fidelity: int) -> Job:
     chosen = production("af3", **fidelity)
-    return Job(name, "af3", tokens, chosen, {"size": str(tokens)}, 0, "test")
+    return Job(name, "af3", tokens, chosen, {"size": str(tokens)}, "test")
 
 
 def _folds(count: int) -> list[Job]:
     return [_fold(f"job {number}", 40) for number in range(count)]
 
 
-def test_jobs_that_ask_for_the_same_are_one_array(fit: ModelFit) -> None:
+def test_jobs_with_equal_requirements_are_one_array(fit: ModelFit) -> None:
     (array,) = arrays(_plan(fit, *_folds(4)))
     assert (len(array.jobs), array.cpus) == (4, 1)
-    needed = max(each.way.memory.high for each in array.jobs)
+    needed = max(each.option.memory.high for each in array.jobs)
     assert needed / 2**20 <= array.mebibytes <= 4000
 
 
-def test_arrays_are_no_longer_than_slurm_takes(fit: ModelFit) -> None:
+def test_arrays_are_not_longer_than_slurm_allows(fit: ModelFit) -> None:
     plan = _plan(fit, *_folds(1200))
     assert [len(array.jobs) for array in arrays(plan)] == [1000, 200]
 
 
-def test_the_time_limit_of_the_machine_is_never_passed(fit: ModelFit) -> None:
+def test_the_time_limit_of_the_machine_is_never_exceeded(fit: ModelFit) -> None:
     """The job takes 287 s: twice that is asked for, but at least ten minutes, and no more than
     the machine gives."""
     (free,) = arrays(_plan(fit, _fold("a", 40)))
@@ -85,9 +86,7 @@ def test_a_command_runs_the_job_under_its_preset_and_bucket(fit: ModelFit, tmp_p
     assert "--partition=main" in submit
 
 
-def test_seeds_that_an_input_does_not_name_are_written_into_one(
-    fit: ModelFit, tmp_path: Path
-) -> None:
+def test_an_input_with_too_few_seeds_is_written_with_more(fit: ModelFit, tmp_path: Path) -> None:
     pytest.importorskip("alphafold3", reason="inputs are written by the af3 extra")
     write_scripts(tmp_path, _plan(fit, _fold("many", 40, seeds=3)), cached=False)
     (command,) = json.loads((tmp_path / "slurm" / "array-1.json").read_text())
@@ -100,7 +99,7 @@ def test_seeds_that_an_input_does_not_name_are_written_into_one(
 
 def test_a_sequence_of_the_table_becomes_an_input(fit: ModelFit, tmp_path: Path) -> None:
     document = '{"name": "a", "modelSeeds": [1], "sequences": []}'
-    job = dataclasses.replace(_fold("a/b", 40, seeds=2), options={}, document=document)
+    job = dataclasses.replace(_fold("a/b", 40, seeds=2), options={}, details={"document": document})
     write_scripts(tmp_path, _plan(fit, job), cached=False)
     (command,) = json.loads((tmp_path / "slurm" / "array-1.json").read_text())
     written = Path(command[command.index("--input") + 1])
@@ -116,9 +115,7 @@ def test_a_sequence_of_the_table_becomes_an_input(fit: ModelFit, tmp_path: Path)
         (["Lysozyme", "lysozyme"], ["Lysozyme", "lysozyme-2"]),
     ],
 )
-def test_names_that_become_the_same_folder_are_numbered(
-    names: list[str], folders: list[str]
-) -> None:
+def test_names_with_the_same_folder_name_are_numbered(names: list[str], folders: list[str]) -> None:
     assert folder_names(names) == dict(zip(names, folders, strict=True))
 
 
@@ -132,8 +129,8 @@ def test_folders_stay_below_the_results(names: list[str]) -> None:
         assert len(folder.encode()) < 200
 
 
-def test_a_limit_below_a_minute_is_not_no_limit(fit: ModelFit) -> None:
-    """Slurm reads ``--time=0`` and ``--mem=0`` as everything."""
+def test_a_limit_below_a_minute_is_rounded_up_to_one(fit: ModelFit) -> None:
+    """Slurm interprets ``--time=0`` and ``--mem=0`` as unlimited."""
     (array,) = arrays(_plan(fit, _fold("a", 40)))
     limited = dataclasses.replace(MACHINE, time_limit_s=30.0, memory_bytes=2**19)
     array = dataclasses.replace(array, machine=limited)
@@ -159,7 +156,7 @@ def test_slurm_runs_the_plan(slurm: Slurm, fit: ModelFit, tmp_path: Path) -> Non
 
 
 def _forecast_plan(base: ModelFit) -> Plan:
-    """A plan whose laws are those of a constant: what runs is what matters here."""
+    """A plan with constant laws."""
     constant = base.laws["import"].model_copy(update={"fixed": {}})
     parts = ("denoiser_call", "noise_set", "step_setup", "compile", "import")
     light = constant.model_copy(update={"coefficients": (1.2e9,), "quantity": "memory"})
@@ -176,7 +173,7 @@ def _forecast_plan(base: ModelFit) -> Plan:
     )
     fidelity = {"levels": 2, "steps": 1, "members": 1}
     options = {"resolution": "10", "mesh": "1"}
-    jobs = [Job(name, "gencast", 684, fidelity, options, 1, "test") for name in ("one", "two")]
+    jobs = [Job(name, "gencast", 684, fidelity, options, "test") for name in ("one", "two")]
     plan = _plan(fit, *jobs)
-    assert [each.way.instances for each in plan.jobs] == [2, 2]
+    assert [each.option.instances for each in plan.jobs] == [2, 2]
     return plan

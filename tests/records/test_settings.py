@@ -11,7 +11,8 @@ import pytest
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
-from perfkit.records.schema import Record, read_record
+from perfkit.records.schema import Record
+from perfkit.records.upgrades import read_record
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = sorted((REPOSITORY / "reports").glob("**/records-*.jsonl"))

@@ -7,10 +7,11 @@ import pytest
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.prediction import Range, relative_range
-from perfkit.capacity.queue.invert import Need
-from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import Plan, make_plan
+from perfkit.capacity.queue.sizing import Need
+from perfkit.models.costs import Job
 from perfkit.report import plan_tables
 from perfkit.report.figures.capacity.feasibility import feasibility_info, hours_figure
 from perfkit.report.figures.capacity.gantt import gantt_info
@@ -29,7 +30,7 @@ def fit() -> ModelFit:
 
 @pytest.fixture(scope="module")
 def plan(fit: ModelFit) -> Plan:
-    jobs = [Job(name, "af3", 40, production("af3"), {}, 0, "test") for name in ("a", "b")]
+    jobs = [Job(name, "af3", 40, production("af3"), {}, "test") for name in ("a", "b")]
     return make_plan(jobs, Inventory((NODE,), "EUR"), [fit])
 
 
@@ -58,7 +59,7 @@ def test_every_time_of_a_plan_has_an_interval(plan: Plan) -> None:
 
 
 def test_the_hover_label_of_a_job_shows_the_interval(plan: Plan) -> None:
-    time = plan.jobs[0].way.time
+    time = plan.jobs[0].option.time
     assert gantt_info(plan).bars[0].text == f"a: {plan_tables.time_text(time)} on 2 CPUs"
 
 

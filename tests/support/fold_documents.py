@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,3 +62,10 @@ def refusal(content: object, folder: Path, name: str = "input.json") -> str:
     message = str(refused.value)
     assert "\n" not in message
     return message
+
+
+def write_input(path: Path, *chains: Json, seeds: Sequence[int] = (1,)) -> Path:
+    """Write an input that is named like its file."""
+    named = {"version": 1, "name": path.stem, "modelSeeds": list(seeds)}
+    path.write_text(json.dumps(document(*chains, **named)))
+    return path

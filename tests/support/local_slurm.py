@@ -1,4 +1,4 @@
-"""A real Slurm on this machine: its own munge, controller and one node, in a temporary folder."""
+"""A real Slurm on this machine, with its own munge, controller and node, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READY_S = 60.0
 
 @dataclass(frozen=True)
 class Slurm:
-    """A running Slurm; ``environment`` lets its commands find it."""
+    """A running Slurm; its commands find it through ``environment``."""
 
     environment: dict[str, str]
 
@@ -82,7 +82,7 @@ PartitionName=main Nodes={NODE} Default=YES MaxTime=INFINITE State=UP
 
 @contextmanager
 def local_slurm(folder: Path) -> Iterator[Slurm]:
-    """Slurm's daemons on loopback, ended with the block; skips the test where they are missing."""
+    """Run Slurm's daemons on loopback for a block; skip the test where they are not installed."""
     missing = [name for name in PROGRAMS if shutil.which(name, path=_PATH) is None]
     if missing:
         pytest.skip(f"Slurm is not installed ({', '.join(missing)}): apt install slurm-wlm munge")

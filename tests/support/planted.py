@@ -1,8 +1,9 @@
-"""Records of trials whose times and bytes follow laws that a test has written down."""
+"""Records of trials whose times and bytes follow planted laws."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from perfkit.records.schema import Compilation, Record, WorkloadRecord
 from tests.support.records_factory import make_record, make_stage
@@ -26,7 +27,7 @@ watts = 350
 time_limit = "24h"
 partition = "long"
 """
-"""An inventory that uses every key but ``calibration``."""
+"""An inventory with every key except ``calibration``."""
 
 
 def trunk_s(n: int) -> float:
@@ -77,7 +78,7 @@ def record(
     Parameters
     ----------
     noise
-        Drawn once a part, a factor on its time.
+        Called once per part; returns a factor on its time.
     slower
         Factor on every time.
     """
@@ -120,10 +121,13 @@ def record(
 SIZES = (16, 24, 32, 48, 64, 96)
 
 
-def study(sizes: Sequence[int] = SIZES, **told: object) -> list[Record]:
-    """Trials at all sizes with five samples, and with one at three of them."""
+def study(sizes: Sequence[int] = SIZES, **options: Any) -> list[Record]:
+    """Trials at all sizes with five samples, and at three of the sizes with one sample.
+
+    ``options`` are those of :func:`record`.
+    """
     few = [sizes[0], sizes[len(sizes) // 2], sizes[-1]]
     return [
-        *(record(size, **told) for size in sizes),  # type: ignore[arg-type]
-        *(record(size, 1, **told) for size in few),  # type: ignore[arg-type]
+        *(record(size, **options) for size in sizes),
+        *(record(size, 1, **options) for size in few),
     ]

@@ -1,1 +1,1 @@
-"""What a size costs."""
+"""Scaling laws: time and memory of a model as functions of its features."""

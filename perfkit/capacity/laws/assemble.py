@@ -1,4 +1,4 @@
-"""From all records of a fit's study to the fit, its parallel laws, and how far to trust it."""
+"""From the records of a study to a complete fit: laws, laws over CPUs, and held-out errors."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from perfkit.capacity.laws.fit import ONCE, ModelFit, fit_records
-from perfkit.capacity.laws.measure import (
-    CACHED_ROLE,
-    COMPILED_ROLE,
-    CPUS_ROLE,
-    HELD_OUT_ROLE,
-    TOGETHER_ROLE,
-    median_pass_s,
-)
+from perfkit.capacity.laws.fit import ONCE, ModelFit
+from perfkit.capacity.laws.fitting import fit_records
+from perfkit.capacity.laws.measure import median_pass_s
 from perfkit.capacity.laws.observation import CACHE_HIT, Observation, observe
 from perfkit.capacity.laws.parallel import CpuLaw, fit_contention, fit_cpu_law
 from perfkit.capacity.laws.prediction import HeldOut
-from perfkit.capacity.laws.terms import MAIN_FEATURE, features_of
+from perfkit.capacity.laws.terms import features_of, size_feature
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import CPUS_KNOB
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import STARTUP_STAGES, StageName
 
@@ -29,31 +24,31 @@ TIME, MEMORY = "time", "memory"
 WITHIN, BEYOND = "within", "beyond"
 
 REACH = 2.0
-"""Extrapolations are judged up to so many times the largest size that was fitted."""
+"""Largest size at which extrapolations are evaluated, relative to the largest fitted size."""
 
 
 def assemble(records: Sequence[Record]) -> ModelFit:
-    """The fit of a study's records, with everything that they allow.
+    """Fit the records of a study, including everything else that they determine.
 
     Parameters
     ----------
     records
-        Of one model; trials of :class:`perfkit.capacity.laws.measure.FitMeasurement`, or of a
-        tuning or sweep that traced the parts.
+        Records of one model: trials of :class:`perfkit.capacity.laws.measure.FitMeasurement`, or
+        of a tuning or sweep that traced the parts.
 
     Raises
     ------
     UserError
-        See :func:`perfkit.capacity.laws.fit.fit_records`.
+        No trial succeeded, or :func:`perfkit.capacity.laws.fitting.fit_records` refuses them.
     """
     good = [record for record in records if record.outcome is Outcome.OK]
-    usable = [r for r in good if r.role not in (CACHED_ROLE, TOGETHER_ROLE)]
+    usable = [r for r in good if r.role not in (Role.CACHED, Role.TOGETHER)]
     if not usable:
-        raise UserError("no trial ended well, so there is nothing to fit")
+        raise UserError("no trial succeeded, so there is nothing to fit")
     points = _points(usable)
     fit = fit_records(points)
-    judged = [r for r in good if r.role == HELD_OUT_ROLE and r.allowed_cpus == fit.cpus]
-    held_out = [*_judged(fit, judged), *_left_out(points), *_extrapolated(points)]
+    unseen = [r for r in good if r.role == Role.HELD_OUT and r.allowed_cpus == fit.cpus]
+    held_out = [*_errors(fit, unseen), *_left_out(points), *_extrapolated(points)]
     running, starting = cpu_laws(usable)
     return fit.model_copy(
         update={
@@ -67,16 +62,24 @@ def assemble(records: Sequence[Record]) -> ModelFit:
 
 
 def _points(usable: Sequence[Record]) -> list[Record]:
-    """Trials with traced parts at the commonest CPU count, and those that only compiled."""
-    traced = [r for r in usable if r.part_times_s and r.role not in (HELD_OUT_ROLE, CPUS_ROLE)]
+    """Return trials with traced parts at the commonest CPU count, and those that only compiled."""
+    traced = [r for r in usable if r.part_times_s and r.role not in (Role.HELD_OUT, Role.CPUS)]
     counts = Counter(record.allowed_cpus for record in traced)
     cpus = max(counts, key=lambda count: (counts[count], count), default=0)
-    compiled = [record for record in usable if record.role == COMPILED_ROLE]
+    compiled = [record for record in usable if record.role == Role.COMPILED]
     return [*(record for record in traced if record.allowed_cpus == cpus), *compiled]
 
 
 def cpu_laws(records: Iterable[Record]) -> tuple[CpuLaw | None, CpuLaw | None]:
-    """How passes and start follow the CPUs, from the workload with the most CPU counts."""
+    """Fit the laws of passes and of the start over CPUs.
+
+    The workload and preset with the most CPU counts determine both.
+
+    Returns
+    -------
+    running, starting : CpuLaw or None
+        None where there are fewer than two CPU counts.
+    """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if record.steady and record.outcome is Outcome.OK:
@@ -98,41 +101,44 @@ def _label_without_cpus(record: Record) -> str:
 
 
 def contention(records: Sequence[Record]) -> float | None:
-    """How much slower an instance is while others fill the machine, None if not measured."""
-    together = [r for r in records if r.role == TOGETHER_ROLE and r.steady]
+    """Return the slow-down while other instances fill the machine, None if not measured.
+
+    See :func:`perfkit.capacity.laws.parallel.fit_contention`.
+    """
+    together = [r for r in records if r.role == Role.TOGETHER and r.steady]
     if len(together) < 2:
         return None
     one = together[0]
     alone = [
         r
         for r in records
-        if r.role == CPUS_ROLE
+        if r.role == Role.CPUS
         and r.allowed_cpus == one.allowed_cpus
         and r.workload.digest == one.workload.digest
         and r.steady
     ]
     if not alone:
         return None
-    side_by_side = median_pass_s(together)[one.allowed_cpus]
+    shared = median_pass_s(together)[one.allowed_cpus]
     alone_s = statistics.median(median_pass_s(alone)[one.allowed_cpus])
-    return fit_contention(alone_s, {len(together): statistics.median(side_by_side)})
+    return fit_contention(alone_s, {len(together): statistics.median(shared)})
 
 
 def _cached_compile_s(records: Sequence[Record]) -> float | None:
     hits = [
         stage.wall_s
         for r in records
-        if r.role == CACHED_ROLE and r.compilation is not None and r.compilation.cache == CACHE_HIT
+        if r.role == Role.CACHED and r.compilation is not None and r.compilation.cache == CACHE_HIT
         for stage in r.stages
         if stage.name is StageName.COMPILE
     ]
     return statistics.median(hits) if hits else None
 
 
-def _judged(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
-    """Time and memory of runs that the fit has not seen, predicted by it.
+def _errors(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
+    """Return the fit's predictions of runs that it has not seen, and the measurements.
 
-    Where a workload ran in several trials, their median is what is held against the prediction.
+    The measurement is the median of all trials of a workload.
     """
     alike: dict[str, list[tuple[Observation, float, int]]] = defaultdict(list)
     for record in records:
@@ -142,7 +148,7 @@ def _judged(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
     found = []
     for trials in alike.values():
         one = trials[0][0]
-        size = one.features[MAIN_FEATURE[fit.model]]
+        size = one.features[size_feature(fit.model)]
         if fit.refusal(one.features) is not None or size > REACH * fit.largest_size:
             continue
         place = WITHIN if fit.least_size <= size <= fit.largest_size else BEYOND
@@ -155,15 +161,15 @@ def _judged(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
             (MEMORY, fit.memory_range(one.features, 1), float(peak_bytes)),
         )
         found += [
-            HeldOut(quantity=quantity, place=place, size=size, predicted=told, measured=value)
-            for quantity, told, value in measured
+            HeldOut(quantity=quantity, place=place, size=size, predicted=predicted, measured=value)
+            for quantity, predicted, value in measured
         ]
     return found
 
 
 def _size(record: Record) -> float:
     features = features_of(record.workload, record.configuration.settings)
-    return features[MAIN_FEATURE[record.workload.model]]
+    return features[size_feature(record.workload.model)]
 
 
 def _sizes(points: Iterable[Record]) -> list[float]:
@@ -171,42 +177,49 @@ def _sizes(points: Iterable[Record]) -> list[float]:
 
 
 def _left_out(points: Sequence[Record]) -> list[HeldOut]:
-    """Each size but the ends, predicted by a fit of the others."""
+    """Predict each size except the smallest and largest from a fit of the others."""
     found = []
     for size in _sizes(points)[1:-1]:
         kept = [record for record in points if _size(record) != size]
-        found += _judged_by(kept, [record for record in points if _size(record) == size])
+        found += _errors_without(kept, [record for record in points if _size(record) == size])
     return found
 
 
 def _extrapolated(points: Sequence[Record]) -> list[HeldOut]:
-    """Sizes up to twice the largest of a fit of smaller ones only."""
+    """Predict sizes up to :data:`REACH` times the largest from fits of smaller sizes."""
     found = []
     for largest in _sizes(points)[:-1]:
         kept = [record for record in points if _size(record) <= largest]
         beyond = [r for r in points if largest < _size(r) <= REACH * largest]
-        found += _judged_by(kept, beyond)
+        found += _errors_without(kept, beyond)
     return found
 
 
-def _judged_by(kept: Sequence[Record], unseen: Sequence[Record]) -> list[HeldOut]:
-    """Nothing where too little is left to fit."""
+def _errors_without(kept: Sequence[Record], unseen: Sequence[Record]) -> list[HeldOut]:
+    """Return the errors of a fit of ``kept``, none where that is too little to fit."""
     try:
         fit = fit_records(kept)
     except UserError:
         return []
-    return _judged(fit, unseen)
+    return _errors(fit, unseen)
 
 
 class Accuracy(NamedTuple):
-    """How far predictions of one quantity were off.
+    """Errors of the predictions of one quantity.
 
     Attributes
     ----------
-    mean_error
-        Mean absolute percentage error, as a share.
+    quantity
+        ``time`` or ``memory``.
+    place
+        ``within`` the fitted range of sizes, or ``beyond`` it.
+    cases
+        Number of predictions.
+    mean_error, largest_error
+        Mean and largest absolute relative error.
     inside
-        Share of measurements in the interval that is meant to hold nine tenths of them.
+        Share of measurements inside their intervals, whose nominal coverage is
+        :data:`perfkit.capacity.laws.prediction.COVERAGE`.
     """
 
     quantity: str
@@ -218,7 +231,7 @@ class Accuracy(NamedTuple):
 
 
 def accuracies(held_out: Sequence[HeldOut]) -> list[Accuracy]:
-    """By quantity and place, of those that there are cases of."""
+    """Summarise held-out predictions by quantity and place, without empty groups."""
     found = []
     for quantity in (TIME, MEMORY):
         for place in (WITHIN, BEYOND):

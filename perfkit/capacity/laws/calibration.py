@@ -1,4 +1,4 @@
-"""How fast a machine is beside the one that laws were fitted on, from a few minutes of it."""
+"""Calibration: the speed of a machine relative to that of a fit, from a small trial."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from perfkit.capacity.bounds import Count, Cpus, Finite, NonNegative, Positive
 from perfkit.capacity.laws.assemble import contention, cpu_laws
-from perfkit.capacity.laws.fit import MOST_CONTENTION, ONCE, ModelFit, ensure_model
-from perfkit.capacity.laws.observation import observe, whole
+from perfkit.capacity.laws.fit import (
+    MOST_CONTENTION,
+    ONCE,
+    ModelFit,
+    ensure_model,
+    feature_names,
+)
+from perfkit.capacity.laws.observation import has_part_times, observe
 from perfkit.capacity.laws.parallel import CpuLaw
-from perfkit.capacity.laws.terms import FEATURES
 from perfkit.capacity.tables import first_sentence, read_toml
 from perfkit.errors import UserError
 from perfkit.files import reason_of, short_digest, write_whole
@@ -26,19 +31,18 @@ from perfkit.records.settings import StoredSettings
 from perfkit.records.stages import STARTUP_STAGES
 
 LOGGER = logging.getLogger("perfkit.capacity.laws.calibration")
-"""Says in one line, a warning, that a file cannot be used and is made again."""
+"""Warns when a calibration file cannot be used and is replaced."""
 
 CALIBRATION_VERSION = 1
 
 CHECKSUM = "checksum"
-"""Key of a saved calibration's checksum; files of older versions lack it."""
-
+"""Key of the checksum in a saved calibration. Files of older versions have none."""
 
 OWN_VERSIONS = ("perfkit", "perfkit_commit")
-"""Versions that do not change what a trial takes."""
+"""Packages whose version does not change the time of a trial."""
 
 MOST_FACTOR = 1e4
-"""Between two machines, either way."""
+"""Largest factor between the speeds of two machines, in either direction."""
 
 
 class _Frozen(BaseModel):
@@ -46,14 +50,28 @@ class _Frozen(BaseModel):
 
 
 class CalibrationTrial(_Frozen):
-    """One small real trial: what it was, and what it took.
+    """A small trial of a real model.
 
     Attributes
     ----------
+    model
+        Name of the model.
+    settings
+        Settings of the configuration.
+    features
+        Features of the workload.
+    counts
+        Part to its number of runs per pass.
+    cpus
+        CPUs that the trial was allowed.
     running_s
-        Median steady pass.
+        Median seconds of a timed pass.
     starting_s
-        Import to compilation.
+        Seconds from import to the end of compilation.
+    running_cpus, starting_cpus
+        Laws of passes and of the start over CPUs, None where one CPU count was measured.
+    contention
+        Slow-down while other instances fill the machine, None if not measured.
     """
 
     model: str
@@ -70,22 +88,24 @@ class CalibrationTrial(_Frozen):
     @model_validator(mode="after")
     def _has_its_features(self) -> Self:
         ensure_model(self.model, self.settings)
-        expected = FEATURES[self.model]
+        expected = feature_names(self.model)
         if self.features.keys() != expected:
             raise ValueError(
-                f"features are not those of {self.model}: {', '.join(sorted(expected))}"
+                f"expected the features of {self.model}: {', '.join(sorted(expected))}"
             )
         return self
 
 
 class Factor(_Frozen):
-    """Time there over time on the fit's machine, each on all CPUs that were measured.
+    """Time on a calibrated machine divided by time on the fit's machine.
 
     Attributes
     ----------
+    running, starting
+        Factors on passes and on the start, each on all CPUs that were measured.
     spread
-        By how much the machine's ceilings (matrix product, copy) would put it otherwise: what the
-        small trial says need not hold for a large one, which is more of the one or the other.
+        Largest factor between ``running`` and the ratio of the machines' ceilings (matrix product,
+        copy). Large trials are more compute-bound or more memory-bound than the small one.
     """
 
     running: float
@@ -94,7 +114,23 @@ class Factor(_Frozen):
 
 
 class Calibration(_Frozen):
-    """What ``perfkit calibrate`` found on a machine."""
+    """Results of ``perfkit calibrate`` on a machine.
+
+    Attributes
+    ----------
+    version
+        Version of the file's layout.
+    created
+        Time of the calibration, ISO 8601.
+    machine
+        Fingerprint of the machine.
+    versions
+        Versions of packages, by name.
+    ceilings
+        Rates of the machine (matrix product, copy), by name.
+    trials
+        One trial per model and preset.
+    """
 
     version: Annotated[int, Field(strict=True, ge=1, le=CALIBRATION_VERSION)] = CALIBRATION_VERSION
     created: str
@@ -104,18 +140,18 @@ class Calibration(_Frozen):
     trials: tuple[CalibrationTrial, ...]
 
     def trial_for(self, fit: ModelFit) -> CalibrationTrial | None:
-        """The trial of the fit's model under its preset, else of its model."""
+        """Return a trial of the fit's model, if possible under its preset; None without one."""
         own = [trial for trial in self.trials if trial.model == fit.model]
         alike = [trial for trial in own if trial.settings == fit.settings]
         return next(iter([*alike, *own]), None)
 
     def factor(self, fit: ModelFit) -> Factor:
-        """How the machine compares with the fit's.
+        """Return how much slower the machine is than the fit's.
 
         Raises
         ------
         UserError
-            The fit's model was not calibrated, or the two differ by more than any two machines.
+            The fit's model was not calibrated, or the factor exceeds :data:`MOST_FACTOR`.
         """
         trial = self.trial_for(fit)
         if trial is None:
@@ -145,7 +181,7 @@ class Calibration(_Frozen):
         return Factor(running=running, starting=starting, spread=spread)
 
     def measured_like(self, other: Calibration) -> bool:
-        """Whether two calibrations are of one machine and one set of packages."""
+        """Return whether two calibrations are of the same machine and packages."""
         same_machine = self.machine.get("digest") == other.machine.get("digest")
         mine, theirs = (
             {name: version for name, version in each.versions.items() if name not in OWN_VERSIONS}
@@ -162,24 +198,24 @@ class Calibration(_Frozen):
         return here_s / there_s
 
     def save(self, path: Path) -> None:
-        """Leave the calibration in a TOML file, replaced if it exists.
+        """Write the calibration to a TOML file, which is replaced if it exists.
 
         Raises
         ------
         UserError
-            It cannot be written.
+            The file cannot be written.
         """
         data = self.model_dump(exclude_none=True)
         write_whole(path, tomli_w.dumps({CHECKSUM: short_digest(data, 64), **data}), "calibration")
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The calibration in a TOML file.
+        """Read a calibration from a TOML file.
 
         Raises
         ------
         UserError
-            The file cannot be read, is no calibration, or was changed since it was written.
+            The file cannot be read, is not a calibration, or was changed since it was written.
         """
         data = read_toml(path, "calibration")
         checksum = data.pop(CHECKSUM, None)
@@ -192,19 +228,19 @@ class Calibration(_Frozen):
             return cls.model_validate(data)
         except ValidationError as error:
             raise UserError(
-                f"{path} is no calibration of 'perfkit calibrate': {first_sentence(error)}"
+                f"{path} is not a calibration of 'perfkit calibrate': {first_sentence(error)}"
             ) from error
 
 
 def earlier_calibration(path: Path) -> Calibration | None:
-    """The calibration that a file holds, None where there is none to use.
+    """Read an earlier calibration, None where there is none that can be used.
 
-    A file that cannot be used is kept under another name, and a line says why.
+    A file that cannot be used is renamed, and a warning says why.
 
     Raises
     ------
     UserError
-        A file that cannot be used cannot be renamed either.
+        The file can be neither used nor renamed.
     """
     if not path.exists():
         return None
@@ -221,7 +257,7 @@ def earlier_calibration(path: Path) -> Calibration | None:
 
 
 def _checksum(data: Mapping[str, Any]) -> str | None:
-    """The checksum of what TOML holds; None for what JSON cannot hold, such as a date."""
+    """Return the checksum of data from TOML, None where JSON cannot hold it, such as a date."""
     try:
         return short_digest(data, 64)
     except TypeError:
@@ -231,32 +267,32 @@ def _checksum(data: Mapping[str, Any]) -> str | None:
 def calibrate(
     records: Sequence[Record], ceilings: Mapping[str, float], before: Calibration | None
 ) -> Calibration:
-    """The calibration that a study's records support.
+    """Make the calibration of a machine.
 
     Parameters
     ----------
     records
-        Of one model and preset on one workload, see
+        Records of one model, preset and workload, see
         :class:`perfkit.capacity.laws.measure.FitMeasurement`.
     ceilings
         Rates of the machine, by name.
     before
-        An earlier calibration. Its trials of other models and presets are kept where it was
-        measured on the same machine with the same packages.
+        An earlier calibration, None for none. Its trials of other models and presets are kept if
+        it was measured on the same machine with the same packages.
 
     Raises
     ------
     UserError
-        The trial did not end well.
+        No trial succeeded.
     """
     measured = [
         (record, one)
         for record in records
-        if (one := observe(record)) is not None and whole(one) and one.steady_s is not None
+        if (one := observe(record)) is not None and has_part_times(one) and one.steady_s is not None
     ]
     if not measured:
-        told = f": {records[-1].outcome} ({records[-1].reason})" if records else ""
-        raise UserError(f"the calibration's trial did not end well{told}")
+        reason = f": {records[-1].outcome} ({records[-1].reason})" if records else ""
+        raise UserError(f"the trial of the calibration failed{reason}")
     cpus = max(one.cpus for _, one in measured)
     full = [(record, one) for record, one in measured if one.cpus == cpus]
     record, one = full[-1]

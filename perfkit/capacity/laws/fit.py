@@ -1,10 +1,9 @@
-"""All laws of one model under one preset on one machine: fitted, saved, read, asked."""
+"""The fit of a model: all its laws under one preset on one machine, as saved in a file."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -20,40 +19,28 @@ from perfkit.capacity.bounds import (
     Positive,
     Real,
 )
-from perfkit.capacity.engines import ensure_planned_engine
-from perfkit.capacity.laws.law import Law, ensure_covariance, fit_law
-from perfkit.capacity.laws.observation import Observation, observations, whole
+from perfkit.capacity.laws.law import Law, ensure_covariance
 from perfkit.capacity.laws.parallel import CpuLaw
 from perfkit.capacity.laws.prediction import HeldOut, Range, range_around
-from perfkit.capacity.laws.terms import (
-    FEATURES,
-    MAIN_FEATURE,
-    WARM_UP,
-    Features,
-    compiled_terms,
-    overhead_terms,
-    term_features,
-    time_terms,
-)
+from perfkit.capacity.laws.terms import term_features
 from perfkit.capacity.tables import first_sentence
 from perfkit.errors import UserError
 from perfkit.files import write_whole
-from perfkit.models import get_model
-from perfkit.models.base import REST
-from perfkit.records.schema import Record
+from perfkit.models import get_model, model_names
+from perfkit.models.costs import WARM_UP, Features
 from perfkit.records.settings import StoredSettings
 from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.units import cut
 
 FIT_VERSION = 1
-"""Raised with each change of the file's layout."""
+"""Version of the file's layout."""
 
 MOST_LAWS = 64
 
 MOST_CONTENTION = 1e3
 
 ONCE = (*STARTUP_STAGES, WARM_UP, StageName.CHECK)
-"""What a process does once, whatever the fidelity."""
+"""Stages and costs that a process pays once, whatever the fidelity."""
 
 
 class _Frozen(BaseModel):
@@ -61,15 +48,22 @@ class _Frozen(BaseModel):
 
 
 def ensure_model(model: str, settings: Mapping[str, str]) -> None:
-    """Refuse a model that does not exist, and impossible values of its own knobs.
+    """Check that a model exists and that settings of its own knobs are possible.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    settings
+        Settings of a configuration; those of other knobs are not checked.
 
     Raises
     ------
     ValueError
-        Names what is wrong.
+        The model is unknown, or a value is impossible.
     """
-    if model not in FEATURES:
-        raise ValueError(f"the model is {cut(model)!r}, expected one of {', '.join(FEATURES)}")
+    if model not in (names := model_names()):
+        raise ValueError(f"the model is {cut(model)!r}, expected one of {', '.join(names)}")
     try:
         for knob in get_model(model).knobs:
             if knob.name in settings:
@@ -78,44 +72,77 @@ def ensure_model(model: str, settings: Mapping[str, str]) -> None:
         raise ValueError(str(error)) from error
 
 
+def feature_names(model: str) -> set[str]:
+    """Return the names of all features of a model."""
+    return {feature.name for feature in get_model(model).costs.features}
+
+
 class Compiled(_Frozen):
-    """The compiler's count of bytes at one point; exact, where the law only interpolates."""
+    """The compiler's count of bytes at one point, which is exact where the law interpolates.
+
+    Attributes
+    ----------
+    features
+        Features of the point.
+    compiled_bytes
+        Temporary, argument and output bytes.
+    """
 
     features: dict[str, Finite]
     compiled_bytes: Bytes
 
 
 class ModelFit(_Frozen):
-    """The laws of one model and preset; see :func:`fit_records`.
+    """The laws of one model and preset; see :func:`perfkit.capacity.laws.fitting.fit_records`.
 
     Attributes
     ----------
+    version
+        Version of the file's layout.
+    model
+        Name of the model.
     settings
-        Of the configuration that was measured: the preset.
+        Settings of the measured configuration: the preset.
+    label
+        Label of the preset.
+    created
+        Time of the fit, ISO 8601.
+    machine
+        Fingerprint of the machine.
+    versions
+        Versions of packages, by name.
     cpus
-        That the fitted trials were allowed.
+        CPUs that the fitted trials were allowed.
+    least_size, largest_size
+        Range of the size feature that was fitted.
+    points
+        Number of fitted trials.
     laws
-        Part or stage to its law of seconds a run.
+        Part or stage to the law of its seconds per run.
     covariance
-        Of relative residuals between the laws, in their order.
+        Covariance of relative residuals between the laws, in their order.
     freedom
         Degrees of freedom of the residuals.
-    compiled, overhead
-        Laws of the compiler's bytes and of the resident bytes beside them.
+    compiled
+        Law of the bytes that the compiler counts.
+    overhead
+        Law of the resident bytes that the compiler does not count.
     output_bytes
-        The law of one call's results, which are kept for every further call.
+        Law of the result bytes of a call, which are kept for every further call.
     compiled_exactly
-        Points at which the compiler was asked.
+        Points at which the compiler's count is known.
     running_cpus, starting_cpus
-        How passes and start follow the CPUs; None where one CPU count was measured.
+        Laws of passes and of the start over CPUs, None where one CPU count was measured.
     contention
-        How much slower an instance is while others fill the machine, None if not measured.
+        Slow-down while other instances fill the machine, None if not measured.
     cached_compile_s
-        Of a program that comes from the compilation cache, None where it was not measured.
+        Seconds to load a program from the compilation cache, None if not measured.
     ceilings
-        Rates of the machine (matrix product, copy), by name; empty where they are not known.
+        Rates of the machine (matrix product, copy) by name, empty where unknown.
+    notices
+        Facts that a reader of any prediction must know.
     held_out
-        Predictions of runs that were kept out of the fit.
+        Predictions of runs that were left out of the fit.
     """
 
     version: Annotated[int, Field(strict=True, ge=1, le=FIT_VERSION)] = FIT_VERSION
@@ -156,36 +183,51 @@ class ModelFit(_Frozen):
             "overhead": self.overhead,
             "output_bytes": self.output_bytes,
         }
+        known = feature_names(self.model)
         for place, law in (named | own).items():
             features = set(law.fixed).union(*map(term_features, law.terms))
-            if not features <= FEATURES[self.model]:
-                raise ValueError(f"{place} depends on what {self.model} does not have")
+            unknown = min(features - known, default=None)
+            if unknown is not None:
+                raise ValueError(
+                    f"{place} depends on {cut(unknown)!r}, which is not a feature of {self.model}"
+                )
         return self
 
     def refusal(self, features: Features) -> str | None:
-        """Why the fit says nothing about ``features``, or None."""
-        return next((told for law in self.laws.values() if (told := law.covers(features))), None)
+        """Return why the fit does not hold at ``features``, None where it does."""
+        known = get_model(self.model).costs.features
+        refusals = (law.refusal(features, known) for law in self.laws.values())
+        return next((refusal for refusal in refusals if refusal is not None), None)
 
     def seconds(self, features: Features, counts: Mapping[str, int]) -> dict[str, float]:
-        """Seconds of each part and stage at ``features``.
+        """Return the seconds of each part and stage.
 
         Parameters
         ----------
+        features
+            Features of the prediction.
         counts
-            How often each part runs; what is not named runs once.
+            Part to its number of runs; parts and stages without an entry run once.
         """
         return {name: law.value(features) * counts.get(name, 1) for name, law in self.laws.items()}
 
     def time_range(self, features: Features, seconds: Mapping[str, float]) -> Range:
-        """The sum of ``seconds`` (from :meth:`seconds`, or some of them) with its interval.
+        """Return the sum of seconds with its interval.
 
-        The relative errors of the parts go together as they did in the trials; each is widened
-        by its law's leverage at ``features``.
+        The relative errors of the parts are correlated as in the trials. Each is widened by the
+        leverage of its law.
+
+        Parameters
+        ----------
+        features
+            Features of the prediction.
+        seconds
+            Seconds from :meth:`seconds`, of all parts and stages or of some.
 
         Raises
         ------
         UserError
-            The laws give no time at all.
+            The laws predict no time.
         """
         total = sum(seconds.values())
         if total <= 0:
@@ -197,44 +239,51 @@ class ModelFit(_Frozen):
         return range_around(total, math.sqrt(max(0.0, variance)), self.freedom)
 
     def memory_range(self, features: Features, calls: int) -> Range:
-        """Peak resident bytes of a run that keeps the results of ``calls`` calls.
+        """Return the peak resident bytes with their interval.
+
+        Parameters
+        ----------
+        features
+            Features of the prediction.
+        calls
+            Number of calls, whose results are all kept.
 
         Raises
         ------
         UserError
-            The laws give no memory at all.
+            The laws predict no memory.
         """
         exact = next(
             (each for each in self.compiled_exactly if each.features == dict(features)), None
         )
         compiled = self.compiled.value(features) if exact is None else exact.compiled_bytes
-        beside = self.overhead.value(features)
-        # What the compiler counted is no measurement: only its law can be wrong, not its count.
-        unsure = 0.0 if exact is not None else self.compiled.deviation(features)
-        deviation = math.hypot(compiled * unsure, beside * self.overhead.deviation(features))
-        total = compiled + beside + self.output_bytes.value(features) * (calls - 1)
+        overhead = self.overhead.value(features)
+        # The compiler's count is exact; only its law can be wrong.
+        error = 0.0 if exact is not None else self.compiled.deviation(features)
+        deviation = math.hypot(compiled * error, overhead * self.overhead.deviation(features))
+        total = compiled + overhead + self.output_bytes.value(features) * (calls - 1)
         if total <= 0:
             raise UserError(f"the laws of {self.label} give no memory: measure it again")
         return range_around(total, deviation / total, self.overhead.freedom)
 
     def save(self, path: Path) -> None:
-        """Leave the fit in a JSON file, replaced if it exists.
+        """Write the fit to a JSON file, which is replaced if it exists.
 
         Raises
         ------
         UserError
-            It cannot be written.
+            The file cannot be written.
         """
         write_whole(path, self.model_dump_json(indent=1) + "\n", "fit")
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The fit in a JSON file.
+        """Read a fit from a JSON file.
 
         Raises
         ------
         UserError
-            The file cannot be read, is no fit, or is newer than this perfkit.
+            The file cannot be read, is not a fit, or is newer than this perfkit.
         """
         try:
             text = path.read_bytes()
@@ -252,138 +301,11 @@ class ModelFit(_Frozen):
             if error.errors()[0]["type"] == "json_invalid":
                 raise UserError(f"the fit {path} is not JSON: {first_sentence(error)}") from error
             raise UserError(
-                f"{path} is no fit of 'perfkit plan fit': {first_sentence(error)}"
+                f"{path} is not a fit of 'perfkit plan fit': {first_sentence(error)}"
             ) from error
 
 
 class _Version(BaseModel):
-    """What is read first: the rest may look otherwise in a later version."""
+    """The version, which is read first: later versions may have another layout."""
 
     version: Annotated[int, Field(strict=True)] = FIT_VERSION
-
-
-def fit_records(records: Sequence[Record]) -> ModelFit:
-    """Fit all laws to the records of one model and one configuration.
-
-    Parameters
-    ----------
-    records
-        Trials with traced parts at several sizes, all at the same number of CPUs, and trials
-        that were only compiled.
-
-    Raises
-    ------
-    UserError
-        The records are of several models or configurations, or too few or too alike to fit.
-    """
-    _ensure_one_kind(records)
-    first = records[0]
-    model = first.workload.model
-    observed = observations(records)
-    measured = [one for one in observed if whole(one)]
-    main = MAIN_FEATURE[model]
-    sizes = sorted({one.features[main] for one in measured})
-    if len(sizes) < 2:
-        told = "none was" if not sizes else f"only {sizes[0]:g} was"
-        raise UserError(
-            "a law needs several sizes with traced parts, "
-            f"{told} measured ('perfkit plan fit --sizes A,B,C,D,E' measures them)"
-        )
-    laws = _time_laws(model, measured)
-    covariance = _covariance(laws, len(measured))
-    compiled = _bytes_law("memory", compiled_terms(model), observed, "compiled_bytes")
-    output = _bytes_law("outputs", compiled_terms(model), observed, "output_bytes")
-    overhead = fit_law(
-        "memory overhead",
-        overhead_terms(model),
-        [one.features for one in measured],
-        [float((one.peak_rss_bytes or 0) - one.compiled_bytes) for one in measured],
-    )
-    return ModelFit(
-        model=model,
-        settings=first.configuration.settings,
-        label=first.configuration.label,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=first.machine.model_dump(),
-        versions=first.versions,
-        cpus=measured[0].cpus,
-        least_size=sizes[0],
-        largest_size=sizes[-1],
-        points=len(measured),
-        laws=laws,
-        covariance=covariance,
-        freedom=max(1, len(measured) - max(len(law.terms) for law in laws.values())),
-        compiled=compiled,
-        overhead=overhead,
-        output_bytes=output,
-        compiled_exactly=tuple(
-            Compiled(features=dict(one.features), compiled_bytes=one.compiled_bytes)
-            for one in {tuple(sorted(o.features.items())): o for o in observed}.values()
-        ),
-        notices=_notices(records),
-    )
-
-
-def _ensure_one_kind(records: Sequence[Record]) -> None:
-    if not records:
-        raise UserError("there are no records to fit")
-    for record in records:
-        ensure_planned_engine(record.workload.source)
-    for what, found in (
-        ("models", {record.workload.model for record in records}),
-        ("configurations", {record.configuration.label for record in records}),
-        ("machines", {str(record.machine.digest) for record in records}),
-    ):
-        if len(found) > 1:
-            raise UserError(
-                f"the records are of several {what} ({', '.join(sorted(found))}): a fit is of one"
-            )
-
-
-def _notices(records: Sequence[Record]) -> tuple[str, ...]:
-    """What holds for all records, and how many were measured in bad company."""
-    common = [each for each in records[0].notices if all(each in r.notices for r in records)]
-    warned = [record for record in records if record.warnings]
-    if warned:
-        common.append(
-            f"{len(warned)} of the fit's {len(records)} trials carry a warning "
-            f"(the first: {warned[0].warnings[0]}): do not trust their times"
-        )
-    return tuple(common)
-
-
-def _time_laws(model: str, measured: Sequence[Observation]) -> dict[str, Law]:
-    names = dict.fromkeys(name for one in measured for name in (*one.counts, REST, *ONCE))
-    laws = {}
-    for name in names:
-        having = [one for one in measured if name in one.seconds]
-        if having:
-            laws[name] = fit_law(
-                name,
-                time_terms(model, name),
-                [one.features for one in having],
-                [one.seconds[name] for one in having],
-            )
-    return laws
-
-
-def _bytes_law(
-    quantity: str, terms: Sequence[str], observed: Sequence[Observation], attribute: str
-) -> Law:
-    return fit_law(
-        quantity,
-        terms,
-        [one.features for one in observed],
-        [float(getattr(one, attribute)) for one in observed],
-    )
-
-
-def _covariance(laws: Mapping[str, Law], points: int) -> tuple[tuple[float, ...], ...]:
-    """Of relative residuals, each law's inflated for the terms that were fitted to them."""
-    columns = []
-    for law in laws.values():
-        residuals = np.zeros(points)
-        residuals[: len(law.residuals)] = law.residuals
-        columns.append(residuals / math.sqrt(max(1, law.freedom)))
-    matrix = np.array(columns)
-    return tuple(tuple(float(value) for value in row) for row in matrix @ matrix.T)

@@ -1,4 +1,4 @@
-"""A scaling law: a sum of non-negative terms fitted to measurements, with its uncertainty."""
+"""A scaling law: a non-negative sum of terms fitted to measurements, with its uncertainty."""
 
 from __future__ import annotations
 
@@ -12,30 +12,37 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.optimize import nnls
 
 from perfkit.capacity.bounds import LARGEST, Count, NonNegative, Real
-from perfkit.capacity.laws.terms import MAIN_FEATURE, Features, is_term, term_features, term_value
+from perfkit.capacity.laws.terms import is_term, term_features, term_value
 from perfkit.errors import UserError
+from perfkit.models.costs import Feature, Features
 from perfkit.units import cut
 
 COLLINEAR = 1e-7
-"""Smallest singular value, as a share of the largest, of a design that tells its terms apart."""
-
-
-MAIN_FEATURES = frozenset(MAIN_FEATURE.values())
+"""Smallest singular value, as a share of the largest, of a design with identifiable terms."""
 
 MOST_TERMS = 16
 
 INDEFINITE = 1e-3
-"""How negative an eigenvalue of a covariance may be, as a share of the largest: what rounding
-makes of nearly collinear terms."""
+"""How negative an eigenvalue of a covariance may be through rounding, as a share of the largest.
+Nearly collinear terms have such eigenvalues."""
 
 
 def ensure_covariance(rows: Sequence[Sequence[float]], side: int, what: str) -> None:
-    """Refuse what is no covariance matrix.
+    """Check that a matrix is a covariance matrix.
+
+    Parameters
+    ----------
+    rows
+        The matrix.
+    side
+        Expected number of rows and columns.
+    what
+        Name of the matrix, for messages.
 
     Raises
     ------
     ValueError
-        The rows are not ``side`` by ``side``, not symmetric, or give negative variances.
+        The matrix has another shape, is not symmetric, or gives negative variances.
     """
     if len(rows) != side or any(len(row) != side for row in rows):
         raise ValueError(f"{what} is not {side} by {side}")
@@ -46,7 +53,7 @@ def ensure_covariance(rows: Sequence[Sequence[float]], side: int, what: str) -> 
         raise ValueError(f"{what} is not symmetric")
     if (np.diag(matrix) < 0).any():
         raise ValueError(f"{what} holds a negative variance")
-    # Powers of sizes differ by millions: each row and column is brought to a variance of one.
+    # Powers of sizes differ by millions: rows and columns are scaled to unit variance.
     scale = np.sqrt(np.where(np.diag(matrix) > 0, np.diag(matrix), 1.0))
     values = np.linalg.eigvalsh(matrix / np.outer(scale, scale))
     if values[0] < -INDEFINITE * max(1.0, float(values[-1])):
@@ -59,15 +66,16 @@ class Law(BaseModel):
     Attributes
     ----------
     quantity
-        What it predicts.
+        Name of the predicted quantity.
     terms, coefficients
-        Their products add up to the prediction; terms fitted to zero are left out.
+        The prediction is the sum of the coefficients times the terms. Terms fitted to zero are
+        left out.
     spread
-        ``(XᵀX)⁻¹`` of the design in relative errors, terms by terms.
+        ``(XᵀX)⁻¹`` of the design in relative errors, shape ``(terms, terms)``.
     freedom
-        Measurements less fitted terms; 0 means that there is no residual to judge by.
+        Number of measurements minus number of terms. There are no residuals where it is 0.
     fixed
-        Features that did not differ between the measurements: the law holds for these values.
+        Features that had one value in all measurements. The law holds for these values only.
     residuals
         Relative errors at the measurements, in their order.
     """
@@ -86,82 +94,88 @@ class Law(BaseModel):
     def _fits_together(self) -> Self:
         for term in self.terms:
             if not is_term(term):
-                raise ValueError(f"{cut(term)!r} is no product of powers of features")
+                raise ValueError(f"{cut(term)!r} is not a product of powers of features")
         if len(self.coefficients) != len(self.terms):
             raise ValueError(
                 f"{len(self.terms)} terms have {len(self.coefficients)} coefficients: expected "
                 "one for each"
             )
-        unknown = next((name for name in self.fixed if name not in FEATURE_NAMES), None)
-        if unknown is not None:
-            raise ValueError(f"the fixed feature {cut(unknown)!r} is unknown")
         ensure_covariance(self.spread, len(self.terms), "spread")
         return self
 
     def value(self, features: Features) -> float:
-        """The prediction at ``features``, at least 0."""
+        """Return the prediction at ``features``, at least 0."""
         pairs = zip(self.coefficients, self.terms, strict=True)
         return sum(coefficient * term_value(term, features) for coefficient, term in pairs)
 
     def leverage(self, features: Features) -> float:
-        """How far the measurements determine the prediction: its relative variance in units of
-        one measurement's (ordinary least squares on the terms that were kept)."""
+        """Return the relative variance of the prediction, in units of one measurement's variance.
+
+        This is the leverage of ordinary least squares on the terms of the law.
+        """
         predicted = self.value(features)
         if predicted <= 0 or not self.terms:
             return 0.0
         with np.errstate(all="ignore"):
             row = np.array([term_value(term, features) for term in self.terms]) / predicted
             variance = float(row @ np.array(self.spread) @ row)
-        # Rounding can put a variance of nearly nothing below zero.
+        # Rounding can make a tiny variance negative.
         return max(0.0, variance) if math.isfinite(variance) else LARGEST
 
     @property
     def error(self) -> float:
-        """Relative standard deviation of a measurement about the law; 0 without a residual."""
+        """Relative standard deviation of measurements about the law, 0 without residuals."""
         if self.freedom < 1:
             return 0.0
         return math.sqrt(sum(one**2 for one in self.residuals) / self.freedom)
 
     def deviation(self, features: Features) -> float:
-        """Relative standard deviation of a new measurement about the prediction."""
+        """Return the relative standard deviation of a new measurement about the prediction."""
         return self.error * math.sqrt(1 + self.leverage(features))
 
-    def covers(self, features: Features) -> str | None:
-        """Why the law says nothing about ``features``, or None."""
-        for name, value in self.fixed.items():
-            if features.get(name, value) != value:
-                return f"{FEATURE_NAMES[name]} were all {value:g}, not {features[name]:g}"
+    def refusal(self, features: Features, known: Sequence[Feature]) -> str | None:
+        """Return why the law does not hold at ``features``, None where it does.
+
+        Parameters
+        ----------
+        features
+            Features of a prediction.
+        known
+            All features of the model.
+        """
+        for feature in known:
+            value = self.fixed.get(feature.name)
+            if value is not None and features[feature.name] != value:
+                return f"{feature.measured} were all {value:g}, not {features[feature.name]:g}"
         return None
 
 
-FEATURE_NAMES = {
-    "n": "the sizes measured",
-    "s": "the samples measured",
-    "g": "the grids measured",
-    "b": "the blocks measured",
-    "m": "the mesh nodes measured",
-}
-
-
 def fit_law(
-    quantity: str, terms: Sequence[str], points: Sequence[Features], values: Sequence[float]
+    quantity: str,
+    terms: Sequence[str],
+    points: Sequence[Features],
+    values: Sequence[float],
+    *,
+    size: str,
 ) -> Law:
-    """Fit non-negative coefficients so that relative errors are least.
+    """Fit non-negative coefficients by least squares of relative errors.
 
     Parameters
     ----------
     quantity
-        For messages.
+        Name of the quantity, for messages.
     terms
-        Candidates; those that only features which do not differ would tell apart are merged, and
-        of a side feature (mesh nodes, samples) that took two values the square is left out.
+        Candidate terms. Terms that differ only by constant features are merged. Powers of a
+        feature other than the size are left out where the feature took too few values for them.
     points, values
-        Features and positive measurement of each.
+        Features and positive measurement of each trial.
+    size
+        Name of the feature that is the size.
 
     Raises
     ------
     UserError
-        There are too few different points for the terms, or their features move in step.
+        There are too few different points for the terms, or the terms are collinear.
 
     Notes
     -----
@@ -170,7 +184,7 @@ def fit_law(
     """
     fixed = _fixed(points)
     candidates = [
-        term for term in _distinguishable(terms, fixed) if not _undetermined(term, points)
+        term for term in _distinguishable(terms, fixed) if not _undetermined(term, points, size)
     ]
     used = set().union(*map(term_features, candidates))
     different = {tuple(point[name] for name in sorted(used)) for point in points}
@@ -188,8 +202,8 @@ def fit_law(
     singular = np.linalg.svd(relative / np.linalg.norm(relative, axis=0), compute_uv=False)
     if singular[-1] < COLLINEAR * singular[0]:
         raise UserError(
-            f"the law of {quantity} cannot tell its terms {', '.join(candidates)} apart: the "
-            "sizes measured move in step (collinear); measure sizes that differ otherwise"
+            f"the law of {quantity} cannot separate its terms {', '.join(candidates)}: the "
+            "features of the measured sizes are collinear; measure other sizes"
         )
     scale = np.linalg.norm(relative, axis=0)
     coefficients, _ = nnls(relative / scale, measured / weights)
@@ -210,7 +224,7 @@ def fit_law(
 def _spread(
     design: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> tuple[tuple[float, ...], ...]:
-    """``(XᵀX)⁻¹``, inverted with columns of equal length: powers of sizes differ by millions."""
+    """Return ``(XᵀX)⁻¹``, inverted with scaled columns: powers of sizes differ by millions."""
     if not design.size:
         return ()
     even = design / scale
@@ -219,15 +233,15 @@ def _spread(
 
 
 def _fixed(points: Sequence[Features]) -> dict[str, float]:
-    """Features that have one value in all points."""
+    """Return the features that have one value in all points."""
     names = points[0].keys()
     return {name: points[0][name] for name in names if len({p[name] for p in points}) == 1}
 
 
-def _undetermined(term: str, points: Sequence[Features]) -> bool:
-    """Whether a side feature alone takes too few values for the power that the term has."""
+def _undetermined(term: str, points: Sequence[Features], size: str) -> bool:
+    """Return whether a power of one feature, not the size, exceeds what its values determine."""
     features = term_features(term)
-    if len(features) != 1 or features & MAIN_FEATURES:
+    if len(features) != 1 or size in features:
         return False
     (name,) = features
     values = {point[name] for point in points}
@@ -235,7 +249,7 @@ def _undetermined(term: str, points: Sequence[Features]) -> bool:
 
 
 def _distinguishable(terms: Sequence[str], fixed: Features) -> list[str]:
-    """The terms, of those that differ only by fixed features the one with the fewest."""
+    """Return the terms; of those that differ only by fixed features the one with the fewest."""
     kept: dict[frozenset[str], str] = {}
     for term in terms:
         free = frozenset(

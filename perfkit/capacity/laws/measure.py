@@ -1,15 +1,15 @@
-"""The trials that a fit rests on, run one after the other and resumable."""
+"""The trials of a fit: what they are, and running those that are missing from the store."""
 
 from __future__ import annotations
 
 import secrets
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
-from perfkit.capacity.laws.runner import FitRunner
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.cpus import ALL_CPUS, CPUS_KNOB
@@ -21,73 +21,65 @@ from perfkit.records.store import Store
 from perfkit.stats.exact import median_uncertainty
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tune.progress import Progress
-from perfkit.tune.session import Session
+from perfkit.tune.session import Runner, Session
 
-HELD_OUT_ROLE = "held_out"
-"""Measured like the points of a fit, but only used to judge it."""
-
-CPUS_ROLE = "cpus"
-"""The same workload on other CPU counts."""
-
-TOGETHER_ROLE = "together"
-"""Trials of one block that ran at the same time, each on CPUs of its own."""
-
-COMPILED_ROLE = "compiled"
-"""Compiled at a size that need not fit, and not run."""
-
-CACHED_ROLE = "cached"
-"""The program came from the compilation cache."""
-
-COUNTED_ROLES = (Role.PARTS, HELD_OUT_ROLE, CPUS_ROLE, COMPILED_ROLE)
-"""Roles of which a workload and configuration has a number of trials."""
-
-DEFAULT_SIZES = {"af3": "16,24,32,48,64,96", "gencast": "5,4,3,2.5,2,1.8"}
-"""Residues, and degrees: cheap, and enough of them for the terms of every law. GenCast takes a mesh
-of one split above 5 degrees, whose program holds 0.1 GB less beside its buffers than all others."""
+COUNTED_ROLES = (Role.PARTS, Role.HELD_OUT, Role.CPUS, Role.COMPILED)
+"""Roles with a fixed number of trials per workload and configuration."""
 
 SETTLED = 0.05
-"""Half the width of the median's interval, relative to it, at which no more passes are made."""
+"""Relative half-width of the median's interval at which no further pass is needed."""
 
 MOST_ROUNDS = 4
-"""Times the rounds that are asked for, of a trial that does not settle."""
-
-DEFAULT_COMPILED = {"af3": "256,512,1024", "gencast": "1.5,1"}
-"""Sizes that are only compiled, for their memory."""
+"""Largest number of passes of a trial that does not settle, relative to the rounds asked for."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One trial of a fit: what is run, how, and for what."""
+    """A trial of a fit.
+
+    Attributes
+    ----------
+    workload, configuration
+        What is computed, and how.
+    role
+        Purpose of the trial.
+    traced
+        Whether a pass under the profiler measures the parts.
+    """
 
     workload: Workload
     configuration: Configuration
-    role: str
+    role: Role
     traced: bool = True
 
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What a fit measures.
+    """The trials that a fit needs.
 
-    Parameters
+    Attributes
     ----------
+    model
+        The model.
     workloads
         Points of the fit, smallest first.
     held_out
-        Points to judge it by.
+        Points that are only used to evaluate the fit.
     compiled
         Workloads that are only compiled.
     configuration
-        The preset to fit.
+        Preset to fit.
     cpu_counts
-        CPUs of an instance beside all of them.
+        CPU counts to measure in addition to all CPUs.
+    store
+        Store of the records.
     rounds
-        Timed passes of each trial.
+        Timed passes per trial.
     cached
-        Whether the time of a program from the compilation cache is measured too.
+        Whether to measure the time to load a program from the compilation cache.
     repeats
-        Trials of each point: two processes of one program may differ for good, by where their
-        memory happens to lie, which more passes do not even out.
+        Trials per point. Processes of one program may differ permanently through their memory
+        layout, which further passes do not average out.
     """
 
     model: Model
@@ -103,50 +95,75 @@ class FitPlan:
 
     @cached_property
     def study(self) -> str:
-        """Digest of machine, packages and configuration: further sizes join the same study."""
+        """Digest of machine, packages and configuration, so that further sizes join the study."""
         same = ["fit", self.model.name, setting_digest(), self.configuration.digest]
         return short_digest(same)
 
     @property
     def middle(self) -> Workload:
-        """Of middling size: where CPUs and instances are varied."""
+        """Workload of median size, on which CPUs and instances are varied."""
         own = self.workloads[0].fidelity
         alike = [each for each in self.workloads if each.fidelity == own]
         return alike[len(alike) // 2]
 
     def on_cpus(self, cpus: int) -> Configuration:
-        """The preset on so many CPUs."""
+        """Return the preset on ``cpus`` CPUs."""
         return Catalogue(self.model.knobs).changed(self.configuration, CPUS_KNOB.name, str(cpus))
 
     @property
     def trials(self) -> int:
-        """Trials that the whole plan takes."""
+        """Number of trials of the whole plan."""
         together = 2 if self.cpu_counts else 0
         alone = sum(self.wanted(step.role) for step in self.steps())
         return alone + len(self.compiled) + together + (2 if self.cached else 0)
 
     def wanted(self, role: str) -> int:
-        """Trials of a workload in one of :data:`COUNTED_ROLES`."""
-        return self.repeats if role in (Role.PARTS, HELD_OUT_ROLE) else 1
+        """Return the number of trials per workload in one of :data:`COUNTED_ROLES`."""
+        return self.repeats if role in (Role.PARTS, Role.HELD_OUT) else 1
 
     def steps(self) -> list[Step]:
-        """The trials that run alone, in the order in which they are measured."""
+        """Return the trials that run alone, in the order in which they are measured."""
         points = [Step(each, self.configuration, Role.PARTS) for each in self.workloads]
-        judged = [Step(each, self.configuration, HELD_OUT_ROLE) for each in self.held_out]
+        evaluated = [Step(each, self.configuration, Role.HELD_OUT) for each in self.held_out]
         counts = [
-            Step(self.middle, self.on_cpus(cpus), CPUS_ROLE, traced=False)
+            Step(self.middle, self.on_cpus(cpus), Role.CPUS, traced=False)
             for cpus in self.cpu_counts
         ]
-        return [*points, *judged, *counts]
+        return [*points, *evaluated, *counts]
+
+
+class FitRunner(Runner, Protocol):
+    """What makes the trials of a fit; :class:`perfkit.capacity.laws.runner.LiveFitRunner` does."""
+
+    @property
+    def cpus(self) -> int:
+        """Number of CPUs that this process may use."""
+        ...
+
+    def compiled(
+        self, workload: Workload, configuration: Configuration, labels: TrialLabels
+    ) -> Record:
+        """Return the record of a trial that only compiles."""
+        ...
+
+    def together(
+        self, workload: Workload, configuration: Configuration, labels: TrialLabels, rounds: int
+    ) -> list[Record]:
+        """Run one trial per CPU at the same time and return their records."""
+        ...
 
 
 class FitMeasurement:
-    """Runs a plan; what the store holds already is not measured again.
+    """Runs the trials of a plan that the store does not hold yet.
 
     Parameters
     ----------
-    runner, progress
-        What makes trials, and who is told.
+    plan
+        The trials.
+    runner
+        Makes trials.
+    progress
+        Reports trials as they start and finish.
     """
 
     def __init__(self, plan: FitPlan, runner: FitRunner, progress: Progress) -> None:
@@ -155,14 +172,14 @@ class FitMeasurement:
         self._progress = progress
 
     def run(self) -> None:
-        """Measure what is missing."""
-        # One trial of each before the second of any: a machine may be slow for minutes.
+        """Run the missing trials."""
+        # Repeats of a point are spread over time, because a machine may be slow for minutes.
         for number in range(1, self._plan.repeats + 1):
             for step in self._plan.steps():
                 if not self._has(step, min(number, self._plan.wanted(step.role))):
                     self._measure(step)
         for workload in self._plan.compiled:
-            step = Step(workload, self._plan.configuration, COMPILED_ROLE, traced=False)
+            step = Step(workload, self._plan.configuration, Role.COMPILED, traced=False)
             if not self._has(step):
                 self._compile(step)
         self._measure_together()
@@ -170,7 +187,7 @@ class FitMeasurement:
             self._measure_cached()
 
     def records(self) -> list[Record]:
-        """Records of the study so far, without trials that others with more passes replace."""
+        """Return the study's records so far, of repeated trials those with the most passes."""
         own = [r for r in self._plan.store.records() if r.study == self._plan.study]
         alike: dict[tuple[str, ...], list[Record]] = defaultdict(list)
         for record in own:
@@ -179,7 +196,7 @@ class FitMeasurement:
         kept = set()
         for place, trials in alike.items():
             role, *_ = place
-            # The sort is stable: of those with equally many passes the newest stay.
+            # The sort is stable: of trials with equally many passes the newest are kept.
             fullest = sorted(trials, key=lambda one: len(one.steady))[-self._plan.wanted(role) :]
             kept |= {record.id for record in fullest}
         return [r for r in own if _place(r) is None or r.id in kept]
@@ -192,7 +209,7 @@ class FitMeasurement:
                     session.trace(step.configuration)
 
     def _pass(self, session: Session, configuration: Configuration) -> None:
-        """Passes until their median has settled, or until the trial makes no more."""
+        """Make passes until their median has settled, or until the trial ends."""
         made = -1
         while made < len(passes_s := session.passes_s(configuration)):
             if self._enough(passes_s):
@@ -213,13 +230,13 @@ class FitMeasurement:
             raise KeyboardInterrupt
 
     def _measure_together(self) -> None:
-        """As many instances as there are CPUs, each on one of its own."""
+        """Measure as many instances as there are CPUs, each on its own CPU."""
         instances = self._runner.cpus
-        alone = Step(self._plan.middle, self._plan.on_cpus(1), CPUS_ROLE, traced=False)
-        if instances < 2 or not self._has(alone) or self._found(TOGETHER_ROLE):
+        alone = Step(self._plan.middle, self._plan.on_cpus(1), Role.CPUS, traced=False)
+        if instances < 2 or not self._has(alone) or self._found(Role.TOGETHER):
             return
-        self._progress.trial_started(TOGETHER_ROLE, f"{instances} instances of one CPU each")
-        labels = TrialLabels(self._plan.study, TOGETHER_ROLE, secrets.token_hex(4))
+        self._progress.trial_started(Role.TOGETHER, f"{instances} instances of one CPU each")
+        labels = TrialLabels(self._plan.study, Role.TOGETHER, secrets.token_hex(4))
         self._keep(
             self._runner.together(
                 self._plan.middle, self._plan.configuration, labels, self._plan.rounds
@@ -227,10 +244,10 @@ class FitMeasurement:
         )
 
     def _measure_cached(self) -> None:
-        """The smallest workload twice with a compilation cache: the second time it hits."""
-        step = Step(self._plan.workloads[0], self._plan.configuration, CACHED_ROLE)
+        """Run the smallest workload twice with a compilation cache, which the second run hits."""
+        step = Step(self._plan.workloads[0], self._plan.configuration, Role.CACHED)
         cache = TrialFiles(compile_cache=self._plan.store.folder / "compile-cache")
-        while len(self._found(CACHED_ROLE)) < 2:
+        while len(self._found(Role.CACHED)) < 2:
             with self._session() as session:
                 if not session.open(step.workload, step.configuration, step.role, cache):
                     return
@@ -241,7 +258,7 @@ class FitMeasurement:
         ]
 
     def _has(self, step: Step, wanted: int = 1) -> bool:
-        """Whether a trial failed for good or so many have all passes: Ctrl-C cuts them short."""
+        """Return whether a trial failed or enough are complete; Ctrl-C leaves incomplete ones."""
         own = [
             record
             for record in self._found(step.role)
@@ -252,13 +269,13 @@ class FitMeasurement:
         return failed or sum(self._complete(record, step) for record in own) >= wanted
 
     def _complete(self, record: Record, step: Step) -> bool:
-        if step.role == COMPILED_ROLE:
+        if step.role == Role.COMPILED:
             return record.compilation is not None
         traced = not step.traced or bool(record.part_times_s)
         return traced and self._enough([stage.wall_s for stage in record.steady])
 
     def _enough(self, passes_s: Sequence[float]) -> bool:
-        """Whether there are as many passes as were asked for and their median has settled."""
+        """Return whether the rounds are complete and the median of the passes has settled."""
         if len(passes_s) < self._plan.rounds:
             return False
         return (
@@ -271,28 +288,31 @@ class FitMeasurement:
 
 
 def _place(record: Record) -> tuple[str, ...] | None:
-    """What a number of trials is enough for, None where each tells something of its own."""
+    """Return the key of trials that repeat each other, None where every trial counts."""
     if record.role not in COUNTED_ROLES or record.outcome is not Outcome.OK:
         return None
     return record.role, record.workload.digest, record.configuration.digest
 
 
-def other_samples(workloads: Sequence[Workload]) -> list[Workload]:
-    """The smallest, middle and largest workload with a single diffusion sample, where there are
-    samples at all: what a step costs once is told from what it costs a sample."""
-    if "samples" not in workloads[0].fidelity:
+def contrasting(workloads: Sequence[Workload], fidelity: Mapping[str, int]) -> list[Workload]:
+    """Return the smallest, middle and largest workload at another fidelity.
+
+    Parameters
+    ----------
+    workloads
+        Points of a fit, smallest first.
+    fidelity
+        Axes to change (:attr:`perfkit.models.costs.CostModel.contrast`). Without any there is
+        nothing to return.
+    """
+    if not fidelity:
         return []
     chosen = dict.fromkeys((0, len(workloads) // 2, len(workloads) - 1))
-    return [replace_fidelity(workloads[index], samples=1) for index in chosen]
-
-
-def replace_fidelity(workload: Workload, **values: int) -> Workload:
-    """The workload at another fidelity."""
-    return replace(workload, fidelity={**workload.fidelity, **values})
+    return [workloads[index].with_fidelity(**fidelity) for index in chosen]
 
 
 def median_pass_s(records: Iterable[Record]) -> dict[int, list[float]]:
-    """CPUs to the median steady seconds of each record."""
+    """Return CPU count to the median seconds of a timed pass of each record."""
     times: dict[int, list[float]] = defaultdict(list)
     for record in records:
         if record.steady:
@@ -303,12 +323,12 @@ def median_pass_s(records: Iterable[Record]) -> dict[int, list[float]]:
 
 
 def parse_cpu_counts(text: str, available: int) -> tuple[int, ...]:
-    """The CPU counts of e.g. ``1,2,all`` that differ from all CPUs.
+    """Parse CPU counts such as ``1,2,all``; those of all CPUs are left out.
 
     Raises
     ------
     UserError
-        A count is impossible here.
+        A value is not a CPU count.
     """
     counts = []
     for word in text.split(","):

@@ -1,4 +1,4 @@
-"""What a trial's record tells about cost: seconds a run of each part, and bytes."""
+"""Observations for a fit: seconds per run of each part, and bytes, from the record of a trial."""
 
 from __future__ import annotations
 
@@ -6,37 +6,42 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfkit.capacity.laws.terms import WARM_UP, Features, features_of
+from perfkit.capacity.laws.terms import features_of
 from perfkit.models.base import REST
+from perfkit.models.costs import WARM_UP, Features
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.tune.extrapolate import part_seconds
 
 CACHE_HIT = "hit"
-"""How a record says that its program came from the compilation cache."""
+"""Value in a record whose program came from the compilation cache."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One trial, reduced to what laws are fitted to.
+    """The numbers of one trial that laws are fitted to.
 
-    Parameters
+    Attributes
     ----------
+    record
+        Identifier of the record.
     features
-        What cost depends on.
+        Features of the workload.
     seconds
-        A run of each part, and once for each stage; what was not measured is missing.
+        Part or stage to seconds per run of the part, or of the stage. Unmeasured ones are missing.
     steady_s
-        Of a whole pass, None where there was none.
+        Median seconds of a timed pass, None without one.
     counts
-        How often each part ran in the pass.
-    compiled_bytes, output_bytes
-        The compiler's count: temporary, arguments and outputs together, and outputs alone.
+        Part to its number of runs per pass.
+    compiled_bytes
+        Temporary, argument and output bytes together, as the compiler counts them.
+    output_bytes
+        Output bytes alone, as the compiler counts them.
     peak_rss_bytes
-        Of the stages up to the last timed pass, None where there was none: what the profiler
-        takes in a traced pass is no part of a prediction.
+        Peak resident bytes up to the last timed pass, None without one. The profiler's memory in a
+        traced pass does not belong to a prediction.
     cpus
-        That the trial was allowed.
+        CPUs that the trial was allowed.
     """
 
     record: str
@@ -51,7 +56,7 @@ class Observation:
 
 
 def observe(record: Record) -> Observation | None:
-    """What an ``ok`` record tells, None where it tells nothing that a law could use."""
+    """Return the observation of a record, None where the trial failed or did not compile."""
     if record.outcome is not Outcome.OK or record.compilation is None:
         return None
     compilation = record.compilation
@@ -89,13 +94,13 @@ def _stage_seconds(record: Record, steady_s: float | None) -> dict[str, float]:
     return seconds
 
 
-def whole(observation: Observation) -> bool:
-    """Whether the parts were told apart, which laws of time need."""
+def has_part_times(observation: Observation) -> bool:
+    """Return whether the time of a pass was measured part by part, which laws of time need."""
     return observation.steady_s is not None and any(
         name in observation.seconds for name in (*observation.counts, REST)
     )
 
 
 def observations(records: Sequence[Record]) -> list[Observation]:
-    """Those of all records that tell something, in their order."""
+    """Return the observations of all usable records, in their order."""
     return [one for record in records if (one := observe(record)) is not None]

@@ -1,4 +1,4 @@
-"""How time follows the CPUs of an instance, and the instances that run side by side."""
+"""Time as a function of an instance's CPUs, and of the instances that share a machine."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class CpuLaw(BaseModel):
     Attributes
     ----------
     serial
-        s, the share that waits for a single CPU (with k = 0 this is Amdahl's law).
+        Serial share s. With k = 0 the law is Amdahl's.
     crosstalk
-        k, what CPUs cost each other; 0 where fewer than three CPU counts were measured.
+        Coherency cost k between CPUs, 0 where fewer than three CPU counts were measured.
     measured
-        The CPU counts that it rests on; beyond the largest it is extrapolated.
+        CPU counts that were measured. The law is extrapolated above the largest.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,21 +35,21 @@ class CpuLaw(BaseModel):
     measured: Annotated[tuple[Cpus, ...], Field(min_length=1)]
 
     def relative_time(self, cpus: float) -> float:
-        """Time on ``cpus`` over time on one."""
+        """Return the time on ``cpus`` CPUs divided by the time on one."""
         return (1 + self.serial * (cpus - 1) + self.crosstalk * cpus * (cpus - 1)) / cpus
 
     def ratio(self, cpus: float, base: float) -> float:
-        """Time on ``cpus`` over time on ``base`` CPUs."""
+        """Return the time on ``cpus`` CPUs divided by the time on ``base`` CPUs."""
         return self.relative_time(cpus) / self.relative_time(base)
 
 
 def fit_cpu_law(times_s: Mapping[int, Sequence[float]]) -> CpuLaw:
-    """The law of measurements of one workload at several CPU counts.
+    """Fit the law to measurements of one workload at several CPU counts.
 
     Parameters
     ----------
     times_s
-        CPUs to seconds of one or more passes.
+        CPU count to the seconds of one or more passes.
 
     Raises
     ------
@@ -58,8 +58,8 @@ def fit_cpu_law(times_s: Mapping[int, Sequence[float]]) -> CpuLaw:
 
     References
     ----------
-    N. Gunther, "Guerrilla Capacity Planning" (2007), chapter 4. ``pT(p)`` is linear in s and k;
-    they are found by non-negative least squares of relative errors.
+    N. Gunther, "Guerrilla Capacity Planning" (2007), chapter 4. ``pT(p)`` is linear in s and k,
+    which non-negative least squares of relative errors find.
     """
     counts = sorted(times_s)
     if len(counts) < 2:
@@ -76,7 +76,7 @@ def fit_cpu_law(times_s: Mapping[int, Sequence[float]]) -> CpuLaw:
     found, _ = nnls(design / work[:, None], np.ones(len(rows)))
     one, serial, *more = (float(value) for value in found)
     if one <= 0:
-        # Slower in proportion to the CPUs: nothing runs in parallel.
+        # The time does not fall with the CPUs: nothing runs in parallel.
         return CpuLaw(serial=1.0, crosstalk=0.0, measured=tuple(counts))
     return CpuLaw(
         serial=min(1.0, serial / one),
@@ -86,19 +86,20 @@ def fit_cpu_law(times_s: Mapping[int, Sequence[float]]) -> CpuLaw:
 
 
 def fit_contention(alone_s: float, together_s: Mapping[int, float]) -> float:
-    """How much slower an instance gets when the others take all the rest of the machine.
+    """Fit how much an instance slows down while other instances use the rest of the machine.
 
     Parameters
     ----------
     alone_s
-        A pass of an instance on its CPUs, the others idle.
+        Seconds of a pass of one instance while the other CPUs are idle.
     together_s
-        Number of instances that fill the machine to the median pass while all of them run.
+        Number of instances that fill the machine to the median seconds of a pass while all run.
 
     Returns
     -------
-    The slope of the slow-down over the share of the machine that the others take, at least 0; see
-    :func:`contention_factor`.
+    float
+        Relative slow-down per share of the machine that the others use, at least 0; see
+        :func:`contention_factor`.
     """
     others = np.array([_share_of_others(instances) for instances in together_s])
     slower = np.array([seconds / alone_s - 1.0 for seconds in together_s.values()])
@@ -108,10 +109,17 @@ def fit_contention(alone_s: float, together_s: Mapping[int, float]) -> float:
 
 
 def contention_factor(contention: float, instances: int) -> float:
-    """Time of one of ``instances`` that fill a machine, over its time with the others idle.
+    """Return the time of an instance on a full machine divided by its time alone.
 
-    It depends on the share of the machine that the others take, not on how many they are: what
-    they compete for (memory, cache) is the machine's.
+    It depends on the share of the machine that the other instances use, not on their number: they
+    compete for memory and cache, which belong to the machine.
+
+    Parameters
+    ----------
+    contention
+        Slow-down from :func:`fit_contention`.
+    instances
+        Number of instances that fill the machine.
     """
     return 1.0 + contention * _share_of_others(instances)
 

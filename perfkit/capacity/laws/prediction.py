@@ -1,4 +1,4 @@
-"""Predictions with their intervals, and how they fared on runs that a fit has not seen."""
+"""Predictions with intervals, and their errors on runs that a fit has not seen."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from scipy import stats
 from perfkit.capacity.bounds import Finite, Positive
 
 COVERAGE = 0.90
-"""Share of measurements that the intervals are meant to hold."""
+"""Nominal coverage of prediction intervals."""
 
 WIDEST = 1e6
-"""Factor to either side at which an interval ends: beyond, a law says nothing."""
+"""Largest factor between a prediction and an end of its interval; a wider one is useless."""
 
 
 class _Frozen(BaseModel):
@@ -23,7 +23,15 @@ class _Frozen(BaseModel):
 
 
 class Range(_Frozen):
-    """A prediction with the interval that is meant to hold :data:`COVERAGE` of measurements."""
+    """A prediction with its interval, whose nominal coverage is :data:`COVERAGE`.
+
+    Attributes
+    ----------
+    value
+        Prediction in seconds or bytes.
+    low, high
+        Ends of the interval.
+    """
 
     value: Finite
     low: Finite
@@ -37,16 +45,16 @@ class Range(_Frozen):
 
 
 def range_around(total: float, relative: float, freedom: int) -> Range:
-    """The interval of a prediction.
+    """Return a prediction with its interval, log-normal with Student's t.
 
     Parameters
     ----------
     total
-        The prediction, more than 0.
+        Prediction, greater than 0.
     relative
-        Its relative standard deviation.
+        Relative standard deviation of the prediction.
     freedom
-        Degrees of freedom that the deviation rests on.
+        Degrees of freedom of the deviation.
     """
     half = float(stats.t.ppf((1 + COVERAGE) / 2, max(1, freedom))) * relative
     half = min(half, math.log(WIDEST))
@@ -54,9 +62,10 @@ def range_around(total: float, relative: float, freedom: int) -> Range:
 
 
 def relative_range(times: Iterable[Range]) -> tuple[float, float]:
-    """The interval of a sum, as factors on it: every time at its low, or at its high end.
+    """Return the interval of a sum of times, as factors on it.
 
-    All rest on the same laws, whose errors they share; they do not average out.
+    The times rest on the same laws and share their errors, so that the errors do not average out:
+    the ends are the sums of all low and of all high ends.
     """
     ranges = list(times)
     total = sum(each.value for each in ranges)
@@ -66,14 +75,18 @@ def relative_range(times: Iterable[Range]) -> tuple[float, float]:
 
 
 class HeldOut(_Frozen):
-    """One quantity predicted for a run that the fit has not seen.
+    """A prediction for a run that the fit has not seen, and its measurement.
 
     Attributes
     ----------
     quantity
-        ``time`` (seconds) or ``memory`` (bytes).
+        ``time`` in seconds, or ``memory`` in bytes.
     place
-        ``within`` the measured range of sizes, or ``beyond`` it.
+        ``within`` the range of sizes that was fitted, or ``beyond`` it.
+    size
+        Value of the size feature.
+    predicted, measured
+        Prediction and measurement.
     """
 
     quantity: str
@@ -84,10 +97,10 @@ class HeldOut(_Frozen):
 
     @property
     def error(self) -> float:
-        """Predicted over measured, less one."""
+        """Relative error of the prediction."""
         return self.predicted.value / self.measured - 1.0
 
     @property
     def inside(self) -> bool:
-        """Whether the interval holds the measurement."""
+        """Whether the interval contains the measurement."""
         return self.predicted.low <= self.measured <= self.predicted.high

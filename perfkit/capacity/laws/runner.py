@@ -1,4 +1,4 @@
-"""Trials that a fit needs beside those of a session: only compiled, or several at the same time."""
+"""Trials that a session cannot run: compiled only, or several at the same time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.cpus import allowed_cpus
@@ -14,14 +13,13 @@ from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import StageName
 from perfkit.trial.launcher import TrialProcess
-from perfkit.trial.limits import Limits
 from perfkit.trial.request import TrialLabels, TrialRequest
 from perfkit.tune.live import LiveRunner
 
 
 @dataclass
 class _Instance:
-    """One of several trials that run at the same time, bound to a CPU of its own."""
+    """One of several trials that run at the same time, each bound to its own CPU."""
 
     make: Callable[[], TrialProcess]
     cpu: int
@@ -31,7 +29,7 @@ class _Instance:
     records: list[Record] = field(default_factory=list)
 
     def run(self) -> None:
-        """Bind this thread, whose child inherits the binding, and run the trial in step."""
+        """Bind this thread, whose child process inherits the binding, and run the trial."""
         os.sched_setaffinity(0, {self.cpu})
         trial = self.make()
         trial.start()
@@ -39,13 +37,13 @@ class _Instance:
             if trial.wait_ready():
                 for number in range(self.rounds):
                     self.barrier.wait()
-                    # A pass made again would run alone, and not in step with the others.
+                    # A repeated pass would run alone instead of in step with the others.
                     if self.stop.is_set() or trial.steady_pass(number, attempts=1) is None:
                         break
         except threading.BrokenBarrierError:
             pass
         finally:
-            # One that is gone must not keep the others waiting for it.
+            # The others must not wait for a trial that has ended.
             self.barrier.abort()
         if self.stop.is_set():
             self.records.append(trial.abort(Outcome.INTERRUPTED, "interrupted by the user"))
@@ -53,24 +51,20 @@ class _Instance:
             self.records.append(trial.finish())
 
 
-class FitRunner(LiveRunner):
-    """Makes all trials of a fit on this machine."""
-
-    def __init__(self, folder: Path, limits: Limits, on_stage: Callable[[str], None]) -> None:
-        super().__init__(folder, limits, on_stage)
-        self._place = folder
+class LiveFitRunner(LiveRunner):
+    """Runs the trials of a fit on this machine."""
 
     @property
     def cpus(self) -> int:
-        """CPUs that this process may use."""
+        """Number of CPUs that this process may use."""
         return len(allowed_cpus())
 
     def compiled(
         self, workload: Workload, configuration: Configuration, labels: TrialLabels
     ) -> Record:
-        """The record of a trial that ends once it has compiled, whatever running would need."""
+        """Return the record of a trial that only compiles, whatever memory a run would need."""
         request = TrialRequest(
-            workload, configuration, self._place, labels=labels, last_stage=StageName.COMPILE
+            workload, configuration, self._folder, labels=labels, last_stage=StageName.COMPILE
         )
         trial = TrialProcess(request)
         try:
@@ -87,12 +81,18 @@ class FitRunner(LiveRunner):
         labels: TrialLabels,
         rounds: int,
     ) -> list[Record]:
-        """One trial a CPU, all at the same time, their passes begun in step."""
+        """Run one trial per CPU at the same time, with passes that start together.
+
+        Returns
+        -------
+        list of Record
+            One record per CPU.
+        """
         cpus = allowed_cpus()
         barrier, stop = threading.Barrier(len(cpus)), threading.Event()
 
         def make() -> TrialProcess:
-            return TrialProcess(TrialRequest(workload, configuration, self._place, labels=labels))
+            return TrialProcess(TrialRequest(workload, configuration, self._folder, labels=labels))
 
         instances = [_Instance(make, cpu, rounds, barrier, stop) for cpu in cpus]
         threads = [threading.Thread(target=instance.run) for instance in instances]

@@ -1,1 +1,1 @@
-"""Jobs, machines, packing and the plan."""
+"""The queue: jobs, machines, packing and the plan."""

@@ -1,4 +1,4 @@
-"""Padding against compilations: the buckets that cost a queue least as a whole."""
+"""Buckets of a queue: padding costs time per job, further buckets cost compilations."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ def choose_buckets(
     seconds: Mapping[str, Sequence[float]],
     compile_s: Sequence[float],
 ) -> list[int]:
-    """The bucket of every size, so that padded passes and compilations together take least.
+    """Choose a bucket per size so that padded passes and compilations take least time in total.
 
-    A bucket is the largest of the sizes that share it, so that nothing is padded further than to
-    a size that occurs; sizes that share a bucket are neighbours, because a program's time grows
-    with its size. The best cut into runs of neighbours is found by dynamic programming over the
-    sizes, in quadratic time.
+    A bucket is the largest of the sizes that share it. Sizes that share a bucket are neighbours,
+    because the time of a program grows with its size. Dynamic programming over the sizes finds
+    the best partition in quadratic time.
 
     Parameters
     ----------
     sizes
         Different sizes, ascending.
     counts
-        Part to how often it runs at each size, all jobs of that size together.
+        Part to its number of runs at each size, over all jobs of that size.
     seconds
-        Part to the seconds of one run when padded to each size.
+        Part to the seconds of a run when padded to each size.
     compile_s
-        Of the program of each size, as often as it is compiled.
+        Seconds of all compilations of the program of each size.
 
     Returns
     -------
-    A bucket a size, in their order.
+    list of int
+        One bucket per size, in the order of the sizes.
 
     References
     ----------
@@ -48,7 +48,7 @@ def choose_buckets(
     best = np.zeros(count + 1)
     cut = np.zeros(count + 1, int)
     for last in range(1, count + 1):
-        # Sizes from `first` up to `last` share the bucket of the last one.
+        # The sizes from each possible first one up to `last` share the bucket of the last one.
         cost = best[:last] + compile_s[last - 1]
         for part, total in before.items():
             cost = cost + (total[last] - total[:last]) * seconds[part][last - 1]

@@ -1,4 +1,4 @@
-"""The ways in which each job can run: presets, padding, compilation, shares of machines."""
+"""How each job of a queue can run: preset, bucket, compilation and share of a machine."""
 
 from __future__ import annotations
 
@@ -11,53 +11,61 @@ from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.queue.buckets import choose_buckets
 from perfkit.capacity.queue.estimate import (
     Estimate,
-    Pace,
-    Way,
+    RunOption,
+    TimeFactors,
     estimate,
+    factors_by_cores,
     instance_counts,
     obstacle,
-    pace,
-    paces_by_cores,
+    padded_settings,
     smallest_machine,
+    time_factors,
 )
-from perfkit.capacity.queue.jobs import Job, Reject
+from perfkit.capacity.queue.jobs import call_count, job_features, run_counts
 from perfkit.capacity.queue.machines import Machine
 from perfkit.errors import UserError
-from perfkit.models.af3.knobs import ATOM_SLOTS, BUCKET, NEEDED
+from perfkit.models import get_model
+from perfkit.models.costs import Job, Reject
 from perfkit.records.stages import StageName
-
-PROGRAM_AXES = {"af3": ("recycles", "steps", "samples"), "gencast": ("levels",)}
-"""Fidelity axes that are compiled in; GenCast's steps of the rollout are calls of one program."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A job that can run somewhere.
+    """A job that can run on some machine.
 
-    Parameters
+    Attributes
     ----------
-    ways
-        A list a machine, in the inventory's order, of shares with the quickest preset for each.
+    job
+        The job.
+    options
+        For each kind of machine, in the inventory's order: for each possible share of a machine
+        the fastest preset.
     buckets
-        Fit to the bucket that the queue gives the job, None where the preset's own holds.
+        Index of a fit to the bucket that the queue gives the job, None for the preset's own.
     compiles
-        Whether it is counted as compiling its program itself, instead of taking it from the cache.
+        Whether the job is counted as compiling its program instead of loading it from the cache.
     """
 
     job: Job
-    ways: tuple[tuple[Way, ...], ...]
+    options: tuple[tuple[RunOption, ...], ...]
     buckets: Mapping[int, int | None]
     compiles: bool
 
 
 class Queue:
-    """Jobs, fits and machines, and what follows from them for every job.
+    """Estimates how each job can run, with what jobs share: buckets and compiled programs.
 
     Parameters
     ----------
+    jobs
+        Jobs of the queue.
+    machines
+        Kinds of machines.
+    fits
+        Fits, one per model and preset.
     cached
-        Whether jobs share a compilation cache. The first jobs of each program, one a machine, are
-        then counted as compiling it: they begin together and cannot wait for each other.
+        Whether jobs share a compilation cache. The first jobs of each program, one per machine,
+        are then counted as compiling it, because they start together.
     """
 
     def __init__(
@@ -74,7 +82,7 @@ class Queue:
         self._cached = cached
 
     def candidates(self) -> tuple[list[Candidate], list[Reject]]:
-        """Jobs that can run somewhere, and those that cannot, with the reason."""
+        """Return the jobs that can run on some machine, and the others with the reason."""
         found, rejects = [], []
         for index, job in enumerate(self._jobs):
             try:
@@ -84,18 +92,19 @@ class Queue:
         return found, rejects
 
     def _candidate(self, index: int, job: Job) -> Candidate:
-        taken = self._estimates(index, job)
-        compiles = any(index in self._compiling.get(fit, ()) for fit in taken)
-        ways = tuple(self._ways(taken, compiles, place) for place in range(len(self._machines)))
-        if not any(ways):
-            raise UserError(self._why_not(job, taken))
-        return Candidate(
-            job, ways, {fit: self._buckets.get((fit, index)) for fit in taken}, compiles
+        estimates = self._estimates(index, job)
+        compiles = any(index in self._compiling.get(fit, ()) for fit in estimates)
+        options = tuple(
+            self._options(estimates, compiles, machine) for machine in range(len(self._machines))
         )
+        if not any(options):
+            raise UserError(self._why_not(job, estimates))
+        buckets = {fit: self._buckets.get((fit, index)) for fit in estimates}
+        return Candidate(job, options, buckets, compiles)
 
     def _estimates(self, index: int, job: Job) -> dict[int, Estimate]:
-        """By fit; refused where no fit says anything about the job."""
-        own = [place for place, fit in enumerate(self._fits) if fit.model == job.model]
+        """Return index of a fit to the estimate of a job; raise where no fit holds for it."""
+        own = [number for number, fit in enumerate(self._fits) if fit.model == job.model]
         if not own:
             raise UserError(
                 f"there is no fit of {job.model}: measure one with "
@@ -103,61 +112,65 @@ class Queue:
             )
         found = {}
         refusals = []
-        for place in own:
+        for fit in own:
             try:
-                bucket = self._buckets.get((place, index))
-                found[place] = estimate(job, self._fits[place], bucket)
+                found[fit] = estimate(job, self._fits[fit], self._buckets.get((fit, index)))
             except UserError as error:
                 refusals.append(str(error))
         if not found:
             raise UserError(f"{job.name}: {refusals[0]}")
         return found
 
-    def _ways(self, taken: Mapping[int, Estimate], compiles: bool, place: int) -> tuple[Way, ...]:
-        machine = self._machines[place]
+    def _options(
+        self, estimates: Mapping[int, Estimate], compiles: bool, number: int
+    ) -> tuple[RunOption, ...]:
+        """Return the fastest preset on each possible share of the machine with this number."""
+        machine = self._machines[number]
         found = []
         for instances in instance_counts(machine):
-            ways = []
-            for fit, each in taken.items():
-                there = self._pace(fit, place, instances)
-                if not isinstance(there, Pace):
+            possible = []
+            for fit, one in estimates.items():
+                factors = self._factors[fit, number, instances]
+                if not isinstance(factors, TimeFactors):
                     continue
-                time = there.seconds(each, self._compile_s(fit, each, compiles))
-                if obstacle(time, each.memory, machine, instances) is None:
-                    ways.append(Way(fit, instances, time, each.memory))
-            if ways:
-                found.append(min(ways, key=lambda way: way.time.value))
+                time = factors.seconds(one, self._compile_s(fit, one, compiles))
+                if obstacle(time, one.memory, machine, instances) is None:
+                    possible.append(RunOption(fit, instances, time, one.memory))
+            if possible:
+                found.append(min(possible, key=lambda option: option.time.value))
         return tuple(found)
 
-    def _compile_s(self, fit: int, taken: Estimate, compiles: bool) -> float:
+    def _compile_s(self, fit: int, one: Estimate, compiles: bool) -> float:
         from_cache = self._fits[fit].cached_compile_s
-        return taken.compile_s if compiles or from_cache is None else from_cache
-
-    def _pace(self, fit: int, place: int, instances: int) -> Pace | str:
-        return self._paces[fit, place, instances]
+        return one.compile_s if compiles or from_cache is None else from_cache
 
     @cached_property
-    def _paces(self) -> dict[tuple[int, int, int], Pace | str]:
-        """Of every fit on every share of every machine, or why nothing is known of it."""
-        found: dict[tuple[int, int, int], Pace | str] = {}
+    def _factors(self) -> dict[tuple[int, int, int], TimeFactors | str]:
+        """Time factors of each fit, machine and number of instances, or why there are none."""
+        found: dict[tuple[int, int, int], TimeFactors | str] = {}
         for fit, own in enumerate(self._fits):
-            for place, machine in enumerate(self._machines):
+            for number, machine in enumerate(self._machines):
                 for instances in instance_counts(machine):
                     try:
-                        found[fit, place, instances] = pace(own, machine, instances)
+                        found[fit, number, instances] = time_factors(own, machine, instances)
                     except UserError as error:
-                        found[fit, place, instances] = str(error)
+                        found[fit, number, instances] = str(error)
         return found
 
     @cached_property
     def _buckets(self) -> dict[tuple[int, int], int]:
-        """Buckets chosen for the queue as a whole, where a cache makes sharing worth anything."""
+        """Fit and job to a bucket that is chosen for the whole queue, where a cache is shared."""
         if not self._cached:
             return {}
         machines = sum(machine.count for machine in self._machines)
         found: dict[tuple[int, int], int] = {}
-        for place, fit in enumerate(self._fits):
-            if fit.model != "af3" or fit.cached_compile_s is None or _one_program_a_job(fit):
+        for number, fit in enumerate(self._fits):
+            costs = get_model(fit.model).costs
+            if (
+                costs.padding_knob is None
+                or fit.cached_compile_s is None
+                or not costs.shares_programs(fit.settings)
+            ):
                 continue
             groups: dict[tuple[tuple[str, int], ...], list[int]] = defaultdict(list)
             for index, job in enumerate(self._jobs):
@@ -165,82 +178,79 @@ class Queue:
                     groups[_program_axes(job)].append(index)
             for group in groups.values():
                 chosen = _group_buckets(self._jobs, group, fit, machines)
-                found |= {(place, index): bucket for index, bucket in chosen.items()}
+                found |= {(number, index): bucket for index, bucket in chosen.items()}
         return found
 
     @cached_property
     def _compiling(self) -> dict[int, set[int]]:
-        """By fit the jobs that compile their program: the largest work first, one a machine."""
+        """Fit to the jobs that compile their program: those with most calls, one per machine."""
         if not self._cached:
-            everybody = set(range(len(self._jobs)))
-            return dict.fromkeys(range(len(self._fits)), everybody)
+            return {place: set(range(len(self._jobs))) for place in range(len(self._fits))}
         machines = sum(machine.count for machine in self._machines)
         found: dict[int, set[int]] = {}
-        for place, fit in enumerate(self._fits):
+        for number, fit in enumerate(self._fits):
+            shared = get_model(fit.model).costs.shares_programs(fit.settings)
             programs: dict[object, list[tuple[float, int]]] = defaultdict(list)
             for index, job in enumerate(self._jobs):
                 if job.model != fit.model:
                     continue
-                settings = dict(fit.settings)
-                if (place, index) in self._buckets:
-                    settings[BUCKET.name] = str(self._buckets[place, index])
+                settings = padded_settings(fit, self._buckets.get((number, index)))
                 try:
-                    features = job.features(settings)
+                    features = job_features(job, settings)
                 except UserError:
                     continue
-                own = index if _one_program_a_job(fit) else None
+                own = None if shared else index
                 key = (tuple(sorted(features.items())), _program_axes(job), own)
-                programs[key].append((-float(job.calls), index))
-            found[place] = {
+                programs[key].append((-float(call_count(job)), index))
+            found[number] = {
                 index for alike in programs.values() for _, index in sorted(alike)[:machines]
             }
         return found
 
-    def _why_not(self, job: Job, taken: Mapping[int, Estimate]) -> str:
-        """Every machine's obstacle with the preset that needs least, and what would do."""
-        place, each = min(taken.items(), key=lambda item: item[1].memory.high)
-        told = []
+    def _why_not(self, job: Job, estimates: Mapping[int, Estimate]) -> str:
+        """Return each machine's obstacle to the preset with least memory, and what would do."""
+        fit, one = min(estimates.items(), key=lambda item: item[1].memory.high)
+        obstacles = []
         limits = []
         for number, machine in enumerate(self._machines):
-            there = self._pace(place, number, 1)
-            if not isinstance(there, Pace):
-                told.append(f"{machine.name}: {there}")
+            factors = self._factors[fit, number, 1]
+            if not isinstance(factors, TimeFactors):
+                obstacles.append(f"{machine.name}: {factors}")
                 continue
-            time = there.seconds(each, self._compile_s(place, each, True))
-            told.append(obstacle(time, each.memory, machine, 1) or f"not on {machine.name}")
+            time = factors.seconds(one, self._compile_s(fit, one, True))
+            found = obstacle(time, one.memory, machine, 1)
+            obstacles.append(found or f"not on {machine.name}")
             limits.append(machine.time_limit_s)
         limit = None if None in limits or not limits else max(each for each in limits if each)
         largest = max(self._machines, key=lambda machine: machine.cores)
-        paces = paces_by_cores(self._fits[place], largest)
-        smallest = smallest_machine(each, paces, each.memory.high, limit)
-        return f"job {job.name!r} fits on no machine: {'; '.join(told)}; {smallest}"
+        factors_there = factors_by_cores(self._fits[fit], largest)
+        smallest = smallest_machine(one, factors_there, one.memory.high, limit)
+        return f"job {job.name!r} fits on no machine: {'; '.join(obstacles)}; {smallest}"
 
 
 def _program_axes(job: Job) -> tuple[tuple[str, int], ...]:
-    return tuple((axis, job.fidelity[axis]) for axis in PROGRAM_AXES[job.model])
-
-
-def _one_program_a_job(fit: ModelFit) -> bool:
-    """Whether programs hold the number of an input's atoms, which no two inputs need share."""
-    return fit.settings.get(ATOM_SLOTS.name) == NEEDED
+    axes = get_model(job.model).costs.program_axes
+    return tuple((axis, job.fidelity[axis]) for axis in axes)
 
 
 def _group_buckets(
     jobs: Sequence[Job], group: Sequence[int], fit: ModelFit, machines: int
 ) -> dict[int, int]:
-    """Buckets of jobs whose programs differ only by size."""
+    """Return job to bucket, for jobs whose programs differ only by size."""
     sizes = sorted({jobs[index].size for index in group})
     place = {size: number for number, size in enumerate(sizes)}
     counts: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(sizes))
     for index in group:
-        for part, count in jobs[index].counts().items():
+        for part, count in run_counts(jobs[index]).items():
             counts[part][place[jobs[index].size]] += count
     first = jobs[group[0]]
-    samples = first.fidelity["samples"]
-    features = [{"n": float(size), "s": float(samples)} for size in sizes]
+    settings = padded_settings(fit, first.size)
+    base = job_features(first, settings)
+    costs = get_model(fit.model).costs
+    features = [costs.resized(base, float(size), settings) for size in sizes]
     laws = {part: fit.laws[part] for part in counts if part in fit.laws}
     seconds = {part: [law.value(each) for each in features] for part, law in laws.items()}
-    # A fit of trials that all took their program from the cache has no law of compilation.
+    # A fit of trials that all loaded their program from the cache has no law of compilation.
     compiling = fit.laws.get(StageName.COMPILE)
     compile_s = [machines * compiling.value(each) if compiling else 0.0 for each in features]
     chosen = choose_buckets(sizes, {part: counts[part] for part in laws}, seconds, compile_s)

@@ -1,4 +1,4 @@
-"""What one job takes on one kind of machine: time, memory, how many at once, or why not."""
+"""Time and memory of a job on a kind of machine, and what keeps it from running there."""
 
 from __future__ import annotations
 
@@ -9,36 +9,42 @@ from dataclasses import dataclass, replace
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.parallel import contention_factor
 from perfkit.capacity.laws.prediction import WIDEST, Range
-from perfkit.capacity.queue.jobs import Job
+from perfkit.capacity.queue.jobs import call_count, job_features, run_counts
 from perfkit.capacity.queue.machines import Machine
 from perfkit.errors import UserError
+from perfkit.models import get_model
 from perfkit.models.base import REST
+from perfkit.models.costs import Job
 from perfkit.records.stages import StageName
 from perfkit.units import bytes_text, seconds_text
 
 STARTING = (StageName.IMPORT, StageName.PREPARE, StageName.TRACE, StageName.CHECK)
-"""What follows the CPUs as the start does; compilation is counted by itself."""
+"""Stages that scale with the CPUs as the start does. Compilation is counted separately."""
 
 MEMORY_SIZES_GB = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
-"""Machines as they are sold."""
+"""Usual memory sizes of machines."""
 
 ROUNDING = 1e-9
-"""Relative, of a factor that is compared with its limit."""
+"""Relative rounding error of a factor that is compared with its limit."""
 
 MOST_CORES = 1024
-"""Where the search for a machine that is fast enough ends."""
+"""Largest number of cores in the search for a machine that is fast enough."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a job takes on all CPUs of the fit's machine.
+    """Time and memory of a job on all CPUs of the fit's machine.
 
-    Parameters
+    Attributes
     ----------
-    running_s, starting_s, compile_s
-        Passes; import, preparing, tracing and checking; compilation.
+    running_s
+        Seconds of all passes.
+    starting_s
+        Seconds of import, preparation, tracing and checking.
+    compile_s
+        Seconds of compilation.
     low, high
-        Ends of the interval of their sum, as factors.
+        Ends of the interval of the sum of these times, as factors on it.
     memory
         Peak resident bytes.
     """
@@ -52,27 +58,28 @@ class Estimate:
 
 
 def estimate(job: Job, fit: ModelFit, bucket: int | None = None) -> Estimate:
-    """What ``job`` takes under the fit's preset.
+    """Estimate a job under the fit's preset.
 
     Parameters
     ----------
+    job
+        The job.
+    fit
+        A fit of the job's model.
     bucket
-        Tokens to pad to instead of what the preset says.
+        Size to pad to, None for that of the preset.
 
     Raises
     ------
     UserError
-        The fit says nothing about such a job, or too little.
+        The fit does not hold for the job, or its interval is too wide.
     """
-    settings = dict(fit.settings)
-    if bucket is not None:
-        settings["bucket"] = str(bucket)
-    features = job.features(settings)
+    features = job_features(job, padded_settings(fit, bucket))
     refusal = fit.refusal(features)
     if refusal is not None:
         raise UserError(f"{refusal}: measure them with 'perfkit plan fit'")
-    counts = job.counts()
-    # What belongs to no part can be too little to be measured.
+    counts = run_counts(job)
+    # The time outside all parts can be too short to be measured.
     missing = [part for part in counts if counts[part] and part not in (REST, *fit.laws)]
     if missing:
         raise UserError(
@@ -81,9 +88,9 @@ def estimate(job: Job, fit: ModelFit, bucket: int | None = None) -> Estimate:
         )
     seconds = fit.seconds(features, counts)
     total = fit.time_range(features, seconds)
-    memory = fit.memory_range(features, job.calls)
-    for what, told in (("time", total), ("memory", memory)):
-        if told.high >= told.value * WIDEST * (1 - ROUNDING):
+    memory = fit.memory_range(features, call_count(job))
+    for what, found in (("time", total), ("memory", memory)):
+        if found.high >= found.value * WIDEST * (1 - ROUNDING):
             raise UserError(
                 f"the fit {fit.label} says nothing about the {what} of such a job (its interval "
                 f"spans a factor of {WIDEST:g} and more): measure more sizes, nearer to it"
@@ -100,14 +107,25 @@ def estimate(job: Job, fit: ModelFit, bucket: int | None = None) -> Estimate:
     )
 
 
-@dataclass(frozen=True)
-class Pace:
-    """How an instance on a machine compares with the fit's machine.
+def padded_settings(fit: ModelFit, bucket: int | None) -> dict[str, str]:
+    """Return the fit's settings with inputs padded to ``bucket``.
 
-    Parameters
+    None, or a model that pads nothing, leaves the settings as they are.
+    """
+    knob = get_model(fit.model).costs.padding_knob
+    if bucket is None or knob is None:
+        return dict(fit.settings)
+    return {**fit.settings, knob: str(bucket)}
+
+
+@dataclass(frozen=True)
+class TimeFactors:
+    """Time of an instance on a machine divided by time on the fit's machine.
+
+    Attributes
     ----------
     running, starting
-        Factors on the times of passes, and of start and compilation.
+        Factors on the passes, and on start and compilation.
     spread
         Factor by which the interval widens on both sides.
     """
@@ -116,18 +134,26 @@ class Pace:
     starting: float
     spread: float = 1.0
 
-    def seconds(self, taken: Estimate, compile_s: float) -> Range:
-        """Time of a job whose compilation takes ``compile_s`` on the fit's machine."""
-        value = taken.running_s * self.running + (taken.starting_s + compile_s) * self.starting
+    def seconds(self, job: Estimate, compile_s: float) -> Range:
+        """Return the time of a job on the machine.
+
+        Parameters
+        ----------
+        job
+            Estimate on the fit's machine.
+        compile_s
+            Seconds of compilation on the fit's machine.
+        """
+        value = job.running_s * self.running + (job.starting_s + compile_s) * self.starting
         return Range(
             value=value,
-            low=value * taken.low / self.spread,
-            high=value * taken.high * self.spread,
+            low=value * job.low / self.spread,
+            high=value * job.high * self.spread,
         )
 
 
 def instance_counts(machine: Machine) -> tuple[int, ...]:
-    """How many instances may share a machine: each divides the next, and the last the cores."""
+    """Return the possible numbers of instances on a machine, ascending; each divides the next."""
     counts, left = [1], machine.cores
     while left > 1:
         factor = next(divisor for divisor in range(2, left + 1) if left % divisor == 0)
@@ -136,14 +162,14 @@ def instance_counts(machine: Machine) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def pace(fit: ModelFit, machine: Machine, instances: int) -> Pace:
-    """How fast one of ``instances`` that fill a machine is.
+def time_factors(fit: ModelFit, machine: Machine, instances: int) -> TimeFactors:
+    """Return the time factors of one of ``instances`` that fill a machine.
 
     Raises
     ------
     UserError
-        The CPUs of an instance are not those that were measured, and no law of CPUs was fitted;
-        or the calibration lacks the model.
+        The CPUs of an instance were not measured and there is no law of CPUs, or the calibration
+        lacks the model.
     """
     cpus = machine.cores // instances
     running_law, starting_law, slower = fit.running_cpus, fit.starting_cpus, fit.contention
@@ -166,7 +192,7 @@ def pace(fit: ModelFit, machine: Machine, instances: int) -> Pace:
             "measure one with 'perfkit plan fit --cpus 1' or 'perfkit calibrate'"
         )
     crowd = contention_factor(slower or 0.0, instances)
-    return Pace(
+    return TimeFactors(
         running=factor_running * crowd * (running_law.ratio(cpus, base) if running_law else 1.0),
         starting=factor_starting
         * crowd
@@ -176,17 +202,17 @@ def pace(fit: ModelFit, machine: Machine, instances: int) -> Pace:
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way of running a job: a preset, and the share of a machine that it gets.
+class RunOption:
+    """A job under a preset on a share of a machine.
 
-    Parameters
+    Attributes
     ----------
     fit
-        Index of the fit, whose preset is used.
+        Index of the fit whose preset is used.
     instances
-        That share the machine; 1 is all of it.
+        Number of equal shares of the machine; the job gets one of them.
     time, memory
-        What it takes.
+        Seconds and peak resident bytes.
     """
 
     fit: int
@@ -196,7 +222,10 @@ class Way:
 
 
 def obstacle(time: Range, memory: Range, machine: Machine, instances: int) -> str | None:
-    """Why a job does not go on a machine so, or None; the high ends of the intervals count."""
+    """Return why a job cannot run on a share of a machine, None if it can.
+
+    The high ends of the intervals must fit.
+    """
     room = machine.memory_bytes / instances
     if memory.high > room:
         return (
@@ -212,43 +241,47 @@ def obstacle(time: Range, memory: Range, machine: Machine, instances: int) -> st
 
 
 def smallest_machine(
-    taken: Estimate, paces: Mapping[int, Pace], memory_bytes: float, limit_s: float | None
+    job: Estimate, factors: Mapping[int, TimeFactors], memory_bytes: float, limit_s: float | None
 ) -> str:
-    """The smallest machine that would do, in words.
+    """Describe the smallest machine that a job would run on.
 
     Parameters
     ----------
-    paces
-        Of a single instance by the cores of its machine, ascending.
+    job
+        Estimate on the fit's machine.
+    factors
+        Cores of a machine, ascending, to the time factors of a single instance.
     memory_bytes
-        That the job needs at most.
+        High end of the job's memory.
     limit_s
-        Time limit to keep, None for none.
+        Time limit, None for no limit.
     """
     size = next((gb for gb in MEMORY_SIZES_GB if gb * 1e9 >= memory_bytes), None)
     room = f"{size} GB of memory" if size else f"more than {MEMORY_SIZES_GB[-1]} GB of memory"
     if limit_s is None:
-        return f"the smallest that would do has {room}"
+        return f"the smallest machine that would do has {room}"
     cores = next(
         (
             cores
-            for cores, pace_there in paces.items()
-            if pace_there.seconds(taken, taken.compile_s).high <= limit_s
+            for cores, there in factors.items()
+            if there.seconds(job, job.compile_s).high <= limit_s
         ),
         None,
     )
     if cores is None:
         return f"no number of cores of this kind would do within {seconds_text(limit_s)}"
-    return f"the smallest that would do has {room} and {cores} cores of this kind"
+    return f"the smallest machine that would do has {room} and {cores} cores of this kind"
 
 
-def paces_by_cores(fit: ModelFit, machine: Machine) -> dict[int, Pace]:
-    """The pace of a single instance on machines of this kind with 1, 2, 4, ... cores, ascending;
-    those that no law says anything about are left out."""
+def factors_by_cores(fit: ModelFit, machine: Machine) -> dict[int, TimeFactors]:
+    """Return the time factors of a single instance on 1, 2, 4, ... cores of this kind of machine.
+
+    Numbers of cores that no law covers are left out.
+    """
     found = {}
     cores = 1
     while cores <= MOST_CORES:
         with contextlib.suppress(UserError):
-            found[cores] = pace(fit, replace(machine, cores=cores), 1)
+            found[cores] = time_factors(fit, replace(machine, cores=cores), 1)
         cores *= 2
     return found

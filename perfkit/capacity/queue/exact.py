@@ -1,4 +1,4 @@
-"""Packing a short queue with a solver: OR-Tools CP-SAT, started from the list schedule."""
+"""Exact packing of a short queue with OR-Tools CP-SAT, starting from the list schedule."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, IntervalVar, IntVar
 
 MOST_CHOICES = 1500
-"""Task, machine and share together: above that the list schedule stands."""
+"""Largest number of possible placements; longer queues keep the list schedule."""
 
 SOLVE_S = 10.0
-"""What the solver may take."""
+"""Time limit of the solver."""
 
 TICKS = 10_000
-"""Whole numbers of time in the list schedule's makespan: the solver knows no fractions."""
+"""Ticks in the makespan of the list schedule; the solver computes in whole ticks."""
 
 
-def choices(tasks: Sequence[Task], kinds: Sequence[Kind]) -> int:
-    """How many ways of placing a task there are, all tasks together."""
+def choice_count(tasks: Sequence[Task], kinds: Sequence[Kind]) -> int:
+    """Return the number of possible placements of all tasks."""
     return sum(
         kind.count * share.instances
         for task in tasks
@@ -35,16 +35,18 @@ def choices(tasks: Sequence[Task], kinds: Sequence[Kind]) -> int:
 
 
 def improve(tasks: Sequence[Task], kinds: Sequence[Kind], start: Packing) -> Packing:
-    """The shortest schedule that the solver finds within :data:`SOLVE_S`, or ``start``.
+    """Return the shortest schedule that the solver finds within :data:`SOLVE_S`.
 
-    Every part of every machine that a task may take is an optional interval; intervals on the
-    same part may not overlap. Durations are rounded up, so that what is found is possible; the
-    solver's bound, rounded down by as much, may lift that of ``start``.
+    Each possible placement is an optional interval, and intervals on the same share must not
+    overlap. Durations are rounded up, so that the schedule is feasible. The solver's lower bound
+    is reduced accordingly and used where it is above that of ``start``.
 
     Parameters
     ----------
+    tasks, kinds
+        Tasks and kinds of machines.
     start
-        A schedule to begin with.
+        Schedule to start from, returned if the solver finds no better one.
 
     Raises
     ------
@@ -93,7 +95,7 @@ def improve(tasks: Sequence[Task], kinds: Sequence[Kind], start: Packing) -> Pac
         fine,
     )
     makespan_s = max(each.end_s for each in placements)
-    # Each of the tasks in a row was rounded up by less than a tick.
+    # Each of the tasks was rounded up by less than a tick.
     bound_s = (solver.best_objective_bound - len(tasks)) * tick_s
     bound_s = max(start.bound_s, bound_s)
     if makespan_s > start.makespan_s:
@@ -104,7 +106,7 @@ def improve(tasks: Sequence[Task], kinds: Sequence[Kind], start: Packing) -> Pac
 
 @dataclass(frozen=True)
 class _Choice:
-    """A task on a part of a machine, if the solver takes it."""
+    """A possible placement, with the solver's variables."""
 
     task: int
     kind: int
@@ -127,7 +129,7 @@ def _choices(
         for kind, shares in enumerate(asked.shares):
             for share in shares:
                 if share.seconds > horizon * tick_s:
-                    # On so slow a share it would end after all that is known to end sooner.
+                    # On such a slow share the task would end after the whole list schedule.
                     continue
                 ticks = math.ceil(share.seconds / tick_s)
                 for node in range(kinds[kind].count):
@@ -166,8 +168,7 @@ def _hint(model: CpModel, found: Sequence[_Choice], start: Packing, tick_s: floa
 
 
 def _compacted(placements: Sequence[Placement], fine: Sequence[int]) -> list[Placement]:
-    """The same order and places, every task begun as soon as its part is free: whole ticks and
-    rounded durations left gaps."""
+    """Start every task as soon as its share is free, which closes the gaps of rounded times."""
     ready: dict[tuple[int, int, int], float] = {}
     moved = []
     for each in sorted(placements, key=lambda placement: placement.begin_s):

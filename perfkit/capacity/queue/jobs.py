@@ -1,268 +1,95 @@
-"""The queue: what is to be predicted, from a CSV, a folder of inputs, or a size alone."""
+"""The queue: jobs from a CSV, from a folder of input files, or from sizes alone."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import ValidationError
 
-from perfkit.capacity.laws.terms import af3_features, gencast_features
 from perfkit.capacity.tables import first_sentence, read_csv
 from perfkit.errors import UserError
-from perfkit.models import get_model
-from perfkit.models.gencast.inputs.sources import mesh_for
-from perfkit.models.gencast.sphere.grid import regular_grid
-from perfkit.models.gencast.task import STEP_HOURS
-from perfkit.units import DAY_S, cut, parse_duration, parse_number
+from perfkit.models import get_model, model_names
+from perfkit.models.base import REST
+from perfkit.models.costs import Job, Reject
+from perfkit.units import cut
 
-STEPS_A_DAY = 24 // STEP_HOURS
+NAME_COLUMN, MODEL_COLUMN = "name", "model"
+"""Columns that a row of every model has."""
 
-MOST_TOKENS = 100_000
-"""Twenty times AlphaFold 3's largest bucket; what such a job takes is beyond every machine."""
-
-MOST_SEEDS = 100_000
-
-MOST_SAMPLES = 10_000
-
-MOST_MEMBERS = 1_000_000
-
-ROUNDING = 1e-6
-"""Of a step, which days with a decimal point may be off."""
-
-FINEST_GRID = 0.01
-"""Degrees; the published models know a quarter of a degree."""
-
-type _Count = Annotated[int, Field(ge=1, le=1_000_000)]
+ALIASES = {"id": NAME_COLUMN}
+"""ColabFold's tables have the columns id and sequence."""
 
 
-def _decimal(text: object) -> object:
-    """A decimal comma as a point, as spreadsheets have it where semicolons separate."""
-    if isinstance(text, str) and "," in text and parse_number(text) is not None:
-        return text.replace(",", ".")
-    return text
+def call_count(job: Job) -> int:
+    """Return how often a job calls its compiled function."""
+    return get_model(job.model).costs.calls(job.fidelity)
 
 
-def _days(text: object) -> object:
-    """Days of a duration, or of a number alone."""
-    if not isinstance(text, str):
-        return text
-    try:
-        return parse_duration(text, bare_s=DAY_S) / DAY_S
-    except UserError as error:
-        raise ValueError(str(error)) from error
+def run_counts(job: Job) -> dict[str, int]:
+    """Return how often each part runs in a job, and what belongs to no part."""
+    return {**get_model(job.model).part_counts(job.fidelity), REST: call_count(job)}
 
 
-@dataclass(frozen=True)
-class Job:
-    """One prediction of the queue.
+def job_features(job: Job, settings: Mapping[str, str]) -> dict[str, float]:
+    """Return the features of a job.
 
     Parameters
     ----------
-    name
-        Unique in the queue.
-    model
-        ``af3`` or ``gencast``.
-    size
-        Tokens before padding, or grid nodes.
-    fidelity
-        All axes of the model.
-    options
-        How ``perfkit run`` is told the input.
-    mesh
-        Refinements of GenCast's mesh, 0 for AlphaFold 3.
-    origin
-        Where it stands, for messages: file, or file and row.
-    seeds_named
-        By the input itself.
-    notices
-        What a reader must know.
-    document
-        The fold input as JSON, where the row holds the sequence; empty otherwise.
-    """
-
-    name: str
-    model: str
-    size: int
-    fidelity: Mapping[str, int]
-    options: Mapping[str, str]
-    mesh: int
-    origin: str
-    seeds_named: int = 1
-    notices: tuple[str, ...] = field(default=(), compare=False)
-    document: str = ""
-
-    @property
-    def calls(self) -> int:
-        """Calls of the compiled function: seeds, or steps of all members."""
-        if self.model == "af3":
-            return self.fidelity["seeds"]
-        return self.fidelity["steps"] * self.fidelity["members"]
-
-    def counts(self) -> dict[str, int]:
-        """How often each part runs, and what belongs to none of them."""
-        return {**get_model(self.model).part_counts(self.fidelity), "rest": self.calls}
-
-    def features(self, settings: Mapping[str, str]) -> dict[str, float]:
-        """What its cost depends on under the model's own knobs.
-
-        Raises
-        ------
-        UserError
-            No bucket holds its tokens.
-        """
-        if self.model == "af3":
-            return af3_features(self.size, self.fidelity["samples"], settings)
-        return gencast_features(self.size, self.mesh, settings)
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A job or row that cannot be planned, and why."""
-
-    name: str
-    origin: str
-    reason: str
-
-    @property
-    def sentence(self) -> str:
-        """Where, which and why."""
-        return f"{self.origin}: {self.reason}"
-
-
-class _Row(BaseModel):
-    """One row of the CSV; numbers arrive as text."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: Annotated[str, Field(min_length=1, max_length=1000)]
-    model: Literal["af3", "gencast"] | None = None
-    tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
-    file: str | None = None
-    sequence: Annotated[str, Field(max_length=2 * MOST_TOKENS)] | None = None
-    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | None = None
-    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] | None = None
-    recycles: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
-    steps: _Count | None = None
-    grid: Annotated[float, BeforeValidator(_decimal), Field(ge=FINEST_GRID, le=180)] | None = None
-    region: str | None = None
-    mesh: Annotated[int, Field(ge=0, le=7)] | None = None
-    members: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] | None = None
-    days: Annotated[float, BeforeValidator(_days), Field(gt=0, le=100_000)] | None = None
-    levels: Annotated[int, Field(ge=2, le=100_000)] | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        protein = [key for key in _AF3_COLUMNS if getattr(self, key) is not None]
-        weather = [key for key in _GENCAST_COLUMNS if getattr(self, key) is not None]
-        if protein and weather:
-            raise ValueError(f"{protein[0]} is AlphaFold 3's and {weather[0]} GenCast's: keep one")
-        inputs = [key for key in _INPUT_COLUMNS if getattr(self, key) is not None]
-        if not weather and self.model != "gencast" and len(inputs) != 1:
-            found = f", but has {' and '.join(inputs)}" if inputs else ""
-            raise ValueError(
-                "it needs either tokens or file or sequence (AlphaFold 3), or a grid "
-                f"(GenCast){found}"
-            )
-        if self.region not in (None, "global"):
-            raise ValueError(
-                f"the region is {self.region!r}, but GenCast predicts the whole globe: write "
-                "global, or leave it away and give grid in degrees"
-            )
-        if self.days is not None and round(self.days * STEPS_A_DAY) < 1:
-            raise ValueError(f"{self.days:g} days are less than a step of {STEP_HOURS} hours")
-        return self
-
-
-_INPUT_COLUMNS = ("tokens", "file", "sequence")
-_AF3_COLUMNS = (*_INPUT_COLUMNS, "seeds", "samples", "recycles", "steps")
-_GENCAST_COLUMNS = ("grid", "region", "mesh", "members", "days", "levels")
-COLUMNS = tuple(_Row.model_fields)
-"""The columns that a CSV of jobs may have."""
-
-ALIASES = {"id": "name"}
-"""ColabFold's CSV has the columns id and sequence, chains joined by a colon."""
-
-
-@dataclass(frozen=True)
-class WhatIf:
-    """What every job of the queue that has it is changed to.
-
-    Parameters
-    ----------
-    size
-        Tokens of AlphaFold 3 jobs.
-    """
-
-    members: int | None = None
-    seeds: int | None = None
-    size: int | None = None
-
-    def applied(self, job: Job) -> Job:
-        """The job as it would be."""
-        changed = dict(job.fidelity)
-        for axis, value in (("members", self.members), ("seeds", self.seeds)):
-            if value is not None and axis in changed:
-                changed[axis] = value
-        if self.size is not None and job.model == "af3":
-            size, options = self.size, {"size": str(self.size)}
-            return dataclasses.replace(
-                job, fidelity=changed, size=size, options=options, document="", seeds_named=1
-            )
-        return dataclasses.replace(job, fidelity=changed)
-
-    @property
-    def text(self) -> str:
-        """E.g. ``members 50``, empty where nothing is asked."""
-        told = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
-        return ", ".join(f"{name} {value}" for name, value in told if value is not None)
-
-
-def production(model: str, **chosen: int | None) -> dict[str, int]:
-    """The model's own fidelity, with what is ``chosen`` put in; one seed where the input tells."""
-    fidelity = {axis.name: axis.production for axis in get_model(model).fidelity_axes}
-    if model == "af3":
-        fidelity["seeds"] = 1
-    return fidelity | {name: value for name, value in chosen.items() if value is not None}
-
-
-def read_jobs(path: Path) -> tuple[list[Job], list[Reject]]:
-    """The jobs of a CSV, or of a folder of fold inputs and FASTA files.
-
-    Returns
-    -------
-    jobs, rejects
-        Rows that are impossible are rejects, in the order of the file.
+    job
+        The job.
+    settings
+        Settings of the configuration. Those of other knobs than the model's are ignored.
 
     Raises
     ------
     UserError
-        Nothing at all can be read: no file, an unknown column, no rows.
+        The input is impossible with these settings.
+    """
+    costs = get_model(job.model).costs
+    return costs.features_at(job.size, job.options, job.fidelity, settings)
+
+
+def production(model: str, **chosen: int | None) -> dict[str, int]:
+    """Return the fidelity of a job that asks for nothing but ``chosen``; None asks for nothing."""
+    given = {axis: value for axis, value in chosen.items() if value is not None}
+    return {**get_model(model).costs.production, **given}
+
+
+def job_columns() -> tuple[str, ...]:
+    """Return the columns that a CSV of jobs may have."""
+    own = [column for name in model_names() for column in get_model(name).costs.columns]
+    return tuple(dict.fromkeys((NAME_COLUMN, MODEL_COLUMN, *own)))
+
+
+def read_jobs(path: Path) -> tuple[list[Job], list[Reject]]:
+    """Read the jobs of a CSV, or of a folder of input files.
+
+    Returns
+    -------
+    jobs : list of Job
+        Jobs in the order of the file.
+    rejects : list of Reject
+        Impossible rows or files, in the order of the file.
+
+    Raises
+    ------
+    UserError
+        Nothing can be read at all: no file, an unknown column, no rows.
     """
     if path.is_dir():
-        from perfkit.capacity.queue.inputs import read_folder
-
         return read_folder(path)
     jobs: list[Job] = []
     rejects: list[Reject] = []
-    for row in read_csv(path, COLUMNS, ALIASES):
+    for row in read_csv(path, job_columns(), ALIASES):
         origin = f"{path}, row {row.number}"
-        name = row.values.get("name", f"row {row.number}")
+        name = row.values.get(NAME_COLUMN, f"row {row.number}")
         if row.problem is not None:
             rejects.append(Reject(name, origin, row.problem))
             continue
         try:
-            jobs.append(_job(_Row.model_validate(row.values), path, origin))
+            jobs.append(_job(row.values, path.parent, origin))
         except ValidationError as error:
             rejects.append(Reject(name, origin, first_sentence(error)))
         except UserError as error:
@@ -270,12 +97,44 @@ def read_jobs(path: Path) -> tuple[list[Job], list[Reject]]:
     return without_repeats(jobs, rejects)
 
 
+def read_folder(folder: Path) -> tuple[list[Job], list[Reject]]:
+    """Read the input files of a folder. A suffix that several models read is the first one's.
+
+    Returns
+    -------
+    jobs : list of Job
+        Jobs of all files, in the order of their names; a file may hold several.
+    rejects : list of Reject
+        Files and jobs that cannot be planned.
+
+    Raises
+    ------
+    UserError
+        The folder holds no file that a model reads.
+    """
+    readers = {
+        suffix: name
+        for name in reversed(model_names())
+        for suffix in get_model(name).costs.suffixes
+    }
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in readers)
+    if not paths:
+        raise UserError(f"{folder} holds no input file ({', '.join(readers)})")
+    jobs: list[Job] = []
+    rejects: list[Reject] = []
+    for path in paths:
+        found, refused = get_model(readers[path.suffix.lower()]).costs.jobs_in_file(path)
+        jobs += found
+        rejects += refused
+    return without_repeats(jobs, rejects)
+
+
 def without_repeats(
     jobs: Sequence[Job], rejects: Sequence[Reject]
 ) -> tuple[list[Job], list[Reject]]:
-    """The jobs, of equal names only the first; the others are rejects.
+    """Keep the first job of each name and reject the others.
 
-    Half a surrogate pair, which JSON and file names may hold and no output takes, is escaped.
+    Unpaired surrogates, which JSON and file names may hold and no output accepts, are escaped.
     """
     first: dict[str, Job] = {}
     further = [
@@ -294,92 +153,95 @@ def without_repeats(
 
 
 def _encodable(text: str) -> str:
-    """The text with halves of surrogate pairs, which no file takes, as their escapes."""
     return text.encode(errors="backslashreplace").decode()
 
 
-def _job(row: _Row, path: Path, origin: str) -> Job:
-    if row.model == "gencast" or any(getattr(row, key) is not None for key in _GENCAST_COLUMNS):
-        return _forecast(row, origin)
-    fidelity = production(
-        "af3", seeds=row.seeds, samples=row.samples, recycles=row.recycles, steps=row.steps
-    )
-    if row.tokens is not None:
-        options = {"size": str(row.tokens)}
-        return Job(row.name, "af3", row.tokens, fidelity, options, 0, origin)
-    from perfkit.capacity.queue.inputs import read_input
-    from perfkit.capacity.queue.sequences import read_sequence
-
-    if row.sequence is not None:
-        document, given = read_sequence(row.name, row.sequence)
-        return Job(
-            name=row.name,
-            model="af3",
-            size=given.tokens,
-            fidelity=fidelity,
-            options={},
-            mesh=0,
-            origin=origin,
-            notices=given.notices,
-            document=document,
-        )
-    file = path.parent / str(row.file)
-    try:
-        given = read_input(file)
-    except OSError as error:
-        raise UserError(f"{cut(str(file))} cannot be read ({error.strerror})") from error
-    if row.seeds is None:
-        fidelity["seeds"] = given.seeds
-    return Job(
-        name=row.name,
-        model="af3",
-        size=given.tokens,
-        fidelity=fidelity,
-        options={"input": str(file.resolve())},
-        mesh=0,
-        origin=origin,
-        seeds_named=given.seeds,
-        notices=given.notices,
-    )
-
-
-def _forecast(row: _Row, origin: str) -> Job:
-    degrees = 1.0 if row.grid is None else row.grid
-    lat, lon = regular_grid(degrees)
-    fidelity = production(
-        "gencast",
-        members=row.members,
-        levels=row.levels,
-        steps=None if row.days is None else round(row.days * STEPS_A_DAY),
-    )
-    notices: tuple[str, ...] = ()
-    if row.days is not None and abs(row.days * STEPS_A_DAY - fidelity["steps"]) > ROUNDING:
-        notices = (
-            f"{row.days:g} days are no whole number of steps of {STEP_HOURS} hours: "
-            f"{fidelity['steps']} steps are planned",
-        )
-    mesh = mesh_for(degrees) if row.mesh is None else row.mesh
-    options = {"resolution": f"{degrees:g}", "mesh": str(mesh)}
-    return Job(
-        row.name, "gencast", len(lat) * len(lon), fidelity, options, mesh, origin, notices=notices
-    )
-
-
 def sized_jobs(model: str, sizes: str) -> list[Job]:
-    """Jobs of the sizes alone: tokens, or degrees, with commas.
+    """Return jobs that are given by their sizes alone.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    sizes
+        Sizes as a user writes them, separated by commas.
 
     Raises
     ------
     UserError
         A size is impossible.
     """
-    column = {"af3": "tokens", "gencast": "grid"}[model]
-    jobs = []
-    for word in dict.fromkeys(each.strip() for each in sizes.split(",")):
-        try:
-            name = f"{model}-{cut(word)}"
-            row = _Row.model_validate({"name": name, "model": model, column: word})
-        except ValidationError as error:
-            raise UserError(f"--size: {first_sentence(error)}") from error
-        jobs.append(_job(row, Path(), "--size"))
-    return jobs
+    words = dict.fromkeys(word.strip() for word in sizes.split(","))
+    return [sized_job(model, word, f"{model}-{cut(word)}") for word in words]
+
+
+def sized_job(model: str, size: str, name: str) -> Job:
+    """Return the job of a size alone, at production fidelity.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    size
+        Size as a user writes it.
+    name
+        Name of the job.
+
+    Raises
+    ------
+    UserError
+        The size is impossible.
+    """
+    costs = get_model(model).costs
+    try:
+        return costs.job({NAME_COLUMN: name, costs.size_column: size}, Path(), "--size")
+    except ValidationError as error:
+        raise UserError(f"--size: {first_sentence(error)}") from error
+
+
+def _job(row: Mapping[str, str], folder: Path, origin: str) -> Job:
+    model = _model_of(row)
+    own = {column: value for column, value in row.items() if column != MODEL_COLUMN}
+    return get_model(model).costs.job(own, folder, origin)
+
+
+def _model_of(row: Mapping[str, str]) -> str:
+    """Return the model that a row names, else the only one that has all of its columns."""
+    columns = {name: get_model(name).costs.columns for name in model_names()}
+    given = [column for column in row if column not in (NAME_COLUMN, MODEL_COLUMN)]
+    named = row.get(MODEL_COLUMN)
+    if named is not None:
+        if named not in columns:
+            raise UserError(f"model is {cut(named)!r}: expected one of {', '.join(columns)}")
+        foreign = next((column for column in given if column not in columns[named]), None)
+        if foreign is not None:
+            raise UserError(
+                f"{foreign} is a column of {_owner(foreign, columns)}, but the model of the row "
+                f"is {named}: keep one"
+            )
+        return named
+    if not given:
+        raise UserError(f"it needs an input: {_inputs()}")
+    fitting = [name for name, own in columns.items() if set(given) <= set(own)]
+    if len(fitting) > 1:
+        raise UserError(
+            f"several models have the column {given[0]} ({', '.join(fitting)}): name one in the "
+            "column model"
+        )
+    if fitting:
+        return fitting[0]
+    first = _owner(given[0], columns)
+    other = next((column for column in given if column not in columns[first]), given[-1])
+    raise UserError(
+        f"{given[0]} is a column of {first} and {other} of {_owner(other, columns)}: keep one"
+    )
+
+
+def _owner(column: str, columns: Mapping[str, Sequence[str]]) -> str:
+    return next(name for name, own in columns.items() if column in own)
+
+
+def _inputs() -> str:
+    """All columns that name an input, e.g. ``tokens or file (af3), or grid (gencast)``."""
+    own = {name: get_model(name).costs.input_columns for name in model_names()}
+    return ", or ".join(f"{' or '.join(columns)} ({name})" for name, columns in own.items())

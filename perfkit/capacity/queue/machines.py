@@ -1,4 +1,4 @@
-"""The machines of a lab: a TOML inventory, checked, or this machine."""
+"""The machines of a lab, from a TOML inventory, or this machine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from perfkit.capacity.bounds import (
     Positive,
 )
 from perfkit.capacity.laws.calibration import MOST_FACTOR, Calibration
-from perfkit.capacity.queue.jobs import Reject
 from perfkit.capacity.tables import first_sentence, read_toml, refuse_unknown
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
+from perfkit.models.costs import Reject
 from perfkit.records.machine import available_memory_bytes
 from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY
 from perfkit.units import DURATION_FORMS, SIZE_FORMS, cut, parse_duration, parse_size
@@ -27,7 +27,7 @@ from perfkit.units import DURATION_FORMS, SIZE_FORMS, cut, parse_duration, parse
 HERE = "this machine"
 
 CURRENCY = "EUR"
-"""Of prices, where the inventory names none."""
+"""Currency of prices where the inventory names none."""
 
 LONGEST_CURRENCY = 10
 
@@ -36,26 +36,28 @@ LONGEST_CURRENCY = 10
 class Machine:
     """A kind of machine.
 
-    Parameters
+    Attributes
     ----------
+    name
+        Name of the kind.
     count
-        How many there are.
+        Number of machines.
     cores
-        CPUs of one, as its system counts them.
+        CPUs per machine, as its operating system counts them.
     memory_bytes
-        That jobs may hold at the same time.
+        Memory of a machine that its jobs may use together.
     numa
-        Memory nodes: an instance that stays within one does not wait for another's memory.
+        NUMA nodes per machine. An instance within one node does not wait for remote memory.
     calibration
-        How fast it is; None for the machine that the fit was made on.
+        Calibration of the machine, None for the machine of the fit or with a stated speed.
     speed
-        Stated instead: how many times as fast a core is as the fit's.
+        Stated speed of a core relative to the fit's machine, None with a calibration.
     price_per_hour, watts
-        Of one machine in use; None where it is not known.
+        Price and power of a machine in use, None where unknown.
     time_limit_s
-        Longest job that it takes; None for no limit.
+        Longest time of a job, None for no limit.
     partition
-        Slurm's, None for the default.
+        Slurm partition, None for the default.
     """
 
     name: str
@@ -73,7 +75,17 @@ class Machine:
 
 @dataclass(frozen=True)
 class Inventory:
-    """The machines, and what is wrong with those that cannot be used."""
+    """The machines of a plan.
+
+    Attributes
+    ----------
+    machines
+        Kinds of machines.
+    currency
+        Currency of prices.
+    rejects
+        Entries that cannot be used.
+    """
 
     machines: tuple[Machine, ...]
     currency: str
@@ -81,7 +93,7 @@ class Inventory:
 
 
 class _Entry(BaseModel):
-    """One ``[[machine]]``."""
+    """A ``[[machine]]`` entry."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -130,18 +142,20 @@ KEYS = tuple(_Entry.model_fields)
 
 
 def read_inventory(path: Path) -> Inventory:
-    """The inventory in a TOML file; entries that cannot be used are rejects.
+    """Read an inventory from a TOML file. Entries that cannot be used are rejects.
 
     Raises
     ------
     UserError
-        The file cannot be read, or has no ``[[machine]]``, or a key that is unknown.
+        The file cannot be read, has no ``[[machine]]``, or has an unknown key.
     """
     data = read_toml(path, "inventory")
     refuse_unknown(f"{path}: key", data, ("machine", "currency"))
     entries = data.get("machine")
     if not isinstance(entries, list) or not entries:
-        raise UserError(f"{path} is no inventory: it needs a [[machine]] for each kind of machine")
+        raise UserError(
+            f"{path} is not an inventory: it needs a [[machine]] for each kind of machine"
+        )
     currency = data.get("currency", CURRENCY)
     word = isinstance(currency, str) and currency.isprintable()
     if not word or not 1 <= len(currency) <= LONGEST_CURRENCY:
@@ -168,7 +182,7 @@ def read_inventory(path: Path) -> Inventory:
             rejects.append(Reject(name, origin, str(error)))
         else:
             if machine.name in machines:
-                rejects.append(Reject(name, origin, "the name stands there twice"))
+                rejects.append(Reject(name, origin, "the name occurs twice"))
             machines.setdefault(machine.name, machine)
     return Inventory(tuple(machines.values()), currency, tuple(rejects))
 
@@ -193,7 +207,13 @@ def _machine(entry: _Entry, path: Path) -> Machine:
 
 
 def this_machine(price_per_hour: float | None = None, watts: float | None = None) -> Inventory:
-    """This machine with the CPUs and the memory that it has to give now."""
+    """Return this machine with its allowed CPUs and the memory that is available now.
+
+    Parameters
+    ----------
+    price_per_hour, watts
+        Price and power of the machine in use, None where unknown.
+    """
     machine = Machine(
         name=HERE,
         count=1,

@@ -1,4 +1,4 @@
-"""Packing jobs onto machines: list scheduling, longest first, in shares of a machine."""
+"""Packing of tasks onto shares of machines: list scheduling, longest task first."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
 
 TIE = 1e-9
-"""Relative difference of makespans below which the plan with fewer machine-hours is taken."""
+"""Relative difference of makespans below which the schedule with fewer machine-hours wins."""
 
 
 class Share(NamedTuple):
-    """A job on one kind of machine as one of so many ``instances`` that fill it."""
+    """A task on one of ``instances`` equal shares of a machine, and its seconds there."""
 
     instances: int
     seconds: float
@@ -24,8 +24,15 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """Machines of one kind: how many, and the instance counts they may be cut into, ascending,
-    each a divisor of the next."""
+    """A kind of machine.
+
+    Attributes
+    ----------
+    count
+        Number of machines.
+    cuts
+        Possible numbers of instances per machine, ascending; each divides the next.
+    """
 
     count: int
     cuts: tuple[int, ...]
@@ -33,22 +40,32 @@ class Kind:
 
 @dataclass(frozen=True)
 class Task:
-    """A job as the packing sees it: the shares that are possible, a list a kind of machine."""
+    """A task.
+
+    Attributes
+    ----------
+    shares
+        Possible shares per kind of machine.
+    """
 
     shares: tuple[tuple[Share, ...], ...]
 
 
 class Placement(NamedTuple):
-    """Where and when a task runs.
+    """The place and time of a task.
 
     Attributes
     ----------
     task, kind
-        Indices.
+        Indices of the task and of the kind of machine.
     node
-        Number of the machine among its kind.
+        Index of the machine among those of its kind.
     slot
-        Of ``instances`` equal parts of the machine the one it takes.
+        Index of the share among the ``instances`` equal shares of the machine.
+    instances
+        Number of shares of the machine.
+    begin_s, end_s
+        Seconds from the start of the schedule.
     """
 
     task: int
@@ -62,18 +79,18 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True)
 class Packing:
-    """A schedule, and how good it is known to be.
+    """A schedule with a lower bound.
 
-    Parameters
+    Attributes
     ----------
     placements
-        In the order in which they begin.
+        One placement per task, in the order of their start.
     makespan_s
-        When the last ends.
+        End of the last task.
     bound_s
-        No schedule ends before.
+        Lower bound of the makespan of every schedule.
     method
-        How it was found, in words.
+        Name of the method that found the schedule.
     """
 
     placements: tuple[Placement, ...]
@@ -85,22 +102,28 @@ class Packing:
 LPT = "list scheduling, longest first"
 
 LONGEST = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 2.0)
-"""How long a task may take at most, in lower bounds of the makespan: each is tried."""
+"""Limits on the time of a task, relative to the lower bound of the makespan; all are tried."""
 
 
 def pack(tasks: Sequence[Task], kinds: Sequence[Kind]) -> Packing:
-    """The shortest of several list schedules.
+    """Return the shortest of several list schedules.
 
-    As usual for tasks that may have more or fewer CPUs, shares are chosen first and placed then
-    (J. Turek, J. Wolf, P. Yu, "Approximate algorithms for scheduling parallelizable tasks", SPAA
-    1992): each task takes the share that costs least machine-time among those that are quick
-    enough, and goes where it ends first, longest tasks first. Several meanings of quick enough
-    are tried.
+    Shares are chosen before tasks are placed, as usual for moldable tasks (J. Turek, J. Wolf,
+    P. Yu, "Approximate algorithms for scheduling parallelizable tasks", SPAA 1992). Each task gets
+    the share with the least machine-time among those within a time limit, and is placed where it
+    ends first, longest tasks first. The limits of :data:`LONGEST` are tried.
 
     On ``m`` equal shares, longest first ends within ``4/3 - 1/(3m)`` of the shortest schedule in
     these shares (R. Graham, "Bounds on Multiprocessing Timing Anomalies", SIAM Journal on Applied
     Mathematics 17 (1969), 416-429). For shares and machines of several kinds there is no such
-    bound: the distance to :attr:`Packing.bound_s` tells how good a schedule is.
+    guarantee; :attr:`Packing.bound_s` bounds the distance to the shortest schedule.
+
+    Parameters
+    ----------
+    tasks
+        Tasks, each with a possible share on some kind of machine.
+    kinds
+        Kinds of machines.
     """
     if not tasks:
         return Packing((), 0.0, 0.0, LPT)
@@ -108,7 +131,7 @@ def pack(tasks: Sequence[Task], kinds: Sequence[Kind]) -> Packing:
     best: tuple[float, float, Sequence[Placement]] | None = None
     tried: set[tuple[tuple[Share | None, ...], ...]] = set()
     for factor in LONGEST:
-        chosen = tuple(_quick_enough(task, factor * bound_s) for task in tasks)
+        chosen = tuple(_within_limit(task, factor * bound_s) for task in tasks)
         if chosen in tried:
             continue
         tried.add(chosen)
@@ -123,7 +146,7 @@ def pack(tasks: Sequence[Task], kinds: Sequence[Kind]) -> Packing:
 
 
 def machine_seconds(placements: Sequence[Placement]) -> dict[tuple[int, int], float]:
-    """How long each machine is in use: from the begin to the end of its last task."""
+    """Return (kind, node) to the seconds up to the end of the last task of the machine."""
     last: dict[tuple[int, int], float] = {}
     for each in placements:
         machine = (each.kind, each.node)
@@ -132,11 +155,11 @@ def machine_seconds(placements: Sequence[Placement]) -> dict[tuple[int, int], fl
 
 
 def lower_bound_s(tasks: Sequence[Task], kinds: Sequence[Kind]) -> float:
-    """A time before which no schedule of whole shares ends.
+    """Return a lower bound of the makespan.
 
-    The larger of the longest task's shortest time, and the time that the machine-seconds need
-    when tasks may be cut into pieces, each where it costs least: a linear program, solved by
-    HiGHS where there are several kinds.
+    It is the larger of two bounds: the longest task on its fastest share, and the makespan of
+    tasks that may be split at will. The latter is a linear program where there are several kinds
+    of machines, solved by HiGHS.
     """
     if not tasks:
         return 0.0
@@ -162,7 +185,7 @@ def lower_bound_s(tasks: Sequence[Task], kinds: Sequence[Kind]) -> float:
 def _fractional_s(
     pairs: Sequence[tuple[int, int, float]], tasks: int, counts: Sequence[int]
 ) -> float:
-    """Least T with every task done in pieces and each kind busy for at most T on all machines."""
+    """Return the least T at which split tasks keep no machine busy for longer than T on average."""
     columns = np.arange(len(pairs))
     task_of, kind_of, cost = (np.array(each) for each in zip(*pairs, strict=True))
     done = coo_matrix((np.ones(len(pairs)), (task_of, columns)), shape=(tasks, len(pairs) + 1))
@@ -189,8 +212,8 @@ def _fractional_s(
     return float(found.fun) if found.success else 0.0
 
 
-def _quick_enough(task: Task, longest_s: float) -> tuple[Share | None, ...]:
-    """The share a kind that costs least machine-time within ``longest_s``, else the quickest."""
+def _within_limit(task: Task, longest_s: float) -> tuple[Share | None, ...]:
+    """Return per kind the share with least machine-time within ``longest_s``, else the fastest."""
     chosen: list[Share | None] = []
     for shares in task.shares:
         within = [share for share in shares if share.seconds <= longest_s]
@@ -206,13 +229,12 @@ def _quick_enough(task: Task, longest_s: float) -> tuple[Share | None, ...]:
 def _list_schedule(
     chosen: Sequence[tuple[Share | None, ...]], kinds: Sequence[Kind]
 ) -> list[Placement]:
-    """Every task in turn where it ends first; the order is by the machine-time it takes at least,
-    large shares before small ones of the same time."""
+    """Place each task where it ends first, longest tasks first, and of these the largest shares."""
     finest = [
         max((share.instances for share in column if share is not None), default=1)
         for column in zip(*chosen, strict=True)
     ]
-    # A task takes one machine, so that no more machines than tasks are of use.
+    # A task needs one machine, so more machines than tasks are of no use.
     counts = [min(kind.count, len(chosen)) for kind in kinds]
     free = [np.zeros((count, fine)) for count, fine in zip(counts, finest, strict=True)]
     order = sorted(range(len(chosen)), key=lambda task: _weight(chosen[task]), reverse=True)
@@ -232,13 +254,13 @@ def _list_schedule(
 
 
 def _weight(shares: Sequence[Share | None]) -> tuple[float, float]:
-    """Seconds of the task where it is quickest, and the part of the machine that it takes."""
+    """Return the seconds of a task on its fastest share, and the size of that share."""
     quickest = min((s for s in shares if s is not None), key=lambda s: s.seconds)
     return quickest.seconds, 1 / quickest.instances
 
 
 def _earliest(free: NDArray[np.float64], share: Share, task: int, kind: int) -> Placement:
-    """The part of a machine that is whole again first."""
+    """Place a task on the share that becomes free first."""
     nodes, fine = free.shape
     ready = free.reshape(nodes, share.instances, fine // share.instances).max(axis=2)
     node, slot = divmod(int(ready.argmin()), share.instances)

@@ -1,4 +1,4 @@
-"""The plan of a queue on machines: what runs where and when, at what price."""
+"""The plan of a queue on machines: where and when each job runs, and at what price."""
 
 from __future__ import annotations
 
@@ -10,37 +10,48 @@ from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.prediction import relative_range
 from perfkit.capacity.queue.accelerators import Comparison, compare
 from perfkit.capacity.queue.candidates import Candidate, Queue
-from perfkit.capacity.queue.estimate import Way, instance_counts
-from perfkit.capacity.queue.exact import MOST_CHOICES, choices, improve
-from perfkit.capacity.queue.jobs import Job, Reject
+from perfkit.capacity.queue.estimate import RunOption, instance_counts
+from perfkit.capacity.queue.exact import MOST_CHOICES, choice_count, improve
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.pack import Kind, Packing, Placement, Share, Task, machine_seconds, pack
 from perfkit.knobs.cpus import allowed_cpus
+from perfkit.models.costs import Job, Reject
 
 HOUR_S = 3600.0
 
 _MOST_NAMED = 3
-"""Jobs that share a notice and are named in it."""
+"""Largest number of jobs that a shared notice names."""
 
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """One job with its place.
+    """A job with its place in the plan.
 
-    Parameters
+    Attributes
     ----------
+    job
+        The job.
+    machine
+        Kind of machine that it runs on.
+    fit
+        Index of the fit whose preset is used.
+    option
+        Share of the machine, time and memory.
+    placement
+        Machine, share and times.
     bucket
-        Tokens it is padded to instead of what the preset says, None for the preset's own.
+        Size that the input is padded to, None for that of the preset.
     compiles
-        Whether it is counted as compiling its program.
+        Whether the job is counted as compiling its program.
     beyond
-        Whether it is more than twice as large as anything that was measured.
+        Whether the job is more than :data:`perfkit.capacity.laws.assemble.REACH` times as large
+        as the largest fitted size.
     """
 
     job: Job
     machine: Machine
     fit: int
-    way: Way
+    option: RunOption
     placement: Placement
     bucket: int | None
     compiles: bool
@@ -48,32 +59,36 @@ class PlannedJob:
 
     @property
     def cpus(self) -> int:
-        """CPUs of the instance."""
-        return self.machine.cores // self.way.instances
+        """Number of CPUs of the job."""
+        return self.machine.cores // self.option.instances
 
     @property
     def price(self) -> float | None:
-        """Of the share of the machine for the time of the job, None without a price."""
+        """Price of the share of the machine for the time of the job, None without a price."""
         rate = self.machine.price_per_hour
         if rate is None:
             return None
-        return self.way.time.value / HOUR_S / self.way.instances * rate
+        return self.option.time.value / HOUR_S / self.option.instances * rate
 
 
 @dataclass(frozen=True)
-class Use:
-    """What a kind of machine does in a plan.
+class MachineUse:
+    """The use of a kind of machine in a plan.
 
-    Parameters
+    Attributes
     ----------
+    machine
+        Kind of machine.
     used
-        Machines that any job runs on.
+        Number of machines that jobs run on.
+    jobs
+        Number of jobs.
     hours
-        Machine-hours from the begin to each machine's last job.
+        Machine-hours from the start of the plan to the last job of each machine.
     busy
-        Share of those hours, and of the machine, that jobs fill.
+        Share of these machine-hours that jobs fill.
     price, energy_kwh
-        None where the inventory does not tell.
+        Price and energy of these machine-hours, None where the inventory has no rate.
     """
 
     machine: Machine
@@ -87,14 +102,24 @@ class Use:
 
 @dataclass(frozen=True)
 class Plan:
-    """See :func:`make_plan`.
+    """A queue on machines.
 
-    Parameters
+    Attributes
     ----------
+    inventory
+        Machines of the plan.
+    fits
+        Fits that it rests on.
     jobs
-        In the order in which they begin.
+        Planned jobs, in the order of their start.
+    rejects
+        Rows, jobs and machines that could not be planned.
+    packing
+        Schedule of the tasks.
     tasks
-        What was packed, in the order that placements count in.
+        The jobs as the packing sees them; placements hold indices into these.
+    notices
+        Facts that a reader of the plan must know.
     """
 
     inventory: Inventory
@@ -107,31 +132,31 @@ class Plan:
 
     @property
     def makespan_s(self) -> float:
-        """When the last job ends."""
+        """Seconds from the start of the plan to the end of the last job."""
         return self.packing.makespan_s
 
     @property
     def relative_range(self) -> tuple[float, float]:
-        """The interval of times, hours and prices, as factors on what the plan expects."""
-        return relative_range(each.way.time for each in self.jobs)
+        """The interval of times, hours and prices, as factors on their predictions."""
+        return relative_range(each.option.time for each in self.jobs)
 
     @property
     def price(self) -> float | None:
-        """Of all machine-hours, None where a machine that is used has no price."""
+        """Price of all machine-hours, None where a used machine has no price."""
         prices = [use.price for use in self.uses() if use.used]
         known = [price for price in prices if price is not None]
         return sum(known) if known and len(known) == len(prices) else None
 
-    def uses(self) -> list[Use]:
-        """What each kind of machine does, in the inventory's order."""
+    def uses(self) -> list[MachineUse]:
+        """Return the use of each kind of machine, in the inventory's order."""
         return _uses(self.inventory.machines, self.packing.placements)
 
     def comparisons(self) -> list[Comparison]:
-        """The queue on accelerators."""
+        """Return the comparisons of the queue with accelerators."""
         return compare([(each.job, each.price) for each in self.jobs])
 
 
-def _uses(machines: Sequence[Machine], placements: Sequence[Placement]) -> list[Use]:
+def _uses(machines: Sequence[Machine], placements: Sequence[Placement]) -> list[MachineUse]:
     seconds = machine_seconds(placements)
     found = []
     for kind, machine in enumerate(machines):
@@ -140,7 +165,7 @@ def _uses(machines: Sequence[Machine], placements: Sequence[Placement]) -> list[
         filled = sum((each.end_s - each.begin_s) / each.instances for each in own) / HOUR_S
         rate, watts = machine.price_per_hour, machine.watts
         found.append(
-            Use(
+            MachineUse(
                 machine=machine,
                 used=len({each.node for each in own}),
                 jobs=len(own),
@@ -165,17 +190,23 @@ def make_plan(
 
     Parameters
     ----------
+    jobs
+        Jobs of the queue.
+    inventory
+        Machines.
+    fits
+        Fits, one per model and preset.
     cached
         Whether jobs share a compilation cache.
     rejects
-        What could not be read, to stand beside what cannot be planned.
+        Rows and machines that could not be read, for the rejects of the plan.
     """
     queue = Queue(jobs, inventory.machines, fits, cached=cached)
     candidates, impossible = queue.candidates()
     tasks = tasks_of(candidates)
     kinds = kinds_of(inventory.machines)
     packing = pack(tasks, kinds)
-    if choices(tasks, kinds) <= MOST_CHOICES:
+    if choice_count(tasks, kinds) <= MOST_CHOICES:
         packing = improve(tasks, kinds, packing)
     planned = [
         _planned(candidates[placement.task], inventory.machines, fits, placement)
@@ -193,12 +224,12 @@ def make_plan(
 
 
 def tasks_of(candidates: Sequence[Candidate]) -> list[Task]:
-    """The candidates as the packing sees them."""
+    """Return one task of the packing per candidate."""
     return [
         Task(
             tuple(
-                tuple(Share(way.instances, way.time.value) for way in ways)
-                for ways in candidate.ways
+                tuple(Share(option.instances, option.time.value) for option in options)
+                for options in candidate.options
             )
         )
         for candidate in candidates
@@ -206,14 +237,14 @@ def tasks_of(candidates: Sequence[Candidate]) -> list[Task]:
 
 
 def kinds_of(machines: Sequence[Machine]) -> list[Kind]:
-    """The machines as the packing sees them."""
+    """Return one kind of the packing per kind of machine."""
     return [Kind(machine.count, instance_counts(machine)) for machine in machines]
 
 
-def way_of(candidate: Candidate, placement: Placement) -> Way:
-    """The way of running a job that the packing has chosen."""
-    ways = candidate.ways[placement.kind]
-    return next(way for way in ways if way.instances == placement.instances)
+def option_of(candidate: Candidate, placement: Placement) -> RunOption:
+    """Return the option of a candidate that the packing has chosen."""
+    options = candidate.options[placement.kind]
+    return next(option for option in options if option.instances == placement.instances)
 
 
 def _planned(
@@ -222,25 +253,25 @@ def _planned(
     fits: Sequence[ModelFit],
     placement: Placement,
 ) -> PlannedJob:
-    way = way_of(candidate, placement)
+    option = option_of(candidate, placement)
     return PlannedJob(
         job=candidate.job,
         machine=machines[placement.kind],
-        fit=way.fit,
-        way=way,
+        fit=option.fit,
+        option=option,
         placement=placement,
-        bucket=candidate.buckets.get(way.fit),
+        bucket=candidate.buckets.get(option.fit),
         compiles=candidate.compiles,
-        beyond=candidate.job.size > REACH * fits[way.fit].largest_size,
+        beyond=candidate.job.size > REACH * fits[option.fit].largest_size,
     )
 
 
 def _notices(inventory: Inventory, fits: Sequence[ModelFit]) -> list[str]:
-    """What a reader of any number must know."""
-    told = [notice for fit in fits for notice in fit.notices]
+    """Return the facts that a reader of any number must know."""
+    notices = [notice for fit in fits for notice in fit.notices]
     for machine in inventory.machines:
         if machine.speed is not None:
-            told.append(
+            notices.append(
                 f"{machine.name}: its speed ({machine.speed:g} of the fit's machine) was stated, "
                 "not measured; intervals do not cover an error in it"
             )
@@ -250,17 +281,17 @@ def _notices(inventory: Inventory, fits: Sequence[ModelFit]) -> list[str]:
             if own is not None and own.running_cpus is not None:
                 law = own.running_cpus
             if law is not None and machine.cores > max(law.measured):
-                told.append(
-                    f"{machine.name}: how {fit.model} follows the CPUs was measured up to "
+                notices.append(
+                    f"{machine.name}: how {fit.model} scales with the CPUs was measured up to "
                     f"{max(law.measured)} and is extrapolated to {machine.cores}"
                 )
         if machine.numa > 1:
-            told.append(
+            notices.append(
                 f"{machine.name}: {machine.numa} NUMA nodes; instances that fill less than a "
                 "node are bound to neighbouring CPUs, a larger one pays for remote memory, which "
                 "was not measured"
             )
-    return told
+    return notices
 
 
 def _job_notices(planned: Sequence[PlannedJob]) -> list[str]:
@@ -268,16 +299,16 @@ def _job_notices(planned: Sequence[PlannedJob]) -> list[str]:
     for each in planned:
         for notice in each.job.notices:
             names.setdefault(notice, []).append(each.job.name)
-    told = [
+    notices = [
         f"{', '.join(alike) if len(alike) <= _MOST_NAMED else f'{len(alike)} jobs'}: {notice}"
         for notice, alike in names.items()
     ]
     far = sum(each.beyond for each in planned)
-    return [*told, *([f"{far} job(s) are larger than twice what was measured"] if far else [])]
+    return [*notices, *([f"{far} job(s) are larger than twice what was measured"] if far else [])]
 
 
 def ensure_measured_here(fits: Sequence[ModelFit], machine: dict[str, object]) -> str | None:
-    """Why fits say nothing about the machine with this fingerprint, or None."""
+    """Return why fits do not hold for the machine with this fingerprint, None where they do."""
     for fit in fits:
         if fit.machine.get("cpu") != machine.get("cpu"):
             return (

@@ -1,4 +1,4 @@
-"""A plan as CSV and as JSON, for other programs."""
+"""A plan as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -11,47 +11,76 @@ from typing import Any
 
 from perfkit.capacity.queue.plan import Plan, PlannedJob
 from perfkit.files import write_whole
+from perfkit.models import get_model, model_names
+from perfkit.models.costs import Job
 
 
 def job_row(plan: Plan, each: PlannedJob) -> dict[str, Any]:
-    """One job as plain values: seconds, bytes, names."""
+    """Return a job of a plan as plain values: seconds, bytes and names."""
     return {
         "name": each.job.name,
         "model": each.job.model,
         "size": each.job.size,
         "bucket": each.bucket,
-        **{axis: value for axis, value in each.job.fidelity.items() if each.job.model == "af3"},
-        "members": each.job.fidelity.get("members"),
-        "forecast_steps": each.job.fidelity["steps"] if each.job.model == "gencast" else None,
-        "preset": plan.fits[each.way.fit].label,
+        **_fidelity_columns(each.job),
+        "preset": plan.fits[each.option.fit].label,
         "machine": each.machine.name,
         "node": each.placement.node + 1,
-        "instances": each.way.instances,
+        "instances": each.option.instances,
         "cpus": each.cpus,
         "begin_s": round(each.placement.begin_s, 1),
         "end_s": round(each.placement.end_s, 1),
-        "time_s": round(each.way.time.value, 1),
-        "time_low_s": round(each.way.time.low, 1),
-        "time_high_s": round(each.way.time.high, 1),
-        "memory_bytes": round(each.way.memory.value),
-        "memory_low_bytes": round(each.way.memory.low),
-        "memory_high_bytes": round(each.way.memory.high),
+        "time_s": round(each.option.time.value, 1),
+        "time_low_s": round(each.option.time.low, 1),
+        "time_high_s": round(each.option.time.high, 1),
+        "memory_bytes": round(each.option.memory.value),
+        "memory_low_bytes": round(each.option.memory.low),
+        "memory_high_bytes": round(each.option.memory.high),
         "compiles": each.compiles,
         "price": None if each.price is None else round(each.price, 4),
     }
 
 
-COLUMNS = (
-    "name", "model", "size", "bucket", "recycles", "steps", "samples", "seeds", "members",
-    "forecast_steps", "preset", "machine", "node", "instances", "cpus", "begin_s", "end_s",
-    "time_s", "time_low_s", "time_high_s", "memory_bytes", "memory_low_bytes",
-    "memory_high_bytes", "compiles", "price",
+_EVERYWHERE = ("members", "forecast_steps")
+"""Fidelity columns that the JSON row of every job has, null where they do not apply. The others
+are only in the rows of models that have them."""
+
+_BEFORE = ("name", "model", "size", "bucket")
+_AFTER = (
+    "preset", "machine", "node", "instances", "cpus", "begin_s", "end_s", "time_s", "time_low_s",
+    "time_high_s", "memory_bytes", "memory_low_bytes", "memory_high_bytes", "compiles", "price",
 )  # fmt: skip
-"""Columns of the CSV."""
+
+
+def _all_fidelity_columns() -> tuple[str, ...]:
+    columns = (column for name in model_names() for column in get_model(name).costs.plan_columns)
+    return tuple(dict.fromkeys(columns))
+
+
+def _fidelity_columns(job: Job) -> dict[str, int | None]:
+    axes = get_model(job.model).costs.plan_columns
+    return {
+        column: job.fidelity[axes[column]] if column in axes else None
+        for column in _all_fidelity_columns()
+        if column in axes or column in _EVERYWHERE
+    }
+
+
+def csv_columns() -> tuple[str, ...]:
+    """Return the columns of the CSV: those of all models, whatever the plan holds."""
+    return (*_BEFORE, *_all_fidelity_columns(), *_AFTER)
 
 
 def write_csv(path: Path, plan: Plan) -> None:
-    """One row a job, in the order in which they begin; what does not apply is empty.
+    """Write a CSV with one row per job, in the order of their start. Cells that do not apply are
+    empty.
+
+    Parameters
+    ----------
+    path
+        The file.
+    plan
+        The plan.
 
     Raises
     ------
@@ -59,14 +88,21 @@ def write_csv(path: Path, plan: Plan) -> None:
         The file cannot be written.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
+    writer = csv.DictWriter(text, csv_columns(), lineterminator="\n", restval="")
     writer.writeheader()
     writer.writerows(job_row(plan, each) for each in plan.jobs)
     write_whole(path, text.getvalue(), "plan")
 
 
 def write_json(path: Path, plan: Plan) -> None:
-    """Jobs, machines, totals, rejects and notices.
+    """Write jobs, machines, totals, rejects and notices as JSON.
+
+    Parameters
+    ----------
+    path
+        The file.
+    plan
+        The plan.
 
     Raises
     ------

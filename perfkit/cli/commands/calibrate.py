@@ -16,8 +16,6 @@ from perfkit.cli.workload_arguments import (
 from perfkit.errors import UserError
 
 CALIBRATION_NAME = "calibration.toml"
-CALIBRATION_SIZE = {"af3": "32", "gencast": "4"}
-"""Residues, and degrees: a minute's trial that is not all overhead."""
 
 
 def _add(parser: Parser) -> None:
@@ -31,7 +29,7 @@ def main(arguments: list[str]) -> int:
     from perfkit.capacity.bounds import MOST_PASSES
     from perfkit.capacity.laws.calibration import calibrate, earlier_calibration
     from perfkit.capacity.laws.measure import FitMeasurement, FitPlan
-    from perfkit.capacity.laws.runner import FitRunner
+    from perfkit.capacity.laws.runner import LiveFitRunner
     from perfkit.knobs.cpus import allowed_cpus
     from perfkit.observers.roofline.ceilings import measured_ceilings
     from perfkit.records.store import Store
@@ -49,8 +47,9 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"--rounds takes 1 or more, up to {MOST_PASSES}, not {given.rounds}")
     model = request.model
     workload = request.workload
-    if not {"size", "resolution", "input"} & set(workload.source):
-        workload = model.resized(workload, CALIBRATION_SIZE[model.name])
+    costs = model.costs
+    if not set(costs.input_options) & set(workload.source):
+        workload = model.resized(workload, costs.sizes.calibration)
     workload = workload.with_fidelity(**model.part_fidelity())
     configuration = configuration_of(request)
     request.refuse_without_memory(configuration, workload)
@@ -74,7 +73,7 @@ def main(arguments: list[str]) -> int:
     ceilings = dataclasses.asdict(measured_ceilings())
     with StudyProgress(console, trials=plan.trials) as progress:
         measurement = FitMeasurement(
-            plan, FitRunner(out, request.limits(), progress.stage), progress
+            plan, LiveFitRunner(out, request.limits(), progress.stage), progress
         )
         interrupted = progress.watch(measurement.run)
     if interrupted:

@@ -11,18 +11,22 @@ from perfkit.cli.console import Console
 from perfkit.cli.study_output import PAGE_NAME
 from perfkit.cli.workload_arguments import Parser, default_folder
 from perfkit.errors import UserError
-from perfkit.units import cut, parse_duration
+from perfkit.models import DEFAULT_MODEL, get_model, model_names
+from perfkit.units import parse_duration
 
 if TYPE_CHECKING:
     from perfkit.capacity.laws.fit import ModelFit
-    from perfkit.capacity.queue.jobs import Job, Reject, WhatIf
     from perfkit.capacity.queue.machines import Inventory
     from perfkit.capacity.queue.plan import Plan
+    from perfkit.capacity.queue.what_if import WhatIf
+    from perfkit.models.costs import Job, Reject
 
 FIT = "fit"
 
 
 def _parser() -> Parser:
+    from perfkit.capacity.queue.what_if import changeable_axes
+
     parser = Parser(
         prog="perfkit plan",
         description="Plan a queue of predictions: time, memory, price, what runs where and when. "
@@ -32,13 +36,22 @@ def _parser() -> Parser:
     queue.add_argument(
         "--jobs",
         type=Path,
-        help="CSV of jobs (columns name; tokens, file or sequence, or grid; seeds, members, days "
-        "and others), or a folder of AlphaFold 3 JSON or FASTA files",
+        help=f"CSV of jobs, or a folder of input files ({_suffixes()}); a row has a name and "
+        f"{_columns()}",
     )
-    queue.add_argument("--model", default="af3", help="of --size without --jobs (default af3)")
-    queue.add_argument("--size", help="tokens or degrees: jobs by themselves, or what if all were")
-    queue.add_argument("--seeds", type=int, help="what if every AlphaFold 3 job had so many")
-    queue.add_argument("--members", type=int, help="what if every GenCast job had so many")
+    queue.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"model that --size is for: {', '.join(model_names())} (default {DEFAULT_MODEL})",
+    )
+    queue.add_argument(
+        "--size",
+        help="plan jobs of these sizes, separated by commas; with --jobs: what if every job of "
+        "the model had this size",
+    )
+    for axis, known in changeable_axes().items():
+        models = " or ".join(known.models)
+        queue.add_argument(f"--{axis}", type=int, help=f"what if every job of {models} had so many")
     where = parser.add_argument_group("the machines")
     where.add_argument("--machines", type=Path, help="inventory, TOML")
     where.add_argument("--here", action="store_true", help="this machine")
@@ -59,6 +72,17 @@ def _parser() -> Parser:
     return parser
 
 
+def _columns() -> str:
+    """Columns of each model, e.g. ``tokens, file, ... (af3), or grid, ... (gencast)``."""
+    own = {name: get_model(name).costs.columns for name in model_names()}
+    return ", or ".join(f"{', '.join(columns)} ({name})" for name, columns in own.items())
+
+
+def _suffixes() -> str:
+    found = (suffix for name in model_names() for suffix in get_model(name).costs.suffixes)
+    return ", ".join(dict.fromkeys(found))
+
+
 def main(arguments: list[str]) -> int:
     """Plan and print; 0 when every job has its place, 2 where something is wrong with the input."""
     if arguments[:1] == [FIT]:
@@ -66,7 +90,7 @@ def main(arguments: list[str]) -> int:
 
         return plan_fit.main(arguments[1:])
     from perfkit.capacity.bounds import LARGEST
-    from perfkit.capacity.queue.invert import needs
+    from perfkit.capacity.queue.sizing import needs
     from perfkit.cli.commands.plan_output import print_needs, print_plan
 
     given = _parser().parse_args(arguments)
@@ -140,32 +164,20 @@ def _inventory(given: argparse.Namespace, fits: list[ModelFit]) -> Inventory:
 
 
 def _queue(given: argparse.Namespace) -> tuple[list[Job], list[Reject], WhatIf | None]:
-    from perfkit.capacity.queue.jobs import MOST_MEMBERS, MOST_SEEDS, WhatIf, read_jobs, sized_jobs
-    from perfkit.models import get_model
+    from perfkit.capacity.queue.jobs import read_jobs, sized_jobs
+    from perfkit.capacity.queue.what_if import changeable_axes, what_if
 
-    for name, most in (("seeds", MOST_SEEDS), ("members", MOST_MEMBERS)):
-        value = getattr(given, name)
-        if value is not None and not 1 <= value <= most:
-            raise UserError(f"--{name} takes 1 or more, up to {most}, not {value}")
+    model = get_model(given.model).name
+    fidelity = {axis: getattr(given, axis) for axis in changeable_axes()}
     if given.jobs is None:
         if given.size is None:
             raise UserError("there is nothing to plan: give --jobs FILE, or --size")
-        what_if = WhatIf(members=given.members, seeds=given.seeds)
-        model = get_model(given.model).name
-        return [what_if.applied(job) for job in sized_jobs(model, given.size)], [], None
-    size = None if given.size is None else _one_size(given.size)
+        change = what_if(fidelity, None, model)
+        return [change.applied(job) for job in sized_jobs(model, given.size)], [], None
+    change = what_if(fidelity, given.size, model)
     jobs, rejects = read_jobs(given.jobs)
     _refuse(rejects, given.keep_going)
-    return jobs, rejects, WhatIf(given.members, given.seeds, size)
-
-
-def _one_size(text: str) -> int:
-    """Tokens that every AlphaFold 3 job is set to."""
-    from perfkit.capacity.queue.jobs import sized_jobs
-
-    if "," in text:
-        raise UserError(f"--size takes one number of tokens with --jobs, not {cut(text)!r}")
-    return sized_jobs("af3", text)[0].size
+    return jobs, rejects, change
 
 
 def _ensure_within(given: argparse.Namespace, name: str, above: float, most: float) -> None:

@@ -51,14 +51,12 @@ def _add(parser: Parser) -> None:
 def _measure(request: Request) -> int:
     from perfkit.capacity.bounds import MOST_PASSES
     from perfkit.capacity.laws.measure import (
-        DEFAULT_COMPILED,
-        DEFAULT_SIZES,
         FitMeasurement,
         FitPlan,
-        other_samples,
+        contrasting,
         parse_cpu_counts,
     )
-    from perfkit.capacity.laws.runner import FitRunner
+    from perfkit.capacity.laws.runner import LiveFitRunner
     from perfkit.knobs.cpus import allowed_cpus
     from perfkit.observers.roofline.ceilings import measured_ceilings
     from perfkit.records.store import Store
@@ -71,14 +69,15 @@ def _measure(request: Request) -> int:
     if "input" in request.workload.source:
         raise UserError("a fit makes its own inputs: leave --input away")
     name = request.model.name
-    workloads = _workloads(request, given.sizes or DEFAULT_SIZES[name])
-    compiled = given.compile_sizes if given.compile_sizes is not None else DEFAULT_COMPILED[name]
+    costs = request.model.costs
+    workloads = _workloads(request, given.sizes or costs.sizes.fit)
+    compiled = costs.sizes.compiled if given.compile_sizes is None else given.compile_sizes
     configuration = configuration_of(request)
     out = given.out or default_folder("fit", name)
     limits = request.limits()
     plan = FitPlan(
         model=request.model,
-        workloads=(*workloads, *other_samples(workloads)),
+        workloads=(*workloads, *contrasting(workloads, costs.contrast)),
         held_out=tuple(_workloads(request, given.held_out or "")),
         compiled=tuple(_workloads(request, compiled)),
         configuration=configuration,
@@ -91,7 +90,7 @@ def _measure(request: Request) -> int:
         request.refuse_without_memory(configuration, workload)
     console = Console()
     with StudyProgress(console, trials=plan.trials) as progress:
-        measurement = FitMeasurement(plan, FitRunner(out, limits, progress.stage), progress)
+        measurement = FitMeasurement(plan, LiveFitRunner(out, limits, progress.stage), progress)
         interrupted = progress.watch(measurement.run)
     if interrupted:
         raise KeyboardInterrupt

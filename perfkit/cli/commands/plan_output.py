@@ -11,9 +11,9 @@ from perfkit.cli.console import Console, cell
 
 if TYPE_CHECKING:
     from perfkit.capacity.laws.fit import ModelFit
-    from perfkit.capacity.queue.invert import Need
-    from perfkit.capacity.queue.jobs import WhatIf
     from perfkit.capacity.queue.plan import Plan
+    from perfkit.capacity.queue.sizing import Need
+    from perfkit.capacity.queue.what_if import WhatIf
     from perfkit.report.plain_table import PlainTable
 
 SHOWN_JOBS = 20

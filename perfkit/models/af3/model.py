@@ -21,6 +21,7 @@ from perfkit.models.af3.package import ensure_installed, import_model
 from perfkit.models.af3.synthetic_weights import SEED
 from perfkit.models.af3.weights import SYNTHETIC_NOTICE, check_model_dir
 from perfkit.models.base import REST, Option
+from perfkit.models.costs import CostModel
 from perfkit.models.module_names import module_name
 from perfkit.models.prepared import Prepared
 from perfkit.models.shared_knobs import FLOAT32
@@ -102,6 +103,13 @@ class AlphaFold3:
         "pae": Tolerance(1e-3, 0.05, why="decoded from the logits for each pair of tokens"),
     }
     reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
+
+    @property
+    def costs(self) -> CostModel:
+        """Costs of the model, imported when they are first asked for."""
+        from perfkit.models.af3.costs import AlphaFold3Costs
+
+        return AlphaFold3Costs(self.fidelity_axes)
 
     def load(self) -> None:
         """Import ``alphafold3``, and JAX with it."""

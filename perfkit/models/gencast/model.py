@@ -11,6 +11,7 @@ from perfkit.errors import ConfigurationRefusedError, MissingDependencyError, Us
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.models.base import Option
+from perfkit.models.costs import CostModel
 from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
 from perfkit.models.gencast.inputs.sources import OWN, WEATHERNEXT, Sources, sources_from
 from perfkit.models.gencast.knobs import (
@@ -68,6 +69,13 @@ class GenCast:
         **{name: Tolerance(1e-3, 0.1, why=_WHY) for name in sorted(TaskConfig().target_variables)},
     }
     reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
+
+    @property
+    def costs(self) -> CostModel:
+        """Costs of the model, imported when they are first asked for."""
+        from perfkit.models.gencast.costs import GenCastCosts
+
+        return GenCastCosts(self.fidelity_axes)
 
     def load(self) -> None:
         """Import JAX and the packages that read files."""

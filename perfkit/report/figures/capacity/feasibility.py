@@ -10,20 +10,14 @@ import plotly.graph_objects as go
 
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.prediction import Range
-from perfkit.capacity.queue.estimate import MEMORY_SIZES_GB, estimate, pace
-from perfkit.capacity.queue.jobs import Job, production
+from perfkit.capacity.queue.estimate import MEMORY_SIZES_GB, estimate, time_factors
+from perfkit.capacity.queue.jobs import sized_job
 from perfkit.capacity.queue.machines import Machine
 from perfkit.errors import UserError
-from perfkit.models.gencast.inputs.sources import mesh_for
+from perfkit.models import get_model
 from perfkit.report.plan_tables import time_text
 from perfkit.report.style import BLACK, SERIES, spread_axis, styled
 from perfkit.units import bytes_text
-
-SIZES = {
-    "af3": (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 5120),
-    "gencast": (10.0, 6.0, 4.0, 3.0, 2.0, 1.5, 1.0, 0.5, 0.25),
-}
-"""Tokens; degrees."""
 
 CORES = (1, 2, 4, 8, 16, 32, 64)
 
@@ -71,17 +65,18 @@ def feasibility_info(fit: ModelFit, machine: Machine) -> FeasibilityInfo:
     machine
         Machine whose cores the times are for; its number of cores is varied.
     """
+    asked = get_model(fit.model).costs.sizes
     sizes, needed, times, reach = [], [], [], -1
-    for size in SIZES[fit.model]:
-        job = _job(fit.model, size)
+    for size in asked.feasibility:
+        job = sized_job(fit.model, size, size)
         with contextlib.suppress(UserError):
             one = estimate(job, fit)
-            sizes.append(f"{size:g}" if fit.model == "af3" else f"{size:g}°")
+            sizes.append(f"{size}{asked.mark}")
             needed.append(one.memory.high / 1e9)
             column: list[Range | None] = []
             for cores in CORES:
                 try:
-                    there = pace(fit, dataclasses.replace(machine, cores=cores), 1)
+                    there = time_factors(fit, dataclasses.replace(machine, cores=cores), 1)
                     column.append(there.seconds(one, one.compile_s))
                 except UserError:
                     column.append(None)
@@ -89,7 +84,7 @@ def feasibility_info(fit: ModelFit, machine: Machine) -> FeasibilityInfo:
             if job.size <= 2 * fit.largest_size:
                 reach = len(sizes) - 1
     return FeasibilityInfo(
-        unit="tokens" if fit.model == "af3" else "grid spacing",
+        unit=asked.axis,
         sizes=tuple(sizes),
         needed_gb=tuple(needed),
         memory_gb=MEMORY_SIZES_GB,
@@ -98,13 +93,6 @@ def feasibility_info(fit: ModelFit, machine: Machine) -> FeasibilityInfo:
         times=tuple(tuple(column[place] for column in times) for place in range(len(CORES))),
         measured_to=reach,
     )
-
-
-def _job(model: str, size: float) -> Job:
-    if model == "af3":
-        return Job("map", model, int(size), production(model), {}, 0, "map")
-    nodes = round(180 / size + 1) * round(360 / size)
-    return Job("map", model, nodes, production(model), {}, mesh_for(size), "map")
 
 
 def feasibility_figure(info: FeasibilityInfo) -> go.Figure:

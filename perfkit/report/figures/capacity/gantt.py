@@ -78,8 +78,8 @@ def gantt_info(plan: Plan) -> GanttInfo:
             height=1 / each.placement.instances,
             begin_h=each.placement.begin_s / HOUR_S,
             end_h=each.placement.end_s / HOUR_S,
-            colour=each.way.fit,
-            text=f"{each.job.name}: {time_text(each.way.time)} on {each.cpus} CPUs",
+            colour=each.option.fit,
+            text=f"{each.job.name}: {time_text(each.option.time)} on {each.cpus} CPUs",
         )
         for each in plan.jobs
         if (each.placement.kind, each.placement.node) in shown

@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from perfkit.capacity.laws.fit import ONCE, ModelFit
-from perfkit.capacity.laws.observation import Observation, whole
-from perfkit.capacity.laws.terms import MAIN_FEATURE, resized_features
+from perfkit.capacity.laws.observation import Observation, has_part_times
+from perfkit.models import get_model
 from perfkit.report.style import SERIES, shortened, spread_axis, styled
 from perfkit.units import seconds_text
 
@@ -66,16 +66,17 @@ def laws_info(fit: ModelFit, trials: Sequence[Observation]) -> LawsInfo:
     trials
         Trials that the laws were fitted to.
     """
-    main = MAIN_FEATURE[fit.model]
-    measured = [one for one in trials if whole(one) and one.cpus == fit.cpus]
+    costs = get_model(fit.model).costs
+    main = costs.features[0].name
+    held = [feature.name for feature in costs.features if feature.from_fidelity]
+    measured = [one for one in trials if has_part_times(one) and one.cpus == fit.cpus]
     largest = max(measured, key=lambda one: one.features[main]).features
-    alike = [one for one in measured if one.features.get("s") == largest.get("s")]
+    alike = [one for one in measured if all(one.features[n] == largest[n] for n in held)]
     sizes = [
         float(size) for size in np.geomspace(fit.least_size, 2 * fit.largest_size, CURVE_POINTS)
     ]
     places = [
-        resized_features(fit.model, _nearest(alike, main, size).features, size, fit.settings)
-        for size in sizes
+        costs.resized(_nearest(alike, main, size).features, size, fit.settings) for size in sizes
     ]
     curves = tuple(
         LawCurve(

@@ -1,4 +1,4 @@
-"""Turned round: how many machines keep a deadline, and how soon a budget ends a queue."""
+"""How many machines a queue needs for a deadline or a budget."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from dataclasses import dataclass, replace
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.prediction import relative_range
 from perfkit.capacity.queue.candidates import Queue
-from perfkit.capacity.queue.jobs import Job
 from perfkit.capacity.queue.machines import Machine
 from perfkit.capacity.queue.pack import lower_bound_s, machine_seconds, pack
-from perfkit.capacity.queue.plan import HOUR_S, kinds_of, tasks_of, way_of
+from perfkit.capacity.queue.plan import HOUR_S, kinds_of, option_of, tasks_of
+from perfkit.models.costs import Job
 
 
 @dataclass(frozen=True)
 class Need:
-    """What one kind of machine would have to be, by itself.
+    """The number of machines of one kind that a queue needs.
 
-    Parameters
+    Attributes
     ----------
+    machine
+        Kind of machine.
     machines
-        How many, None where no number would do.
+        Number of machines, None where no number would do.
     makespan_s, price
-        With so many; the price of every machine up to its last job, None without one.
+        Makespan and price with this number; the price counts every machine up to its last job
+        and is None where the machine has no price.
     low, high
-        Ends of the interval of both, as factors.
+        Ends of the interval of makespan and price, as factors on them.
     reason
         Why no number would do.
     """
@@ -49,8 +52,26 @@ def needs(
     deadline_s: float | None,
     budget: float | None,
 ) -> list[Need]:
-    """For each kind of machine the fewest that keep the deadline, or without one the most that
-    the budget pays for, that is the soonest end; with both, the fewest that keep both."""
+    """Return the number of machines that a queue needs, for each kind of machine alone.
+
+    With a deadline it is the smallest number that meets the deadline and the budget. Without a
+    deadline it is the largest number that the budget pays for.
+
+    Parameters
+    ----------
+    jobs
+        Jobs of the queue.
+    machines
+        Kinds of machines; their counts are ignored.
+    fits
+        Fits, one per model and preset.
+    cached
+        Whether jobs share a compilation cache.
+    deadline_s
+        Seconds in which the queue must end, None for no deadline.
+    budget
+        Largest price, None for no budget.
+    """
     return [
         _need(jobs, machine, fits, cached=cached, deadline_s=deadline_s, budget=budget)
         for machine in machines
@@ -79,8 +100,8 @@ def _need(
         hours = sum(machine_seconds(packing.placements).values()) / HOUR_S
         rate = machine.price_per_hour
         price = None if rate is None else hours * rate
-        ways = (way_of(candidates[each.task], each) for each in packing.placements)
-        low, high = relative_range(way.time for way in ways)
+        options = (option_of(candidates[each.task], each) for each in packing.placements)
+        low, high = relative_range(option.time for option in options)
         return Need(machine, count, packing.makespan_s, price, low, high)
 
     most = len(tasks)
@@ -89,7 +110,7 @@ def _need(
         if budget is None or found.price is None or found.price > budget:
             return replace(found, machines=None, reason="the budget does not pay for the queue")
         return with_count(_last(lambda count: _within(with_count(count).price, budget), 1, most))
-    # Fewer than the machine-time over the deadline cannot do.
+    # Fewer machines than the machine-time divided by the deadline cannot do.
     one_s = lower_bound_s(tasks, kinds_of([replace(machine, count=1)]))
     least = min(most, max(1, math.ceil(one_s / deadline_s)))
     alone = with_count(most)
@@ -108,8 +129,11 @@ def _within(price: float | None, budget: float) -> bool:
 
 
 def _last(holds: Callable[[int], bool], first: int, most: int) -> int:
-    """The last count from ``first``, for which it holds, up to ``most`` for which it still does;
-    steps double until it does not, then the gap is halved."""
+    """Return the largest count from ``first`` to ``most`` for which ``holds`` is true.
+
+    It must be true at ``first`` and change at most once. Steps double until it changes, then the
+    interval is bisected.
+    """
     low, step = first, 1
     while low + step <= most and holds(low + step):
         low += step

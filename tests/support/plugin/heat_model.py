@@ -1,0 +1,197 @@
+"""Heat on a square plate: a model that knows perfkit's protocols and nothing else of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from perfkit.answers.agreement import AgreementClass, Tolerance
+from perfkit.errors import UserError
+from perfkit.knobs.configuration import Configuration
+from perfkit.knobs.knob import Knob, Layer
+from perfkit.knobs.parsers import any_text
+from perfkit.models.base import REST, Option
+from perfkit.models.costs import (
+    CONSTANT,
+    WARM_UP,
+    CostModel,
+    Feature,
+    Features,
+    Job,
+    JobRow,
+    Options,
+    PublishedTime,
+    Sizes,
+    Terms,
+)
+from perfkit.models.prepared import Prepared
+from perfkit.models.workload import FidelityAxis, Workload
+from perfkit.records.stages import StageName
+
+PADDED = Knob("padded", "exact", Layer.MODEL, True, "nodes to pad to", any_text)
+
+AXES = (FidelityAxis("steps", 4, 1000, 1, "time steps"),)
+
+
+class _Row(JobRow):
+    plate: Annotated[int, Field(ge=8, le=4096)]
+    steps: Annotated[int, Field(ge=1, le=10**6)] | None = None
+
+
+class HeatCosts(CostModel):
+    """``p``: nodes along an edge of the plate."""
+
+    features = (Feature("p", "the plates measured"),)
+    terms = Terms(
+        time={
+            "step": (CONSTANT, "p^2", "p^3"),
+            REST: (CONSTANT, "p^2"),
+            StageName.PREPARE: (CONSTANT,),
+            StageName.COMPILE: (CONSTANT,),
+            WARM_UP: (CONSTANT,),
+            StageName.CHECK: (CONSTANT,),
+        },
+        other_time=(CONSTANT,),
+        compiled_bytes=(CONSTANT, "p^2"),
+        overhead_bytes=(CONSTANT,),
+    )
+    sizes = Sizes("64,96,128,192", "512", "96", ("64", "256", "1024"), "nodes along an edge")
+    input_options = ("edge",)
+    padding_knob = PADDED.name
+    what_if_axes: ClassVar[Mapping[str, int]] = {"steps": 10**6}
+    columns = ("plate", "steps")
+    input_columns = ("plate",)
+    size_column = "plate"
+    plan_columns: ClassVar[Mapping[str, str]] = {"heat_steps": "steps"}
+    suffixes = (".plate",)
+    published = (PublishedTime("Abacus", "256 nodes, one step", 60.0, "a table of 1822"),)
+
+    def __init__(self) -> None:
+        self.production = {axis.name: axis.production for axis in AXES}
+
+    def features_at(
+        self, size: int, options: Options, fidelity: Mapping[str, int], settings: Mapping[str, str]
+    ) -> dict[str, float]:
+        padded = settings.get(PADDED.name, PADDED.default)
+        return {"p": float(size if padded == "exact" else int(padded))}
+
+    def resized(
+        self, features: Features, size: float, settings: Mapping[str, str]
+    ) -> dict[str, float]:
+        return {"p": size}
+
+    def calls(self, fidelity: Mapping[str, int]) -> int:
+        return 1
+
+    def job(self, row: Mapping[str, str], folder: Path, origin: str) -> Job:
+        given = _Row.model_validate(row)
+        fidelity = self.production if given.steps is None else {"steps": given.steps}
+        options = {"edge": str(given.plate)}
+        return Job(given.name, Heat.name, given.plate, fidelity, options, origin)
+
+    def jobs_in_file(self, path: Path) -> tuple[list[Job], list[Any]]:
+        row = {"name": path.stem, "plate": path.read_text().strip()}
+        return [self.job(row, path.parent, str(path))], []
+
+    def published_s(self, job: Job, device: str) -> float | None:
+        return 60.0 * job.fidelity["steps"]
+
+
+class Heat:
+    """Explicit steps of the heat equation as products with a matrix."""
+
+    name = "heat"
+    size_unit = "nodes"
+    options = (Option("edge", int, "nodes along an edge (default: 64)"),)
+    small_options: ClassVar[Mapping[str, str | int | float | bool]] = {"edge": 16}
+    weights_option = ""
+    fidelity_axes = AXES
+    knobs = (PADDED,)
+    tolerances: ClassVar[Mapping[str, Tolerance]] = {"plate": Tolerance(1e-3, 0.1, why="heat")}
+    reference_values: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def costs(self) -> CostModel:
+        return HeatCosts()
+
+    def load(self) -> None:
+        import jax  # noqa: F401
+
+    def workload(self, options: Options, fidelity: Mapping[str, int]) -> Workload:
+        edge = int(options.get("edge", 64))
+        if edge < 1:
+            raise UserError(f"--edge takes 1 or more, not {edge}")
+        chosen = {axis.name: fidelity.get(axis.name, axis.low) for axis in AXES}
+        return Workload(self.name, f"plate-{edge}", edge, {"edge": edge}, chosen, f"{edge}")
+
+    def resized(self, workload: Workload, size: str) -> Workload:
+        return self.workload({"edge": int(size)}, workload.fidelity)
+
+    def resolved_fidelity(self, fidelity: Mapping[str, int], workload: Workload) -> dict[str, int]:
+        return dict(fidelity)
+
+    def check(self, workload: Workload, configuration: Configuration) -> None:
+        pass
+
+    def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
+        return AgreementClass.FLOAT32
+
+    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
+        return 300_000_000
+
+    def part_counts(
+        self, fidelity: Mapping[str, int], workload: Workload | None = None
+    ) -> dict[str, int]:
+        return {"step": fidelity["steps"]}
+
+    def part_of(self, op_name: str) -> str | None:
+        if "while" in op_name:
+            return "step"
+        return REST if op_name else None
+
+    def module_of(self, op_name: str) -> str | None:
+        return self.part_of(op_name)
+
+    def part_fidelity(self) -> Mapping[str, int]:
+        return {"steps": 20}
+
+    def check_fidelity(self) -> Mapping[str, int]:
+        return {"steps": 40}
+
+    def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
+        return True
+
+    def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
+        import jax
+        import jax.numpy as jnp
+
+        edge, steps = workload.size, workload.fidelity["steps"]
+        padded = overrides.get(PADDED.name, PADDED.default)
+        nodes = edge if padded == "exact" else int(padded)
+        conduct = np.eye(nodes, dtype=np.float32) * 0.8
+        conduct += 0.1 * (np.eye(nodes, k=1) + np.eye(nodes, k=-1)).astype(np.float32)
+        plate = np.ones((nodes, nodes), np.float32)
+
+        def function(conduct: Any, plate: Any) -> Any:
+            def step(_: Any, now: Any) -> Any:
+                return conduct @ now @ conduct
+
+            return {"plate": jnp.tanh(jax.lax.fori_loop(0, steps, step, plate))}
+
+        def write(outputs: Any, folder: Path) -> list[Path]:
+            path = folder / "plate.npy"
+            np.save(path, np.asarray(outputs["plate"]))
+            return [path]
+
+        return Prepared(
+            function=function,
+            arguments=(conduct, plate),
+            drive=lambda compiled: compiled(conduct, plate),
+            parts=self.part_counts(workload.fidelity),
+            compared=lambda outputs: {"plate": np.asarray(outputs["plate"])[:edge, :edge]},
+            write=write,
+        )
