@@ -12,11 +12,11 @@ from typing import Any
 
 import psutil
 
-import perfkit
 from perfkit.builds import installed_build
 from perfkit.files import Plain, short_digest
 from perfkit.records.cgroups import CgroupLimits, cgroup_limits
 from perfkit.records.restrictions import restriction_sentences, restrictions
+from perfkit.version import __version__
 
 INSTRUCTION_SETS = (
     "avx",
@@ -114,7 +114,7 @@ def versions() -> dict[str, str | None]:
     """Versions of Python, perfkit (with its commit) and the packages that matter."""
     found: dict[str, str | None] = {
         "python": platform.python_version(),
-        "perfkit": perfkit.__version__,
+        "perfkit": __version__,
         "perfkit_commit": _commit(),
     }
     return found | _package_versions()
