@@ -29,6 +29,7 @@ from perfkit.records.schema import (
 from perfkit.records.store import Store
 from perfkit.trial.answers import save_answers
 from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.tune.progress import SilentProgress
 from perfkit.tune.search.coordinate_ascent import CoordinateAscent
 from perfkit.tune.search.strategy import SearchSpace
 from perfkit.tune.study import Study
@@ -260,14 +261,6 @@ class SimulatedTrial:
         )
 
 
-class _Silent:
-    def trial_started(self, role: str, label: str) -> None: ...
-
-    def trial_finished(self, record: Record) -> None: ...
-
-    def say(self, sentence: str) -> None: ...
-
-
 def run_study(
     folder: Path,
     factors: Mapping[str, float],
@@ -290,7 +283,7 @@ def run_study(
     catalogue = Catalogue(model.knobs)
     plan = StudyPlan(model, catalogue, WORKLOAD, MemoryStore(folder), budget_s, 1.0, False)
     space = SearchSpace(catalogue, tuple(((name, "on"),) for name in factors))
-    study = Study(plan, CoordinateAscent(), runner, _Silent(), space)
+    study = Study(plan, CoordinateAscent(), runner, SilentProgress(), space)
     study.run()
     return study
 

@@ -37,9 +37,15 @@ HERE = Path(__file__).parent
 
 
 class NoProgress:
-    """Tells nobody: asv shows a benchmark's output only where it fails."""
+    """Shows nothing: asv shows a benchmark's output only where it fails.
+
+    Commits before :class:`perfkit.tune.progress.SilentProgress` are measured too.
+    """
 
     def trial_started(self, role: str, label: str) -> None:
+        """Nothing to say."""
+
+    def stage(self, stage: str) -> None:
         """Nothing to say."""
 
     def trial_finished(self, record: Record) -> None:

@@ -18,30 +18,17 @@ from pathlib import Path
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
 from perfkit.records.machine import available_memory_bytes
-from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.stats.exact import first_look
 from perfkit.trial.limits import Limits
 from perfkit.tune.live import LiveRunner
 from perfkit.tune.noise import inert_configurations
+from perfkit.tune.progress import SilentProgress
 from perfkit.tune.search.coordinate_ascent import CoordinateAscent
 from perfkit.tune.search.strategy import SearchSpace
 from perfkit.tune.study import Study
 from perfkit.tune.study_plan import StudyPlan
 from perfkit.units import parse_duration, seconds_text
-
-
-class Quiet:
-    """Shows nothing of a study's progress."""
-
-    def trial_started(self, role: str, label: str) -> None:
-        """Nothing."""
-
-    def trial_finished(self, record: Record) -> None:
-        """Nothing."""
-
-    def say(self, sentence: str) -> None:
-        """Nothing."""
 
 
 def main() -> int:
@@ -84,7 +71,10 @@ def main() -> int:
             extrapolate=False,
         )
         runner = LiveRunner(folder, Limits(), lambda stage: None)
-        study, begin_s = Study(plan, CoordinateAscent(), runner, Quiet(), space), time.monotonic()
+        study, begin_s = (
+            Study(plan, CoordinateAscent(), runner, SilentProgress(), space),
+            time.monotonic(),
+        )
         study.run()
         found = study.recommendation()
         winners += found.best is not None and bool(found.best.settings)

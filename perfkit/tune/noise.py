@@ -15,8 +15,9 @@ from perfkit.records.store import Store
 from perfkit.stats.exact import sequential_ratio
 from perfkit.stats.interval import Interval
 from perfkit.trial.request import TrialFiles
+from perfkit.tune.progress import Progress
 from perfkit.tune.search.evidence import Evidence
-from perfkit.tune.session import Progress, Runner, Session, Start
+from perfkit.tune.session import Runner, Session, Start
 
 INERT_FLAG = "xla_gpu_autotune_max_solutions"
 """A flag that only programs for GPUs look at, so that on a CPU two configurations that differ in it

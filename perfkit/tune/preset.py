@@ -14,6 +14,7 @@ from perfkit.errors import UserError
 from perfkit.files import write_whole
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
+from perfkit.records.schema import Record
 from perfkit.tune.recommend import Recommendation
 
 FORMAT = 1
@@ -67,6 +68,26 @@ def save_preset(
             measured["speedup_interval"] = [round(end, 3) for end in best.speedup.ends]
     measured["peak_rss_bytes"] = best.peak_rss_bytes
     write_preset(path, model, best.settings, measured)
+
+
+def measured_context(record: Record) -> dict[str, Any]:
+    """Where a recommendation was measured, for :func:`save_preset`.
+
+    Parameters
+    ----------
+    record
+        The last record of the study.
+    """
+    machine = record.machine.known()
+    shown = ("cpu", "logical_cpus", "memory_bytes")
+    return {
+        "workload": record.workload.name,
+        "size": record.workload.size,
+        "measured_at": record.created,
+        "notices": record.notices,
+        "machine": {name: machine[name] for name in shown if name in machine},
+        "versions": {name: value for name, value in record.versions.items() if value is not None},
+    }
 
 
 def write_preset(

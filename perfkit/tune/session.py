@@ -13,6 +13,7 @@ from perfkit.models.base import Workload
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.trial.interrupts import interrupts_put_off
 from perfkit.trial.request import TrialFiles, TrialLabels
+from perfkit.tune.progress import Progress
 from perfkit.tune.search.evidence import Process
 
 
@@ -70,22 +71,6 @@ class Runner(Protocol):
 
     def now_s(self) -> float:
         """The clock that budgets are counted on."""
-        ...
-
-
-class Progress(Protocol):
-    """Who is told how a study goes on."""
-
-    def trial_started(self, role: str, label: str) -> None:
-        """A trial has been started."""
-        ...
-
-    def trial_finished(self, record: Record) -> None:
-        """A trial has left its record."""
-        ...
-
-    def say(self, sentence: str) -> None:
-        """Something that a person should know."""
         ...
 
 

@@ -6,14 +6,16 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from perfkit.errors import UserError
 from perfkit.files import remove, short_digest, write_whole
-from perfkit.knobs.configuration import STOCK, Configuration
+from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.space import promising, search_settings
 from perfkit.records.roles import OTHER_FIDELITY, Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tune.costs import MeasuredCosts
+from perfkit.tune.progress import Progress
 from perfkit.tune.recommend import Recommendation, recommend
 from perfkit.tune.search.evidence import ATTEMPTS, Evidence, gives_up
 from perfkit.tune.search.screening import Standing, Verdict, judge, mean_gain, standing
@@ -27,7 +29,7 @@ from perfkit.tune.search.strategy import (
     Stop,
     Strategy,
 )
-from perfkit.tune.session import Progress, Runner, Session, Start
+from perfkit.tune.session import Runner, Session, Start
 from perfkit.tune.study_plan import StudyPlan
 
 NO_REFERENCE = Stop(
@@ -42,13 +44,25 @@ COMPILED_FOLDER = "compiled"
 """Folder below the store's with the compilation caches of each study's configurations."""
 
 
-def search_space(plan: StudyPlan) -> SearchSpace:
+def search_space(plan: StudyPlan, knobs: Sequence[str] | None = None) -> SearchSpace:
     """What a tuning tries on this machine, in order.
 
     What changes how much is computed comes first, because it shrinks all that follows. The
     model's own such knobs are tried in one step, because each pass of stock is dear; where the
     step fails they are tried one by one. So are then the knobs that have won a little on every
     machine: together they stand out of the noise.
+
+    Parameters
+    ----------
+    plan
+        The study's.
+    knobs
+        Names of the knobs to search; by default all of them.
+
+    Raises
+    ------
+    UserError
+        A knob is unknown, or has no value to try on this machine.
     """
     own = plan.model.search_values(plan.workload)
     first: list[tuple[str, str]] = [
@@ -58,7 +72,25 @@ def search_space(plan: StudyPlan) -> SearchSpace:
     together = tuple((name, listed[0]) for name, listed in own.items())
     bundles = [bundle for bundle in (together, promising(rest)) if len(bundle) > 1]
     singles: list[Change] = [(setting,) for setting in [*first, *rest]]
-    return SearchSpace(plan.catalogue, (*bundles, *singles))
+    changes = (*bundles, *singles)
+    if knobs is not None:
+        changes = _restricted(plan.catalogue, changes, knobs)
+    return SearchSpace(plan.catalogue, changes)
+
+
+def _restricted(
+    catalogue: Catalogue, changes: Sequence[Change], knobs: Sequence[str]
+) -> tuple[Change, ...]:
+    """The changes that set only the named knobs."""
+    names = {catalogue.knob(name).name for name in knobs}
+    chosen = tuple(change for change in changes if names.issuperset(dict(change)))
+    missing = sorted(names.difference(*(dict(change) for change in chosen)))
+    if missing:
+        raise UserError(
+            f"knob {missing[0]!r} has no value that is worth trying here; leave it out, or "
+            "measure values of your own with perfkit sweep"
+        )
+    return chosen
 
 
 class Study:

@@ -265,6 +265,9 @@ class Listener:
     def trial_started(self, role: str, label: str) -> None:
         """Nothing to draw."""
 
+    def stage(self, stage: str) -> None:
+        """Nothing to draw."""
+
     def trial_finished(self, record: Record) -> None:
         """Nothing to draw."""
 

@@ -20,7 +20,8 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.stats.exact import median_uncertainty
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tune.session import Progress, Session
+from perfkit.tune.progress import Progress
+from perfkit.tune.session import Session
 
 HELD_OUT_ROLE = "held_out"
 """Measured like the points of a fit, but only used to judge it."""

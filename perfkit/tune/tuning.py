@@ -1,0 +1,184 @@
+"""Tune one workload: the function behind ``perfkit tune`` and behind notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from perfkit.knobs.configuration import Catalogue
+from perfkit.models import get_model
+from perfkit.models.base import Model, Workload
+from perfkit.records.machine import available_memory_bytes
+from perfkit.records.schema import Record
+from perfkit.records.store import Store
+from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, Limits
+from perfkit.tune.extrapolate import Extrapolation, extrapolate
+from perfkit.tune.live import LiveRunner
+from perfkit.tune.preset import measured_context, save_preset
+from perfkit.tune.progress import Progress, SilentProgress
+from perfkit.tune.recommend import Recommendation
+from perfkit.tune.search.coordinate_ascent import CoordinateAscent
+from perfkit.tune.search.strategy import Strategy
+from perfkit.tune.session import Runner
+from perfkit.tune.study import Study, search_space
+from perfkit.tune.study_plan import StudyPlan
+from perfkit.units import parse_duration
+
+DEFAULT_BUDGET = "17m"
+"""Leaves five of the twenty minutes that a first `make tune` may take for the installation."""
+
+LEAST_LIMIT_S = 1800.0
+"""Smallest default time limit of a trial, in seconds, however small the budget."""
+
+PRESET_NAME = "preset.toml"
+"""File name of the recommended configuration in the folder of a tuning."""
+
+INTERRUPTED = "interrupted: all measurements are kept; the same command resumes"
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """The outcome of a tuning, complete or interrupted.
+
+    Attributes
+    ----------
+    records
+        All records of the study, oldest first, those of earlier calls included.
+    recommendation
+        The recommended configuration and the rows it was chosen from.
+    extrapolations
+        Predicted times of a production prediction: of stock and of the recommended configuration,
+        where their parts were measured.
+    folder
+        Folder of the records and of the preset.
+    preset
+        Path of the saved preset, or None where nothing is recommended.
+    unfinished
+        One sentence for each step that was left out, with the reason.
+    interrupted
+        Whether the user pressed Ctrl-C; the same call resumes.
+    """
+
+    records: tuple[Record, ...]
+    recommendation: Recommendation
+    extrapolations: tuple[Extrapolation, ...]
+    folder: Path
+    preset: Path | None
+    unfinished: tuple[str, ...] = ()
+    interrupted: bool = False
+
+
+def tune_workload(
+    workload: Workload,
+    folder: Path,
+    *,
+    budget_s: float = parse_duration(DEFAULT_BUDGET),
+    knobs: Sequence[str] | None = None,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+    observers: Sequence[str] = (),
+    extrapolates: bool = True,
+    model: Model | None = None,
+    strategy: Strategy | None = None,
+    runner: Runner | None = None,
+) -> TuningResult:
+    """Find the fastest configuration of a workload that gives the same answer as stock.
+
+    Records are appended to the store in ``folder``. The same call resumes a study that was
+    interrupted, and a larger budget continues it.
+
+    Parameters
+    ----------
+    workload
+        Model, input and the fidelity at which configurations are compared.
+    folder
+        Folder of the records and of the preset; created if necessary.
+    budget_s
+        Wall seconds from now.
+    knobs
+        Names of the knobs to search; by default all that are worth trying on this machine.
+    progress
+        Receives the events of the study; by default nothing is shown.
+    limits
+        Time and memory limits of each trial. Without a time limit, a trial may take twice the
+        budget, and at least :data:`LEAST_LIMIT_S`.
+    observers
+        Names of the observers of each trial, see :mod:`perfkit.observers.registry`.
+    extrapolates
+        Whether to measure the parts of the model to predict the time of a production prediction.
+    model
+        The model; by default the registered one of the workload's name.
+    strategy
+        Decides what is measured next; coordinate ascent by default.
+    runner
+        Makes the trials; by default they run on this machine.
+
+    Raises
+    ------
+    UserError
+        A knob is unknown or has no value to try on this machine, or the folder cannot be written.
+    """
+    model = get_model(workload.model) if model is None else model
+    progress = SilentProgress() if progress is None else progress
+    if runner is None:
+        runner = LiveRunner(folder, _with_time(limits, budget_s), progress.stage, observers)
+    plan = StudyPlan(
+        model=model,
+        catalogue=Catalogue(model.knobs),
+        workload=workload,
+        store=Store(folder),
+        budget_s=budget_s,
+        memory_bytes=available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY,
+        extrapolate=extrapolates,
+    )
+    space = search_space(plan, knobs)
+    study = Study(plan, strategy or CoordinateAscent(), runner, progress, space)
+    interrupted = False
+    try:
+        study.run()
+    except KeyboardInterrupt:
+        interrupted = True
+        progress.say(INTERRUPTED)
+    records, recommendation = study.records(), study.recommendation()
+    preset = None
+    if recommendation.best is not None:
+        preset = folder / PRESET_NAME
+        save_preset(preset, model.name, recommendation, measured_context(records[-1]))
+    return TuningResult(
+        records=tuple(records),
+        recommendation=recommendation,
+        extrapolations=tuple(production_times(model, workload, records, recommendation)),
+        folder=folder,
+        preset=preset,
+        unfinished=study.unfinished,
+        interrupted=interrupted,
+    )
+
+
+def production_times(
+    model: Model, workload: Workload, records: Sequence[Record], recommendation: Recommendation
+) -> list[Extrapolation]:
+    """Predicted times of a production prediction.
+
+    Returns
+    -------
+    list of Extrapolation
+        Of stock, then of the recommended configuration, where their parts were measured.
+    """
+    production = {axis.name: axis.production for axis in model.fidelity_axes}
+    chosen = model.resolved_fidelity(production, workload)
+    counts = model.part_counts(chosen, workload)
+    rows = dict.fromkeys(
+        row.digest for row in (recommendation.stock, recommendation.best) if row is not None
+    )
+    found = (extrapolate(records, digest, chosen, counts) for digest in rows)
+    return [one for one in found if one is not None]
+
+
+def _with_time(limits: Limits | None, budget_s: float) -> Limits:
+    """``limits`` with a time limit: a trial that hangs has to end some day."""
+    limits = Limits() if limits is None else limits
+    if limits.time_s is not None:
+        return limits
+    return replace(limits, time_s=max(2 * budget_s, LEAST_LIMIT_S))

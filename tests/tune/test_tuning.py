@@ -1,0 +1,83 @@
+"""The function behind ``perfkit tune`` and behind notebooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perfkit.errors import UserError
+from perfkit.knobs.configuration import Configuration
+from perfkit.records.store import read_records
+from perfkit.tune.preset import load_preset
+from perfkit.tune.tuning import tune_workload
+from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner
+
+
+def _halved_by_exact_bucket(configuration: Configuration) -> Behaviour:
+    """30 s per pass; a bucket without padding halves that, and nothing else matters."""
+    exact = configuration.as_dict().get("bucket") == "exact"
+    return Behaviour(15.0 if exact else 30.0)
+
+
+def test_a_tuning_returns_and_saves_its_recommendation(tmp_path: Path) -> None:
+    result = tune_workload(
+        WORKLOAD,
+        tmp_path,
+        budget_s=100_000.0,
+        knobs=["bucket"],
+        runner=ReplayRunner(_halved_by_exact_bucket),
+    )
+    assert not result.interrupted
+    assert result.recommendation.best is not None
+    assert result.recommendation.best.settings == {"bucket": "exact"}
+    assert result.recommendation.best.speedup is not None
+    assert result.recommendation.best.speedup.median == pytest.approx(2.0)
+    assert result.preset == tmp_path / "preset.toml"
+    assert load_preset(result.preset).configuration.as_dict() == {"bucket": "exact"}
+    assert [one.id for one in result.records] == [one.id for one in read_records(tmp_path)]
+    # 200 diffusion steps per seed in production; a pass of 4 steps takes 30 s or 15 s.
+    assert [(one.label, one.total.median) for one in result.extrapolations] == [
+        ("stock", pytest.approx(200 * 30.0 / 4)),
+        ("bucket=exact", pytest.approx(200 * 15.0 / 4)),
+    ]
+
+
+def test_an_interrupted_tuning_returns_what_it_has_and_resumes(tmp_path: Path) -> None:
+    progress = Listener()
+    first = tune_workload(
+        WORKLOAD,
+        tmp_path,
+        budget_s=100_000.0,
+        knobs=["bucket"],
+        progress=progress,
+        runner=ReplayRunner(_halved_by_exact_bucket, interrupt_at=25),
+    )
+    assert first.interrupted
+    assert progress.said[-1].startswith("interrupted: all measurements are kept")
+    second = tune_workload(
+        WORKLOAD,
+        tmp_path,
+        budget_s=100_000.0,
+        knobs=["bucket"],
+        runner=ReplayRunner(_halved_by_exact_bucket, number=len(first.records)),
+    )
+    assert not second.interrupted
+    assert second.records[: len(first.records)] == first.records
+    assert second.recommendation.best is not None
+    assert second.recommendation.best.settings == {"bucket": "exact"}
+
+
+@pytest.mark.parametrize(
+    ("knob", "message"),
+    [
+        ("buckt", "unknown knob 'buckt'; the nearest is 'bucket'"),
+        ("xla_cpu_enable_fast_math", "has no value that is worth trying here"),
+    ],
+)
+def test_a_knob_that_cannot_be_searched_is_refused(tmp_path: Path, knob: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        tune_workload(
+            WORKLOAD, tmp_path, knobs=[knob], runner=ReplayRunner(_halved_by_exact_bucket)
+        )
+    assert list(tmp_path.iterdir()) == []
