@@ -90,7 +90,7 @@ class TenThousandRecords:
 
     def time_report(self) -> None:
         """Load and page together, as `perfkit report` does it."""
-        from perfkit.cli.study_output import page_of_records
+        from perfkit.api.reporting import page_of_records
 
         page_of_records(self._load(), None)
 

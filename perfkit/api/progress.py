@@ -10,21 +10,13 @@ from typing import Protocol
 from perfkit.models.base import Model, Workload
 from perfkit.records.schema import Record
 from perfkit.trial.conditions.surroundings import sentences_before_measuring
-from perfkit.tune.session import Progress as StudyProgress
+from perfkit.tune.progress import Progress
 from perfkit.units import bytes_text, seconds_text
 
 INTERRUPTED = "interrupted: all finished measurements are kept, and the same call resumes"
 
 
-class StagedProgress(StudyProgress, Protocol):
-    """Follows the trials of one study and the stages of each trial."""
-
-    def stage(self, stage: str) -> None:
-        """Show the stage that the current trial has entered."""
-        ...
-
-
-class Progress(Protocol):
+class CallProgress(Protocol):
     """Follows one call of the API, from its announcement to its last trial."""
 
     def announce(self, model: Model, workloads: Sequence[Workload]) -> None:
@@ -33,7 +25,7 @@ class Progress(Protocol):
 
     def study(
         self, *, budget_s: float | None = None, trials: int | None = None
-    ) -> AbstractContextManager[StagedProgress]:
+    ) -> AbstractContextManager[Progress]:
         """Follow a study while the block runs.
 
         Parameters
@@ -62,7 +54,7 @@ class Progress(Protocol):
 
 
 class LineProgress:
-    """Shows progress as plain lines; both a :class:`Progress` and a :class:`StagedProgress`.
+    """Shows progress as plain lines; for a call and for each of its studies.
 
     Parameters
     ----------
@@ -119,11 +111,11 @@ class SilentProgress(LineProgress):
         """Show nothing, and do not look at the machine either."""
 
 
-type ProgressLike = Progress | Callable[[str], object] | None
-"""What callers pass: a :class:`Progress`, a function of one line such as ``print``, or None."""
+type ProgressLike = CallProgress | Callable[[str], object] | None
+"""What callers pass: a :class:`CallProgress`, a function of one line such as ``print``, or None."""
 
 
-def as_progress(given: ProgressLike) -> Progress:
+def as_progress(given: ProgressLike) -> CallProgress:
     """The progress to report to: silent for None, line by line for a function."""
     if given is None:
         return SilentProgress()
@@ -132,7 +124,7 @@ def as_progress(given: ProgressLike) -> Progress:
     return given
 
 
-def run_interruptibly(run: Callable[[], None], progress: StudyProgress) -> bool:
+def run_interruptibly(run: Callable[[], None], progress: Progress) -> bool:
     """Run a study; Ctrl-C ends it, and what was measured is kept.
 
     Returns

@@ -158,9 +158,7 @@ def make_subject(
         A value is impossible, or the input is bad.
     """
     chosen = get_model(model)
-    given = {
-        name.replace("_", "-"): value for name, value in options.items() if value is not None
-    }
+    given = {name.replace("_", "-"): value for name, value in options.items() if value is not None}
     axes = {axis.name: axis for axis in chosen.fidelity_axes}
     known = {option.name: option for option in chosen.options}
     for name in given:
@@ -235,9 +233,7 @@ def _option_value(option: Option, value: OptionValue) -> str | int | float | boo
     raise UserError(f"--{option.name} takes {expected[option.kind]}, not {value!r}")
 
 
-def _axis_values(
-    model: Model, values: Mapping[str, OptionValue], fidelity: str
-) -> dict[str, int]:
+def _axis_values(model: Model, values: Mapping[str, OptionValue], fidelity: str) -> dict[str, int]:
     """Values of the fidelity axes that differ from those of a cheap measurement."""
     chosen: dict[str, int] = {}
     for axis in model.fidelity_axes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,14 +18,14 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from perfkit.api.progress import record_line, workload_lines
 from perfkit.cli.heartbeat import Heartbeat
 from perfkit.printable import printable
 from perfkit.records.schema import Outcome, Record
-from perfkit.units import bytes_text, percent_text, seconds_interval_text, seconds_text
+from perfkit.units import seconds_text
 
 if TYPE_CHECKING:
     from perfkit.models.base import Model, Workload
-    from perfkit.trial.launcher import TrialProcess
     from perfkit.tune.extrapolate import Extrapolation
     from perfkit.tune.recommend import Recommendation
 
@@ -68,52 +68,54 @@ class Console:
         if not self.rich.is_terminal:
             # Without a terminal rich assumes 80 columns, which breaks the tables' lines.
             self.rich.width = WIDTH_WITHOUT_TERMINAL
-        self._surroundings: list[str] | None = None
+        self._conditions: list[str] | None = None
 
     def line(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         self.rich.print(printable(text), markup=False, soft_wrap=True)
 
-    def workload(self, workload: Workload, model: Model) -> None:
-        """What is about to be computed, and what a reader must know of it."""
-        fidelity = ", ".join(f"{name} {value}" for name, value in workload.fidelity.items())
-        self.line(f"{model.name}: {workload.name}, {workload.size} {model.size_unit} ({fidelity})")
-        for notice in workload.notices:
-            self.line(f"  note: {notice}")
-        self._say_surroundings()
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
+        """Print a table of plain texts under a title, if any."""
+        drawn = Table(title=cell(title) if title else None, title_justify="left")
+        for header in headers:
+            drawn.add_column(cell(header))
+        for row in rows:
+            drawn.add_row(*map(cell, row))
+        self.rich.print(drawn)
 
-    def _say_surroundings(self) -> None:
-        """Once: limits, variables and other perfkits that matter to what is measured here."""
-        from perfkit.trial.conditions.surroundings import sentences_before_measuring
+    def announce(self, model: Model, workloads: Sequence[Workload]) -> None:
+        """Print what is about to be measured; see :class:`perfkit.api.progress.CallProgress`."""
+        for workload in workloads:
+            self.workload(workload, model)
 
-        if self._surroundings is None:
-            self._surroundings = sentences_before_measuring()
-            for sentence in self._surroundings:
-                self.line(f"warning: {sentence}")
+    def study(self, *, budget_s: float | None = None, trials: int | None = None) -> StudyProgress:
+        """The progress bar of a study, as a context manager."""
+        return StudyProgress(self, budget_s=budget_s, trials=trials)
 
     @contextmanager
-    def waiting(self, trial: TrialProcess, label: str) -> Iterator[None]:
-        """A spinner with the trial's stage while the block runs."""
+    def trial(self, label: str) -> Iterator[Callable[[str], None]]:
+        """Show a spinner with the configuration and the stage of a single trial."""
         with _progress(self.rich) as progress:
             task = progress.add_task(label, total=None, stage="")
-            trial.on_stage = lambda stage: progress.update(task, stage=stage)
-            yield
+            yield lambda stage: progress.update(task, stage=stage)
+
+    def workload(self, workload: Workload, model: Model) -> None:
+        """Print a workload with its notices, and once the conditions on this machine."""
+        from perfkit.trial.conditions.surroundings import sentences_before_measuring
+
+        for line in workload_lines(workload, model):
+            self.line(line)
+        if self._conditions is None:
+            self._conditions = sentences_before_measuring()
+            for sentence in self._conditions:
+                self.line(f"warning: {sentence}")
 
     def record(self, record: Record, folder: Path) -> None:
-        """The stages of one trial, its outcome and its files."""
-        table = Table("stage", "wall", "CPU", "utilisation", "peak memory", "page faults")
-        for stage in record.stages:
-            table.add_row(
-                stage.name,
-                seconds_text(stage.wall_s),
-                seconds_text(stage.cpu_s),
-                percent_text(record.utilisation(stage)),
-                bytes_text(stage.peak_rss_bytes),
-                f"{stage.minor_faults + stage.major_faults:,}",
-            )
-        self.rich.print(table)
-        reason = f": {record.reason}" if record.reason else ""
-        self.line(f"outcome {record.outcome}{reason}; configuration {record.configuration.label}")
+        """Print the stages of one trial, its outcome and its files."""
+        from perfkit.api.results import STAGE_HEADERS, outcome_sentence, stage_rows
+
+        self.table(STAGE_HEADERS, stage_rows(record))
+        self.line(outcome_sentence(record))
         if record.finite is not None and record.outcome is Outcome.OK:
             self.line(f"all {len(record.finite.leaves)} outputs are finite")
         if record.guard is not None:
@@ -130,29 +132,22 @@ class Console:
             self.line(f"warning: {warning}")
         for name, path in record.artifacts.items():
             self.line(f"  {name}: {folder / path}")
-        # Last, where a reader looks first: what the files above must not be taken for.
+        # A reader looks at the last lines first: they say how far the files can be relied on.
         for notice in record.notices:
-            if notice not in (self._surroundings or ()):
+            if notice not in (self._conditions or ()):
                 self.line(f"note: {notice}")
 
     def recommendation(
-        self, recommendation: Recommendation, extrapolations: list[Extrapolation]
+        self, recommendation: Recommendation, extrapolations: Sequence[Extrapolation]
     ) -> None:
-        """The table of configurations and what was won."""
+        """Print the table of configurations, the recommendation and the production times."""
+        from perfkit.api.results import production_sentence
         from perfkit.report.tables import HEADERS, configuration_table
 
-        table = Table(*HEADERS)
-        for row in configuration_table(recommendation):
-            table.add_row(*map(cell, row.cells))
-        self.rich.print(table)
+        self.table(HEADERS, (row.cells for row in configuration_table(recommendation)))
         self.line(recommendation.sentence)
-        for one in extrapolations:
-            error = "" if one.check is None else f" (a longer run was {one.check.error:+.1%} off)"
-            fidelity = ", ".join(f"{name} {value}" for name, value in one.fidelity.items())
-            self.line(
-                f"a production prediction ({fidelity}) in {one.label}: "
-                f"about {seconds_interval_text(one.total)}{error}"
-            )
+        for extrapolation in extrapolations:
+            self.line(production_sentence(extrapolation))
 
 
 class StudyProgress:
@@ -200,15 +195,6 @@ class StudyProgress:
         self._heartbeat.__exit__(kind, error, trace)
         self._bar.stop()
 
-    def watch(self, run: Callable[[], None]) -> bool:
-        """Run a study; whether the user interrupted it, which it survives."""
-        try:
-            run()
-        except KeyboardInterrupt:
-            self.say("interrupted: what was measured is kept, the same command goes on")
-            return True
-        return False
-
     def trial_started(self, role: str, label: str) -> None:
         """A trial has been started."""
         self._started_s = time.monotonic()
@@ -218,7 +204,7 @@ class StudyProgress:
         """A trial has left its record."""
         self._done += 1
         self._durations_s.append(time.monotonic() - self._started_s)
-        self._console.line(f"  {one_line(record)}")
+        self._console.line(f"  {record_line(record)}")
         self._heartbeat.heard()
         self._draw("next trial")
 
@@ -292,17 +278,3 @@ def _progress(console: RichConsole) -> Progress:
         transient=True,
         refresh_per_second=REFRESHES_PER_S,
     )
-
-
-def one_line(record: Record) -> str:
-    """A finished trial in one line."""
-    steady = [stage.wall_s for stage in record.steady]
-    told = [f"{record.role} {record.configuration.label}: {record.outcome}"]
-    if steady:
-        told.append(f"{seconds_text(statistics.median(steady))} a prediction")
-        told.append(bytes_text(record.peak_rss_bytes))
-    if record.agreement is not None:
-        told.append(f"agreement {record.agreement.reached}")
-    if record.reason:
-        told.append(record.reason)
-    return ", ".join([*told, *(f"warning: {warning}" for warning in record.warnings)])

@@ -157,7 +157,7 @@ def _commit() -> str | None:
 
     Asked for once: what is loaded stays the same, whatever happens to the checkout meanwhile.
     """
-    folder = Path(perfkit.__file__).parent
+    folder = Path(__file__).parents[1]
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None
     return _git(folder, "describe", "--always", "--dirty", "--abbrev=12")

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from perfkit.cli.console import Console, one_line
+from perfkit.api.progress import record_line
+from perfkit.api.subject import default_folder
+from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
     Request,
     add_knob_argument,
     configuration_of,
-    default_folder,
     parse_request,
 )
 from perfkit.errors import UserError
@@ -116,7 +117,7 @@ def _stability(request: Request) -> int:
         sys.stdout.write("\n")
     else:
         console.workload(request.workload, model)
-        rows = run_stability(plan, lambda record: console.line(f"  {one_line(record)}"))
+        rows = run_stability(plan, lambda record: console.line(f"  {record_line(record)}"))
         _show_stability(console, rows)
         console.line(verdict(rows))
         for row in rows:
