@@ -66,7 +66,7 @@ def test_a_bad_input_file_is_refused(
         ("run --size 8 --steps 0", "--steps takes 1 or more, not 0"),
         ("run --size 8 --seeds 3", "the input names only 1"),
         ("run --size 8 --passes -1", "--passes takes 0 or more, not -1"),
-        ("run --size 8 --memory-limit 1GB", "--force tries all the same"),
+        ("run --size 8 --memory-limit 1GB", "--force runs it anyway"),
         ("run --size 8 --memory-limit lots", "is no size"),
         ("run --size 8 --time-limit 0", "leaves nothing to work with"),
         ("run --size 8 --out /proc/perfkit", "the output folder /proc/perfkit cannot be written"),
