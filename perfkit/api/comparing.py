@@ -24,7 +24,7 @@ type Pair = tuple[Snapshot, Snapshot]
 """The old and the new measurements of one machine."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CompareResult:
     """Old and new measurements held against each other.
 
@@ -44,7 +44,7 @@ class CompareResult:
         """Whether anything is slower, larger, lost or failed, or gives another answer."""
         return any(comparison.regressed for comparison in self.comparisons)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(
             f"{each.old.label} -> {each.new.label}: {each.sentence()}" for each in self.comparisons
         )

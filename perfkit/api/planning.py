@@ -57,7 +57,7 @@ class PlanFiles:
     script: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PlanResult:
     """A planned queue.
 
@@ -82,7 +82,7 @@ class PlanResult:
     needs: tuple[Need, ...]
     files: PlanFiles
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join([plan_tables.plan_sentence(self.plan), f"page: {self.files.page}"])
 
     def _repr_html_(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,7 +83,16 @@ class _Figures(Mapping[str, Callable[[Source], "go.Figure"]]):
 
         if name not in FIGURES:
             raise unknown_name("figure", name, FIGURES)
-        return lambda source: FIGURES[name](records_of(source))
+        draw = FIGURES[name]
+
+        @functools.wraps(draw)
+        def drawn(source: Source) -> go.Figure:
+            return draw(records_of(source))
+
+        return drawn
+
+    def __contains__(self, name: object) -> bool:
+        return name in tuple(self)
 
     def __iter__(self) -> Iterator[str]:
         from perfkit.report.figures import FIGURES
@@ -90,7 +100,7 @@ class _Figures(Mapping[str, Callable[[Source], "go.Figure"]]):
         return iter(FIGURES)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(tuple(self))
 
 
 figures: Mapping[str, Callable[[Source], go.Figure]] = _Figures()

@@ -71,7 +71,7 @@ def _recommendation_html(recommendation: Recommendation) -> str:
     return html_table(HEADERS, rows) + _html_lines([recommendation.sentence])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunResult:
     """One measured prediction.
 
@@ -110,14 +110,14 @@ class RunResult:
         notices = [f"note: {notice}" for notice in self.record.notices]
         return [outcome_sentence(self.record), f"folder: {self.folder}", *page, *notices]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(self._lines())
 
     def _repr_html_(self) -> str:
         return html_table(STAGE_HEADERS, stage_rows(self.record)) + _html_lines(self._lines())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TuneResult(TuningResult):
     """A tuning, complete or interrupted, and its page.
 
@@ -136,14 +136,14 @@ class TuneResult(TuningResult):
         production = [production_sentence(each) for each in self.extrapolations]
         return [*production, *self.unfinished, *preset, f"page: {self.page}"]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join([self.recommendation.sentence, *self._files()])
 
     def _repr_html_(self) -> str:
         return _recommendation_html(self.recommendation) + _html_lines(self._files())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SweepResult:
     """A measured grid, complete or interrupted.
 
@@ -172,7 +172,7 @@ class SweepResult:
         """Whether every trial that was not interrupted ended well."""
         return all(record.outcome in (Outcome.OK, Outcome.INTERRUPTED) for record in self.records)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         rankings = [f"{title}: {ranking.sentence}" for title, ranking in self.rankings]
         return "\n".join([f"{len(self.records)} trials", *rankings, f"page: {self.page}"])
 

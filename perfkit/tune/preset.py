@@ -38,6 +38,10 @@ class Preset:
     configuration: Configuration
     told: Mapping[str, Any]
 
+    def environment(self) -> dict[str, str]:
+        """Environment variables that apply the preset to a process, to set before it starts."""
+        return self.configuration.environment()
+
 
 def save_preset(
     path: Path, model: str, recommendation: Recommendation, context: Mapping[str, Any]
