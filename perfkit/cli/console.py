@@ -1,4 +1,4 @@
-"""What the terminal shows: the workload, progress while it runs, tables at the end."""
+"""Terminal output: the workload, progress while trials run, tables at the end."""
 
 from __future__ import annotations
 
@@ -30,20 +30,19 @@ if TYPE_CHECKING:
     from perfkit.tune.recommend import Recommendation
 
 REFRESHES_PER_S = 2
-"""More would be CPU time taken from what is measured."""
-
+"""More refreshes would take CPU time from the trials."""
 
 WIDTH_WITHOUT_TERMINAL = 160
 """Columns of the tables in a log file."""
 
 
 class _VisibleConsole(RichConsole):
-    """Shows control characters of what it is given instead of sending them to the terminal."""
+    """Escapes control characters instead of sending them to the terminal."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """Segments of a renderable; Rich's own control codes are left alone."""
+        """Render a renderable; Rich's own control codes are left unchanged."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment
@@ -52,15 +51,15 @@ class _VisibleConsole(RichConsole):
 
 
 def cell(text: str) -> Text:
-    """A cell of a table that shows ``text`` as it is, markup and control characters included."""
+    """A table cell with plain text: markup is not interpreted, control characters are escaped."""
     return Text(printable(text))
 
 
 class Console:
-    """Prints for a person; plain lines where the output is no terminal.
+    """Prints to the terminal, or plain lines where the output is no terminal.
 
-    Names, reasons and notices come from files: control characters in them are shown as escapes,
-    and a line stays one line.
+    Names, reasons and notices come from files. Control characters in them are escaped, so that a
+    line stays one line. It is a :class:`perfkit.api.progress.CallProgress`.
     """
 
     def __init__(self) -> None:
@@ -151,16 +150,16 @@ class Console:
 
 
 class StudyProgress:
-    """A bar with the trial under way, what is done, what is left and when it ends.
+    """A progress bar: the running trial, the number of finished trials, and the expected end.
 
     Parameters
     ----------
     console
-        Where to draw.
+        Console to draw on.
     budget_s
         Wall seconds that the study may take; the bar then shows time.
     trials
-        Trials that the study takes, instead of a budget; the bar then shows trials.
+        Number of trials that the study takes, instead of a budget; the bar then shows trials.
     """
 
     def __init__(
@@ -175,10 +174,10 @@ class StudyProgress:
         self._durations_s: list[float] = []
         self._bar = _progress(console.rich)
         self._task = self._bar.add_task("starting", total=budget_s or trials, stage="")
-        self._doing = "starting"
+        self._activity = "starting"
         self._stage = ""
         self._heartbeat = Heartbeat(
-            self._sign_of_life, console.line, enabled=not console.rich.is_terminal
+            self._status, console.line, enabled=not console.rich.is_terminal
         )
 
     def __enter__(self) -> StudyProgress:
@@ -196,12 +195,12 @@ class StudyProgress:
         self._bar.stop()
 
     def trial_started(self, role: str, label: str) -> None:
-        """A trial has been started."""
+        """Show the trial that has started."""
         self._started_s = time.monotonic()
         self._draw(f"{role}: {label}")
 
     def trial_finished(self, record: Record) -> None:
-        """A trial has left its record."""
+        """Print the finished trial in one line."""
         self._done += 1
         self._durations_s.append(time.monotonic() - self._started_s)
         self._console.line(f"  {record_line(record)}")
@@ -209,20 +208,20 @@ class StudyProgress:
         self._draw("next trial")
 
     def say(self, sentence: str) -> None:
-        """Something that a person should know."""
+        """Print a sentence of the study."""
         self._console.line(f"  {sentence}")
 
     def stage(self, stage: str) -> None:
-        """The trial under way has entered a stage."""
+        """Show the stage that the running trial has entered."""
         self._stage = stage
         self._bar.update(self._task, completed=self._completed(), stage=stage)
 
-    def _sign_of_life(self) -> str:
-        """What is under way, for a log file."""
+    def _status(self) -> str:
+        """The running trial and its stage in one line, for a log file."""
         passed = seconds_text(time.monotonic() - self._begin_s)
         whole = "" if self._budget_s is None else f" of {seconds_text(self._budget_s)}"
         stage = f", stage {self._stage}" if self._stage else ""
-        return f"  after {passed}{whole}: {self._doing}{stage}"
+        return f"  after {passed}{whole}: {self._activity}{stage}"
 
     def _completed(self) -> float:
         return self._done if self._trials else time.monotonic() - self._begin_s
@@ -235,7 +234,7 @@ class StudyProgress:
         end = ""
         if left_s is not None:
             end = f", ends {datetime.now() + timedelta(seconds=left_s):%H:%M}"
-        self._doing = f"{description} ({done}{end})"
+        self._activity = f"{description} ({done}{end})"
         self._bar.update(
             self._task,
             completed=self._completed(),
@@ -251,17 +250,17 @@ class StudyProgress:
 
 
 def guard_sentence(guard: Mapping[str, Any]) -> str:
-    """What the domain guard did, in one line."""
+    """The counts of the domain guard in one line."""
     unguarded = guard["unguarded_functions"]
     rest = f"; not guarded: {', '.join(unguarded)}" if unguarded else ""
     return (
         f"{guard['lifted']} operands lifted and {guard['zeroed']} differences zeroed, "
-        f"{guard['guarded_equations']} places watched{rest}"
+        f"{guard['guarded_equations']} operations guarded{rest}"
     )
 
 
 def site_sentence(site: Mapping[str, Any]) -> str:
-    """What the domain guard did in one place, in one line."""
+    """The counts of the domain guard at one source line, in one line."""
     return (
         f"{site['primitive']} at {site['file']}:{site['line']} ({site['function']}): "
         f"{site['lifted']} lifted, {site['zeroed']} zeroed"

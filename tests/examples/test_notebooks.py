@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-nbformat = pytest.importorskip("nbformat", reason="notebooks are read by the dev extra")
-nbclient = pytest.importorskip("nbclient", reason="notebooks are run by the dev extra")
+pytest.importorskip("nbclient", reason="notebooks are run by the dev extra")
+
+import nbclient
+import nbformat
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples").glob("*.ipynb"))
 

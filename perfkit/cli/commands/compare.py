@@ -1,4 +1,4 @@
-"""``perfkit compare``: what changed between two folders of records or two asv results."""
+"""``perfkit compare``: changes between two folders of records or two asv results."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ STYLES = dict.fromkeys(REGRESSIONS, "bold red") | {
 }
 
 LISTED = 12
-"""Lines on what only one side has; with more, ``--all`` lists the rest."""
+"""Most lines on measurements that only one side has; ``--all`` lists all of them."""
 
 EXIT_CODES = """\
 exit codes:
-  0  nothing that both sides have got worse
-  1  something is slower, larger, lost or failed, or gives another answer
+  0  no measurement that both sides have got worse
+  1  a measurement is slower, larger, lost or failed, or gives another answer
   2  the two cannot be compared: they have nothing in common, or cannot be read
 
-Only like is compared with like: the same role, workload, fidelity, configuration, guard and CPUs.
-What has no counterpart is listed as added or removed. Times and memory of different kinds of
-machines are shown and not judged."""
+Only measurements with the same role, workload, fidelity, configuration, guard and CPUs are
+compared. Measurements without a counterpart are listed as added or removed. Times and memory of
+different kinds of machines are shown, but not judged."""
 
 
 def main(arguments: list[str]) -> int:
@@ -59,18 +59,18 @@ def main(arguments: list[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog="perfkit compare",
-        description="What changed between two folders of records, or two results of asv.",
+        description="Show what changed between two folders of records, or two results of asv.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = "folder of records, result file of asv, or commit with results of asv"
-    parser.add_argument("old", help=what)
-    parser.add_argument("new", help="what to compare it with: the same kind of thing")
+    kinds = "folder of records, result file of asv, or commit with results of asv"
+    parser.add_argument("old", help=f"baseline: {kinds}")
+    parser.add_argument("new", help="candidate: the same kind as the baseline")
     parser.add_argument(
         "--factor",
         type=float,
         default=FACTOR,
-        help=f"smallest change of time or memory to report (default {FACTOR})",
+        help=f"smallest ratio of times or memory to report (default {FACTOR})",
     )
     parser.add_argument(
         "--results",
@@ -78,8 +78,8 @@ def _parser() -> Parser:
         default=DEFAULT_RESULTS,
         help=f"asv's results folder, for commits (default {DEFAULT_RESULTS})",
     )
-    parser.add_argument("--machine", help="only results of this machine, by asv's name of it")
-    parser.add_argument("--all", action="store_true", help="also list what has not changed")
+    parser.add_argument("--machine", help="only results of the machine that asv calls so")
+    parser.add_argument("--all", action="store_true", help="also list unchanged measurements")
     return parser
 
 
@@ -108,7 +108,7 @@ def _print(console: Console, comparison: Comparison, everything: bool) -> None:
 
 
 def _list_single(console: Console, comparison: Comparison, verdict: Verdict, where: str) -> None:
-    """What has no counterpart, a line a subject."""
+    """Print the measurements without a counterpart, one line per subject."""
     single = comparison.without_counterpart(verdict)
     for name, count in list(single.items())[:LISTED]:
         console.line(f"{verdict} ({where}): {name}, {count} measurement{'s' if count > 1 else ''}")
