@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from perfkit.capacity.queue.machines import Inventory, read_inventory, this_mach
 from perfkit.capacity.queue.plan import Plan, ensure_measured_here, make_plan
 from perfkit.capacity.queue.plan_files import write_csv, write_json
 from perfkit.cluster.slurm import write_scripts
-from perfkit.errors import UserError
+from perfkit.errors import UserError, unknown_name
 from perfkit.models import get_model
 from perfkit.records.machine import fingerprint
 from perfkit.records.store import ensure_writable
@@ -35,6 +35,9 @@ from perfkit.report import plan_tables
 from perfkit.report.plan_page import plan_page
 from perfkit.report.writing import write_report
 from perfkit.units import cut
+
+WHAT_IF_AXES = {"seeds": MOST_SEEDS, "members": MOST_MEMBERS}
+"""Fidelity axes that can be set for a whole queue, with their largest values."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,6 @@ def plan(
     jobs: Path | str | None = None,
     model: str = "af3",
     size: str | float | None = None,
-    seeds: int | None = None,
-    members: int | None = None,
     machines: Path | str | None = None,
     here: bool = False,
     calibration: Path | str | None = None,
@@ -109,6 +110,7 @@ def plan(
     compile_cache: bool = True,
     keep_going: bool = False,
     out: Path | str | None = None,
+    **axes: int | None,
 ) -> PlanResult:
     """Plan a queue of predictions on machines, as ``perfkit plan`` does.
 
@@ -123,8 +125,6 @@ def plan(
     size
         Size in the model's unit, or several with commas; with `jobs`, the size that all of them
         are set to.
-    seeds, members
-        Number of results that every job is set to.
     machines
         TOML inventory of machines; exclusive with `here`.
     here
@@ -147,6 +147,8 @@ def plan(
         Whether to plan the rest when some jobs or machines cannot be used.
     out
         Folder for plan, page and Slurm script; by default below ``perfkit-results``.
+    **axes
+        Fidelity that every job is set to whose model has the axis, e.g. ``seeds=5``.
 
     Returns
     -------
@@ -180,7 +182,7 @@ def plan(
         )
     else:
         inventory = _this_machine(calibration, speed, price_per_hour, watts, fits)
-    queued, rejects, what_if = _queue(jobs, model, size, seeds, members, keep_going)
+    queued, rejects, what_if = _queue(jobs, model, size, axes, keep_going)
     rejects = [*inventory.rejects, *rejects]
     base = None
     if what_if is not None and what_if.text:
@@ -236,15 +238,18 @@ def _queue(
     file: Path | str | None,
     model: str,
     size: str | float | None,
-    seeds: int | None,
-    members: int | None,
+    axes: Mapping[str, int | None],
     keep_going: bool,
 ) -> tuple[list[Job], list[Reject], WhatIf | None]:
     """The jobs, those that cannot be read, and the change to hold against them, if any."""
-    for name, value, most in (("seeds", seeds, MOST_SEEDS), ("members", members, MOST_MEMBERS)):
+    for name, value in axes.items():
+        if name not in WHAT_IF_AXES:
+            raise unknown_name("axis", name, WHAT_IF_AXES)
+        most = WHAT_IF_AXES[name]
         if value is not None and not 1 <= value <= most:
             raise UserError(f"--{name} takes 1 or more, up to {most}, not {value}")
     text = None if size is None else str(size)
+    members, seeds = axes.get("members"), axes.get("seeds")
     if file is None:
         if text is None:
             raise UserError("there is nothing to plan: give --jobs FILE, or --size")
