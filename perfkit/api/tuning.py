@@ -14,6 +14,7 @@ from perfkit.knobs.configuration import STOCK
 from perfkit.observers.registry import make_observers
 from perfkit.report.build import build_report
 from perfkit.report.writing import write_report
+from perfkit.tune.search.strategy import Strategy
 from perfkit.tune.tuning import DEFAULT_BUDGET, tune_workload
 
 
@@ -22,6 +23,7 @@ def tune(
     model: str = "af3",
     budget: str | float = DEFAULT_BUDGET,
     knobs: Sequence[str] | None = None,
+    strategy: Strategy | None = None,
     extrapolate: bool = True,
     observe: Sequence[str] = (),
     out: Path | str | None = None,
@@ -45,6 +47,8 @@ def tune(
         Wall time of the search: seconds, or text such as ``15m`` or ``2h``.
     knobs
         Names of the knobs to search; None searches all that are worth trying on this machine.
+    strategy
+        Decides what is measured next; coordinate ascent by default.
     extrapolate
         Whether to measure the parts of the model for the time of a production prediction.
     observe
@@ -110,6 +114,7 @@ def tune(
             observers=observe,
             extrapolates=extrapolate,
             model=subject.model,
+            strategy=strategy,
         )
     workload, page = subject.workload, folder / PAGE_NAME
     title = f"{workload.name} ({workload.size} {subject.model.size_unit}) with {subject.model.name}"
