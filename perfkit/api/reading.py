@@ -92,7 +92,7 @@ class _Figures(Mapping[str, Callable[[Source], "go.Figure"]]):
         return drawn
 
     def __contains__(self, name: object) -> bool:
-        return name in tuple(self)
+        return any(name == known for known in self)
 
     def __iter__(self) -> Iterator[str]:
         from perfkit.report.figures import FIGURES
@@ -100,7 +100,7 @@ class _Figures(Mapping[str, Callable[[Source], "go.Figure"]]):
         return iter(FIGURES)
 
     def __len__(self) -> int:
-        return len(tuple(self))
+        return sum(1 for _ in self)
 
 
 figures: Mapping[str, Callable[[Source], go.Figure]] = _Figures()
