@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from perfkit.records.schema import Outcome, Record
@@ -119,17 +119,17 @@ class RunResult:
 
 @dataclass(frozen=True, repr=False)
 class TuneResult(TuningResult):
-    """A tuning, complete or interrupted, and its page.
+    """A tuning with its page.
+
+    The attributes of :class:`perfkit.tune.tuning.TuningResult`, and the page.
 
     Attributes
     ----------
     page
         File of the page.
-
-    The other attributes are those of :class:`perfkit.tune.tuning.TuningResult`.
     """
 
-    page: Path = Path()
+    page: Path = field(kw_only=True)
 
     def _files(self) -> list[str]:
         preset = [f"preset: {self.preset}"] if self.preset is not None else []
