@@ -93,7 +93,7 @@ class TenThousandRecords:
 
     def time_report(self) -> None:
         """Loads the records and renders the page, as `perfkit report` does."""
-        from perfkit.cli.study_output import page_of_records
+        from perfkit.api.reporting import page_of_records
 
         page_of_records(self._load(), None)
 

@@ -1,3 +1,103 @@
-"""perfkit: measure, guard, tune and plan AlphaFold 3 and GenCast runs on CPUs."""
+"""perfkit: measure, guard, tune and plan AlphaFold 3 and GenCast runs on CPUs.
 
-__version__ = "0.1.0"
+The names below are for notebooks and scripts. ``run``, ``tune``, ``sweep``, ``profile``, ``plan``
+and ``compare`` do what the subcommands of these names do: they take the same options as keyword
+arguments, return data instead of printing, and raise :class:`UserError` for bad input. Every name
+is imported when it is first used, so that ``import perfkit`` takes milliseconds.
+
+Examples
+--------
+>>> import perfkit
+>>> tuned = perfkit.tune(model="af3", size=76, budget="15m", progress=print)  # doctest: +SKIP
+>>> frame = perfkit.read_records(tuned.folder)  # doctest: +SKIP
+>>> perfkit.load_preset(tuned.preset).environment()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+from perfkit.version import __version__
+
+if TYPE_CHECKING:
+    from perfkit.api.comparing import CompareResult as CompareResult
+    from perfkit.api.comparing import compare as compare
+    from perfkit.api.planning import PlanResult as PlanResult
+    from perfkit.api.planning import plan as plan
+    from perfkit.api.reading import figures as figures
+    from perfkit.api.reading import load_preset as load_preset
+    from perfkit.api.reading import read_records as read_records
+    from perfkit.api.reporting import render_report as render_report
+    from perfkit.api.results import RunResult as RunResult
+    from perfkit.api.results import SweepResult as SweepResult
+    from perfkit.api.results import TuneResult as TuneResult
+    from perfkit.api.running import profile as profile
+    from perfkit.api.running import run as run
+    from perfkit.api.sweeping import sweep as sweep
+    from perfkit.api.tuning import tune as tune
+    from perfkit.errors import UserError as UserError
+
+_MODULES = {
+    "CompareResult": "perfkit.api.comparing",
+    "PlanResult": "perfkit.api.planning",
+    "RunResult": "perfkit.api.results",
+    "SweepResult": "perfkit.api.results",
+    "TuneResult": "perfkit.api.results",
+    "UserError": "perfkit.errors",
+    "compare": "perfkit.api.comparing",
+    "figures": "perfkit.api.reading",
+    "load_preset": "perfkit.api.reading",
+    "plan": "perfkit.api.planning",
+    "profile": "perfkit.api.running",
+    "read_records": "perfkit.api.reading",
+    "render_report": "perfkit.api.reporting",
+    "run": "perfkit.api.running",
+    "sweep": "perfkit.api.sweeping",
+    "tune": "perfkit.api.tuning",
+}
+"""Module of each public name."""
+
+__all__ = ["__version__", *_MODULES]
+
+
+def _load(name: str) -> Any:
+    """Import a public name."""
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+# A type checker takes a module with __getattr__ to have every attribute.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _load(name)
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion in a notebook."""
+    return sorted(__all__)
+
+
+class _Package(types.ModuleType):
+    """This package, where ``perfkit.tune`` is the function although a folder has that name.
+
+    Importing a module of ``perfkit/tune/`` sets the folder as an attribute of the package, which
+    would hide the function. ``from perfkit.tune.study import Study`` does not need the attribute.
+    """
+
+    @property
+    def tune(self) -> Any:
+        """The function of :mod:`perfkit.api.tuning`."""
+        return _load("tune")
+
+    @tune.setter
+    def tune(self, folder: types.ModuleType) -> None:
+        pass
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,1 +1,1 @@
-"""The command line: one module a subcommand, which parses, calls and prints."""
+"""The command line: one module per subcommand, which parses, calls and prints."""

@@ -1,10 +1,10 @@
-"""What the terminal shows: the workload, progress while it runs, tables at the end."""
+"""Terminal output: the workload, progress while trials run, tables at the end."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,33 +18,32 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from perfkit.api.progress import record_line, workload_lines
 from perfkit.cli.heartbeat import Heartbeat
 from perfkit.printable import printable
 from perfkit.records.findings import GuardRecord, SiteRecord
 from perfkit.records.schema import Outcome, Record
-from perfkit.units import bytes_text, percent_text, seconds_interval_text, seconds_text
+from perfkit.units import seconds_text
 
 if TYPE_CHECKING:
     from perfkit.models.base import Model, Workload
-    from perfkit.trial.launcher import TrialProcess
     from perfkit.tune.extrapolate import Extrapolation
     from perfkit.tune.recommend import Recommendation
 
 REFRESHES_PER_S = 2
-"""More would be CPU time taken from what is measured."""
-
+"""More refreshes would take CPU time from the trials."""
 
 WIDTH_WITHOUT_TERMINAL = 160
 """Columns of the tables in a log file."""
 
 
 class _VisibleConsole(RichConsole):
-    """Shows control characters of what it is given instead of sending them to the terminal."""
+    """Escapes control characters instead of sending them to the terminal."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """Segments of a renderable; Rich's own control codes are left alone."""
+        """Render a renderable; Rich's own control codes are left unchanged."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment
@@ -53,15 +52,15 @@ class _VisibleConsole(RichConsole):
 
 
 def cell(text: str) -> Text:
-    """A cell of a table that shows ``text`` as it is, markup and control characters included."""
+    """A table cell with plain text: markup is not interpreted, control characters are escaped."""
     return Text(printable(text))
 
 
 class Console:
-    """Prints for a person; plain lines where the output is no terminal.
+    """Prints to the terminal, or plain lines where the output is no terminal.
 
-    Names, reasons and notices come from files: control characters in them are shown as escapes,
-    and a line stays one line.
+    Names, reasons and notices come from files. Control characters in them are escaped, so that a
+    line stays one line. It is a :class:`perfkit.api.progress.CallProgress`.
     """
 
     def __init__(self) -> None:
@@ -69,52 +68,54 @@ class Console:
         if not self.rich.is_terminal:
             # Without a terminal rich assumes 80 columns, which breaks the tables' lines.
             self.rich.width = WIDTH_WITHOUT_TERMINAL
-        self._surroundings: list[str] | None = None
+        self._conditions: list[str] | None = None
 
     def line(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         self.rich.print(printable(text), markup=False, soft_wrap=True)
 
-    def workload(self, workload: Workload, model: Model) -> None:
-        """What is about to be computed, and what a reader must know of it."""
-        fidelity = ", ".join(f"{name} {value}" for name, value in workload.fidelity.items())
-        self.line(f"{model.name}: {workload.name}, {workload.size} {model.size_unit} ({fidelity})")
-        for notice in workload.notices:
-            self.line(f"  note: {notice}")
-        self._say_surroundings()
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
+        """Print a table of plain texts under a title, if any."""
+        drawn = Table(title=cell(title) if title else None, title_justify="left")
+        for header in headers:
+            drawn.add_column(cell(header))
+        for row in rows:
+            drawn.add_row(*map(cell, row))
+        self.rich.print(drawn)
 
-    def _say_surroundings(self) -> None:
-        """Once: limits, variables and other perfkits that matter to what is measured here."""
-        from perfkit.trial.conditions.inherited import sentences_before_measuring
+    def announce(self, model: Model, workloads: Sequence[Workload]) -> None:
+        """Print what is about to be measured; see :class:`perfkit.api.progress.CallProgress`."""
+        for workload in workloads:
+            self.workload(workload, model)
 
-        if self._surroundings is None:
-            self._surroundings = sentences_before_measuring()
-            for sentence in self._surroundings:
-                self.line(f"warning: {sentence}")
+    def study(self, *, budget_s: float | None = None, trials: int | None = None) -> StudyProgress:
+        """The progress bar of a study, as a context manager."""
+        return StudyProgress(self, budget_s=budget_s, trials=trials)
 
     @contextmanager
-    def waiting(self, trial: TrialProcess, label: str) -> Iterator[None]:
-        """A spinner with the trial's stage while the block runs."""
+    def trial(self, label: str) -> Iterator[Callable[[str], None]]:
+        """Show a spinner with the configuration and the stage of a single trial."""
         with _progress(self.rich) as progress:
             task = progress.add_task(label, total=None, stage="")
-            trial.on_stage = lambda stage: progress.update(task, stage=stage)
-            yield
+            yield lambda stage: progress.update(task, stage=stage)
+
+    def workload(self, workload: Workload, model: Model) -> None:
+        """Print a workload with its notices, and once the conditions on this machine."""
+        from perfkit.trial.conditions.inherited import sentences_before_measuring
+
+        for line in workload_lines(workload, model):
+            self.line(line)
+        if self._conditions is None:
+            self._conditions = sentences_before_measuring()
+            for sentence in self._conditions:
+                self.line(f"warning: {sentence}")
 
     def record(self, record: Record, folder: Path) -> None:
-        """The stages of one trial, its outcome and its files."""
-        table = Table("stage", "wall", "CPU", "utilisation", "peak memory", "page faults")
-        for stage in record.stages:
-            table.add_row(
-                stage.name,
-                seconds_text(stage.wall_s),
-                seconds_text(stage.cpu_s),
-                percent_text(record.utilisation(stage)),
-                bytes_text(stage.peak_rss_bytes),
-                f"{stage.minor_faults + stage.major_faults:,}",
-            )
-        self.rich.print(table)
-        reason = f": {record.reason}" if record.reason else ""
-        self.line(f"outcome {record.outcome}{reason}; configuration {record.configuration.label}")
+        """Print the stages of one trial, its outcome and its files."""
+        from perfkit.api.results import STAGE_HEADERS, outcome_sentence, stage_rows
+
+        self.table(STAGE_HEADERS, stage_rows(record))
+        self.line(outcome_sentence(record))
         if record.finite is not None and record.outcome is Outcome.OK:
             self.line(f"all {len(record.finite.leaves)} outputs are finite")
         if record.guard is not None:
@@ -131,42 +132,35 @@ class Console:
             self.line(f"warning: {warning}")
         for name, path in record.artifacts.items():
             self.line(f"  {name}: {folder / path}")
-        # Last, where a reader looks first: what the files above must not be taken for.
+        # A reader looks at the last lines first: they say how far the files can be relied on.
         for notice in record.notices:
-            if notice not in (self._surroundings or ()):
+            if notice not in (self._conditions or ()):
                 self.line(f"note: {notice}")
 
     def recommendation(
-        self, recommendation: Recommendation, extrapolations: list[Extrapolation]
+        self, recommendation: Recommendation, extrapolations: Sequence[Extrapolation]
     ) -> None:
-        """The table of configurations and what was won."""
+        """Print the table of configurations, the recommendation and the production times."""
+        from perfkit.api.results import production_sentence
         from perfkit.report.tables import HEADERS, configuration_table
 
-        table = Table(*HEADERS)
-        for row in configuration_table(recommendation):
-            table.add_row(*map(cell, row.cells))
-        self.rich.print(table)
+        self.table(HEADERS, (row.cells for row in configuration_table(recommendation)))
         self.line(recommendation.sentence)
-        for one in extrapolations:
-            error = "" if one.check is None else f" (a longer run was {one.check.error:+.1%} off)"
-            fidelity = ", ".join(f"{name} {value}" for name, value in one.fidelity.items())
-            self.line(
-                f"a production prediction ({fidelity}) in {one.label}: "
-                f"about {seconds_interval_text(one.total)}{error}"
-            )
+        for extrapolation in extrapolations:
+            self.line(production_sentence(extrapolation))
 
 
 class StudyProgress:
-    """A bar with the trial under way, what is done, what is left and when it ends.
+    """A progress bar: the running trial, the number of finished trials, and the expected end.
 
     Parameters
     ----------
     console
-        Where to draw.
+        Console to draw on.
     budget_s
         Wall seconds that the study may take; the bar then shows time.
     trials
-        Trials that the study takes, instead of a budget; the bar then shows trials.
+        Number of trials that the study takes, instead of a budget; the bar then shows trials.
     """
 
     def __init__(
@@ -181,10 +175,10 @@ class StudyProgress:
         self._durations_s: list[float] = []
         self._bar = _progress(console.rich)
         self._task = self._bar.add_task("starting", total=budget_s or trials, stage="")
-        self._doing = "starting"
+        self._activity = "starting"
         self._stage = ""
         self._heartbeat = Heartbeat(
-            self._sign_of_life, console.line, enabled=not console.rich.is_terminal
+            self._status, console.line, enabled=not console.rich.is_terminal
         )
 
     def __enter__(self) -> StudyProgress:
@@ -201,43 +195,34 @@ class StudyProgress:
         self._heartbeat.__exit__(kind, error, trace)
         self._bar.stop()
 
-    def watch(self, run: Callable[[], None]) -> bool:
-        """Run a study; whether the user interrupted it, which it survives."""
-        try:
-            run()
-        except KeyboardInterrupt:
-            self.say("interrupted: what was measured is kept, the same command goes on")
-            return True
-        return False
-
     def trial_started(self, role: str, label: str) -> None:
-        """A trial has been started."""
+        """Show the trial that has started."""
         self._started_s = time.monotonic()
         self._draw(f"{role}: {label}")
 
     def trial_finished(self, record: Record) -> None:
-        """A trial has left its record."""
+        """Print the finished trial in one line."""
         self._done += 1
         self._durations_s.append(time.monotonic() - self._started_s)
-        self._console.line(f"  {one_line(record)}")
+        self._console.line(f"  {record_line(record)}")
         self._heartbeat.heard()
         self._draw("next trial")
 
     def say(self, sentence: str) -> None:
-        """Something that a person should know."""
+        """Print a sentence of the study."""
         self._console.line(f"  {sentence}")
 
     def stage(self, stage: str) -> None:
-        """The trial under way has entered a stage."""
+        """Show the stage that the running trial has entered."""
         self._stage = stage
         self._bar.update(self._task, completed=self._completed(), stage=stage)
 
-    def _sign_of_life(self) -> str:
-        """What is under way, for a log file."""
+    def _status(self) -> str:
+        """The running trial and its stage in one line, for a log file."""
         passed = seconds_text(time.monotonic() - self._begin_s)
         whole = "" if self._budget_s is None else f" of {seconds_text(self._budget_s)}"
         stage = f", stage {self._stage}" if self._stage else ""
-        return f"  after {passed}{whole}: {self._doing}{stage}"
+        return f"  after {passed}{whole}: {self._activity}{stage}"
 
     def _completed(self) -> float:
         return self._done if self._trials else time.monotonic() - self._begin_s
@@ -250,7 +235,7 @@ class StudyProgress:
         end = ""
         if left_s is not None:
             end = f", ends {datetime.now() + timedelta(seconds=left_s):%H:%M}"
-        self._doing = f"{description} ({done}{end})"
+        self._activity = f"{description} ({done}{end})"
         self._bar.update(
             self._task,
             completed=self._completed(),
@@ -266,17 +251,17 @@ class StudyProgress:
 
 
 def guard_sentence(guard: GuardRecord) -> str:
-    """What the domain guard did, in one line."""
+    """The counts of the domain guard in one line."""
     unguarded = guard.unguarded_functions
     rest = f"; not guarded: {', '.join(unguarded)}" if unguarded else ""
     return (
         f"{guard.lifted} operands lifted and {guard.zeroed} differences zeroed, "
-        f"{guard.guarded_equations} places watched{rest}"
+        f"{guard.guarded_equations} operations guarded{rest}"
     )
 
 
 def site_sentence(site: SiteRecord) -> str:
-    """What the domain guard did in one place, in one line."""
+    """The counts of the domain guard at one source line, in one line."""
     return (
         f"{site.primitive} at {site.file}:{site.line} ({site.function}): "
         f"{site.lifted} lifted, {site.zeroed} zeroed"
@@ -293,17 +278,3 @@ def _progress(console: RichConsole) -> Progress:
         transient=True,
         refresh_per_second=REFRESHES_PER_S,
     )
-
-
-def one_line(record: Record) -> str:
-    """A finished trial in one line."""
-    steady = [stage.wall_s for stage in record.steady]
-    told = [f"{record.role} {record.configuration.label}: {record.outcome}"]
-    if steady:
-        told.append(f"{seconds_text(statistics.median(steady))} a prediction")
-        told.append(bytes_text(record.peak_rss_bytes))
-    if record.agreement is not None:
-        told.append(f"agreement {record.agreement.reached}")
-    if record.reason:
-        told.append(record.reason)
-    return ", ".join([*told, *(f"warning: {warning}" for warning in record.warnings)])

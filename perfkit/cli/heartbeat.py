@@ -1,4 +1,4 @@
-"""A sign of life in a log file: a line when nothing else was printed for half a minute."""
+"""Regular lines in a log file: one is printed when nothing else was for half a minute."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable
 from types import TracebackType
 
 SILENCE_S = 25.0
-"""Longest silence: a reader of a log is promised a line every 30 s."""
+"""Longest time without a line, in seconds: the log gets a line at least every 30 s."""
 
 
 class Heartbeat:
-    """Prints a line whenever ``silence_s`` have passed without one; use as a ``with`` block.
+    """Prints a line whenever ``silence_s`` have passed without any; a context manager.
 
     Parameters
     ----------
     line
-        Makes the line to print.
+        Function that makes the line to print.
     show
-        Prints it; called from another thread.
+        Function that prints the line; called from another thread.
     enabled
-        False where a progress bar shows the same.
+        Whether to print; False where a progress bar shows the same.
     silence_s
         Longest time without a line, in seconds.
     """
@@ -59,7 +59,7 @@ class Heartbeat:
             self._thread.join()
 
     def heard(self) -> None:
-        """Something else was printed."""
+        """Note that something else was printed."""
         self._last_s = time.monotonic()
 
     def _beat(self) -> None:

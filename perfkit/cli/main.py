@@ -1,4 +1,4 @@
-"""The ``perfkit`` command: finds the subcommand's module and turns errors into exit codes."""
+"""The ``perfkit`` command: finds the module of a subcommand and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ import errno
 import importlib
 import logging
 import sys
+from collections.abc import Callable
 
-import perfkit
 from perfkit.errors import UserError, unknown_name
 from perfkit.printable import printable
 from perfkit.trial.interrupts import EXIT_CODE as INTERRUPTED
 from perfkit.trial.interrupts import ignore_interrupts, install_interrupt_handlers
+from perfkit.version import __version__
 
 COMMANDS = {
-    "run": "one guarded, measured prediction",
+    "run": "run one guarded, measured prediction",
     "tune": "find the fastest configuration that gives the same answer",
     "sweep": "measure a full grid of sizes, CPUs and knob values",
-    "profile": "where time and memory go, and what limits each module",
-    "guard": "where the first bad value of a prediction arises, and what the usual fixes do",
+    "profile": "show where time and memory go, and what limits each module",
+    "guard": "find where the first bad value of a prediction arises, and compare the usual fixes",
     "doctor": "check the installed jaxlib on this CPU against known answers",
-    "plan": "what a queue of jobs takes on your machines: time, memory, price, schedule",
-    "calibrate": "measure how fast this machine is beside the one that laws were fitted on",
-    "compare": "what changed between two folders of records or two asv results",
+    "plan": "plan a queue of jobs on your machines: time, memory, price, schedule",
+    "calibrate": "measure how fast this machine is relative to the one that laws were fitted on",
+    "compare": "show what changed between two folders of records or two asv results",
     "report": "render the page of a folder of records again",
     "exec": "run any command under a preset",
 }
-"""Name and summary of each subcommand; ``perfkit.cli.commands.NAME`` has ``main(arguments)``."""
+"""Name and summary of each subcommand."""
 
 MODULES = {"exec": "exec_command"}
-"""Modules whose name differs from the command's."""
+"""Modules whose names differ from their subcommands'."""
 
 FROM_OUTSIDE = frozenset(
     (
@@ -43,49 +44,74 @@ FROM_OUTSIDE = frozenset(
         errno.ESTALE,
     )
 )
-"""Errors of disks, quotas and permissions, which no code of ours causes."""
+"""Errors of disks, quotas and permissions, which no code of perfkit causes."""
+
+type Command = Callable[[list[str]], int]
+"""The main function of a subcommand: takes its arguments, returns the exit code."""
+
+
+def load_command(name: str) -> Command:
+    """Import the main function of a subcommand.
+
+    Parameters
+    ----------
+    name
+        Name of the subcommand, a key of :data:`COMMANDS`.
+    """
+    module = importlib.import_module(f"perfkit.cli.commands.{MODULES.get(name, name)}")
+    command: Command = module.main
+    return command
 
 
 def _parser() -> argparse.ArgumentParser:
-    listed = "\n".join(f"  {name:<8} {summary}" for name, summary in COMMANDS.items())
+    listed = "\n".join(f"  {name:<9} {summary}" for name, summary in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="perfkit",
         description="Measure, guard, tune and plan AlphaFold 3 and GenCast runs on CPUs.",
-        epilog=f"commands:\n{listed}\n\n'perfkit COMMAND --help' tells more about one.",
+        epilog=f"commands:\n{listed}\n\n'perfkit COMMAND --help' describes a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"perfkit {perfkit.__version__}")
+    parser.add_argument("--version", action="version", version=f"perfkit {__version__}")
     parser.add_argument("command", metavar="COMMAND", help="what to do")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 
 
-def main(arguments: list[str]) -> int:
-    """Run ``perfkit`` with ``arguments``; returns the exit code.
+def main(arguments: list[str], load: Callable[[str], Command] = load_command) -> int:
+    """Run ``perfkit``.
 
-    0 for success, 1 for a run that ended badly, 2 for what the user can mend, 130 for Ctrl-C.
+    Parameters
+    ----------
+    arguments
+        Command line after the program's name.
+    load
+        Gives the main function of a subcommand.
+
+    Returns
+    -------
+    int
+        Exit code: 0 for success, 1 for a run that ended badly, 2 for an error that the user can
+        mend, 130 for Ctrl-C.
     """
     chosen = _parser().parse_args(arguments)
     try:
         if chosen.command not in COMMANDS:
             raise unknown_name("command", chosen.command, COMMANDS)
-        name = MODULES.get(chosen.command, chosen.command)
-        module = importlib.import_module(f"perfkit.cli.commands.{name}")
-        return int(module.main(chosen.arguments))
+        return load(chosen.command)(chosen.arguments)
     except UserError as error:
         print(f"perfkit: {printable(str(error))}", file=sys.stderr)
         return UserError.exit_code
     except BrokenPipeError:
-        # Whoever read the output has gone, e.g. `perfkit report | head`.
+        # The reader of the output has ended, e.g. `perfkit report | head`.
         sys.stderr.close()
         return 0
     except OSError as error:
         if error.errno not in FROM_OUTSIDE:
             raise
-        what = printable(str(error.filename or "a file"))
+        file = printable(str(error.filename or "a file"))
         print(
-            f"perfkit: {what} cannot be read or written ({error.strerror}); what was written "
-            "before is kept",
+            f"perfkit: {file} cannot be read or written ({error.strerror}); all files that were "
+            "written before are kept",
             file=sys.stderr,
         )
         return UserError.exit_code
@@ -95,25 +121,26 @@ def main(arguments: list[str]) -> int:
 
 
 class PrintedWarnings(logging.Handler):
-    """Prints what perfkit's modules warn of, such as a damaged file, on one line each."""
+    """Prints each warning of perfkit's modules, such as one on a damaged file, on one line."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one message; paths and names in it come from outside."""
+        """Print a message with its control characters escaped: it may hold names of files."""
         print(printable(record.getMessage()), file=sys.stderr)
 
 
 def entry_point() -> None:
-    """The console script."""
+    """Run the console script and exit."""
     logging.getLogger("perfkit").addHandler(PrintedWarnings())
     try:
-        # What was measured is kept, however a person, a batch system or a terminal ends perfkit.
+        # Finished measurements are kept, whether a person, a batch system or a terminal ends
+        # perfkit.
         install_interrupt_handlers()
         code = main(sys.argv[1:])
     except KeyboardInterrupt:
-        # A second one came while the first was answered.
+        # A second Ctrl-C arrived while the first was handled.
         code = INTERRUPTED
     ignore_interrupts()
     sys.exit(code)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 
-import perfkit
 from perfkit.builds import installed_build
 from perfkit.files import Plain, short_digest
 from perfkit.records.cgroups import CgroupLimits, cgroup_limits
 from perfkit.records.findings import MachineRecord
 from perfkit.records.restrictions import Restrictions, restriction_sentences, restrictions
+from perfkit.version import __version__
 
 CPU_INFORMATION = Path("/proc/cpuinfo")
 
@@ -143,7 +143,7 @@ def versions() -> dict[str, str | None]:
     """Versions of Python, perfkit (with its commit) and :data:`PACKAGES`; None where unknown."""
     found: dict[str, str | None] = {
         "python": platform.python_version(),
-        "perfkit": perfkit.__version__,
+        "perfkit": __version__,
         "perfkit_commit": _commit(),
     }
     return found | _package_versions()
@@ -186,7 +186,7 @@ def _commit() -> str | None:
 
     Read once per process: the loaded code does not change when the checkout does.
     """
-    folder = Path(perfkit.__file__).parent
+    folder = Path(__file__).parents[1]
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None
     return _git(folder, "describe", "--always", "--dirty", "--abbrev=12")

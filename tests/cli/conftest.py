@@ -1,4 +1,4 @@
-"""Runs the command line as a person does, and shares the factory of records."""
+"""Fixtures that run the command line in a process of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ type Refused = Callable[[Finished, str], None]
 
 @pytest.fixture
 def perfkit(tmp_path: Path) -> Perfkit:
-    """Runs ``perfkit`` with arguments in an empty folder; ``before`` is Python run first."""
+    """Run ``perfkit`` with arguments in an empty folder, after the Python code ``before``."""
 
     def run(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
         work = tmp_path / "work"
@@ -37,14 +37,14 @@ def perfkit(tmp_path: Path) -> Perfkit:
 
 @pytest.fixture
 def refused(tmp_path: Path) -> Refused:
-    """Asserts that a command ended in one sentence with these words, and left nothing behind."""
+    """Assert that a command ended with one sentence that holds ``message``, and wrote no file."""
 
-    def check(finished: Finished, told: str) -> None:
+    def check(finished: Finished, message: str) -> None:
         assert finished.returncode == 2, finished.stderr
         lines = finished.stderr.splitlines()
         assert len(lines) == 1, finished.stderr
         assert lines[0].startswith("perfkit: ")
-        assert told in lines[0]
+        assert message in lines[0]
         assert finished.stdout == ""
         assert list((tmp_path / "work").iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""What a user can get wrong ends in one clear sentence, exit code 2, and nothing written."""
+"""Errors of the user end in one clear sentence and exit code 2, and nothing is written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _document(*sequences: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", "is empty"),
         ("{", "is not valid JSON"),
@@ -41,15 +41,15 @@ def _document(*sequences: dict[str, Any]) -> str:
     ids=["empty", "malformed", "no job", "zero length", "unknown residue", "unknown component"],
 )
 def test_a_bad_input_file_is_refused(
-    perfkit: Perfkit, refused: Refused, tmp_path: Path, content: str, told: str
+    perfkit: Perfkit, refused: Refused, tmp_path: Path, content: str, message: str
 ) -> None:
     path = tmp_path / "input.json"
     path.write_text(content)
-    refused(perfkit("run", "--input", str(path)), told)
+    refused(perfkit("run", "--input", str(path)), message)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ("run --input none.json", "none.json cannot be read"),
         ("run --size 0", "at least 1 residue, not 0"),
@@ -66,7 +66,7 @@ def test_a_bad_input_file_is_refused(
         ("run --size 8 --steps 0", "--steps takes 1 or more, not 0"),
         ("run --size 8 --seeds 3", "the input names only 1"),
         ("run --size 8 --passes -1", "--passes takes 0 or more, not -1"),
-        ("run --size 8 --memory-limit 1GB", "--force tries all the same"),
+        ("run --size 8 --memory-limit 1GB", "--force runs it anyway"),
         ("run --size 8 --memory-limit lots", "is not a size"),
         ("run --size 8 --time-limit 0", "is too small; give a larger one"),
         ("run --size 8 --out /proc/perfkit", "the output folder /proc/perfkit cannot be written"),
@@ -88,13 +88,13 @@ def test_a_bad_input_file_is_refused(
     ],
 )
 def test_a_bad_command_line_is_refused(
-    perfkit: Perfkit, refused: Refused, arguments: str, told: str
+    perfkit: Perfkit, refused: Refused, arguments: str, message: str
 ) -> None:
-    refused(perfkit(*arguments.split()), told)
+    refused(perfkit(*arguments.split()), message)
 
 
 @pytest.mark.parametrize("package", ["alphafold3", "jax", "tokamax"])
-def test_a_missing_extra_is_one_line_saying_what_to_install(
+def test_a_missing_extra_ends_in_one_line_that_names_what_to_install(
     perfkit: Perfkit, refused: Refused, package: str
 ) -> None:
     finished = perfkit("tune", before=f"sys.modules[{package!r}] = None")

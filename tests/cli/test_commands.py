@@ -1,4 +1,4 @@
-"""The command line: what it imports, and what ``perfkit exec`` really applies."""
+"""What subcommands import, and which settings ``perfkit exec`` and ``doctor`` apply."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ SHOW = (
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
 def test_help_imports_nothing_heavy(perfkit: Perfkit, arguments: list[str]) -> None:
-    told = (
+    code = (
         "import atexit\n"
         "heavy = ('jax', 'jaxlib', 'numpy', 'plotly', 'pandas', 'pydantic', 'alphafold3')\n"
         "atexit.register(lambda: print('heavy:', [n for n in heavy if n in sys.modules]))\n"
     )
-    finished = perfkit(*arguments, before=told)
+    finished = perfkit(*arguments, before=code)
     assert finished.returncode == 0
     assert "perfkit" in finished.stdout
     assert finished.stdout.splitlines()[-1] == "heavy: []"
 
 
 @pytest.mark.parametrize("command", ["run", "tune", "sweep", "report", "exec"])
-def test_every_command_explains_itself_without_jax(perfkit: Perfkit, command: str) -> None:
-    told = "import atexit\natexit.register(lambda: print('jax' in sys.modules))\n"
-    finished = perfkit(command, "--help", before=told)
+def test_the_help_of_a_command_imports_no_jax(perfkit: Perfkit, command: str) -> None:
+    code = "import atexit\natexit.register(lambda: print('jax' in sys.modules))\n"
+    finished = perfkit(command, "--help", before=code)
     assert finished.returncode == 0, finished.stderr
     assert f"perfkit {command}" in finished.stdout
     assert finished.stdout.splitlines()[-1] == "False"
@@ -59,10 +59,10 @@ def test_exec_applies_flags_and_affinity(perfkit: Perfkit, tmp_path: Path) -> No
     preset = _preset(tmp_path, "cpus = 1\nxla_cpu_use_onednn = true\n")
     finished = perfkit("exec", "--preset", preset, "--", sys.executable, "-c", SHOW)
     assert finished.returncode == 0, finished.stderr
-    told = json.loads(finished.stdout)
-    assert told["flags"].split()[-1] == "--xla_cpu_use_onednn=true"
-    assert told["threads"] == "1"
-    assert told["cpus"] == [min(os.sched_getaffinity(0))]
+    shown = json.loads(finished.stdout)
+    assert shown["flags"].split()[-1] == "--xla_cpu_use_onednn=true"
+    assert shown["threads"] == "1"
+    assert shown["cpus"] == [min(os.sched_getaffinity(0))]
 
 
 @pytest.mark.parametrize("name", ["jemalloc", "tcmalloc"])
@@ -75,7 +75,7 @@ def test_exec_preloads_the_allocator(perfkit: Perfkit, tmp_path: Path, name: str
     assert str(library.resolve()) in json.loads(finished.stdout)["maps"]
 
 
-def test_exec_passes_the_exit_code_and_the_arguments_through(
+def test_exec_passes_on_the_arguments_and_returns_the_exit_code(
     perfkit: Perfkit, tmp_path: Path
 ) -> None:
     preset = _preset(tmp_path, "bucket = 'exact'\n")
@@ -90,16 +90,16 @@ def test_exec_passes_the_exit_code_and_the_arguments_through(
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [([], "there is no command to run"), (["--", "/no/such/program"], "cannot be run")],
 )
-def test_exec_without_a_command_that_runs_is_refused(
-    perfkit: Perfkit, tmp_path: Path, command: list[str], told: str
+def test_exec_refuses_a_command_that_cannot_be_run(
+    perfkit: Perfkit, tmp_path: Path, command: list[str], message: str
 ) -> None:
     finished = perfkit("exec", "--preset", _preset(tmp_path, ""), *command)
     assert finished.returncode == 2
     assert len(finished.stderr.splitlines()) == 1
-    assert told in finished.stderr
+    assert message in finished.stderr
 
 
 RESIDUES = (
@@ -113,7 +113,7 @@ RESIDUES = (
     ("options", "positive_residue", "counts"),
     [([], 3.4526698e-4, (1, 0)), (["--zero"], 0.0, (1, 1))],
 )
-def test_exec_under_the_guard_lifts_and_on_request_returns_zero(
+def test_exec_guards_a_command_and_returns_zero_on_request(
     perfkit: Perfkit,
     tmp_path: Path,
     options: list[str],
@@ -126,37 +126,35 @@ def test_exec_under_the_guard_lifts_and_on_request_returns_zero(
     assert finished.returncode == 0, finished.stderr
     values = [float(word) for word in finished.stdout.split()]
     assert values == pytest.approx([0.0, positive_residue, 0.5])
-    told = json.loads(report.read_text(encoding="utf-8"))
-    assert (told["lifted"], told["zeroed"]) == counts
+    counted = json.loads(report.read_text(encoding="utf-8"))
+    assert (counted["lifted"], counted["zeroed"]) == counts
 
 
 @pytest.mark.parametrize("source", ["preset", "knob"])
-def test_doctor_examines_under_the_settings_it_is_given(
-    perfkit: Perfkit, tmp_path: Path, source: str
-) -> None:
+def test_doctor_applies_the_given_settings(perfkit: Perfkit, tmp_path: Path, source: str) -> None:
     given = {
         "preset": ["--preset", _preset(tmp_path, "xla_cpu_prefer_vector_width = 512\n")],
         "knob": ["--knob", "xla_cpu_prefer_vector_width=512"],
     }
     finished = perfkit("doctor", "--json", *given[source])
     assert finished.returncode == 0, finished.stderr
-    told = json.loads(finished.stdout)
-    assert told["healthy"]
-    assert "--xla_cpu_prefer_vector_width=512" in told["xla_flags"].split()
+    shown = json.loads(finished.stdout)
+    assert shown["healthy"]
+    assert "--xla_cpu_prefer_vector_width=512" in shown["xla_flags"].split()
 
 
 @pytest.mark.parametrize(
-    ("option", "told"),
+    ("option", "message"),
     [("xla_cpu_prefer_vector_widht=512", "prefer_vector_width"), ("cpus=4096", "4096")],
 )
-def test_doctor_refuses_settings_that_cannot_be(
-    perfkit: Perfkit, refused: Refused, option: str, told: str
+def test_doctor_refuses_impossible_settings(
+    perfkit: Perfkit, refused: Refused, option: str, message: str
 ) -> None:
-    refused(perfkit("doctor", "--knob", option), told)
+    refused(perfkit("doctor", "--knob", option), message)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_a_batch_systems_end_keep_an_interrupted_record(
+def test_ctrl_c_and_sigterm_leave_an_interrupted_record(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     pytest.importorskip("alphafold3", reason="the run needs the af3 extra")
@@ -166,7 +164,7 @@ def test_ctrl_c_and_a_batch_systems_end_keep_an_interrupted_record(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # Tests that a shell started in the background ignore SIGINT, and children inherit that.
+        # A shell makes background jobs ignore SIGINT, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline_s = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""The terminal shows what files say, and does nothing that they say."""
+"""Text from files is printed, but cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def test_a_line_stays_one_line_of_visible_characters(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == f"af3: {SHOWN}\n"
 
 
-def test_cells_of_tables_show_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cells_show_control_characters_as_escapes(capsys: pytest.CaptureFixture[str]) -> None:
     table = Table("name")
     table.add_row(cell("\x1b[2Jred\u202e"))
     Console().rich.print(table)
     assert "│ \\x1b[2Jred\\u202e │" in capsys.readouterr().out
 
 
-def test_nothing_steers_the_terminal_even_where_a_cell_was_forgotten(
+def test_control_characters_are_escaped_even_in_cells_that_were_not_made_safe(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     table = Table("\x9b2J")
@@ -37,7 +37,7 @@ def test_nothing_steers_the_terminal_even_where_a_cell_was_forgotten(
     assert not {"\x1b", "\x9b", "\u202e"} & set(capsys.readouterr().out)
 
 
-def test_a_record_ends_with_what_its_files_must_not_be_taken_for(
+def test_a_record_ends_with_its_notices(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     label = "below production fidelity (steps 4 of 200): a measurement"

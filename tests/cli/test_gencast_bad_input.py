@@ -1,4 +1,4 @@
-"""What a user can get wrong with GenCast ends in one clear sentence, and nothing is written."""
+"""Bad input for GenCast ends in one clear sentence, and nothing is written."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-xarray = pytest.importorskip("xarray", reason="inputs are read by the gencast extra")
+pytest.importorskip("xarray", reason="inputs are read by the gencast extra")
+
+import xarray
 
 DATA = Path(__file__).parents[1] / "data" / "gencast"
 TINY = DATA / "fixtures" / "tiny_checkpoint.npz"
@@ -20,7 +23,7 @@ type Refused = Callable[[subprocess.CompletedProcess[str], str], None]
 type Change = Callable[[xarray.Dataset], xarray.Dataset]
 
 
-def spoilt(change: Change, path: Path) -> Path:
+def changed(change: Change, path: Path) -> Path:
     with xarray.open_dataset(DATA / "data" / "A.nc", decode_times=False) as file:
         change(file.load().copy(deep=True)).to_netcdf(path, engine="h5netcdf")
     return path
@@ -42,7 +45,7 @@ def every_six_hours(dataset: xarray.Dataset) -> xarray.Dataset:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (
             lambda d: d.rename(temperature="temperatur"),
@@ -57,15 +60,15 @@ def every_six_hours(dataset: xarray.Dataset) -> xarray.Dataset:
     ids=["unknown variable", "level", "time step", "reversed", "not equidistant", "NaN"],
 )
 def test_a_bad_dataset_is_refused(
-    perfkit: Perfkit, refused: Refused, tmp_path: Path, change: Change, told: str
+    perfkit: Perfkit, refused: Refused, tmp_path: Path, change: Change, message: str
 ) -> None:
-    path = spoilt(change, tmp_path / "bad.nc")
+    path = changed(change, tmp_path / "bad.nc")
     finished = perfkit("run", "--model", "gencast", "--input", str(path))
-    refused(finished, told)
+    refused(finished, message)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ("--resolution 0.7", "does not divide the sphere"),
         ("--resolution nan", "does not divide the sphere"),
@@ -88,17 +91,21 @@ def test_a_bad_dataset_is_refused(
     ],
 )
 def test_a_bad_command_line_is_refused(
-    perfkit: Perfkit, refused: Refused, arguments: str, told: str
+    perfkit: Perfkit, refused: Refused, arguments: str, message: str
 ) -> None:
     finished = perfkit("run", "--model", "gencast", *arguments.split())
-    refused(finished, told)
+    refused(finished, message)
 
 
 def test_a_checkpoint_of_graphcast_is_refused_by_name(
     perfkit: Perfkit, refused: Refused, tmp_path: Path
 ) -> None:
     path = tmp_path / "graphcast.npz"
-    np.savez(path, **{"model_config:resolution": 1.0, "params:x:w": np.zeros(3, np.float32)})
+    arrays: dict[str, Any] = {
+        "model_config:resolution": 1.0,
+        "params:x:w": np.zeros(3, np.float32),
+    }
+    np.savez(path, **arrays)
     given = ("--checkpoint", str(path), "--stats", str(DATA / "data"))
     refused(
         perfkit("tune", "--model", "gencast", *given),

@@ -1,4 +1,4 @@
-"""A line appears when nothing else was printed, and none where something was."""
+"""The heartbeat prints a line when nothing else was printed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import threading
 from perfkit.cli.heartbeat import SILENCE_S, Heartbeat
 
 
-def test_a_log_is_promised_a_line_every_half_minute() -> None:
+def test_a_log_gets_a_line_at_least_every_half_minute() -> None:
     assert SILENCE_S <= 30.0
 
 
-def test_silence_is_broken_again_and_again() -> None:
+def test_lines_are_repeated_while_nothing_else_is_printed() -> None:
     lines: list[str] = []
     three = threading.Event()
 
@@ -25,7 +25,7 @@ def test_silence_is_broken_again_and_again() -> None:
     assert set(lines) == {"still here"}
 
 
-def test_a_terminal_gets_none_and_the_thread_ends_with_the_block() -> None:
+def test_no_thread_runs_on_a_terminal_or_after_the_block() -> None:
     before = threading.active_count()
     with Heartbeat(lambda: "never", lambda line: None, enabled=False):
         assert threading.active_count() == before

@@ -1,22 +1,24 @@
-"""Errors of the system that no code of ours causes end in one sentence, all others do not."""
+"""Errors of disks and permissions end in one sentence; all others keep their traceback."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
+from collections.abc import Callable
 
 import pytest
 
-from perfkit.cli.commands import doctor
-from perfkit.cli.main import PrintedWarnings, main
+from perfkit.cli.main import COMMANDS, Command, PrintedWarnings, load_command, main
 
 
-def _fail_with(monkeypatch: pytest.MonkeyPatch, code: int, filename: str | None) -> None:
+def _failing(code: int, filename: str | None = None) -> Callable[[str], Command]:
+    """Gives subcommands that fail with an error of the system."""
+
     def fail(arguments: list[str]) -> int:
         raise OSError(code, os.strerror(code), *([filename] if filename else []))
 
-    monkeypatch.setattr(doctor, "main", fail)
+    return lambda name: fail
 
 
 @pytest.mark.parametrize(
@@ -26,40 +28,37 @@ def _fail_with(monkeypatch: pytest.MonkeyPatch, code: int, filename: str | None)
             errno.ENOSPC,
             None,
             "perfkit: a file cannot be read or written (No space left on device); "
-            "what was written before is kept\n",
+            "all files that were written before are kept\n",
         ),
         (
             errno.EROFS,
             "/out/x.json",
             "perfkit: /out/x.json cannot be read or written (Read-only file system); "
-            "what was written before is kept\n",
+            "all files that were written before are kept\n",
         ),
         (
             errno.EACCES,
             "/out/\x1b[2J\n",
             "perfkit: /out/\\x1b[2J\\n cannot be read or written (Permission denied); "
-            "what was written before is kept\n",
+            "all files that were written before are kept\n",
         ),
     ],
 )
-def test_a_disk_that_refuses_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    code: int,
-    filename: str | None,
-    sentence: str,
+def test_an_error_of_the_disk_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], code: int, filename: str | None, sentence: str
 ) -> None:
-    _fail_with(monkeypatch, code, filename)
-    assert main(["doctor"]) == 2
+    assert main(["doctor"], _failing(code, filename)) == 2
     assert capsys.readouterr().err == sentence
 
 
-def test_an_error_that_our_code_may_have_caused_keeps_its_traceback(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    _fail_with(monkeypatch, errno.EBADF, None)
+def test_an_error_that_perfkit_may_have_caused_keeps_its_traceback() -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
-        main(["doctor"])
+        main(["doctor"], _failing(errno.EBADF))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_listed_command_has_a_module(name: str) -> None:
+    assert callable(load_command(name))
 
 
 def test_a_warning_about_a_name_with_control_characters_is_one_visible_line(

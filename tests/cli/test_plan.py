@@ -1,4 +1,4 @@
-"""``perfkit plan`` and ``perfkit calibrate`` as a person types them."""
+"""``perfkit plan`` and ``perfkit calibrate`` on the command line."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ CALIBRATION = 'calibration = "none.toml"'
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A fit, an inventory and a queue, in the folder above the one that commands run in."""
+    """Folder with a fit, an inventory and a queue; commands run in its folder ``work``."""
     assemble(study()).save(tmp_path / "fit.json")
     (tmp_path / "machines.toml").write_text(MACHINES)
     (tmp_path / "jobs.csv").write_text("name,tokens\na,40\nb,80\nc,60\n")
     return tmp_path
 
 
-def _refused(finished: subprocess.CompletedProcess[str], told: str) -> None:
+def _refused(finished: subprocess.CompletedProcess[str], message: str) -> None:
     assert finished.returncode == 2, finished.stderr
     (line,) = finished.stderr.splitlines()
     assert line.startswith("perfkit: ")
-    assert told in line
+    assert message in line
 
 
 def test_a_queue_is_planned(perfkit: Perfkit, folder: Path) -> None:
@@ -63,17 +63,19 @@ def test_a_queue_is_planned(perfkit: Perfkit, folder: Path) -> None:
 
 
 def test_a_plan_imports_no_jax(perfkit: Perfkit, folder: Path) -> None:
-    told = "import atexit\natexit.register(lambda: print('jax' in sys.modules))\n"
-    finished = perfkit(*GOOD.split(), before=told)
+    message = "import atexit\natexit.register(lambda: print('jax' in sys.modules))\n"
+    finished = perfkit(*GOOD.split(), before=message)
     assert finished.stdout.splitlines()[-1] == "False"
 
 
-def test_what_if_is_held_against_the_queue_as_given(perfkit: Perfkit, folder: Path) -> None:
+def test_a_change_of_the_queue_is_compared_with_the_queue_as_given(
+    perfkit: Perfkit, folder: Path
+) -> None:
     finished = perfkit(*GOOD.split(), "--seeds", "3")
     assert "that is with seeds 3; as given: 3 jobs done after" in finished.stdout
 
 
-def test_a_deadline_and_a_budget_are_turned_round(perfkit: Perfkit, folder: Path) -> None:
+def test_a_deadline_and_a_budget_give_numbers_of_machines(perfkit: Perfkit, folder: Path) -> None:
     finished = perfkit(*GOOD.split(), "--deadline", "24h", "--budget", "100")
     assert finished.returncode == 0, finished.stderr
     (_, needed) = finished.stdout.split("Machines needed if only one kind is used")
@@ -82,7 +84,7 @@ def test_a_deadline_and_a_budget_are_turned_round(perfkit: Perfkit, folder: Path
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "told"),
+    ("file", "text", "message"),
     [
         ("jobs.csv", "name,tokns\na,4\n", "column 'tokns' is unknown; the nearest is 'tokens'"),
         ("jobs.csv", "name,tokens\na,-4\n", "jobs.csv, row 2: tokens is '-4'"),
@@ -101,10 +103,10 @@ def test_a_deadline_and_a_budget_are_turned_round(perfkit: Perfkit, folder: Path
     ],
 )
 def test_bad_input_is_one_sentence(
-    perfkit: Perfkit, folder: Path, file: str, text: str, told: str
+    perfkit: Perfkit, folder: Path, file: str, text: str, message: str
 ) -> None:
     (folder / file).write_text(text)
-    _refused(perfkit(*GOOD.split()), told)
+    _refused(perfkit(*GOOD.split()), message)
     assert not (folder / "work" / "out").exists()
 
 
@@ -115,12 +117,12 @@ def test_keep_going_plans_the_rest_and_lists_the_rejects(perfkit: Perfkit, folde
     assert finished.returncode == 0, finished.stderr
     assert "1 job done after" in finished.stdout
     listed = finished.stdout.split("Not planned")[1]
-    for told in ("memory field required", "tokens is '-1'", "fits on no machine", "is taken by"):
-        assert told in " ".join(listed.replace("│", " ").split())
+    for message in ("memory field required", "tokens is '-1'", "fits on no machine", "is taken by"):
+        assert message in " ".join(listed.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ("plan --here --size 40", "a plan rests on a fit: name one with --fit"),
         ("plan --fit none.json --here --size 40", "none.json cannot be read"),
@@ -148,9 +150,9 @@ def test_keep_going_plans_the_rest_and_lists_the_rejects(perfkit: Perfkit, folde
     ],
 )
 def test_a_bad_command_line_is_one_sentence(
-    perfkit: Perfkit, folder: Path, arguments: str, told: str
+    perfkit: Perfkit, folder: Path, arguments: str, message: str
 ) -> None:
-    _refused(perfkit(*arguments.split()), told)
+    _refused(perfkit(*arguments.split()), message)
 
 
 def _store(folder: Path, sizes: tuple[int, ...]) -> None:
@@ -181,14 +183,14 @@ def test_existing_records_are_fitted(perfkit: Perfkit, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "told"),
+    ("sizes", "message"),
     [
         ((16, 24, 32), "the law of trunk_pass has 4 terms (1, n, n^2, n^3), but only 3"),
         ((16, 16, 16, 16, 16), "a law needs several sizes with traced parts, only 16 was measured"),
     ],
 )
 def test_too_few_or_equal_points_are_refused(
-    perfkit: Perfkit, folder: Path, sizes: tuple[int, ...], told: str
+    perfkit: Perfkit, folder: Path, sizes: tuple[int, ...], message: str
 ) -> None:
     _store(folder, sizes)
-    _refused(perfkit("plan", "fit", "--from", "../records"), told)
+    _refused(perfkit("plan", "fit", "--from", "../records"), message)

@@ -1,4 +1,4 @@
-"""``perfkit profile`` and ``--observe`` as a person types them."""
+"""``perfkit profile`` and ``--observe`` on the command line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_profile_ends_with_the_costliest_modules_and_a_page(
 
 
 @pytest.mark.parametrize("command", ["profile", "run", "sweep", "tune"])
-def test_an_observer_that_there_is_not_is_one_sentence(perfkit: Perfkit, command: str) -> None:
+def test_an_unknown_observer_is_refused_in_one_sentence(perfkit: Perfkit, command: str) -> None:
     pytest.importorskip("h5netcdf", reason="the workload is made with the gencast extra")
     finished = perfkit(command, *SMALL, "--observe", "memry")
     assert finished.returncode == 2

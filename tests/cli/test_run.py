@@ -1,4 +1,4 @@
-"""``perfkit run`` ends with an exit code that says who can mend what went wrong."""
+"""The exit code of ``perfkit run`` says whether the user can mend what went wrong."""
 
 from __future__ import annotations
 
@@ -6,33 +6,55 @@ from pathlib import Path
 
 import pytest
 
+from perfkit.api.results import RunResult
 from perfkit.cli.commands import run
-from perfkit.cli.main import main
+from perfkit.errors import NotWrittenError
 from perfkit.records.schema import Outcome, Record
-from perfkit.records.store import read_records
-from perfkit.trial.observed import ObservedTrial
 from tests.support.records_factory import make_record
 
 FULL = "the prediction cannot be written to out (No space left on device)"
+CRASHED = make_record(outcome=Outcome.CRASHED, reason=FULL)
 
 
-@pytest.mark.parametrize(("not_written", "code"), [(True, 2), (False, 1)])
-def test_a_prediction_that_cannot_be_written_is_for_the_user_to_mend(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    not_written: bool,
-    code: int,
-) -> None:
-    pytest.importorskip("h5netcdf", reason="forecasts need the gencast extra")
+def test_a_prediction_that_cannot_be_written_is_an_error_that_the_user_can_mend() -> None:
+    with pytest.raises(NotWrittenError, match=r"No space left on device"):
+        run.main([], lambda **given: RunResult(CRASHED, Path("out"), not_written=True))
 
-    def failed(trial: ObservedTrial, passes: int) -> Record:
-        trial.not_written = not_written
-        return make_record().model_copy(update={"outcome": Outcome.CRASHED, "reason": FULL})
 
-    monkeypatch.setattr(run, "run_trial", failed)
-    words = ["--model", "gencast", "--resolution", "10", "--mesh", "1", "--out", str(tmp_path)]
-    assert main(["run", *words]) == code
-    assert capsys.readouterr().err == (f"perfkit: {FULL}\n" if not_written else "")
-    (kept,) = read_records(tmp_path)
-    assert kept.reason == FULL
+@pytest.mark.parametrize(("record", "code"), [(CRASHED, 1), (make_record(), 0)])
+def test_the_outcome_of_the_trial_is_the_exit_code(record: Record, code: int) -> None:
+    assert run.main([], lambda **given: RunResult(record, Path("out"))) == code
+
+
+def test_an_interrupted_run_ends_as_interrupted() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run.main([], lambda **given: RunResult(make_record(), Path("out"), interrupted=True))
+
+
+def test_every_argument_reaches_the_function() -> None:
+    given: dict[str, object] = {}
+
+    def keep(**arguments: object) -> RunResult:
+        given.update(arguments)
+        return RunResult(make_record(), Path("out"))
+
+    words = "--size 8 --steps 2 --knob cpus=1 --guard zero --locate --observe cpu --passes 3"
+    assert run.main([*words.split(), "--out", "here", "--time-limit", "5m"], keep) == 0
+    given.pop("progress")
+    assert given == {
+        "model": "af3",
+        "fidelity": None,
+        "time_limit": "5m",
+        "memory_limit": None,
+        "force": False,
+        "size": 8,
+        "steps": 2,
+        "knobs": {"cpus": "1"},
+        "preset": None,
+        "guard": "zero",
+        "locate": True,
+        "observe": ("cpu",),
+        "passes": 3,
+        "compile_cache": None,
+        "out": Path("here"),
+    }

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from perfkit.cli.console import Console, one_line
+from perfkit.api.progress import record_line
+from perfkit.api.subject import default_folder
+from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
     Request,
     add_knob_argument,
     configuration_of,
-    default_folder,
     parse_request,
 )
 from perfkit.diagnose.locate.record import find_record, locate_in_record
@@ -114,7 +115,7 @@ def _stability(request: Request) -> int:
     else:
         console = Console()
         console.workload(request.workload, model)
-        rows = run_stability(plan, lambda record: console.line(f"  {one_line(record)}"))
+        rows = run_stability(plan, lambda record: console.line(f"  {record_line(record)}"))
         _show_stability(console, rows, out)
     return 0 if all(map(is_stable, rows)) else 1
 

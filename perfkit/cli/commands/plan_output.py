@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from perfkit.cli.console import Console, cell
+from perfkit.cli.console import Console
 
 if TYPE_CHECKING:
+    from perfkit.api.planning import PlanResult
     from perfkit.capacity.laws.fit import ModelFit
-    from perfkit.capacity.queue.plan import Plan
     from perfkit.capacity.queue.sizing import Need
-    from perfkit.capacity.queue.what_if import WhatIf
     from perfkit.report.plain_table import PlainTable
 
 SHOWN_JOBS = 20
@@ -21,17 +18,12 @@ SHOWN_JOBS = 20
 
 
 def print_table(console: Console, table: PlainTable) -> None:
-    """A table of texts, numbers to the right."""
-    drawn = Table(title=table.heading or None, title_justify="left")
-    for header in table.headers:
-        drawn.add_column(cell(header))
-    for row in table.rows:
-        drawn.add_row(*map(cell, row))
-    console.rich.print(drawn)
+    """Print a table of texts under its heading."""
+    console.table(table.headers, table.rows, table.heading)
 
 
 def print_fit(console: Console, fit: ModelFit) -> None:
-    """The laws, and how far they were off on what they have not seen."""
+    """Print the laws, and their errors on trials that the fit did not use."""
     from perfkit.report.fit_tables import accuracy_table, fit_sentence, law_table
 
     console.line(fit_sentence(fit))
@@ -42,13 +34,14 @@ def print_fit(console: Console, fit: ModelFit) -> None:
     if accuracy.rows:
         print_table(console, accuracy)
     else:
-        console.line("too few sizes to leave any out: the fit is not judged")
+        console.line("too few sizes to leave any out: the accuracy of the fit is not known")
 
 
-def print_plan(console: Console, plan: Plan, base: Plan | None, what_if: WhatIf | None) -> None:
-    """The plan; ``base`` is the queue as it was given, where ``what_if`` changed it."""
+def print_plan(console: Console, result: PlanResult) -> None:
+    """Print the plan, and the queue as given where a question "what if" changed it."""
     from perfkit.report import plan_tables
 
+    plan = result.plan
     for notice in plan.notices:
         console.line(f"note: {notice}")
     shown = plan.jobs[:SHOWN_JOBS]
@@ -62,16 +55,17 @@ def print_plan(console: Console, plan: Plan, base: Plan | None, what_if: WhatIf 
     compared = plan_tables.comparison_table(plan)
     if compared.rows:
         print_table(console, compared)
-        for source in dict.fromkeys(one.source for one in plan.comparisons()):
+        for source in dict.fromkeys(each.source for each in plan.comparisons()):
             console.line(f"  {source}")
     console.line(plan_tables.plan_sentence(plan))
     console.line(plan_tables.method_sentence(plan))
-    if base is not None and what_if is not None:
-        console.line(f"that is with {what_if.text}; as given: {plan_tables.plan_sentence(base)}")
+    if result.base is not None and result.what_if is not None:
+        base = plan_tables.plan_sentence(result.base)
+        console.line(f"that is with {result.what_if.text}; as given: {base}")
 
 
 def print_needs(console: Console, found: Sequence[Need], currency: str) -> None:
-    """How many machines of each kind it takes."""
+    """Print how many machines of each kind the queue takes."""
     from perfkit.report.plan_tables import needs_table
 
     print_table(console, needs_table(found, currency))

@@ -2,95 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from perfkit.api.results import RunResult
+from perfkit.api.running import GUARDS, run
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
     add_knob_argument,
     add_observe_argument,
-    configuration_of,
-    default_folder,
+    knobs_of,
     observers_of,
-    parse_request,
+    parse_command_line,
 )
-from perfkit.diagnose.locate.record import with_location
-from perfkit.errors import NotWrittenError, UserError
-from perfkit.observers.registry import make_observers
-from perfkit.records.schema import Outcome
-from perfkit.records.store import Store
-from perfkit.trial.launcher import run_trial
-from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
-from perfkit.trial.observed import ObservedTrial
-from perfkit.trial.request import TrialFiles, TrialRequest
-from perfkit.trial.worker.output_folder import ensure_own_folder
+from perfkit.errors import NotWrittenError
+from perfkit.trial.messages import GUARD_LIFT
 
 
 def _add(parser: Parser) -> None:
     add_knob_argument(parser)
     parser.add_argument(
         "--guard",
-        choices=(GUARD_OFF, GUARD_LIFT, GUARD_ZERO),
+        choices=GUARDS,
         default=GUARD_LIFT,
-        help="domain guard: lift operands that left their domain by rounding (default), return "
-        "zero for differences that are rounding, or off",
+        help="domain guard: lift operands that left their domain by rounding (default), also "
+        "return zero for differences that are rounding, or off",
     )
     parser.add_argument(
         "--locate",
         action="store_true",
-        help="if the answer is not finite, also say where the first bad value arose",
+        help="if the answer is not finite, also report where the first bad value arose",
     )
     add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for the prediction and the record")
     parser.add_argument(
-        "--compile-cache", type=Path, help="folder of compiled programs to take from and add to"
+        "--compile-cache", type=Path, help="folder of compiled programs to read from and add to"
     )
     parser.add_argument(
         "--passes", type=int, default=1, help="timed passes after the first (default 1)"
     )
 
 
-def main(arguments: list[str]) -> int:
-    """Run one trial and print what was measured; 0 when its outcome is ``ok``, else 1.
+def main(arguments: list[str], run: Callable[..., RunResult] = run) -> int:
+    """Run one trial and print the measurements.
 
-    A prediction that cannot be written is an error of the user's: 2.
+    Parameters
+    ----------
+    arguments
+        Command line after the subcommand.
+    run
+        Runs the trial.
+
+    Returns
+    -------
+    int
+        0 when the trial's outcome is ``ok``, else 1.
+
+    Raises
+    ------
+    NotWrittenError
+        The prediction cannot be written, which the user can mend: exit code 2.
     """
-    request = parse_request(
+    given = parse_command_line(
         "run", "One guarded, measured prediction.", arguments, _add, predicts=True
     )
-    given = request.arguments
-    if given.passes < 0:
-        raise UserError(f"--passes takes 0 or more, not {given.passes}")
-    configuration = configuration_of(request)
-    observers = observers_of(request)
-    limits = request.limits()
-    request.refuse_without_memory(configuration, request.workload)
-    out = given.out or default_folder("run", request.workload.name)
-    ensure_own_folder(out, request.workload)
-    store = Store(out)
+    own = given.arguments
     console = Console()
-    console.workload(request.workload, request.model)
-    files = TrialFiles(output_folder=out, compile_cache=given.compile_cache)
-    trial = ObservedTrial(
-        TrialRequest(
-            request.workload,
-            configuration,
-            out,
-            limits,
-            files=files,
-            guard=given.guard,
-            observers=tuple(make_observers(observers)),
-        )
+    result = run(
+        **given.subject,
+        knobs=knobs_of(own),
+        preset=own.preset,
+        guard=own.guard,
+        locate=own.locate,
+        observe=observers_of(own),
+        passes=own.passes,
+        compile_cache=own.compile_cache,
+        out=own.out,
+        progress=console,
     )
-    with console.waiting(trial, configuration.label):
-        record = run_trial(trial, given.passes)
-    if given.locate:
-        record = with_location(record, out)
-    store.append(record)
-    console.record(record, out)
-    if record.outcome is Outcome.INTERRUPTED or trial.interrupted:
+    console.record(result.record, result.folder)
+    if result.interrupted:
         raise KeyboardInterrupt
-    if trial.not_written:
-        # A person can mend that, unlike what the other outcomes report.
-        raise NotWrittenError(record.reason)
-    return 0 if record.outcome is Outcome.OK else 1
+    if result.not_written:
+        raise NotWrittenError(result.record.reason)
+    return 0 if result.ok else 1

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from perfkit.cli.console import Console, StudyProgress
-from perfkit.cli.study_output import finish_sweep
+from perfkit.api.sweeping import sweep
+from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
-    Request,
     add_observe_argument,
-    default_folder,
     observers_of,
-    parse_request,
+    parse_command_line,
 )
 from perfkit.errors import UserError
-from perfkit.knobs.configuration import STOCK, Configuration
-from perfkit.knobs.cpus import CPUS_KNOB
-from perfkit.knobs.space import grid, parse_knob_values, read_configurations
-from perfkit.records.store import Store
-from perfkit.tune.live import LiveRunner
-from perfkit.tune.sweep import Sweep, SweepPlan
+from perfkit.knobs.configuration import parse_values
 
 
 def _add(parser: Parser) -> None:
@@ -31,7 +25,7 @@ def _add(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="NAME=V1,V2",
-        help="values of a knob, each combined with all others; repeatable",
+        help="values of a knob, each combined with all values of the others; repeatable",
     )
     parser.add_argument(
         "--configurations", type=Path, help="TOML file with a list of [[configuration]] instead"
@@ -42,66 +36,42 @@ def _add(parser: Parser) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure the grid and print it; 0 when every cell ran, else 1."""
-    request = parse_request(
+    """Measure the grid and print it; 0 when every trial ended well, else 1."""
+    given = parse_command_line(
         "sweep",
         "Measure the full grid of sizes, CPU counts and knob values. The same command resumes.",
         arguments,
         _add,
     )
-    given = request.arguments
-    if given.rounds < 1:
-        raise UserError(f"--rounds takes 1 or more, not {given.rounds}")
-    workloads = [request.workload]
-    if given.sizes is not None:
-        if "input" in request.workload.source:
-            raise UserError("--sizes makes its own inputs: leave --input away")
-        workloads = [
-            request.model.resized(request.workload, size.strip())
-            for size in dict.fromkeys(given.sizes.split(","))
-        ]
-    configurations = _configurations(request)
-    for configuration in configurations:
-        configuration.ensure_possible()
-        for workload in workloads:
-            request.refuse_without_memory(configuration, workload)
-    limits = request.limits()
-    observers = observers_of(request)
-    out = given.out or default_folder("sweep", request.model.name)
-    plan = SweepPlan(
-        model=request.model,
-        catalogue=request.catalogue,
-        workloads=tuple(workloads),
-        configurations=tuple(configurations),
-        store=Store(out),
-        rounds=given.rounds,
-    )
+    own = given.arguments
     console = Console()
-    for workload in workloads:
-        console.workload(workload, request.model)
-    # Each size has a reference trial beside its cells.
-    with StudyProgress(console, trials=plan.trials + len(workloads)) as progress:
-        sweep = Sweep(plan, LiveRunner(out, limits, progress.stage, observers), progress)
-        interrupted = progress.watch(sweep.run)
-    whole = finish_sweep(console, plan.model, plan.workloads, sweep.records(), out)
-    if interrupted:
+    result = sweep(
+        **given.subject,
+        sizes=own.sizes,
+        cpus=own.cpus,
+        knobs=_knob_values(own.knob),
+        configurations=own.configurations,
+        rounds=own.rounds,
+        observe=observers_of(own),
+        out=own.out,
+        progress=console,
+    )
+    for title, ranking in result.rankings:
+        console.line(title)
+        console.recommendation(ranking, [])
+    if result.page is not None:
+        console.line(f"page: {result.page}")
+    if result.interrupted:
         raise KeyboardInterrupt
-    return 0 if whole else 1
+    return 0 if result.ok else 1
 
 
-def _configurations(request: Request) -> list[Configuration]:
-    """Stock first where the grid holds it: the first one is what others are paired with."""
-    given = request.arguments
-    if given.configurations is not None:
-        if given.knob or given.cpus:
-            raise UserError("--configurations replaces --knob and --cpus: leave those away")
-        return read_configurations(request.catalogue, given.configurations)
-    texts = [*given.knob, *([f"{CPUS_KNOB.name}={given.cpus}"] if given.cpus else [])]
-    axes: dict[str, list[str]] = {}
+def _knob_values(texts: Sequence[str]) -> dict[str, str]:
+    """The lists of values by knob."""
+    found: dict[str, str] = {}
     for text in texts:
-        name, values = parse_knob_values(request.catalogue, text)
-        if name in axes:
+        name, values = parse_values(text)
+        if name in found:
             raise UserError(f"knob {name!r} is given twice: write its values in one place")
-        axes[name] = values
-    configurations = grid(request.catalogue, axes)
-    return sorted(configurations, key=lambda configuration: configuration != STOCK)
+        found[name] = values
+    return found

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from perfkit import __version__
 from perfkit.errors import MissingDependencyError
 from perfkit.files import ensure_room
 from perfkit.models.gencast.task import ATMOSPHERIC_VARIABLES, PRECIPITATION, STEP_HOURS
+from perfkit.version import __version__
 
 if TYPE_CHECKING:
     import xarray

@@ -1,0 +1,61 @@
+"""``import perfkit`` is fast, and offers every name that it lists."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import perfkit
+
+
+def _printed(code: str) -> str:
+    """What Python prints for ``code`` in a process of its own."""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
+
+
+@pytest.mark.parametrize("module", ["jax", "pandas", "numpy", "plotly", "pydantic", "scipy"])
+def test_import_perfkit_imports_nothing_heavy(module: str) -> None:
+    assert _printed(f"import sys, perfkit; print({module!r} in sys.modules)") == "False"
+
+
+def test_a_function_imports_no_jax_before_it_is_called() -> None:
+    code = "import sys, perfkit; perfkit.tune, perfkit.plan; print('jax' in sys.modules)"
+    assert _printed(code) == "False"
+
+
+@pytest.mark.parametrize("name", perfkit.__all__)
+def test_every_listed_name_is_there(name: str) -> None:
+    assert getattr(perfkit, name) is not None
+    assert name in dir(perfkit)
+
+
+def test_an_unlisted_name_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'tnue'"):
+        perfkit.tnue  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("first", ["import perfkit.tune.study", "import perfkit.tune", ""])
+def test_tune_is_the_function_whatever_was_imported_before(first: str) -> None:
+    code = f"{first}\nimport perfkit\nprint(perfkit.tune.__module__, callable(perfkit.tune))"
+    assert _printed(code) == "perfkit.api.tuning True"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [perfkit.run, perfkit.tune, perfkit.sweep, perfkit.profile, perfkit.plan],
+    ids=["run", "tune", "sweep", "profile", "plan"],
+)
+def test_every_argument_is_given_by_name_and_documented(function: object) -> None:
+    assert callable(function)
+    documented = inspect.getdoc(function)
+    assert documented is not None
+    for parameter in inspect.signature(function).parameters.values():
+        assert parameter.kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+        assert parameter.name in documented
