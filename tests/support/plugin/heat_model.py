@@ -29,15 +29,7 @@ from perfkit.models.costs import (
     Terms,
 )
 
-PADDED = Knob(
-    name="padded",
-    default="exact",
-    values=("exact",),
-    layer=Layer.MODEL,
-    exact=True,
-    summary="nodes to pad to",
-    parse=any_text,
-)
+PADDED = Knob("padded", "exact", ("exact",), Layer.MODEL, True, "nodes to pad to", any_text)
 
 AXES = (FidelityAxis("steps", 4, 1000, 1, "time steps"),)
 
