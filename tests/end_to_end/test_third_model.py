@@ -1,4 +1,4 @@
-"""Trials of a model that another package adds: measured, calibrated and planned by command line."""
+"""The command line on a model that another package adds: run, tune, fit, calibrate and plan."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.support.plugin import install
@@ -24,12 +27,17 @@ calibration = "calibration/calibration.toml"
 """
 
 
-def test_it_is_measured_calibrated_and_planned(tmp_path: Path) -> None:
+type Perfkit = Callable[[str], str]
+
+
+@pytest.fixture
+def perfkit(tmp_path: Path) -> Perfkit:
+    """Run a command with the package installed, and return what it prints."""
     packages = tmp_path / "packages"
     packages.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(install(packages))}
 
-    def perfkit(words: str) -> str:
+    def run(words: str) -> str:
         finished = subprocess.run(
             [sys.executable, "-m", "perfkit", *words.split()],
             cwd=tmp_path,
@@ -41,6 +49,25 @@ def test_it_is_measured_calibrated_and_planned(tmp_path: Path) -> None:
         assert finished.returncode == 0, finished.stderr
         return finished.stdout
 
+    return run
+
+
+def test_it_predicts(perfkit: Perfkit, tmp_path: Path) -> None:
+    perfkit("run --model heat --edge 16 --steps 1 --passes 1 --out run")
+    # One step on a plate of ones keeps the inside and cools the edges by 10 %, the corners twice.
+    plate = np.load(tmp_path / "run" / "plate.npy")
+    assert plate[8, 8] == pytest.approx(np.tanh(1.0))
+    assert plate[0, 8] == pytest.approx(np.tanh(0.9))
+    assert plate[0, 0] == pytest.approx(np.tanh(0.81))
+
+
+def test_it_is_tuned(perfkit: Perfkit, tmp_path: Path) -> None:
+    perfkit("tune --model heat --edge 32 --budget 20s --out tuned")
+    assert tomllib.loads((tmp_path / "tuned" / "preset.toml").read_text())["model"] == "heat"
+    assert (tmp_path / "tuned" / "report.html").exists()
+
+
+def test_it_is_fitted_calibrated_and_planned(perfkit: Perfkit, tmp_path: Path) -> None:
     perfkit("plan fit --model heat --rounds 2 --out fit")
     fit = json.loads((tmp_path / "fit" / "fit.json").read_text())
     assert fit["model"] == "heat"

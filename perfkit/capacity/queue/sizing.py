@@ -120,7 +120,7 @@ def _need(
         least = 1 + _last(lambda count: with_count(count).makespan_s > deadline_s, least, most)
     found = with_count(least)
     if budget is not None and not _within(found.price, budget):
-        return replace(found, machines=None, reason="the budget does not pay for so many")
+        return replace(found, machines=None, reason="the budget does not pay for that many")
     return found
 
 

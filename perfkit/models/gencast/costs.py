@@ -86,7 +86,7 @@ class _Row(JobRow):
         if self.region not in (None, "global"):
             raise ValueError(
                 f"the region is {self.region!r}, but GenCast predicts the whole globe: write "
-                "global, or leave it away and give grid in degrees"
+                "global, or leave it empty and give grid in degrees"
             )
         if self.days is not None and round(self.days * STEPS_PER_DAY) < 1:
             raise ValueError(f"{self.days:g} days are less than a step of {STEP_HOURS} hours")
