@@ -62,6 +62,10 @@ def guard[Result](
     A custom derivative rule is kept if nothing inside it is guarded; otherwise the derivative of
     the guarded function replaces it. An operand that was moved to the edge of a domain is held
     there, so its derivative is zero.
+
+    Inside the domain, results in float32 and float64 keep every bit. In bfloat16, XLA may keep
+    intermediate values in float32 (``xla_allow_excess_precision``); the guard reads operands, so
+    that they may be rounded earlier, and the last bit of a result may differ.
     """
 
     @functools.wraps(function)
