@@ -63,9 +63,8 @@ def guard[Result](
     the guarded function replaces it. An operand that was moved to the edge of a domain is held
     there, so its derivative is zero.
 
-    Inside the domain, results in float32 and float64 keep every bit. In bfloat16, XLA may keep
-    intermediate values in float32 (``xla_allow_excess_precision``); the guard reads operands, so
-    that they may be rounded earlier, and the last bit of a result may differ.
+    Operands inside their domain are not changed. The guard reads them, though, and XLA may then
+    fuse the program differently: the last bit of some results may differ.
     """
 
     @functools.wraps(function)

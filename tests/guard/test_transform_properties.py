@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -99,22 +98,17 @@ def programs(draw: st.DrawFn) -> Step:
     return program
 
 
-compiled = functools.partial(jax.jit, compiler_options={"xla_allow_excess_precision": False})
-"""XLA may keep bfloat16 values in float32 inside a fusion, and fuses less if the guard reads them;
-without that, guarded and unguarded programs round at the same operations."""
-
-
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float64])
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(program=programs(), seed=st.integers(0, 99), zero_rounding=st.booleans())
-def test_the_guard_changes_no_bit_inside_the_domain(
+def test_the_guard_changes_no_bit_of_what_is_inside(
     dtype: DTypeLike, program: Step, seed: int, zero_rounding: bool
 ) -> None:
     with jax.enable_x64(dtype == jnp.float64):
         x = jnp.asarray(np.random.default_rng(seed).uniform(0.01, 0.99, 5), dtype)
-        expected = compiled(program)(x)
+        expected = jax.jit(program)(x)
         assert expected.dtype == dtype
-        result, report = compiled(guard(program, zero_rounding=zero_rounding))(x)
+        result, report = jax.jit(guard(program, zero_rounding=zero_rounding))(x)
         np.testing.assert_array_equal(result, expected)
         assert all(row.lifted == row.zeroed == 0 for row in report.rows())
         assert np.all(np.isfinite(np.asarray(result, np.float64)))
