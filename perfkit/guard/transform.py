@@ -62,6 +62,9 @@ def guard[Result](
     A custom derivative rule is kept if nothing inside it is guarded; otherwise the derivative of
     the guarded function replaces it. An operand that was moved to the edge of a domain is held
     there, so its derivative is zero.
+
+    Operands inside their domain are not changed. The guard reads them, though, and XLA may then
+    fuse the program differently: the last bit of some results may differ.
     """
 
     @functools.wraps(function)

@@ -101,7 +101,7 @@ def programs(draw: st.DrawFn) -> Step:
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float64])
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(program=programs(), seed=st.integers(0, 99), zero_rounding=st.booleans())
-def test_the_guard_changes_no_bit_inside_the_domain(
+def test_the_guard_changes_no_bit_of_what_is_inside(
     dtype: DTypeLike, program: Step, seed: int, zero_rounding: bool
 ) -> None:
     with jax.enable_x64(dtype == jnp.float64):
