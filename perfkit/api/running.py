@@ -18,7 +18,6 @@ from perfkit.api.subject import (
 )
 from perfkit.diagnose.locate.record import with_location
 from perfkit.errors import unknown_name
-from perfkit.knobs.configuration import Configuration
 from perfkit.models import DEFAULT_MODEL
 from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.records.schema import Outcome
@@ -122,23 +121,21 @@ def run(
         predicts=True,
     )
     configuration = subject.configuration(knobs or {}, preset)
-    observers = make_observers(observe)
+    observers = tuple(make_observers(observe))
     subject.refuse_without_memory(configuration)
     folder = Path(out) if out is not None else default_folder("run", subject.workload.name)
     ensure_own_folder(folder, subject.workload)
     cache = None if compile_cache is None else Path(compile_cache)
-    trial = ObservedTrial(
-        TrialRequest(
-            subject.workload,
-            configuration,
-            folder,
-            subject.limits,
-            files=TrialFiles(output_folder=folder, compile_cache=cache),
-            guard=guard,
-            observers=tuple(observers),
-        )
+    request = TrialRequest(
+        subject.workload,
+        configuration,
+        folder,
+        subject.limits,
+        files=TrialFiles(output_folder=folder, compile_cache=cache),
+        guard=guard,
+        observers=observers,
     )
-    return _measure(subject, configuration, trial, folder, passes, as_progress(progress), locate)
+    return _measure(subject, request, passes, as_progress(progress), locate)
 
 
 def profile(
@@ -198,16 +195,14 @@ def profile(
         force=force,
     )
     configuration = subject.configuration(knobs or {}, preset)
-    observers = make_observers(observe)
+    observers = tuple(make_observers(observe))
     subject.refuse_without_memory(configuration)
     names = ("profile", subject.model.name, subject.workload.name)
     folder = Path(out) if out is not None else default_folder(*names)
-    trial = ObservedTrial(
-        TrialRequest(
-            subject.workload, configuration, folder, subject.limits, observers=tuple(observers)
-        )
+    request = TrialRequest(
+        subject.workload, configuration, folder, subject.limits, observers=observers
     )
-    result = _measure(subject, configuration, trial, folder, passes, as_progress(progress))
+    result = _measure(subject, request, passes, as_progress(progress))
     page = folder / PROFILE_PAGE_NAME
     write_report(page, profile_page(result.record, folder))
     return RunResult(result.record, folder, result.interrupted, page=page)
@@ -215,17 +210,17 @@ def profile(
 
 def _measure(
     subject: Subject,
-    configuration: Configuration,
-    trial: ObservedTrial,
-    folder: Path,
+    request: TrialRequest,
     passes: int,
     progress: CallProgress,
     locate: bool = False,
 ) -> RunResult:
     """Run a trial and keep its record."""
+    folder = request.store_folder
     store = Store(folder)
     progress.announce(subject.model, [subject.workload])
-    with progress.trial(configuration.label) as show_stage:
+    trial = ObservedTrial(request)
+    with progress.trial(request.configuration.label) as show_stage:
         trial.on_stage = show_stage
         record = run_trial(trial, passes)
     if locate:
