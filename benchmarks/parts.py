@@ -166,12 +166,12 @@ class ModelRates(abc.ABC):
     @attributes(unit="share of the ceiling")
     def track_flops_share(self, observed: Record) -> float:
         """FLOP/s of the traced pass divided by those of a large matrix product."""
-        from perfkit.observers.trace.xla_trace import XlaSeen
+        from perfkit.observers.trace.xla_trace import XlaResult
 
         found = trials.ensure_ok(observed).observations["xla"]
         if found.missing:
             raise RuntimeError(found.missing)
-        seen = XlaSeen.model_validate(found.data)
+        seen = XlaResult.model_validate(found.data)
         return sum(one.compute * one.seconds for one in seen.modules) / seen.pass_s
 
     def __init_subclass__(cls) -> None:

@@ -8,7 +8,7 @@ import importlib.util
 from importlib import metadata
 from pathlib import Path
 
-from perfkit.files import Plain, short_digest
+from perfkit.files import JsonData, short_digest
 
 
 @functools.cache
@@ -58,7 +58,7 @@ def source_digest(package: str) -> str | None:
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent
-    files: list[Plain] = [
+    files: list[JsonData] = [
         [str(path.relative_to(folder)), hashlib.sha256(path.read_bytes()).hexdigest()]
         for path in sorted(folder.rglob("*.py"))
         if path.is_file()

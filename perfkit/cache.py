@@ -21,7 +21,7 @@ from perfkit.errors import NotWrittenError
 from perfkit.files import (
     SCRATCH_PREFIX,
     SCRATCH_SUFFIX,
-    Plain,
+    JsonData,
     reason_of,
     remove,
     replacing,
@@ -58,7 +58,7 @@ class Entry:
 
     folder: str
     description: str
-    depends_on: Mapping[str, Plain]
+    depends_on: Mapping[str, JsonData]
 
     @property
     def path(self) -> Path:
@@ -73,8 +73,8 @@ class Entry:
 
 
 def cached_value(
-    entry: Entry, build: Callable[[], Plain], usable: Callable[[Plain], bool]
-) -> Plain:
+    entry: Entry, build: Callable[[], JsonData], usable: Callable[[JsonData], bool]
+) -> JsonData:
     """Return the value of an entry, and build it if the cache has no usable one.
 
     Parameters
@@ -99,7 +99,7 @@ def cached_value(
     return value
 
 
-def load_value(entry: Entry) -> Plain:
+def load_value(entry: Entry) -> JsonData:
     """Read a value from the cache; None if there is none, or if it is damaged, with a warning."""
     try:
         content = _content(entry)
@@ -109,7 +109,7 @@ def load_value(entry: Entry) -> Plain:
     return None if content is None else content.get("value")
 
 
-def store_value(entry: Entry, value: Plain) -> None:
+def store_value(entry: Entry, value: JsonData) -> None:
     """Store a value in the cache and replace the previous one.
 
     Raises
@@ -121,8 +121,8 @@ def store_value(entry: Entry, value: Plain) -> None:
 
 
 def cached_file(
-    entry: Entry, suffix: str, write: Callable[[BinaryIO], Plain]
-) -> tuple[Path, Plain]:
+    entry: Entry, suffix: str, write: Callable[[BinaryIO], JsonData]
+) -> tuple[Path, JsonData]:
     """Return the file of an entry after a check, and write it if it is missing or damaged.
 
     Parameters
@@ -138,7 +138,7 @@ def cached_file(
     -------
     path : Path
         The file.
-    value : Plain
+    value : JsonData
         The value that ``write`` returned.
 
     Raises
@@ -154,7 +154,7 @@ def cached_file(
     return cached if cached is not None else _build_file(entry, suffix, write)
 
 
-def _content(entry: Entry) -> dict[str, Plain] | None:
+def _content(entry: Entry) -> dict[str, JsonData] | None:
     """The content of the sealed file; None if there is no file."""
     body = read_sealed(entry.path)
     if body is None:
@@ -168,13 +168,13 @@ def _content(entry: Entry) -> dict[str, Plain] | None:
     return content
 
 
-def _decoded(value: Plain) -> Plain:
+def _decoded(value: JsonData) -> JsonData:
     """The value after a round trip through JSON, which turns tuples into lists."""
-    decoded: Plain = json.loads(json.dumps(value))
+    decoded: JsonData = json.loads(json.dumps(value))
     return decoded
 
 
-def _store(entry: Entry, content: Mapping[str, Plain]) -> None:
+def _store(entry: Entry, content: Mapping[str, JsonData]) -> None:
     body = json.dumps(
         {"what": entry.description, "depends_on": entry.depends_on, **content}, indent=1
     )
@@ -183,7 +183,7 @@ def _store(entry: Entry, content: Mapping[str, Plain]) -> None:
         write_whole(entry.path, sealed(body.encode()), "cache file")
 
 
-def _load_file(entry: Entry) -> tuple[Path, Plain] | None:
+def _load_file(entry: Entry) -> tuple[Path, JsonData] | None:
     content = _content(entry)
     if content is None:
         return None
@@ -202,8 +202,8 @@ def _load_file(entry: Entry) -> tuple[Path, Plain] | None:
 
 
 def _build_file(
-    entry: Entry, suffix: str, write: Callable[[BinaryIO], Plain]
-) -> tuple[Path, Plain]:
+    entry: Entry, suffix: str, write: Callable[[BinaryIO], JsonData]
+) -> tuple[Path, JsonData]:
     _remove_stale(entry.path.parent)
     draft = scratch_path(entry.path)
     try:
@@ -216,7 +216,7 @@ def _build_file(
             draft.replace(path)
     finally:
         remove(draft)
-    content: dict[str, Plain] = {
+    content: dict[str, JsonData] = {
         "file": path.name,
         "bytes": size,
         "sha256_of_blocks": digest,

@@ -26,11 +26,11 @@ probability of about 1/600."""
 
 _ERROR_NUMBER = re.compile(r"errno = (\d+)")
 
-type Plain = str | int | float | bool | Sequence[Plain] | Mapping[str, Plain] | None
+type JsonData = str | int | float | bool | Sequence[JsonData] | Mapping[str, JsonData] | None
 """A value that JSON can represent."""
 
 
-def short_digest(content: Plain, digits: int = DIGEST_DIGITS) -> str:
+def short_digest(content: JsonData, digits: int = DIGEST_DIGITS) -> str:
     """The first hexadecimal digits of a SHA-256 digest.
 
     Parameters

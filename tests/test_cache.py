@@ -21,10 +21,10 @@ from perfkit.cache import (
     store_value,
 )
 from perfkit.errors import NotWrittenError
-from perfkit.files import Plain
+from perfkit.files import JsonData
 
 ENTRY = Entry("numbers", "list of numbers", {"library": "1.0", "cpus": (0, 1)})
-VALUE: Plain = {"a": [1, 2.5, None], "b": "text"}
+VALUE: JsonData = {"a": [1, 2.5, None], "b": "text"}
 PAYLOAD = bytes(range(64))
 
 
@@ -39,17 +39,17 @@ class Builder:
     def __init__(self) -> None:
         self.built = 0
 
-    def value(self) -> Plain:
+    def value(self) -> JsonData:
         self.built += 1
         return VALUE
 
-    def file(self, stream: BinaryIO) -> Plain:
+    def file(self, stream: BinaryIO) -> JsonData:
         self.built += 1
         stream.write(PAYLOAD)
         return VALUE
 
 
-def _value(builder: Builder) -> Plain:
+def _value(builder: Builder) -> JsonData:
     return cached_value(ENTRY, builder.value, lambda value: isinstance(value, dict))
 
 
@@ -158,7 +158,7 @@ def test_a_file_renamed_to_another_entry_is_not_used(
 
 
 @pytest.mark.parametrize("changed", [{"library": "1.1"}, {"cpus": (0, 2)}, {"new": None}])
-def test_other_dependencies_make_another_entry(changed: dict[str, Plain]) -> None:
+def test_other_dependencies_make_another_entry(changed: dict[str, JsonData]) -> None:
     builder = Builder()
     _file(builder)
     other = Entry("numbers", "list of numbers", {**ENTRY.depends_on, **changed})
@@ -171,7 +171,7 @@ def test_other_dependencies_make_another_entry(changed: dict[str, Plain]) -> Non
 
 
 def test_an_error_while_writing_leaves_no_file(tmp_path: Path) -> None:
-    def fail(stream: BinaryIO) -> Plain:
+    def fail(stream: BinaryIO) -> JsonData:
         stream.write(b"half")
         raise OSError(28, "No space left on device")
 

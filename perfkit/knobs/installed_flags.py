@@ -21,7 +21,7 @@ from pathlib import Path
 from perfkit.builds import installed_build
 from perfkit.cache import Entry, cached_value
 from perfkit.errors import UserError
-from perfkit.files import Plain
+from perfkit.files import JsonData
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.inherited import inherited_variables
 
@@ -102,7 +102,7 @@ def cached_flags(build: str | None, read: Callable[[], Mapping[str, str]]) -> di
     if build is None:
         raise UserError("jaxlib is not installed; install perfkit with its 'af3' extra: make env")
 
-    def found() -> dict[str, Plain]:
+    def found() -> dict[str, JsonData]:
         flags = read()
         if not flags:
             raise UserError(f"the XLA flags of jaxlib {build} cannot be read")
@@ -114,7 +114,7 @@ def cached_flags(build: str | None, read: Callable[[], Mapping[str, str]]) -> di
     return {name: str(value) for name, value in cached.items()}
 
 
-def _are_flags(value: Plain) -> bool:
+def _are_flags(value: JsonData) -> bool:
     return isinstance(value, Mapping) and all(isinstance(flag, str) for flag in value.values())
 
 

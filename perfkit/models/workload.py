@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from perfkit.files import Plain, short_digest
+from perfkit.files import JsonData, short_digest
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Workload:
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits, equal for equal computations wherever their files are."""
-        same: list[Plain] = [
+        same: list[JsonData] = [
             self.model,
             self.size,
             self.input_digest,

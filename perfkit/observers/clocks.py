@@ -34,7 +34,7 @@ class StageClocks(BaseModel):
     involuntary_switches_per_s: float
 
 
-class ClocksSeen(BaseModel):
+class ClocksResult(BaseModel):
     """Results of the clocks.
 
     Attributes
@@ -74,4 +74,4 @@ class Clocks(Observer):
                 switches_per_s=(voluntary + involuntary) / wall_s,
                 involuntary_switches_per_s=involuntary / wall_s,
             )
-        return Finding(ClocksSeen(stages=found).model_dump())
+        return Finding(ClocksResult(stages=found).model_dump())

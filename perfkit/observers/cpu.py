@@ -58,7 +58,7 @@ class _Moment:
     threads: Mapping[str, float]
 
 
-class CpuSeen(BaseModel):
+class CpuResult(BaseModel):
     """CPU use of a trial. Times are seconds since its start; CPU use is in CPUs.
 
     Attributes
@@ -140,7 +140,7 @@ class Cpu(Observer):
             [round((y - x) / t, 3) for x, y in zip(a.busy_s, b.busy_s, strict=True)]
             for a, b, t in windows
         ]
-        found = CpuSeen(
+        found = CpuResult(
             begin_s=round(kept[0].time_s - child.begin_s, 3),
             time_s=[round(b.time_s - child.begin_s, 3) for _, b, _ in windows],
             tree=[round(value, 3) for value in tree],

@@ -26,7 +26,7 @@ STATUS_FIELDS = ("VmHWM", "RssAnon", "RssFile", "RssShmem")
 ROLLUP_FIELDS = ("Pss", "AnonHugePages")
 
 
-class MemorySeen(BaseModel):
+class MemoryResult(BaseModel):
     """Memory of the process of a trial. Sizes are bytes; times are seconds since its start.
 
     Attributes
@@ -143,7 +143,7 @@ class Memory(Observer):
             missing.append("no cgroup memory files: no limit, no events")
         else:
             counts = self._cgroup.difference(self._cgroup_before)
-        found = MemorySeen(
+        found = MemoryResult(
             time_s=[round(moment.time_s, 3) for moment in kept],
             anonymous=[moment.anonymous for moment in kept],
             file=[moment.file for moment in kept],

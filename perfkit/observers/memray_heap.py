@@ -41,7 +41,7 @@ class Holder(BaseModel):
     allocations: int
 
 
-class HeapSeen(BaseModel):
+class HeapResult(BaseModel):
     """The heap at its peak.
 
     Attributes
@@ -124,7 +124,7 @@ class MemrayHeap(Observer):
         if asked.returncode != 0:
             reason = (asked.stderr.strip().splitlines() or ["its reader died"])[-1]
             return Finding(missing=f"memray cannot read its capture: {reason}")
-        found = HeapSeen.model_validate_json(asked.stdout.splitlines()[-1])
+        found = HeapResult.model_validate_json(asked.stdout.splitlines()[-1])
         pages = {f"memray {page.stem.removeprefix('memray-')}": page for page in pages_of(capture)}
         return Finding(found.model_dump(), {"memray capture": capture, **pages})
 

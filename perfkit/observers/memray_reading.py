@@ -14,7 +14,7 @@ import memray
 from memray.reporters.flamegraph import FlameGraphReporter
 from memray.reporters.table import TableReporter
 
-from perfkit.observers.memray_heap import HeapSeen, Holder, pages_of
+from perfkit.observers.memray_heap import HeapResult, Holder, pages_of
 
 KEPT_HOLDERS = 12
 RESOLVED_SHARE = 0.99
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
     capture = Path(arguments[0])
     with memray.FileReader(capture) as reader:
         records = largest_records(reader.get_high_watermark_allocation_records(merge_threads=True))
-        found = HeapSeen(
+        found = HeapResult(
             peak_bytes=reader.metadata.peak_memory,
             allocations=reader.metadata.total_allocations,
             file_bytes=capture.stat().st_size,

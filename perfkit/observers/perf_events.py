@@ -40,7 +40,7 @@ UNCOUNTED = ("<not supported>", "<not counted>")
 SYMBOL = re.compile(r"^\s*([\d.]+)%\s+(\S+)\s+\[.\]\s+(.*?)(?:\s+-\s+-)?\s*$")
 
 
-class PerfSeen(BaseModel):
+class PerfResult(BaseModel):
     """Counters and symbols of one pass.
 
     Attributes
@@ -144,7 +144,7 @@ class PerfEvents(Observer):
             symbols = _symbols(self._find("perf") or "perf", data)
             files["perf samples"] = data
         return Finding(
-            PerfSeen(counts=counts, symbols=symbols).model_dump(), files, "; ".join(missing)
+            PerfResult(counts=counts, symbols=symbols).model_dump(), files, "; ".join(missing)
         )
 
 

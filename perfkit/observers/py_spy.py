@@ -30,7 +30,7 @@ KEPT_FUNCTIONS = 15
 """Largest number of functions in a record."""
 
 
-class PythonSeen(BaseModel):
+class PythonResult(BaseModel):
     """Time of the main thread by Python function.
 
     Attributes
@@ -123,7 +123,7 @@ def without_nulls(value: JsonValue) -> Any:
     return [without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
-def innermost_seconds(document: Mapping[str, Any]) -> PythonSeen:
+def innermost_seconds(document: Mapping[str, Any]) -> PythonResult:
     """Seconds by innermost function of the thread with most samples.
 
     Parameters
@@ -142,7 +142,7 @@ def innermost_seconds(document: Mapping[str, Any]) -> PythonSeen:
                 name = f"{frame['name']} ({Path(frame.get('file') or '?').name})"
                 seconds[name] += weight
     ranked = sorted(seconds.items(), key=lambda item: -item[1])
-    return PythonSeen(
+    return PythonResult(
         seconds=round(sum(seconds.values()), 3),
         innermost={name: round(value, 3) for name, value in ranked[:KEPT_FUNCTIONS]},
     )

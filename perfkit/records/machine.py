@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from perfkit.builds import installed_build
-from perfkit.files import Plain, short_digest
+from perfkit.files import JsonData, short_digest
 from perfkit.records.cgroups import CgroupLimits, cgroup_limits
 from perfkit.records.findings import MachineRecord
 from perfkit.records.restrictions import Restrictions, restriction_sentences, restrictions
@@ -91,7 +91,7 @@ def fingerprint(
     """
     cpu = _first_cpu(cpu_information)
     flags = set((cpu.get("flags") or cpu.get("Features") or "").split())
-    facts: dict[str, Plain] = {
+    facts: dict[str, JsonData] = {
         "cpu": cpu.get("model name", platform.processor() or platform.machine()),
         "cpu_family": cpu.get("cpu family"),
         "cpu_model": cpu.get("model"),
@@ -172,7 +172,7 @@ def answers_digest() -> str:
     compiles for. Input and weights are not included.
     """
     machine = fingerprint()
-    same: list[Plain] = [
+    same: list[JsonData] = [
         machine.cpu,
         machine.instruction_sets,
         [[name, installed_build(name)] for name in PACKAGES],

@@ -230,7 +230,7 @@ class Observation(FrozenModel):
     ----------
     data
         Results as described by the observer's own model, e.g.
-        :class:`perfkit.observers.cpu.CpuSeen`.
+        :class:`perfkit.observers.cpu.CpuResult`.
     missing
         What could not be observed and why, in one line; empty if nothing is missing.
     """

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perfkit.observers.cpu import CpuSeen
-from perfkit.observers.memray_heap import HeapSeen
-from perfkit.observers.perf_events import PerfSeen
-from perfkit.observers.py_spy import PythonSeen
+from perfkit.observers.cpu import CpuResult
+from perfkit.observers.memray_heap import HeapResult
+from perfkit.observers.perf_events import PerfResult
+from perfkit.observers.py_spy import PythonResult
 from perfkit.observers.reading import found
-from perfkit.observers.roofline.limit import ModuleSeen
-from perfkit.observers.trace.xla_trace import XlaSeen
+from perfkit.observers.roofline.limit import ModuleResult
+from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.records.schema import Record
 from perfkit.report import facts
 from perfkit.report.figures.memory_kinds import (
@@ -78,7 +78,7 @@ def profile_page(record: Record, folder: Path) -> str:
 
 
 def _xla_section(record: Record) -> PageSection:
-    seen = found(record, "xla", XlaSeen)
+    seen = found(record, "xla", XlaResult)
     if seen is None:
         return PageSection("Time of one pass")
     figures = [
@@ -126,7 +126,7 @@ MODULE_HEADERS = (
 )
 
 
-def _module_table(seen: XlaSeen) -> PlainTable:
+def _module_table(seen: XlaResult) -> PlainTable:
     return PlainTable(
         "Modules",
         MODULE_HEADERS,
@@ -134,7 +134,7 @@ def _module_table(seen: XlaSeen) -> PlainTable:
     )
 
 
-def _module_row(module: ModuleSeen) -> tuple[str, ...]:
+def _module_row(module: ModuleResult) -> tuple[str, ...]:
     shares = (module.working, module.single, module.kernel, module.waiting)
     return (
         module.name,
@@ -149,7 +149,7 @@ def _module_row(module: ModuleSeen) -> tuple[str, ...]:
     )
 
 
-def _operation_table(seen: XlaSeen) -> PlainTable:
+def _operation_table(seen: XlaResult) -> PlainTable:
     rows = (
         (
             operation.name,
@@ -180,7 +180,7 @@ def _cpu_section(record: Record) -> PageSection:
     if busy is not None:
         caption = "Number of threads that are running or ready to run, per sample."
         figures.append(PageFigure("Busy CPUs by stage", caption, busy_figure(busy)))
-    seen = found(record, "cpu", CpuSeen)
+    seen = found(record, "cpu", CpuResult)
     tables: tuple[PlainTable, ...] = ()
     if seen is not None:
         rows = tuple((name, seconds_text(seconds)) for name, seconds in seen.threads.items())
@@ -200,7 +200,7 @@ def _memory_section(record: Record) -> PageSection:
     if kinds is not None:
         caption = "Resident memory of the timed trial by kind."
         figures.append(PageFigure("Memory over time", caption, memory_kinds_figure(kinds)))
-    heap = found(record, "memray", HeapSeen)
+    heap = found(record, "memray", HeapResult)
     tables: tuple[PlainTable, ...] = ()
     if heap is not None:
         rows = tuple(
@@ -213,7 +213,7 @@ def _memory_section(record: Record) -> PageSection:
 
 
 def _python_section(record: Record) -> PageSection:
-    seen = found(record, "py-spy", PythonSeen)
+    seen = found(record, "py-spy", PythonResult)
     if seen is None:
         return PageSection("Python")
     rows = tuple((name, seconds_text(seconds)) for name, seconds in seen.innermost.items())
@@ -226,7 +226,7 @@ def _python_section(record: Record) -> PageSection:
 
 
 def _perf_section(record: Record) -> PageSection:
-    seen = found(record, "perf", PerfSeen)
+    seen = found(record, "perf", PerfResult)
     if seen is None:
         return PageSection("perf")
     counts = tuple((name, f"{value:,.0f}") for name, value in seen.counts.items())

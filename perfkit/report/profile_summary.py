@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from perfkit.observers.cpu import CpuSeen
-from perfkit.observers.memory import MemorySeen
-from perfkit.observers.memray_heap import HeapSeen
+from perfkit.observers.cpu import CpuResult
+from perfkit.observers.memory import MemoryResult
+from perfkit.observers.memray_heap import HeapResult
 from perfkit.observers.reading import found
-from perfkit.observers.roofline.limit import Limit, ModuleSeen
-from perfkit.observers.trace.xla_trace import XlaSeen
+from perfkit.observers.roofline.limit import Limit, ModuleResult
+from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.records.schema import Record
 from perfkit.records.stages import StageName
 from perfkit.units import GIGA, bytes_text, count_text, percent_text, seconds_text
@@ -23,7 +23,7 @@ def profile_summary(record: Record) -> list[str]:
 
 def module_sentences(record: Record) -> list[str]:
     """One sentence per costliest module, with its limit and the measurements behind it."""
-    seen = found(record, "xla", XlaSeen)
+    seen = found(record, "xla", XlaResult)
     if seen is None:
         return []
     return [
@@ -33,7 +33,7 @@ def module_sentences(record: Record) -> list[str]:
     ]
 
 
-def limit_text(module: ModuleSeen, cpus: int) -> str:
+def limit_text(module: ModuleResult, cpus: int) -> str:
     """Describe the limit of a module with the measurements that decided it.
 
     Parameters
@@ -64,7 +64,7 @@ def limit_text(module: ModuleSeen, cpus: int) -> str:
 
 
 def _cpu_sentences(record: Record) -> list[str]:
-    seen = found(record, "cpu", CpuSeen)
+    seen = found(record, "cpu", CpuResult)
     if seen is None or StageName.STEADY not in seen.busy:
         return []
     shares = ", ".join(
@@ -82,7 +82,7 @@ def _memory_sentences(record: Record) -> list[str]:
 def memory_peaks(record: Record) -> dict[str, int]:
     """Peak memory in bytes, by what it measures. Quantities without a measurement are left out."""
     peaks: dict[str, int] = {}
-    memory, heap = found(record, "memory", MemorySeen), found(record, "memray", HeapSeen)
+    memory, heap = found(record, "memory", MemoryResult), found(record, "memray", HeapResult)
     compilation = record.compilation
     if compilation is not None:
         peaks["XLA temporary"] = compilation.temporary_bytes

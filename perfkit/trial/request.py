@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from perfkit.builds import source_digest
-from perfkit.files import Plain, short_digest
+from perfkit.files import JsonData, short_digest
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
 from perfkit.observers.observer import Observer
@@ -161,7 +161,7 @@ class AnswerBasis:
     @property
     def digest(self) -> str:
         """Short digest of all of it."""
-        same: list[Plain] = [self.generation, self.workload, self.installation, self.sources]
+        same: list[JsonData] = [self.generation, self.workload, self.installation, self.sources]
         return short_digest(same)
 
 

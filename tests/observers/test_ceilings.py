@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from perfkit.cache import store_value
-from perfkit.files import Plain
+from perfkit.files import JsonData
 from perfkit.observers.roofline.ceilings import (
     Ceilings,
     Circumstances,
@@ -61,7 +61,7 @@ def test_a_damaged_cache_is_measured_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 7, {"quiet": True}, {"ceilings": {}, "quiet": True}])
-def test_a_cached_value_that_is_no_measurement_is_measured_again(value: Plain) -> None:
+def test_a_cached_value_that_is_no_measurement_is_measured_again(value: JsonData) -> None:
     store_value(HERE.entry(), value)
     measure = _results(Measurement(MEASURED, True))
     assert measured_ceilings(circumstances=HERE, measure=measure) == MEASURED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfkit.observers.clocks import Clocks, ClocksSeen
+from perfkit.observers.clocks import Clocks, ClocksResult
 from perfkit.observers.observer import ObservedRun
 from tests.support.records_factory import make_stage
 
@@ -14,7 +14,7 @@ def test_the_passes_of_a_stage_are_added_up() -> None:
     stages = [make_stage("first", 0.0, 3.0), make_stage("steady", 3.0, 4.0)]
     stages += [make_stage("steady", 7.0, 6.0), make_stage("check", 13.0, 0.0)]
     found = Clocks().results(ObservedRun(stages, None))
-    seen = ClocksSeen.model_validate(found.data)
+    seen = ClocksResult.model_validate(found.data)
     # A stage without duration has no rates.
     assert list(seen.stages) == ["first", "steady"]
     steady = seen.stages["steady"]

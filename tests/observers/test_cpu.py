@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.observers.cpu import Cpu, CpuSeen, cpu_times, thread_states
+from perfkit.observers.cpu import Cpu, CpuResult, cpu_times, thread_states
 from perfkit.observers.observer import ObservedRun
 from tests.support.profiled_programs import observed, wait_until
 from tests.support.records_factory import make_stage
@@ -49,13 +49,13 @@ input()
 """
 
 
-def _seen(code: str, folder: Path) -> CpuSeen:
+def _seen(code: str, folder: Path) -> CpuResult:
     observer = Cpu()
     with observed([observer], code, folder) as (process, begin_s):
         process.wait()
         end_s = time.monotonic()
     stage = make_stage("steady", 0.5, end_s - begin_s - 0.7)
-    return CpuSeen.model_validate(observer.results(ObservedRun((stage,), None)).data)
+    return CpuResult.model_validate(observer.results(ObservedRun((stage,), None)).data)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -72,9 +72,9 @@ def test_a_program_that_sleeps_keeps_no_cpu_busy(tmp_path: Path) -> None:
     assert sum(seen.tree) / len(seen.tree) < 0.3
 
 
-def _result(observer: Cpu) -> CpuSeen | None:
+def _result(observer: Cpu) -> CpuResult | None:
     found = observer.results(ObservedRun((), None))
-    return CpuSeen.model_validate(found.data) if found.data else None
+    return CpuResult.model_validate(found.data) if found.data else None
 
 
 def test_thread_seconds_and_windows_agree_with_the_count_of_the_process(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.observers.memory import Memory, MemorySeen, kilobyte_fields
+from perfkit.observers.memory import Memory, MemoryResult, kilobyte_fields
 from perfkit.observers.observer import ObservedRun
 from perfkit.records.cgroups import memory_cgroup
 from perfkit.trial.messages import parse_event
@@ -43,7 +43,7 @@ def test_an_allocation_is_counted_by_kind_and_in_its_stage(tmp_path: Path) -> No
         process.wait()
     before = make_stage("prepare", 0.3, 0.5, peak_rss_bytes=0)
     during = make_stage("steady", held_s + 0.1, 1.0, peak_rss_bytes=0)
-    seen = MemorySeen.model_validate(observer.results(ObservedRun((before, during), None)).data)
+    seen = MemoryResult.model_validate(observer.results(ObservedRun((before, during), None)).data)
     gained = seen.peaks["steady"]["anonymous"] - seen.peaks["prepare"]["anonymous"]
     assert gained == pytest.approx(200 * MEGABYTE, rel=0.02)
     assert max(seen.pss) > 200 * MEGABYTE
@@ -113,7 +113,7 @@ def test_a_machine_without_cgroup_files_is_reported_in_one_line(tmp_path: Path) 
         pass
     found = observer.results(ObservedRun((), None))
     assert found.missing == "no cgroup memory files: no limit, no events"
-    assert MemorySeen.model_validate(found.data).peak_rss > MEGABYTE
+    assert MemoryResult.model_validate(found.data).peak_rss > MEGABYTE
 
 
 def test_an_absent_field_leaves_no_partial_result(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.observers.memray_heap import HeapSeen, MemrayHeap
+from perfkit.observers.memray_heap import HeapResult, MemrayHeap
 from perfkit.observers.observer import Child, ObservedRun
 from tests.support.profiled_programs import WORKLOAD
 
@@ -37,7 +37,7 @@ def test_an_allocation_of_known_size_is_the_peak_with_its_holder(tmp_path: Path)
     observer = MemrayHeap()
     observer.started(Child(1, tmp_path, 0.0, 1, WORKLOAD))
     found = observer.results(ObservedRun((), None))
-    seen = HeapSeen.model_validate(found.data)
+    seen = HeapResult.model_validate(found.data)
     assert seen.peak_bytes == pytest.approx(300 << 20, rel=0.01)
     assert "hold_a_lot (program.py:6)" in seen.holders[0].where
     assert seen.holders[0].bytes == pytest.approx(300 << 20, rel=0.01)

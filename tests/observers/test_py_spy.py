@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.observers.observer import ObservedRun
-from perfkit.observers.py_spy import PySpy, PythonSeen, innermost_seconds
+from perfkit.observers.py_spy import PySpy, PythonResult, innermost_seconds
 from tests.support.profiled_programs import observed
 
 CODE = """
@@ -31,7 +31,7 @@ def test_the_busiest_function_is_found_and_both_files_are_written(tmp_path: Path
         pass
     found = observer.results(ObservedRun((), None))
     assert found.missing == ""
-    seen = PythonSeen.model_validate(found.data)
+    seen = PythonResult.model_validate(found.data)
     assert seen.innermost["spin_here (<string>)"] == pytest.approx(2.0, abs=0.5)
     assert (tmp_path / "py-spy.svg").read_text().startswith("<?xml")
     document = json.loads((tmp_path / "py-spy.speedscope.json").read_text())

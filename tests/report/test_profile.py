@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.observers.cpu import CpuSeen
-from perfkit.observers.memory import MemorySeen
-from perfkit.observers.roofline.limit import Limit, ModuleSeen
-from perfkit.observers.trace.xla_trace import XlaSeen
+from perfkit.observers.cpu import CpuResult
+from perfkit.observers.memory import MemoryResult
+from perfkit.observers.roofline.limit import Limit, ModuleResult
+from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.records.schema import Observation, Record
 from perfkit.report.figures import figure
 from perfkit.report.figures.memory_kinds import memory_kinds_figure, memory_kinds_info, peaks_info
@@ -26,7 +26,7 @@ from perfkit.report.profile_summary import profile_summary
 from tests.support.records_factory import make_record, make_workload
 
 
-def _module(name: str, seconds: float, limit: Limit, **changed: float) -> ModuleSeen:
+def _module(name: str, seconds: float, limit: Limit, **changed: float) -> ModuleResult:
     values: dict[str, float] = {
         "flops": 40e9 * seconds,
         "bytes": 2e9 * seconds,
@@ -38,7 +38,7 @@ def _module(name: str, seconds: float, limit: Limit, **changed: float) -> Module
         "compute": 0.4,
         "bandwidth": 0.2,
     }
-    return ModuleSeen(
+    return ModuleResult(
         name=name,
         seconds=seconds,
         share=seconds / 10,
@@ -49,7 +49,7 @@ def _module(name: str, seconds: float, limit: Limit, **changed: float) -> Module
     )
 
 
-XLA = XlaSeen(
+XLA = XlaResult(
     pass_s=10.0,
     kinds={"dot": 8.0, "waiting": 2.0, "reduce": 0.0},
     modules=[
@@ -66,7 +66,7 @@ XLA = XlaSeen(
     },
     cpus=2,
 )
-CPU = CpuSeen(
+CPU = CpuResult(
     begin_s=0.0,
     time_s=[1.0, 2.0],
     tree=[1.0, 1.5],
@@ -77,7 +77,7 @@ CPU = CpuSeen(
     busy={"steady": [0.1, 0.3, 0.6]},
     interval_s=0.1,
 )
-MEMORY = MemorySeen(
+MEMORY = MemoryResult(
     time_s=[0.0, 1.0],
     anonymous=[10, 20],
     file=[5, 5],

@@ -14,15 +14,15 @@ import pytest
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.models.base import Workload
-from perfkit.observers.clocks import ClocksSeen
-from perfkit.observers.cpu import CpuSeen
-from perfkit.observers.memory import MemorySeen
-from perfkit.observers.memray_heap import HeapSeen
+from perfkit.observers.clocks import ClocksResult
+from perfkit.observers.cpu import CpuResult
+from perfkit.observers.memory import MemoryResult
+from perfkit.observers.memray_heap import HeapResult
 from perfkit.observers.observer import Child, Finding, ObservedRun, Observer, Process
-from perfkit.observers.py_spy import PythonSeen
+from perfkit.observers.py_spy import PythonResult
 from perfkit.observers.reading import found
 from perfkit.observers.registry import OBSERVERS, make_observers
-from perfkit.observers.trace.xla_trace import XlaSeen
+from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import StageName
 from perfkit.report.profile_page import profile_page
@@ -65,8 +65,8 @@ def test_the_timed_trial_has_the_stages_of_a_trial_without_observers(record: Rec
 
 
 def test_timed_observers_agree_with_the_stages(record: Record) -> None:
-    clocks, cpu = found(record, "clocks", ClocksSeen), found(record, "cpu", CpuSeen)
-    memory = found(record, "memory", MemorySeen)
+    clocks, cpu = found(record, "clocks", ClocksResult), found(record, "cpu", CpuResult)
+    memory = found(record, "memory", MemoryResult)
     assert clocks is not None
     assert cpu is not None
     assert memory is not None
@@ -81,7 +81,7 @@ def test_timed_observers_agree_with_the_stages(record: Record) -> None:
 
 
 def test_the_traced_pass_is_divided_without_a_rest(record: Record) -> None:
-    seen = found(record, "xla", XlaSeen)
+    seen = found(record, "xla", XlaResult)
     assert seen is not None
     assert sum(seen.kinds.values()) == pytest.approx(seen.pass_s)
     assert sum(module.share for module in seen.modules) == pytest.approx(1.0)
@@ -94,7 +94,7 @@ def test_the_traced_pass_is_divided_without_a_rest(record: Record) -> None:
 
 
 def test_observers_of_further_children_see_heap_and_python(record: Record) -> None:
-    heap, python = found(record, "memray", HeapSeen), found(record, "py-spy", PythonSeen)
+    heap, python = found(record, "memray", HeapResult), found(record, "py-spy", PythonResult)
     assert heap is not None
     # The synthetic weights, 56 million numbers of four bytes, are held at the peak.
     assert heap.peak_bytes > 200_000_000
@@ -120,7 +120,7 @@ def test_every_artifact_is_a_file_next_to_the_page(record: Record, folder: Path)
 
 def test_the_summary_names_three_modules_with_their_limits(record: Record) -> None:
     sentences = profile_summary(record)
-    seen = found(record, "xla", XlaSeen)
+    seen = found(record, "xla", XlaResult)
     assert seen is not None
     for number, module in enumerate(seen.modules[:3], start=1):
         assert sentences[number - 1].startswith(f"{number}. {module.name}: ")

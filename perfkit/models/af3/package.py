@@ -8,7 +8,7 @@ from typing import Any
 
 from perfkit.builds import installed_build, source_digest
 from perfkit.errors import MissingDependencyError
-from perfkit.files import Plain
+from perfkit.files import JsonData
 from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 
 REQUIRED = ("alphafold3", "jax", "haiku", "tokamax", "biotite", "rdkit")
@@ -23,7 +23,7 @@ UPSTREAM_BUCKETS = (
 """Token buckets of upstream's ``run_alphafold.py`` (the default of its ``--buckets``)."""
 
 
-def package_identity() -> dict[str, Plain]:
+def package_identity() -> dict[str, JsonData]:
     """Identify the installed AlphaFold 3, for the cache keys of its parameters and constants.
 
     Returns

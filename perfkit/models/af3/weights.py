@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from perfkit.cache import Entry, cached_file
 from perfkit.errors import UserError
-from perfkit.files import Plain
+from perfkit.files import JsonData
 from perfkit.models.af3.package import package_identity
 from perfkit.models.af3.synthetic_weights import (
     SEED,
@@ -127,7 +127,7 @@ def synthetic_parameters_mapped(
     *,
     float32: bool,
     seed: int = SEED,
-    package: Mapping[str, Plain] | None = None,
+    package: Mapping[str, JsonData] | None = None,
 ) -> Parameters:
     """Return synthetic parameters, generated once into the cache and memory-mapped from there.
 
@@ -172,7 +172,7 @@ def synthetic_parameters_mapped(
         },
     )
 
-    def write(stream: BinaryIO) -> Plain:
+    def write(stream: BinaryIO) -> JsonData:
         return _write(stream, synthetic_parameters(shapes_of(shapes()), seed), float32)
 
     path, index = cached_file(entry, ".bin", write)
@@ -195,11 +195,11 @@ class _Stored(BaseModel):
 
 def _write(
     stream: BinaryIO, parameters: Iterable[tuple[ParameterShape, np.ndarray]], float32: bool
-) -> Plain:
+) -> JsonData:
     """Write aligned parameters to a flat file and return its index."""
     import ml_dtypes
 
-    index: list[Plain] = []
+    index: list[JsonData] = []
     for parameter, exact in parameters:
         rounded = exact.astype(ml_dtypes.bfloat16 if parameter.dtype == "bfloat16" else np.float32)
         stored = rounded.astype(np.float32) if float32 else rounded

@@ -30,7 +30,7 @@ class Limit(StrEnum):
     UNKNOWN = "unknown"
 
 
-class ModuleSeen(BaseModel):
+class ModuleResult(BaseModel):
     """One module of the model in one traced pass.
 
     Attributes
@@ -86,7 +86,7 @@ class ModuleSeen(BaseModel):
         return self.bytes / self.seconds if self.seconds else 0.0
 
 
-def judge(name: str, tally: Tally, pass_s: float, cpus: int, ceilings: Ceilings) -> ModuleSeen:
+def judge(name: str, tally: Tally, pass_s: float, cpus: int, ceilings: Ceilings) -> ModuleResult:
     """Rates, shares and limit of one module.
 
     Parameters
@@ -112,7 +112,7 @@ def judge(name: str, tally: Tally, pass_s: float, cpus: int, ceilings: Ceilings)
     compute = tally.flops / tally.seconds / ceilings.flops_per_s(dtype) if tally.seconds else 0.0
     bandwidth = tally.bytes / tally.seconds / ceilings.copy_bytes_per_s if tally.seconds else 0.0
     shares = {"single": single, "waiting": waiting, "kernel": kernel, "working": busy - kernel}
-    return ModuleSeen(
+    return ModuleResult(
         name=name,
         seconds=tally.seconds,
         share=tally.seconds / pass_s if pass_s else 0.0,

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from perfkit.errors import PerfkitError
 from perfkit.observers.observer import Child, ExtraPass, Finding, ObservedRun, Observer, Process
 from perfkit.observers.pass_sampler import PassSample, PassSampler
-from perfkit.observers.roofline.limit import ModuleSeen, judge
+from perfkit.observers.roofline.limit import ModuleResult, judge
 from perfkit.observers.trace.attribution import (
     Span,
     add_samples,
@@ -41,7 +41,7 @@ MOST_EVENTS = 1_000_000
 """The profiler writes at most this number of events into its file."""
 
 
-class OperationSeen(BaseModel):
+class OperationResult(BaseModel):
     """All runs of one HLO operation.
 
     Attributes
@@ -68,7 +68,7 @@ class OperationSeen(BaseModel):
     bytes: float
 
 
-class XlaSeen(BaseModel):
+class XlaResult(BaseModel):
     """One traced pass.
 
     Attributes
@@ -89,8 +89,8 @@ class XlaSeen(BaseModel):
 
     pass_s: float
     kinds: dict[str, float]
-    modules: list[ModuleSeen]
-    operations: list[OperationSeen]
+    modules: list[ModuleResult]
+    operations: list[OperationResult]
     ceilings: dict[str, float]
     cpus: int
 
@@ -144,7 +144,7 @@ class XlaTrace(Observer):
         add_samples(modules, spans, self._samples, offset_s, cpus)
         ceilings = measured_ceilings()
         pass_s = spans[-1].end_s - spans[0].begin_s if spans else 0.0
-        found = XlaSeen(
+        found = XlaResult(
             pass_s=pass_s,
             kinds=tallied_by_kind(spans),
             modules=[judge(name, each, pass_s, cpus, ceilings) for name, each in modules.items()],
@@ -162,11 +162,11 @@ class XlaTrace(Observer):
         return Finding(found.model_dump(mode="json"), files, missing)
 
 
-def _operations(spans: Sequence[Span]) -> list[OperationSeen]:
+def _operations(spans: Sequence[Span]) -> list[OperationResult]:
     module_of = {span.operation: span.owner for span in spans}
     tallies = tallied(spans, lambda span: span.operation)
     return [
-        OperationSeen(
+        OperationResult(
             name=name,
             module=module_of[name],
             seconds=tally.seconds,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from perfkit.observers.memory import MemorySeen
+from perfkit.observers.memory import MemoryResult
 from perfkit.observers.reading import found
 from perfkit.records.schema import Record
 from perfkit.report.profile_summary import memory_peaks
@@ -59,7 +59,7 @@ class PeaksInfo(NamedTuple):
 
 def memory_kinds_info(record: Record) -> MemoryKindsInfo | None:
     """Memory over time; None if the memory observer did not run."""
-    seen = found(record, "memory", MemorySeen)
+    seen = found(record, "memory", MemoryResult)
     if seen is None:
         return None
     kinds = {"anonymous": seen.anonymous, "file": seen.file, "shared": seen.shared}

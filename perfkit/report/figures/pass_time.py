@@ -7,7 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.observers.roofline.limit import Limit
-from perfkit.observers.trace.xla_trace import XlaSeen
+from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.report.figures.roofline import LIMIT_COLOURS
 from perfkit.report.style import BLUE, labelled_rows, rows_height_px, styled, wrapped
 from perfkit.units import percent_text, seconds_text
@@ -49,7 +49,7 @@ class PassInfo(NamedTuple):
     rows: tuple[PassRow, ...]
 
 
-def kinds_info(seen: XlaSeen) -> PassInfo:
+def kinds_info(seen: XlaResult) -> PassInfo:
     """One row per kind of operation that takes any time."""
     rows = (
         PassRow(name, seconds, seconds / seen.pass_s, None)
@@ -59,7 +59,7 @@ def kinds_info(seen: XlaSeen) -> PassInfo:
     return PassInfo(tuple(rows))
 
 
-def modules_info(seen: XlaSeen) -> PassInfo:
+def modules_info(seen: XlaResult) -> PassInfo:
     """One row per module, for the :data:`SHOWN_MODULES` with the longest time."""
     rows = (PassRow(one.name, one.seconds, one.share, one.limit) for one in seen.modules)
     return PassInfo(tuple(rows)[:SHOWN_MODULES])

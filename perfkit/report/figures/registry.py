@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from perfkit.errors import UserError, unknown_name
 from perfkit.observers.reading import found
-from perfkit.observers.trace.xla_trace import XlaSeen
+from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.records.schema import Record
 from perfkit.report.figures.memory import memory_figure, memory_info
 from perfkit.report.figures.memory_kinds import (
@@ -175,8 +175,8 @@ def _ranked(records: Sequence[Record]) -> Recommendation:
     return recommend(compared)
 
 
-def _traced(records: Sequence[Record]) -> XlaSeen:
-    return _last(records, lambda record: found(record, "xla", XlaSeen), "a trace of XLA")
+def _traced(records: Sequence[Record]) -> XlaResult:
+    return _last(records, lambda record: found(record, "xla", XlaResult), "a trace of XLA")
 
 
 def _last[Info](

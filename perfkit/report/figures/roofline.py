@@ -11,7 +11,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.observers.roofline.limit import Limit
-from perfkit.observers.trace.xla_trace import XlaSeen
+from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.report.style import (
     BLACK,
     BLUE,
@@ -87,7 +87,7 @@ class RooflineInfo(NamedTuple):
     copy_bytes_per_s: float
 
 
-def roofline_info(seen: XlaSeen) -> RooflineInfo | None:
+def roofline_info(seen: XlaResult) -> RooflineInfo | None:
     """The modules that compute anything, and the ceilings.
 
     Returns

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from perfkit.observers.cpu import CpuSeen
+from perfkit.observers.cpu import CpuResult
 from perfkit.observers.reading import found
 from perfkit.records.schema import Record
 from perfkit.report.figures.stages import STAGE_COLOURS
@@ -50,7 +50,7 @@ class BusyInfo(NamedTuple):
 
 def utilisation_info(record: Record) -> UtilisationInfo | None:
     """CPU use over time; None if the CPU observer did not run."""
-    seen = found(record, "cpu", CpuSeen)
+    seen = found(record, "cpu", CpuResult)
     if seen is None:
         return None
     stages = ((stage.name, stage.begin_s, stage.begin_s + stage.wall_s) for stage in record.stages)
@@ -65,7 +65,7 @@ def utilisation_info(record: Record) -> UtilisationInfo | None:
 
 def busy_info(record: Record) -> BusyInfo | None:
     """Busy CPUs by stage; None without the CPU observer or if its stages have unequal counts."""
-    seen = found(record, "cpu", CpuSeen)
+    seen = found(record, "cpu", CpuResult)
     if seen is None or len({len(shares) for shares in seen.busy.values()}) != 1:
         return None
     return BusyInfo({stage: tuple(shares) for stage, shares in seen.busy.items()})

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from perfkit.cache import Entry, cached_file
 from perfkit.errors import UserError
-from perfkit.files import Plain, remove
+from perfkit.files import JsonData, remove
 from perfkit.models.af3.chemistry.biotite_dictionary import source_key
 
 type Constants = Mapping[str, frozenset[str]] | Mapping[str, Mapping[str, list[str]]]
@@ -20,7 +20,7 @@ _LAYOUT = 2
 
 
 def constants_file(
-    what: str, suffix: str, depends_on: Mapping[str, Plain], build: Callable[[], Constants]
+    what: str, suffix: str, depends_on: Mapping[str, JsonData], build: Callable[[], Constants]
 ) -> Path:
     """Return the cached file of some constants; build it if it is missing or damaged.
 
