@@ -86,7 +86,7 @@ def test_a_bad_dataset_is_refused(
         ("--resolution 10 --members 0", "--members takes 1 or more, not 0"),
         ("--resolution 10 --engine weathernxt", "the nearest is 'weathernext'"),
         ("--resolution 10 --knob attention=splash", "attention"),
-        ("--resolution 10 --knob grid_block=0", "it takes 'whole' or a whole number, 1 or more"),
+        ("--resolution 10 --knob grid_block=0", "it takes whole or a whole number, 1 or more"),
         ("--resolution 0.25 --memory-limit 10GB", "needs about"),
     ],
 )
