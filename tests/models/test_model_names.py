@@ -18,8 +18,7 @@ NAMED = re.compile("|".join([*model_names(), "alphafold"]), re.IGNORECASE)
 ALLOWED = {
     "cli/main.py": {"Measure, guard, tune and plan AlphaFold 3 and GenCast runs on CPUs."},
     # An extra of perfkit to install.
-    "cli/commands/doctor.py": {" is not installed: pip install 'perfkit[af3]' brings it"},
-    "knobs/xla_flags.py": {
+    "knobs/installed_flags.py": {
         "jaxlib is not installed; install perfkit with its 'af3' extra: make env"
     },
     # Distributions whose versions a record states.
