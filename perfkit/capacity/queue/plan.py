@@ -307,7 +307,7 @@ def _job_notices(planned: Sequence[PlannedJob]) -> list[str]:
     return [*notices, *([f"{far} job(s) are larger than twice what was measured"] if far else [])]
 
 
-def ensure_measured_here(fits: Sequence[ModelFit], machine: dict[str, object]) -> str | None:
+def reason_not_measured_here(fits: Sequence[ModelFit], machine: dict[str, object]) -> str | None:
     """Return why fits do not hold for the machine with this fingerprint, None where they do."""
     for fit in fits:
         if fit.machine.get("cpu") != machine.get("cpu"):
@@ -317,7 +317,7 @@ def ensure_measured_here(fits: Sequence[ModelFit], machine: dict[str, object]) -
             )
         if fit.cpus != len(allowed_cpus()) and fit.running_cpus is None:
             return (
-                f"the fit of {fit.model} was measured on {fit.cpus} CPUs and without a law of "
-                f"CPUs; here are {len(allowed_cpus())}"
+                f"the fit of {fit.model} was measured on {fit.cpus} CPUs only, but this machine "
+                f"has {len(allowed_cpus())}: repeat 'perfkit plan fit' here"
             )
     return None

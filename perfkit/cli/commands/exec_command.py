@@ -44,7 +44,10 @@ def main(arguments: list[str]) -> int:
         help="with --guard: also set differences to zero that are positive only by rounding",
     )
     parser.add_argument(
-        "--guard-report", type=Path, help="with --guard: also write the report to a JSON file"
+        "--guard-report",
+        type=Path,
+        metavar="FILE",
+        help="with --guard: also write the report to a JSON file",
     )
     parser.add_argument("command", nargs="*", metavar="CMD", help="the command and its arguments")
     given = parser.parse_args(arguments)

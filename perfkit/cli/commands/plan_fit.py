@@ -46,7 +46,9 @@ def _add(parser: Parser) -> None:
     parser.add_argument(
         "--cpus", default="1", help="CPU counts in addition to all CPUs (default 1)"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="timed passes of each (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="timed passes of each trial (default 5)"
+    )
     parser.add_argument("--repeats", type=int, default=1, help="trials of each size (default 1)")
     parser.add_argument("--out", type=Path, help="folder for records, fit and page")
 
@@ -72,7 +74,11 @@ def _measure(arguments: Sequence[str], console: Console) -> FitResult:
 def _fit_existing(arguments: Sequence[str]) -> FitResult:
     parser = Parser(prog="perfkit plan fit", description=SUMMARY)
     parser.add_argument("--from", dest="folder", type=Path, required=True)
-    parser.add_argument("--configuration", help="label of one, where the folder holds several")
-    parser.add_argument("--out", type=Path, help="folder for fit and page (default: the same)")
+    parser.add_argument(
+        "--configuration", help="label of the configuration to fit, if the folder holds several"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder for fit and page (default: the folder of the records)"
+    )
     given = parser.parse_args(list(arguments))
     return fit_records(given.folder, configuration=given.configuration, out=given.out)
