@@ -16,8 +16,7 @@ from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.pack import Kind, Packing, Placement, Share, Task, machine_seconds, pack
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.models.costs import Job, Reject
-
-HOUR_S = 3600.0
+from perfkit.units import HOUR_S, count_text
 
 _MOST_NAMED = 3
 """Largest number of jobs that a shared notice names."""
@@ -304,7 +303,10 @@ def _job_notices(planned: Sequence[PlannedJob]) -> list[str]:
         for notice, alike in names.items()
     ]
     far = sum(each.beyond for each in planned)
-    return [*notices, *([f"{far} job(s) are larger than twice what was measured"] if far else [])]
+    if far:
+        subject = f"{count_text(far, 'job')} {'is' if far == 1 else 'are'}"
+        notices.append(f"{subject} more than twice as large as the largest measured size")
+    return notices
 
 
 def reason_not_measured_here(fits: Sequence[ModelFit], machine: dict[str, object]) -> str | None:

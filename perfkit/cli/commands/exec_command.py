@@ -111,7 +111,8 @@ def _print(sentence: str) -> None:
 def _guard_summary(report: Mapping[str, Any], counts: GuardRecord) -> str:
     """Return one line about all processes of a command."""
     if report["processes"]:
-        return f"{guard_sentence(counts)}, in {report['processes']} process(es)"
+        number = report["processes"]
+        return f"{guard_sentence(counts)}, in {number} process{'' if number == 1 else 'es'}"
     if report["not_counted"]:
         return "JAX was used, but nothing was guarded:"
     return "no Python process loaded JAX, so nothing was guarded"
