@@ -26,7 +26,7 @@ SUMMARY = (
 def main(arguments: list[str]) -> int:
     """Measure and fit, or fit existing records; 0 when there is a fit."""
     console = Console()
-    if any(each.partition("=")[0] == "--from" for each in arguments):
+    if any(argument.partition("=")[0] == "--from" for argument in arguments):
         result = _fit_existing(arguments)
     else:
         result = _measure(arguments, console)
@@ -39,9 +39,14 @@ def main(arguments: list[str]) -> int:
 
 def _add(parser: Parser) -> None:
     add_knob_argument(parser)
-    parser.add_argument("--from", help="fit the records of this folder instead of measuring")
-    parser.add_argument("--sizes", help="sizes to fit, residues or degrees, with commas")
-    parser.add_argument("--held-out", default="", help="sizes that only judge the fit, with commas")
+    parser.add_argument(
+        "--from",
+        metavar="FOLDER",
+        help="fit the records of this folder instead of measuring; --configuration LABEL selects one "
+        "of several configurations",
+    )
+    parser.add_argument("--sizes", help="sizes to fit in the model's unit, separated by commas")
+    parser.add_argument("--held-out", default="", help="sizes that only judge the fit")
     parser.add_argument("--compile-sizes", help="sizes that are only compiled, for their memory")
     parser.add_argument(
         "--cpus", default="1", help="CPU counts in addition to all CPUs (default 1)"
@@ -73,7 +78,9 @@ def _measure(arguments: Sequence[str], console: Console) -> FitResult:
 
 def _fit_existing(arguments: Sequence[str]) -> FitResult:
     parser = Parser(prog="perfkit plan fit", description=SUMMARY)
-    parser.add_argument("--from", dest="folder", type=Path, required=True)
+    parser.add_argument(
+        "--from", dest="folder", type=Path, required=True, help="folder of the records to fit"
+    )
     parser.add_argument(
         "--configuration", help="label of the configuration to fit, if the folder holds several"
     )
