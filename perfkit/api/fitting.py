@@ -215,8 +215,8 @@ def calibrate_machine(
 ) -> CalibrationResult:
     """Measure how fast this machine is, as ``perfkit calibrate`` does.
 
-    Measures a matrix product, a copy, and a small real trial: on all CPUs, on one CPU, and in
-    several processes at once. The same call resumes an interrupted measurement.
+    Measures a matrix product and a copy, and runs a small real trial on all CPUs, on one CPU, and
+    in several processes at once. The same call resumes an interrupted measurement.
 
     Parameters
     ----------

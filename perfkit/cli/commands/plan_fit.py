@@ -42,8 +42,8 @@ def _add(parser: Parser) -> None:
     parser.add_argument(
         "--from",
         metavar="FOLDER",
-        help="fit the records of this folder instead of measuring; --configuration LABEL selects one "
-        "of several configurations",
+        help="fit the records of this folder instead of measuring; --configuration LABEL selects "
+        "one of several configurations",
     )
     parser.add_argument("--sizes", help="sizes to fit in the model's unit, separated by commas")
     parser.add_argument("--held-out", default="", help="sizes that only judge the fit")

@@ -27,7 +27,7 @@ def _add(parser: Parser) -> None:
         choices=GUARDS,
         default=GUARD_LIFT,
         help="domain guard: off; lift operands that left their domain by rounding (default); or "
-        "zero, which also sets differences to zero that are only rounding",
+        "zero, which also sets differences that are only rounding to zero",
     )
     parser.add_argument(
         "--locate",
