@@ -1,1 +1,1 @@
-"""FOR A NOTEBOOK: the functions that ``import perfkit`` offers and that the subcommands call."""
+"""The functions for notebooks that ``import perfkit`` offers and that the subcommands call."""

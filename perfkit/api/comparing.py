@@ -26,7 +26,7 @@ type Pair = tuple[Snapshot, Snapshot]
 
 @dataclass(frozen=True, repr=False)
 class CompareResult:
-    """Old and new measurements held against each other.
+    """Old and new measurements, compared.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ def compare(
     Returns
     -------
     CompareResult
-        The comparisons, and what could not be read.
+        The comparisons, and the lines or files that could not be read.
 
     Raises
     ------
@@ -94,12 +94,12 @@ def compare(
 
 
 def _pairs(old: str, new: str, results: Path, machine: str | None) -> tuple[list[Pair], list[str]]:
-    """What is to be compared, and a sentence for each thing that could not be read."""
+    """The pairs to compare, and one sentence for each line or file that could not be read."""
     folders = [_holds_records(text) for text in (old, new)]
     for text, holds in zip((old, new), folders, strict=True):
         if not holds and Path(text).is_dir():
             raise UserError(
-                f"{text} holds no records; of asv results, name a commit or a result file"
+                f"{text} holds no records; for results of asv, give a commit or a result file"
             )
     if all(folders):
         first, second = (read_folder(Path(text)) for text in (old, new))
@@ -110,21 +110,21 @@ def _pairs(old: str, new: str, results: Path, machine: str | None) -> tuple[list
         ]
         return [snapshots_of_records((old, first), (new, second))], skipped
     if any(folders):
-        raise UserError("records and asv results do not compare: give two of the same kind")
+        raise UserError("records cannot be compared with asv results: give two of the same kind")
     readings = [_asv_reading(text, results) for text in (old, new)]
     before, after = (
         _of_machine(text, reading.results, machine)
         for text, reading in zip((old, new), readings, strict=True)
     )
-    return _same_places(old, new, before, after), [
+    return _same_machines(old, new, before, after), [
         sentence for reading in readings for sentence in reading.skipped
     ]
 
 
-def _same_places(
+def _same_machines(
     old: str, new: str, before: Sequence[AsvResult], after: Sequence[AsvResult]
 ) -> list[Pair]:
-    """Results of the same machine and environment, or the only two that there are."""
+    """Results of the same machine and environment, or the only result of each side."""
     same = [
         (one.snapshot, other.snapshot)
         for one in before
@@ -136,8 +136,8 @@ def _same_places(
     if len(before) == len(after) == 1:
         return [(before[0].snapshot, after[0].snapshot)]
     raise UserError(
-        f"{old} was measured on {_places(before)}, {new} on {_places(after)}: name one result "
-        "file of each to compare across them"
+        f"{old} was measured on {_machines(before)}, {new} on {_machines(after)}: to compare "
+        "different machines, give one result file of each"
     )
 
 
@@ -145,7 +145,7 @@ def _holds_records(text: str) -> bool:
     try:
         return Path(text).is_dir() and any(Path(text).glob(PATTERN))
     except (OSError, ValueError) as error:
-        raise UserError(f"{text!r} cannot be looked into ({error})") from error
+        raise UserError(f"{text!r} cannot be read ({error})") from error
 
 
 def _asv_reading(text: str, results: Path) -> AsvReading:
@@ -156,9 +156,9 @@ def _asv_reading(text: str, results: Path) -> AsvReading:
 def _of_machine(text: str, found: Sequence[AsvResult], machine: str | None) -> Sequence[AsvResult]:
     chosen = [one for one in found if machine in (None, one.machine)]
     if not chosen:
-        raise UserError(f"{text} has no results of machine {machine!r}, only of {_places(found)}")
+        raise UserError(f"{text} has no results of machine {machine!r}, only of {_machines(found)}")
     return chosen
 
 
-def _places(results: Sequence[AsvResult]) -> str:
+def _machines(results: Sequence[AsvResult]) -> str:
     return ", ".join(dict.fromkeys(f"{one.machine} ({one.environment})" for one in results))

@@ -149,7 +149,7 @@ def fit_model(
         plans=True,
     )
     if "input" in subject.workload.source:
-        raise UserError("a fit makes its own inputs: leave --input away")
+        raise UserError("a fit makes its own inputs: leave out --input")
     costs = subject.model.costs
     workloads = _workloads(subject, options, sizes or costs.sizes.fit)
     compiled = compile_sizes if compile_sizes is not None else costs.sizes.compiled
@@ -182,7 +182,7 @@ def fit_records(
     folder
         Folder of the records.
     configuration
-        Label of one configuration, where the folder holds several.
+        Label of the configuration to fit; needed if the folder holds several.
     out
         Folder for fit and page; None takes the folder of the records.
 
@@ -215,8 +215,8 @@ def calibrate_machine(
 ) -> CalibrationResult:
     """Measure how fast this machine is, as ``perfkit calibrate`` does.
 
-    Measures a matrix product, a copy, and a small real trial on all CPUs, on one, and several at
-    once. The same call resumes an interrupted measurement.
+    Measures a matrix product and a copy, and runs a small real trial on all CPUs, on one CPU, and
+    in several processes at once. The same call resumes an interrupted measurement.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def calibrate_machine(
     Raises
     ------
     UserError
-        An argument is impossible, or the trial did not end well.
+        An argument is impossible, or the trial failed.
     KeyboardInterrupt
         The user interrupted the measurement; all finished trials are kept.
     """

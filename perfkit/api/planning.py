@@ -15,7 +15,7 @@ from perfkit.capacity.laws.calibration import MOST_FACTOR, Calibration
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.queue.jobs import read_jobs, sized_jobs
 from perfkit.capacity.queue.machines import Inventory, read_inventory, this_machine
-from perfkit.capacity.queue.plan import Plan, ensure_measured_here, make_plan
+from perfkit.capacity.queue.plan import Plan, make_plan, reason_not_measured_here
 from perfkit.capacity.queue.plan_files import write_csv, write_json
 from perfkit.capacity.queue.sizing import Need, needs
 from perfkit.capacity.queue.what_if import WhatIf, what_if
@@ -60,11 +60,11 @@ class PlanResult:
         The jobs on the machines; times in seconds, memory in bytes, prices in the inventory's
         currency.
     base
-        The plan of the queue as it was given, where a question "what if" changed it; else None.
+        The plan of the queue as given, if a what-if option changed it; else None.
     what_if
         The change, or None.
     needs
-        For each kind of machine by itself, how many keep the deadline or the budget.
+        For each kind of machine, how many of that kind alone keep the deadline or the budget.
     files
         The files that were written.
     """
@@ -138,7 +138,7 @@ def plan(
     out
         Folder for plan, page and Slurm script; by default below ``perfkit-results``.
     **axes
-        Fidelity that every job is set to whose model has the axis, e.g. ``seeds=5``.
+        Fidelity to set in every job whose model has the axis, e.g. ``seeds=5``.
 
     Returns
     -------
@@ -159,13 +159,13 @@ def plan(
     _ensure_within("budget", budget, 0.0, LARGEST)
     files = [fit] if isinstance(fit, str | Path) else list(fit)
     if not files:
-        raise UserError("a plan rests on a fit: name one with --fit ('perfkit plan fit' makes it)")
+        raise UserError("a plan needs a fit: give one with --fit ('perfkit plan fit' measures it)")
     fits = [ModelFit.load(Path(file)) for file in files]
     local = {
         "calibration": calibration, "speed": speed, "price_per_hour": price_per_hour, "watts": watts
     }  # fmt: skip
     if (machines is None) != here:
-        raise UserError("say on which machines: either --machines FILE or --here")
+        raise UserError("a plan needs machines: give either --machines FILE or --here")
     if machines is not None:
         inventory = _inventory(
             Path(machines), [n for n in local if local[n] is not None], keep_going
@@ -192,8 +192,9 @@ def plan(
 
 
 def _inventory(file: Path, local: Sequence[str], keep_going: bool) -> Inventory:
-    """The machines of a file, where nothing was given that describes this one."""
-    for name in local:
+    """The machines of a file. Options in ``local`` describe this machine and are refused."""
+    if local:
+        name = local[0]
         raise UserError(f"--{name.replace('_', '-')} goes with --here; write {name} into {file}")
     inventory = read_inventory(file)
     _refuse(inventory.rejects, keep_going)
@@ -216,7 +217,7 @@ def _this_machine(
     inventory = this_machine(price_per_hour, watts)
     loaded = None if calibration is None else Calibration.load(Path(calibration))
     if loaded is None and speed is None:
-        reason = ensure_measured_here(fits, fingerprint().known())
+        reason = reason_not_measured_here(fits, fingerprint().known())
         if reason is not None:
             raise UserError(reason)
     (machine,) = inventory.machines
@@ -231,12 +232,12 @@ def _queue(
     axes: Mapping[str, int | None],
     keep_going: bool,
 ) -> tuple[list[Job], list[Reject], WhatIf | None]:
-    """The jobs, those that cannot be read, and the change to compare with them, if any."""
+    """The jobs, the rows or files that cannot be read, and the what-if change, if any."""
     name = get_model(model).name
     text = None if size is None else str(size)
     if file is None:
         if text is None:
-            raise UserError("there is nothing to plan: give --jobs FILE, or --size")
+            raise UserError("there is nothing to plan: give --jobs FILE or --size")
         change = what_if(axes, None, name)
         return [change.applied(job) for job in sized_jobs(name, text)], [], None
     change = what_if(axes, text, name)
@@ -269,7 +270,7 @@ def _planned(
 
 
 def _refuse(rejects: Sequence[Reject], keep_going: bool) -> None:
-    """End at the first thing that cannot be planned, unless asked to go on."""
+    """Raise an error for the first entry that cannot be planned, unless ``keep_going`` is set."""
     if rejects and not keep_going:
         further = len(rejects) - 1
         more = f" (and {further} more; --keep-going plans the rest)" if further else ""

@@ -38,7 +38,7 @@ def read_records(folder: Path | str) -> pd.DataFrame:
     Raises
     ------
     UserError
-        The folder does not exist, or all that it holds was written by a newer perfkit.
+        The folder does not exist, or all its records were written by a newer perfkit.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def load_preset(path: Path | str) -> preset.Preset:
     Parameters
     ----------
     path
-        TOML file that ``perfkit tune`` left.
+        TOML file that ``perfkit tune`` wrote.
 
     Returns
     -------

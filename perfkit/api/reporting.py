@@ -39,21 +39,21 @@ class ReportResult:
 def render_report(
     folder: Path | str, *, study: str | None = None, html: Path | str | None = None
 ) -> ReportResult:
-    """Render the page of a folder again, as ``perfkit report`` does.
+    """Render the page of a folder of records or of asv results, as ``perfkit report`` does.
 
     Parameters
     ----------
     folder
         Folder of a run, a tuning or a sweep, or the results folder of asv.
     study
-        Digest of one study, where the folder holds several.
+        Digest of the study to show; needed if the folder holds several.
     html
         File to write; by default ``report.html`` in the folder.
 
     Returns
     -------
     ReportResult
-        The page, and what could not be read.
+        The page, and the lines or files that could not be read.
 
     Raises
     ------
@@ -105,14 +105,14 @@ def _holds_asv_results(folder: Path) -> bool:
     try:
         return is_results_folder(folder) and not any(folder.glob(PATTERN))
     except OSError as error:
-        raise UserError(f"{folder} cannot be looked into ({error.strerror})") from error
+        raise UserError(f"{folder} cannot be read ({error.strerror})") from error
 
 
 def _records_of_study(folder: Path, records: Sequence[Record], study: str | None) -> list[Record]:
     studies = sorted({record.study for record in records if record.study is not None})
     if study is None and len(studies) > 1:
         raise UserError(
-            f"{folder} holds {len(studies)} studies ({', '.join(studies)}): name one with --study"
+            f"{folder} holds {len(studies)} studies ({', '.join(studies)}): select one with --study"
         )
     chosen = [record for record in records if study in (None, record.study)]
     if not chosen:

@@ -1,4 +1,4 @@
-"""What the functions of the API return: typed data that print well in a notebook."""
+"""Results of the API's functions: typed data that print well in a notebook."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class RunResult:
 
     @property
     def files(self) -> dict[str, Path]:
-        """Path of each file that the trial left, by name."""
+        """Path of each file that the trial wrote, by name."""
         return {name: self.folder / path for name, path in self.record.artifacts.items()}
 
     def _lines(self) -> list[str]:

@@ -129,7 +129,7 @@ def make_subject(
     predicts: bool = False,
     plans: bool = False,
 ) -> Subject:
-    """Check what a caller asks for and make the workload.
+    """Check the arguments of a call and make the workload.
 
     Parameters
     ----------
@@ -146,11 +146,11 @@ def make_subject(
     force
         Whether to run even where memory is predicted not to suffice.
     predicts
-        Whether the call leaves a prediction. With real weights its fidelity is then production,
-        unless another is asked for.
+        Whether the call writes a prediction. With real weights its fidelity is then production,
+        unless `fidelity` says otherwise.
     plans
-        Whether plans rest on the measurements, which excludes implementations that they do not
-        describe.
+        Whether plans use the measurements. Implementations that plans do not describe are then
+        refused.
 
     Raises
     ------
@@ -196,12 +196,12 @@ def seconds_of(duration: str | float) -> float:
 
 
 def knob_text(value: KnobValue) -> str:
-    """A knob's value as knobs take it: ``True`` is ``true``."""
+    """The value of a knob as text; ``True`` becomes ``true``."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def default_folder(*words: str) -> Path:
-    """Where results go when the caller names no folder: below the current folder."""
+    """Folder of the results if the caller gives none, below the current folder."""
     return Path(RESULTS_FOLDER) / file_name("-".join(words))
 
 

@@ -140,7 +140,7 @@ def sweep(
 
 
 def _texts(values: Values) -> list[str]:
-    """The values as text, one each."""
+    """Each value as text."""
     if isinstance(values, str):
         return [word.strip() for word in values.split(",")]
     if isinstance(values, int | float):
@@ -152,7 +152,7 @@ def _workloads(subject: Subject, sizes: Values | None) -> list[Workload]:
     if sizes is None:
         return [subject.workload]
     if "input" in subject.workload.source:
-        raise UserError("--sizes makes its own inputs: leave --input away")
+        raise UserError("--sizes makes its own inputs: leave out --input")
     return [subject.model.resized(subject.workload, size) for size in dict.fromkeys(_texts(sizes))]
 
 
@@ -165,7 +165,7 @@ def _configurations(
     """Stock first where the grid holds it: the others are paired with the first one."""
     if file is not None:
         if knobs or cpus is not None:
-            raise UserError("--configurations replaces --knob and --cpus: leave those away")
+            raise UserError("--configurations replaces --knob and --cpus: leave them out")
         return read_configurations(subject.catalogue, Path(file))
     if cpus is not None and CPUS_KNOB.name in knobs:
         raise UserError(f"knob {CPUS_KNOB.name!r} is given twice: write its values in one place")

@@ -1,10 +1,10 @@
-"""Types and ranges of numbers in files, which pydantic checks when it reads them."""
+"""Types and ranges of data in files, which pydantic checks when it reads them."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 MOST_CPUS = 16_384
 """CPUs of a machine; the largest that are sold have about 2,000."""
@@ -17,6 +17,13 @@ MOST_PASSES = 10_000
 
 LARGEST = 1e18
 """Coefficients and rates; products of several stay far below the largest double."""
+
+
+class FileData(BaseModel):
+    """Base class of data in a file: immutable, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
 
 type Real = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e60, le=1e60)]
 """A finite number, not a Boolean or text. The spread of a law is in squares of its unit, which

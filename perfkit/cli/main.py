@@ -20,13 +20,13 @@ COMMANDS = {
     "tune": "find the fastest configuration that gives the same answer",
     "sweep": "measure a full grid of sizes, CPUs and knob values",
     "profile": "show where time and memory go, and what limits each module",
-    "guard": "find where the first bad value of a prediction arises, and compare the usual fixes",
+    "guard": "check answers under several compiler settings, or locate the first NaN or infinity",
     "doctor": "check the installed jaxlib on this CPU against known answers",
     "plan": "plan a queue of jobs on your machines: time, memory, price, schedule",
     "calibrate": "measure how fast this machine is relative to the one that laws were fitted on",
     "compare": "show what changed between two folders of records or two asv results",
-    "report": "render the page of a folder of records again",
-    "exec": "run any command under a preset",
+    "report": "render the report of a folder of records, or of asv results",
+    "exec": "run any command under a preset, the domain guard, or both",
 }
 """Name and summary of each subcommand."""
 
@@ -64,7 +64,7 @@ def load_command(name: str) -> Command:
 
 
 def _parser() -> argparse.ArgumentParser:
-    listed = "\n".join(f"  {name:<9} {summary}" for name, summary in COMMANDS.items())
+    listed = "\n".join(f"  {name:<10} {summary}" for name, summary in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="perfkit",
         description="Measure, guard, tune and plan AlphaFold 3 and GenCast runs on CPUs.",
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"perfkit {__version__}")
-    parser.add_argument("command", metavar="COMMAND", help="what to do")
+    parser.add_argument("command", metavar="COMMAND", help="one of the commands below")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 
@@ -85,13 +85,13 @@ def main(arguments: list[str], load: Callable[[str], Command] = load_command) ->
     arguments
         Command line after the program's name.
     load
-        Gives the main function of a subcommand.
+        Returns the main function of a subcommand.
 
     Returns
     -------
     int
-        Exit code: 0 for success, 1 for a run that ended badly, 2 for an error that the user can
-        mend, 130 for Ctrl-C.
+        Exit code: 0 for success, 1 for a run that failed, 2 for an error that the user can fix,
+        130 for Ctrl-C.
     """
     chosen = _parser().parse_args(arguments)
     try:

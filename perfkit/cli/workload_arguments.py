@@ -109,7 +109,7 @@ def parse_command_line(
     add
         Adds the subcommand's own arguments.
     predicts
-        Whether the subcommand leaves a prediction, which changes the default fidelity.
+        Whether the subcommand writes a prediction, which changes the default fidelity.
 
     Raises
     ------

@@ -94,7 +94,7 @@ def acquire_cpus(count: int, folder: Path | None = None) -> tuple[int, ...]:
     """
     allowed = allowed_cpus()
     if count > len(allowed):
-        raise UserError(f"{count} CPUs are asked for, but only {len(allowed)} are allowed here")
+        raise UserError(f"{count} CPUs are requested, but only {len(allowed)} are allowed here")
     if len(allowed) == count:
         return allowed
     folder = lock_folder() if folder is None else folder

@@ -312,7 +312,7 @@ def _entries(subject: str, records: Sequence[Record]) -> Iterator[Entry]:
 
 
 def _times(records: Sequence[Record]) -> dict[str, list[list[float]]]:
-    """Wall seconds by stage, one group per trial. Stages that do not compare get other names."""
+    """Wall seconds by stage, one group per trial; incomparable stages get different names."""
     groups: dict[str, list[list[float]]] = defaultdict(list)
     for record in records:
         for stage in (*SHARED_STAGES, StageName.STEADY):

@@ -126,7 +126,8 @@ def _mixed(records: Sequence[Record]) -> list[str]:
     machines = {str(record.machine.digest) for record in records}
     if len(machines) > 1:
         sentences.append(
-            f"the trials ran on {len(machines)} different machines, so their times do not compare"
+            f"the trials ran on {len(machines)} different machines, so their times cannot be "
+            "compared"
         )
     names = dict.fromkeys(name for record in records for name in record.versions)
     for name in names:

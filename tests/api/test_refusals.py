@@ -36,7 +36,7 @@ def _coarse(function: Callable[..., object], **arguments: object) -> Call:
         (_coarse(perfkit.sweep, knobs={"cpus": "1,1"}), "the same value twice"),
         (_coarse(perfkit.sweep, knobs={"cpus": [1, 100_000]}), "100000"),
         (lambda: perfkit.run(model="af4"), "unknown model 'af4'; the nearest is 'af3'"),
-        (lambda: perfkit.plan(), "a plan rests on a fit"),
+        (lambda: perfkit.plan(), "a plan needs a fit"),
         (lambda: perfkit.plan(fit="none.json", here=True), "none.json cannot be read"),
         (lambda: perfkit.compare("a", "b", factor=0.5), "--factor takes 1 or more, not 0.5"),
         (lambda: perfkit.render_report("nowhere"), "there is no folder nowhere"),

@@ -72,7 +72,7 @@ def test_a_change_of_the_queue_is_compared_with_the_queue_as_given(
     perfkit: Perfkit, folder: Path
 ) -> None:
     finished = perfkit(*GOOD.split(), "--seeds", "3")
-    assert "that is with seeds 3; as given: 3 jobs done after" in finished.stdout
+    assert "this is with seeds 3; the queue as given: 3 jobs done after" in finished.stdout
 
 
 def test_a_deadline_and_a_budget_give_numbers_of_machines(perfkit: Perfkit, folder: Path) -> None:
@@ -124,7 +124,7 @@ def test_keep_going_plans_the_rest_and_lists_the_rejects(perfkit: Perfkit, folde
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("plan --here --size 40", "a plan rests on a fit: name one with --fit"),
+        ("plan --here --size 40", "a plan needs a fit: give one with --fit"),
         ("plan --fit none.json --here --size 40", "none.json cannot be read"),
         ("plan --fit ../fit.json --size 40", "either --machines FILE or --here"),
         ("plan --fit ../fit.json --machines ../machines.toml", "there is nothing to plan"),

@@ -76,7 +76,7 @@ def test_cpus_that_the_batch_system_has_bound_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "count", "expected"),
     [
-        (["true"], 100_000, "100000 CPUs are asked for"),
+        (["true"], 100_000, "100000 CPUs are requested"),
         (["/no/such/program"], len(CPUS), "'/no/such/program' cannot be run"),
         (["nul\0"], len(CPUS), "cannot be run"),
     ],

@@ -142,9 +142,9 @@ def test_two_folders_of_records_compare(tmp_path: Path, capsys: pytest.CaptureFi
         (["compare", "aaaa", "bbbb"], "nor a commit with results"),
         (["compare", "aaaa", "aaaa", "--factor", "0.5"], "--factor takes 1 or more"),
         (["compare", "aaaa", "aaaa", "--machine", "none"], "has no results of machine 'none'"),
-        (["compare", "aaaa", "{results}"], "holds no records; of asv results, name a commit"),
+        (["compare", "aaaa", "{results}"], "holds no records; for results of asv, give a commit"),
         (["compare", "{empty}", "{records}"], "empty holds no records"),
-        (["compare", "aaaa", "{records}"], "records and asv results do not compare"),
+        (["compare", "aaaa", "{records}"], "records cannot be compared with asv results"),
         (["compare", "aaaa"], "required"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A comparison reports slowdowns, growth and changed answers, and entries that do not compare."""
+"""A comparison reports slowdowns, growth, changed answers and incomparable entries."""
 
 import math
 

@@ -276,7 +276,7 @@ def test_mixed_machines_and_versions_are_warned_about() -> None:
     )
     found = warnings([make_record(versions={"jax": "0.7.0", "python": "3.12.0"}), other])
     assert found == (
-        "the trials ran on 2 different machines, so their times do not compare",
+        "the trials ran on 2 different machines, so their times cannot be compared",
         "the trials ran with several versions of jax: 0.7.0, 0.8.0",
     )
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from perfkit.capacity.bounds import Count, Cpus, Finite, NonNegative, Positive
+from perfkit.capacity.bounds import Count, Cpus, FileData, Finite, NonNegative, Positive
 from perfkit.capacity.laws.assemble import contention, cpu_laws
 from perfkit.capacity.laws.fit import (
     MOST_CONTENTION,
@@ -45,11 +45,7 @@ MOST_FACTOR = 1e4
 """Largest factor between the speeds of two machines, in either direction."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CalibrationTrial(_Frozen):
+class CalibrationTrial(FileData):
     """A small trial of a real model.
 
     Attributes
@@ -96,7 +92,7 @@ class CalibrationTrial(_Frozen):
         return self
 
 
-class Factor(_Frozen):
+class Factor(FileData):
     """Time on a calibrated machine divided by time on the fit's machine.
 
     Attributes
@@ -113,7 +109,7 @@ class Factor(_Frozen):
     spread: float
 
 
-class Calibration(_Frozen):
+class Calibration(FileData):
     """Results of ``perfkit calibrate`` on a machine.
 
     Attributes

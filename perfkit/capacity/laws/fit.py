@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from perfkit.capacity.bounds import (
     Bytes,
     Count,
     Cpus,
+    FileData,
     Finite,
     NonNegative,
     Positive,
@@ -41,10 +42,6 @@ MOST_CONTENTION = 1e3
 
 ONCE = (*STARTUP_STAGES, WARM_UP, StageName.CHECK)
 """Stages and costs that a process pays once, whatever the fidelity."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def ensure_model(model: str, settings: Mapping[str, str]) -> None:
@@ -77,7 +74,7 @@ def feature_names(model: str) -> set[str]:
     return {feature.name for feature in get_model(model).costs.features}
 
 
-class Compiled(_Frozen):
+class Compiled(FileData):
     """The compiler's count of bytes at one point, which is exact where the law interpolates.
 
     Attributes
@@ -92,7 +89,7 @@ class Compiled(_Frozen):
     compiled_bytes: Bytes
 
 
-class ModelFit(_Frozen):
+class ModelFit(FileData):
     """The laws of one model and preset; see :func:`perfkit.capacity.laws.fitting.fit_records`.
 
     Attributes
@@ -167,7 +164,7 @@ class ModelFit(_Frozen):
     starting_cpus: CpuLaw | None = None
     contention: Annotated[NonNegative, Field(le=MOST_CONTENTION)] | None = None
     cached_compile_s: NonNegative | None = None
-    ceilings: dict[str, Positive] = {}
+    ceilings: dict[str, Positive] = Field(default_factory=dict)
     notices: tuple[str, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
 

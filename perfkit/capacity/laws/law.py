@@ -8,10 +8,10 @@ from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from scipy.optimize import nnls
 
-from perfkit.capacity.bounds import LARGEST, Count, NonNegative, Real
+from perfkit.capacity.bounds import LARGEST, Count, FileData, NonNegative, Real
 from perfkit.capacity.laws.terms import is_term, term_features, term_value
 from perfkit.errors import UserError
 from perfkit.models.costs import Feature, Features
@@ -60,7 +60,7 @@ def ensure_covariance(rows: Sequence[Sequence[float]], side: int, what: str) -> 
         raise ValueError(f"{what} gives negative variances")
 
 
-class Law(BaseModel):
+class Law(FileData):
     """Fitted terms of one quantity.
 
     Attributes
@@ -79,8 +79,6 @@ class Law(BaseModel):
     residuals
         Relative errors at the measurements, in their order.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     quantity: str
     terms: Annotated[tuple[str, ...], Field(max_length=MOST_TERMS)]

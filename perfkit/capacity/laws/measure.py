@@ -30,7 +30,7 @@ SETTLED = 0.05
 """Relative half-width of the median's interval at which no further pass is needed."""
 
 MOST_ROUNDS = 4
-"""Largest number of passes of a trial that does not settle, relative to the rounds asked for."""
+"""Largest number of passes of a trial that does not settle, relative to the requested rounds."""
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.optimize import nnls
 
-from perfkit.capacity.bounds import Cpus, NonNegative
+from perfkit.capacity.bounds import Cpus, FileData, NonNegative
 from perfkit.errors import UserError
 
 MOST_CROSSTALK = 1e6
 
 
-class CpuLaw(BaseModel):
+class CpuLaw(FileData):
     """N. Gunther's universal scalability law, ``T(p) = T(1)(1 + s(p-1) + kp(p-1))/p``.
 
     Attributes
@@ -27,8 +27,6 @@ class CpuLaw(BaseModel):
     measured
         CPU counts that were measured. The law is extrapolated above the largest.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     serial: Annotated[NonNegative, Field(le=1)]
     crosstalk: Annotated[NonNegative, Field(le=MOST_CROSSTALK)]

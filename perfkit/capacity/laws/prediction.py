@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 from scipy import stats
 
-from perfkit.capacity.bounds import Finite, Positive
+from perfkit.capacity.bounds import FileData, Finite, Positive
 
 COVERAGE = 0.90
 """Nominal coverage of prediction intervals."""
@@ -18,11 +18,7 @@ WIDEST = 1e6
 """Largest factor between a prediction and an end of its interval; a wider one is useless."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Range(_Frozen):
+class Range(FileData):
     """A prediction with its interval, whose nominal coverage is :data:`COVERAGE`.
 
     Attributes
@@ -74,7 +70,7 @@ def relative_range(times: Iterable[Range]) -> tuple[float, float]:
     return sum(each.low for each in ranges) / total, sum(each.high for each in ranges) / total
 
 
-class HeldOut(_Frozen):
+class HeldOut(FileData):
     """A prediction for a run that the fit has not seen, and its measurement.
 
     Attributes

@@ -16,8 +16,7 @@ from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.pack import Kind, Packing, Placement, Share, Task, machine_seconds, pack
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.models.costs import Job, Reject
-
-HOUR_S = 3600.0
+from perfkit.units import HOUR_S, count_text
 
 _MOST_NAMED = 3
 """Largest number of jobs that a shared notice names."""
@@ -304,10 +303,13 @@ def _job_notices(planned: Sequence[PlannedJob]) -> list[str]:
         for notice, alike in names.items()
     ]
     far = sum(each.beyond for each in planned)
-    return [*notices, *([f"{far} job(s) are larger than twice what was measured"] if far else [])]
+    if far:
+        subject = f"{count_text(far, 'job')} {'is' if far == 1 else 'are'}"
+        notices.append(f"{subject} more than twice as large as the largest measured size")
+    return notices
 
 
-def ensure_measured_here(fits: Sequence[ModelFit], machine: dict[str, object]) -> str | None:
+def reason_not_measured_here(fits: Sequence[ModelFit], machine: dict[str, object]) -> str | None:
     """Return why fits do not hold for the machine with this fingerprint, None where they do."""
     for fit in fits:
         if fit.machine.get("cpu") != machine.get("cpu"):
@@ -317,7 +319,7 @@ def ensure_measured_here(fits: Sequence[ModelFit], machine: dict[str, object]) -
             )
         if fit.cpus != len(allowed_cpus()) and fit.running_cpus is None:
             return (
-                f"the fit of {fit.model} was measured on {fit.cpus} CPUs and without a law of "
-                f"CPUs; here are {len(allowed_cpus())}"
+                f"the fit of {fit.model} was measured on {fit.cpus} CPUs only, but this machine "
+                f"has {len(allowed_cpus())}: repeat 'perfkit plan fit' here"
             )
     return None

@@ -11,8 +11,9 @@ from perfkit.capacity.laws.prediction import relative_range
 from perfkit.capacity.queue.candidates import Queue
 from perfkit.capacity.queue.machines import Machine
 from perfkit.capacity.queue.pack import lower_bound_s, machine_seconds, pack
-from perfkit.capacity.queue.plan import HOUR_S, kinds_of, option_of, tasks_of
+from perfkit.capacity.queue.plan import kinds_of, option_of, tasks_of
 from perfkit.models.costs import Job
+from perfkit.units import HOUR_S, count_text
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _need(
 ) -> Need:
     candidates, rejects = Queue(jobs, [machine], fits, cached=cached).candidates()
     if rejects:
-        return Need(machine, None, reason=f"{len(rejects)} job(s) do not run on it")
+        return Need(machine, None, reason=f"{count_text(len(rejects), 'job')} cannot run on it")
     if budget is not None and machine.price_per_hour is None:
         return Need(machine, None, reason="it has no price_per_hour")
     tasks = tasks_of(candidates)

@@ -16,7 +16,9 @@ from perfkit.cli.workload_arguments import (
 
 def _add(parser: Parser) -> None:
     add_knob_argument(parser)
-    parser.add_argument("--rounds", type=int, default=5, help="timed passes of each (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="timed passes of each trial (default 5)"
+    )
     parser.add_argument("--out", type=Path, help="folder for records and calibration.toml")
 
 

@@ -33,7 +33,7 @@ LISTED = 12
 
 EXIT_CODES = """\
 exit codes:
-  0  no measurement that both sides have got worse
+  0  no measurement got worse
   1  a measurement is slower, larger, lost or failed, or gives another answer
   2  the two cannot be compared: they have nothing in common, or cannot be read
 
@@ -78,7 +78,7 @@ def _parser() -> Parser:
         default=DEFAULT_RESULTS,
         help=f"asv's results folder, for commits (default {DEFAULT_RESULTS})",
     )
-    parser.add_argument("--machine", help="only results of the machine that asv calls so")
+    parser.add_argument("--machine", help="name that asv gave a machine: compare only its results")
     parser.add_argument("--all", action="store_true", help="also list unchanged measurements")
     return parser
 

@@ -44,7 +44,10 @@ def main(arguments: list[str]) -> int:
         help="with --guard: also set differences to zero that are positive only by rounding",
     )
     parser.add_argument(
-        "--guard-report", type=Path, help="with --guard: also write the report to a JSON file"
+        "--guard-report",
+        type=Path,
+        metavar="FILE",
+        help="with --guard: also write the report to a JSON file",
     )
     parser.add_argument("command", nargs="*", metavar="CMD", help="the command and its arguments")
     given = parser.parse_args(arguments)
@@ -108,7 +111,8 @@ def _print(sentence: str) -> None:
 def _guard_summary(report: Mapping[str, Any], counts: GuardRecord) -> str:
     """Return one line about all processes of a command."""
     if report["processes"]:
-        return f"{guard_sentence(counts)}, in {report['processes']} process(es)"
+        number = report["processes"]
+        return f"{guard_sentence(counts)}, in {number} process{'' if number == 1 else 'es'}"
     if report["not_counted"]:
         return "JAX was used, but nothing was guarded:"
     return "no Python process loaded JAX, so nothing was guarded"

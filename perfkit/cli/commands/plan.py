@@ -18,7 +18,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="perfkit plan",
         description="Plan a queue of predictions: time, memory, price, what runs where and when. "
-        "'perfkit plan fit' measures the laws that a plan rests on.",
+        "'perfkit plan fit' measures the laws that a plan uses (see 'perfkit plan fit --help').",
     )
     queue = parser.add_argument_group("the queue")
     queue.add_argument(
@@ -34,30 +34,44 @@ def _parser() -> Parser:
     )
     queue.add_argument(
         "--size",
-        help="plan jobs of these sizes, separated by commas; with --jobs: what if every job of "
-        "the model had this size",
+        help="plan jobs of these sizes, separated by commas; with --jobs: what-if, set the size of "
+        "every job of the model",
     )
     for axis, known in changeable_axes().items():
         models = " or ".join(known.models)
-        queue.add_argument(f"--{axis}", type=int, help=f"what if every job of {models} had so many")
+        queue.add_argument(
+            f"--{axis}", type=int, help=f"what-if: set the {axis} of every {models} job"
+        )
     where = parser.add_argument_group("the machines")
-    where.add_argument("--machines", type=Path, help="inventory, TOML")
-    where.add_argument("--here", action="store_true", help="this machine")
-    where.add_argument("--calibration", type=Path, help="with --here: from 'perfkit calibrate'")
+    where.add_argument("--machines", type=Path, help="TOML inventory of machines")
+    where.add_argument("--here", action="store_true", help="plan for this machine")
+    where.add_argument(
+        "--calibration", type=Path, help="with --here: file from 'perfkit calibrate'"
+    )
     where.add_argument(
         "--speed", type=float, help="with --here: speed as a multiple of the fit's machine"
     )
-    where.add_argument("--price-per-hour", type=float, help="with --here: price in EUR")
+    where.add_argument("--price-per-hour", type=float, help="with --here: price of an hour in EUR")
     where.add_argument("--watts", type=float, help="with --here: power in watts")
     parser.add_argument(
-        "--fit", type=Path, action="append", default=[], help="from 'perfkit plan fit'; repeatable"
+        "--fit",
+        type=Path,
+        action="append",
+        default=[],
+        help="file from 'perfkit plan fit'; repeatable",
     )
-    parser.add_argument("--deadline", help="e.g. 12h or 2-00:00:00: show how many machines meet it")
-    parser.add_argument("--budget", type=float, help="price that the queue may cost")
+    parser.add_argument("--deadline", help="e.g. 12h or 2-00:00:00; show how many machines keep it")
     parser.add_argument(
-        "--no-compile-cache", action="store_true", help="every job compiles its own program"
+        "--budget", type=float, help="price that the queue may cost; show how many machines keep it"
     )
-    parser.add_argument("--keep-going", action="store_true", help="plan the rest, list the rejects")
+    parser.add_argument(
+        "--no-compile-cache", action="store_true", help="let every job compile its own program"
+    )
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="list jobs and machines that cannot be used, and plan the rest",
+    )
     parser.add_argument("--out", type=Path, help="folder for plan, page and Slurm script")
     return parser
 
@@ -74,7 +88,7 @@ def _suffixes() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Plan and print; 0 when every job has its place, 2 where the input is bad."""
+    """Plan and print; 0 when every job is planned, 2 for bad input."""
     if arguments[:1] == [FIT]:
         from perfkit.cli.commands import plan_fit
 

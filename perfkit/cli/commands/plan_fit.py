@@ -26,7 +26,7 @@ SUMMARY = (
 def main(arguments: list[str]) -> int:
     """Measure and fit, or fit existing records; 0 when there is a fit."""
     console = Console()
-    if any(each.partition("=")[0] == "--from" for each in arguments):
+    if any(argument.partition("=")[0] == "--from" for argument in arguments):
         result = _fit_existing(arguments)
     else:
         result = _measure(arguments, console)
@@ -39,14 +39,21 @@ def main(arguments: list[str]) -> int:
 
 def _add(parser: Parser) -> None:
     add_knob_argument(parser)
-    parser.add_argument("--from", help="fit the records of this folder instead of measuring")
-    parser.add_argument("--sizes", help="sizes to fit, residues or degrees, with commas")
-    parser.add_argument("--held-out", default="", help="sizes that only judge the fit, with commas")
+    parser.add_argument(
+        "--from",
+        metavar="FOLDER",
+        help="fit the records of this folder instead of measuring; --configuration LABEL selects "
+        "one of several configurations",
+    )
+    parser.add_argument("--sizes", help="sizes to fit in the model's unit, separated by commas")
+    parser.add_argument("--held-out", default="", help="sizes that only judge the fit")
     parser.add_argument("--compile-sizes", help="sizes that are only compiled, for their memory")
     parser.add_argument(
         "--cpus", default="1", help="CPU counts in addition to all CPUs (default 1)"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="timed passes of each (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="timed passes of each trial (default 5)"
+    )
     parser.add_argument("--repeats", type=int, default=1, help="trials of each size (default 1)")
     parser.add_argument("--out", type=Path, help="folder for records, fit and page")
 
@@ -71,8 +78,14 @@ def _measure(arguments: Sequence[str], console: Console) -> FitResult:
 
 def _fit_existing(arguments: Sequence[str]) -> FitResult:
     parser = Parser(prog="perfkit plan fit", description=SUMMARY)
-    parser.add_argument("--from", dest="folder", type=Path, required=True)
-    parser.add_argument("--configuration", help="label of one, where the folder holds several")
-    parser.add_argument("--out", type=Path, help="folder for fit and page (default: the same)")
+    parser.add_argument(
+        "--from", dest="folder", type=Path, required=True, help="folder of the records to fit"
+    )
+    parser.add_argument(
+        "--configuration", help="label of the configuration to fit, if the folder holds several"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder for fit and page (default: the folder of the records)"
+    )
     given = parser.parse_args(list(arguments))
     return fit_records(given.folder, configuration=given.configuration, out=given.out)

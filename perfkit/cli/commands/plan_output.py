@@ -34,11 +34,11 @@ def print_fit(console: Console, fit: ModelFit) -> None:
     if accuracy.rows:
         print_table(console, accuracy)
     else:
-        console.line("too few sizes to leave any out: the accuracy of the fit is not known")
+        console.line("the accuracy of the fit is unknown: it has too few sizes to hold any out")
 
 
 def print_plan(console: Console, result: PlanResult) -> None:
-    """Print the plan, and the queue as given where a question "what if" changed it."""
+    """Print the plan, and a summary of the queue as given if a what-if option changed it."""
     from perfkit.report import plan_tables
 
     plan = result.plan
@@ -61,11 +61,11 @@ def print_plan(console: Console, result: PlanResult) -> None:
     console.line(plan_tables.method_sentence(plan))
     if result.base is not None and result.what_if is not None:
         base = plan_tables.plan_sentence(result.base)
-        console.line(f"that is with {result.what_if.text}; as given: {base}")
+        console.line(f"this is with {result.what_if.text}; the queue as given: {base}")
 
 
 def print_needs(console: Console, found: Sequence[Need], currency: str) -> None:
-    """Print how many machines of each kind the queue takes."""
+    """Print how many machines of each kind the queue needs."""
     from perfkit.report.plan_tables import needs_table
 
     print_table(console, needs_table(found, currency))

@@ -31,8 +31,8 @@ def main(arguments: list[str]) -> int:
     """Profile one configuration; 0 when its outcome is ``ok``, else 1."""
     given = parse_command_line(
         "profile",
-        "Run one timed trial, and further trials for the observers that would disturb it: shows "
-        "where time and memory go and what limits each module.",
+        "Run one timed trial, and further trials for the observers that would disturb it. Show "
+        "where time and memory go, and what limits each module.",
         arguments,
         _add,
     )

@@ -1,4 +1,4 @@
-"""``perfkit report``: render the page of a folder of records again."""
+"""``perfkit report``: render the page of a folder of records, or of asv results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from perfkit.cli.workload_arguments import Parser
 
 def main(arguments: list[str]) -> int:
     """Read a folder's records, or asv's results, and write its page."""
-    parser = Parser(prog="perfkit report", description="Render the page of a folder of records.")
+    parser = Parser(
+        prog="perfkit report",
+        description="Render the page of a folder of records, or of asv results over commits.",
+    )
     parser.add_argument(
         "folder", type=Path, help="folder of a run, a tuning or a sweep, or asv's results folder"
     )
-    parser.add_argument("--study", help="digest of one study, where the folder holds several")
+    parser.add_argument("--study", help="digest of the study to show, if the folder holds several")
     parser.add_argument("--html", type=Path, help=f"file to write (default FOLDER/{PAGE_NAME})")
     given = parser.parse_args(arguments)
     result = render_report(given.folder, study=given.study, html=given.html)

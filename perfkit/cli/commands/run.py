@@ -26,8 +26,8 @@ def _add(parser: Parser) -> None:
         "--guard",
         choices=GUARDS,
         default=GUARD_LIFT,
-        help="domain guard: lift operands that left their domain by rounding (default), also "
-        "return zero for differences that are rounding, or off",
+        help="domain guard: off; lift operands that left their domain by rounding (default); or "
+        "zero, which also sets differences that are only rounding to zero",
     )
     parser.add_argument(
         "--locate",
@@ -62,10 +62,10 @@ def main(arguments: list[str], run: Callable[..., RunResult] = run) -> int:
     Raises
     ------
     NotWrittenError
-        The prediction cannot be written, which the user can mend: exit code 2.
+        The prediction cannot be written, which the user can fix: exit code 2.
     """
     given = parse_command_line(
-        "run", "One guarded, measured prediction.", arguments, _add, predicts=True
+        "run", "Run one guarded, measured prediction.", arguments, _add, predicts=True
     )
     own = given.arguments
     console = Console()

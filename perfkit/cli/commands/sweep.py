@@ -28,15 +28,19 @@ def _add(parser: Parser) -> None:
         help="values of a knob, each combined with all values of the others; repeatable",
     )
     parser.add_argument(
-        "--configurations", type=Path, help="TOML file with a list of [[configuration]] instead"
+        "--configurations",
+        type=Path,
+        help="TOML file with [[configuration]] tables, instead of --cpus and --knob",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="timed passes of each (default 3)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="timed passes of each trial (default 3)"
+    )
     add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for records and page")
 
 
 def main(arguments: list[str]) -> int:
-    """Measure the grid and print it; 0 when every trial ended well, else 1."""
+    """Measure the grid and print it; 0 when every trial succeeded, else 1."""
     given = parse_command_line(
         "sweep",
         "Measure the full grid of sizes, CPU counts and knob values. The same command resumes.",

@@ -18,7 +18,9 @@ from perfkit.tune.tuning import DEFAULT_BUDGET
 
 def _add(parser: Parser) -> None:
     parser.add_argument(
-        "--budget", default=DEFAULT_BUDGET, help=f"wall time, e.g. 2h (default {DEFAULT_BUDGET})"
+        "--budget",
+        default=DEFAULT_BUDGET,
+        help=f"wall time of the search, e.g. 2h (default {DEFAULT_BUDGET})",
     )
     add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for records, preset and page")
@@ -33,7 +35,7 @@ def main(arguments: list[str]) -> int:
     """Tune and print the recommendation; 0 when there is one, else 1."""
     given = parse_command_line(
         "tune",
-        "Find the fastest configuration that gives the same answer. Ctrl-C at any moment keeps "
+        "Find the fastest configuration that gives the same answer. Ctrl-C keeps "
         "all finished measurements; the same command resumes.",
         arguments,
         _add,

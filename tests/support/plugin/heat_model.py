@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -34,7 +35,7 @@ from perfkit.records.stages import StageName
 
 PADDED = Knob("padded", "exact", Layer.MODEL, True, "nodes to pad to", any_text)
 
-AXES = (FidelityAxis("steps", 4, 1000, 1, "time steps"),)
+AXES: tuple[FidelityAxis, ...] = (FidelityAxis("steps", 4, 1000, 1, "time steps"),)
 
 
 class _Row(JobRow):
@@ -76,28 +77,34 @@ class HeatCosts(CostModel):
     def features_at(
         self, size: int, options: Options, fidelity: Mapping[str, int], settings: Mapping[str, str]
     ) -> dict[str, float]:
+        """The edge of the plate that is computed, with its padding."""
         padded = settings.get(PADDED.name, PADDED.default)
         return {"p": float(size if padded == "exact" else int(padded))}
 
     def resized(
         self, features: Features, size: float, settings: Mapping[str, str]
     ) -> dict[str, float]:
+        """The features of a plate of size ``size``."""
         return {"p": size}
 
     def calls(self, fidelity: Mapping[str, int]) -> int:
+        """One call per prediction."""
         return 1
 
     def job(self, row: Mapping[str, str], folder: Path, origin: str) -> Job:
+        """The job of a row of a queue."""
         given = _Row.model_validate(row)
         fidelity = self.production if given.steps is None else {"steps": given.steps}
         options = {"edge": str(given.plate)}
         return Job(given.name, Heat.name, given.plate, fidelity, options, origin)
 
     def jobs_in_file(self, path: Path) -> tuple[list[Job], list[Any]]:
+        """The job of a file, which holds the edge of one plate."""
         row = {"name": path.stem, "plate": path.read_text().strip()}
         return [self.job(row, path.parent, str(path))], []
 
     def published_s(self, job: Job, device: str) -> float | None:
+        """A minute per step, as the table gives it."""
         return 60.0 * job.fidelity["steps"]
 
 
@@ -106,22 +113,27 @@ class Heat:
 
     name = "heat"
     size_unit = "nodes"
-    options = (Option("edge", int, "nodes along an edge (default: 64)"),)
-    small_options: ClassVar[Mapping[str, str | int | float | bool]] = {"edge": 16}
+    options: tuple[Option, ...] = (Option("edge", int, "nodes along an edge (default: 64)"),)
+    small_options: Mapping[str, str | int | float | bool] = MappingProxyType({"edge": 16})
     weights_option = ""
     fidelity_axes = AXES
-    knobs = (PADDED,)
-    tolerances: ClassVar[Mapping[str, Tolerance]] = {"plate": Tolerance(1e-3, 0.1, why="heat")}
-    reference_values: ClassVar[Mapping[str, str]] = {}
+    knobs: tuple[Knob, ...] = (PADDED,)
+    tolerances: Mapping[str, Tolerance] = MappingProxyType(
+        {"plate": Tolerance(1e-3, 0.1, why="heat")}
+    )
+    reference_values: Mapping[str, str] = MappingProxyType({})
 
     @property
     def costs(self) -> CostModel:
+        """Costs of the model."""
         return HeatCosts()
 
     def load(self) -> None:
+        """Import JAX."""
         import jax  # noqa: F401
 
     def workload(self, options: Options, fidelity: Mapping[str, int]) -> Workload:
+        """A warm plate in cold surroundings."""
         edge = int(options.get("edge", 64))
         if edge < 1:
             raise UserError(f"--edge takes 1 or more, not {edge}")
@@ -129,43 +141,54 @@ class Heat:
         return Workload(self.name, f"plate-{edge}", edge, {"edge": edge}, chosen, f"{edge}")
 
     def resized(self, workload: Workload, size: str) -> Workload:
+        """A plate with another edge."""
         return self.workload({"edge": int(size)}, workload.fidelity)
 
     def resolved_fidelity(self, fidelity: Mapping[str, int], workload: Workload) -> dict[str, int]:
+        """The fidelity itself: no input changes it."""
         return dict(fidelity)
 
     def check(self, workload: Workload, configuration: Configuration) -> None:
-        pass
+        """Accept every padding."""
 
     def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
+        """float32 under every padding."""
         return AgreementClass.FLOAT32
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
+        """About the size of a process that has imported JAX."""
         return 300_000_000
 
     def part_counts(
         self, fidelity: Mapping[str, int], workload: Workload | None = None
     ) -> dict[str, int]:
+        """One run of the step per time step."""
         return {"step": fidelity["steps"]}
 
     def part_of(self, op_name: str) -> str | None:
+        """Everything inside the loop is the step."""
         if "while" in op_name:
             return "step"
         return REST if op_name else None
 
     def module_of(self, op_name: str) -> str | None:
+        """The modules are the parts."""
         return self.part_of(op_name)
 
     def part_fidelity(self) -> Mapping[str, int]:
+        """Twenty steps."""
         return {"steps": 20}
 
     def check_fidelity(self) -> Mapping[str, int]:
+        """Twice the steps of :meth:`part_fidelity`."""
         return {"steps": 40}
 
     def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
+        """Whether to try a padding: always."""
         return True
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
+        """The steps as one loop over a matrix product from both sides."""
         import jax
         import jax.numpy as jnp
 
