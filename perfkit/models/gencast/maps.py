@@ -50,8 +50,9 @@ def maps_info(forecast: Forecast) -> tuple[tuple[Map, ...], ...]:
 
     Returns
     -------
-    One row per variable, with the first and last step of the first member (a single map if the
-    forecast has one step).
+    tuple of tuple of Map
+        One row per variable, with the first and last step of the first member (a single map if the
+        forecast has one step).
     """
     thin = -(-len(forecast.lon) // _MOST_COLUMNS)
     last = forecast.seconds.shape[1] - 1

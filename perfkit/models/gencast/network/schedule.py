@@ -21,7 +21,8 @@ def noise_levels(config: SamplerConfig) -> NDArray[np.float64]:
 
     Returns
     -------
-    float64 ``[num_noise_levels + 1]``.
+    ndarray
+        float64 ``[num_noise_levels + 1]``.
     """
     count = config.num_noise_levels
     top, bottom = config.max_noise_level, config.min_noise_level
