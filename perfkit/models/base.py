@@ -84,7 +84,7 @@ class Model(Protocol):
 
     @property
     def costs(self) -> CostModel:
-        """What the model costs, and the columns of its jobs in a queue."""
+        """Cost model: the laws of time and memory, the shared programs and the jobs of a queue."""
         ...
 
     def load(self) -> None:

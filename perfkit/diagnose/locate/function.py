@@ -3,7 +3,7 @@
 The search takes minutes on a real model, because the program stays compiled. At each level, one
 compiled run shows which equation made the bad value from good ones. If that equation holds
 programs itself (a call, a loop, a branch), the search fetches its operands and continues inside;
-it runs a loop one compiled iteration at a time until the bad one.
+it runs a loop one compiled iteration at a time, up to the first bad iteration.
 
 Whether a product or quotient is bad is computed from its operands. A second use of the result would
 keep the compiler from contracting it into a fused multiply-add, and without the contraction the

@@ -157,7 +157,7 @@ def predicted_structure(fold_input: Input, ccd: Ccd) -> PredictedStructure:
     struct = _cleaned(fold_input.to_structure(ccd=ccd), ccd)
     if struct is None:
         return PredictedStructure()
-    bonds = frozenset((one.atom, other.atom) for one, other in ligand_bonds(struct))
+    bonds = frozenset((start.atom, end.atom) for start, end in ligand_bonds(struct))
     return PredictedStructure(tuple(_residues(struct, ccd)), bonds)
 
 
