@@ -10,19 +10,8 @@ from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.models.costs import CostModel
-from perfkit.models.prepared import Prepared, PyTree
-from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
-
-__all__ = [
-    "REST",
-    "FidelityAxis",
-    "Model",
-    "Option",
-    "Prepared",
-    "PyTree",
-    "Workload",
-    "fidelity_labels",
-]
+from perfkit.models.prepared import Prepared
+from perfkit.models.workload import FidelityAxis, Workload
 
 REST = "rest"
 """Name of the work that belongs to no part of a model and runs once per prediction."""

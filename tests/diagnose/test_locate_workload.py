@@ -21,7 +21,8 @@ from perfkit.diagnose.locate.workload import (
 )
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK
-from perfkit.models.base import Prepared, Workload
+from perfkit.models.prepared import Prepared
+from perfkit.models.workload import Workload
 from tests.support.guard_programs import planted
 
 

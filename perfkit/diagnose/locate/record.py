@@ -10,7 +10,7 @@ from perfkit.errors import UserError, unknown_name
 from perfkit.files import write_whole
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_records
 from perfkit.trial.messages import GUARD_OFF

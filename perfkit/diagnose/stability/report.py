@@ -12,7 +12,7 @@ from typing import Any
 
 from perfkit.answers.agreement import AgreementClass
 from perfkit.diagnose.stability.settings import Setting
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.schema import Outcome, Record
 
 

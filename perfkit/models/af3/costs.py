@@ -17,7 +17,7 @@ from perfkit.models.af3.jobs import (
     run_options,
 )
 from perfkit.models.af3.knobs import ATOM_SLOTS, BUCKET, NEEDED, settings_for
-from perfkit.models.base import REST, FidelityAxis
+from perfkit.models.base import REST
 from perfkit.models.costs import (
     CONSTANT,
     WARM_UP,
@@ -31,6 +31,7 @@ from perfkit.models.costs import (
     Sizes,
     Terms,
 )
+from perfkit.models.workload import FidelityAxis
 from perfkit.records.stages import StageName
 
 SOURCE = (

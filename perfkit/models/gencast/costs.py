@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from perfkit.errors import UserError
-from perfkit.models.base import REST, FidelityAxis
+from perfkit.models.base import REST
 from perfkit.models.costs import (
     CONSTANT,
     WARM_UP,
@@ -28,6 +28,7 @@ from perfkit.models.gencast.inputs.sources import DEFAULT_RESOLUTION, OWN, mesh_
 from perfkit.models.gencast.knobs import settings_for
 from perfkit.models.gencast.sphere.grid import regular_grid
 from perfkit.models.gencast.task import STEP_HOURS
+from perfkit.models.workload import FidelityAxis
 from perfkit.records.stages import StageName
 from perfkit.units import DAY_S, parse_duration, parse_number
 
