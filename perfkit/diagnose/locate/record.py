@@ -55,7 +55,8 @@ def locate_in_record(record: Record, locate: Locate = locate_in_workload) -> Sea
     today = model.workload(workload.source, workload.fidelity)
     if today.digest != workload.digest:
         raise UserError(
-            f"the input of record {record.id} ({workload.name}) has changed since it was run"
+            f"the input of record {record.id} ({workload.name}) has changed since it was run: "
+            "restore the input, or run it again"
         )
     settings = record.configuration.settings
     configuration = Catalogue(model.knobs).configuration(settings)

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from perfkit.errors import UserError
 from perfkit.files import write_whole
 from perfkit.models.af3.inputs.fasta import SUFFIXES as FASTA_SUFFIXES
+from perfkit.models.af3.inputs.json_schema import DEFAULT_SEED
 from perfkit.models.costs import Job, JobRow, Reject
 from perfkit.units import cut
 
@@ -30,9 +31,6 @@ MOST_TOKENS = 100_000
 MOST_SEEDS = 100_000
 
 MOST_SAMPLES = 10_000
-
-SEED = 1
-"""Seed of a job that is given as a sequence, which names no seed."""
 
 ID_LETTERS = 4
 """Letters of a chain's identifier where one letter is not enough: 456,976 chains, more than any
@@ -158,7 +156,7 @@ def summarise_sequence(name: str, sequence: str) -> tuple[str, InputSummary]:
             "dialect": "alphafold3",
             "version": 1,
             "name": name,
-            "modelSeeds": [SEED],
+            "modelSeeds": [DEFAULT_SEED],
             "sequences": [
                 {"protein": {"id": "".join(letters), "sequence": chain}}
                 for letters, chain in zip(identifiers, chains, strict=False)
