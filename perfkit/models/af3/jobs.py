@@ -37,7 +37,7 @@ ID_LETTERS = 4
 job has tokens."""
 
 MSA_NOTICE = (
-    "it brings an MSA: under msa_rows=needed its trunk takes longer than that of the "
+    "it has an MSA: under msa_rows=needed its trunk takes longer than that of the "
     "single-sequence inputs that a fit measures"
 )
 

@@ -91,7 +91,10 @@ class _Row(JobRow):
                 "global, or leave it empty and give grid in degrees"
             )
         if self.days is not None and round(self.days * STEPS_PER_DAY) < 1:
-            raise ValueError(f"{self.days:g} days are less than a step of {STEP_HOURS} hours")
+            raise ValueError(
+                f"{self.days:g} days are less than a step of {STEP_HOURS} hours: give at least "
+                f"{1 / STEPS_PER_DAY:g} days"
+            )
         return self
 
 

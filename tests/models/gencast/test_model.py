@@ -142,7 +142,7 @@ def test_a_forecast_from_files_has_no_notices(reference: Any, small_model: Optio
     )
 
 
-def test_the_digest_depends_on_what_is_computed() -> None:
+def test_the_digest_depends_on_the_computation() -> None:
     base = MODEL.workload({"resolution": 10.0}, {})
     assert base.digest == MODEL.workload({"resolution": 10.0}, {}).digest
     assert base.digest != MODEL.workload({"resolution": 15.0}, {}).digest
