@@ -39,7 +39,7 @@ def test_a_fasta_file_is_one_complex_and_its_guesses_become_notices(tmp_path: Pa
     assert (given.name, given.tokens, given.seeds) == ("pair", 16, 1)
     for record, kind in (("1 'one'", "protein"), ("2 'two'", "RNA"), ("3 'three'", "DNA")):
         assert any(
-            each.startswith(f"record {record}: guessed to be {kind}") for each in given.notices
+            notice.startswith(f"record {record}: guessed to be {kind}") for notice in given.notices
         )
 
 

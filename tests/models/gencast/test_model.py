@@ -122,11 +122,9 @@ def test_parts_are_found_in_the_compiled_program_and_counted(small_model: Option
         line.split('op_name="')[1].split('"')[0] for line in text.splitlines() if "op_name" in line
     }
     assert {MODEL.part_of(name) for name in names} >= set(counts)
-    assert all(
-        MODEL.part_of(name) == "denoiser_call"
-        for name in names
-        if "erf" not in name and "tanh" in name
-    )
+    # Only the network computes tanh, in the approximation of gelu.
+    parts_with_tanh = {MODEL.part_of(name) for name in names if "tanh" in name}
+    assert parts_with_tanh == {"denoiser_call"}
 
 
 def test_a_forecast_from_files_has_no_notices(reference: Any, small_model: Options) -> None:
