@@ -19,7 +19,7 @@ CONSTANT = "1"
 """Name of the term that depends on no feature."""
 
 WARM_UP = "warm_up"
-"""Name of the time that the first pass takes in excess of later passes: pages, caches, threads."""
+"""Name of the extra time of the first pass: pages, caches, thread pools."""
 
 
 @dataclass(frozen=True)
