@@ -17,7 +17,7 @@ from perfkit.models.af3.chemistry.tokens import count_tokens
 from perfkit.models.af3.knobs import settings_for
 from perfkit.models.af3.package import model_config, transformed
 from perfkit.models.af3.synthetic_weights import shapes_of, synthetic_parameters
-from perfkit.models.base import Prepared, PyTree
+from perfkit.models.prepared import Prepared, PyTree
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input

@@ -18,7 +18,7 @@ from benchmarks.virtual_trials import VirtualTrial, virtual_compilation
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.knob import Knob, Layer
 from perfkit.knobs.parsers import one_of
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.schema import Compilation, Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialFiles, TrialLabels

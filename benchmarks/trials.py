@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perfkit.knobs.configuration import Configuration
-    from perfkit.models.base import Model, Workload
+    from perfkit.models.base import Model
+    from perfkit.models.workload import Workload
     from perfkit.records.schema import Record
 
 # perfkit is imported inside the functions that use it. asv imports this module to list the

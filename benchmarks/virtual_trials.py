@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from perfkit.knobs.configuration import Configuration
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.findings import AgreementRecord, MachineRecord
 from perfkit.records.roles import Role
 from perfkit.records.schema import (

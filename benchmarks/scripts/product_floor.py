@@ -30,7 +30,7 @@ from jax.extend.core import JaxprEqn
 from perfkit.guard.analysis.structure import Program, as_program, held_programs
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
-from perfkit.models.base import Prepared
+from perfkit.models.prepared import Prepared
 from perfkit.stats.exact import median_interval
 from perfkit.tune.preset import load_preset
 from perfkit.units import seconds_interval_text

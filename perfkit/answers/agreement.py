@@ -17,7 +17,7 @@ Float64Array = NDArray[np.float64]
 
 
 class AgreementClass(enum.IntEnum):
-    """How closely outputs agree, best first; ``NONE`` means that they do not agree."""
+    """How closely outputs agree, closest first; ``NONE`` means that they do not agree."""
 
     BITWISE = 0
     FLOAT32 = 1

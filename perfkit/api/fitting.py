@@ -31,7 +31,7 @@ from perfkit.capacity.laws.runner import LiveFitRunner
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.models import DEFAULT_MODEL
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.observers.roofline.ceilings import measured_ceilings
 from perfkit.records.schema import Record
 from perfkit.records.store import Store, read_records

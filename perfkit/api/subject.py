@@ -12,7 +12,8 @@ from perfkit.errors import UserError, unknown_name
 from perfkit.file_names import file_name
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
-from perfkit.models.base import Model, Option, Workload
+from perfkit.models.base import Model, Option
+from perfkit.models.workload import Workload
 from perfkit.printable import printable
 from perfkit.records.machine import available_memory_bytes
 from perfkit.trial.limits import Limits

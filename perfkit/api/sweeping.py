@@ -23,7 +23,7 @@ from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.cpus import CPUS_KNOB
 from perfkit.knobs.space import grid, parse_knob_values, read_configurations
 from perfkit.models import DEFAULT_MODEL
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.observers.registry import make_observers
 from perfkit.records.schema import Record
 from perfkit.records.store import Store

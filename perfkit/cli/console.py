@@ -26,7 +26,8 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.units import seconds_text
 
 if TYPE_CHECKING:
-    from perfkit.models.base import Model, Workload
+    from perfkit.models.base import Model
+    from perfkit.models.workload import Workload
     from perfkit.tune.extrapolate import Extrapolation
     from perfkit.tune.recommend import Recommendation
 

@@ -12,7 +12,8 @@ from perfkit.api.subject import FIDELITIES, Subject, make_subject
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, Configuration, parse_values
 from perfkit.models import DEFAULT_MODEL, get_model, model_names
-from perfkit.models.base import Model, Workload
+from perfkit.models.base import Model
+from perfkit.models.workload import Workload
 from perfkit.observers.registry import OBSERVERS
 from perfkit.trial.limits import Limits
 from perfkit.units import cut

@@ -1,4 +1,4 @@
-"""What the child processes of the diagnosis have in common."""
+"""The environment and the output of the child processes of the diagnosis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor finds: answers of known-answer programs, and the advisories that apply.
+"""The diagnosis of the doctor: answers of known-answer programs, and advisories that apply.
 
 This module does not import JAX, so that a diagnosis can be read and shown anywhere.
 """
@@ -21,7 +21,7 @@ class Answer:
     name
         Name of the program.
     right
-        Whether every element is as known, within the program's tolerance.
+        Whether every element equals the known one, within the program's tolerance.
     detail
         The first wrong element with both values, how the process ended, or a remark on behaviour
         that is allowed but worth knowing.
@@ -67,7 +67,7 @@ class Diagnosis:
     Attributes
     ----------
     jaxlib_version, xla_flags
-        What was examined.
+        The version of jaxlib, and the value of ``XLA_FLAGS``.
     answers
         The answer of every known-answer program, in order.
     """

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue
-from perfkit.models.base import Model, Workload
+from perfkit.models.base import Model
+from perfkit.models.workload import Workload
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.limits import Limits

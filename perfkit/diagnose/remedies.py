@@ -95,7 +95,7 @@ def _guarded(function: Callable[[Array], Array], zero_rounding: bool) -> Callabl
 
 
 def _deviations(root: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """Return a function of the levels: the deviation that each adds, with ``root`` as its sqrt."""
+    """Return a function that maps levels to the deviations they add, with ``root`` as the sqrt."""
 
     def step(carry: Array, level: Array) -> tuple[Array, Array]:
         gamma = jnp.where(level >= CHURN_FROM, jnp.float32(CHURN / LEVELS), 0)

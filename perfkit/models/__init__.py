@@ -1,7 +1,7 @@
 """WHAT runs: the models, by name.
 
-Other packages add a model through an entry point in the group ``perfkit.models``, whose name is
-the model's and whose object returns a :class:`perfkit.models.base.Model` when it is called::
+Other packages add a model through an entry point in the group ``perfkit.models``. Its name is the
+name of the model; its object, when called, returns a :class:`perfkit.models.base.Model`::
 
     [project.entry-points."perfkit.models"]
     mymodel = "mypackage.model:MyModel"
@@ -26,7 +26,7 @@ DEFAULT_MODEL = "af3"
 """Model of a command line that names none."""
 
 SMALLEST_MODEL = "gencast"
-"""Model whose small input starts fastest, to look at a machine rather than at a model."""
+"""Model whose small input starts fastest, for measuring the machine rather than a model."""
 
 
 def _af3() -> Model:

@@ -10,19 +10,8 @@ from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.models.costs import CostModel
-from perfkit.models.prepared import Prepared, PyTree
-from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
-
-__all__ = [
-    "REST",
-    "FidelityAxis",
-    "Model",
-    "Option",
-    "Prepared",
-    "PyTree",
-    "Workload",
-    "fidelity_labels",
-]
+from perfkit.models.prepared import Prepared
+from perfkit.models.workload import FidelityAxis, Workload
 
 REST = "rest"
 """Name of the work that belongs to no part of a model and runs once per prediction."""
@@ -84,7 +73,7 @@ class Model(Protocol):
 
     @property
     def costs(self) -> CostModel:
-        """What the model costs, and the columns of its jobs in a queue."""
+        """Cost model: the laws of time and memory, the shared programs and the jobs of a queue."""
         ...
 
     def load(self) -> None:

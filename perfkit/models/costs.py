@@ -1,4 +1,4 @@
-"""What a model costs and how a queue of its jobs is described: the CostModel protocol."""
+"""The CostModel protocol: the costs of a model, and the description of its jobs in a queue."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Annotated, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 type Features = Mapping[str, float]
-"""The variables of a law by name, e.g. ``{"n": 256.0, "s": 5.0}``."""
+"""Name of a variable of the laws -> value, e.g. ``{"n": 256.0, "s": 5.0}``."""
 
 type Options = Mapping[str, str | int | float | bool]
-"""Options of ``perfkit run`` that describe an input, by name."""
+"""Name of an option of ``perfkit run`` that describes an input -> value."""
 
 CONSTANT = "1"
-"""The term that depends on no feature."""
+"""Name of the term that depends on no feature."""
 
 WARM_UP = "warm_up"
-"""Time that the first pass takes in excess of later ones: pages, caches, thread pools."""
+"""Name of the extra time of the first pass: pages, caches, thread pools."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Terms:
     Attributes
     ----------
     time
-        Part or stage to the terms of its seconds. Import and tracing are constant where they are
-        left out.
+        Part or stage -> terms of its seconds. Import and tracing are constant unless they are
+        named.
     other_time
         Terms of every part that ``time`` does not name.
     compiled_bytes
@@ -86,7 +86,7 @@ class Sizes:
     axis
         Title of that axis.
     mark
-        What follows each size on that axis, e.g. a degree sign.
+        Text after each size on that axis, e.g. a degree sign.
     """
 
     fit: str
@@ -106,11 +106,11 @@ class PublishedTime:
     device
         Name of the accelerator.
     size
-        What ran, e.g. ``1024 tokens``.
+        Size of the prediction, e.g. ``1024 tokens``.
     seconds
         Published time, without compilation.
     source
-        Where it was published, and what it includes.
+        Publication of the time, and what the time includes.
     """
 
     device: str
@@ -195,7 +195,7 @@ class CostModel(Protocol):
     nothing, reads no input files and was never published on an accelerator.
     """
 
-    # Laws: what a prediction costs, as a function of its features.
+    # Laws: the costs of a prediction as functions of its features.
 
     features: ClassVar[tuple[Feature, ...]]
     """All features. The first is the size, which must differ between the points of a fit."""
@@ -221,7 +221,7 @@ class CostModel(Protocol):
         fidelity
             One value per fidelity axis.
         settings
-            Settings of the configuration. Those of other knobs than the model's are ignored.
+            Settings of the configuration. Only those of the model's own knobs are read.
 
         Raises
         ------
@@ -233,7 +233,7 @@ class CostModel(Protocol):
     def resized(
         self, features: Features, size: float, settings: Mapping[str, str]
     ) -> dict[str, float]:
-        """Return ``features`` with the first feature set to ``size``, and what follows from it."""
+        """Return ``features`` at another size: the first feature, and those that depend on it."""
         ...
 
     def refuse_unplanned(self, options: Options) -> None:
@@ -246,13 +246,13 @@ class CostModel(Protocol):
         """
         return
 
-    # Programs: what is compiled, and what can share it.
+    # Programs: when predictions can share compiled code.
 
     program_axes: ClassVar[tuple[str, ...]] = ()
     """Fidelity axes that are compiled into a program. The others only change how often it is
     called."""
     padding_knob: ClassVar[str | None] = None
-    """Knob whose value may be the size that an input is padded to, None where nothing pads."""
+    """Name of the knob that sets the size to which an input is padded; None if no knob does."""
 
     def shares_programs(self, settings: Mapping[str, str]) -> bool:
         """Return whether different inputs of equal features run the same program."""
@@ -267,15 +267,15 @@ class CostModel(Protocol):
     production: Mapping[str, int]
     """Fidelity of a job that asks for nothing else: one value per axis."""
     what_if_axes: ClassVar[Mapping[str, int]] = {}
-    """Fidelity axes that ``perfkit plan`` can change for a whole queue, with the largest value."""
+    """Fidelity axis that ``perfkit plan`` can change for a whole queue -> its largest value."""
     columns: ClassVar[tuple[str, ...]]
     """Columns that a row of a table of jobs may have, in addition to ``name`` and ``model``."""
     input_columns: ClassVar[tuple[str, ...]]
-    """Columns of which any names an input, for messages."""
+    """Columns that can each name an input, for messages."""
     size_column: ClassVar[str]
     """Column that holds the size, for jobs that are given by their size alone."""
     plan_columns: ClassVar[Mapping[str, str]] = {}
-    """Column of a plan's files to the fidelity axis whose value it holds."""
+    """Column of the files of a plan -> the fidelity axis whose value the column holds."""
     suffixes: ClassVar[tuple[str, ...]] = ()
     """Suffixes, in lower case, of files that :meth:`jobs_in_file` reads."""
 

@@ -1,4 +1,4 @@
-"""A prepared prediction: a pure JAX function, its arguments and what is done with its outputs."""
+"""A prepared prediction: a pure JAX function, its arguments and the uses of its outputs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Prepared:
     declared_nan
         The same masks for the arguments and results of one call of ``function``.
     notices
-        Sentences that a reader of the results must know and that preparing has found.
+        Sentences that a reader of the results must know, found while preparing.
     labels
         Statements about the fidelity that every file of ``write`` carries.
     """

@@ -1,4 +1,4 @@
-"""Knobs that models have in common: one name and one set of words for the same thing."""
+"""Knobs that models have in common, so that equal knobs have equal names and values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ BFLOAT16 = "bfloat16"
 """Number formats in which a network computes."""
 
 CONSTANTS = "constants"
+"""Value of the knob ``parameters`` that bakes them into the executable."""
 
 
 def precision_knob(default: str, summary: str, allowed: tuple[str, ...], search: Search) -> Knob:
-    """The knob that chooses the number format of the network.
+    """Make the knob that chooses the number format of the network.
 
     Parameters
     ----------
@@ -39,12 +40,12 @@ def precision_knob(default: str, summary: str, allowed: tuple[str, ...], search:
 
 
 def parameters_knob(order: int, bundle: Bundle | None = None) -> Knob:
-    """The knob that bakes the parameters into the executable.
+    """Make the knob that bakes the parameters into the executable.
 
     Parameters
     ----------
     order, bundle
-        Its place in the search of the model, see :class:`perfkit.knobs.knob.Search`.
+        Position in the search of the model, see :class:`perfkit.knobs.knob.Search`.
     """
     return Knob(
         name="parameters",

@@ -50,7 +50,7 @@ class Workload:
     model
         Name of the model.
     name
-        Name of the input, for people.
+        Name of the input, for messages and reports.
     size
         Size in the model's own unit (tokens, grid nodes).
     source
@@ -89,7 +89,7 @@ class Workload:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Workload:
-        """Recreate the workload that :meth:`as_dict` has described; the digest is computed anew.
+        """Recreate a workload from the result of :meth:`as_dict`; the digest is computed anew.
 
         Raises
         ------

@@ -15,7 +15,7 @@ from perfkit.observers.process_tree import TreeSample
 from perfkit.records.schema import Compilation, Stage
 
 if TYPE_CHECKING:
-    from perfkit.models.base import Workload
+    from perfkit.models.workload import Workload
 
 
 class Process(StrEnum):

@@ -78,7 +78,7 @@ class TrialSpec:
     Attributes
     ----------
     workload
-        Workload, as :meth:`perfkit.models.base.Workload.as_dict` returns it.
+        Workload, as :meth:`perfkit.models.workload.Workload.as_dict` returns it.
     overrides
         Values of the model's own knobs.
     affinity

@@ -8,7 +8,7 @@ from pathlib import Path
 from perfkit.builds import source_digest
 from perfkit.files import JsonData, short_digest
 from perfkit.knobs.configuration import Configuration
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.observers.observer import Observer
 from perfkit.records.machine import answers_digest
 from perfkit.records.stages import LAST_STAGE, StageName

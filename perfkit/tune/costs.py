@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from perfkit.knobs.configuration import STOCK, Configuration
-from perfkit.models.base import Model, Workload
+from perfkit.models.base import Model
+from perfkit.models.workload import Workload
 from perfkit.records.roles import OTHER_FIDELITY, Role
 from perfkit.records.schema import Record
 from perfkit.records.stages import PASS_STAGES, StageName

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perfkit.knobs.configuration import Configuration
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.observers.registry import make_observers
 from perfkit.trial.limits import Limits
 from perfkit.trial.observed import ObservedTrial

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 from perfkit.records.store import Store

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from perfkit.knobs.configuration import Configuration
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.request import TrialFiles, TrialLabels

@@ -9,7 +9,8 @@ from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.host import this_host
 from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
-from perfkit.models.base import Model, Workload
+from perfkit.models.base import Model
+from perfkit.models.workload import Workload
 from perfkit.tune.search.strategy import Change, SearchSpace
 
 

@@ -7,7 +7,8 @@ from functools import cached_property
 
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue
-from perfkit.models.base import Model, Workload
+from perfkit.models.base import Model
+from perfkit.models.workload import Workload
 from perfkit.records.machine import setting_digest
 from perfkit.records.store import Store
 

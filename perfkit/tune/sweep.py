@@ -9,7 +9,8 @@ from pathlib import Path
 
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.models.base import Model, Workload
+from perfkit.models.base import Model
+from perfkit.models.workload import Workload
 from perfkit.records.machine import available_memory_bytes, setting_digest
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record

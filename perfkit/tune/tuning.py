@@ -8,7 +8,8 @@ from pathlib import Path
 
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
-from perfkit.models.base import Model, Workload
+from perfkit.models.base import Model
+from perfkit.models.workload import Workload
 from perfkit.records.machine import available_memory_bytes
 from perfkit.records.schema import Record
 from perfkit.records.store import Store

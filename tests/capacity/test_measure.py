@@ -10,7 +10,7 @@ import pytest
 from perfkit.capacity.laws.measure import FitMeasurement, FitPlan
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.models import get_model
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialLabels

@@ -121,6 +121,30 @@ def test_a_product_of_zero_and_infinity_is_found() -> None:
     json.dumps(finding.as_dict(), allow_nan=False)
 
 
+def test_a_product_that_overflows_by_less_than_a_factor_of_two_is_found() -> None:
+    # 2e38 is finite in float32, whose largest number is 3.4e38; 4e38 is not.
+    finding = locate_in_function(lambda x: 1 + 2 * x, jnp.asarray([1.0, 2e38], jnp.float32))
+    assert finding is not None
+    assert (finding.kind, finding.primitive, finding.index) == ("inf", "mul", (1,))
+
+
+def test_a_large_finite_product_is_not_blamed_for_a_later_overflow() -> None:
+    finding = locate_in_function(lambda x: jnp.exp(2 * x), jnp.asarray([1e38], jnp.float32))
+    assert finding is not None
+    assert (finding.kind, finding.primitive) == ("inf", "exp")
+
+
+@pytest.mark.parametrize(
+    ("program", "primitive"),
+    [(lambda x: 1 + x**-1, "integer_pow"), (lambda x: 1 + 1 / x, "div")],
+)
+def test_an_infinite_reciprocal_is_found_where_it_arises(program: Any, primitive: str) -> None:
+    finding = locate_in_function(program, jnp.asarray([0.0]))
+    assert finding is not None
+    assert (finding.kind, finding.primitive) == ("inf", primitive)
+    assert finding.operands[-1].at_fault == 0
+
+
 LAND = np.array([True, False, False, True])
 """Cells without a sea-surface temperature."""
 

@@ -21,17 +21,18 @@ from perfkit.diagnose.locate.workload import (
 )
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK
-from perfkit.models.base import Prepared, Workload
+from perfkit.models.prepared import Prepared
+from perfkit.models.workload import Workload
 from tests.support.guard_programs import planted
 
 
 def prediction(function: Callable[[Array], Array], calls: int) -> Prepared:
-    """A prediction that calls a function with 0, 1, 2 and so on."""
+    """Make a prediction that calls a function with 0, 1, 2 and so on."""
 
     def drive(compiled: Callable[[Array], Any]) -> list[Any]:
         return [compiled(jnp.full(2, float(call))) for call in range(calls)]
 
-    # Of a prediction, the search needs these three alone.
+    # The search uses only these three attributes of a prediction.
     prepared = SimpleNamespace(function=function, drive=drive, declared_nan=NOTHING_DECLARED)
     return cast("Prepared", prepared)
 
@@ -64,13 +65,13 @@ def test_a_result_is_reported_in_sentences() -> None:
     assert last == "in call 2 of the compiled function, counted from 0"
 
 
-def test_a_finding_survives_its_plain_form() -> None:
+def test_a_finding_is_unchanged_after_a_round_trip_to_json() -> None:
     finding = locate_in_function(planted, jnp.ones(2))
     assert finding is not None
     assert finding_from_dict(json.loads(json.dumps(finding.as_dict()))) == finding
 
 
-def test_an_error_of_the_user_in_the_process_is_one_of_the_caller() -> None:
+def test_a_user_error_in_the_process_is_raised_in_the_caller() -> None:
     workload = Workload.from_dict(
         {
             "model": "a test's",

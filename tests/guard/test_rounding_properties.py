@@ -135,7 +135,7 @@ def without_report(program: Program, zero_rounding: bool) -> Program:
 @pytest.mark.parametrize(("dtype", "roundoff"), [(np.float32, 2**-24), (ml_dtypes.bfloat16, 2**-8)])
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(tree=TREES, nesting=st.sampled_from(sorted(NESTINGS)), x=ARGUMENTS, y=ARGUMENTS)
-def test_a_guarded_program_returns_what_rounding_explains(
+def test_a_guarded_program_differs_only_by_rounding(
     dtype: Any, roundoff: float, tree: Tree, nesting: str, x: list[float], y: list[float]
 ) -> None:
     arguments = [np.asarray(values, dtype) for values in (x, y)]

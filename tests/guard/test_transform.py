@@ -32,7 +32,7 @@ def test_the_unguarded_sampler_is_nan_at_some_levels_under_jit() -> None:
     assert 0 < np.isnan(added).sum() < len(LEVELS)
 
 
-def test_the_guarded_sampler_is_finite_and_counts_what_it_lifted() -> None:
+def test_the_guarded_sampler_is_finite_and_counts_its_lifts() -> None:
     _, unguarded = jax.jit(sampler)(jnp.ones(3), LEVELS)
     (x, added), report = jax.jit(guard(sampler))(jnp.ones(3), LEVELS)
     assert np.all(np.isfinite(x))

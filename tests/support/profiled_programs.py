@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.observers.observer import Child, Observer
 from perfkit.observers.process_tree import TreeSample, TreeSampler
 

@@ -8,7 +8,7 @@ from perfkit.diagnose.locate.finding import Finding
 from perfkit.diagnose.locate.workload import SearchResult
 from perfkit.guard.analysis.origin import Origin
 from perfkit.knobs.configuration import Configuration
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 
 
 @dataclasses.dataclass

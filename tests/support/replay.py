@@ -14,7 +14,7 @@ from benchmarks.virtual_trials import (
     virtual_stage,
 )
 from perfkit.knobs.configuration import Configuration
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.findings import AgreementRecord, MachineRecord
 from perfkit.records.roles import Role
 from perfkit.records.schema import Compilation, Outcome, Record, WorkloadRecord

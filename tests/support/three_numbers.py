@@ -16,7 +16,9 @@ from typing import Any, cast
 import numpy as np
 
 from perfkit.answers.agreement import AgreementClass, Tolerance
-from perfkit.models.base import Model, Prepared, Workload
+from perfkit.models.base import Model
+from perfkit.models.prepared import Prepared
+from perfkit.models.workload import Workload
 from perfkit.trial.child import ChildProcess, StartChild
 from perfkit.trial.worker.worker import main
 

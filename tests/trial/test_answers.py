@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records import machine
 from perfkit.seal import DamagedError
 from perfkit.trial.answers import holds_answers, load_answers, save_answers

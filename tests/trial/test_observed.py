@@ -13,7 +13,7 @@ import pytest
 
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.observers.clocks import ClocksResult
 from perfkit.observers.cpu import CpuResult
 from perfkit.observers.memory import MemoryResult

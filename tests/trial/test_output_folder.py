@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.errors import NotWrittenError, UserError
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.trial.worker.output_folder import (
     MANIFEST,
     ensure_own_folder,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from perfkit.knobs.configuration import STOCK
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.restrictions import Restrictions
 from perfkit.records.schema import Outcome
 from perfkit.trial.conditions.inherited import Inherited

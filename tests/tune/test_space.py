@@ -11,8 +11,9 @@ from perfkit.knobs.allocators import ALLOCATORS
 from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.knob import Host
 from perfkit.models.af3.model import AlphaFold3
-from perfkit.models.base import Model, Workload
+from perfkit.models.base import Model
 from perfkit.models.gencast.model import GenCast
+from perfkit.models.workload import Workload
 from perfkit.tune.search.strategy import Change
 from perfkit.tune.space import search_space
 from tests.support.replay import WORKLOAD

@@ -13,7 +13,8 @@ from typing import Protocol
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.cpus import ALL_CPUS, CPUS_KNOB
-from perfkit.models.base import Model, Workload
+from perfkit.models.base import Model
+from perfkit.models.workload import Workload
 from perfkit.records.machine import setting_digest
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.cpus import allowed_cpus
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import StageName
 from perfkit.trial.launcher import TrialProcess

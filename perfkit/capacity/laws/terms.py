@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 
 from perfkit.models import get_model
-from perfkit.models.base import Workload
 from perfkit.models.costs import CONSTANT, CostModel, Features
+from perfkit.models.workload import Workload
 from perfkit.records.schema import WorkloadRecord
 from perfkit.records.stages import StageName
 

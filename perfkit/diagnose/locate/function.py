@@ -3,11 +3,11 @@
 The search takes minutes on a real model, because the program stays compiled. At each level, one
 compiled run shows which equation made the bad value from good ones. If that equation holds
 programs itself (a call, a loop, a branch), the search fetches its operands and continues inside;
-it runs a loop one compiled iteration at a time until the bad one.
+it runs a loop one compiled iteration at a time, up to the first bad iteration.
 
-Whether the result of a product is bad is computed from the operands. A second use of the product
-would keep the compiler from contracting it into a fused multiply-add, and without the contraction
-the fault might vanish (see :mod:`perfkit.guard.analysis.bounds`).
+Whether a product or quotient is bad is computed from its operands. A second use of the result would
+keep the compiler from contracting it into a fused multiply-add, and without the contraction the
+fault might vanish (see :mod:`perfkit.guard.analysis.bounds`).
 
 Example: for ``jax.jit(lambda x: 1 + jnp.sqrt(x - 2))`` at ``x = 1``, the first level finds the
 ``jit`` equation, and the second level finds ``sqrt`` with the operand -1.
@@ -43,6 +43,7 @@ from perfkit.diagnose.locate.declared_nan import (
 )
 from perfkit.diagnose.locate.finding import Finding, Kind, Operand
 from perfkit.diagnose.locate.loops import Loop, first_bad_iteration
+from perfkit.guard.analysis.bounds import float_limits, is_product
 from perfkit.guard.analysis.origin import Origin, join_path
 from perfkit.guard.analysis.source import origin_of
 from perfkit.guard.analysis.structure import (
@@ -55,7 +56,6 @@ from perfkit.guard.analysis.structure import (
 )
 from perfkit.guard.transform import Traced
 
-_PRODUCTS = frozenset({"mul", "square", "integer_pow"})
 _KINDS: tuple[Kind, ...] = ("nan", "inf")
 
 
@@ -258,12 +258,7 @@ class _Search:
         return flags
 
     def _flag(self, equation: JaxprEqn, values: list[Array], result: Array, mask: Mask) -> Array:
-        tested = result
-        if equation.primitive.name in _PRODUCTS:
-            # Half the magnitude of the product, computed apart: bad if and only if it is.
-            first = 0.5 * jnp.abs(values[0])
-            other = jnp.abs(values[-1])
-            tested = first * other ** (equation.params.get("y", 2) - 1)
+        tested = _product_apart(equation, values, result.dtype) if is_product(equation) else result
         return jnp.any(bad_elements(self._kind, tested, mask))
 
     def _evaluation_of(self, program: Program, index: int) -> Callable[..., EvaluatedEquation]:
@@ -294,6 +289,19 @@ class _Search:
                 positions = np.argwhere(np.asarray(bad_elements(self._kind, value, mask)))
                 return value.shape, tuple(int(index) for index in positions[0])
         return None
+
+
+def _product_apart(equation: JaxprEqn, values: list[Array], dtype: Any) -> Array:
+    """Return an array that is bad exactly where a product or quotient is, without using its result.
+
+    The array holds half the magnitude, so that XLA does not merge it with the product itself. Half
+    of a product that overflows may be finite: above half the largest finite number, it counts as
+    infinite.
+    """
+    first, other = 0.5 * jnp.abs(values[0]), jnp.abs(values[-1])
+    is_quotient = equation.primitive.name == "div"
+    half = first / other if is_quotient else first * other ** (equation.params.get("y", 2) - 1)
+    return jnp.where(half > float(float_limits(dtype).max) / 2, jnp.inf, half)
 
 
 def _operand(value: Array, first: tuple[tuple[int, ...], tuple[int, ...]] | None) -> Operand:

@@ -1,4 +1,4 @@
-"""Runs a loop of a traced program one compiled iteration at a time, until the first bad one."""
+"""Runs a loop of a traced program one compiled iteration at a time, until a result is bad."""
 
 from __future__ import annotations
 

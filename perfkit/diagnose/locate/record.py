@@ -10,7 +10,7 @@ from perfkit.errors import UserError, unknown_name
 from perfkit.files import write_whole
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_records
 from perfkit.trial.messages import GUARD_OFF
@@ -55,7 +55,8 @@ def locate_in_record(record: Record, locate: Locate = locate_in_workload) -> Sea
     today = model.workload(workload.source, workload.fidelity)
     if today.digest != workload.digest:
         raise UserError(
-            f"the input of record {record.id} ({workload.name}) has changed since it was run"
+            f"the input of record {record.id} ({workload.name}) has changed since it was run: "
+            "restore the input, or run it again"
         )
     settings = record.configuration.settings
     configuration = Catalogue(model.knobs).configuration(settings)

@@ -23,12 +23,12 @@ from perfkit.diagnose.locate.finding import Finding, finding_from_dict
 from perfkit.errors import PerfkitError, UserError
 from perfkit.knobs.environment import child_environment
 from perfkit.models import get_model
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.trial.messages import GUARD_OFF, GUARD_ZERO
 
 if TYPE_CHECKING:
     from perfkit.knobs.configuration import Configuration
-    from perfkit.models.base import Prepared
+    from perfkit.models.prepared import Prepared
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The stability report: does the answer depend on how the program was compiled?
 
-One row for each setting says what the guard did, whether the answer is finite and whether it
-agrees with the reference; the verdict says it in one sentence.
+Each row shows, for one setting, what the guard did, whether the answer is finite and whether it
+agrees with the reference. The verdict summarises all rows in one sentence.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from perfkit.answers.agreement import AgreementClass
 from perfkit.diagnose.stability.settings import Setting
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.records.schema import Outcome, Record
 
 

@@ -9,7 +9,8 @@ from perfkit.diagnose.stability.report import StabilityRow, stability_row
 from perfkit.diagnose.stability.settings import Setting
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue
-from perfkit.models.base import Model, Workload
+from perfkit.models.base import Model
+from perfkit.models.workload import Workload
 from perfkit.records.machine import setting_digest
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record

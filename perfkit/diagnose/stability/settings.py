@@ -29,7 +29,7 @@ class Setting:
 
 
 COMPILER_SETTINGS = (
-    Setting("stock", {}, "what a user gets who sets nothing"),
+    Setting("stock", {}, "the defaults of XLA"),
     Setting(
         "no fused multiply-add",
         {"xla_cpu_max_isa": "AVX"},

@@ -34,6 +34,8 @@ SAFETY = 2.0
 reassociate and approximate, and the reciprocal in a quotient rounds once more."""
 
 _PRODUCTS = frozenset({"mul", "div", "square", "integer_pow"})
+"""Primitives that a compiler computes as products. A quotient is one of them, because XLA replaces
+division by a constant with multiplication by its reciprocal."""
 
 
 class Rounding(NamedTuple):

@@ -132,8 +132,8 @@ def apply_lift(equation: JaxprEqn, values: Sequence[Array], lift: Lift) -> list[
         inside = lax.select(held, lax.full_like(operand, domain.interior_point), operand)
         change = jnp.where(held, jnp.zeros((), operand.dtype), tangents[0])
         _, changes = jax.jvp(primitive, (inside, others), (change, tangents[1]))
-        zero_where_held = [jnp.where(held, jnp.zeros((), one.dtype), one) for one in changes]
-        return results, zero_where_held
+        result_tangents = [jnp.where(held, jnp.zeros((), t.dtype), t) for t in changes]
+        return results, result_tangents
 
     results: list[Array] = replaced(values[0], list(values[1:]), lift.touched, lift.target)
     return results

@@ -1,4 +1,4 @@
-"""Reads where an equation of a traced program comes from, and traces new equations as if there."""
+"""Reads the source line of an equation, and traces new operations under that line."""
 
 from __future__ import annotations
 

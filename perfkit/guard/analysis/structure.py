@@ -164,7 +164,7 @@ def repeat(equation: JaxprEqn, values: Sequence[Array]) -> list[Array]:
 
 
 def dtype_of(atom: Var | Literal) -> Any:
-    """Return the dtype of a variable or literal, or None if it has none, as a token."""
+    """Return the dtype of a variable or literal; None for a token, which has no dtype."""
     return getattr(atom.aval, "dtype", None)
 
 

@@ -177,8 +177,8 @@ def _cancels(name: str, nonnegative: bool, equation: JaxprEqn, operands: Sequenc
 def makes_difference(equation: JaxprEqn, operands: Sequence[Trait]) -> bool:
     """Return whether an equation is a difference: terms may cancel in the equation itself.
 
-    ``a - b`` is one. Adding a positive constant to a difference, as in ``(a - b) + 1e-5``, is
-    not: the program adds the constant to keep the value above zero.
+    ``a - b`` is a difference. The sum of a difference and a positive constant, as in
+    ``(a - b) + 1e-5``, is not: the program adds the constant to keep the value above zero.
     """
     name = equation.primitive.name
     if name not in _ADDS_TERMS or _nonnegative(name, equation, operands):

@@ -1,4 +1,4 @@
-"""What AlphaFold 3 costs: the features and terms of its laws, its programs, published times."""
+"""The costs of AlphaFold 3: features and terms of its laws, its programs, published times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from perfkit.models.af3.jobs import (
     run_options,
 )
 from perfkit.models.af3.knobs import ATOM_SLOTS, BUCKET, NEEDED, settings_for
-from perfkit.models.base import REST, FidelityAxis
+from perfkit.models.base import REST
 from perfkit.models.costs import (
     CONSTANT,
     WARM_UP,
@@ -31,6 +31,7 @@ from perfkit.models.costs import (
     Sizes,
     Terms,
 )
+from perfkit.models.workload import FidelityAxis
 from perfkit.records.stages import StageName
 
 SOURCE = (
@@ -41,7 +42,7 @@ _SECONDS = {
     "A100 80 GB": {1024: 62.0, 2048: 275.0, 3072: 703.0, 4096: 1434.0, 5120: 2547.0},
     "H100 80 GB": {1024: 34.0, 2048: 144.0, 3072: 367.0, 4096: 774.0, 5120: 1416.0},
 }
-"""Device to tokens to seconds of one seed."""
+"""Device -> tokens -> seconds of one seed."""
 
 
 class AlphaFold3Costs(CostModel):
@@ -64,8 +65,8 @@ class AlphaFold3Costs(CostModel):
         time={
             # Linear layers of the single representation, of the pair, triangle products.
             "trunk_pass": (CONSTANT, "n", "n^2", "n^3"),
-            # The samples share what the pair representation contributes to attention. Each has
-            # linear layers and attention of its own.
+            # The samples share the contribution of the pair representation to attention. Linear
+            # layers and attention are computed for each sample.
             "diffusion_step": (CONSTANT, "n^2", "s*n", "s*n^2"),
             # A short pairformer per sample.
             "confidence": (CONSTANT, "s*n", "s*n^2", "s*n^3"),
@@ -149,16 +150,16 @@ class AlphaFold3Costs(CostModel):
         return jobs_in_file(path, self.production)
 
     def run_options(self, job: Job, stem: Path) -> Mapping[str, str]:
-        """Return the job's options; an input that names too few seeds is written as a new one."""
+        """Return the job's options; an input that names too few seeds is written to a new file."""
         return run_options(job, stem)
 
     def published_s(self, job: Job, device: str) -> float | None:
         """Return the published seconds of all seeds of a job.
 
-        Between two published sizes a power law is drawn through them. A smaller input counts as
-        the smallest that was published, because nothing says how much less it takes. The times
-        are for the model's own recycles, steps and samples; jobs that ask for fewer are counted
-        with those.
+        Between two published sizes, the time follows the power law through both. An input below
+        the smallest published size takes the time of that size, because no smaller time is known.
+        The times are for the model's own recycles, steps and samples, also where a job asks for
+        fewer.
         """
         seconds = _interpolated(_SECONDS[device], job.size)
         return None if seconds is None else seconds * job.fidelity["seeds"]

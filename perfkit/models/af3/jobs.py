@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from perfkit.errors import UserError
 from perfkit.files import write_whole
 from perfkit.models.af3.inputs.fasta import SUFFIXES as FASTA_SUFFIXES
+from perfkit.models.af3.inputs.json_schema import DEFAULT_SEED
 from perfkit.models.costs import Job, JobRow, Reject
 from perfkit.units import cut
 
@@ -25,27 +26,24 @@ NAME = "af3"
 SUFFIXES = (".json", *FASTA_SUFFIXES)
 
 MOST_TOKENS = 100_000
-"""Twenty times the largest bucket of upstream; no machine holds such a job."""
+"""Twenty times the largest bucket of upstream; no machine has the memory for such a job."""
 
 MOST_SEEDS = 100_000
 
 MOST_SAMPLES = 10_000
-
-SEED = 1
-"""Seed of a sequence, which names none."""
 
 ID_LETTERS = 4
 """Letters of a chain's identifier where one letter is not enough: 456,976 chains, more than any
 job has tokens."""
 
 MSA_NOTICE = (
-    "it brings an MSA: under msa_rows=needed its trunk takes longer than that of the "
+    "it has an MSA: under msa_rows=needed its trunk takes longer than that of the "
     "single-sequence inputs that a fit measures"
 )
 
 DOCUMENT, NAMED_SEEDS = "document", "named_seeds"
-"""Details of a job: the fold input as JSON, where the row holds the sequence, and the number of
-seeds that the input names (1 where it is left out)."""
+"""Keys of the details of a job: the fold input as JSON, for a row with a sequence; and the number
+of seeds that the input names, 1 if the key is missing."""
 
 type _Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -74,7 +72,7 @@ COLUMNS = tuple(name for name in _Row.model_fields if name not in JobRow.model_f
 
 @dataclass(frozen=True)
 class InputSummary:
-    """What a plan needs to know of a fold input.
+    """The facts about a fold input that a plan needs.
 
     Attributes
     ----------
@@ -158,7 +156,7 @@ def summarise_sequence(name: str, sequence: str) -> tuple[str, InputSummary]:
             "dialect": "alphafold3",
             "version": 1,
             "name": name,
-            "modelSeeds": [SEED],
+            "modelSeeds": [DEFAULT_SEED],
             "sequences": [
                 {"protein": {"id": "".join(letters), "sequence": chain}}
                 for letters, chain in zip(identifiers, chains, strict=False)
@@ -184,9 +182,9 @@ def job_in_row(
     Parameters
     ----------
     row, folder, origin
-        Row, folder that its paths start from, and where it stands.
+        Row, folder that relative paths in the row start from, and file and row for messages.
     production
-        Fidelity where the row names none.
+        Values of the fidelity axes that the row does not set.
 
     Raises
     ------

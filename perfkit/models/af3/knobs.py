@@ -95,7 +95,7 @@ class Settings:
 
 
 def settings_for(overrides: Mapping[str, str], tokens: int) -> Settings:
-    """The values of the model's knobs for an input of ``tokens`` tokens.
+    """Return the values of the model's knobs for an input of ``tokens`` tokens.
 
     Raises
     ------

@@ -41,8 +41,8 @@ SEQUENCE_SEED = 1
 """Seed of the sequence of a synthetic protein."""
 
 SIZE_DIGITS = 6
-"""Most digits of the length of a synthetic protein, which is made in memory. A length of so many
-digits is far beyond any prediction."""
+"""Most digits of the length of a synthetic protein, which is made in memory. Longer lengths are far
+beyond any prediction."""
 
 SIGMA_DATA = 16.0
 """Standard deviation in ångström of the atoms' positions, by which the diffusion is scaled

@@ -61,15 +61,17 @@ def write_predictions(
     for batch, output in zip(batches, outputs, strict=True):
         result = _as_numpy(output) | {"__identifier__": identifier}
         inferred = model.get_inference_result(batch=batch.complete, result=result, target_name=stem)
-        for number, one in enumerate(inferred):
+        for number, prediction in enumerate(inferred):
             sample = folder / f"seed-{batch.seed}_sample-{number}"
             sample.mkdir(parents=True, exist_ok=True)
             prefix = f"{stem}_{sample.name}"
-            post_processing.write_output(inference_result=one, output_dir=sample, name=prefix)
+            post_processing.write_output(
+                inference_result=prediction, output_dir=sample, name=prefix
+            )
             made = [path for path in sorted(sample.iterdir()) if path.name.startswith(prefix)]
             add_notices(made, notices)
             written += made
-            ranking.append(f"{batch.seed},{number},{float(one.metadata['ranking_score'])}")
+            ranking.append(f"{batch.seed},{number},{float(prediction.metadata['ranking_score'])}")
     table = folder / f"{stem}_ranking_scores.csv"
     table.write_text("\n".join([*comments, "seed,sample,ranking_score", *ranking]) + "\n")
     return [*written, table]

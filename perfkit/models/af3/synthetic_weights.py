@@ -3,7 +3,7 @@
 Timing and memory do not depend on the values of parameters, but agreement between precisions
 does. With Haiku's own initialisation, every residual branch ends in zeros and nothing would be
 tested; with unit gain, activations explode over 48 blocks. The rule here keeps the residual
-streams of order one. JsonData linear layers preserve the variance of their input (1 / fan-in). The
+streams of order one. Plain linear layers preserve the variance of their input (1 / fan-in). The
 last layer of each residual branch is damped. Gates that are initialised nearly closed for
 training are nearly closed here too. The layer that turns features into coordinates has unit
 gain, which EDM's preconditioning (Karras et al. 2022, table 1) turns into coordinates of the size

@@ -66,7 +66,10 @@ def check_model_dir(model_dir: Path) -> None:
         The folder does not exist or holds no parameters.
     """
     if not model_dir.is_dir():
-        raise UserError(f"there is no model folder {model_dir}")
+        raise UserError(
+            f"there is no model folder {model_dir}: give --model-dir the folder of AlphaFold 3's "
+            "weights, or leave it out for synthetic weights"
+        )
     if not has_weights(model_dir):
         raise UserError(
             f"the model folder {model_dir} holds no weights; "

@@ -248,8 +248,9 @@ def roll_out(
 
     Returns
     -------
-    Variable -> ``[member, batch, step, ...]`` in physical units. If ``step`` returns the result of
-    its first denoiser call, that of the first step of the first member is included.
+    dict
+        Variable -> ``[member, batch, step, ...]`` in physical units. If ``step`` returns the result
+        of its first denoiser call, that of the first step of the first member is included.
     """
     members = []
     first_call: dict[str, NDArray[np.float32]] = {}

@@ -1,4 +1,4 @@
-"""What GenCast costs: the features and terms of its laws, its jobs, published times."""
+"""The costs of GenCast: features and terms of its laws, its jobs, published times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from perfkit.errors import UserError
-from perfkit.models.base import REST, FidelityAxis
+from perfkit.models.base import REST
 from perfkit.models.costs import (
     CONSTANT,
     WARM_UP,
@@ -28,6 +28,7 @@ from perfkit.models.gencast.inputs.sources import DEFAULT_RESOLUTION, OWN, mesh_
 from perfkit.models.gencast.knobs import settings_for
 from perfkit.models.gencast.sphere.grid import regular_grid
 from perfkit.models.gencast.task import STEP_HOURS
+from perfkit.models.workload import FidelityAxis
 from perfkit.records.stages import StageName
 from perfkit.units import DAY_S, parse_duration, parse_number
 
@@ -36,6 +37,7 @@ NAME = "gencast"
 STEPS_PER_DAY = 24 // STEP_HOURS
 
 MOST_MEMBERS = 1_000_000
+"""Largest number of members that a row or ``perfkit plan`` accepts."""
 
 ROUNDING = 1e-6
 """How far a decimal number of days may be from a whole number of steps, in steps."""
@@ -53,7 +55,7 @@ _STEP_S = {
     "H100 80 GB": {0.25: 25 * 60 / 30},
     "TPU v5e": {1.0: 3 * 60 / 30},
 }
-"""Device to grid spacing in degrees to seconds of one step."""
+"""Device -> grid spacing in degrees -> seconds of one step."""
 
 
 def _decimal(text: object) -> object:
@@ -89,7 +91,10 @@ class _Row(JobRow):
                 "global, or leave it empty and give grid in degrees"
             )
         if self.days is not None and round(self.days * STEPS_PER_DAY) < 1:
-            raise ValueError(f"{self.days:g} days are less than a step of {STEP_HOURS} hours")
+            raise ValueError(
+                f"{self.days:g} days are less than a step of {STEP_HOURS} hours: give at least "
+                f"{1 / STEPS_PER_DAY:g} days"
+            )
         return self
 
 
@@ -130,8 +135,8 @@ class GenCastCosts(CostModel):
         compiled_bytes=(CONSTANT, "g", "b", "m", "m^2"),
         overhead_bytes=(CONSTANT, "g"),
     )
-    # Above 5 degrees the mesh has one split only, and its program holds 0.1 GB less in addition
-    # to its buffers than all others.
+    # Above 5 degrees the mesh has one split only, and the program needs 0.1 GB less outside its
+    # buffers than at all other sizes.
     sizes = Sizes(
         fit="5,4,3,2.5,2,1.8",
         compiled="1.5,1",
@@ -173,7 +178,7 @@ class GenCastCosts(CostModel):
         return grid_features(round(size), mesh, settings)
 
     def refuse_unplanned(self, options: Options) -> None:
-        """Refuse the published implementation, which calls its parts another number of times.
+        """Refuse the published implementation, whose parts run a different number of times.
 
         Raises
         ------
@@ -224,7 +229,7 @@ def grid_features(grid_nodes: int, mesh: int, settings: Mapping[str, str]) -> di
     grid_nodes
         Nodes of the grid.
     mesh
-        Refinements of the icosahedron; ``m`` are the nodes of the finest mesh.
+        Refinements of the icosahedron; ``m`` is the number of nodes of the finest mesh.
     settings
         Settings of the configuration; ``grid_block`` cuts the grid into equal blocks.
     """

@@ -142,7 +142,8 @@ def embed_normalised(
 
     Returns
     -------
-    Array ``[grid nodes, batch, latent]``.
+    Array
+        Shape ``[grid nodes, batch, latent]``.
     """
     batch, _, nlat, nlon = inputs[MASKED_VARIABLE].shape
     stacked = [stack(group, nlat, nlon, batch) for group in (inputs, forcings)]

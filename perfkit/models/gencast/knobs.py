@@ -88,7 +88,7 @@ class Settings:
 
 
 def settings_for(overrides: Mapping[str, str]) -> Settings:
-    """The values of all knobs: ``overrides``, and the defaults of the others."""
+    """Return the values of all knobs: ``overrides``, and the defaults of the other knobs."""
     chosen = {knob.name: overrides.get(knob.name, knob.default) for knob in KNOBS}
     block = chosen[GRID_BLOCK.name]
     return Settings(

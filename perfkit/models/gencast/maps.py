@@ -50,8 +50,9 @@ def maps_info(forecast: Forecast) -> tuple[tuple[Map, ...], ...]:
 
     Returns
     -------
-    One row per variable, with the first and last step of the first member (a single map if the
-    forecast has one step).
+    tuple of tuple of Map
+        One row per variable, with the first and last step of the first member (a single map if the
+        forecast has one step).
     """
     thin = -(-len(forecast.lon) // _MOST_COLUMNS)
     last = forecast.seconds.shape[1] - 1
@@ -93,13 +94,13 @@ def maps_figure(info: tuple[tuple[Map, ...], ...], notices: Sequence[str] = ()) 
     except ImportError as error:
         raise MissingDependencyError("maps need plotly: pip install plotly") from error
     columns = len(info[0])
-    titles = [one.title for row in info for one in row]
+    titles = [field.title for row in info for field in row]
     figure = make_subplots(rows=len(info), cols=columns, subplot_titles=titles)
     for number, row in enumerate(info, start=1):
         axis = f"coloraxis{number}"
-        for column, one in enumerate(row, start=1):
-            shown = go.Heatmap(x=one.lon, y=one.lat, z=one.values, coloraxis=axis)
-            figure.add_trace(shown, row=number, col=column)
+        for column, field in enumerate(row, start=1):
+            heatmap = go.Heatmap(x=field.lon, y=field.lat, z=field.values, coloraxis=axis)
+            figure.add_trace(heatmap, row=number, col=column)
         middle = 1 - (number - 0.5) / len(info)
         bar = {"title": row[0].unit, "len": 0.9 / len(info), "y": middle}
         figure.update_layout({axis: {"colorscale": "Viridis", "colorbar": bar}})

@@ -16,7 +16,8 @@ from perfkit.trial.worker.stages import peak_rss_bytes, stage
 if TYPE_CHECKING:
     import numpy as np
 
-    from perfkit.models.base import Model, Prepared, PyTree
+    from perfkit.models.base import Model
+    from perfkit.models.prepared import Prepared, PyTree
 
 
 class Checker:
@@ -103,7 +104,7 @@ class Checker:
 
     def _write(self, outputs: PyTree, folder: Path) -> list[str]:
         """Write the prediction to ``folder``, or to the trial's own if other files are there."""
-        from perfkit.models.base import Workload
+        from perfkit.models.workload import Workload
         from perfkit.trial.worker.output_folder import write_prediction
 
         staged = self._folder / "prediction"

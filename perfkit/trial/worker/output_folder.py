@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perfkit.errors import NotWrittenError, UserError
 from perfkit.files import reason_of, remove, write_whole
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 
 MANIFEST = "perfkit-prediction.json"
 

@@ -33,7 +33,8 @@ from perfkit.trial.worker.stages import notice_stops, stage
 
 if TYPE_CHECKING:
     from perfkit.guard.injection.ledger import Ledger
-    from perfkit.models.base import Model, Prepared, PyTree
+    from perfkit.models.base import Model
+    from perfkit.models.prepared import Prepared, PyTree
 
 REFUSAL_SIGNS = ("UNIMPLEMENTED", "INVALID_ARGUMENT", "Invalid option", "No such compile option")
 """What XLA's errors contain if it refuses a configuration."""
@@ -170,7 +171,7 @@ class Worker:
         commands
             Commands up to, and without, ``finish``.
         """
-        from perfkit.models.base import Workload
+        from perfkit.models.workload import Workload
 
         spec = self._spec
         workload = Workload.from_dict(spec.workload)

@@ -32,14 +32,14 @@ def test_ligands_and_modified_residues_count_by_atom(tmp_path: Path) -> None:
     assert summarise_input(write_input(tmp_path / "b.json", modified)).tokens == 19
 
 
-def test_a_fasta_file_is_one_complex_and_its_guesses_are_said(tmp_path: Path) -> None:
+def test_a_fasta_file_is_one_complex_and_its_guesses_become_notices(tmp_path: Path) -> None:
     path = tmp_path / "pair.fasta"
     path.write_text(">one\nMKTA\nYIAK\n>two\nacgu\n>three\nACGT\n")
     given = summarise_input(path)
     assert (given.name, given.tokens, given.seeds) == ("pair", 16, 1)
     for record, kind in (("1 'one'", "protein"), ("2 'two'", "RNA"), ("3 'three'", "DNA")):
         assert any(
-            each.startswith(f"record {record}: guessed to be {kind}") for each in given.notices
+            notice.startswith(f"record {record}: guessed to be {kind}") for notice in given.notices
         )
 
 
@@ -60,14 +60,14 @@ def test_an_input_can_be_given_more_seeds_than_it_names(tmp_path: Path) -> None:
         assert given.tokens == (10 if "input" in options else 12)
 
 
-def test_an_msa_is_told(tmp_path: Path) -> None:
+def test_an_msa_becomes_a_notice(tmp_path: Path) -> None:
     alignment = {"unpairedMsa": ">a\nMKTAY\n>b\nMKTAW\n", "pairedMsa": "", "templates": []}
     chain = {"id": "A", "sequence": "MKTAY", **alignment}
     notices = summarise_input(write_input(tmp_path / "msa.json", {"protein": chain})).notices
-    assert notices[0].startswith("it brings an MSA")
+    assert notices[0].startswith("it has an MSA")
 
 
-def test_what_the_model_ignores_is_said(tmp_path: Path) -> None:
+def test_parts_that_the_model_ignores_become_notices(tmp_path: Path) -> None:
     ligand = {"ligand": {"id": "L", "ccdCodes": ["UNK"]}}
     given = summarise_input(write_input(tmp_path / "a.json", PROTEIN, ligand))
     assert given.tokens == 10

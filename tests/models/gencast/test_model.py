@@ -122,11 +122,9 @@ def test_parts_are_found_in_the_compiled_program_and_counted(small_model: Option
         line.split('op_name="')[1].split('"')[0] for line in text.splitlines() if "op_name" in line
     }
     assert {MODEL.part_of(name) for name in names} >= set(counts)
-    assert all(
-        MODEL.part_of(name) == "denoiser_call"
-        for name in names
-        if "erf" not in name and "tanh" in name
-    )
+    # Only the network computes tanh, in the approximation of gelu.
+    parts_with_tanh = {MODEL.part_of(name) for name in names if "tanh" in name}
+    assert parts_with_tanh == {"denoiser_call"}
 
 
 def test_a_forecast_from_files_has_no_notices(reference: Any, small_model: Options) -> None:
@@ -142,7 +140,7 @@ def test_a_forecast_from_files_has_no_notices(reference: Any, small_model: Optio
     )
 
 
-def test_the_digest_depends_on_what_is_computed() -> None:
+def test_the_digest_depends_on_the_computation() -> None:
     base = MODEL.workload({"resolution": 10.0}, {})
     assert base.digest == MODEL.workload({"resolution": 10.0}, {}).digest
     assert base.digest != MODEL.workload({"resolution": 15.0}, {}).digest

@@ -161,8 +161,8 @@ def refuse_unknown(codes: Iterable[str], valid: Iterable[str]) -> None:
     known = frozenset(valid)
     for code in sorted(codes):
         if code not in known:
-            off = min(abs(len(each) - len(code)) for each in known)
-            alike = sorted(each for each in known if abs(len(each) - len(code)) == off)
+            distance = min(abs(len(other) - len(code)) for other in known)
+            alike = sorted(other for other in known if abs(len(other) - len(code)) == distance)
             close = ", ".join(nearest(code.upper(), alike, _SUGGESTIONS))
             raise UserError(
                 f"unknown chemical component {code!r} (CCD code); the nearest are {close}"

@@ -148,7 +148,7 @@ def ccd_for(fold_input: Input) -> Ccd:
     ------
     UserError
         The input names an unknown component, the input's own components cannot be read, or the
-        installed ``alphafold3`` stores its dictionary in an unknown place.
+        installed ``alphafold3`` stores its dictionary under an unknown attribute.
     """
     from alphafold3.constants import chemical_components as module
 

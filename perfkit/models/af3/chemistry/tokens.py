@@ -157,7 +157,7 @@ def predicted_structure(fold_input: Input, ccd: Ccd) -> PredictedStructure:
     struct = _cleaned(fold_input.to_structure(ccd=ccd), ccd)
     if struct is None:
         return PredictedStructure()
-    bonds = frozenset((one.atom, other.atom) for one, other in ligand_bonds(struct))
+    bonds = frozenset((start.atom, end.atom) for start, end in ligand_bonds(struct))
     return PredictedStructure(tuple(_residues(struct, ccd)), bonds)
 
 
@@ -172,9 +172,9 @@ def ligand_bonds(struct: Structure) -> tuple[Bond, ...]:
 
     found = [(end(bond.from_atom), end(bond.dest_atom)) for bond in struct.iter_bonds()]
     return tuple(
-        (one, other)
-        for one, other in found
-        if (one.is_ligand or other.is_ligand) and one.atom[:2] != other.atom[:2]
+        (first, second)
+        for first, second in found
+        if (first.is_ligand or second.is_ligand) and first.atom[:2] != second.atom[:2]
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.errors import UserError
-from perfkit.models.af3.inputs.json_schema import Json
+from perfkit.models.af3.inputs.json_schema import DEFAULT_SEED, Json
 from perfkit.models.af3.inputs.molecule_type import (
     MOLECULE_NAMES,
     POLYMERS,
@@ -26,9 +26,6 @@ from perfkit.models.af3.inputs.molecule_type import (
 from perfkit.models.af3.inputs.text_file import read_text
 
 SUFFIXES = (".fasta", ".fa", ".fas", ".faa", ".fna", ".ffn", ".frn")
-
-SEED = 1
-"""Model seed of FASTA inputs: a FASTA file has no seeds."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -113,7 +110,7 @@ def fasta_document(path: Path, molecule: str | None = None) -> tuple[Json, tuple
         "dialect": "alphafold3",
         "version": 1,
         "name": path.stem if re.search(r"[A-Za-z0-9_.-]", path.stem) else "fasta",
-        "modelSeeds": [SEED],
+        "modelSeeds": [DEFAULT_SEED],
         "sequences": entries,
     }
     return document, tuple(notices)

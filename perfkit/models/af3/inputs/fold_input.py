@@ -22,9 +22,9 @@ from perfkit.models.af3.inputs.input_document import (
     remove_repeats,
 )
 from perfkit.models.af3.inputs.json_file import read_json
-from perfkit.models.af3.inputs.json_schema import Json
+from perfkit.models.af3.inputs.json_schema import DEFAULT_SEED, Json
 from perfkit.models.af3.inputs.msa_template_notices import msa_template_notices
-from perfkit.models.af3.inputs.server_jobs import DEFAULT_SEED, chosen_job, document_of
+from perfkit.models.af3.inputs.server_jobs import chosen_job, document_of
 from perfkit.models.af3.inputs.structure_notices import structure_notices
 from perfkit.models.af3.inputs.upstream_errors import brief, parsing
 from perfkit.models.af3.inputs.upstream_warnings import capture_warnings

@@ -1,4 +1,4 @@
-"""The base of the schemas of fold-input JSON, and the first error of a validation as a sentence."""
+"""The common parts of the schemas of fold inputs: base class, default seed, validation errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
+
+DEFAULT_SEED = 1
+"""Model seed of an input that names none. Upstream draws a random seed, which cannot be
+reproduced."""
 
 type Json = dict[str, Any]
 """A JSON object, as :func:`json.loads` returns it."""

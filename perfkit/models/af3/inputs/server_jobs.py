@@ -10,15 +10,18 @@ from typing import Annotated
 from pydantic import Field, StrictInt, ValidationError
 
 from perfkit.errors import UserError
-from perfkit.models.af3.inputs.json_schema import DocumentPart, Json, first_error
+from perfkit.models.af3.inputs.json_schema import (
+    DEFAULT_SEED,
+    DocumentPart,
+    Json,
+    first_error,
+)
 from perfkit.models.af3.inputs.listing import listed
 from perfkit.models.af3.inputs.upstream_errors import parsing
+from perfkit.models.af3.package import UPSTREAM_BUCKETS
 
-DEFAULT_SEED = 1
-"""Seed of a job without seeds. Upstream draws a random one, which cannot be reproduced."""
-
-_MOST_COPIES = 5120
-"""Most copies of a chain: upstream's largest bucket has this many tokens."""
+_MOST_COPIES = UPSTREAM_BUCKETS[-1]
+"""Most copies of a chain: the tokens of upstream's largest bucket."""
 
 _NAMES_SHOWN = 5
 """Most jobs that a message lists."""

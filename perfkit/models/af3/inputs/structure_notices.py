@@ -158,11 +158,11 @@ def _why_ignored(
     ligands: set[str],
     proteins: set[str],
 ) -> str | None:
-    one, other = bond
+    first, second = bond
     are_ligands = [atom[0] in ligands for atom in bond]
     if not any(are_ligands):
         return "AlphaFold 3 does not use bonds between polymers"
-    if one[:2] == other[:2]:
+    if first[:2] == second[:2]:
         return "within a residue AlphaFold 3 uses only the bonds of its component"
     for chain, number, name in bond:
         residue = predicted.get((chain, number))
@@ -171,15 +171,16 @@ def _why_ignored(
         # Upstream assigns the bond of a polymer to the token of its CA or C1'.
         centre = "CA" if chain in proteins else "C1'"
         if (name if chain in ligands else centre) not in residue.tokens:
-            what = f"its atom {name}" if chain in ligands else f"a token of {centre}"
-            return f"{residue.component} of chain {chain} is predicted without {what}"
+            lacking = f"its atom {name}" if chain in ligands else f"a token of {centre}"
+            return f"{residue.component} of chain {chain} is predicted without {lacking}"
     if all(are_ligands) and any(atom[2].startswith("H") for atom in bond):
         return "AlphaFold 3 treats atoms whose names begin with H as hydrogen"
     return None
 
 
 def _bonds(fold_input: Input) -> list[tuple[Atom, Atom]]:
-    return [(Atom(*one), Atom(*other)) for one, other in fold_input.bonded_atom_pairs or ()]
+    pairs = fold_input.bonded_atom_pairs or ()
+    return [(Atom(*first), Atom(*second)) for first, second in pairs]
 
 
 def _unused_components(fold_input: Input) -> Iterator[str]:

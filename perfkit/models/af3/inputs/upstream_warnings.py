@@ -47,7 +47,7 @@ _SENTENCES: Mapping[str, _Sentence] = {
         f"atoms without a reference position: {listed(names, _MOST_NAMED)}; AlphaFold 3 uses zeros"
     ),
 }
-"""Beginning of an upstream warning -> notice for the names that the warnings are about."""
+"""Beginning of an upstream warning -> notice, made from the names in all such warnings."""
 
 _NO_BETA = "does not contain a pseudo-beta atom"
 
@@ -72,7 +72,7 @@ class CapturedWarnings:
         others: dict[str, None] = {}
         for record in self.records:
             template = str(record.msg)
-            start = next((each for each in _SENTENCES if template.startswith(each)), None)
+            start = next((known for known in _SENTENCES if template.startswith(known)), None)
             arguments = record.args if isinstance(record.args, tuple) else ()
             if start is not None:
                 named[start][" of ".join(map(str, arguments))] = None
@@ -118,7 +118,7 @@ def capture_warnings() -> Iterator[CapturedWarnings]:
 class _Listener(logging.Handler):
     def __init__(self, captured: CapturedWarnings) -> None:
         super().__init__(logging.WARNING)
-        self._heard = captured
+        self._captured = captured
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._heard.records.append(record)
+        self._captured.records.append(record)

@@ -28,7 +28,8 @@ def day_progress(seconds: NDArray[np.int64], lon: NDArray[np.float32]) -> NDArra
 
     Returns
     -------
-    float32 ``[*seconds.shape, nlon]``.
+    ndarray
+        float32 ``[*seconds.shape, nlon]``.
     """
     greenwich = np.mod(seconds, SECONDS_PER_DAY) / SECONDS_PER_DAY
     offset = np.deg2rad(lon) / (2 * np.pi)
@@ -54,7 +55,9 @@ def calendar_forcings(
 
     Returns
     -------
-    ``year_progress_*`` ``[batch, time]`` and ``day_progress_*`` ``[batch, time, lon]``, float32.
+    dict
+        ``year_progress_*`` ``[batch, time]`` and ``day_progress_*`` ``[batch, time, lon]``,
+        float32.
     """
     return _circle("year_progress", year_progress(seconds)) | _circle(
         "day_progress", day_progress(seconds, lon)

@@ -30,7 +30,8 @@ def level_indices(dataset: xarray.Dataset, task: TaskConfig, path: Path) -> NDAr
 
     Returns
     -------
-    int64 ``[levels]``, in the order of the task.
+    ndarray
+        int64 ``[levels]``, in the order of the task.
 
     Raises
     ------

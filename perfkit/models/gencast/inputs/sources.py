@@ -104,7 +104,8 @@ class Sources:
 
         Returns
         -------
-        Number of latitudes and number of longitudes of the grid.
+        tuple of int
+            Number of latitudes and number of longitudes of the grid.
 
         Raises
         ------

@@ -59,7 +59,8 @@ def absolute_seconds(dataset: xarray.Dataset, name: str, path: Path) -> NDArray[
 
     Returns
     -------
-    int64, in the shape of the variable.
+    ndarray
+        int64, in the shape of the variable.
 
     Raises
     ------

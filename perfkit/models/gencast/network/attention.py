@@ -135,7 +135,8 @@ def attend(
 
     Returns
     -------
-    Array ``[batch, nodes, heads, size]``. The softmax is computed in at least float32.
+    Array
+        Shape ``[batch, nodes, heads, size]``. The softmax is computed in at least float32.
     """
     scale = jnp.asarray(queries.shape[-1] ** -0.5, queries.dtype)
     # With heads before nodes, the products are plain matrix products that need no copy.

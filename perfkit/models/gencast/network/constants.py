@@ -194,7 +194,8 @@ def numerical_directions(
 
     Returns
     -------
-    Orthonormal columns, ``[channels, rank]``, in ``dtype``.
+    ndarray
+        Orthonormal columns, ``[channels, rank]``, in ``dtype``.
     """
     energies, directions = np.linalg.eigh(encoded.T @ encoded)
     energies = np.maximum(energies, 0)

@@ -33,8 +33,9 @@ def denoise(
 
     Returns
     -------
-    Estimate of the targets without noise, ``[grid nodes, batch, outputs]`` in the dtype of
-    ``noisy``.
+    Array
+        Estimate of the targets without noise, ``[grid nodes, batch, outputs]`` in the dtype of
+        ``noisy``.
     """
     with jax.named_scope("denoiser_call"):
         total = jnp.square(noise_levels) + jnp.asarray(1, noise_levels.dtype)

@@ -56,7 +56,8 @@ def encode_once(weights: Weights, name: str, features: jax.Array) -> jax.Array:
 
     Returns
     -------
-    Normalised encoding, ``[rows, channels]``.
+    Array
+        Normalised encoding, ``[rows, channels]``.
     """
     first = weights[f"{name}_mlp/~/linear_0"]
     rows = first["w"][-features.shape[-1] :].astype(features.dtype)
@@ -79,7 +80,8 @@ def embed_context(
 
     Returns
     -------
-    Pre-activation without the contribution of the targets, ``[grid nodes, batch, latent]``.
+    Array
+        Pre-activation without the contribution of the targets, ``[grid nodes, batch, latent]``.
     """
     first = constants.weights[f"{ENCODER}/encoder_nodes_grid_nodes_mlp/~/linear_0"]
     rows = first["w"].astype(context.dtype)
@@ -111,7 +113,8 @@ def run_network(
 
     Returns
     -------
-    Array ``[grid nodes, batch, outputs]`` in the dtype of ``embedded``.
+    Array
+        Shape ``[grid nodes, batch, outputs]`` in the dtype of ``embedded``.
     """
     encoded_noise = noise_encoding(
         constants.weights, noise_levels, settings.base_period, settings.apply_log_first
@@ -250,7 +253,8 @@ def transform(
 
     Returns
     -------
-    Array of the shape and dtype of ``mesh``.
+    Array
+        Has the shape and dtype of ``mesh``.
     """
     weights = constants.weights
     x = mesh.swapaxes(0, 1)
@@ -298,7 +302,8 @@ def decode(
 
     Returns
     -------
-    Array ``[grid nodes, batch, outputs]`` in the dtype of ``grid``.
+    Array
+        Shape ``[grid nodes, batch, outputs]`` in the dtype of ``grid``.
     """
     weights = constants.weights
     edge_weights, sender_weights, receiver_weights = _split_rows(
@@ -363,7 +368,8 @@ def _edge_terms(
 
     Returns
     -------
-    Function that maps rows of the basis, ``[..., rank]``, to ``[..., batch, channels]``.
+    Callable
+        Function that maps rows of the basis, ``[..., rank]``, to ``[..., batch, channels]``.
     """
     scale, offset = modulation(weights, f"{encoder}_norm_conditioning", conditioning)
     coefficients = edges.coefficients.astype(scale.dtype)

@@ -89,7 +89,8 @@ def noise_encoding(
 
     Returns
     -------
-    Array ``[batch, features]`` in the dtype of ``noise_levels``.
+    Array
+        Shape ``[batch, features]`` in the dtype of ``noise_levels``.
     """
     name = "fourier_features_mlp/~/mlp"
     frequencies = weights[f"{name}/~/linear_0"]["w"].shape[0] // 2

@@ -21,7 +21,8 @@ def noise_levels(config: SamplerConfig) -> NDArray[np.float64]:
 
     Returns
     -------
-    float64 ``[num_noise_levels + 1]``.
+    ndarray
+        float64 ``[num_noise_levels + 1]``.
     """
     count = config.num_noise_levels
     top, bottom = config.max_noise_level, config.min_noise_level
@@ -40,7 +41,7 @@ def churn_rates(config: SamplerConfig) -> NDArray[np.float64]:
 
 
 class CallSchedule(NamedTuple):
-    """The denoiser calls of one sampled step: two per level, but one at the last level.
+    """The denoiser calls of one sampled step: one at the last level, two at every other level.
 
     A call at ``noise_level`` on the state gives an estimate ``x0``. The next state is
     ``keep * base + (1 - keep) * x0``, where ``base`` is the state at the first call of the level.

@@ -61,10 +61,10 @@ def _expand(task: TaskConfig, group: str, variable: str, frames: Sequence[str]) 
 
 def channel_layout(task: TaskConfig) -> ChannelLayout:
     """Find the channels of the network that hold inputs and forcings, and the noisy targets."""
-    context: dict[str, list[int]] = {"inputs": [], "forcings": [], "targets": []}
+    rows: dict[str, list[int]] = {"inputs": [], "forcings": [], "targets": []}
     for row, name in enumerate(channel_names(task)):
-        context[name.split(":")[0]].append(row)
-    return ChannelLayout(tuple(context["inputs"] + context["forcings"]), tuple(context["targets"]))
+        rows[name.split(":")[0]].append(row)
+    return ChannelLayout(tuple(rows["inputs"] + rows["forcings"]), tuple(rows["targets"]))
 
 
 def stack(fields: Fields, nlat: int, nlon: int, batch: int) -> jax.Array:
@@ -83,7 +83,8 @@ def stack(fields: Fields, nlat: int, nlon: int, batch: int) -> jax.Array:
 
     Returns
     -------
-    Array ``[nlat * nlon, batch, channels]``.
+    Array
+        Shape ``[nlat * nlon, batch, channels]``.
     """
     parts = []
     for name in sorted(fields):
@@ -114,7 +115,8 @@ def unstack(channels: jax.Array, task: TaskConfig, nlat: int, nlon: int) -> dict
 
     Returns
     -------
-    Atmospheric variables ``[batch, 1, level, lat, lon]``, the others ``[batch, 1, lat, lon]``.
+    dict
+        Atmospheric variables ``[batch, 1, level, lat, lon]``, the others ``[batch, 1, lat, lon]``.
     """
     batch = channels.shape[1]
     fields = channels.transpose(1, 2, 0).reshape(batch, -1, nlat, nlon)

@@ -147,7 +147,8 @@ def edge_features(
 
     Returns
     -------
-    float32 ``[edges, 4]``: ``|d|, d_x, d_y, d_z``, divided by the largest ``|d|``.
+    ndarray
+        float32 ``[edges, 4]``: ``|d|, d_x, d_y, d_z``, divided by the largest ``|d|``.
     """
     sender, receiver = _angles(*sender_degrees), _angles(*receiver_degrees)
     phi = receiver.phi[receivers].astype(np.float64)
@@ -174,7 +175,8 @@ def radius_pairs(
 
     Returns
     -------
-    Grid and mesh node numbers, int32 ``[pairs]`` each, ordered by grid, then by mesh node.
+    tuple of ndarray
+        Grid and mesh node numbers, int32 ``[pairs]`` each, ordered by grid, then by mesh node.
     """
     near = cKDTree(mesh).query_ball_point(grid, radius, return_sorted=True)
     counts = np.array([len(found) for found in near])
@@ -198,7 +200,8 @@ def nearest_faces(points: NDArray[np.float32], mesh: TriangularMesh) -> NDArray[
 
     Returns
     -------
-    Numbers of the triangles, int32 ``[points]``.
+    ndarray
+        Numbers of the triangles, int32 ``[points]``.
     """
     import trimesh
 

@@ -21,7 +21,8 @@ def associated_legendre(orders: int, sine: NDArray[np.float64]) -> NDArray[np.fl
 
     Returns
     -------
-    float64 ``[order, degree, lat]``; zero where the order exceeds the degree.
+    ndarray
+        float64 ``[order, degree, lat]``; zero where the order exceeds the degree.
     """
     cosine = np.sqrt(np.maximum(1 - sine**2, 0))
     table = np.zeros((orders, orders, len(sine)))

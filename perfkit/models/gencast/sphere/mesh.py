@@ -134,7 +134,8 @@ def neighbourhood(mesh: TriangularMesh, hops: int) -> sparse.csr_matrix:
 
     Returns
     -------
-    The nonzeros of ``(A + I) ** hops`` for the adjacency ``A``, bool ``[nodes, nodes]``.
+    scipy.sparse.csr_matrix
+        The nonzeros of ``(A + I) ** hops`` for the adjacency ``A``, bool ``[nodes, nodes]``.
     """
     step = (mesh.adjacency() + sparse.identity(len(mesh.vertices), np.int8)).astype(bool)
     step = step.astype(np.float32)
@@ -164,7 +165,8 @@ def compact_patches(mesh: TriangularMesh, size: int) -> list[NDArray[np.int32]]:
 
     Returns
     -------
-    Node numbers of each group, ascending, int32.
+    list of ndarray
+        Node numbers of each group, ascending, int32.
     """
 
     def bisect(nodes: NDArray[np.int32], parts: int) -> list[NDArray[np.int32]]:

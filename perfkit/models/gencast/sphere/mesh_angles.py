@@ -27,7 +27,8 @@ def rounded_angles(
 
     Returns
     -------
-    Two arrays, float32 ``[nodes]``.
+    tuple of ndarray
+        Each is float32 ``[nodes]``.
     """
     x, y, z = vertices.astype(np.float64).T
     return np.arccos(z).astype(np.float32), np.arctan2(y, x).astype(np.float32)

@@ -86,7 +86,8 @@ def target_noise(
 
     Returns
     -------
-    Noise, stacked like the targets, float32 ``[lat * lon, batch, outputs]``.
+    Array
+        Noise, stacked like the targets, float32 ``[lat * lon, batch, outputs]``.
     """
     names = sorted(task.target_variables)
     groups: list[jax.Array] = []
