@@ -99,7 +99,6 @@ class ModelParts(abc.ABC):
         return compilation(measured[size, configuration][0]).temporary_bytes
 
     @attributes(unit=DISTANCE)
-    @attributes(unit=DISTANCE)
     def track_agreement_distance(self, measured: Measured, size: int, configuration: str) -> float:
         answers = trials.compared_file(STORE, size, configuration)
         return references.distance_to_reference(answers, self.subject.model, size)
@@ -128,6 +127,7 @@ class ModelAnswers(abc.ABC):
         for record in guarded:
             trials.ensure_ok(record)
 
+    @attributes(unit=DISTANCE)
     def track_agreement_distance(self, guarded: list[Record]) -> float:
         """In float32: bfloat16's rounding would hide small changes of the answer."""
         size = self.subject.cheapest

@@ -145,6 +145,7 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], li
     dict of (int, str) to list of Record
         One record per process, oldest first, by size and configuration.
     """
+    from perfkit.records.roles import Role
     from perfkit.records.store import Store
     from perfkit.trial.limits import Limits
     from perfkit.trial.request import TrialFiles
@@ -152,6 +153,7 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], li
     from perfkit.tune.session import Session
 
     configurations = subject.configurations()
+    names = {configuration.digest: name for name, configuration in configurations.items()}
     runner = LiveRunner(folder, Limits(), lambda stage: None)
     found: dict[tuple[int, str], list[Record]] = {}
     for size in list(subject.inputs)[:SIZES]:
@@ -163,10 +165,10 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], li
                         save_compared=compared_file(folder, size, name),
                         compile_cache=folder / f"compiled-{size}-{name}",
                     )
-                    session.open(subject.workload(size), configuration, name, files)
+                    session.open(subject.workload(size), configuration, Role.SWEEP, files)
                 session.rounds(list(configurations.values()), PASSES)
         for record in store.records():
-            found.setdefault((size, record.role), []).append(record)
+            found.setdefault((size, names[record.configuration.digest]), []).append(record)
     return found
 
 

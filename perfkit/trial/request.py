@@ -11,6 +11,7 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
 from perfkit.observers.observer import Observer
 from perfkit.records.machine import answers_digest
+from perfkit.records.roles import Role
 from perfkit.records.stages import LAST_STAGE, StageName
 from perfkit.trial.limits import Limits
 from perfkit.trial.messages import GUARD_OFF, TrialSpec
@@ -37,7 +38,7 @@ class TrialLabels:
     """
 
     study: str | None = None
-    role: str = "single"
+    role: Role = Role.SINGLE
     block: str | None = None
     shared_start: bool = False
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.base import Workload
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.request import TrialFiles, TrialLabels
@@ -90,7 +91,7 @@ class Start:
 
     workload: Workload
     configuration: Configuration
-    role: str
+    role: Role
     files: TrialFiles = field(default_factory=TrialFiles)
 
 
@@ -188,7 +189,7 @@ class Session:
         self,
         workload: Workload,
         configuration: Configuration,
-        role: str,
+        role: Role,
         files: TrialFiles | None = None,
     ) -> bool:
         """Start a trial and keep it alive; False if it ended before its first pass."""
