@@ -253,7 +253,7 @@ def _known(flags: Mapping[str, str], ask: Ask) -> set[str]:
     jaxlib lists unknown flags only where all values of the others are possible, and does not name
     every flag whose value is not. Where it names none, the flags are halved: a single one that is
     refused without being called unknown is a flag. The log may cut the list of unknown flags, so
-    the other flags are asked for again.
+    the flags that it does not name are parsed again.
     """
     if not flags:
         return set()
