@@ -26,13 +26,13 @@ DISTANCE = "relative distance"
 
 
 def compilation(record: Record) -> Compilation:
-    """What the record says of the compilation of a trial that succeeded."""
+    """Compilation of a trial that succeeded."""
     assert record.compilation is not None
     return record.compilation
 
 
 def guard_counts(record: Record) -> GuardRecord:
-    """What the record of a guarded trial says of its guard."""
+    """Counts of the guard in a guarded trial."""
     assert record.guard is not None
     return record.guard
 

@@ -28,7 +28,7 @@ PASSES = int(os.environ.get("PERFKIT_BENCH_PASSES", "3"))
 """Timed passes per trial; their median is the sample."""
 
 SIZES = int(os.environ.get("PERFKIT_BENCH_SIZES", "2"))
-"""How many sizes of each model are measured, the cheapest first."""
+"""Number of sizes of each model that are measured, the cheapest first."""
 
 PRESET_VARIABLE = "PERFKIT_PRESET"
 """Environment variable with the path of another preset to measure as ``recommended``."""
@@ -39,22 +39,22 @@ HERE = Path(__file__).parent
 
 
 class NoProgress:
-    """Shows nothing: asv shows a benchmark's output only where it fails.
+    """Shows nothing: asv shows the output of a benchmark only if it fails.
 
     Commits before :class:`perfkit.tune.progress.SilentProgress` are measured too.
     """
 
     def trial_started(self, role: str, label: str) -> None:
-        """Nothing to say."""
+        """Do nothing."""
 
     def stage(self, stage: str) -> None:
-        """Nothing to say."""
+        """Do nothing."""
 
     def trial_finished(self, record: Record) -> None:
-        """Nothing to say."""
+        """Do nothing."""
 
     def say(self, sentence: str) -> None:
-        """Nothing to say."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
