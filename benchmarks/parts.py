@@ -26,13 +26,13 @@ DISTANCE = "relative distance"
 
 
 def compilation(record: Record) -> Compilation:
-    """What the record says of the compilation of a trial that succeeded."""
+    """Compilation of a trial that succeeded."""
     assert record.compilation is not None
     return record.compilation
 
 
 def guard_counts(record: Record) -> GuardRecord:
-    """What the record of a guarded trial says of its guard."""
+    """Counts of the guard in a guarded trial."""
     assert record.guard is not None
     return record.guard
 
@@ -99,7 +99,6 @@ class ModelParts(abc.ABC):
         return compilation(measured[size, configuration][0]).temporary_bytes
 
     @attributes(unit=DISTANCE)
-    @attributes(unit=DISTANCE)
     def track_agreement_distance(self, measured: Measured, size: int, configuration: str) -> float:
         answers = trials.compared_file(STORE, size, configuration)
         return references.distance_to_reference(answers, self.subject.model, size)
@@ -128,6 +127,7 @@ class ModelAnswers(abc.ABC):
         for record in guarded:
             trials.ensure_ok(record)
 
+    @attributes(unit=DISTANCE)
     def track_agreement_distance(self, guarded: list[Record]) -> float:
         """In float32: bfloat16's rounding would hide small changes of the answer."""
         size = self.subject.cheapest

@@ -1,7 +1,7 @@
 """Studies on a simulated machine: real strategy and statistics, passes drawn from a noise model.
 
 A pass takes the true seconds of its configuration times noise. The noise is lognormal for each
-pass, with occasional outliers, an offset that a process keeps for life, and drift of the machine.
+pass, with occasional outliers, a constant offset of each process, and drift of the machine.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class SimulatedRunner:
 
 
 class SimulatedTrial(VirtualTrial):
-    """A simulated process, with an offset that it keeps for life."""
+    """A simulated process, with a constant offset."""
 
     def __init__(
         self,

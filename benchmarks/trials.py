@@ -29,7 +29,7 @@ PASSES = int(os.environ.get("PERFKIT_BENCH_PASSES", "3"))
 """Timed passes per trial; their median is the sample."""
 
 SIZES = int(os.environ.get("PERFKIT_BENCH_SIZES", "2"))
-"""How many sizes of each model are measured, the cheapest first."""
+"""Number of sizes of each model that are measured, the cheapest first."""
 
 PRESET_VARIABLE = "PERFKIT_PRESET"
 """Environment variable with the path of another preset to measure as ``recommended``."""
@@ -40,22 +40,22 @@ HERE = Path(__file__).parent
 
 
 class NoProgress:
-    """Shows nothing: asv shows a benchmark's output only where it fails.
+    """Shows nothing: asv shows the output of a benchmark only if it fails.
 
     Commits before :class:`perfkit.tune.progress.SilentProgress` are measured too.
     """
 
     def trial_started(self, role: str, label: str) -> None:
-        """Nothing to say."""
+        """Do nothing."""
 
     def stage(self, stage: str) -> None:
-        """Nothing to say."""
+        """Do nothing."""
 
     def trial_finished(self, record: Record) -> None:
-        """Nothing to say."""
+        """Do nothing."""
 
     def say(self, sentence: str) -> None:
-        """Nothing to say."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,7 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], li
     dict of (int, str) to list of Record
         One record per process, oldest first, by size and configuration.
     """
+    from perfkit.records.roles import Role
     from perfkit.records.store import Store
     from perfkit.trial.limits import Limits
     from perfkit.trial.request import TrialFiles
@@ -153,6 +154,7 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], li
     from perfkit.tune.session import Session
 
     configurations = subject.configurations()
+    names = {configuration.digest: name for name, configuration in configurations.items()}
     runner = LiveRunner(folder, Limits(), lambda stage: None)
     found: dict[tuple[int, str], list[Record]] = {}
     for size in list(subject.inputs)[:SIZES]:
@@ -164,10 +166,10 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], li
                         save_compared=compared_file(folder, size, name),
                         compile_cache=folder / f"compiled-{size}-{name}",
                     )
-                    session.open(subject.workload(size), configuration, name, files)
+                    session.open(subject.workload(size), configuration, Role.SWEEP, files)
                 session.rounds(list(configurations.values()), PASSES)
         for record in store.records():
-            found.setdefault((size, record.role), []).append(record)
+            found.setdefault((size, names[record.configuration.digest]), []).append(record)
     return found
 
 

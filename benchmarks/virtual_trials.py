@@ -13,7 +13,6 @@ from typing import Protocol
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.records.findings import AgreementRecord, MachineRecord
-from perfkit.records.roles import Role
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
@@ -105,7 +104,7 @@ class VirtualClock(Protocol):
 class VirtualTrial:
     """A trial of one configuration, started and passed in turns by a session.
 
-    Subclasses say how long a start and a pass take, and how the trial ends.
+    Subclasses define the durations of a start and of a pass, and the outcome of the trial.
 
     Attributes
     ----------
@@ -133,7 +132,7 @@ class VirtualTrial:
         self.stages: list[Stage] = []
         self.traced = False
 
-    # -- what subclasses say ------------------------------------------------------------------
+    # -- overridden by subclasses -------------------------------------------------------------
 
     def start_s(self) -> float:
         """Seconds from the start to the first pass."""
@@ -225,7 +224,7 @@ class VirtualTrial:
             id=f"{number:06}",
             created=(MIDNIGHT + timedelta(seconds=number)).isoformat(),
             study=self.labels.study,
-            role=Role(self.labels.role),
+            role=self.labels.role,
             block=self.labels.block,
             shared_start=self.labels.shared_start,
             workload=WorkloadRecord(**self.workload.as_dict()),

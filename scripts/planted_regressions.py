@@ -130,7 +130,8 @@ class Scratch:
         variables = {
             "PERFKIT_BENCH_PROCESSES": str(processes),
             "PERFKIT_BENCH_SIZES": "1",
-            # asv keeps what it knows of the machine at home, where it is none of this script's.
+            # asv stores a description of the machine in the home folder; the script must not change
+            # that of the user.
             "HOME": str(self._folder.parent),
             "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
         }
@@ -157,7 +158,7 @@ def share_packages(environment: Path) -> None:
 
 
 def show(plant: Plant, scratch: Scratch, processes: int, rounds: int, factor: float) -> bool:
-    """Whether `asv continuous` says of a plant what it should."""
+    """Run `asv continuous` on a plant; True if it reports the plant as expected."""
     planted = scratch.commit(plant)
     print(f"\n== {plant.name} ==", flush=True)
     timed = plant.benchmarks == TIMES
@@ -169,18 +170,18 @@ def show(plant: Plant, scratch: Scratch, processes: int, rounds: int, factor: fl
         processes=processes if timed else 1,
     )
     if "BENCHMARKS" not in done.stdout:
-        raise SystemExit("asv did not come to an end")
-    said = done.returncode == 1 and "PERFORMANCE DECREASED" in done.stdout
+        raise SystemExit("asv ended before it compared the commits; its output is above")
+    reported = done.returncode == 1 and "PERFORMANCE DECREASED" in done.stdout
     if plant.found:
         compared = scratch.run("perfkit", "compare", scratch.base, planted)
-        said = said and compared.returncode == 1
-        said = said and ("WORSE" if timed else "ANSWER CHANGED") in compared.stdout
+        reported = reported and compared.returncode == 1
+        reported = reported and ("WORSE" if timed else "ANSWER CHANGED") in compared.stdout
     print(f"{plant.name}: asv {'found' if done.returncode else 'found no'} change", flush=True)
-    return said == plant.found
+    return reported == plant.found
 
 
 def main() -> int:
-    """Plant and look; 0 when asv was right about everything."""
+    """Run all plants; return 0 if asv reported each of them as expected."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--share", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--slowdown", type=float, default=0.1, help="fraction (default 0.1)")
@@ -200,7 +201,8 @@ def main() -> int:
             for plant in plants(given.slowdown)
             if plant.found or not given.no_control
         ]
-    print("asv was right about all of them" if all(right) else "asv was wrong", flush=True)
+    verdict = "every change" if all(right) else "not every change"
+    print(f"asv reported {verdict} as expected", flush=True)
     return 0 if all(right) else 1
 
 

@@ -13,7 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Skip the tests marked slow unless they are asked for."""
+    """Skip the tests marked slow unless they are selected."""
     if config.getoption("--slow"):
         return
     skip = pytest.mark.skip(reason="slow: run it with --slow")

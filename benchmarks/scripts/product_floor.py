@@ -47,7 +47,7 @@ PASSES = 5
 class Product:
     """One shape of ``dot_general``.
 
-    Parameters
+    Attributes
     ----------
     left, right
         Shape and type of the operands.
@@ -56,7 +56,7 @@ class Product:
     result
         Type of the result.
     precision
-        What the program asks for.
+        Precision that the program requests.
     """
 
     left: jax.ShapeDtypeStruct

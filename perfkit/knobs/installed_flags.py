@@ -3,17 +3,18 @@
 ``XLA_FLAGS=--help`` does not list them all: jaxlib writes the list as one log message, and its log
 cuts a message at 15,000 bytes, after about 75 of more than 300 flags. The names are therefore
 collected from the strings of jaxlib's shared libraries, and jaxlib itself decides which of them are
-flags: a process that is started with unknown flags or with impossible values reports them.
+flags: it aborts a process with unknown flags or impossible values, and its log names them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import mmap
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,22 +23,45 @@ from perfkit.builds import installed_build
 from perfkit.cache import Entry, cached_value
 from perfkit.errors import UserError
 from perfkit.files import JsonData
-from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.inherited import inherited_variables
 
 FORMAT_VERSION = 2
 """Version of the cached list; raised whenever the list is read differently."""
 
-SHOW_STOCK_VALUES = """
+FLAG_SERVER = """
+import json, os, resource, signal, sys, tempfile
 from jaxlib import xla_client
-options = xla_client.CompileOptions()
-build = options.executable_build_options
-print(build.debug_options)
-"""
-"""Parses ``XLA_FLAGS`` and prints XLA's DebugOptions in protobuf's text format."""
 
-CHUNKS = 16
-"""Parts into which candidates are split, so that processes of several parts run side by side."""
+# Ctrl-C ends the parent, which ends this process. Aborts must not leave core dumps.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+for line in sys.stdin:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as log:
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.alarm(60)
+                os.dup2(log.fileno(), 2)
+                os.environ["XLA_FLAGS"] = json.loads(line)
+                options = xla_client.CompileOptions().executable_build_options
+                output.write(str(options.debug_options).encode())
+                output.flush()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        accepted = os.waitpid(child, 0)[1] == 0
+        texts = []
+        for file in (output, log):
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace"))
+    print(json.dumps([accepted, *texts]), flush=True)
+"""
+"""Program that reads a value of ``XLA_FLAGS`` per line and writes a :class:`Reply` as JSON.
+
+jaxlib parses its flags once per process and aborts over a bad one. The program therefore imports
+jaxlib once, which takes most of the time, and parses each value in a child of its own. It ends when
+its standard input is closed, so it never outlives its parent.
+"""
 
 _NAME = re.compile(rb"(xla_[a-z0-9_]+)\0")
 _HELP = re.compile(r"^\s*--(xla_\w+)=(\S*)\s*\t\w+\t", re.MULTILINE)
@@ -49,7 +73,7 @@ _UNKNOWN = re.compile(r"Unknown flags? in XLA_FLAGS: (.*)")
 
 @dataclass(frozen=True)
 class Reply:
-    """What a process wrote that was started with some flags.
+    """Output of a process in which jaxlib parsed flags.
 
     Attributes
     ----------
@@ -67,14 +91,14 @@ class Reply:
 
 
 type Ask = Callable[[str], Reply]
-"""Starts a process with this text in ``XLA_FLAGS``, and returns what it wrote."""
+"""Has jaxlib parse this text as ``XLA_FLAGS`` in a new process, and returns its output."""
 
 
 def installed_flags() -> dict[str, str]:
     """Name and stock value of every flag of the installed jaxlib.
 
     An unknown flag aborts the process that XLA runs in, so names are looked up here first. The
-    list is read once for each build of jaxlib, with about a hundred short processes, and cached.
+    list is read once for each build of jaxlib, which takes a few seconds, and cached.
 
     Raises
     ------
@@ -123,7 +147,8 @@ def read_flags() -> dict[str, str]:
     package = find_spec("jaxlib")
     folders = [] if package is None else package.submodule_search_locations or []
     libraries = [path for folder in folders for path in Path(folder).glob("*.so")]
-    return flags_among(names_in(libraries), ask_jaxlib)
+    with flag_server() as ask:
+        return flags_among(names_in(libraries), ask)
 
 
 def names_in(libraries: Iterable[Path]) -> set[str]:
@@ -142,16 +167,47 @@ def flags_text(flags: Mapping[str, str]) -> str:
     return " ".join(f"--{name}={value}" for name, value in sorted(flags.items()))
 
 
-def ask_jaxlib(text: str) -> Reply:
-    """Start a process in which jaxlib parses ``text`` as ``XLA_FLAGS``."""
-    ended = subprocess.run(
-        [sys.executable, "-c", SHOW_STOCK_VALUES],
-        env={**inherited_variables(), "XLA_FLAGS": text, "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
+@contextlib.contextmanager
+def flag_server() -> Iterator[Ask]:
+    """A process of the installed jaxlib that parses flags; it ends with the block.
+
+    Raises
+    ------
+    UserError
+        The process has ended early, for example because jaxlib cannot be imported.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", FLAG_SERVER],
+        env={**inherited_variables(), "JAX_PLATFORMS": "cpu"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
-        check=False,
     )
-    return Reply(ended.returncode == 0, ended.stdout, ended.stderr)
+    questions, answers = process.stdin, process.stdout
+    assert questions is not None
+    assert answers is not None
+
+    def ask(text: str) -> Reply:
+        with contextlib.suppress(BrokenPipeError):
+            questions.write(json.dumps(text) + "\n")
+            questions.flush()
+        line = answers.readline()
+        if not line:
+            raise UserError(
+                "the XLA flags of jaxlib cannot be read: the process that parses them has ended; "
+                f"check that {sys.executable} -c 'import jaxlib.xla_client' works"
+            )
+        return Reply(*json.loads(line))
+
+    try:
+        yield ask
+    finally:
+        process.kill()
+        process.wait()
+        answers.close()
+        with contextlib.suppress(BrokenPipeError):
+            questions.close()
 
 
 def flags_among(names: Iterable[str], ask: Ask) -> dict[str, str]:
@@ -162,7 +218,7 @@ def flags_among(names: Iterable[str], ask: Ask) -> dict[str, str]:
     names
         Candidates, of which many may be no flags.
     ask
-        Starts a process of the jaxlib in question.
+        Has the jaxlib in question parse flags.
 
     Returns
     -------
@@ -176,9 +232,7 @@ def flags_among(names: Iterable[str], ask: Ask) -> dict[str, str]:
     not_text = set(_NOT_TEXT.findall(ask(flags_text(dict.fromkeys(names, "?"))).log))
     numbers = set(_NOT_TEXT.findall(ask(flags_text(dict.fromkeys(not_text, "true"))).log))
     rest = sorted(set(names) - not_text - in_help.keys())
-    chunks = [{name: options.get(name, "") for name in rest[at::CHUNKS]} for at in range(CHUNKS)]
-    with ThreadPoolExecutor(len(allowed_cpus())) as pool:
-        texts = set[str]().union(*pool.map(lambda chunk: _known(chunk, ask), chunks))
+    texts = _known({name: options.get(name, "") for name in rest}, ask)
     zeros = {name: "0" if name in numbers else "false" for name in not_text}
     found = dict.fromkeys(texts, "") | zeros
     found |= {name: value for name, value in options.items() if name in found} | in_help
@@ -198,7 +252,8 @@ def _known(flags: Mapping[str, str], ask: Ask) -> set[str]:
 
     jaxlib lists unknown flags only where all values of the others are possible, and does not name
     every flag whose value is not. Where it names none, the flags are halved: a single one that is
-    refused without being called unknown is a flag.
+    refused without being called unknown is a flag. The log may cut the list of unknown flags, so
+    the flags that it does not name are parsed again.
     """
     if not flags:
         return set()
@@ -206,12 +261,13 @@ def _known(flags: Mapping[str, str], ask: Ask) -> set[str]:
     if reply.accepted:
         return set(flags)
     unknown = _UNKNOWN.search(reply.log)
-    if unknown is not None:
-        return flags.keys() - {word.lstrip("-").partition("=")[0] for word in unknown[1].split()}
-    refused = set(_REFUSED.findall(reply.log)) & flags.keys()
-    if refused:
-        rest = {name: value for name, value in flags.items() if name not in refused}
-        return refused | _known(rest, ask)
+    words = [] if unknown is None else unknown[1].split()
+    pairs = (word.lstrip("-").partition("=") for word in words)
+    not_flags = {name for name, equals, _ in pairs if equals} & flags.keys()
+    refused = set(_REFUSED.findall(reply.log)) & flags.keys() - not_flags
+    if not_flags or refused:
+        judged = not_flags | refused
+        return refused | _known({n: v for n, v in flags.items() if n not in judged}, ask)
     if len(flags) == 1:
         return set(flags)
     names = list(flags)

@@ -111,7 +111,7 @@ class MemrayHeap(Observer):
             return Finding(missing="the child ended before memray wrote its capture")
         # In a process of its own: the lookup of frames takes gigabytes, which only its end frees.
         try:
-            asked = subprocess.run(
+            completed = subprocess.run(
                 [sys.executable, "-m", "perfkit.observers.memray_reading", str(capture)],
                 capture_output=True,
                 text=True,
@@ -121,10 +121,10 @@ class MemrayHeap(Observer):
         except subprocess.TimeoutExpired:
             missing = f"memray's capture could not be read within {READING_TIMEOUT_S:g} s"
             return Finding(files={"memray capture": capture}, missing=missing)
-        if asked.returncode != 0:
-            reason = (asked.stderr.strip().splitlines() or ["its reader died"])[-1]
+        if completed.returncode != 0:
+            reason = (completed.stderr.strip().splitlines() or ["its reader died"])[-1]
             return Finding(missing=f"memray cannot read its capture: {reason}")
-        found = HeapResult.model_validate_json(asked.stdout.splitlines()[-1])
+        found = HeapResult.model_validate_json(completed.stdout.splitlines()[-1])
         pages = {f"memray {page.stem.removeprefix('memray-')}": page for page in pages_of(capture)}
         return Finding(found.model_dump(), {"memray capture": capture, **pages})
 

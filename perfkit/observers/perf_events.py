@@ -87,13 +87,13 @@ class PerfEvents(Observer):
         program = self._find("perf")
         if program is None:
             return "perf is not installed"
-        asked = subprocess.run(
+        completed = subprocess.run(
             [program, "stat", "-x", ",", "-e", "page-faults", "true"],
             capture_output=True,
             text=True,
             check=False,
         )
-        if asked.returncode == 0 and not any(word in asked.stderr for word in UNCOUNTED):
+        if completed.returncode == 0 and not any(word in completed.stderr for word in UNCOUNTED):
             return None
         try:
             reason = f"kernel.perf_event_paranoid is {self._paranoid.read_text().strip()}"
@@ -176,11 +176,11 @@ def parse_symbols(text: str) -> dict[str, float]:
 def _symbols(program: str, data: Path) -> dict[str, float]:
     command = [program, "report", "--stdio", "-q", "-i", str(data)]
     command += ["--sort", "dso,symbol", "--percent-limit", "0.5"]
-    asked = subprocess.run(
+    completed = subprocess.run(
         command,
         capture_output=True,
         text=True,
         env={**os.environ, "PERF_CONFIG": os.devnull},
         check=False,
     )
-    return parse_symbols(asked.stdout)
+    return parse_symbols(completed.stdout)

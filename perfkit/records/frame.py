@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from perfkit.records.schema import Record
+from perfkit.records.stages import StageName
 from perfkit.records.store import read_records
 
 type Value = str | int | float | bool | None
@@ -68,8 +69,8 @@ GROUPS: Mapping[str, str] = {
 }
 """Prefixes of the columns that depend on the records, with their types."""
 
-STAGES = ("import", "prepare", "trace", "compile", "first", "check")
-"""Stages that run once."""
+ONCE = tuple(name for name in StageName if name is not StageName.STEADY)
+"""Stages that run once per trial."""
 
 
 def read_frame(folder: Path) -> pd.DataFrame:
@@ -185,10 +186,10 @@ def _row(record: Record) -> dict[str, Value | pd.Timestamp]:
 def _times(record: Record) -> dict[str, Value]:
     steady = record.steady
     steady_s = sum(stage.wall_s for stage in steady)
-    once_s = {str(stage.name): stage.wall_s for stage in record.stages}
+    once_s = {stage.name: stage.wall_s for stage in record.stages}
     return {
         "wall_s": max((stage.begin_s + stage.wall_s for stage in record.stages), default=None),
-        **{f"{name}_s": once_s.get(name) for name in STAGES},
+        **{f"{name}_s": once_s.get(name) for name in ONCE},
         "steady_s": statistics.median(stage.wall_s for stage in steady) if steady else None,
         "passes": len(steady),
         "disturbed_passes": len(record.disturbed_passes),

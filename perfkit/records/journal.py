@@ -22,6 +22,7 @@ from perfkit.records.schema import DisturbedPass, Record, Stage
 from perfkit.records.upgrades import read_record
 
 type Lock = Callable[[int, int], None]
+"""Locks an open file, given its descriptor and the operation, as ``fcntl.flock`` does."""
 
 PATTERN = "under-way-*.jsonl"
 ABANDONED = "perfkit was killed during the trial; the finished passes are kept"

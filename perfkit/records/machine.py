@@ -194,9 +194,9 @@ def _commit() -> str | None:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        asked = subprocess.run(
+        completed = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
         return None
-    return asked.stdout.strip() or None if asked.returncode == 0 else None
+    return completed.stdout.strip() or None if completed.returncode == 0 else None

@@ -19,7 +19,7 @@ class StageName(StrEnum):
     FIRST = "first"
     """The warm-up pass; its time is never compared."""
     STEADY = "steady"
-    """A timed pass; a trial has as many as it was asked for."""
+    """A timed pass; a trial has as many as were requested."""
     CHECK = "check"
     """Check the answer, compare it with the reference, and write it."""
 

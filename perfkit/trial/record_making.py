@@ -17,7 +17,6 @@ from perfkit.observers.process_tree import Timeline
 from perfkit.observers.trace.attribution import scaled
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord
 from perfkit.records.machine import fingerprint, versions
-from perfkit.records.roles import Role
 from perfkit.records.schema import (
     Compilation,
     ConfigurationRecord,
@@ -95,7 +94,7 @@ def make_record(result: TrialResult) -> Record:
         id=result.id,
         created=progress.created,
         study=request.labels.study,
-        role=Role(request.labels.role),
+        role=request.labels.role,
         block=request.labels.block,
         shared_start=request.labels.shared_start,
         workload=WorkloadRecord(**request.workload.as_dict()),

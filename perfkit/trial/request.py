@@ -1,4 +1,4 @@
-"""The request for a trial, with its labels and files, and the place of a reference answer."""
+"""The request for a trial, with its labels and files, and the file of a reference answer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.observers.observer import Observer
 from perfkit.records.machine import answers_digest
+from perfkit.records.roles import Role
 from perfkit.records.stages import LAST_STAGE, StageName
 from perfkit.trial.limits import Limits
 from perfkit.trial.messages import GUARD_OFF, TrialSpec
@@ -37,7 +38,7 @@ class TrialLabels:
     """
 
     study: str | None = None
-    role: str = "single"
+    role: Role = Role.SINGLE
     block: str | None = None
     shared_start: bool = False
 
@@ -66,7 +67,7 @@ class TrialFiles:
 
 @dataclass(frozen=True)
 class TrialRequest:
-    """A trial that is to be run.
+    """The description of a trial to run.
 
     Attributes
     ----------
@@ -133,7 +134,7 @@ class TrialRequest:
 
 @dataclass(frozen=True)
 class AnswerBasis:
-    """Everything that the answer of the reference configuration follows from.
+    """Everything that the answer of the reference configuration depends on.
 
     Attributes
     ----------
@@ -155,18 +156,18 @@ class AnswerBasis:
 
     @classmethod
     def here(cls, workload: Workload) -> AnswerBasis:
-        """What the answer of a workload follows from on this machine."""
+        """The basis of the answer of a workload on this machine."""
         return cls(workload.digest, answers_digest(), source_digest("perfkit.models"))
 
     @property
     def digest(self) -> str:
-        """Short digest of all of it."""
+        """Short digest of all attributes."""
         same: list[JsonData] = [self.generation, self.workload, self.installation, self.sources]
         return short_digest(same)
 
 
 def reference_file(folder: Path, workload: Workload) -> Path:
-    """Where a store keeps the compared quantities of the reference configuration.
+    """File in a store with the compared quantities of the reference configuration.
 
     A store that two machines share, or that outlives an upgrade, holds a file for each
     :class:`AnswerBasis`.

@@ -29,7 +29,8 @@ PARTS_RATIO = 1.3
 diffusion steps, but all samples; for AlphaFold 3 the ratio is between 1.0 and 1.3."""
 
 BLOCK_PASSES_MOST = 8
-"""Most rounds of a confirmation block: more add little, because processes differ for life."""
+"""Most rounds of a confirmation block: more add little, because the speeds of processes
+differ."""
 
 RECENT_BLOCKS = 3
 """Number of confirmation blocks whose longest duration predicts that of the next one."""

@@ -126,7 +126,7 @@ def extrapolate(
     -------
     Extrapolation
         Its interval is a prediction interval: the parts were measured in one process, and processes
-        of one program differ for life. The spread is that of the confirmed processes of the
+        of one program keep different speeds. The spread is that of the confirmed processes of the
         configuration (Student's t on the logarithms of their medians, for a single further process:
         G. Hahn and W. Meeker, "Statistical Intervals" (1991), section 4.7), widened by
         :data:`ADDITION_ERROR`. With fewer than six confirmed processes there is no interval.

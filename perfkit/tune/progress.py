@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 
 
 class Progress(Protocol):
     """Receives the events of a study, in the order in which they happen."""
 
-    def trial_started(self, role: str, label: str) -> None:
+    def trial_started(self, role: Role, label: str) -> None:
         """A trial of a configuration, given by its label, has been started in a role."""
         ...
 
@@ -30,7 +31,7 @@ class Progress(Protocol):
 class SilentProgress:
     """Shows nothing."""
 
-    def trial_started(self, role: str, label: str) -> None:
+    def trial_started(self, role: Role, label: str) -> None:
         """Do nothing."""
 
     def stage(self, stage: str) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.request import TrialFiles, TrialLabels
@@ -90,7 +91,7 @@ class Start:
 
     workload: Workload
     configuration: Configuration
-    role: str
+    role: Role
     files: TrialFiles = field(default_factory=TrialFiles)
 
 
@@ -188,7 +189,7 @@ class Session:
         self,
         workload: Workload,
         configuration: Configuration,
-        role: str,
+        role: Role,
         files: TrialFiles | None = None,
     ) -> bool:
         """Start a trial and keep it alive; False if it ended before its first pass."""
@@ -208,8 +209,8 @@ class Session:
         if len(starts) > 1 and self._fits(starts):
             for member in members:
                 self._begin(member, shared=True)
-            return [self._await(member) for member in members]
-        return [self._begun(member) for member in members]
+            return [self._wait_ready(member) for member in members]
+        return [self._start_alone(member) for member in members]
 
     def is_open(self, configuration: Configuration) -> bool:
         """Whether the configuration can be passed again."""
@@ -224,7 +225,7 @@ class Session:
         for _ in range(count):
             turn = configurations if self._round % 2 == 0 else tuple(reversed(configurations))
             for configuration in turn:
-                member = self._awake(configuration)
+                member = self._living(configuration)
                 if member is None or member.trial is None:
                     continue
                 member.busy = True
@@ -271,7 +272,7 @@ class Session:
 
     def trace(self, configuration: Configuration) -> None:
         """Run a traced pass that measures the parts of the model."""
-        member = self._awake(configuration)
+        member = self._living(configuration)
         if member is None or member.trial is None:
             return
         member.busy = True
@@ -296,10 +297,10 @@ class Session:
 
     # -- room in memory -----------------------------------------------------------------------
 
-    def _begun(self, member: _Member) -> bool:
-        """Start a member's trial alone; whether it reached its first pass."""
+    def _start_alone(self, member: _Member) -> bool:
+        """Start a member's trial alone; True if it reached its first pass."""
         self._begin(member, shared=False)
-        return self._await(member)
+        return self._wait_ready(member)
 
     def _begin(self, member: _Member, *, shared: bool) -> None:
         """Make room, and start a member's trial without waiting for its first pass."""
@@ -312,8 +313,8 @@ class Session:
         self._progress.trial_started(start.role, start.configuration.label)
         member.trial.start()
 
-    def _await(self, member: _Member) -> bool:
-        """Wait for the first pass of a started trial; whether it was reached."""
+    def _wait_ready(self, member: _Member) -> bool:
+        """Wait for the first pass of a started trial; True if it was reached."""
         assert member.trial is not None
         self._progress.trial_started(member.start.role, member.start.configuration.label)
         self._touch(member)
@@ -323,12 +324,12 @@ class Session:
         self._done(member, member.trial.finish())
         return False
 
-    def _awake(self, configuration: Configuration) -> _Member | None:
+    def _living(self, configuration: Configuration) -> _Member | None:
         """The configuration's member, started again if it was parked; None if it has ended."""
         member = self._members.get(configuration.digest)
         if member is None:
             return None
-        if member.trial is None and not self._begun(member):
+        if member.trial is None and not self._start_alone(member):
             return None
         self._touch(member)
         return member

@@ -11,6 +11,7 @@ from perfkit.api.progress import LineProgress, SilentProgress, as_progress, run_
 from perfkit.api.reading import records_of
 from perfkit.api.results import RunResult, SweepResult, TuneResult, html_table
 from perfkit.errors import UserError
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
 from perfkit.tune.recommend import recommend
@@ -76,7 +77,7 @@ def test_progress_is_silent_or_one_line_per_trial() -> None:
     assert isinstance(as_progress(None), SilentProgress)
     progress = as_progress(lines.append)
     with progress.study(trials=1) as study:
-        study.trial_started("screen", "stock")
+        study.trial_started(Role.SCREEN, "stock")
         study.stage("compile")
         study.trial_finished(CRASHED)
         study.say("next")

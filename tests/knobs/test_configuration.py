@@ -46,12 +46,6 @@ def test_every_default_is_left_out(catalogue: Catalogue) -> None:
     assert configuration.label == "stock"
 
 
-def test_every_value_that_a_knob_offers_is_canonical_already(catalogue: Catalogue) -> None:
-    for knob in catalogue:
-        for value in knob.values:
-            assert knob.canonical(value) == value
-
-
 def test_configurations_that_differ_have_different_digests(catalogue: Catalogue) -> None:
     values = itertools.product(
         ("upstream", "exact", "200"), ("1024", "needed"), ("bfloat16", "float32")

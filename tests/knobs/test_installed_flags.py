@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 
 from perfkit.errors import UserError
 from perfkit.knobs.installed_flags import (
     Reply,
     cached_flags,
+    flag_server,
     flags_among,
     flags_text,
     installed_flags,
@@ -113,6 +115,50 @@ def test_jaxlib_decides_which_names_are_flags() -> None:
         "xla_path": "/a",
         "xla_word": "WORD_A",
     }
+
+
+def test_a_list_of_unknown_flags_that_the_log_cuts_is_continued() -> None:
+    def jaxlib_with_a_short_log(text: str) -> Reply:
+        reply = _fake_jaxlib(text)
+        return Reply(
+            reply.accepted, reply.output, reply.log if text == "--help" else reply.log[:200]
+        )
+
+    strings = {f"xla_string_{number}" for number in range(40)}
+    found = flags_among({*KINDS, *strings}, jaxlib_with_a_short_log)
+    assert found.keys() == KINDS.keys()
+
+
+def test_jaxlib_parses_each_text_in_a_process_that_ends() -> None:
+    pytest.importorskip("jaxlib", reason="flags are read from jaxlib")
+    before = set(psutil.Process().children(recursive=True))
+    with flag_server() as ask:
+        assert "Unknown flag in XLA_FLAGS: --xla_no_flag=1" in ask("--xla_no_flag=1").log
+        accepted = ask("--xla_cpu_use_onednn=true")
+        assert accepted.accepted
+        assert "xla_cpu_use_onednn: true" in accepted.output
+        assert len(set(psutil.Process().children(recursive=True)) - before) == 1
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def test_the_process_that_parses_flags_ends_with_an_interrupt() -> None:
+    pytest.importorskip("jaxlib", reason="flags are read from jaxlib")
+    before = set(psutil.Process().children(recursive=True))
+    with pytest.raises(KeyboardInterrupt), flag_server():
+        raise KeyboardInterrupt
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def test_a_process_that_cannot_parse_flags_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jaxlib.py").write_text("raise ImportError('a library is missing')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with (
+        flag_server() as ask,
+        pytest.raises(UserError, match=r"the process that parses them has ended; check that "),
+    ):
+        ask("")
 
 
 @pytest.fixture

@@ -71,20 +71,20 @@ os._exit(0)
 
 @pytest.mark.skipif(shutil.which("time") is None, reason="GNU time is not installed")
 def test_cpu_seconds_and_peak_are_those_of_gnu_time_to_two_per_cent() -> None:
-    asked = subprocess.run(
+    completed = subprocess.run(
         ["time", "-v", sys.executable, "-c", AT_ITS_END],
         capture_output=True,
         text=True,
         check=True,
     )
-    times = re.findall(r"(?:User|System) time \(seconds\): ([\d.]+)", asked.stderr)
-    peak = re.search(r"Maximum resident set size \(kbytes\): (\d+)", asked.stderr)
-    printed = re.search(r"cpu ([\d.]+) peak (\d+)", asked.stdout)
+    times = re.findall(r"(?:User|System) time \(seconds\): ([\d.]+)", completed.stderr)
+    peak = re.search(r"Maximum resident set size \(kbytes\): (\d+)", completed.stderr)
+    printed = re.search(r"cpu ([\d.]+) peak (\d+)", completed.stdout)
     assert peak is not None
     assert printed is not None
     assert float(printed[1]) == pytest.approx(sum(map(float, times)), rel=0.02)
     assert int(printed[2]) == pytest.approx(int(peak[1]) * 1024, rel=0.02)
-    entered, left = map(parse_event, asked.stdout.splitlines()[:2])
+    entered, left = map(parse_event, completed.stdout.splitlines()[:2])
     assert (entered.kind, left.kind) == ("enter", "stage")
     assert left.data["peak_rss_bytes"] == pytest.approx(int(peak[1]) * 1024, rel=0.02)
 

@@ -133,10 +133,10 @@ def test_the_peak_of_a_process_of_known_size_is_sampled() -> None:
 @pytest.mark.skipif(shutil.which("time") is None, reason="GNU time is not installed")
 def test_cpu_seconds_agree_with_gnu_time() -> None:
     code = HASH_IN_THREADS.format(seconds=0.4, count=2)
-    asked = subprocess.run(
+    completed = subprocess.run(
         ["time", "-v", sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    printed = re.findall(r"(?:User|System) time \(seconds\): ([\d.]+)", asked.stderr)
+    printed = re.findall(r"(?:User|System) time \(seconds\): ([\d.]+)", completed.stderr)
     # Both are exact to a clock tick; the cost of the interpreter's start differs between runs.
     assert _cpu_used(code) == pytest.approx(sum(map(float, printed)), rel=0.15)
 

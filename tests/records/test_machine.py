@@ -16,14 +16,14 @@ from perfkit.records.restrictions import Restrictions
 
 
 def _python(code: str, **variables: str) -> str:
-    asked = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, **variables},
     )
-    return asked.stdout.strip()
+    return completed.stdout.strip()
 
 
 def test_the_fingerprint_is_the_same_in_every_process() -> None:

@@ -21,13 +21,13 @@ READ = (
 
 def test_limits_of_a_shell_are_read_and_reported() -> None:
     shell = "ulimit -v 4000000 -n 200 -u 2000 -t 600; exec nice -n 7 taskset -c 0 "
-    asked = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-c", f'{shell} "$0" -c "$1"', sys.executable, READ],
         capture_output=True,
         text=True,
         check=True,
     )
-    facts, sentences = json.loads(asked.stdout)
+    facts, sentences = json.loads(completed.stdout)
     expected = {"address_bytes": 4000000 * 1024, "open_files": 200, "processes": 2000}
     nice = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 7)
     expected |= {"cpu_time_s": 600, "nice": nice, "allowed_cpus": 1}
@@ -94,5 +94,7 @@ def test_the_cpus_of_a_bound_thread_are_no_restriction() -> None:
         "thread.start()\n"
         "thread.join()\n"
     )
-    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert asked.stdout.strip() == "True"
+    completed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert completed.stdout.strip() == "True"

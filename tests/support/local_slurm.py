@@ -133,15 +133,15 @@ _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 def _wait_until_idle(running: Slurm, folder: Path) -> None:
     deadline_s = time.monotonic() + READY_S
     while time.monotonic() < deadline_s:
-        asked = subprocess.run(
+        completed = subprocess.run(
             ["sinfo", "--noheader", "--format=%T"],
             env=running.environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        if asked.stdout.strip() == "idle":
+        if completed.stdout.strip() == "idle":
             return
         time.sleep(0.5)
     logs = "\n".join(path.read_text()[-2000:] for path in sorted(folder.glob("*.log")))
-    pytest.fail(f"Slurm did not become idle: {asked.stdout}{asked.stderr}\n{logs}")
+    pytest.fail(f"Slurm did not become idle: {completed.stdout}{completed.stderr}\n{logs}")

@@ -59,7 +59,7 @@ def test_a_process_that_does_not_measure_is_no_neighbour(tmp_path: Path) -> None
         tmp_path,
         (OWN, 1, ("python", "notebook")),
         (OTHER, 1, ("/x/bin/perfkit", "report", "folder")),
-        (OTHER + 1, 1, ("vim", "perfkit/trial/worker.py")),
+        (OTHER + 1, 1, ("vim", "perfkit/trial/worker/worker.py")),
         (OTHER + 2, 1, ("less", "perfkit-results/run")),
     )
     assert neighbours(proc, OWN, {0}) == []

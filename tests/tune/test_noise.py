@@ -25,7 +25,7 @@ def _pairs(ratios: list[list[float]]) -> list[Record]:
     return found
 
 
-def test_passes_vary_and_processes_do_not() -> None:
+def test_passes_differ_and_processes_agree() -> None:
     up, down = math.exp(0.1), math.exp(-0.1)
     noise = noise_of(_pairs([[up, 1.0, down], [down, 1.0, up]]))
     assert noise is not None
@@ -36,7 +36,7 @@ def test_passes_vary_and_processes_do_not() -> None:
     assert noise.ratio.median == pytest.approx(1.0)
 
 
-def test_processes_differ_for_life() -> None:
+def test_passes_agree_and_processes_differ() -> None:
     up, down = math.exp(0.1), math.exp(-0.1)
     noise = noise_of(_pairs([[up] * 4, [down] * 4]))
     assert noise is not None

@@ -8,6 +8,7 @@ import pytest
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.models.af3.knobs import KNOBS
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.tune.search.evidence import Evidence
 from perfkit.tune.session import Session, Start
@@ -30,7 +31,7 @@ def _session(runner: ReplayRunner, kept: list[Record], room: int) -> Session:
 
 
 def _start(configuration: Configuration) -> Start:
-    return Start(WORKLOAD, configuration, "screen")
+    return Start(WORKLOAD, configuration, Role.SCREEN)
 
 
 def test_with_memory_for_one_trial_passes_still_take_turns() -> None:
@@ -93,7 +94,7 @@ def test_the_least_recently_used_trial_makes_room() -> None:
     with _session(runner, [], room=2) as session:
         session.open_all([_start(STOCK), _start(EXACT)])
         session.rounds([STOCK], 1)
-        session.open(WORKLOAD, other, "screen")
+        session.open(WORKLOAD, other, Role.SCREEN)
         opened = len(runner.opened)
         session.rounds([STOCK, other], 1)
     assert len(runner.opened) == opened

@@ -130,7 +130,7 @@ def measured_ceilings(
     Raises
     ------
     PerfkitError
-        The child process that measures died.
+        The child process that measures died, or took longer than :data:`TIMEOUT_S`.
     UserError
         The cache cannot be written.
     """
@@ -165,26 +165,30 @@ def measure_in_child() -> Measurement:
     Raises
     ------
     PerfkitError
-        The child process died.
+        The child process died, or took longer than :data:`TIMEOUT_S`.
     """
     machine, own, begin_s = machine_times(), _children_cpu_s(), time.monotonic()
-    asked = subprocess.run(
-        [sys.executable, "-m", "perfkit.observers.roofline.ceiling_programs"],
-        capture_output=True,
-        text=True,
-        env=child_environment(STOCK),
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    if asked.returncode != 0:
-        reason = (asked.stderr.strip().splitlines() or ["the child process died"])[-1]
+    try:
+        completed = subprocess.run(
+            [sys.executable, "-m", "perfkit.observers.roofline.ceiling_programs"],
+            capture_output=True,
+            text=True,
+            env=child_environment(STOCK),
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        reason = f"the child process took longer than {TIMEOUT_S:g} s"
+        raise PerfkitError(f"the ceilings could not be measured: {reason}") from error
+    if completed.returncode != 0:
+        reason = (completed.stderr.strip().splitlines() or ["the child process died"])[-1]
         raise PerfkitError(f"the ceilings could not be measured: {reason}")
     after = machine_times()
     other_s = after.busy_s - machine.busy_s - (_children_cpu_s() - own)
     whole_s = (time.monotonic() - begin_s) * (os.cpu_count() or 1)
     stolen_s = after.steal_s - machine.steal_s
     quiet = other_s < BUSY_FRACTION * whole_s and stolen_s < STEAL_FRACTION * whole_s
-    return Measurement(Ceilings(**json.loads(asked.stdout.splitlines()[-1])), quiet)
+    return Measurement(Ceilings(**json.loads(completed.stdout.splitlines()[-1])), quiet)
 
 
 def _children_cpu_s() -> float:

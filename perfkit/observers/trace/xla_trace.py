@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from perfkit.errors import PerfkitError
 from perfkit.observers.observer import Child, ExtraPass, Finding, ObservedRun, Observer, Process
 from perfkit.observers.pass_sampler import PassSample, PassSampler
+from perfkit.observers.roofline.ceilings import Ceilings, measured_ceilings
 from perfkit.observers.roofline.limit import ModuleResult, judge
 from perfkit.observers.trace.attribution import (
     Span,
@@ -96,14 +97,21 @@ class XlaResult(BaseModel):
 
 
 class XlaTrace(Observer):
-    """Reduces a traced pass to tables by kind, operation and module."""
+    """Reduces a traced pass to tables by kind, operation and module.
+
+    Parameters
+    ----------
+    find_ceilings
+        Returns the highest rates of the machine; raises PerfkitError where they are unknown.
+    """
 
     name = "xla"
     process = Process.SHARED
     summary = "time by kind of operation, by operation and by module; roofline; Perfetto file"
     extra_pass = ExtraPass.TRACED
 
-    def __init__(self) -> None:
+    def __init__(self, find_ceilings: Callable[[], Ceilings] = measured_ceilings) -> None:
+        self._find_ceilings = find_ceilings
         self._child: Child | None = None
         self._sampler: PassSampler | None = None
         self._samples: Sequence[PassSample] = ()
@@ -130,10 +138,10 @@ class XlaTrace(Observer):
         folder = self._child.folder
         try:
             events = read_events(folder / TRACE_FOLDER)
+            ceilings = self._find_ceilings()
         except PerfkitError as error:
             return Finding(missing=str(error))
         from perfkit.models import get_model
-        from perfkit.observers.roofline.ceilings import measured_ceilings
 
         program = HloModule.parse((folder / HLO_FILE).read_text())
         module_of = get_model(self._child.workload.model).module_of
@@ -142,7 +150,6 @@ class XlaTrace(Observer):
         offset_s = clock_offset_s(events, json.loads((folder / MARK_FILE).read_text())["begin_s"])
         cpus = self._child.cpus
         add_samples(modules, spans, self._samples, offset_s, cpus)
-        ceilings = measured_ceilings()
         pass_s = spans[-1].end_s - spans[0].begin_s if spans else 0.0
         found = XlaResult(
             pass_s=pass_s,

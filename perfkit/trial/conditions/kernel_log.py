@@ -79,12 +79,12 @@ def read_kernel_log() -> Iterator[str]:
 def _read_dmesg() -> Iterator[str]:
     """The same lines from ``dmesg``, which works in containers that lack the file."""
     try:
-        ran = subprocess.run(
+        completed = subprocess.run(
             ["dmesg"], capture_output=True, timeout=LOG_TIMEOUT_S, check=False, encoding="utf-8"
         )
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return
-    for line in ran.stdout.splitlines():
+    for line in completed.stdout.splitlines():
         seconds = re.match(r"\[\s*(\d+\.\d+)\]", line)
         if seconds is not None:
             yield f"0,0,{int(float(seconds[1]) * 1e6)},-;{line[seconds.end() :]}"

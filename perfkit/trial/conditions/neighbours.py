@@ -72,7 +72,7 @@ def neighbours(
     """
     own = os.getpid() if own is None else own
     table = {process.pid: process for process in _processes(proc)}
-    ours = set(cpus) if cpus is not None else os.sched_getaffinity(os.getpid())
+    own_cpus = set(cpus) if cpus is not None else os.sched_getaffinity(os.getpid())
     mine = {own, *_ancestors(own, table)}
     found = []
     for process in table.values():
@@ -84,8 +84,9 @@ def neighbours(
         starters = [table[pid] for pid in above[1:] if pid in table and pid not in mine]
         if any(_activity(starter.arguments) for starter in starters):
             continue
-        theirs = _affinity(process.pid)
-        found.append(Neighbour(process.pid, activity, theirs is None or bool(theirs & ours)))
+        affinity = _affinity(process.pid)
+        shares_cpus = affinity is None or not affinity.isdisjoint(own_cpus)
+        found.append(Neighbour(process.pid, activity, shares_cpus))
     return sorted(found, key=lambda neighbour: neighbour.pid)
 
 

@@ -44,6 +44,8 @@ SURE_ROUNDS = 4
 """Least number of rounds that can establish a small gain; screenings are planned with it."""
 
 SMALL_GAIN = 1.10
+"""Ratio in screening below which a gain counts as small: few blocks seldom confirm it."""
+
 LIKELY_LOOK = 12
 """Number of confirmation blocks that time is reserved for where screening showed a small gain."""
 
@@ -123,8 +125,8 @@ def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
         if candidate in seen:
             continue
         seen.add(candidate)
-        place, gain = _place(evidence, path, change, space)
-        sorted_in[place].append((gain, change))
+        standing_now, gain = _standing_of(evidence, path, change, space)
+        sorted_in[standing_now].append((gain, change))
     undecided = sorted(sorted_in[Standing.UNDECIDED], key=lambda pair: -pair[0])
     # A winner that is not the incumbent was measured on an earlier one, but not yet on this one.
     promising = [*sorted_in[Standing.WON], *sorted_in[Standing.PROMISING]]
@@ -143,14 +145,14 @@ def _winner(
     won: dict[Configuration, float] = {}
     for change in space.changes:
         candidate = space.changed(path[-1], change)
-        place, gain = _place(evidence, path, change, space)
+        standing_now, gain = _standing_of(evidence, path, change, space)
         measured = evidence.screened(path[-1].digest, candidate.digest)
-        if candidate not in path and measured and place is Standing.WON:
+        if candidate not in path and measured and standing_now is Standing.WON:
             won[candidate] = gain
     return max(won, key=lambda candidate: (won[candidate], candidate.digest), default=None)
 
 
-def _place(
+def _standing_of(
     evidence: Evidence, path: Sequence[Configuration], change: Change, space: SearchSpace
 ) -> tuple[Standing, float]:
     """The standing of a change and its mean gain, over all incumbents that it was measured on."""

@@ -49,7 +49,7 @@ class Process:
     """
 
     digest: str
-    role: str
+    role: Role
     block: str | None
     times_s: Mapping[int, float] = field(default_factory=dict)
     outcome: Outcome | None = None

@@ -38,7 +38,6 @@ ROUNDS_MOST = 12
 """Bounds on the number of rounds of a screening, which is otherwise the number that takes about as
 long as starting its processes."""
 
-
 BUILDING_ERROR = 0.02
 """One-sided p-value, over the rounds of all processes, below which a change becomes part of the
 incumbent. A false winner only adds a setting without effect, but ten candidates should have no
@@ -118,8 +117,7 @@ def standing(groups: Sequence[Sequence[float]]) -> Standing:
         return Standing.WON
     # Where memory holds one trial only, each round is a pair of processes.
     enough = len(groups) >= PROCESSES_MOST and len(pooled) >= ROUNDS_LEAST
-    out = enough or gain <= 1.0
-    return Standing.LOST if out else Standing.UNDECIDED
+    return Standing.LOST if enough or gain <= 1.0 else Standing.UNDECIDED
 
 
 def judge(logarithms: Sequence[float]) -> Verdict:
