@@ -22,11 +22,11 @@ from perfkit.models.workload import Workload
 from perfkit.records.schema import Compilation, Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tune.progress import SilentProgress
-from perfkit.tune.search.coordinate_ascent import CoordinateAscent
-from perfkit.tune.search.strategy import SearchSpace
-from perfkit.tune.study import Study
-from perfkit.tune.study_plan import StudyPlan
+from perfkit.tuning.progress import SilentProgress
+from perfkit.tuning.search.coordinate_ascent import CoordinateAscent
+from perfkit.tuning.search.strategy import SearchSpace
+from perfkit.tuning.study import Study
+from perfkit.tuning.study_plan import StudyPlan
 
 WORKLOAD = Workload(
     model="simulated",

@@ -42,7 +42,7 @@ HERE = Path(__file__).parent
 class NoProgress:
     """Shows nothing: asv shows the output of a benchmark only if it fails.
 
-    Commits before :class:`perfkit.tune.progress.SilentProgress` are measured too.
+    Commits before :class:`perfkit.tuning.progress.SilentProgress` are measured too.
     """
 
     def trial_started(self, role: str, label: str) -> None:
@@ -113,7 +113,7 @@ class Subject:
     def configurations(self) -> dict[str, Configuration]:
         """Stock and recommended."""
         from perfkit.knobs.configuration import Catalogue
-        from perfkit.tune.preset import load_preset
+        from perfkit.tuning.preset import load_preset
 
         catalogue = Catalogue(self.get_model().knobs)
         chosen = load_preset(self.preset_file()).configuration.as_dict()
@@ -150,8 +150,8 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], li
     from perfkit.records.store import Store
     from perfkit.trial.limits import Limits
     from perfkit.trial.request import TrialFiles
-    from perfkit.tune.live import LiveRunner
-    from perfkit.tune.session import Session
+    from perfkit.tuning.live import LiveRunner
+    from perfkit.tuning.session import Session
 
     configurations = subject.configurations()
     names = {configuration.digest: name for name, configuration in configurations.items()}

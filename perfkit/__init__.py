@@ -16,8 +16,6 @@ Examples
 from __future__ import annotations
 
 import importlib
-import sys
-import types
 from typing import TYPE_CHECKING, Any
 
 from perfkit.version import __version__
@@ -81,23 +79,3 @@ if not TYPE_CHECKING:
 def __dir__() -> list[str]:
     """The public names, for completion in a notebook."""
     return sorted(__all__)
-
-
-class _Package(types.ModuleType):
-    """This package, where ``perfkit.tune`` is the function although a folder has that name.
-
-    Importing a module of ``perfkit/tune/`` sets the folder as an attribute of the package, which
-    would hide the function. ``from perfkit.tune.study import Study`` does not need the attribute.
-    """
-
-    @property
-    def tune(self) -> Any:
-        """The function of :mod:`perfkit.api.tuning`."""
-        return _load("tune")
-
-    @tune.setter
-    def tune(self, folder: types.ModuleType) -> None:
-        pass
-
-
-sys.modules[__name__].__class__ = _Package

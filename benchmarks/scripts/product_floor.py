@@ -32,7 +32,7 @@ from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
 from perfkit.models.prepared import Prepared
 from perfkit.stats.exact import median_interval
-from perfkit.tune.preset import load_preset
+from perfkit.tuning.preset import load_preset
 from perfkit.units import seconds_interval_text
 
 TOGETHER_FLOP = 4e9

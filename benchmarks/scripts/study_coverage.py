@@ -28,7 +28,7 @@ from pathlib import Path
 from scipy.stats import beta, binom
 
 from benchmarks.simulated import Machine, Noise, names, run_study
-from perfkit.tune.study import Study
+from perfkit.tuning.study import Study
 from perfkit.units import parse_duration
 
 CANDIDATES = 10

@@ -11,7 +11,7 @@ from perfkit.models.base import Model
 from perfkit.models.workload import Workload
 from perfkit.records.schema import Record
 from perfkit.trial.conditions.inherited import sentences_before_measuring
-from perfkit.tune.progress import Progress
+from perfkit.tuning.progress import Progress
 from perfkit.units import bytes_text, seconds_text
 
 INTERRUPTED = "interrupted: all finished measurements are kept, and the same call resumes"

@@ -11,7 +11,7 @@ from perfkit.api.results import RunResult, SweepResult, TuneResult
 from perfkit.errors import unknown_name
 from perfkit.records import store
 from perfkit.records.schema import Record
-from perfkit.tune import preset
+from perfkit.tuning import preset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,7 @@ def load_preset(path: Path | str) -> preset.Preset:
 
     Returns
     -------
-    perfkit.tune.preset.Preset
+    perfkit.tuning.preset.Preset
         The preset; its method ``environment()`` gives the variables to set before JAX is imported.
 
     Raises

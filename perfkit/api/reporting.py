@@ -13,8 +13,8 @@ from perfkit.records.store import PATTERN, read_folder
 from perfkit.report.history_page import history_page
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
-from perfkit.tune.recommend import measured_at_own_fidelity, recommend
-from perfkit.tune.tuning import PRESET_NAME
+from perfkit.tuning.recommend import measured_at_own_fidelity, recommend
+from perfkit.tuning.run import PRESET_NAME
 
 PAGE_NAME = "report.html"
 """File name of the page in the folder of a run, a tuning, a sweep, a fit or a plan."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from perfkit.records.schema import Outcome, Record
 from perfkit.report.tables import HEADERS, configuration_table
-from perfkit.tune.extrapolate import Extrapolation
-from perfkit.tune.recommend import Recommendation
-from perfkit.tune.tuning import TuningResult
+from perfkit.tuning.extrapolate import Extrapolation
+from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.run import TuningResult
 from perfkit.units import bytes_text, percent_text, seconds_interval_text, seconds_text
 
 STAGE_HEADERS = ("stage", "wall", "CPU", "utilisation", "peak memory", "page faults")
@@ -121,7 +121,7 @@ class RunResult:
 class TuneResult(TuningResult):
     """A tuning with its page.
 
-    The attributes of :class:`perfkit.tune.tuning.TuningResult`, and the page.
+    The attributes of :class:`perfkit.tuning.run.TuningResult`, and the page.
 
     Attributes
     ----------

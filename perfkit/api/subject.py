@@ -75,7 +75,7 @@ class Subject:
         UserError
             A knob or value is impossible, or the preset is for another model.
         """
-        from perfkit.tune.preset import load_preset
+        from perfkit.tuning.preset import load_preset
 
         values: dict[str, str] = {}
         if preset is not None:

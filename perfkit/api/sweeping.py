@@ -29,9 +29,9 @@ from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
-from perfkit.tune.live import LiveRunner
-from perfkit.tune.recommend import recommend
-from perfkit.tune.sweep import Sweep, SweepPlan
+from perfkit.tuning.live import LiveRunner
+from perfkit.tuning.recommend import recommend
+from perfkit.tuning.sweep import Sweep, SweepPlan
 
 type Values = KnobValue | Sequence[KnobValue]
 """Values of one axis: a sequence, or a single value; text may list several, with commas."""

@@ -15,8 +15,8 @@ from perfkit.models import DEFAULT_MODEL
 from perfkit.observers.registry import make_observers
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
-from perfkit.tune.search.strategy import Strategy
-from perfkit.tune.tuning import DEFAULT_BUDGET, tune_workload
+from perfkit.tuning.run import DEFAULT_BUDGET, tune_workload
+from perfkit.tuning.search.strategy import Strategy
 
 
 def tune(

@@ -28,8 +28,8 @@ from perfkit.units import seconds_text
 if TYPE_CHECKING:
     from perfkit.models.base import Model
     from perfkit.models.workload import Workload
-    from perfkit.tune.extrapolate import Extrapolation
-    from perfkit.tune.recommend import Recommendation
+    from perfkit.tuning.extrapolate import Extrapolation
+    from perfkit.tuning.recommend import Recommendation
 
 REFRESHES_PER_S = 2
 """More refreshes would take CPU time from the trials."""

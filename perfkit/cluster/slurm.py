@@ -17,7 +17,7 @@ from perfkit.file_names import file_name
 from perfkit.files import write_whole
 from perfkit.knobs.cpus import CPUS_KNOB
 from perfkit.models import get_model
-from perfkit.tune.preset import write_preset
+from perfkit.tuning.preset import write_preset
 
 ARRAY_LENGTH = 1000
 """Largest number of tasks per array. The default of Slurm's ``MaxArraySize`` is 1001."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from perfkit.diagnose.child_process import environment_with_perfkit, last_line
 from perfkit.diagnose.diagnosis import Diagnosis, diagnosis_from_dict
 from perfkit.errors import MissingDependencyError, UserError
-from perfkit.tune.apply import preset_environment
+from perfkit.tuning.apply import preset_environment
 
 if TYPE_CHECKING:
     from perfkit.knobs.configuration import Configuration

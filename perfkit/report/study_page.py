@@ -20,8 +20,8 @@ from perfkit.report.figures.timeline import timeline_figure, timeline_info
 from perfkit.report.page import PageContent, PageFigure, PageSection, render_page
 from perfkit.report.status import Status
 from perfkit.report.tables import configuration_table
-from perfkit.tune.extrapolate import Extrapolation
-from perfkit.tune.recommend import Recommendation, measured_at_own_fidelity, recommend
+from perfkit.tuning.extrapolate import Extrapolation
+from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
 from perfkit.units import count_text, seconds_interval_text
 
 

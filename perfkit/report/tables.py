@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from perfkit.report.plain_table import NOTHING
 from perfkit.report.status import Status, agreement_text, outcome_text, status_of
-from perfkit.tune.recommend import Recommendation
-from perfkit.tune.rows import Row
+from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.rows import Row
 from perfkit.units import bytes_text, percent_text, ratio_text, seconds_interval_text
 
 

@@ -41,12 +41,6 @@ def test_an_unlisted_name_is_not_there() -> None:
         perfkit.tnue  # type: ignore[attr-defined]  # noqa: B018
 
 
-@pytest.mark.parametrize("first", ["import perfkit.tune.study", "import perfkit.tune", ""])
-def test_tune_is_the_function_whatever_was_imported_before(first: str) -> None:
-    code = f"{first}\nimport perfkit\nprint(perfkit.tune.__module__, callable(perfkit.tune))"
-    assert _printed(code) == "perfkit.api.tuning True"
-
-
 @pytest.mark.parametrize(
     "function",
     [perfkit.run, perfkit.tune, perfkit.sweep, perfkit.profile, perfkit.plan],

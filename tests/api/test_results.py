@@ -14,7 +14,7 @@ from perfkit.errors import UserError
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
-from perfkit.tune.recommend import recommend
+from perfkit.tuning.recommend import recommend
 from tests.support.records_factory import make_record
 
 CRASHED = make_record(outcome=Outcome.CRASHED, reason="it ran <out> of luck")

@@ -14,7 +14,7 @@ from perfkit.models.workload import Workload
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialLabels
-from perfkit.tune.progress import SilentProgress
+from perfkit.tuning.progress import SilentProgress
 from tests.support.planted import record
 from tests.support.replay import WORKLOAD, Behaviour, ReplayRunner
 

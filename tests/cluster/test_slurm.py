@@ -18,7 +18,7 @@ from perfkit.cluster.slurm import arrays, folder_names, write_scripts
 from perfkit.models.costs import Job
 from perfkit.records.schema import Outcome
 from perfkit.records.store import read_records
-from perfkit.tune.preset import load_preset
+from perfkit.tuning.preset import load_preset
 from tests.support.local_slurm import Slurm
 from tests.support.planted import study
 

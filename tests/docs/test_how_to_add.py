@@ -20,9 +20,9 @@ from perfkit.models.af3.model import AlphaFold3
 from perfkit.models.costs import Job
 from perfkit.observers.observer import Finding, ObservedRun
 from perfkit.records.store import Store
-from perfkit.tune.search.strategy import SearchSpace
-from perfkit.tune.study import Study
-from perfkit.tune.study_plan import StudyPlan
+from perfkit.tuning.search.strategy import SearchSpace
+from perfkit.tuning.study import Study
+from perfkit.tuning.study_plan import StudyPlan
 from tests.support.planted import study
 from tests.support.records_factory import make_record, make_stage
 from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
@@ -54,7 +54,7 @@ def test_every_file_that_the_page_refers_to_exists() -> None:
         "perfkit/models/NAME/knobs.py",
         "perfkit/observers/switches.py",
         "perfkit/report/figures/faults.py",
-        "perfkit/tune/search/first_gain.py",
+        "perfkit/tuning/search/first_gain.py",
         "perfkit/cluster/local.py",
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.errors import PerfkitError
-from perfkit.models.base import Workload
+from perfkit.models.workload import Workload
 from perfkit.observers.observer import Child, ObservedRun
 from perfkit.observers.roofline.ceilings import Ceilings
 from perfkit.observers.trace.xla_trace import MARK_FILE, TRACE_FOLDER, XlaTrace

@@ -18,8 +18,8 @@ from perfkit.report.page import Facts, PageContent, PageSection, render_page
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
 from perfkit.stats.interval import Interval
-from perfkit.tune.extrapolate import Check, Extrapolation, Part
-from perfkit.tune.recommend import recommend
+from perfkit.tuning.extrapolate import Check, Extrapolation, Part
+from perfkit.tuning.recommend import recommend
 from tests.support.records_factory import MACHINE, make_record, make_workload
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

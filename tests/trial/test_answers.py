@@ -13,6 +13,7 @@ import pytest
 from perfkit.errors import UserError
 from perfkit.models.workload import Workload
 from perfkit.records import machine
+from perfkit.records.findings import MachineRecord
 from perfkit.seal import DamagedError
 from perfkit.trial.answers import holds_answers, load_answers, save_answers
 from perfkit.trial.request import AnswerBasis, reference_file
@@ -118,9 +119,9 @@ def test_an_answer_with_another_basis_has_another_digest(other: AnswerBasis) -> 
     ("name", "value"),
     [
         ("installed_build", lambda name: f"{name} 9.9"),
-        ("fingerprint", lambda: {"cpu": "a", "instruction_sets": ["avx2"]}),
-        ("fingerprint", lambda: {"cpu": "b", "instruction_sets": ["avx2"]}),
-        ("fingerprint", lambda: {"cpu": "a", "instruction_sets": ["avx2", "avx512f"]}),
+        ("fingerprint", lambda: MachineRecord(cpu="a", instruction_sets=["avx2"])),
+        ("fingerprint", lambda: MachineRecord(cpu="b", instruction_sets=["avx2"])),
+        ("fingerprint", lambda: MachineRecord(cpu="a", instruction_sets=["avx2", "avx512f"])),
     ],
 )
 def test_another_build_or_cpu_has_a_reference_of_its_own(

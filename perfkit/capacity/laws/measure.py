@@ -21,8 +21,8 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.stats.exact import median_uncertainty
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tune.progress import Progress
-from perfkit.tune.session import Runner, Session
+from perfkit.tuning.progress import Progress
+from perfkit.tuning.session import Runner, Session
 
 COUNTED_ROLES = (Role.PARTS, Role.HELD_OUT, Role.CPUS, Role.COMPILED)
 """Roles with a fixed number of trials per workload and configuration."""

@@ -11,7 +11,7 @@ from perfkit.models.base import REST
 from perfkit.models.costs import WARM_UP, Features
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import STARTUP_STAGES, StageName
-from perfkit.tune.extrapolate import part_seconds
+from perfkit.tuning.extrapolate import part_seconds
 
 CACHE_HIT = "hit"
 """Value in a record whose program came from the compilation cache."""

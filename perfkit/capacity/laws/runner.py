@@ -14,7 +14,7 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import StageName
 from perfkit.trial.launcher import TrialProcess
 from perfkit.trial.request import TrialLabels, TrialRequest
-from perfkit.tune.live import LiveRunner
+from perfkit.tuning.live import LiveRunner
 
 
 @dataclass

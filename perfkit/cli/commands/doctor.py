@@ -15,7 +15,7 @@ from perfkit.diagnose.diagnosis import Diagnosis
 from perfkit.diagnose.doctor import examine, examine_under
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import SMALLEST_MODEL, get_model
-from perfkit.tune.preset import load_preset
+from perfkit.tuning.preset import load_preset
 
 
 def main(

@@ -11,7 +11,7 @@ from perfkit.cli.console import Console, StudyProgress
 from perfkit.diagnose.noise import NoiseMeasurement, measure_machine_noise, smallest_workload
 from perfkit.errors import UserError
 from perfkit.models import get_model
-from perfkit.tune.noise import VISIBLE
+from perfkit.tuning.noise import VISIBLE
 from perfkit.units import percent_text, ratio_text, seconds_text
 
 

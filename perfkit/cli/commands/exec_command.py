@@ -17,8 +17,8 @@ from perfkit.guard.injection.command import cannot_run_error, run_guarded
 from perfkit.knobs.environment import preset_conflicts
 from perfkit.printable import printable
 from perfkit.records.findings import GuardRecord
-from perfkit.tune.apply import preset_environment
-from perfkit.tune.preset import load_preset
+from perfkit.tuning.apply import preset_environment
+from perfkit.tuning.preset import load_preset
 
 if TYPE_CHECKING:
     from perfkit.knobs.configuration import Configuration

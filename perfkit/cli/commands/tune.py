@@ -13,7 +13,7 @@ from perfkit.cli.workload_arguments import (
     observers_of,
     parse_command_line,
 )
-from perfkit.tune.tuning import DEFAULT_BUDGET
+from perfkit.tuning.run import DEFAULT_BUDGET
 
 
 def _add(parser: Parser) -> None:

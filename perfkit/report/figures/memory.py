@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from perfkit.report.status import Status, status_of
 from perfkit.report.style import MARKS, labelled_rows, rows_height_px, styled, wrapped
-from perfkit.tune.recommend import Recommendation
+from perfkit.tuning.recommend import Recommendation
 from perfkit.units import GIGA, bytes_text
 
 

@@ -22,7 +22,7 @@ from perfkit.report.style import (
     styled,
     wrapped,
 )
-from perfkit.tune.recommend import Recommendation
+from perfkit.tuning.recommend import Recommendation
 from perfkit.units import seconds_text
 
 LEGEND_WIDTH = 110

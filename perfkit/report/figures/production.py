@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.report.style import SERIES, labelled_rows, rows_height_px, styled, wrapped
-from perfkit.tune.extrapolate import Extrapolation
+from perfkit.tuning.extrapolate import Extrapolation
 from perfkit.units import HOUR_S, MINUTE_S, percent_text, seconds_text
 
 UNITS = ((2 * HOUR_S, HOUR_S, "hours"), (2 * MINUTE_S, MINUTE_S, "minutes"))

@@ -32,7 +32,7 @@ from perfkit.report.figures.utilisation import (
     utilisation_figure,
     utilisation_info,
 )
-from perfkit.tune.recommend import Recommendation, measured_at_own_fidelity, recommend
+from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
 
 
 def figure(name: str, records: Sequence[Record]) -> go.Figure:

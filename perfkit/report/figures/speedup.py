@@ -19,7 +19,7 @@ from perfkit.report.style import (
     wrapped,
 )
 from perfkit.stats.interval import Interval
-from perfkit.tune.recommend import Recommendation
+from perfkit.tuning.recommend import Recommendation
 from perfkit.units import ratio_text
 
 NOTE_WIDTH = 42

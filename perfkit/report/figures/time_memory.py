@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from perfkit.report.status import Status, status_of
 from perfkit.report.style import BLACK, MARKS, spread_axis, styled, wrapped
-from perfkit.tune.recommend import Recommendation
+from perfkit.tuning.recommend import Recommendation
 from perfkit.units import GIGA, bytes_text, percent_text, seconds_text
 
 

@@ -17,8 +17,8 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
-from perfkit.tune.progress import Progress
-from perfkit.tune.session import Runner, Session
+from perfkit.tuning.progress import Progress
+from perfkit.tuning.session import Runner, Session
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,17 @@ from perfkit.records.machine import available_memory_bytes
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, Limits
-from perfkit.tune.extrapolate import Extrapolation, extrapolate
-from perfkit.tune.live import LiveRunner
-from perfkit.tune.preset import measured_context, save_preset
-from perfkit.tune.progress import Progress, SilentProgress
-from perfkit.tune.recommend import Recommendation
-from perfkit.tune.search.registry import make_strategy
-from perfkit.tune.search.strategy import Strategy
-from perfkit.tune.session import Runner
-from perfkit.tune.space import search_space
-from perfkit.tune.study import Study
-from perfkit.tune.study_plan import StudyPlan
+from perfkit.tuning.extrapolate import Extrapolation, extrapolate
+from perfkit.tuning.live import LiveRunner
+from perfkit.tuning.preset import measured_context, save_preset
+from perfkit.tuning.progress import Progress, SilentProgress
+from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.search.registry import make_strategy
+from perfkit.tuning.search.strategy import Strategy
+from perfkit.tuning.session import Runner
+from perfkit.tuning.space import search_space
+from perfkit.tuning.study import Study
+from perfkit.tuning.study_plan import StudyPlan
 from perfkit.units import parse_duration
 
 DEFAULT_BUDGET = "17m"
@@ -112,7 +112,7 @@ def tune_workload(
     model
         The model; by default the registered one of the workload's name.
     strategy
-        Decides what is measured next, see :mod:`perfkit.tune.search.registry`; by default
+        Decides what is measured next, see :mod:`perfkit.tuning.search.registry`; by default
         coordinate ascent.
     runner
         Makes the trials; by default they run on this machine.

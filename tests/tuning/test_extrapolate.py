@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.virtual_trials import virtual_compilation
 from perfkit.records.schema import Outcome, Record
-from perfkit.tune.extrapolate import Part, extrapolate
+from perfkit.tuning.extrapolate import Part, extrapolate
 from tests.support.replay import record
 
 PARTS = {"trunk_pass": 1, "diffusion_step": 4, "confidence": 1}

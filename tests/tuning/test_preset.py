@@ -9,9 +9,9 @@ import pytest
 
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK, Catalogue
-from perfkit.tune.apply import preset_environment
-from perfkit.tune.preset import load_preset, save_preset
-from perfkit.tune.recommend import Recommendation, recommend
+from perfkit.tuning.apply import preset_environment
+from perfkit.tuning.preset import load_preset, save_preset
+from perfkit.tuning.recommend import Recommendation, recommend
 from tests.support.replay import Fields, record
 
 REPOSITORY = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.interval import Interval
-from perfkit.tune.recommend import recommend
+from perfkit.tuning.recommend import recommend
 from tests.support.replay import Fields, record
 
 FAST = {"a": "1"}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from perfkit.errors import unknown_name
-from perfkit.tune.search.coordinate_ascent import CoordinateAscent
-from perfkit.tune.search.strategy import Strategy
+from perfkit.tuning.search.coordinate_ascent import CoordinateAscent
+from perfkit.tuning.search.strategy import Strategy
 
 DEFAULT_STRATEGY = CoordinateAscent.name
 
 STRATEGIES: Mapping[str, Callable[[], Strategy]] = {CoordinateAscent.name: CoordinateAscent}
 """Name to factory. A new strategy is a class that satisfies
-:class:`perfkit.tune.search.strategy.Strategy`, and one entry here."""
+:class:`perfkit.tuning.search.strategy.Strategy`, and one entry here."""
 
 
 def make_strategy(name: str = DEFAULT_STRATEGY) -> Strategy:

@@ -12,8 +12,8 @@ from perfkit.models.af3.model import AlphaFold3
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
-from perfkit.tune.recommend import recommend
-from perfkit.tune.sweep import Sweep, SweepPlan
+from perfkit.tuning.recommend import recommend
+from perfkit.tuning.sweep import Sweep, SweepPlan
 from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
 
 MODEL = AlphaFold3()

@@ -12,11 +12,11 @@ from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
-from perfkit.tune.costs import MeasuredCosts
-from perfkit.tune.progress import Progress
-from perfkit.tune.recommend import Recommendation, measured_at_own_fidelity, recommend
-from perfkit.tune.search.evidence import ATTEMPTS, Evidence, gives_up
-from perfkit.tune.search.strategy import (
+from perfkit.tuning.costs import MeasuredCosts
+from perfkit.tuning.progress import Progress
+from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
+from perfkit.tuning.search.evidence import ATTEMPTS, Evidence, gives_up
+from perfkit.tuning.search.strategy import (
     Budget,
     Confirm,
     Decision,
@@ -25,9 +25,9 @@ from perfkit.tune.search.strategy import (
     Stop,
     Strategy,
 )
-from perfkit.tune.session import Runner, Session, Start
-from perfkit.tune.space import search_space
-from perfkit.tune.study_plan import StudyPlan
+from perfkit.tuning.session import Runner, Session, Start
+from perfkit.tuning.space import search_space
+from perfkit.tuning.study_plan import StudyPlan
 
 NO_REFERENCE = Stop(
     (

@@ -9,8 +9,8 @@ import pytest
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Configuration
 from perfkit.records.store import read_records
-from perfkit.tune.preset import load_preset
-from perfkit.tune.tuning import tune_workload
+from perfkit.tuning.preset import load_preset
+from perfkit.tuning.run import tune_workload
 from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner
 
 

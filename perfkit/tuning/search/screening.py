@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.stats.exact import signed_rank_p
-from perfkit.tune.search.evidence import Evidence
+from perfkit.tuning.search.evidence import Evidence
 
 WORTH_TRYING = 1.01
 """Least median gain of a change that is worth a setting: a smaller one only adds risk."""

@@ -16,7 +16,7 @@ from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
 from perfkit.records.schema import Record
 from perfkit.records.settings import present_settings
-from perfkit.tune.recommend import Recommendation
+from perfkit.tuning.recommend import Recommendation
 
 FORMAT = 1
 

@@ -14,8 +14,8 @@ from perfkit.models.af3.model import AlphaFold3
 from perfkit.models.base import Model
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.workload import Workload
-from perfkit.tune.search.strategy import Change
-from perfkit.tune.space import search_space
+from perfkit.tuning.search.strategy import Change
+from perfkit.tuning.space import search_space
 from tests.support.replay import WORKLOAD
 
 LARGE = Host(frozenset({"avx2", "avx512f"}), 8, frozenset(ALLOCATORS))

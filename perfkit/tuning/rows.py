@@ -13,7 +13,7 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import StageName
 from perfkit.stats.exact import median_interval
 from perfkit.stats.interval import Interval
-from perfkit.tune.search.evidence import DETERMINISTIC, Evidence, gives_up
+from perfkit.tuning.search.evidence import DETERMINISTIC, Evidence, gives_up
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from perfkit.models.workload import Workload
 from perfkit.records.roles import OTHER_FIDELITY, Role
 from perfkit.records.schema import Record
 from perfkit.records.stages import PASS_STAGES, StageName
-from perfkit.tune.extrapolate import extrapolate
+from perfkit.tuning.extrapolate import extrapolate
 
 START_S = 45.0
 """Seconds from the start of a trial to its first pass, before any trial has been measured."""

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from perfkit.tune.search.screening import Standing, Verdict, judge, mean_gain, standing
+from perfkit.tuning.search.screening import Standing, Verdict, judge, mean_gain, standing
 
 
 def _logs(*ratios: float) -> list[float]:

@@ -10,8 +10,8 @@ from perfkit.records.findings import AGREEMENT_NAMES
 from perfkit.records.roles import OTHER_FIDELITY
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import sequential_ratio
-from perfkit.tune.rows import Row, rows_of
-from perfkit.tune.search.evidence import Evidence
+from perfkit.tuning.rows import Row, rows_of
+from perfkit.tuning.search.evidence import Evidence
 
 SAME_MEMORY = 1.05
 """Memory peaks within this factor count as equal: two runs of one program differ by as much."""

@@ -11,11 +11,11 @@ from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models.af3.model import AlphaFold3
 from perfkit.records.store import Store
-from perfkit.tune.search.evidence import Evidence
-from perfkit.tune.search.registry import STRATEGIES, make_strategy
-from perfkit.tune.search.strategy import Budget, Confirm, Decision, Screen, SearchSpace, Stop
-from perfkit.tune.study import Study
-from perfkit.tune.study_plan import StudyPlan
+from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.search.registry import STRATEGIES, make_strategy
+from perfkit.tuning.search.strategy import Budget, Confirm, Decision, Screen, SearchSpace, Stop
+from perfkit.tuning.study import Study
+from perfkit.tuning.study_plan import StudyPlan
 from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
 
 BLOCKS = 6

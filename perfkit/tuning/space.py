@@ -11,7 +11,7 @@ from perfkit.knobs.host import this_host
 from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
 from perfkit.models.base import Model
 from perfkit.models.workload import Workload
-from perfkit.tune.search.strategy import Change, SearchSpace
+from perfkit.tuning.search.strategy import Change, SearchSpace
 
 
 def search_space(

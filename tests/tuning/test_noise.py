@@ -10,7 +10,7 @@ import pytest
 from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.records.schema import Record
 from perfkit.stats.exact import sequential_ratio
-from perfkit.tune.noise import INERT_FLAG, VISIBLE, inert_configurations, noise_of
+from perfkit.tuning.noise import INERT_FLAG, VISIBLE, inert_configurations, noise_of
 from tests.support.replay import Fields, record
 
 

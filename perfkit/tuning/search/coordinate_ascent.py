@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.stats.exact import next_look
 from perfkit.stats.interval import Interval
-from perfkit.tune.search.evidence import Evidence
-from perfkit.tune.search.screening import (
+from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.search.screening import (
     ROUNDS_LEAST,
     ROUNDS_MOST,
     WORTH_TRYING,
@@ -24,7 +24,7 @@ from perfkit.tune.search.screening import (
     mean_gain,
     standing,
 )
-from perfkit.tune.search.strategy import (
+from perfkit.tuning.search.strategy import (
     Budget,
     Change,
     Confirm,

@@ -11,11 +11,11 @@ from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.models.af3.model import AlphaFold3
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
-from perfkit.tune.search.coordinate_ascent import CoordinateAscent
-from perfkit.tune.search.evidence import Evidence
-from perfkit.tune.search.strategy import Change, SearchSpace
-from perfkit.tune.study import Study
-from perfkit.tune.study_plan import StudyPlan
+from perfkit.tuning.search.coordinate_ascent import CoordinateAscent
+from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.search.strategy import Change, SearchSpace
+from perfkit.tuning.study import Study
+from perfkit.tuning.study_plan import StudyPlan
 from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
 
 STOCK_S = 30.0

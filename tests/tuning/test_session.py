@@ -10,8 +10,8 @@ from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.models.af3.knobs import KNOBS
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
-from perfkit.tune.search.evidence import Evidence
-from perfkit.tune.session import Session, Start
+from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.session import Session, Start
 from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner
 
 EXACT = Catalogue(KNOBS).configuration({"bucket": "exact"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.tune.search.evidence import Evidence
+from perfkit.tuning.search.evidence import Evidence
 
 type Change = tuple[tuple[str, str], ...]
 """Pairs of knob and value that are tried in one step."""

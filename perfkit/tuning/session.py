@@ -14,8 +14,8 @@ from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tune.progress import Progress
-from perfkit.tune.search.evidence import Process
+from perfkit.tuning.progress import Progress
+from perfkit.tuning.search.evidence import Process
 
 
 class Trial(Protocol):

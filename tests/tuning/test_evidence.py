@@ -9,7 +9,7 @@ import pytest
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
-from perfkit.tune.search.evidence import Evidence, Process, confidence_of, gives_up
+from perfkit.tuning.search.evidence import Evidence, Process, confidence_of, gives_up
 
 FAST = Configuration((("a", "1"),)).digest
 OTHER = Configuration((("b", "1"),)).digest
