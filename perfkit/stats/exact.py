@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from perfkit.stats.interval import CONFIDENCE, Interval
 
@@ -49,9 +49,9 @@ def median_interval(values: Sequence[float]) -> Interval:
     count, middle = len(ordered), float(np.median(ordered))
     # Largest number of values to cut off at each end such that P(Binomial(n, 1/2) < cut) <= tail.
     tail = (1 - CONFIDENCE) / 2
-    cut = int(binom.ppf(tail, count, 0.5))
-    while cut > 0 and binom.cdf(cut - 1, count, 0.5) > tail:
-        cut -= 1
+    cut = 0
+    while bdtr(cut, count, 0.5) <= tail:
+        cut += 1
     if cut == 0:
         return Interval(middle, None, None, count)
     return Interval(middle, ordered[cut - 1], ordered[count - cut], count)

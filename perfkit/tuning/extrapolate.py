@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
@@ -167,7 +167,7 @@ def _with_interval(total_s: float, own: Sequence[Record]) -> Interval:
     if count < LEAST_PROCESSES:
         return Interval(total_s, None, None, count)
     spread = statistics.stdev(medians) * math.sqrt(1 + 1 / count)
-    reach = float(student_t.ppf((1 + CONFIDENCE) / 2, count - 1)) * spread
+    reach = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * spread
     factor = math.exp(reach) * (1 + ADDITION_ERROR)
     return Interval(total_s, total_s / factor, total_s * factor, count)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Self
 
 from pydantic import model_validator
-from scipy import stats
+from scipy.special import stdtrit
 
 from perfkit.capacity.bounds import FileData, Finite, Positive
 
@@ -52,7 +52,7 @@ def range_around(total: float, relative: float, freedom: int) -> Range:
     freedom
         Degrees of freedom of the deviation.
     """
-    half = float(stats.t.ppf((1 + COVERAGE) / 2, max(1, freedom))) * relative
+    half = float(stdtrit(max(1, freedom), (1 + COVERAGE) / 2)) * relative
     half = min(half, math.log(WIDEST))
     return Range(value=total, low=total * math.exp(-half), high=total * math.exp(half))
 
