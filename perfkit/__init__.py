@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from perfkit.api.reading import read_records as read_records
     from perfkit.api.reporting import render_report as render_report
     from perfkit.api.results import RunResult as RunResult
-    from perfkit.api.results import SweepResult as SweepResult
-    from perfkit.api.results import TuneResult as TuneResult
     from perfkit.api.running import profile as profile
     from perfkit.api.running import run as run
+    from perfkit.api.study_results import SweepResult as SweepResult
+    from perfkit.api.study_results import TuneResult as TuneResult
     from perfkit.api.sweeping import sweep as sweep
     from perfkit.api.tuning import tune as tune
     from perfkit.errors import UserError as UserError
@@ -42,8 +42,8 @@ _MODULES = {
     "CompareResult": "perfkit.api.comparing",
     "PlanResult": "perfkit.api.planning",
     "RunResult": "perfkit.api.results",
-    "SweepResult": "perfkit.api.results",
-    "TuneResult": "perfkit.api.results",
+    "SweepResult": "perfkit.api.study_results",
+    "TuneResult": "perfkit.api.study_results",
     "UserError": "perfkit.errors",
     "compare": "perfkit.api.comparing",
     "figures": "perfkit.api.reading",
@@ -61,11 +61,6 @@ _MODULES = {
 __all__ = ["__version__", *_MODULES]
 
 
-def _load(name: str) -> Any:
-    """Import a public name."""
-    return getattr(importlib.import_module(_MODULES[name]), name)
-
-
 # A type checker takes a module with __getattr__ to have every attribute.
 if not TYPE_CHECKING:
 
@@ -73,7 +68,7 @@ if not TYPE_CHECKING:
         """Import a public name when it is first used."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return _load(name)
+        return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
 
 Float64Array = NDArray[np.float64]
 
@@ -231,6 +230,9 @@ def superpose(mobile: ArrayLike, target: ArrayLike) -> Float64Array:
     Crystallographica A32 (1976) 922, with the sign correction of A34 (1978) 827. Structures whose
     best rotation is not unique, such as atoms on a line, get one of the best rotations.
     """
+    # Every command imports this module, and only a check of positions superposes.
+    from scipy.spatial.transform import Rotation
+
     moving = _as_float64(np.asarray(mobile))
     fixed = _as_float64(np.asarray(target))
     fixed_centre = fixed.mean(axis=0)

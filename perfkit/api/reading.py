@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfkit.api.results import RunResult, SweepResult, TuneResult
+from perfkit.api.results import RunResult
+from perfkit.api.study_results import SweepResult, TuneResult
 from perfkit.errors import unknown_name
 from perfkit.records import store
 from perfkit.records.schema import Record

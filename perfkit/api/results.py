@@ -1,18 +1,14 @@
-"""Results of the API's functions: typed data that print well in a notebook."""
+"""The result of one prediction, and how results are shown in a notebook."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.records.schema import Outcome, Record
-from perfkit.report.tables import HEADERS, configuration_table
-from perfkit.tuning.extrapolate import Extrapolation
-from perfkit.tuning.recommend import Recommendation
-from perfkit.tuning.run import TuningResult
-from perfkit.units import bytes_text, percent_text, seconds_interval_text, seconds_text
+from perfkit.units import bytes_text, percent_text, seconds_text
 
 STAGE_HEADERS = ("stage", "wall", "CPU", "utilisation", "peak memory", "page faults")
 """Headings of the rows that :func:`stage_rows` returns."""
@@ -42,17 +38,6 @@ def outcome_sentence(record: Record) -> str:
     return f"outcome {record.outcome}{reason}; configuration {record.configuration.label}"
 
 
-def production_sentence(extrapolation: Extrapolation) -> str:
-    """The predicted time of a production prediction, and how far off a longer run was."""
-    check = extrapolation.check
-    error = "" if check is None else f" (a longer run was {check.error:+.1%} off)"
-    fidelity = ", ".join(f"{name} {value}" for name, value in extrapolation.fidelity.items())
-    return (
-        f"a production prediction ({fidelity}) in {extrapolation.label}: "
-        f"about {seconds_interval_text(extrapolation.total)}{error}"
-    )
-
-
 def html_table(headers: Sequence[str], rows: Rows) -> str:
     """An HTML table of plain text cells."""
     head = "".join(f"<th>{html.escape(header)}</th>" for header in headers)
@@ -62,13 +47,9 @@ def html_table(headers: Sequence[str], rows: Rows) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _html_lines(lines: Iterable[str]) -> str:
+def html_lines(lines: Iterable[str]) -> str:
+    """One HTML paragraph per line of plain text."""
     return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
-
-
-def _recommendation_html(recommendation: Recommendation) -> str:
-    rows = (row.cells for row in configuration_table(recommendation))
-    return html_table(HEADERS, rows) + _html_lines([recommendation.sentence])
 
 
 @dataclass(frozen=True, repr=False)
@@ -114,71 +95,4 @@ class RunResult:
         return "\n".join(self._lines())
 
     def _repr_html_(self) -> str:
-        return html_table(STAGE_HEADERS, stage_rows(self.record)) + _html_lines(self._lines())
-
-
-@dataclass(frozen=True, repr=False)
-class TuneResult(TuningResult):
-    """A tuning with its page.
-
-    The attributes of :class:`perfkit.tuning.run.TuningResult`, and the page.
-
-    Attributes
-    ----------
-    page
-        File of the page.
-    """
-
-    page: Path = field(kw_only=True)
-
-    def _files(self) -> list[str]:
-        preset = [f"preset: {self.preset}"] if self.preset is not None else []
-        production = [production_sentence(each) for each in self.extrapolations]
-        return [*production, *self.unfinished, *preset, f"page: {self.page}"]
-
-    def __repr__(self) -> str:
-        return "\n".join([self.recommendation.sentence, *self._files()])
-
-    def _repr_html_(self) -> str:
-        return _recommendation_html(self.recommendation) + _html_lines(self._files())
-
-
-@dataclass(frozen=True, repr=False)
-class SweepResult:
-    """A measured grid, complete or interrupted.
-
-    Attributes
-    ----------
-    records
-        All records of the sweep, oldest first, those of earlier calls included.
-    rankings
-        For each workload with records: its title, and its configurations ranked by time.
-    folder
-        Folder of the records.
-    page
-        File of the page; None where nothing was measured.
-    interrupted
-        Whether the user interrupted the sweep; the same call resumes.
-    """
-
-    records: tuple[Record, ...]
-    rankings: tuple[tuple[str, Recommendation], ...]
-    folder: Path
-    page: Path | None
-    interrupted: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Whether every trial that was not interrupted ended well."""
-        return all(record.outcome in (Outcome.OK, Outcome.INTERRUPTED) for record in self.records)
-
-    def __repr__(self) -> str:
-        rankings = [f"{title}: {ranking.sentence}" for title, ranking in self.rankings]
-        return "\n".join([f"{len(self.records)} trials", *rankings, f"page: {self.page}"])
-
-    def _repr_html_(self) -> str:
-        parts = [
-            f"<h4>{html.escape(title)}</h4>" + _recommendation_html(ranking)
-            for title, ranking in self.rankings
-        ]
-        return "".join([*parts, _html_lines([f"page: {self.page}"])])
+        return html_table(STAGE_HEADERS, stage_rows(self.record)) + html_lines(self._lines())

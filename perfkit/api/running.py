@@ -22,8 +22,6 @@ from perfkit.models import DEFAULT_MODEL
 from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
-from perfkit.report.profile_page import profile_page
-from perfkit.report.writing import write_report
 from perfkit.trial.launcher import run_trial
 from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
 from perfkit.trial.observed import ObservedTrial
@@ -203,6 +201,10 @@ def profile(
         subject.workload, configuration, folder, subject.limits, observers=observers
     )
     result = _measure(subject, request, passes, as_progress(progress))
+    # Drawing takes most of the import of this module, and a plain run draws nothing.
+    from perfkit.report.profile_page import profile_page
+    from perfkit.report.writing import write_report
+
     page = folder / PROFILE_PAGE_NAME
     write_report(page, profile_page(result.record, folder))
     return RunResult(result.record, folder, result.interrupted, page=page)

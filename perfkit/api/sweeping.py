@@ -7,7 +7,7 @@ from pathlib import Path
 
 from perfkit.api.progress import ProgressLike, as_progress, run_interruptibly
 from perfkit.api.reporting import PAGE_NAME
-from perfkit.api.results import SweepResult
+from perfkit.api.study_results import SweepResult
 from perfkit.api.subject import (
     Fidelity,
     KnobValue,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from perfkit.api.progress import ProgressLike, as_progress
 from perfkit.api.reporting import PAGE_NAME
-from perfkit.api.results import TuneResult
+from perfkit.api.study_results import TuneResult
 from perfkit.api.subject import Fidelity, OptionValue, default_folder, make_subject, seconds_of
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import DEFAULT_MODEL

@@ -142,7 +142,7 @@ class Console:
         self, recommendation: Recommendation, extrapolations: Sequence[Extrapolation]
     ) -> None:
         """Print the table of configurations, the recommendation and the production times."""
-        from perfkit.api.results import production_sentence
+        from perfkit.api.study_results import production_sentence
         from perfkit.report.tables import HEADERS, configuration_table
 
         self.table(HEADERS, (row.cells for row in configuration_table(recommendation)))

@@ -25,6 +25,12 @@ def test_import_perfkit_imports_nothing_heavy(module: str) -> None:
     assert _printed(f"import sys, perfkit; print({module!r} in sys.modules)") == "False"
 
 
+@pytest.mark.parametrize("module", ["jax", "pandas", "plotly", "scipy.stats", "scipy.spatial"])
+def test_the_command_run_starts_without_what_only_pages_and_checks_need(module: str) -> None:
+    code = f"import sys, perfkit.cli.commands.run; print({module!r} in sys.modules)"
+    assert _printed(code) == "False"
+
+
 def test_a_function_imports_no_jax_before_it_is_called() -> None:
     code = "import sys, perfkit; perfkit.tune, perfkit.plan; print('jax' in sys.modules)"
     assert _printed(code) == "False"

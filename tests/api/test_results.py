@@ -9,7 +9,8 @@ import pytest
 import perfkit
 from perfkit.api.progress import LineProgress, SilentProgress, as_progress, run_interruptibly
 from perfkit.api.reading import records_of
-from perfkit.api.results import RunResult, SweepResult, TuneResult, html_table
+from perfkit.api.results import RunResult, html_table
+from perfkit.api.study_results import SweepResult, TuneResult
 from perfkit.errors import UserError
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome

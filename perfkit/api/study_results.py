@@ -1,0 +1,98 @@
+"""The results of studies: a tuning and a sweep."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from perfkit.api.results import html_lines, html_table
+from perfkit.records.schema import Outcome, Record
+from perfkit.report.tables import HEADERS, configuration_table
+from perfkit.tuning.extrapolate import Extrapolation
+from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.run import TuningResult
+from perfkit.units import seconds_interval_text
+
+
+def production_sentence(extrapolation: Extrapolation) -> str:
+    """The predicted time of a production prediction, and how far off a longer run was."""
+    check = extrapolation.check
+    error = "" if check is None else f" (a longer run was {check.error:+.1%} off)"
+    fidelity = ", ".join(f"{name} {value}" for name, value in extrapolation.fidelity.items())
+    return (
+        f"a production prediction ({fidelity}) in {extrapolation.label}: "
+        f"about {seconds_interval_text(extrapolation.total)}{error}"
+    )
+
+
+def _recommendation_html(recommendation: Recommendation) -> str:
+    rows = (row.cells for row in configuration_table(recommendation))
+    return html_table(HEADERS, rows) + html_lines([recommendation.sentence])
+
+
+@dataclass(frozen=True, repr=False)
+class TuneResult(TuningResult):
+    """A tuning with its page.
+
+    The attributes of :class:`perfkit.tuning.run.TuningResult`, and the page.
+
+    Attributes
+    ----------
+    page
+        File of the page.
+    """
+
+    page: Path = field(kw_only=True)
+
+    def _files(self) -> list[str]:
+        preset = [f"preset: {self.preset}"] if self.preset is not None else []
+        production = [production_sentence(each) for each in self.extrapolations]
+        return [*production, *self.unfinished, *preset, f"page: {self.page}"]
+
+    def __repr__(self) -> str:
+        return "\n".join([self.recommendation.sentence, *self._files()])
+
+    def _repr_html_(self) -> str:
+        return _recommendation_html(self.recommendation) + html_lines(self._files())
+
+
+@dataclass(frozen=True, repr=False)
+class SweepResult:
+    """A measured grid, complete or interrupted.
+
+    Attributes
+    ----------
+    records
+        All records of the sweep, oldest first, those of earlier calls included.
+    rankings
+        For each workload with records: its title, and its configurations ranked by time.
+    folder
+        Folder of the records.
+    page
+        File of the page; None where nothing was measured.
+    interrupted
+        Whether the user interrupted the sweep; the same call resumes.
+    """
+
+    records: tuple[Record, ...]
+    rankings: tuple[tuple[str, Recommendation], ...]
+    folder: Path
+    page: Path | None
+    interrupted: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether every trial that was not interrupted ended well."""
+        return all(record.outcome in (Outcome.OK, Outcome.INTERRUPTED) for record in self.records)
+
+    def __repr__(self) -> str:
+        rankings = [f"{title}: {ranking.sentence}" for title, ranking in self.rankings]
+        return "\n".join([f"{len(self.records)} trials", *rankings, f"page: {self.page}"])
+
+    def _repr_html_(self) -> str:
+        parts = [
+            f"<h4>{html.escape(title)}</h4>" + _recommendation_html(ranking)
+            for title, ranking in self.rankings
+        ]
+        return "".join([*parts, html_lines([f"page: {self.page}"])])
