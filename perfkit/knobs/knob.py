@@ -110,6 +110,9 @@ class Knob:
         with what is allowed.
     search
         How a search tries the knob, or None for a knob that is set only by name.
+    per_compilation
+        Whether XLA takes the flag as an option of a single compilation, so that one process can
+        compile a program with several of its values.
     """
 
     name: str
@@ -119,6 +122,7 @@ class Knob:
     summary: str
     parse: Parser = field(default=any_text, compare=False)
     search: Search | None = None
+    per_compilation: bool = False
 
     @property
     def values(self) -> tuple[str, ...]:

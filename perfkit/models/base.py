@@ -211,6 +211,20 @@ class Model(Protocol):
         """Whether a value of one of the model's own knobs can make a difference on ``workload``."""
         ...
 
+    def shallow(self, workload: Workload) -> Workload | None:
+        """Return the workload with the shallow network, for cheap screening.
+
+        The shallow network has fewer of its identical blocks and is the same in every other
+        respect: widths, precision, padding, inputs, sampler and outputs.
+
+        Returns
+        -------
+        Workload or None
+            The same workload with ``depth`` :data:`~perfkit.models.workload.SHALLOW_DEPTH`, or None
+            if the model has no shallow network.
+        """
+        ...
+
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
         """Prepare the prediction of a workload.
 

@@ -11,6 +11,12 @@ from pydantic import TypeAdapter
 
 from perfkit.files import JsonData, short_digest
 
+FULL_DEPTH = "full"
+"""Depth of a network with all of its blocks."""
+
+SHALLOW_DEPTH = "shallow"
+"""Depth of a network with few of its identical blocks, for cheap screening."""
+
 
 @dataclass(frozen=True)
 class FidelityAxis:
@@ -61,6 +67,10 @@ class Workload:
         Digest of the input's content. A changed file is another workload.
     notices
         Sentences that a reader of any result must know, e.g. that the weights are synthetic.
+    depth
+        :data:`FULL_DEPTH`, or :data:`SHALLOW_DEPTH` for the same network with fewer of its
+        identical blocks, see :meth:`perfkit.models.base.Model.shallow`. Times of a shallow network
+        are compared only with each other, and its answer is no prediction.
     """
 
     model: str
@@ -70,6 +80,7 @@ class Workload:
     fidelity: Mapping[str, int]
     input_digest: str
     notices: tuple[str, ...] = ()
+    depth: str = FULL_DEPTH
 
     @property
     def digest(self) -> str:
@@ -80,6 +91,9 @@ class Workload:
             self.input_digest,
             sorted(self.fidelity.items()),
         ]
+        if self.depth != FULL_DEPTH:
+            # Digests of full depth are those of workloads that had no depth.
+            same.append(self.depth)
         return short_digest(same)
 
     def as_dict(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from perfkit.records.restrictions import Restrictions
 from perfkit.records.roles import Role
 from perfkit.records.stages import PASS_STAGES, StageName
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised with each change of the schema; :mod:`perfkit.records.upgrades` reads older versions."""
 
 
@@ -150,6 +150,9 @@ class WorkloadRecord(FrozenModel):
         Digests of the input, and of the whole workload.
     notices
         What a reader should know of the input, in sentences.
+    depth
+        ``full``, or ``shallow`` for the network with fewer of its identical blocks. Since version
+        4.
     """
 
     model: str
@@ -160,6 +163,7 @@ class WorkloadRecord(FrozenModel):
     input_digest: str
     notices: list[str]
     digest: str
+    depth: str = "full"
 
 
 class ConfigurationRecord(FrozenModel):
@@ -259,6 +263,9 @@ class Record(FrozenModel):
     shared_start
         Whether another trial started at the same time. Both then shared the CPUs up to the first
         pass, and the times of those stages are not comparable. Since version 2.
+    shared_process
+        Whether the process held the programs of other trials too. Its memory is then not that of
+        this configuration. Since version 4.
     workload, configuration
         Workload and configuration.
     machine, versions
@@ -307,6 +314,7 @@ class Record(FrozenModel):
     role: Role = Role.SINGLE
     block: str | None = None
     shared_start: bool = False
+    shared_process: bool = False
     workload: WorkloadRecord
     configuration: ConfigurationRecord
     machine: MachineRecord

@@ -97,6 +97,7 @@ def make_record(result: TrialResult) -> Record:
         role=request.labels.role,
         block=request.labels.block,
         shared_start=request.labels.shared_start,
+        shared_process=request.labels.shared_process,
         workload=WorkloadRecord(**request.workload.as_dict()),
         configuration=ConfigurationRecord(
             settings=request.configuration.as_dict(),

@@ -35,12 +35,15 @@ class TrialLabels:
     shared_start
         Whether another trial starts at the same time. The two share the CPUs until both have made
         their first pass.
+    shared_process
+        Whether the trial runs in a process that holds the programs of other trials too.
     """
 
     study: str | None = None
     role: Role = Role.SINGLE
     block: str | None = None
     shared_start: bool = False
+    shared_process: bool = False
 
 
 @dataclass(frozen=True)

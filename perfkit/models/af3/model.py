@@ -248,6 +248,10 @@ class AlphaFold3:
         production["seeds"] = len(fold_input.rng_seeds)
         return fidelity_labels(self.fidelity_axes, workload.fidelity, production)
 
+    def shallow(self, workload: Workload) -> Workload | None:
+        """Return None: the network has one depth."""
+        return None
+
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
         """Featurise the input, load the parameters and describe the computation."""
         from perfkit.models.af3 import computation

@@ -208,6 +208,10 @@ class GenCast:
             return False
         return True
 
+    def shallow(self, workload: Workload) -> Workload | None:
+        """Return None: the network has one depth."""
+        return None
+
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
         """Compute geometry and constants, and describe one step and the rollout."""
         from perfkit.models.gencast.computation import prepare_forecast

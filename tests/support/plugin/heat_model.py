@@ -183,6 +183,10 @@ class Heat:
         """Twice the steps of :meth:`part_fidelity`."""
         return {"steps": 40}
 
+    def shallow(self, workload: Workload) -> Workload | None:
+        """Return None: the plate has no blocks."""
+        return None
+
     def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
         """Whether to try a padding: always."""
         return True
