@@ -18,6 +18,9 @@ from perfkit.tuning.extrapolate import extrapolate
 START_S = 45.0
 """Seconds from the start of a trial to its first pass, before any trial has been measured."""
 
+PROGRAM_S = 20.0
+"""Seconds to trace and compile a program in a running process, before any has been measured."""
+
 PASS_S = 30.0
 """Seconds of a pass of stock, before any pass has been measured."""
 
@@ -43,6 +46,8 @@ class MeasuredCosts:
     ----------
     model, workload
         Model and workload of the study.
+    screened
+        Workload that candidates are screened on: ``workload``, or the same with a shallow network.
     records
         Returns the records of the study so far.
     live_pass_s
@@ -56,6 +61,7 @@ class MeasuredCosts:
         self,
         model: Model,
         workload: Workload,
+        screened: Workload,
         records: Callable[[], Sequence[Record]],
         live_pass_s: Callable[[Configuration], float | None] = lambda configuration: None,
         *,
@@ -63,23 +69,42 @@ class MeasuredCosts:
     ) -> None:
         self._model = model
         self._workload = workload
+        self._screened = screened
         self._records = records
         self._live_pass_s = live_pass_s
         self._extrapolates = extrapolates
 
     def pass_s(self, configuration: Configuration) -> float:
-        """Seconds of a pass of ``configuration``, or of stock or the reference if it has none."""
+        """Seconds of a screening pass of ``configuration``; of stock if it has none."""
         for wanted in (configuration, STOCK):
             live_s = self._live_pass_s(wanted)
             if live_s is not None:
                 return live_s
-            own_s = self._passes_s(digest=wanted.digest)
+            own_s = self._passes_s(self._screened, digest=wanted.digest)
             if own_s:
                 return min(own_s)
-        return min(self._passes_s(role=Role.REFERENCE), default=PASS_S)
+        return min(self._passes_s(self._screened, role=Role.REFERENCE), default=PASS_S)
+
+    def confirmed_pass_s(self, configuration: Configuration) -> float:
+        """Seconds of a pass of ``configuration`` at full depth.
+
+        Where it has no such pass, the time of stock, or of the reference, is scaled by the ratio of
+        the screening passes.
+        """
+        if self._screened.digest == self._workload.digest:
+            return self.pass_s(configuration)
+        own_s = self._passes_s(self._workload, digest=configuration.digest)
+        if own_s:
+            return min(own_s)
+        for digest, role in ((STOCK.digest, None), (None, Role.REFERENCE)):
+            known_s = self._passes_s(self._workload, digest=digest, role=role)
+            screened_s = self._passes_s(self._screened, digest=digest, role=role)
+            if known_s and screened_s:
+                return min(known_s) * self.pass_s(configuration) / min(screened_s)
+        return PASS_S
 
     def start_s(self, trials: int = 1, *, compiled: bool = False) -> float:
-        """Seconds from the start of trials that start together to the first pass of one of them.
+        """Seconds from the start of processes that start together to the first pass of one of them.
 
         Parameters
         ----------
@@ -90,10 +115,10 @@ class MeasuredCosts:
             Whether their programs come from the compilation cache.
         """
         begins_s = [
-            stage.begin_s
+            begin_s
             for record in self._records()
-            for stage in record.stages
-            if stage.name is StageName.FIRST and (not compiled or _from_cache(record))
+            if not record.shared_process and (not compiled or _from_cache(record))
+            for begin_s in _starts_s(record)
         ]
         if not begins_s:
             return self.start_s(trials) if compiled else START_S * (1.5 if trials > 1 else 1.0)
@@ -107,7 +132,22 @@ class MeasuredCosts:
         Candidates are assumed to be as fast as their base.
         """
         passes = len(candidates) + rounds * (1 + len(candidates))
-        return self.start_s(len(candidates)) + passes * self.pass_s(base)
+        return self._programs_s(len(candidates)) + passes * self.pass_s(base)
+
+    def _programs_s(self, candidates: int) -> float:
+        """Seconds from the start of candidates to the first pass of the last one."""
+        records = self._records()
+        shared = [record for record in records if record.shared_process]
+        if not shared and any(record.role is Role.SCREEN for record in records):
+            return self.start_s(candidates)
+        starts_s = [
+            begin_s
+            for record in shared
+            if not _from_cache(record) and record.role is Role.SCREEN
+            for begin_s in _starts_s(record)
+        ]
+        # Programs of shared processes start one after another.
+        return candidates * (statistics.fmean(starts_s) if starts_s else PROGRAM_S)
 
     def passes_in_block(self, finalists: Sequence[Configuration]) -> int:
         """Number of rounds that takes about as long as starting the processes of a block."""
@@ -127,7 +167,7 @@ class MeasuredCosts:
         """Seconds to measure the parts of configurations; 0 if the study measures no parts."""
         if not self._extrapolates or not configurations:
             return 0.0
-        passes_s = sum(self.pass_s(configuration) for configuration in configurations)
+        passes_s = sum(self.confirmed_pass_s(configuration) for configuration in configurations)
         return self.start_s(len(configurations)) + PARTS_PASSES * PARTS_RATIO * passes_s
 
     def check_s(self, configuration: Configuration) -> float:
@@ -140,9 +180,11 @@ class MeasuredCosts:
         return math.inf if found is None else self.start_s() + 2 * found.total.median
 
     def _round_s(self, finalists: Sequence[Configuration]) -> float:
-        return sum(self.pass_s(configuration) for configuration in (STOCK, *finalists))
+        return sum(self.confirmed_pass_s(configuration) for configuration in (STOCK, *finalists))
 
-    def _passes_s(self, digest: str | None = None, role: Role | None = None) -> list[float]:
+    def _passes_s(
+        self, workload: Workload, digest: str | None = None, role: Role | None = None
+    ) -> list[float]:
         """Seconds of all passes of a configuration or of a role, first passes included."""
         return [
             stage.wall_s
@@ -150,6 +192,7 @@ class MeasuredCosts:
             for stage in record.stages
             if stage.name in PASS_STAGES
             and record.role not in OTHER_FIDELITY
+            and record.workload.digest == workload.digest
             and digest in (None, record.configuration.digest)
             and role in (None, record.role)
         ]
@@ -166,6 +209,11 @@ class MeasuredCosts:
             if {record.configuration.digest for record in members} == digests
             and all(record.steady for record in members)
         ]
+
+
+def _starts_s(record: Record) -> list[float]:
+    """Seconds from the start of a trial to its first pass, if it has one."""
+    return [stage.begin_s for stage in record.stages if stage.name is StageName.FIRST]
 
 
 def _from_cache(record: Record) -> bool:

@@ -1,4 +1,4 @@
-"""The live runner: trials in processes of their own on this machine."""
+"""The live runner: trials in processes on this machine, of their own or shared."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.observers.registry import make_observers
+from perfkit.trial.child import ChildProcess
 from perfkit.trial.limits import Limits
 from perfkit.trial.observed import ObservedTrial
 from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
+from perfkit.trial.shared_child import SharedChildren
 
 
 class LiveRunner:
@@ -40,6 +42,7 @@ class LiveRunner:
         self._limits = limits
         self._on_stage = on_stage
         self._observers = tuple(observers)
+        self._shared = SharedChildren()
 
     def trial(
         self,
@@ -58,9 +61,14 @@ class LiveRunner:
             files,
             observers=tuple(make_observers(self._observers)),
         )
-        trial = ObservedTrial(request)
+        start_child = self._shared.start if labels.shared_process else ChildProcess
+        trial = ObservedTrial(request, start_child=start_child)
         trial.on_stage = self._on_stage
         return trial
+
+    def end_shared(self) -> None:
+        """End the processes that trials share."""
+        self._shared.close()
 
     def now_s(self) -> float:
         """Seconds of the monotonic clock."""

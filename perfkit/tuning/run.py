@@ -21,10 +21,10 @@ from perfkit.tuning.progress import Progress, SilentProgress
 from perfkit.tuning.recommend import Recommendation
 from perfkit.tuning.search.registry import make_strategy
 from perfkit.tuning.search.strategy import Strategy
-from perfkit.tuning.session import Runner
 from perfkit.tuning.space import search_space
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.study_trials import SharingRunner
 from perfkit.units import parse_duration
 
 DEFAULT_BUDGET = "17m"
@@ -83,7 +83,7 @@ def tune_workload(
     extrapolates: bool = True,
     model: Model | None = None,
     strategy: Strategy | None = None,
-    runner: Runner | None = None,
+    runner: SharingRunner | None = None,
 ) -> TuningResult:
     """Find the fastest configuration of a workload that gives the same answer as stock.
 
@@ -134,6 +134,7 @@ def tune_workload(
         budget_s=budget_s,
         memory_bytes=available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY,
         extrapolate=extrapolates,
+        shared_processes=not observers,
     )
     space = search_space(model, workload, plan.catalogue, knobs=knobs)
     study = Study(plan, strategy or make_strategy(), runner, progress, space)

@@ -87,12 +87,15 @@ class Start:
         Purpose of the trial, for its record.
     files
         Files that the trial reads and writes.
+    shared_process
+        Whether the trial may run in a process that holds the programs of other trials too.
     """
 
     workload: Workload
     configuration: Configuration
     role: Role
     files: TrialFiles = field(default_factory=TrialFiles)
+    shared_process: bool = False
 
 
 @dataclass
@@ -198,7 +201,8 @@ class Session:
     def open_all(self, starts: Sequence[Start]) -> list[bool]:
         """Start trials side by side and keep those alive that reach their first pass.
 
-        Compiling alone uses the CPUs poorly, and compile times are not compared.
+        Compiling alone uses the CPUs poorly, and compile times are not compared. Trials in shared
+        processes start one after another: most of them are programs of one process.
 
         Returns
         -------
@@ -206,7 +210,8 @@ class Session:
             Whether each trial is alive, in the order of ``starts``.
         """
         members = [_Member(start) for start in starts]
-        if len(starts) > 1 and self._fits(starts):
+        shared = any(start.shared_process for start in starts)
+        if len(starts) > 1 and not shared and self._fits(starts):
             for member in members:
                 self._begin(member, shared=True)
             return [self._wait_ready(member) for member in members]
@@ -306,7 +311,7 @@ class Session:
         """Make room, and start a member's trial without waiting for its first pass."""
         start = member.start
         self._make_room(start)
-        labels = TrialLabels(self._study, start.role, self._block, shared)
+        labels = TrialLabels(self._study, start.role, self._block, shared, start.shared_process)
         member.trial = self._runner.trial(start.workload, start.configuration, labels, start.files)
         member.busy = True
         self._members[start.configuration.digest] = member

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.files import remove, short_digest, write_whole
@@ -13,9 +11,10 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.costs import MeasuredCosts
+from perfkit.tuning.parts import PartsMeasurement
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
-from perfkit.tuning.search.evidence import ATTEMPTS, Evidence, gives_up
+from perfkit.tuning.search.evidence import ATTEMPTS, Evidence
 from perfkit.tuning.search.strategy import (
     Budget,
     Confirm,
@@ -25,9 +24,10 @@ from perfkit.tuning.search.strategy import (
     Stop,
     Strategy,
 )
-from perfkit.tuning.session import Runner, Session, Start
+from perfkit.tuning.session import Session, Start
 from perfkit.tuning.space import search_space
 from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.study_trials import SharingRunner, StudyTrials
 
 NO_REFERENCE = Stop(
     (
@@ -36,9 +36,6 @@ NO_REFERENCE = Stop(
     ),
     final=False,
 )
-
-COMPILED_FOLDER = "compiled"
-"""Folder in the store with the compilation caches of the configurations of each study."""
 
 
 class Study:
@@ -70,7 +67,7 @@ class Study:
         self,
         plan: StudyPlan,
         strategy: Strategy,
-        runner: Runner,
+        runner: SharingRunner,
         progress: Progress,
         space: SearchSpace | None = None,
     ) -> None:
@@ -80,11 +77,12 @@ class Study:
         self._progress = progress
         self._space = space or search_space(plan.model, plan.workload, plan.catalogue)
         self._deadline_s = runner.now_s() + plan.budget_s
-        self._reference_file = reference_file(plan.store.folder, plan.workload)
         self._session: Session | None = None
+        self._trials = StudyTrials(plan, runner, progress)
         self._costs = MeasuredCosts(
             plan.model,
             plan.workload,
+            plan.screened,
             self.records,
             self._live_pass_s,
             extrapolates=plan.extrapolate,
@@ -97,15 +95,16 @@ class Study:
         if self._is_settled():
             self._stop(self._decide(remaining_s=0.0))
         else:
-            with self._new_session() as session:
-                self._session = session
-                stop = self._search(session) if self._begin(session) else NO_REFERENCE
-            self._session = None
+            try:
+                stop = self._searched() if self._has_references() else NO_REFERENCE
+            finally:
+                self._runner.end_shared()
             self._stop(stop)
             if stop.final:
                 self._settle()
         if self._plan.extrapolate:
-            self._measure_parts()
+            parts = PartsMeasurement(self._plan, self._trials, self._costs, self._progress)
+            parts.run(self.records, self.recommendation().best, self._remaining_s)
 
     def records(self) -> list[Record]:
         """All records of the study so far, of every role."""
@@ -114,11 +113,6 @@ class Study:
     def recommendation(self) -> Recommendation:
         """The recommendation that the records so far support."""
         return recommend(measured_at_own_fidelity(self.records()))
-
-    @property
-    def compiled_folder(self) -> Path:
-        """Folder in which the trials of this study share their compiled programs."""
-        return self._plan.store.folder / COMPILED_FOLDER / self._plan.study
 
     # -- finished searches --------------------------------------------------------------------
 
@@ -141,40 +135,39 @@ class Study:
 
     def _settle(self) -> None:
         """Mark the search as finished and delete its compiled programs (half a gigabyte)."""
-        remove(self.compiled_folder)
+        remove(self._trials.compiled_folder)
         write_whole(self._settled_file, f"{self._plan.budget_s}\n", "mark of a settled study")
 
     # -- steps --------------------------------------------------------------------------------
 
-    def _begin(self, session: Session) -> bool:
-        """Measure the reference where it is missing, and start stock side by side with it.
+    def _has_references(self) -> bool:
+        """Whether there are references to compare answers with; missing ones are measured.
 
-        Returns
-        -------
-        bool
-            Whether there is a reference to compare answers with.
+        The answer of a shallow network is compared with that of the reference at the same depth.
         """
         plan = self._plan
-        for _ in range(ATTEMPTS):
-            if holds_answers(self._reference_file):
-                break
-            reference = plan.catalogue.configuration(plan.model.reference_values)
-            start = Start(
-                plan.workload,
-                reference,
-                Role.REFERENCE,
-                TrialFiles(save_compared=self._reference_file),
-            )
-            if reference == STOCK:
-                # A session holds one trial per configuration, and the trial of stock is compared
-                # with the file.
-                with self._new_session() as first:
-                    first.open_all([start])
-            else:
-                stock = [] if session.is_open(STOCK) else [self._start(STOCK, Role.BASE)]
-                session.open_all([start, *stock])
-                session.close(reference)
-        return holds_answers(self._reference_file)
+        reference = plan.catalogue.configuration(plan.model.reference_values)
+        needed = {workload.digest: workload for workload in (plan.workload, plan.screened)}
+        for workload in needed.values():
+            answers = reference_file(plan.store.folder, workload)
+            for _ in range(ATTEMPTS):
+                if holds_answers(answers):
+                    break
+                role, files = Role.REFERENCE, TrialFiles(save_compared=answers)
+                shared = workload is plan.screened and plan.shared_processes
+                with self._trials.session() as session:
+                    session.open_all([Start(workload, reference, role, files, shared)])
+            if not holds_answers(answers):
+                return False
+        return True
+
+    def _searched(self) -> Stop:
+        """Follow the strategy until it stops."""
+        with self._trials.session() as session:
+            self._session = session
+            stop = self._search(session)
+        self._session = None
+        return stop
 
     def _search(self, session: Session) -> Stop:
         while True:
@@ -202,10 +195,14 @@ class Study:
 
         The base is closed if a candidate won, because that one is the base of the next candidates.
         """
-        wanted = [self._start(configuration, Role.SCREEN) for configuration in screen.candidates]
+        candidates = self._trials.side_by_side(screen)
+        wanted = [
+            self._trials.screening(configuration, Role.SCREEN) for configuration in candidates
+        ]
         if screen.fresh or not session.is_open(screen.base):
             session.close_all()
-            wanted.insert(0, self._start(screen.base, Role.BASE))
+            self._trials.renew(screen)
+            wanted.insert(0, self._trials.screening(screen.base, Role.BASE))
         opened = session.open_all(wanted)
         alive = [
             start.configuration
@@ -248,57 +245,14 @@ class Study:
         """
         done = {record.block for record in self.records() if record.role == Role.CONFIRM}
         members = [STOCK, *confirm.finalists][:: 1 if len(done) % 2 == 0 else -1]
-        starts = [self._start(configuration, Role.CONFIRM) for configuration in members]
+        starts = [self._trials.confirmation(configuration) for configuration in members]
+        # They would hold memory that the block needs.
+        self._runner.end_shared()
         # Where memory does not hold all of them, each pass costs a start, and one pass is enough.
-        passes = confirm.passes if self._fits(starts) else 1
-        with self._new_session() as block:
+        passes = confirm.passes if self._trials.fit(starts) else 1
+        with self._trials.session() as block:
             block.open_all(starts)
             block.rounds(members, passes)
-
-    def _measure_parts(self) -> None:
-        """Measure the parts of stock and of the best configuration, then check the best one."""
-        plan = self._plan
-        best = self.recommendation().best
-        if best is None:
-            return
-        chosen = plan.catalogue.configuration(best.settings)
-        at_low = plan.workload.with_fidelity(**plan.model.part_fidelity())
-        missing = [
-            configuration
-            for configuration in dict.fromkeys([chosen, STOCK])
-            if not self._has(configuration, Role.PARTS)
-        ]
-        while missing and self._remaining_s() < self._costs.parts_s(missing):
-            configuration = missing.pop()
-            self._progress.say(
-                f"no production time for {configuration.label}: the budget is too short to measure "
-                "its parts"
-            )
-        if missing:
-            with self._new_session() as session:
-                session.open_all(
-                    [Start(at_low, configuration, Role.PARTS) for configuration in missing]
-                )
-                for configuration in missing:
-                    session.rounds([configuration], 1)
-                    session.trace(configuration)
-        if self._has(chosen, Role.CHECK) or not self._has(chosen, Role.PARTS):
-            return
-        needed_s = self._costs.check_s(chosen)
-        if math.isinf(needed_s):
-            self._progress.say(
-                f"no production time for {chosen.label}: its parts were not measured"
-            )
-            return
-        if self._remaining_s() < needed_s:
-            self._progress.say(
-                "the budget is too short to check the sum of the parts against a longer run"
-            )
-            return
-        with self._new_session() as session:
-            longer = at_low.with_fidelity(**plan.model.check_fidelity())
-            if session.open(longer, chosen, Role.CHECK):
-                session.rounds([chosen], 1)
 
     # -- evidence -----------------------------------------------------------------------------
 
@@ -313,36 +267,8 @@ class Study:
         crashed = record.outcome in (Outcome.CRASHED, Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT)
         return crashed and not record.configuration.settings and record.id in self._earlier
 
-    def _has(self, configuration: Configuration, role: Role) -> bool:
-        """Whether a trial of the configuration in this role succeeded, or failed for good."""
-        outcomes = [
-            record.outcome
-            for record in self.records()
-            if record.role == role and record.configuration.digest == configuration.digest
-        ]
-        return Outcome.OK in outcomes or gives_up(outcomes)
-
     def _live_pass_s(self, configuration: Configuration) -> float | None:
         return self._session.pass_s(configuration) if self._session is not None else None
 
     def _remaining_s(self) -> float:
         return self._deadline_s - self._runner.now_s()
-
-    # -- trials -------------------------------------------------------------------------------
-
-    def _new_session(self) -> Session:
-        plan = self._plan
-        return Session(self._runner, self._progress, plan.study, plan.store.append, self._fits)
-
-    def _fits(self, starts: Sequence[Start]) -> bool:
-        """Whether memory holds the given trials side by side."""
-        estimate = self._plan.model.memory_estimate_bytes
-        needed = sum(estimate(start.workload, start.configuration) for start in starts)
-        return needed < self._plan.memory_bytes
-
-    def _start(self, configuration: Configuration, role: Role) -> Start:
-        # One folder per configuration: JAX's cache does not know the size of the thread pool that
-        # a program was compiled for.
-        cache = self.compiled_folder / configuration.digest
-        files = TrialFiles(reference=self._reference_file, compile_cache=cache)
-        return Start(self._plan.workload, configuration, role, files)

@@ -31,6 +31,9 @@ class StudyPlan:
         Memory for all trials that are alive side by side.
     extrapolate
         Whether to measure the parts of the model for an extrapolation to production fidelity.
+    shared_processes
+        Whether candidates are screened in processes that hold several programs. Observers need a
+        process per trial.
     """
 
     model: Model
@@ -40,6 +43,12 @@ class StudyPlan:
     budget_s: float
     memory_bytes: float
     extrapolate: bool = True
+    shared_processes: bool = True
+
+    @cached_property
+    def screened(self) -> Workload:
+        """The workload that candidates are screened on: the shallow network if there is one."""
+        return self.model.shallow(self.workload) or self.workload
 
     @cached_property
     def study(self) -> str:

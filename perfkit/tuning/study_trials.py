@@ -1,0 +1,110 @@
+"""The trials of a study: how they are started, and which of them fit into memory together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from perfkit.files import short_digest
+from perfkit.knobs.configuration import Configuration
+from perfkit.models.workload import Workload
+from perfkit.records.roles import Role
+from perfkit.trial.request import TrialFiles, reference_file
+from perfkit.tuning.progress import Progress
+from perfkit.tuning.search.strategy import Screen
+from perfkit.tuning.session import Runner, Session, Start
+from perfkit.tuning.study_plan import StudyPlan
+
+COMPILED_FOLDER = "compiled"
+"""Folder in the store with the compilation caches of each study."""
+
+
+class SharingRunner(Runner, Protocol):
+    """A runner that can put several trials into one process."""
+
+    def end_shared(self) -> None:
+        """End the processes that trials share; the next such trial starts a new one."""
+        ...
+
+
+class StudyTrials:
+    """Starts the trials of a study.
+
+    Parameters
+    ----------
+    plan
+        The workload, the store, and the memory for all trials together.
+    runner
+        Makes the trials.
+    progress
+        Receives the events.
+    """
+
+    def __init__(self, plan: StudyPlan, runner: SharingRunner, progress: Progress) -> None:
+        self._plan = plan
+        self._runner = runner
+        self._progress = progress
+
+    @property
+    def compiled_folder(self) -> Path:
+        """Folder in which the trials of the study share their compiled programs."""
+        return self._plan.store.folder / COMPILED_FOLDER / self._plan.study
+
+    def session(self) -> Session:
+        """A new session, whose records are kept in the store."""
+        plan = self._plan
+        return Session(self._runner, self._progress, plan.study, plan.store.append, self.fit)
+
+    def fit(self, starts: Sequence[Start]) -> bool:
+        """Whether memory holds the given trials side by side."""
+        estimate = self._plan.model.memory_estimate_bytes
+        needed = sum(estimate(start.workload, start.configuration) for start in starts)
+        return needed < self._plan.memory_bytes
+
+    def screening(self, configuration: Configuration, role: Role) -> Start:
+        """The start of a trial that candidates are screened with."""
+        plan = self._plan
+        return self._start(plan.screened, configuration, role, shared=plan.shared_processes)
+
+    def confirmation(self, configuration: Configuration) -> Start:
+        """The start of a trial of a confirmation block."""
+        return self._start(self._plan.workload, configuration, Role.CONFIRM, shared=False)
+
+    def side_by_side(self, screen: Screen) -> tuple[Configuration, ...]:
+        """The first candidates that memory holds side by side with their base, at least one.
+
+        The strategy proposes the other ones again.
+        """
+        candidates = screen.candidates
+        while len(candidates) > 1 and not self.fit(
+            [self.screening(member, Role.SCREEN) for member in (screen.base, *candidates)]
+        ):
+            candidates = candidates[:-1]
+        return candidates
+
+    def renew(self, screen: Screen) -> None:
+        """End the shared processes if a candidate runs in another process than its base.
+
+        Two processes of one program can differ for their whole life, so that a fresh pair needs new
+        processes. Programs of one process need none.
+        """
+        if len({_process_of(member) for member in (screen.base, *screen.candidates)}) > 1:
+            self._runner.end_shared()
+
+    def _start(
+        self, workload: Workload, configuration: Configuration, role: Role, *, shared: bool
+    ) -> Start:
+        # JAX's cache does not know the size of the thread pool that a program was compiled for.
+        name = _process_of(configuration) if shared else configuration.digest
+        files = TrialFiles(
+            reference=reference_file(self._plan.store.folder, workload),
+            compile_cache=self.compiled_folder / name,
+        )
+        return Start(workload, configuration, role, files, shared)
+
+
+def _process_of(configuration: Configuration) -> str:
+    """Digest that is equal for configurations whose programs can share a process."""
+    process = [sorted(configuration.process_environment().items()), configuration.affinity()]
+    return short_digest(process)
