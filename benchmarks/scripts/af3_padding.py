@@ -4,9 +4,8 @@
 
 Each input is computed in float32 with upstream's padding (a bucket of 128 tokens, 1024 rows of the
 MSA, 24 atom slots per token), and again under the knobs that cut the padding. The script prints the
-largest relative distance over all compared quantities. The network has upstream's parts and widths,
-but one block per stack and synthetic weights: padding acts through masks and gathers, which are the
-same in every block.
+largest relative distance over all compared quantities. The network is the shallow one, with
+synthetic weights: padding acts through masks and gathers, which are the same in every block.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.models.costs import CostModel
+from perfkit.models.depth import Stacks
 from perfkit.models.prepared import Prepared
 from perfkit.models.workload import FidelityAxis, Workload
 
@@ -222,6 +223,32 @@ class Model(Protocol):
         Workload or None
             The same workload with ``depth`` :data:`~perfkit.models.workload.SHALLOW_DEPTH`, or None
             if the model has no shallow network.
+        """
+        ...
+
+    def stacks(self, workload: Workload) -> Stacks:
+        """Return the stacks of identical blocks that the shallow network has fewer blocks of.
+
+        With the seconds of each stack in a shallow pass, :func:`perfkit.models.depth.full_pass_s`
+        predicts the time of a full pass.
+
+        Returns
+        -------
+        Mapping
+            Name of the stack -> its blocks; empty if the model has no shallow network.
+        """
+        ...
+
+    def stack_of(self, op_name: str) -> str | None:
+        """Return the stack that an operation belongs to, for shallow networks.
+
+        Takes the same path as :meth:`part_of`.
+
+        Returns
+        -------
+        str or None
+            A stack of :meth:`stacks`; :data:`REST` if the operation is outside all stacks; None if
+            the path does not reveal the stack.
         """
         ...
 

@@ -56,7 +56,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
 def test_small_inputs_have_the_answer_of_upstreams_smallest_bucket(
     tmp_path: Path, chain: Mapping[str, Any]
 ) -> None:
-    """Runs the network at full width, with one block of each stack."""
+    """Runs the shallow network, which has the full width."""
     from benchmarks.shallow_af3 import FEWEST, answer, relative_distances
     from perfkit.models.af3.inputs.fold_input import load_fold_input
 

@@ -60,7 +60,17 @@ WORKLOAD = Workload(
 def test_a_workload_is_unchanged_after_a_round_trip_through_plain_data() -> None:
     plain = WORKLOAD.as_dict()
     assert list(plain) == [
-        *("model", "name", "size", "source", "fidelity", "input_digest", "notices", "digest")
+        *(
+            "model",
+            "name",
+            "size",
+            "source",
+            "fidelity",
+            "input_digest",
+            "notices",
+            "depth",
+            "digest",
+        )
     ]
     assert plain["notices"] == ["synthetic weights"]
     assert plain["digest"] == WORKLOAD.digest

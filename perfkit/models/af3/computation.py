@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from perfkit.errors import UserError
+from perfkit.models.af3.depth import first_blocks, make_shallow
 from perfkit.models.af3.featurise import Batch, featurise
 from perfkit.models.af3.knobs import UPSTREAM_MSA_ROWS, Settings
 from perfkit.models.af3.output import write_predictions
@@ -30,6 +31,7 @@ from perfkit.models.af3.weights import (
 )
 from perfkit.models.prepared import Prepared, PyTree
 from perfkit.models.shared_knobs import FLOAT32
+from perfkit.models.workload import FULL_DEPTH, SHALLOW_DEPTH
 
 LARGEST_LOGITS_BYTES = 64 << 20
 """Above this size the confidence head does not return its logits, so that the comparison does not
@@ -49,12 +51,6 @@ LOGITS = {
 }
 """Compared quantity -> upstream's name of the confidence head's logits."""
 
-type MakeConfig = Callable[..., Any]
-"""Makes upstream's configuration, like :func:`~perfkit.models.af3.package.model_config`."""
-
-type LoadParameters = Callable[[Path | None, Settings, PyTree], tuple[Parameters, tuple[str, ...]]]
-"""Loads the parameters of the network, like :func:`load_parameters`."""
-
 
 def prepare(
     fold_input: Any,
@@ -65,8 +61,7 @@ def prepare(
     model_dir: Path | None,
     labels: tuple[str, ...] = (),
     *,
-    make_config: MakeConfig = model_config,
-    load: LoadParameters | None = None,
+    depth: str = FULL_DEPTH,
 ) -> Prepared:
     """Featurise an input, load the parameters and describe the computation.
 
@@ -86,10 +81,9 @@ def prepare(
         Folder of real parameters, or None for synthetic ones.
     labels
         Statements about the fidelity that every file of the prediction carries.
-    make_config
-        Makes the configuration of the network.
-    load
-        Loads the parameters of the network; by default :func:`load_parameters`.
+    depth
+        :data:`~perfkit.models.workload.FULL_DEPTH`, or
+        :data:`~perfkit.models.workload.SHALLOW_DEPTH` for the network with fewer blocks.
 
     Raises
     ------
@@ -102,7 +96,7 @@ def prepare(
     batches, bucket_notices = featurise_in_bucket(fold_input, settings.bucket)
     used_rows = max(used_msa_rows(batch.numeric) for batch in batches)
     rows = settings.msa_rows or min(used_rows, UPSTREAM_MSA_ROWS)
-    config = make_config(
+    config = model_config(
         recycles=fidelity["recycles"],
         steps=fidelity["steps"],
         samples=fidelity["samples"],
@@ -110,6 +104,8 @@ def prepare(
         bfloat16=settings.upstream_bfloat16,
         confidence_logits=_logits_bytes(tokens, fidelity["samples"]) <= LARGEST_LOGITS_BYTES,
     )
+    if depth == SHALLOW_DEPTH:
+        make_shallow(config)
     forward = transformed(config)
 
     def predict(weights: PyTree, key: Any, example: PyTree) -> PyTree:
@@ -119,7 +115,9 @@ def prepare(
         {name: jnp.asarray(value) for name, value in _trimmed(batch, settings, rows).items()}
         for batch in batches
     ]
-    parameters, notices = (load or load_parameters)(model_dir, settings, examples[0])
+    parameters, notices = load_parameters(model_dir, settings, examples[0])
+    if depth == SHALLOW_DEPTH:
+        parameters = first_blocks(parameters)
     keys = [jax.random.PRNGKey(batch.seed) for batch in batches]
     network = {module: leaves for module, leaves in parameters.items() if module != "__meta__"}
     weights = jax.device_put(network)

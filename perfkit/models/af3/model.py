@@ -14,6 +14,8 @@ from perfkit.errors import UserError
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
+from perfkit.models.af3.depth import BLOCKS as BLOCKS_OF_STACKS
+from perfkit.models.af3.depth import stack_name
 from perfkit.models.af3.knobs import BUCKET, EXACT, KNOBS, PRECISION, settings_for
 from perfkit.models.af3.memory import peak_resident_bytes
 from perfkit.models.af3.modules import BLOCKS, STACKS
@@ -22,10 +24,11 @@ from perfkit.models.af3.synthetic_weights import SEED
 from perfkit.models.af3.weights import SYNTHETIC_NOTICE, check_model_dir
 from perfkit.models.base import REST, Option
 from perfkit.models.costs import CostModel
+from perfkit.models.depth import Stacks, shallow_workload, without_files
 from perfkit.models.module_names import module_name
 from perfkit.models.prepared import Prepared
 from perfkit.models.shared_knobs import FLOAT32
-from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
+from perfkit.models.workload import SHALLOW_DEPTH, FidelityAxis, Workload, fidelity_labels
 from perfkit.units import cut
 
 if TYPE_CHECKING:
@@ -249,8 +252,16 @@ class AlphaFold3:
         return fidelity_labels(self.fidelity_axes, workload.fidelity, production)
 
     def shallow(self, workload: Workload) -> Workload | None:
-        """Return None: the network has one depth."""
-        return None
+        """Return the workload with fewer blocks of the pairformers, MSA and diffusion stacks."""
+        return shallow_workload(workload)
+
+    def stacks(self, workload: Workload) -> Stacks:
+        """Return the stacks that the shallow network has fewer blocks of."""
+        return BLOCKS_OF_STACKS
+
+    def stack_of(self, op_name: str) -> str | None:
+        """Find the stack of an operation by upstream's module names."""
+        return stack_name(op_name)
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
         """Featurise the input, load the parameters and describe the computation."""
@@ -259,7 +270,7 @@ class AlphaFold3:
         fold_input, _ = _fold_input(workload.source)
         seeds = fold_input.rng_seeds[: workload.fidelity["seeds"]]
         model_dir = workload.source.get("model-dir")
-        return computation.prepare(
+        prepared = computation.prepare(
             dataclasses.replace(fold_input, rng_seeds=seeds),
             settings_for(overrides, workload.size),
             workload.fidelity,
@@ -267,7 +278,9 @@ class AlphaFold3:
             workload.size,
             None if model_dir is None else Path(str(model_dir)),
             self.labels(workload),
+            depth=workload.depth,
         )
+        return without_files(prepared) if workload.depth == SHALLOW_DEPTH else prepared
 
 
 def _fold_input(

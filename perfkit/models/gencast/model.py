@@ -12,7 +12,9 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.models.base import Option
 from perfkit.models.costs import CostModel
-from perfkit.models.gencast.inputs.checkpoint import SamplerConfig
+from perfkit.models.depth import Stacks, shallow_workload, without_files
+from perfkit.models.gencast.depth import first_layers, stack_name, stacks_of
+from perfkit.models.gencast.inputs.checkpoint import DenoiserArchitectureConfig, SamplerConfig
 from perfkit.models.gencast.inputs.sources import OWN, WEATHERNEXT, Sources, sources_from
 from perfkit.models.gencast.knobs import (
     KNOBS,
@@ -27,7 +29,7 @@ from perfkit.models.gencast.task import TaskConfig
 from perfkit.models.module_names import module_name
 from perfkit.models.prepared import Prepared
 from perfkit.models.shared_knobs import FLOAT32
-from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
+from perfkit.models.workload import SHALLOW_DEPTH, FidelityAxis, Workload, fidelity_labels
 from perfkit.units import cut
 
 _PATH_OPTIONS = ("input", "checkpoint", "stats")
@@ -149,13 +151,8 @@ class GenCast:
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
         """Predict the peak resident set in bytes from the arrays that are alive together."""
-        from perfkit.models.gencast.inputs.synthetic_weights import architecture_for
-
         sources = _sources_of(workload)
-        if sources.checkpoint is None:
-            architecture = architecture_for(sources.mesh)
-        else:
-            architecture = sources.read_checkpoint().denoiser_architecture_config
+        architecture = _architecture_of(sources)
         settings = settings_for(configuration.overrides())
         if sources.engine == WEATHERNEXT:
             return weathernext_peak_bytes(architecture, workload.size, settings)
@@ -209,18 +206,29 @@ class GenCast:
         return True
 
     def shallow(self, workload: Workload) -> Workload | None:
-        """Return None: the network has one depth."""
-        return None
+        """Return the workload with fewer layers of the transformer; None if it has few already."""
+        return shallow_workload(workload) if self.stacks(workload) else None
+
+    def stacks(self, workload: Workload) -> Stacks:
+        """Return the stack of the transformer's layers."""
+        return stacks_of(_architecture_of(_sources_of(workload)))
+
+    def stack_of(self, op_name: str) -> str | None:
+        """Find the stack of an operation by the named scopes of the network."""
+        return stack_name(op_name)
 
     def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
         """Compute geometry and constants, and describe one step and the rollout."""
         from perfkit.models.gencast.computation import prepare_forecast
 
         sources = _sources_of(workload)
+        shallow = workload.depth == SHALLOW_DEPTH
         checkpoint = sources.read_checkpoint()
+        if shallow:
+            checkpoint = first_layers(checkpoint)
         task = checkpoint.task_config
         production = {axis.name: axis.production for axis in self.fidelity_axes}
-        return prepare_forecast(
+        prepared = prepare_forecast(
             checkpoint,
             sources.read_example(task),
             sources.read_statistics(task),
@@ -233,6 +241,7 @@ class GenCast:
             sources.engine,
             sources.seed,
         )
+        return without_files(prepared) if shallow else prepared
 
 
 def _ensure_importable(package: str) -> None:
@@ -249,3 +258,11 @@ def _engine_of(workload: Workload) -> str:
 
 def _sources_of(workload: Workload) -> Sources:
     return sources_from(workload.source)
+
+
+def _architecture_of(sources: Sources) -> DenoiserArchitectureConfig:
+    from perfkit.models.gencast.inputs.synthetic_weights import architecture_for
+
+    if sources.checkpoint is None:
+        return architecture_for(sources.mesh)
+    return sources.read_checkpoint().denoiser_architecture_config

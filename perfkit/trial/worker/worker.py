@@ -171,7 +171,7 @@ class Worker:
         commands
             Commands up to, and without, ``finish``.
         """
-        from perfkit.models.workload import Workload
+        from perfkit.models.workload import SHALLOW_DEPTH, Workload
 
         spec = self._spec
         workload = Workload.from_dict(spec.workload)
@@ -220,7 +220,9 @@ class Worker:
                 with stage(self._channel, StageName.STEADY):
                     outputs = one_pass()
             elif command is Command.TRACE:
-                self._trace(model, compiled, one_pass)
+                shallow = workload.depth == SHALLOW_DEPTH
+                owner_of = model.stack_of if shallow else model.part_of
+                self._trace(owner_of, compiled, one_pass)
             elif command is Command.CHECK:
                 checker.check(outputs)
                 checked = True
@@ -309,8 +311,13 @@ class Worker:
                 f"the limit is {limit / 1e9:.1f} GB"
             )
 
-    def _trace(self, model: Model, compiled: Any, one_pass: Callable[[], PyTree]) -> None:
-        """Run a pass under JAX's profiler; keep its files, or reduce them to seconds per part."""
+    def _trace(
+        self,
+        owner_of: Callable[[str], str | None],
+        compiled: Any,
+        one_pass: Callable[[], PyTree],
+    ) -> None:
+        """Run a pass under JAX's profiler; keep its files, or reduce them to seconds per owner."""
         import jax
 
         from perfkit.models.base import REST
@@ -333,7 +340,7 @@ class Worker:
             self._channel.send(EventKind.TRACED)
             return
         program = HloModule.parse(compiled.as_text())
-        spans = attribute(trace_of(read_events(folder)), program, model.part_of, REST)
+        spans = attribute(trace_of(read_events(folder)), program, owner_of, REST)
         seconds = seconds_by_owner(spans)
         # The trace of a real model takes tens of megabytes; only this table of it is kept.
         shutil.rmtree(folder)

@@ -12,6 +12,7 @@ from perfkit.models.af3.computation import featurise_in_bucket
 from perfkit.models.af3.featurise import Batch
 from perfkit.models.af3.model import AlphaFold3
 from perfkit.models.af3.output import add_notices, write_predictions
+from perfkit.models.af3.weights import SYNTHETIC_NOTICE
 from perfkit.models.prepared import Prepared, PyTree
 from perfkit.models.workload import Workload
 
@@ -29,7 +30,7 @@ HOSTILE = {
 
 @dataclass(frozen=True)
 class Prediction:
-    """A prediction of two residues by a network with one block of each stack."""
+    """A prediction of two residues by the shallow network."""
 
     prepared: Prepared
     batches: list[Batch]
@@ -128,5 +129,5 @@ def test_a_workload_below_production_is_labelled(
 def test_a_prepared_prediction_writes_its_labels(prediction: Prediction, tmp_path: Path) -> None:
     written = prediction.prepared.write(prediction.outputs, tmp_path)
     assert prediction.prepared.labels == ("low",)
-    assert written[-1].read_text().splitlines()[0] == "# low"
-    assert json.loads(written[0].read_text())["perfkit_notices"] == ["low"]
+    assert written[-1].read_text().splitlines()[:2] == [f"# {SYNTHETIC_NOTICE}", "# low"]
+    assert json.loads(written[0].read_text())["perfkit_notices"] == [SYNTHETIC_NOTICE, "low"]

@@ -29,8 +29,9 @@ from perfkit.models.costs import (
     Sizes,
     Terms,
 )
+from perfkit.models.depth import Blocks, Stacks, shallow_workload, without_files
 from perfkit.models.prepared import Prepared
-from perfkit.models.workload import FidelityAxis, Workload
+from perfkit.models.workload import SHALLOW_DEPTH, FidelityAxis, Workload
 from perfkit.records.stages import StageName
 
 PADDED = Knob("padded", "exact", Layer.MODEL, True, "nodes to pad to", any_text)
@@ -184,8 +185,17 @@ class Heat:
         return {"steps": 40}
 
     def shallow(self, workload: Workload) -> Workload | None:
-        """Return None: the plate has no blocks."""
-        return None
+        """A quarter of the steps; None if there is only one."""
+        return shallow_workload(workload) if self.stacks(workload) else None
+
+    def stacks(self, workload: Workload) -> Stacks:
+        """The steps, which are all alike."""
+        steps = workload.fidelity["steps"]
+        return {"step": Blocks(max(1, steps // 4), steps)} if steps > 1 else {}
+
+    def stack_of(self, op_name: str) -> str | None:
+        """The stack is the only part."""
+        return self.part_of(op_name)
 
     def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
         """Whether to try a padding: always."""
@@ -197,6 +207,9 @@ class Heat:
         import jax.numpy as jnp
 
         edge, steps = workload.size, workload.fidelity["steps"]
+        shallow = workload.depth == SHALLOW_DEPTH
+        if shallow:
+            steps = self.stacks(workload)["step"].shallow
         padded = overrides.get(PADDED.name, PADDED.default)
         nodes = edge if padded == "exact" else int(padded)
         conduct = np.eye(nodes, dtype=np.float32) * 0.8
@@ -214,7 +227,7 @@ class Heat:
             np.save(path, np.asarray(outputs["plate"]))
             return [path]
 
-        return Prepared(
+        prepared = Prepared(
             function=function,
             arguments=(conduct, plate),
             drive=lambda compiled: compiled(conduct, plate),
@@ -222,3 +235,4 @@ class Heat:
             compared=lambda outputs: {"plate": np.asarray(outputs["plate"])[:edge, :edge]},
             write=write,
         )
+        return without_files(prepared) if shallow else prepared
