@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Configuration
@@ -58,8 +57,8 @@ class RandomSearch(SpaceSearch):
         Seed of the order, which also depends on the space.
     """
 
-    name: ClassVar[str] = "random"
-    screens_singles: ClassVar[bool] = False
+    name = "random"
+    screens_singles = False
 
     seed: int = 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.tuning.search.known import Known, first_new
@@ -49,7 +48,7 @@ class ScreenTpe(SpaceSearch):
     2018, for the multivariate estimator.
     """
 
-    name: ClassVar[str] = "screen+tpe"
+    name = "screen+tpe"
 
     seed: int = 0
     patience: int = PATIENCE
