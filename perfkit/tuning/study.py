@@ -113,7 +113,7 @@ class Study:
 
     def recommendation(self) -> Recommendation:
         """The recommendation that the records so far support."""
-        return recommend(measured_at_own_fidelity(self.records()))
+        return recommend(self.records(), self._plan.goal)
 
     @property
     def compiled_folder(self) -> Path:
