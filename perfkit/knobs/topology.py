@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,10 @@ from perfkit.knobs.cpus import allowed_cpus
 
 SYSTEM = Path("/sys/devices/system")
 """Folder in which Linux describes nodes and CPUs (sysfs-devices-node, sysfs-devices-system-cpu)."""
+
+
+MOST_DIGITS = 6
+"""Longest number of instances that is read."""
 
 
 @dataclass(frozen=True, order=True)
@@ -82,9 +87,14 @@ def shares(where: Sequence[Place], count: int) -> tuple[tuple[int, ...], ...]:
             f"{count} instances need a CPU each, but only {len(where)} are allowed here; "
             f"use {len(where)} instances or fewer"
         )
+    return pieces(where, size)[:count]
+
+
+def pieces(where: Sequence[Place], size: int) -> tuple[tuple[int, ...], ...]:
+    """CPUs of neighbouring places, ``size`` at a time; CPUs that are left over belong to none."""
     return tuple(
         tuple(sorted(place.cpu for place in where[first : first + size]))
-        for first in range(0, size * count, size)
+        for first in range(0, len(where) - size + 1, size)
     )
 
 
@@ -99,6 +109,52 @@ def sensible_counts(where: Sequence[Place]) -> tuple[int, ...]:
         if len(where) % count == 0
         and all(_keeps_nodes(share, where) for share in shares(where, count))
     )
+
+
+@dataclass(frozen=True)
+class InstanceNumber:
+    """One of several instances that run side by side.
+
+    Attributes
+    ----------
+    number
+        Number of the instance, from 1.
+    count
+        Number of all instances.
+    """
+
+    number: int
+    count: int
+
+    @property
+    def cpus(self) -> tuple[int, ...]:
+        """Its share of the CPUs that this process may use.
+
+        Raises
+        ------
+        UserError
+            There are fewer CPUs than instances.
+        """
+        return shares(places(), self.count)[self.number - 1]
+
+
+def parse_instance(text: str) -> InstanceNumber:
+    """Parse ``i/k``, the i-th of k instances.
+
+    Raises
+    ------
+    UserError
+        The text has another form, or ``i`` is not between 1 and ``k``.
+    """
+    found = re.fullmatch(rf"\s*(\d{{1,{MOST_DIGITS}}})/(\d{{1,{MOST_DIGITS}}})\s*", text, re.ASCII)
+    if found is None:
+        raise UserError(
+            f"{text[:40]!r} is not an instance: write its number and the number of all, e.g. 1/2"
+        )
+    number, count = int(found[1]), int(found[2])
+    if not 1 <= number <= count:
+        raise UserError(f"there is no instance {number} of {count}: count from 1 to {count}")
+    return InstanceNumber(number, count)
 
 
 def _keeps_nodes(share: Sequence[int], where: Sequence[Place]) -> bool:

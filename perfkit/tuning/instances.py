@@ -12,7 +12,7 @@ from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import median_interval, sequential_ratio
 from perfkit.stats.interval import Interval
-from perfkit.units import HOUR_S, bytes_text, count_text
+from perfkit.units import HOUR_S, bytes_text, count_text, percent_text
 
 MEMORY_MARGIN = 1.1
 """Memory that each instance may need, relative to the peak of the same configuration alone. On
@@ -164,11 +164,10 @@ def too_large(counts: Sequence[int], peak_rss_bytes: int, memory_bytes: float) -
 
 
 def too_large_sentence(count: int, peak_rss_bytes: int, memory_bytes: float) -> str:
-    """Why a number of instances does not fit into memory."""
+    """Why a number of instances does not fit into memory; arguments as for :func:`too_large`."""
     return (
-        f"{count} instances of {bytes_text(peak_rss_bytes)} each need about "
-        f"{bytes_text(count * peak_rss_bytes * MEMORY_MARGIN)} of memory, but only "
-        f"{bytes_text(memory_bytes)} are available"
+        f"{count} instances with a peak of {bytes_text(peak_rss_bytes)} each do not fit into "
+        f"{bytes_text(memory_bytes)} of memory, at {percent_text(MEMORY_MARGIN - 1)} of margin"
     )
 
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tomli_w
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from perfkit.errors import UserError
 from perfkit.files import remove, write_whole
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
-from perfkit.records.base import FrozenModel
 from perfkit.records.schema import Record
 from perfkit.records.settings import present_settings
 from perfkit.tuning.recommend import Recommendation
@@ -28,7 +27,7 @@ FRONT_NAME = "preset-{number}.toml"
 """File names of the front of time and memory in the folder of a tuning, from 1 for the fastest."""
 
 
-class PresetInstances(FrozenModel):
+class PresetInstances(BaseModel, frozen=True):
     """Instances of a preset that run side by side on one machine.
 
     Attributes

@@ -58,6 +58,8 @@ class TuningResult:
         Folder of the records and of the preset.
     preset
         Path of the saved preset, or None where nothing is recommended.
+    front
+        Paths of the saved presets on the front of time and memory, fastest configuration first.
     unfinished
         One sentence for each step that was left out, with the reason.
     interrupted
@@ -69,6 +71,7 @@ class TuningResult:
     extrapolations: tuple[Extrapolation, ...]
     folder: Path
     preset: Path | None
+    front: tuple[Path, ...] = ()
     unfinished: tuple[str, ...] = ()
     interrupted: bool = False
 
@@ -153,18 +156,20 @@ def tune_workload(
         interrupted = True
         progress.say(INTERRUPTED)
     records, recommendation = study.records(), study.recommendation()
-    preset = None
+    preset: Path | None = None
+    front: tuple[Path, ...] = ()
     if recommendation.best is not None:
         preset = folder / PRESET_NAME
         context = measured_context(records[-1])
         save_preset(preset, model.name, recommendation, context)
-        save_front(folder, model.name, recommendation, context)
+        front = save_front(folder, model.name, recommendation, context)
     return TuningResult(
         records=tuple(records),
         recommendation=recommendation,
         extrapolations=tuple(production_times(model, workload, records, recommendation)),
         folder=folder,
         preset=preset,
+        front=front,
         unfinished=study.unfinished,
         interrupted=interrupted,
     )
