@@ -100,7 +100,6 @@ def measure_instances(
     remaining_s: Callable[[], float],
     progress: Progress,
     cache: Path,
-    hourly: Hourly,
     where: Sequence[Place] | None = None,
     bind: Callable[[Sequence[int]], None] = bind_thread,
 ) -> None:
@@ -115,7 +114,8 @@ def measure_instances(
     runner
         Makes the trials.
     plan
-        The workload, the store and the memory for all instances together.
+        The workload, the store, the memory for all instances together, and the goal, whose
+        objective says what an hour of instances counts.
     configuration
         The configuration.
     peak_rss_bytes
@@ -128,8 +128,6 @@ def measure_instances(
         Receives the events, and a sentence for each number of instances that is left out.
     cache
         Folder for compilation caches, which is deleted at the end.
-    hourly
-        What an hour of instances counts.
     where
         The CPUs; by default those that this process may use.
     bind
@@ -152,7 +150,7 @@ def measure_instances(
     run = _Measurement(runner, plan, configuration, costs, progress, cache, cpus, bind)
     turn_s: float | None = None
     while True:
-        left = run.undecided(counts, hourly)
+        left = run.undecided(counts, plan.goal.objective.hourly)
         needed_s = costs.turn_s(left) if turn_s is None else turn_s
         if not left:
             break
