@@ -266,6 +266,9 @@ class Record(FrozenModel):
     shared_process
         Whether the process held the programs of other trials too. Its memory is then not that of
         this configuration. Since version 4.
+    instances
+        Number of trials of the block that ran at the same time, each on CPUs of its own. Since
+        version 4.
     workload, configuration
         Workload and configuration.
     machine, versions
@@ -315,6 +318,7 @@ class Record(FrozenModel):
     block: str | None = None
     shared_start: bool = False
     shared_process: bool = False
+    instances: Annotated[Count, Field(ge=1)] = 1
     workload: WorkloadRecord
     configuration: ConfigurationRecord
     machine: MachineRecord
@@ -343,6 +347,14 @@ class Record(FrozenModel):
     def stage(self, name: StageName) -> Stage | None:
         """The first stage with this name; None if there is none."""
         return next((stage for stage in self.stages if stage.name == name), None)
+
+    @property
+    def is_prediction(self) -> bool:
+        """Whether time and memory are those of a prediction.
+
+        They are not for a shallow network, or for a process that several programs share.
+        """
+        return self.workload.depth == "full" and not self.shared_process
 
     @property
     def steady(self) -> list[Stage]:

@@ -11,6 +11,7 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.costs import MeasuredCosts
+from perfkit.tuning.instance_runs import InstanceCosts, measure_instances
 from perfkit.tuning.parts import PartsMeasurement
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
@@ -105,6 +106,8 @@ class Study:
         if self._plan.extrapolate:
             parts = PartsMeasurement(self._plan, self._trials, self._costs, self._progress)
             parts.run(self.records, self.recommendation().best, self._remaining_s)
+        if self._plan.goal.objective.instances:
+            self._measure_instances()
 
     def records(self) -> list[Record]:
         """All records of the study so far, of every role."""
@@ -112,13 +115,13 @@ class Study:
 
     def recommendation(self) -> Recommendation:
         """The recommendation that the records so far support."""
-        return recommend(measured_at_own_fidelity(self.records()))
+        return recommend(self.records(), self._plan.goal)
 
     # -- finished searches --------------------------------------------------------------------
 
     def _settled_key(self) -> str:
         """Digest of the search: another strategy or another search space makes it a new one."""
-        same = [self._strategy.name, self._space.changes]
+        same = [self._strategy.name, self._space.changes, self._plan.goal.key()]
         return short_digest(same)
 
     @property
@@ -253,6 +256,24 @@ class Study:
         with self._trials.session() as block:
             block.open_all(starts)
             block.rounds(members, passes)
+
+    def _measure_instances(self) -> None:
+        """Measure the best configuration in several instances side by side."""
+        best = self.recommendation().best
+        if best is None:
+            return
+        configuration = self._plan.catalogue.configuration(best.settings)
+        costs = self._costs
+        measure_instances(
+            self._runner,
+            self._plan,
+            configuration,
+            best.peak_rss_bytes,
+            InstanceCosts(costs.start_s(), costs.confirmed_pass_s(configuration)),
+            remaining_s=self._remaining_s,
+            progress=self._progress,
+            cache=self._trials.compiled_folder,
+        )
 
     # -- evidence -----------------------------------------------------------------------------
 

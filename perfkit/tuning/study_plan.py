@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from perfkit.files import short_digest
@@ -11,6 +11,7 @@ from perfkit.models.base import Model
 from perfkit.models.workload import Workload
 from perfkit.records.machine import setting_digest
 from perfkit.records.store import Store
+from perfkit.tuning.goals.goal import Goal
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class StudyPlan:
     shared_processes
         Whether candidates are screened in processes that hold several programs. Observers need a
         process per trial.
+    goal
+        What is recommended.
     """
 
     model: Model
@@ -44,6 +47,7 @@ class StudyPlan:
     memory_bytes: float
     extrapolate: bool = True
     shared_processes: bool = True
+    goal: Goal = field(default_factory=Goal)
 
     @cached_property
     def screened(self) -> Workload:
