@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
@@ -16,7 +16,9 @@ from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
 from perfkit.records.schema import Record
 from perfkit.records.settings import present_settings
-from perfkit.tuning.recommend import Recommendation
+
+if TYPE_CHECKING:
+    from perfkit.tuning.recommend import Recommendation
 
 FORMAT = 1
 
@@ -89,7 +91,10 @@ def measured_context(record: Record) -> dict[str, Any]:
         The last record of the study.
     """
     machine = record.machine.known()
-    shown = ("cpu", "logical_cpus", "memory_bytes")
+    shown = (
+        *("cpu", "cpu_family", "cpu_model", "instruction_sets"),
+        *("logical_cpus", "memory_bytes"),
+    )
     return {
         "workload": record.workload.name,
         "size": record.workload.size,
