@@ -167,7 +167,7 @@ def missing_allocators(host: Host) -> tuple[str, ...]:
     values = () if searched is None else searched.values
     missing: dict[str, list[str]] = {}
     for name in values:
-        if name not in host.allocators:
+        if ALLOCATORS[name].libraries and name not in host.allocators:
             missing.setdefault(ALLOCATORS[name].remedy, []).append(name)
     return tuple(
         f"allocator {names[0]} is not installed and not tried; {remedy}"
