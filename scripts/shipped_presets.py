@@ -96,6 +96,7 @@ def measured(study: Path, records: Sequence[Record], row: Row) -> dict[str, Any]
     found: dict[str, Any] = {
         **context,
         "versions": versions,
+        "cpus": max(record.allowed_cpus for record in records),
         "records": f"{study.parent.name}/{study.name}",
         "trials": list(row.trials),
         "speedup": round(speedup.median, 3),

@@ -117,7 +117,7 @@ def _nearer_in_size(
 def _gain(preset: KnownPreset, size_unit: str) -> str:
     measured = preset.measured
     gain = "a gain that is not stated" if measured.speedup is None else _speedup(preset)
-    cpus = measured.machine.logical_cpus
+    cpus = measured.available_cpus
     where = [
         f"{measured.size} {size_unit}" if measured.size is not None else "an unknown size",
         *([count_text(cpus, "CPU")] if cpus is not None else []),

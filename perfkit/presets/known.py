@@ -61,6 +61,8 @@ class Measured(Table):
     ----------
     workload, size
         Name of the input, and its size in the model's unit.
+    cpus
+        CPUs that the trials could use.
     measured_at
         Time of the last measurement, ISO 8601.
     speedup
@@ -85,6 +87,7 @@ class Measured(Table):
 
     workload: str = ""
     size: Annotated[int, Field(ge=1)] | None = None
+    cpus: Annotated[int, Field(ge=1)] | None = None
     measured_at: str = ""
     speedup: Positive | None = None
     speedup_interval: tuple[Positive, Positive] | None = None
@@ -95,6 +98,11 @@ class Measured(Table):
     records: str = ""
     machine: MeasuredMachine = MeasuredMachine()
     versions: Mapping[str, str] = Field(default_factory=dict)
+
+    @property
+    def available_cpus(self) -> int | None:
+        """CPUs that the trials could use; those of the machine where the file states no more."""
+        return self.machine.logical_cpus if self.cpus is None else self.cpus
 
 
 @dataclass(frozen=True)
@@ -172,6 +180,17 @@ def shipped_presets(model: str, folder: Path = SHIPPED) -> list[KnownPreset]:
     ]
 
 
+def shipped_names(folder: Path = SHIPPED) -> dict[str, str]:
+    """Name of each shipped preset -> its model.
+
+    Parameters
+    ----------
+    folder
+        Folder with a folder per model.
+    """
+    return {path.stem: path.parent.name for path in sorted(folder.glob("*/*.toml"))}
+
+
 def shipped_preset(name: str, model: str, folder: Path = SHIPPED) -> KnownPreset:
     """The shipped preset of a name.
 
@@ -189,7 +208,7 @@ def shipped_preset(name: str, model: str, folder: Path = SHIPPED) -> KnownPreset
     UserError
         There is no such preset, or it is for another model.
     """
-    models = {path.stem: path.parent.name for path in sorted(folder.glob("*/*.toml"))}
+    models = shipped_names(folder)
     if name not in models:
         raise unknown_name("shipped preset", name, models)
     if models[name] != model:

@@ -98,7 +98,7 @@ def distance(preset: KnownPreset, size: int, here: Here) -> Distance:
     return Distance(
         instruction_sets=len(lacking) + len(further),
         cpu=cpu,
-        cpus=_octaves(there.logical_cpus, here.host.cpus),
+        cpus=_octaves(preset.measured.available_cpus, here.host.cpus),
         size=_octaves(preset.measured.size, size),
         versions=len(version_differences(preset, here)),
     )

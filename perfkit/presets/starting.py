@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.knobs.knob import Host
+from perfkit.knobs.knob import Host, Layer
 from perfkit.presets.advice import nearest_first
 from perfkit.presets.known import SHIPPED, shipped_presets, stored_presets
 from perfkit.presets.nearness import Here
@@ -25,6 +25,7 @@ def starting_points(
     store_folder: Path | None,
     *,
     knobs: Collection[str] | None = None,
+    worth_trying: Callable[[str, str], bool] | None = None,
     machine: MachineRecord | None = None,
     versions: Mapping[str, str | None] | None = None,
     shipped_folder: Path = SHIPPED,
@@ -51,6 +52,9 @@ def starting_points(
         Folder with the results of earlier tunings; None, or a folder that does not exist, for none.
     knobs
         Names of the knobs that may differ from stock; None for all.
+    worth_trying
+        Whether a value of one of the model's own knobs can make a difference to the input, by name
+        and value, see :meth:`perfkit.models.base.Model.worth_trying`; None if all can.
     machine, versions
         Fingerprint of the machine and installed packages; this machine's by default.
     shipped_folder
@@ -66,22 +70,19 @@ def starting_points(
     presets = shipped_presets(model_name, shipped_folder)
     if store_folder is not None:
         presets += stored_presets(model_name, store_folder)
+
+    def searched(name: str, value: str) -> bool:
+        knob = catalogue.knob(name)
+        if knob.search is None or value not in knob.search.values_for(host):
+            return False
+        if knobs is not None and name not in knobs:
+            return False
+        return knob.layer is not Layer.MODEL or worth_trying is None or worth_trying(name, value)
+
     found = (
-        _searchable(preset.settings, catalogue, host, knobs)
+        catalogue.configuration(
+            {name: value for name, value in preset.settings.items() if searched(name, value)}
+        )
         for preset in nearest_first(presets, workload_size, here)
     )
     return tuple(dict.fromkeys(each for each in found if each != STOCK))[:most]
-
-
-def _searchable(
-    settings: Mapping[str, str], catalogue: Catalogue, host: Host, knobs: Collection[str] | None
-) -> Configuration:
-    """The configuration with the values that a search tries on a machine."""
-    kept = {}
-    for name, value in settings.items():
-        if knobs is not None and name not in knobs:
-            continue
-        search = catalogue.knob(name).search
-        if search is not None and value in search.values_for(host):
-            kept[name] = value
-    return catalogue.configuration(kept)

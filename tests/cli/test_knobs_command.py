@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from perfkit.api.knob_catalogue import knob_catalogue
+from perfkit.cli.commands.knobs import notes
+from perfkit.knobs.knob import Host
+
 type Perfkit = Callable[..., subprocess.CompletedProcess[str]]
 type Refused = Callable[[subprocess.CompletedProcess[str], str], None]
 
@@ -29,6 +33,17 @@ def test_knobs_needs_neither_jax_nor_the_package_of_the_model(perfkit: Perfkit, 
     # Names and values are not broken in two.
     assert "xla_cpu_experimental_ynn_fusion_type" in finished.stdout
     assert "CPU_OPT_PRESET_FAST_RUNTIME" in finished.stdout
+
+
+def test_reasons_are_listed_below_the_table_and_an_allocator_only_once() -> None:
+    bare = Host(frozenset({"avx2"}), 1, frozenset({"glibc", "glibc-keep", "glibc-hugepages"}))
+    lines = notes(knob_catalogue("gencast", host=bare))
+    assert (
+        "not here: xla_cpu_prefer_vector_width=512; it makes no difference on this CPU without "
+        "avx512f"
+    ) in lines
+    assert "not here: cpus=1; this process may use 1 CPU, as by default" in lines
+    assert len([line for line in lines if "cmeel-mimalloc" in line]) == 1
 
 
 def test_knobs_as_json(perfkit: Perfkit) -> None:

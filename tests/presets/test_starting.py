@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perfkit.knobs.configuration import Catalogue
@@ -21,6 +21,7 @@ def _starting(
     store: str | None = "results",
     *,
     knobs: Sequence[str] | None = None,
+    worth_trying: Callable[[str, str], bool] | None = None,
     most: int = MOST,
 ) -> list[dict[str, str]]:
     found = starting_points(
@@ -30,6 +31,7 @@ def _starting(
         CATALOGUE,
         None if store is None else tmp_path / store,
         knobs=knobs,
+        worth_trying=worth_trying,
         machine=here.machine,
         versions=here.versions,
         shipped_folder=tmp_path / "data",
@@ -78,6 +80,23 @@ def test_a_search_of_some_knobs_starts_from_values_of_these_knobs(
     write_preset("data/af3/one.toml", {"bucket": "exact", "msa_rows": "needed"})
     assert _starting(tmp_path, make_here(), knobs=["msa_rows"]) == [{"msa_rows": "needed"}]
     assert _starting(tmp_path, make_here(), knobs=["allocator"]) == []
+
+
+def test_model_values_that_make_no_difference_to_the_input_are_left_out(
+    write_preset: WritePreset, tmp_path: Path
+) -> None:
+    write_preset("data/af3/one.toml", {"bucket": "exact", "allocator": "glibc-keep"})
+    found = _starting(tmp_path, make_here(), worth_trying=lambda name, value: False)
+    assert found == [{"allocator": "glibc-keep"}]
+    asked: list[tuple[str, str]] = []
+
+    def all_are(name: str, value: str) -> bool:
+        asked.append((name, value))
+        return True
+
+    both = [{"allocator": "glibc-keep", "bucket": "exact"}]
+    assert _starting(tmp_path, make_here(), worth_trying=all_are) == both
+    assert asked == [("bucket", "exact")]
 
 
 def test_the_number_of_starting_points_is_limited(

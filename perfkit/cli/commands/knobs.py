@@ -91,7 +91,7 @@ def _print(console: Console, catalogue: KnobCatalogue) -> None:
             cell("yes" if entry.exact else "no"),
         )
     console.rich.print(table)
-    for line in _notes(catalogue):
+    for line in notes(catalogue):
         console.rich.print(cell(line), width=width)
     for name, value in catalogue.further_flags.items():
         console.line(f"{name}={value}")
@@ -105,8 +105,8 @@ def _name_cell(entry: KnobEntry) -> Text:
     return text
 
 
-def _notes(catalogue: KnobCatalogue) -> list[str]:
-    """What the columns mean, then why values of the search are not available here."""
+def notes(catalogue: KnobCatalogue) -> list[str]:
+    """The lines below the table: the columns, then why some values are not available here."""
     lines = [
         "set per: process, a value needs a new process; program, a new trace in any process; "
         "compilation, the same traced program can be compiled with several values.",

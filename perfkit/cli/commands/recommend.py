@@ -14,6 +14,7 @@ from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import Parser
 from perfkit.models import DEFAULT_MODEL, model_names
 from perfkit.presets.advice import Advice
+from perfkit.presets.known import shipped_names
 
 
 def main(arguments: list[str]) -> int:
@@ -55,7 +56,9 @@ def _parser() -> Parser:
         help=f"folder with results of earlier tunings (default {RESULTS_FOLDER}, if it exists)",
     )
     parser.add_argument(
-        "--shipped", metavar="NAME", help="a shipped preset to use instead of the nearest preset"
+        "--shipped",
+        metavar="NAME",
+        help=f"this shipped preset instead of the nearest one: {', '.join(shipped_names())}",
     )
     parser.add_argument("--preset-out", type=Path, metavar="FILE", help="save the preset")
     parser.add_argument("--json", action="store_true", help="print JSON")
