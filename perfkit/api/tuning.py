@@ -10,7 +10,9 @@ from perfkit.api.progress import ProgressLike, as_progress
 from perfkit.api.reporting import PAGE_NAME
 from perfkit.api.study_results import TuneResult
 from perfkit.api.subject import Fidelity, OptionValue, default_folder, make_subject, seconds_of
+from perfkit.knobs.allocators import missing_allocators
 from perfkit.knobs.configuration import STOCK
+from perfkit.knobs.host import this_host
 from perfkit.models import DEFAULT_MODEL
 from perfkit.observers.registry import make_observers
 from perfkit.report.study_page import study_page
@@ -126,6 +128,8 @@ def tune(
     shown = as_progress(progress)
     shown.announce(subject.model, [subject.workload])
     with shown.study(budget_s=budget_s) as study:
+        for sentence in missing_allocators(this_host()):
+            study.say(sentence)
         found = tune_workload(
             subject.workload,
             folder,

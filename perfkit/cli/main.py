@@ -18,6 +18,8 @@ from perfkit.version import __version__
 COMMANDS = {
     "run": "run one guarded, measured prediction",
     "tune": "find the fastest configuration that gives the same answer",
+    "recommend": "name the known preset nearest to this machine, without measuring",
+    "knobs": "list what can be set, and what is worth trying on this machine",
     "sweep": "measure a full grid of sizes, CPUs and knob values",
     "profile": "show where time and memory go, and what limits each module",
     "guard": "check answers under several compiler settings, or locate the first NaN or infinity",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
@@ -38,12 +39,24 @@ class Allocator:
     variables
         Environment variables in addition to ``LD_PRELOAD``.
     package
-        Debian package that installs the library.
+        Debian package that installs the library; empty where there is none to name.
+    distribution
+        Python distribution on PyPI that installs the library; empty where there is none.
     """
 
     libraries: tuple[str, ...]
     variables: Mapping[str, str]
     package: str = ""
+    distribution: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What to install, with the command."""
+        if self.distribution:
+            return (
+                f"install the Python package {self.distribution} (pip install {self.distribution})"
+            )
+        return f"install the Debian package {self.package} (apt install {self.package})"
 
 
 ALLOCATORS: dict[str, Allocator] = {
@@ -58,6 +71,13 @@ ALLOCATORS: dict[str, Allocator] = {
         {"MALLOC_CONF": f"{KEEP_PAGES},thp:always"},
         package="libjemalloc2",
     ),
+    "mimalloc": Allocator(
+        ("libmimalloc.so.3",),
+        # Never purge freed pages (mimalloc 3, "Environment Options"). Huge pages are its default
+        # where the kernel gives them on request: it commits arenas of 1 GiB as a whole.
+        {"MIMALLOC_PURGE_DELAY": "-1"},
+        distribution="cmeel-mimalloc",
+    ),
     "tcmalloc": Allocator(
         ("libtcmalloc_minimal.so.4", "libtcmalloc.so.4"),
         {"TCMALLOC_RELEASE_RATE": "0"},
@@ -71,8 +91,27 @@ in whether they keep its pages between executions, and in the size of the pages.
 """
 
 
+def distribution_files(distribution: str) -> tuple[Path, ...]:
+    """Paths of the files that an installed Python distribution has; empty if it is not installed.
+
+    Parameters
+    ----------
+    distribution
+        Name of the distribution.
+    """
+    try:
+        found = metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return ()
+    return tuple(Path(str(found.locate_file(file))) for file in found.files or ())
+
+
 @cache
-def library_path(name: str, folders: Sequence[str] = LIBRARY_FOLDERS) -> Path | None:
+def library_path(
+    name: str,
+    folders: Sequence[str] = LIBRARY_FOLDERS,
+    files_of: Callable[[str], Sequence[Path]] = distribution_files,
+) -> Path | None:
     """The shared library of allocator ``name``, or None where it is not installed.
 
     Parameters
@@ -80,11 +119,16 @@ def library_path(name: str, folders: Sequence[str] = LIBRARY_FOLDERS) -> Path | 
     name
         Name of the allocator.
     folders
-        Folders to look in, in this order, before the loader's own.
+        Folders to look in, in this order, after the Python distribution of the allocator and
+        before the loader's own folders.
+    files_of
+        Returns the paths of the files of a Python distribution.
     """
-    for library in ALLOCATORS[name].libraries:
-        for folder in folders:
-            path = Path(folder, library)
+    allocator = ALLOCATORS[name]
+    packaged = files_of(allocator.distribution) if allocator.distribution else ()
+    for library in allocator.libraries:
+        in_folders = (Path(folder, library) for folder in folders)
+        for path in (*(file for file in packaged if file.name == library), *in_folders):
             if path.exists():
                 return path
         short = library.removeprefix("lib").split(".so")[0]
@@ -106,6 +150,33 @@ def environment(name: str) -> dict[str, str]:
     return {**ALLOCATORS[name].variables, **preloaded}
 
 
+def not_installed(name: str) -> str:
+    """One sentence: allocator ``name`` is not installed, and how to get it."""
+    return f"allocator {name!r} is not installed on this machine; {ALLOCATORS[name].remedy}"
+
+
+def missing_allocators(host: Host) -> tuple[str, ...]:
+    """One sentence per library of an allocator that a machine lacks, most promising first.
+
+    Parameters
+    ----------
+    host
+        The machine.
+    """
+    searched = ALLOCATOR_KNOB.search
+    values = () if searched is None else searched.values
+    missing: dict[str, list[str]] = {}
+    for name in values:
+        if ALLOCATORS[name].libraries and name not in host.allocators:
+            missing.setdefault(ALLOCATORS[name].remedy, []).append(name)
+    return tuple(
+        f"allocator {names[0]} is not installed and not tried; {remedy}"
+        if len(names) == 1
+        else f"allocators {' and '.join(names)} are not installed and not tried; {remedy}"
+        for remedy, names in missing.items()
+    )
+
+
 def _installed(value: str, host: Host) -> bool:
     return value in host.allocators
 
@@ -118,7 +189,10 @@ ALLOCATOR_KNOB = Knob(
     summary="memory allocator, and whether it keeps freed pages",
     parse=one_of(*ALLOCATORS),
     search=Search(
-        ("jemalloc-hugepages", "tcmalloc", "jemalloc", "glibc-keep", "glibc-hugepages"),
+        (
+            *("jemalloc-hugepages", "mimalloc", "tcmalloc", "jemalloc"),
+            *("glibc-keep", "glibc-hugepages"),
+        ),
         order=20,
         bundle=Bundle.MINOR,
         useful=_installed,

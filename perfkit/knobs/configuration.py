@@ -89,11 +89,7 @@ class Configuration:
         """
         for value in self.of_layer(Layer.ALLOCATOR).values():
             if not installed(value):
-                package = allocators.ALLOCATORS[value].package
-                return (
-                    f"allocator {value!r} is not installed on this machine; install the Debian "
-                    f"package {package}"
-                )
+                return allocators.not_installed(value)
         return None
 
     def ensure_possible(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
-from perfkit.knobs.parsers import Parser, boolean, one_of, whole_number
+from perfkit.knobs.parsers import Parser, allows, boolean, one_of, whole_number
 
 ISA_CEILINGS = (
     "SSE4_2",
@@ -52,10 +52,12 @@ def _with(instruction_set: str) -> Callable[[str, Host], bool]:
     return lambda value, host: instruction_set in host.instruction_sets
 
 
+@allows(f"empty, or {', '.join(ISA_CEILINGS)}")
 def _isa(value: str) -> str:
     return value if value == "" else one_of(*ISA_CEILINGS)(value)
 
 
+@allows(f"empty, or a list of {', '.join(YNN_FUSION_TYPES)}; signs + and - change the default")
 def _fusion_types(value: str) -> str:
     """Names, which replace the default list, or names with signs, which change it."""
     items = value.lower().split(",") if value else []

@@ -152,10 +152,11 @@ def versions() -> dict[str, str | None]:
         "perfkit": __version__,
         "perfkit_commit": _commit(),
     }
-    return found | _package_versions()
+    return found | package_versions()
 
 
-def _package_versions() -> dict[str, str | None]:
+def package_versions() -> dict[str, str | None]:
+    """Versions of those of :data:`PACKAGES` that are installed."""
     found: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -167,7 +168,7 @@ def _package_versions() -> dict[str, str | None]:
 
 def setting_digest() -> str:
     """Digest of machine and packages; trials of one study have the same one."""
-    packages = sorted(_package_versions().items())
+    packages = sorted(package_versions().items())
     return short_digest([fingerprint().digest, platform.python_version(), packages])
 
 

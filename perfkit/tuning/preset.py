@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tomli_w
 from pydantic import BaseModel, Field, ValidationError
@@ -18,8 +18,10 @@ from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
 from perfkit.records.schema import Record
 from perfkit.records.settings import present_settings
-from perfkit.tuning.recommend import Recommendation
-from perfkit.tuning.rows import Row
+
+if TYPE_CHECKING:
+    from perfkit.tuning.recommend import Recommendation
+    from perfkit.tuning.rows import Row
 
 FORMAT = 1
 
@@ -166,7 +168,10 @@ def measured_context(record: Record) -> dict[str, Any]:
         The last record of the study.
     """
     machine = record.machine.known()
-    shown = ("cpu", "logical_cpus", "memory_bytes")
+    shown = (
+        *("cpu", "cpu_family", "cpu_model", "instruction_sets"),
+        *("logical_cpus", "memory_bytes"),
+    )
     return {
         "workload": record.workload.name,
         "size": record.workload.size,

@@ -65,11 +65,11 @@ def test_exec_applies_flags_and_affinity(perfkit: Perfkit, tmp_path: Path) -> No
     assert shown["cpus"] == [min(os.sched_getaffinity(0))]
 
 
-@pytest.mark.parametrize("name", ["jemalloc", "tcmalloc"])
+@pytest.mark.parametrize("name", ["jemalloc", "mimalloc", "tcmalloc"])
 def test_exec_preloads_the_allocator(perfkit: Perfkit, tmp_path: Path, name: str) -> None:
     library = allocators.library_path(name)
     if library is None:
-        pytest.skip(f"Debian package {allocators.ALLOCATORS[name].package} is not installed")
+        pytest.skip(allocators.not_installed(name))
     preset = _preset(tmp_path, f"allocator = '{name}'\n")
     finished = perfkit("exec", "--preset", preset, "--", sys.executable, "-c", SHOW)
     assert str(library.resolve()) in json.loads(finished.stdout)["maps"]

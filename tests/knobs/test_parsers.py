@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from perfkit.knobs.parsers import Parser, any_text, boolean, one_of, whole_number, word_or_count
+from perfkit.knobs.parsers import (
+    Parser,
+    allowed_text,
+    any_text,
+    boolean,
+    one_of,
+    whole_number,
+    word_or_count,
+)
 from perfkit.models import get_model, model_names
 
 
@@ -23,6 +31,22 @@ from perfkit.models import get_model, model_names
 )
 def test_a_value_has_one_canonical_text(parse: Parser, text: str, canonical: str) -> None:
     assert parse(text) == canonical
+
+
+@pytest.mark.parametrize(
+    ("parse", "allowed"),
+    [
+        (any_text, "any word"),
+        (boolean, "true, false"),
+        (one_of("a", "b"), "a, b"),
+        (whole_number(0, 3), "a whole number, from 0 to 3"),
+        (whole_number(5), "a whole number, 5 or more"),
+        (word_or_count("whole"), "whole, or a whole number, 1 or more"),
+        (str.lower, None),
+    ],
+)
+def test_a_parser_says_which_values_it_accepts(parse: Parser, allowed: str | None) -> None:
+    assert allowed_text(parse) == allowed
 
 
 @pytest.mark.parametrize("text", ["²", "0", "-1", "1.5", "", "whol", "9" * 5000, "1 2"])

@@ -47,9 +47,10 @@ def test_alphafold_on_a_large_machine() -> None:
         (("cpus", "1"),),
         (("xla_cpu_max_isa", "AVX2"),),
         (("xla_cpu_opt_preset", "CPU_OPT_PRESET_FAST_RUNTIME"),),
-        (("allocator", "tcmalloc"),),
+        (("allocator", "mimalloc"),),
         (("xla_cpu_experimental_ynn_fusion_type", "dot,eltwise,reduce"),),
         (("xla_backend_optimization_level", "1"),),
+        (("allocator", "tcmalloc"),),
         (("allocator", "jemalloc"),),
         (("allocator", "glibc-keep"),),
         (("allocator", "glibc-hugepages"),),
@@ -68,6 +69,13 @@ def test_values_that_make_no_difference_on_a_machine_are_not_tried() -> None:
     }
     # One of the two knobs with small gains is left, so there is no bundle of them.
     assert [len(change) for change in changes if len(change) > 1] == [3]
+
+
+def test_mimalloc_takes_the_place_of_the_allocators_of_system_packages() -> None:
+    installed = frozenset({"glibc", "glibc-keep", "glibc-hugepages", "mimalloc"})
+    host = dataclasses.replace(LARGE, allocators=installed)
+    bundles = [change for change in _changes(AlphaFold3(), WORKLOAD, host) if len(change) > 1]
+    assert bundles[1] == (("xla_cpu_prefer_vector_width", "512"), ("allocator", "mimalloc"))
 
 
 def test_an_input_that_fills_its_bucket_has_no_exact_bucket_to_try() -> None:

@@ -1,0 +1,1 @@
+"""WHAT IS KNOWN ALREADY: presets that ship with perfkit, and those of earlier tunings."""
