@@ -164,6 +164,9 @@ class SimulatedRunner:
         """A trial that has not been started."""
         return SimulatedTrial(self, workload, configuration, labels, files)
 
+    def end_shared(self) -> None:
+        """Nothing: virtual trials share no process."""
+
     def now_s(self) -> float:
         """The simulated clock."""
         return self.clock_s

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfkit.knobs.configuration import Catalogue
+from perfkit.knobs.host import this_host
 from perfkit.models import get_model
 from perfkit.models.base import Model
 from perfkit.models.workload import Workload
+from perfkit.presets.starting import starting_points
 from perfkit.records.machine import available_memory_bytes
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
@@ -22,7 +24,7 @@ from perfkit.tuning.preset import measured_context, save_front, save_preset
 from perfkit.tuning.progress import Progress, SilentProgress
 from perfkit.tuning.recommend import Recommendation
 from perfkit.tuning.search.registry import make_strategy
-from perfkit.tuning.search.strategy import Strategy
+from perfkit.tuning.search.strategy import SearchSpace, Strategy
 from perfkit.tuning.space import search_space
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
@@ -90,6 +92,7 @@ def tune_workload(
     strategy: Strategy | None = None,
     runner: SharingRunner | None = None,
     goal: Goal | None = None,
+    cold: bool = False,
 ) -> TuningResult:
     """Find the best configuration of a workload that gives the same answer as stock.
 
@@ -124,6 +127,9 @@ def tune_workload(
         Makes the trials; by default they run on this machine.
     goal
         Objective and constraints; by default the shortest prediction.
+    cold
+        Whether to search without the configurations that won elsewhere. Otherwise those of the
+        shipped presets, and of presets in the folder next to this one, are tried first.
 
     Raises
     ------
@@ -148,6 +154,8 @@ def tune_workload(
         goal=goal,
     )
     searched = search_space(model, workload, plan.catalogue, knobs=knobs)
+    if not cold:
+        searched = _with_known(searched, model, workload, folder)
     space = constrained_space(searched, goal.constraints, model)
     study = Study(plan, strategy or make_strategy(), runner, progress, space)
     interrupted = False
@@ -174,6 +182,22 @@ def tune_workload(
         unfinished=study.unfinished,
         interrupted=interrupted,
     )
+
+
+def _with_known(space: SearchSpace, model: Model, workload: Workload, folder: Path) -> SearchSpace:
+    """The space with configurations that won elsewhere as its first changes."""
+    host = this_host()
+    known = starting_points(
+        model.name,
+        workload.size,
+        host,
+        space.catalogue,
+        folder.parent,
+        knobs=space.values.keys(),
+        worth_trying=lambda name, value: model.worth_trying(workload, name, value),
+    )
+    first = [configuration.settings for configuration in known]
+    return replace(space, changes=tuple(dict.fromkeys((*first, *space.changes))))
 
 
 def production_times(

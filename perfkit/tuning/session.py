@@ -252,6 +252,7 @@ class Session:
                 dict(member.times_s),
                 settings=member.start.configuration.settings,
                 depth=member.start.workload.depth,
+                shared=member.start.shared_process,
             )
             for digest, member in self._members.items()
             if member.trial is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.files import remove, short_digest, write_whole
@@ -11,11 +12,13 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.costs import MeasuredCosts
+from perfkit.tuning.goals.confirming import worth_confirming
+from perfkit.tuning.goals.objectives import SAME_MEMORY, Latency, memory_ratio
 from perfkit.tuning.instance_runs import InstanceCosts, measure_instances
 from perfkit.tuning.parts import PartsMeasurement
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
-from perfkit.tuning.search.evidence import ATTEMPTS, Evidence
+from perfkit.tuning.search.evidence import ATTEMPTS, Evidence, common_rounds
 from perfkit.tuning.search.strategy import (
     Budget,
     Confirm,
@@ -79,7 +82,9 @@ class Study:
         self._space = space or search_space(plan.model, plan.workload, plan.catalogue)
         self._deadline_s = runner.now_s() + plan.budget_s
         self._session: Session | None = None
-        self._trials = StudyTrials(plan, runner, progress)
+        # Reading the store takes longer than a pass of a small program.
+        self._records: list[Record] | None = None
+        self._trials = StudyTrials(plan, runner, progress, self._keep)
         self._costs = MeasuredCosts(
             plan.model,
             plan.workload,
@@ -111,17 +116,31 @@ class Study:
 
     def records(self) -> list[Record]:
         """All records of the study so far, of every role."""
-        return [record for record in self._plan.store.records() if record.study == self._plan.study]
+        if self._records is None:
+            plan = self._plan
+            self._records = [r for r in plan.store.records() if r.study == plan.study]
+        return list(self._records)
+
+    def _keep(self, record: Record) -> None:
+        """Store a record of the study."""
+        self._plan.store.append(record)
+        if self._records is not None:
+            self._records.append(record)
 
     def recommendation(self) -> Recommendation:
         """The recommendation that the records so far support."""
         return recommend(self.records(), self._plan.goal)
 
+    @property
+    def compiled_folder(self) -> Path:
+        """Folder in which the trials of this study share their compiled programs."""
+        return self._trials.compiled_folder
+
     # -- finished searches --------------------------------------------------------------------
 
     def _settled_key(self) -> str:
         """Digest of the search: another strategy or another search space makes it a new one."""
-        same = [self._strategy.name, self._space.changes, self._plan.goal.key()]
+        same = [self._strategy.key, self._space.key, self._plan.goal.key()]
         return short_digest(same)
 
     @property
@@ -138,7 +157,7 @@ class Study:
 
     def _settle(self) -> None:
         """Mark the search as finished and delete its compiled programs (half a gigabyte)."""
-        remove(self._trials.compiled_folder)
+        remove(self.compiled_folder)
         write_whole(self._settled_file, f"{self._plan.budget_s}\n", "mark of a settled study")
 
     # -- steps --------------------------------------------------------------------------------
@@ -170,7 +189,47 @@ class Study:
             self._session = session
             stop = self._search(session)
         self._session = None
+        self._confirm_for_goal()
         return stop
+
+    def _confirm_for_goal(self) -> None:
+        """Confirm what the goal needs in addition to the strategy's finalists, if time allows.
+
+        A strategy confirms what is fastest. Configurations that need less memory, or cost less,
+        have to be compared with that.
+        """
+        plan = self._plan
+        while finalists := self._unconfirmed_for_goal():
+            passes = self._costs.passes_in_block(finalists)
+            needed_s = self._costs.block_s(finalists, passes)
+            if self._remaining_s() < needed_s + self._costs.parts_s((STOCK, finalists[0])):
+                names = ", ".join(configuration.label for configuration in finalists)
+                self._progress.say(
+                    f"not confirmed, because the budget is too short: {names}, which the objective "
+                    f"{plan.goal.objective.text} would compare with the fastest"
+                )
+                return
+            self._confirm(Confirm(finalists, passes))
+
+    def _unconfirmed_for_goal(self) -> tuple[Configuration, ...]:
+        """The configurations that the goal needs, and that have too few blocks for an interval."""
+        goal, evidence = self._plan.goal, self._evidence()
+        found = self.recommendation()
+        larger = (
+            found.best is not None
+            and found.stock is not None
+            and memory_ratio(found.best, found.stock) > SAME_MEMORY
+        )
+        if isinstance(goal.objective, Latency) and not goal.pareto and not larger:
+            return ()
+        wanted = map(self._plan.catalogue.configuration, worth_confirming(self.records(), goal))
+        return tuple(
+            configuration
+            for configuration in wanted
+            if not evidence.failed(configuration.digest)
+            and len(evidence.confirmed(STOCK.digest, configuration.digest))
+            < evidence.first_look(configuration.digest)
+        )
 
     def _search(self, session: Session) -> Stop:
         while True:
@@ -184,7 +243,7 @@ class Study:
                     return decision
 
     def _decide(self, remaining_s: float) -> Decision:
-        budget = Budget(remaining_s, self._costs)
+        budget = Budget(remaining_s, self._costs, self._plan.shared_processes)
         return self._strategy.decide(self._evidence(), self._space, budget)
 
     def _stop(self, decision: Decision) -> None:
@@ -213,14 +272,7 @@ class Study:
             if lives and start.configuration != screen.base
         ]
         for _ in range(screen.rounds_most):
-            undecided = [
-                configuration
-                for configuration in alive
-                if session.is_open(configuration)
-                and self._strategy.needs_round(
-                    self._living_rounds(session, screen.base, configuration)
-                )
-            ]
+            undecided = self._undecided(session, screen.base, alive)
             if not undecided or not session.is_open(screen.base) or self._remaining_s() <= 0:
                 break
             session.rounds([screen.base, *undecided], 1)
@@ -232,13 +284,19 @@ class Study:
             if configuration != right and (configuration != screen.base or right is not None):
                 session.close(configuration)
 
-    def _living_rounds(
-        self, session: Session, base: Configuration, candidate: Configuration
-    ) -> list[float]:
-        """Logarithms of ``base / candidate`` for the rounds of the living processes."""
-        groups = self._evidence().screened(base.digest, candidate.digest)
-        # The newest processes come last; before their first round they have no group.
-        return groups[-1] if groups and session.passes_s(candidate) else []
+    def _undecided(
+        self, session: Session, base: Configuration, candidates: Sequence[Configuration]
+    ) -> list[Configuration]:
+        """The living candidates that need another round."""
+        living = {process.digest: process for process in session.processes()}
+        own = living.get(base.digest)
+        return [
+            candidate
+            for candidate in candidates
+            if own is not None
+            and (other := living.get(candidate.digest)) is not None
+            and self._strategy.needs_round(common_rounds(own, other), own.shares_process(other))
+        ]
 
     def _confirm(self, confirm: Confirm) -> None:
         """Run one block: fresh processes of stock and of each finalist, passed in turns.
@@ -272,8 +330,10 @@ class Study:
             InstanceCosts(costs.start_s(), costs.confirmed_pass_s(configuration)),
             remaining_s=self._remaining_s,
             progress=self._progress,
-            cache=self._trials.compiled_folder,
+            cache=self.compiled_folder,
         )
+        # It has stored records of its own.
+        self._records = None
 
     # -- evidence -----------------------------------------------------------------------------
 

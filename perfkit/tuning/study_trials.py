@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from perfkit.files import short_digest
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.records.roles import Role
+from perfkit.records.schema import Record
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.search.strategy import Screen
@@ -39,12 +40,21 @@ class StudyTrials:
         Makes the trials.
     progress
         Receives the events.
+    keep
+        Stores a record.
     """
 
-    def __init__(self, plan: StudyPlan, runner: SharingRunner, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: StudyPlan,
+        runner: SharingRunner,
+        progress: Progress,
+        keep: Callable[[Record], None],
+    ) -> None:
         self._plan = plan
         self._runner = runner
         self._progress = progress
+        self._keep = keep
 
     @property
     def compiled_folder(self) -> Path:
@@ -53,8 +63,7 @@ class StudyTrials:
 
     def session(self) -> Session:
         """A new session, whose records are kept in the store."""
-        plan = self._plan
-        return Session(self._runner, self._progress, plan.study, plan.store.append, self.fit)
+        return Session(self._runner, self._progress, self._plan.study, self._keep, self.fit)
 
     def fit(self, starts: Sequence[Start]) -> bool:
         """Whether memory holds the given trials side by side."""

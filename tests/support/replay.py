@@ -211,6 +211,9 @@ class ReplayRunner:
         self.opened.append((labels.role, configuration))
         return ReplayTrial(self, workload, configuration, labels, files)
 
+    def end_shared(self) -> None:
+        """Nothing: virtual trials share no process."""
+
     def now_s(self) -> float:
         """The virtual clock."""
         return self.clock_s

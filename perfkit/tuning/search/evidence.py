@@ -236,7 +236,7 @@ class Evidence:
         for members in blocks.values():
             for base, other in itertools.permutations(members, 2):
                 if base.digest != other.digest and base.depth == other.depth:
-                    found[base.digest, other.digest] += _common_rounds(base, other)
+                    found[base.digest, other.digest] += common_rounds(base, other)
         return {
             edge: (math.exp(statistics.median(rounds)), len(rounds))
             for edge, rounds in found.items()
@@ -255,7 +255,7 @@ class Evidence:
         for first, second in self._pairs(base, candidate):
             confirms = first.role == second.role == Role.CONFIRM and first.depth == FULL_DEPTH
             if first.block is not None and confirms:
-                blocks[first.block] += _common_rounds(first, second)
+                blocks[first.block] += common_rounds(first, second)
         return [statistics.median(rounds) for rounds in blocks.values() if rounds]
 
     def confirmation(self, base: str, candidate: str) -> Interval | None:
@@ -363,7 +363,7 @@ def _is_flag(name: str) -> bool:
 
 def _pair(first: Process, second: Process) -> Pair | None:
     """The pair of two processes, or None if they have no common round."""
-    logarithms = _common_rounds(first, second)
+    logarithms = common_rounds(first, second)
     return Pair(first, second, tuple(logarithms)) if logarithms else None
 
 
@@ -378,7 +378,8 @@ def _centrality(pair: Pair) -> tuple[bool, int, int, str]:
     )
 
 
-def _common_rounds(first: Process, second: Process) -> list[float]:
+def common_rounds(first: Process, second: Process) -> list[float]:
+    """Logarithms of ``first / second``, one per round that both passed."""
     common = sorted(first.times_s.keys() & second.times_s.keys())
     return log_ratios(
         [first.times_s[number] for number in common],
