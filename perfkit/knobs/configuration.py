@@ -9,7 +9,7 @@ from perfkit.errors import UserError, unknown_name
 from perfkit.knobs import allocators, cpus, xla_flags
 from perfkit.knobs.allocators import is_available
 from perfkit.knobs.installed_flags import flags_text, installed_flags
-from perfkit.knobs.knob import Knob, Layer
+from perfkit.knobs.knob import CompilerOption, Knob, Layer
 from perfkit.knobs.parsers import any_text, boolean
 from perfkit.records.settings import FORMER_NAMES, RENAMED, settings_digest, settings_label
 
@@ -51,8 +51,28 @@ class Configuration:
 
     def environment(self) -> dict[str, str]:
         """Variables of the child process: XLA's flags, thread pool and allocator."""
-        flags = flags_text(self.of_layer(Layer.XLA))
-        variables = {"XLA_FLAGS": flags} if flags else {}
+        return self._environment(self.of_layer(Layer.XLA))
+
+    def process_environment(self) -> dict[str, str]:
+        """Variables without the flags of :meth:`compiler_options`.
+
+        Configurations with equal ones, and with equal CPUs, can run in one process.
+        """
+        flags = self.of_layer(Layer.XLA)
+        options = self.compiler_options()
+        return self._environment({name: flags[name] for name in flags if name not in options})
+
+    def compiler_options(self) -> dict[str, CompilerOption]:
+        """Values for ``compiler_options`` of JAX's ``compile``, by name of the XLA flag.
+
+        Together with :meth:`process_environment` they have the effect of :meth:`environment`.
+        """
+        return xla_flags.compiler_options(self.of_layer(Layer.XLA))
+
+    def _environment(self, flags: Mapping[str, str]) -> dict[str, str]:
+        """The variables with these XLA flags."""
+        text = flags_text(flags)
+        variables = {"XLA_FLAGS": text} if text else {}
         for value in self.of_layer(Layer.CPUS).values():
             variables |= cpus.environment(value)
         for value in self.of_layer(Layer.ALLOCATOR).values():

@@ -19,7 +19,10 @@ PLATFORM = {"JAX_PLATFORMS": "cpu"}
 
 
 def child_environment(
-    configuration: Configuration, inherited: Mapping[str, str] | None = None
+    configuration: Configuration,
+    inherited: Mapping[str, str] | None = None,
+    *,
+    with_options: bool = False,
 ) -> dict[str, str]:
     """The variables of a trial: inherited ones, and those that its configuration sets.
 
@@ -29,8 +32,12 @@ def child_environment(
         Configuration of the trial.
     inherited
         The environment to start from; that of this process by default.
+    with_options
+        Whether the trial compiles with :meth:`Configuration.compiler_options`. Its process is then
+        started without these flags, so that trials with other values can share it.
     """
-    return inherited_variables(inherited) | PLATFORM | configuration.environment()
+    own = configuration.process_environment() if with_options else configuration.environment()
+    return inherited_variables(inherited) | PLATFORM | own
 
 
 def left_out_variables(

@@ -9,6 +9,9 @@ from enum import StrEnum
 from perfkit.errors import UserError
 from perfkit.knobs.parsers import Parser, any_text
 
+type CompilerOption = bool | int | float | str
+"""A value of ``compiler_options``, as JAX's ``compile`` takes it."""
+
 
 class Layer(StrEnum):
     """Where a knob takes effect."""
@@ -110,9 +113,10 @@ class Knob:
         with what is allowed.
     search
         How a search tries the knob, or None for a knob that is set only by name.
-    per_compilation
-        Whether XLA takes the flag as an option of a single compilation, so that one process can
-        compile a program with several of its values.
+    option
+        For an XLA flag that is also an option of a single compilation: turns a canonical value
+        into what ``compiler_options`` of JAX's ``compile`` takes, or into None if that value is
+        possible only for a whole process. None for every other knob.
     """
 
     name: str
@@ -122,7 +126,12 @@ class Knob:
     summary: str
     parse: Parser = field(default=any_text, compare=False)
     search: Search | None = None
-    per_compilation: bool = False
+    option: Callable[[str], CompilerOption | None] | None = field(default=None, compare=False)
+
+    @property
+    def per_compilation(self) -> bool:
+        """Whether one process can compile a program with several values of the knob."""
+        return self.option is not None
 
     @property
     def values(self) -> tuple[str, ...]:

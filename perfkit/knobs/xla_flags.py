@@ -1,13 +1,16 @@
 """XLA:CPU flags that perfkit knows: their parsers, stock values and values worth trying.
 
-Stock values, allowed values and the remarks on them hold for jaxlib 0.12.0.1.
+Stock values, allowed values and the remarks on them hold for jaxlib 0.12.0.1. So does which flags
+are options of a single compilation: those with which the flag and the option give the same program,
+as ``tests/trial/test_same_program.py`` shows. ``xla_cpu_max_isa`` is not among them: as an option
+it is accepted and ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
+from perfkit.knobs.knob import Bundle, CompilerOption, Host, Knob, Layer, Search
 from perfkit.knobs.parsers import Parser, allows, boolean, one_of, whole_number
 
 ISA_CEILINGS = (
@@ -44,8 +47,13 @@ def _flag(
     search: Search | None = None,
     *,
     exact: bool = True,
+    option: Callable[[str], CompilerOption | None] | None = None,
 ) -> Knob:
-    return Knob(name, default, Layer.XLA, exact, summary, parse, search)
+    return Knob(name, default, Layer.XLA, exact, summary, parse, search, option)
+
+
+def _is_true(value: str) -> bool:
+    return value == "true"
 
 
 def _with(instruction_set: str) -> Callable[[str, Host], bool]:
@@ -68,6 +76,14 @@ def _fusion_types(value: str) -> str:
     return ",".join(items)
 
 
+def _fusion_types_option(value: str) -> str | None:
+    """The names of XLA's enumeration; None for names with signs, which change XLA's default."""
+    names = value.split(",")
+    if any(name.startswith(("+", "-")) for name in names):
+        return None
+    return ",".join(f"LIBRARY_FUSION_TYPE_{name.upper()}" for name in names)
+
+
 KNOWN_FLAGS: tuple[Knob, ...] = (
     _flag(
         "xla_cpu_prefer_vector_width",
@@ -75,6 +91,7 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
         whole_number(64, 2048),
         "width in bits of the vectors that LLVM prefers",
         Search(("512",), order=10, bundle=Bundle.MINOR, useful=_with("avx512f")),
+        option=int,
     ),
     _flag(
         "xla_cpu_use_onednn",
@@ -82,6 +99,7 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
         boolean,
         "matrix products and convolutions through oneDNN thunks",
         Search(("true",), order=50),
+        option=_is_true,
     ),
     _flag(
         "xla_cpu_use_xnnpack",
@@ -89,6 +107,7 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
         boolean,
         "supported operations through XNNPACK",
         Search(("false",), order=70),
+        option=_is_true,
     ),
     _flag(
         "xla_cpu_experimental_ynn_fusion_type",
@@ -96,6 +115,7 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
         _fusion_types,
         "operations that are fused for the YNN library",
         Search(("invalid", "dot,eltwise,reduce"), order=30),
+        option=_fusion_types_option,
     ),
     _flag(
         "xla_backend_optimization_level",
@@ -103,6 +123,7 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
         whole_number(0, 3),
         "LLVM's optimisation level",
         Search(("2", "1"), order=80),
+        option=int,
     ),
     _flag(
         "xla_cpu_max_isa",
@@ -118,12 +139,14 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
         one_of(*(f"CPU_OPT_PRESET_{name}" for name in OPT_PRESETS)),
         "XLA:CPU's own bundle of settings",
         Search(("CPU_OPT_PRESET_FAST_RUNTIME",), order=110),
+        option=str,
     ),
     _flag(
         "xla_cpu_scheduler_type",
         "CPU_SCHEDULER_TYPE_DEFAULT",
         one_of(*(f"CPU_SCHEDULER_TYPE_{name}" for name in SCHEDULERS)),
         "order in which XLA:CPU runs its thunks",
+        option=str,
     ),
     _flag(
         "xla_cpu_parallel_codegen_split_count",
@@ -136,6 +159,7 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
         "true",
         boolean,
         "bfloat16 intermediate results may stay in float32",
+        option=_is_true,
     ),
     _flag(
         "xla_cpu_enable_fast_math",
@@ -143,5 +167,25 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
         boolean,
         "assume no NaN and no infinity: measured only when set by name",
         exact=False,
+        option=_is_true,
     ),
 )
+
+_OPTIONS = {knob.name: knob.option for knob in KNOWN_FLAGS if knob.option is not None}
+
+
+def compiler_options(flags: Mapping[str, str]) -> dict[str, CompilerOption]:
+    """The flags that one compilation can be given, by name.
+
+    Parameters
+    ----------
+    flags
+        Canonical value by name of the flag. Flags that apply to a whole process are left out.
+
+    Returns
+    -------
+    dict
+        Values as ``compiler_options`` of JAX's ``compile`` takes them, sorted by name.
+    """
+    options = {name: _OPTIONS[name](flags[name]) for name in sorted(flags) if name in _OPTIONS}
+    return {name: option for name, option in options.items() if option is not None}

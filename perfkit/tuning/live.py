@@ -9,7 +9,7 @@ from pathlib import Path
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.observers.registry import make_observers
-from perfkit.trial.child import ChildProcess
+from perfkit.trial.child import ChildProcess, StartChild
 from perfkit.trial.limits import Limits
 from perfkit.trial.observed import ObservedTrial
 from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
@@ -61,7 +61,7 @@ class LiveRunner:
             files,
             observers=tuple(make_observers(self._observers)),
         )
-        start_child = self._shared.start if labels.shared_process else ChildProcess
+        start_child: StartChild = self._shared.start if labels.shared_process else ChildProcess
         trial = ObservedTrial(request, start_child=start_child)
         trial.on_stage = self._on_stage
         return trial

@@ -115,5 +115,7 @@ class StudyTrials:
 
 def _process_of(configuration: Configuration) -> str:
     """Digest that is equal for configurations whose programs can share a process."""
-    process = [sorted(configuration.process_environment().items()), configuration.affinity()]
-    return short_digest(process)
+    variables = sorted(
+        f"{name}={value}" for name, value in configuration.process_environment().items()
+    )
+    return short_digest([*variables, *configuration.affinity()])
