@@ -22,7 +22,7 @@ from perfkit.tuning.recommend import Recommendation
 from perfkit.tuning.search.registry import make_strategy
 from perfkit.tuning.search.strategy import Strategy
 from perfkit.tuning.session import Runner
-from perfkit.tuning.space import search_space
+from perfkit.tuning.space import SearchedKnobs, search_space
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
 from perfkit.units import parse_duration
@@ -76,7 +76,8 @@ def tune_workload(
     folder: Path,
     *,
     budget_s: float = parse_duration(DEFAULT_BUDGET),
-    knobs: Sequence[str] | None = None,
+    knobs: SearchedKnobs | None = None,
+    widen: bool = False,
     progress: Progress | None = None,
     limits: Limits | None = None,
     observers: Sequence[str] = (),
@@ -99,7 +100,10 @@ def tune_workload(
     budget_s
         Wall seconds from now.
     knobs
-        Names of the knobs to search; by default all that are worth trying on this machine.
+        The knobs to search, with or without values, see :func:`perfkit.tuning.space.search_space`;
+        by default all that are worth trying on this machine.
+    widen
+        Whether to search the knobs that are worth trying in addition to ``knobs``.
     progress
         Receives the events of the study; by default nothing is shown.
     limits
@@ -120,7 +124,8 @@ def tune_workload(
     Raises
     ------
     UserError
-        A knob is unknown or has no value to try on this machine, or the folder cannot be written.
+        A knob is unknown or has no value to try on this machine, the space is too large for the
+        strategy, or the folder cannot be written.
     """
     model = get_model(workload.model) if model is None else model
     progress = SilentProgress() if progress is None else progress
@@ -135,8 +140,10 @@ def tune_workload(
         memory_bytes=available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY,
         extrapolate=extrapolates,
     )
-    space = search_space(model, workload, plan.catalogue, knobs=knobs)
-    study = Study(plan, strategy or make_strategy(), runner, progress, space)
+    space = search_space(model, workload, plan.catalogue, knobs=knobs, widen=widen)
+    strategy = make_strategy() if strategy is None else strategy
+    strategy.check(space)
+    study = Study(plan, strategy, runner, progress, space)
     interrupted = False
     try:
         study.run()

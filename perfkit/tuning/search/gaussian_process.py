@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.tuning.search.known import ENUMERATED_MOST, Known
@@ -129,7 +130,8 @@ def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
     """
     spread = np.maximum(deviation, 1e-12)
     ratio = (mean - best) / spread
-    found: Array = (mean - best) * norm.cdf(ratio) + spread * norm.pdf(ratio)
+    density = np.exp(-(ratio**2) / 2) / math.sqrt(2 * math.pi)
+    found: Array = (mean - best) * ndtr(ratio) + spread * density
     return found
 
 
