@@ -20,9 +20,9 @@ from perfkit.tuning.preset import measured_context, save_preset
 from perfkit.tuning.progress import Progress, SilentProgress
 from perfkit.tuning.recommend import Recommendation
 from perfkit.tuning.search.registry import make_strategy
-from perfkit.tuning.search.strategy import Strategy
+from perfkit.tuning.search.strategy import SearchSpace, Strategy
 from perfkit.tuning.session import Runner
-from perfkit.tuning.space import SearchedKnobs, search_space
+from perfkit.tuning.space import search_space
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
 from perfkit.units import parse_duration
@@ -76,8 +76,8 @@ def tune_workload(
     folder: Path,
     *,
     budget_s: float = parse_duration(DEFAULT_BUDGET),
-    knobs: SearchedKnobs | None = None,
-    widen: bool = False,
+    knobs: Sequence[str] | None = None,
+    space: SearchSpace | None = None,
     progress: Progress | None = None,
     limits: Limits | None = None,
     observers: Sequence[str] = (),
@@ -100,10 +100,9 @@ def tune_workload(
     budget_s
         Wall seconds from now.
     knobs
-        The knobs to search, with or without values, see :func:`perfkit.tuning.space.search_space`;
-        by default all that are worth trying on this machine.
-    widen
-        Whether to search the knobs that are worth trying in addition to ``knobs``.
+        Names of the knobs to search; by default all that are worth trying on this machine.
+    space
+        What is searched, instead of the values worth trying of ``knobs``.
     progress
         Receives the events of the study; by default nothing is shown.
     limits
@@ -140,7 +139,8 @@ def tune_workload(
         memory_bytes=available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY,
         extrapolate=extrapolates,
     )
-    space = search_space(model, workload, plan.catalogue, knobs=knobs, widen=widen)
+    if space is None:
+        space = search_space(model, workload, plan.catalogue, knobs=knobs)
     strategy = make_strategy() if strategy is None else strategy
     strategy.check(space)
     study = Study(plan, strategy, runner, progress, space)

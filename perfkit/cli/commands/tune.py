@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.api.tuning import tune
@@ -10,10 +11,12 @@ from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
     add_observe_argument,
+    knob_lists_of,
     observers_of,
     parse_command_line,
 )
 from perfkit.tuning.run import DEFAULT_BUDGET
+from perfkit.tuning.search.registry import DEFAULT_STRATEGY, STRATEGIES
 
 
 def _add(parser: Parser) -> None:
@@ -22,12 +25,43 @@ def _add(parser: Parser) -> None:
         default=DEFAULT_BUDGET,
         help=f"wall time of the search, e.g. 2h (default {DEFAULT_BUDGET})",
     )
+    _add_search_arguments(parser)
     add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for records, preset and page")
     parser.add_argument(
         "--no-extrapolation",
         action="store_true",
         help="do not measure the parts that give the time of a production prediction",
+    )
+
+
+def _add_search_arguments(parser: Parser) -> None:
+    group = parser.add_argument_group("search: what is tried")
+    group.add_argument(
+        "--strategy",
+        default=DEFAULT_STRATEGY,
+        metavar="NAME",
+        help=f"{', '.join(STRATEGIES)} (default {DEFAULT_STRATEGY})",
+    )
+    group.add_argument(
+        "--knob",
+        action="append",
+        default=[],
+        metavar="NAME=V1,V2",
+        help="search only the knobs given like this; NAME alone searches its usual values; "
+        "repeatable",
+    )
+    group.add_argument(
+        "--space",
+        type=Path,
+        metavar="FILE",
+        help="search only the knobs of a TOML table [knobs], NAME = [V1, V2]; --knob replaces "
+        "its entries",
+    )
+    group.add_argument(
+        "--widen",
+        action="store_true",
+        help="search the usual knobs too, in addition to those of --knob and --space",
     )
 
 
@@ -45,6 +79,10 @@ def main(arguments: list[str]) -> int:
     result = tune(
         **given.subject,
         budget=own.budget,
+        knobs=_searched(own.knob) or None,
+        space=own.space,
+        widen=own.widen,
+        strategy=own.strategy,
         extrapolate=not own.no_extrapolation,
         observe=observers_of(own),
         out=own.out,
@@ -58,3 +96,9 @@ def main(arguments: list[str]) -> int:
     if result.interrupted:
         raise KeyboardInterrupt
     return 0 if result.preset is not None else 1
+
+
+def _searched(texts: Sequence[str]) -> dict[str, str | None]:
+    """Values by knob; None for a name that stands alone."""
+    alone = {text.strip(): None for text in texts if "=" not in text}
+    return alone | knob_lists_of([text for text in texts if "=" in text])
