@@ -28,7 +28,7 @@ CANDIDATES_MOST = 4096
 
 LEAST_IMPROVEMENT = 0.001
 """Expected improvement of the logarithm of the gain below which the search ends: a tenth of a
-percent."""
+percent. At least as many combinations as there are knobs are measured before."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ class GaussianProcess(SpaceSearch):
         inputs = encoded(settled, values)
         gains = np.array([known.measured.get(one, slowest) for one in settled])
         best = max(known.measured.get(one, 0.0) for one in known.path)
+        # Single changes show nothing of interactions.
+        explored = known.combinations_measured >= len(values)
         places, chosen = encoded(pool, values), list[int]()
         model = _fitted(inputs, gains)
         for _ in range(min(count, len(pool))):
@@ -87,7 +89,7 @@ class GaussianProcess(SpaceSearch):
             improvement = expected_improvement(mean, deviation, best)
             improvement[chosen] = -np.inf
             index = int(np.argmax(improvement))
-            if improvement[index] < LEAST_IMPROVEMENT:
+            if explored and improvement[index] < LEAST_IMPROVEMENT:
                 break
             chosen.append(index)
             inputs = np.vstack([inputs, places[index]])
