@@ -190,7 +190,8 @@ def what_is_known(evidence: Evidence, space: SearchSpace) -> Known:
         if evidence.failed(digest):
             failed.add(configuration)
         elif digest in gains:
-            measured[configuration] = gains[digest]
+            # Sums depend on the order of their terms in the last digits; decisions must not.
+            measured[configuration] = round(gains[digest], 9)
     return Known(evidence, space, measured, frozenset(failed))
 
 
