@@ -89,6 +89,14 @@ def test_rounds_of_two_programs_in_one_process_are_decisive(
     assert standing([_logs(*ratios)], [True]) is expected
 
 
+def test_repeated_pairs_in_one_process_have_to_gain_more_than_placement_explains() -> None:
+    """3 % for one pair and 3 % / sqrt(2) = 2.1 % for two."""
+    two, three = _logs(*[1.02] * 6), _logs(*[1.022] * 6)
+    assert standing([two, two], [True, True]) is Standing.UNDECIDED
+    assert standing([three, three], [True, True]) is Standing.WON
+    assert standing([two, two], [False, False]) is Standing.WON
+
+
 def test_a_pair_in_one_process_needs_more_rounds_than_one_that_is_repeated() -> None:
     four = _logs(1.04, 1.05, 1.06, 1.03)
     assert judge(four) is Verdict.WON
