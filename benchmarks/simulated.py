@@ -23,8 +23,8 @@ from perfkit.records.schema import Compilation, Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tuning.progress import SilentProgress
-from perfkit.tuning.search.coordinate_ascent import CoordinateAscent
-from perfkit.tuning.search.strategy import SearchSpace
+from perfkit.tuning.search.registry import make_strategy
+from perfkit.tuning.search.strategy import SearchSpace, Strategy
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
 
@@ -52,6 +52,9 @@ class Noise:
         Share of passes that are outliers, and the factor by which an outlier takes longer.
     process_sigma
         Standard deviation of the logarithm of the offset of a process.
+    program_sigma
+        Standard deviation of the logarithm of the offset of a program, which depends on where its
+        code and data lie in memory: programs in one process differ by it.
     drift_per_hour
         Logarithm of the factor by which the machine slows down within an hour; within the next hour
         it recovers.
@@ -62,6 +65,7 @@ class Noise:
     outlier_share: float = 0.0
     outlier_factor: float = 1.5
     process_sigma: float = 0.0
+    program_sigma: float = 0.0
     drift_per_hour: float = 0.0
 
 
@@ -77,12 +81,18 @@ class Machine:
         True seconds of a pass of stock.
     start_s, restart_s
         Seconds from the start of a trial to its first pass, without and with a cached program.
+    program_s
+        Seconds to compile one more program in a process that runs already.
+    shallow
+        Duration of a pass of the shallow network, as a share of one at full depth.
     """
 
     name: str
     pass_s: float
     start_s: float
     restart_s: float
+    program_s: float = 0.0
+    shallow: float = 1.0
 
 
 class MemoryStore(Store):
@@ -205,6 +215,7 @@ class SimulatedTrial(VirtualTrial):
         super().__init__(runner, workload, configuration, labels, files)
         self._runner = runner
         self._offset = runner.noise.process_sigma * float(runner.generator.standard_normal())
+        self._offset += runner.noise.program_sigma * float(runner.generator.standard_normal())
         self._cache = "miss"
 
     def start_s(self) -> float:
@@ -231,8 +242,9 @@ def run_study(
     noise: Noise,
     budget_s: float,
     seed: int,
+    strategy: Strategy | None = None,
 ) -> Study:
-    """A finished study on the simulated machine.
+    """A finished study on the simulated machine, each trial in a process of its own.
 
     Parameters
     ----------
@@ -246,15 +258,22 @@ def run_study(
         Budget in simulated seconds.
     seed
         Seed of the random numbers.
+    strategy
+        Decides what is measured; by default, coordinate ascent.
     """
     model: Any = SimulatedModel(factors)
     runner = SimulatedRunner(model, machine, noise, np.random.default_rng(seed))
     catalogue = Catalogue(model.knobs)
     plan = StudyPlan(model, catalogue, WORKLOAD, MemoryStore(folder), budget_s, 1.0, False)
-    space = SearchSpace(catalogue, tuple(((name, "on"),) for name in factors))
-    study = Study(plan, CoordinateAscent(), runner, SilentProgress(), space)
+    space = space_of(catalogue, factors)
+    study = Study(plan, strategy or make_strategy(), runner, SilentProgress(), space)
     study.run()
     return study
+
+
+def space_of(catalogue: Catalogue, factors: Mapping[str, float]) -> SearchSpace:
+    """The space of all knobs that are on or off, in their order."""
+    return SearchSpace(catalogue, tuple(((name, "on"),) for name in factors))
 
 
 def names(count: int) -> Sequence[str]:

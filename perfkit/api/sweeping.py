@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from perfkit.api.knob_values import Values, knob_values, texts_of
 from perfkit.api.progress import ProgressLike, as_progress, run_interruptibly
 from perfkit.api.reporting import PAGE_NAME
 from perfkit.api.study_results import SweepResult
 from perfkit.api.subject import (
     Fidelity,
-    KnobValue,
     OptionValue,
     Subject,
     at_least,
     default_folder,
-    knob_text,
     make_subject,
 )
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.cpus import CPUS_KNOB
-from perfkit.knobs.space import grid, parse_knob_values, read_configurations
+from perfkit.knobs.space import grid, read_configurations
 from perfkit.models import DEFAULT_MODEL
 from perfkit.models.workload import Workload
 from perfkit.observers.registry import make_observers
@@ -32,9 +31,6 @@ from perfkit.report.writing import write_report
 from perfkit.tuning.live import LiveRunner
 from perfkit.tuning.recommend import recommend
 from perfkit.tuning.sweep import Sweep, SweepPlan
-
-type Values = KnobValue | Sequence[KnobValue]
-"""Values of one axis: a sequence, or a single value; text may list several, with commas."""
 
 
 def sweep(
@@ -139,21 +135,14 @@ def sweep(
     return _finish(plan, measuring.records(), folder, interrupted)
 
 
-def _texts(values: Values) -> list[str]:
-    """Each value as text."""
-    if isinstance(values, str):
-        return [word.strip() for word in values.split(",")]
-    if isinstance(values, int | float):
-        return [knob_text(values)]
-    return [knob_text(value) for value in values]
-
-
 def _workloads(subject: Subject, sizes: Values | None) -> list[Workload]:
     if sizes is None:
         return [subject.workload]
     if "input" in subject.workload.source:
         raise UserError("--sizes makes its own inputs: leave out --input")
-    return [subject.model.resized(subject.workload, size) for size in dict.fromkeys(_texts(sizes))]
+    return [
+        subject.model.resized(subject.workload, size) for size in dict.fromkeys(texts_of(sizes))
+    ]
 
 
 def _configurations(
@@ -170,16 +159,9 @@ def _configurations(
     if cpus is not None and CPUS_KNOB.name in knobs:
         raise UserError(f"knob {CPUS_KNOB.name!r} is given twice: write its values in one place")
     given = dict(knobs) if cpus is None else {**knobs, CPUS_KNOB.name: cpus}
-    axes = {name: _knob_values(subject, name, values) for name, values in given.items()}
+    axes = {name: knob_values(subject.catalogue, name, values) for name, values in given.items()}
     found = grid(subject.catalogue, axes)
     return sorted(found, key=lambda configuration: configuration != STOCK)
-
-
-def _knob_values(subject: Subject, name: str, values: Values) -> list[str]:
-    if isinstance(values, str):
-        return parse_knob_values(subject.catalogue, f"{name}={values}")[1]
-    knob = subject.catalogue.knob(name)
-    return list(dict.fromkeys(knob.canonical(value) for value in _texts(values)))
 
 
 def _finish(

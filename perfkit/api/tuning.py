@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from perfkit.api.knob_values import Values, searched_knobs
 from perfkit.api.progress import ProgressLike, as_progress
 from perfkit.api.reporting import PAGE_NAME
 from perfkit.api.study_results import TuneResult
-from perfkit.api.subject import Fidelity, OptionValue, default_folder, make_subject, seconds_of
+from perfkit.api.subject import (
+    RESULTS_FOLDER,
+    Fidelity,
+    OptionValue,
+    Subject,
+    default_folder,
+    make_subject,
+    seconds_of,
+)
+from perfkit.errors import UserError
 from perfkit.knobs.allocators import missing_allocators
-from perfkit.knobs.configuration import STOCK
+from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.host import this_host
 from perfkit.models import DEFAULT_MODEL
 from perfkit.observers.registry import make_observers
+from perfkit.presets.starting import starting_points
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
 from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE, make_goal
 from perfkit.tuning.run import DEFAULT_BUDGET, tune_workload
-from perfkit.tuning.search.strategy import Strategy
+from perfkit.tuning.search.registry import make_strategy
+from perfkit.tuning.search.strategy import SearchSpace, Strategy
+from perfkit.tuning.space import search_space
 
 
 def tune(
     *,
     model: str = DEFAULT_MODEL,
     budget: str | float = DEFAULT_BUDGET,
-    knobs: Sequence[str] | None = None,
-    strategy: Strategy | None = None,
+    knobs: Sequence[str] | Mapping[str, Values | None] | None = None,
+    space: Path | str | None = None,
+    widen: bool = False,
+    strategy: Strategy | str | None = None,
     extrapolate: bool = True,
     observe: Sequence[str] = (),
     out: Path | str | None = None,
@@ -42,6 +58,7 @@ def tune(
     agreement: str | None = None,
     preload: bool = True,
     pareto: bool = False,
+    cold: bool = False,
     progress: ProgressLike = None,
     **options: OptionValue,
 ) -> TuneResult:
@@ -57,9 +74,18 @@ def tune(
     budget
         Wall time of the search: seconds, or text such as ``15m`` or ``2h``.
     knobs
-        Names of the knobs to search; None searches all that are worth trying on this machine.
+        The knobs to search: names, or values by name, e.g. ``{"allocator": ["glibc",
+        "jemalloc"], "bucket": None}``, where None stands for the values that are worth trying.
+        The default of a knob is always part of the search. Without `knobs` and `space`, all knobs
+        that are worth trying on this machine are searched.
+    space
+        TOML file with a table ``[knobs]`` that lists the values of each knob to search; `knobs`
+        replaces its entries.
+    widen
+        Whether to search the knobs that are worth trying in addition to `knobs` and `space`.
     strategy
-        Decides what is measured next; coordinate ascent by default.
+        Decides what is measured next: a strategy, or the name of one of
+        :data:`perfkit.tuning.search.registry.STRATEGIES`; coordinate ascent by default.
     extrapolate
         Whether to measure the parts of the model for the time of a production prediction.
     observe
@@ -78,6 +104,9 @@ def tune(
         Whether to run even where memory is predicted not to suffice.
     objective, slack, memory_exchange, price, agreement, preload, pareto
         What is recommended, see :func:`perfkit.tuning.goals.goal.make_goal`.
+    cold
+        Whether to search without the configurations that won elsewhere. Otherwise those of the
+        shipped presets and of earlier tunings below ``perfkit-results`` are tried first.
     progress
         Function that receives one line of progress at a time, e.g. ``print``; None is silent.
     **options
@@ -91,8 +120,8 @@ def tune(
     Raises
     ------
     UserError
-        An argument is impossible, the input is bad, memory does not suffice for the reference, or
-        the folder cannot be written.
+        An argument is impossible, the input is bad, a package of the strategy is missing, memory
+        does not suffice for the reference, or the folder cannot be written.
 
     Examples
     --------
@@ -120,6 +149,9 @@ def tune(
         memory_bytes=subject.limits.memory_bytes,
         pareto=pareto,
     )
+    chosen = make_strategy(strategy) if isinstance(strategy, str) else strategy or make_strategy()
+    searched = _space(subject, searched_knobs(subject.catalogue, knobs, space), widen=widen)
+    chosen.check(searched)
     reference = subject.catalogue.configuration(subject.model.reference_values)
     for configuration in (STOCK, reference):
         subject.refuse_without_memory(configuration)
@@ -134,14 +166,15 @@ def tune(
             subject.workload,
             folder,
             budget_s=budget_s,
-            knobs=knobs,
+            space=searched,
             progress=study,
             limits=subject.limits,
             observers=observe,
             extrapolates=extrapolate,
             model=subject.model,
-            strategy=strategy,
+            strategy=chosen,
             goal=goal,
+            starts=() if cold else _starts(subject, searched),
         )
     workload, page = subject.workload, folder / PAGE_NAME
     title = f"{workload.name} ({workload.size} {subject.model.size_unit}) with {subject.model.name}"
@@ -151,3 +184,24 @@ def tune(
     write_report(page, document)
     own = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     return TuneResult(**own, page=page)
+
+
+def _starts(subject: Subject, space: SearchSpace) -> tuple[Configuration, ...]:
+    """Configurations that won elsewhere, from the shipped presets and those of earlier tunings."""
+    return starting_points(
+        subject.model.name,
+        subject.workload.size,
+        this_host(),
+        subject.catalogue,
+        Path(RESULTS_FOLDER),
+        knobs=space.values.keys(),
+        worth_trying=partial(subject.model.worth_trying, subject.workload),
+    )
+
+
+def _space(subject: Subject, knobs: dict[str, list[str]] | None, *, widen: bool) -> SearchSpace:
+    if widen and knobs is None:
+        raise UserError("--widen adds to the knobs of --knob or --space: give one of them")
+    return search_space(
+        subject.model, subject.workload, subject.catalogue, knobs=knobs, widen=widen
+    )

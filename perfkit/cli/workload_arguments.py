@@ -250,6 +250,23 @@ def knobs_of(arguments: argparse.Namespace) -> dict[str, str]:
     return dict(parse_values(text) for text in arguments.knob)
 
 
+def knob_lists_of(texts: Sequence[str]) -> dict[str, str]:
+    """Listed values by knob, as given with ``--knob NAME=V1,V2``.
+
+    Raises
+    ------
+    UserError
+        A text has another form, or a knob is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, values = parse_values(text)
+        if name in found:
+            raise UserError(f"knob {name!r} is given twice: write its values in one place")
+        found[name] = values
+    return found
+
+
 def configuration_of(request: Request) -> Configuration:
     """The configuration of ``--preset`` with ``--knob`` on top.
 

@@ -6,6 +6,7 @@ import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, Configuration, parse_values
@@ -47,20 +48,52 @@ def read_configurations(catalogue: Catalogue, path: Path) -> list[Configuration]
     UserError
         The file cannot be read, or has other content.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not TOML: {error}") from error
-    tables = data.get("configuration")
+    tables = _read_toml(path).get("configuration")
     if not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
         raise UserError(f"{path} holds no list of tables [[configuration]] with knob values")
     return list(dict.fromkeys(catalogue.configuration(_texts(table)) for table in tables))
 
 
+def read_space(catalogue: Catalogue, path: Path) -> dict[str, list[str]]:
+    """Canonical values of each knob from a TOML file with a table ``[knobs]``.
+
+    An entry is a list of values, or a single value.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read or has other content, or a name or a value is impossible.
+    """
+    content = _read_toml(path)
+    table = content.get("knobs")
+    if not isinstance(table, dict) or not table or len(content) > 1:
+        raise UserError(
+            f"{path} has to hold one table [knobs] with a list of values for each knob, e.g. "
+            'allocator = ["glibc", "jemalloc"]'
+        )
+    found: dict[str, list[str]] = {}
+    for name, given in table.items():
+        values = given if isinstance(given, list) else [given]
+        if not values or any(isinstance(value, list | dict) for value in values):
+            raise UserError(f"{path}: knob {name!r} needs a list of values")
+        knob = catalogue.knob(name)
+        found[name] = list(dict.fromkeys(knob.canonical(_text(value)) for value in values))
+    return found
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML: {error}") from error
+
+
 def _texts(table: Mapping[str, object]) -> dict[str, str]:
-    return {
-        name: str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in table.items()
-    }
+    return {name: _text(value) for name, value in table.items()}
+
+
+def _text(value: object) -> str:
+    """A value of TOML as a user writes it on the command line."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

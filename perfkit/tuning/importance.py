@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from perfkit.records.schema import Record
 from perfkit.stats.interval import CONFIDENCE
@@ -157,7 +157,7 @@ def _effects(pairs: Sequence[Pair]) -> _Effects:
     half_widths: dict[Setting, float] = {}
     if freedom >= FREEDOM_LEAST:
         variance = float(np.sum((medians - design @ solution) ** 2)) / freedom
-        quantile = float(student.ppf(0.5 + CONFIDENCE / 2, freedom))
+        quantile = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
         # Settings that were only measured together cannot be told apart: the pairs determine
         # their sum, and a row of this matrix is that of the unit matrix for all others.
         resolution = inverse @ design

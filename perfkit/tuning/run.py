@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from perfkit.knobs.configuration import Catalogue
-from perfkit.knobs.host import this_host
+from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
 from perfkit.models.base import Model
 from perfkit.models.workload import Workload
-from perfkit.presets.starting import starting_points
 from perfkit.records.machine import available_memory_bytes
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
@@ -84,6 +82,7 @@ def tune_workload(
     *,
     budget_s: float = parse_duration(DEFAULT_BUDGET),
     knobs: Sequence[str] | None = None,
+    space: SearchSpace | None = None,
     progress: Progress | None = None,
     limits: Limits | None = None,
     observers: Sequence[str] = (),
@@ -92,7 +91,7 @@ def tune_workload(
     strategy: Strategy | None = None,
     runner: SharingRunner | None = None,
     goal: Goal | None = None,
-    cold: bool = False,
+    starts: Sequence[Configuration] = (),
 ) -> TuningResult:
     """Find the best configuration of a workload that gives the same answer as stock.
 
@@ -109,6 +108,8 @@ def tune_workload(
         Wall seconds from now.
     knobs
         Names of the knobs to search; by default all that are worth trying on this machine.
+    space
+        What is searched, instead of the values worth trying of ``knobs``.
     progress
         Receives the events of the study; by default nothing is shown.
     limits
@@ -127,15 +128,14 @@ def tune_workload(
         Makes the trials; by default they run on this machine.
     goal
         Objective and constraints; by default the shortest prediction.
-    cold
-        Whether to search without the configurations that won elsewhere. Otherwise those of the
-        shipped presets, and of presets in the folder next to this one, are tried first.
+    starts
+        Configurations that won elsewhere; they are tried first.
 
     Raises
     ------
     UserError
-        A knob is unknown or has no value to try on this machine, no value keeps the constraints, or
-        the folder cannot be written.
+        A knob is unknown or has no value to try on this machine, the space is too large for the
+        strategy, no value keeps the constraints, or the folder cannot be written.
     """
     model = get_model(workload.model) if model is None else model
     progress = SilentProgress() if progress is None else progress
@@ -153,11 +153,12 @@ def tune_workload(
         shared_processes=not observers,
         goal=goal,
     )
-    searched = search_space(model, workload, plan.catalogue, knobs=knobs)
-    if not cold:
-        searched = _with_known(searched, model, workload, folder)
-    space = constrained_space(searched, goal.constraints, model)
-    study = Study(plan, strategy or make_strategy(), runner, progress, space)
+    if space is None:
+        space = search_space(model, workload, plan.catalogue, knobs=knobs)
+    space = constrained_space(space.started_from(starts), goal.constraints, model)
+    strategy = make_strategy() if strategy is None else strategy
+    strategy.check(space)
+    study = Study(plan, strategy, runner, progress, space)
     interrupted = False
     try:
         study.run()
@@ -182,22 +183,6 @@ def tune_workload(
         unfinished=study.unfinished,
         interrupted=interrupted,
     )
-
-
-def _with_known(space: SearchSpace, model: Model, workload: Workload, folder: Path) -> SearchSpace:
-    """The space with configurations that won elsewhere as its first changes."""
-    host = this_host()
-    known = starting_points(
-        model.name,
-        workload.size,
-        host,
-        space.catalogue,
-        folder.parent,
-        knobs=space.values.keys(),
-        worth_trying=lambda name, value: model.worth_trying(workload, name, value),
-    )
-    first = [configuration.settings for configuration in known]
-    return replace(space, changes=tuple(dict.fromkeys((*first, *space.changes))))
 
 
 def production_times(

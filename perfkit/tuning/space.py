@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue
@@ -13,13 +13,17 @@ from perfkit.models.base import Model
 from perfkit.models.workload import Workload
 from perfkit.tuning.search.strategy import Change, SearchSpace
 
+type SearchedKnobs = Sequence[str] | Mapping[str, Sequence[str]]
+"""Names of knobs, or their canonical values by name; without values, those worth trying count."""
+
 
 def search_space(
     model: Model,
     workload: Workload,
     catalogue: Catalogue,
     *,
-    knobs: Sequence[str] | None = None,
+    knobs: SearchedKnobs | None = None,
+    widen: bool = False,
     host: Host | None = None,
 ) -> SearchSpace:
     """The changes that are worth trying, most promising first.
@@ -36,54 +40,119 @@ def search_space(
     catalogue
         The knobs that may be set.
     knobs
-        Names of the knobs to search; by default all that are worth trying.
+        The knobs to search, with the values to try in this order, or without values for those that
+        are worth trying. The default of a knob is always part of the search. By default, all knobs
+        that are worth trying.
+    widen
+        Whether the knobs that are worth trying are searched in addition to ``knobs``.
     host
         The machine; this one by default.
 
     Raises
     ------
     UserError
-        A knob of ``knobs`` is unknown, or has no value that is worth trying.
+        A knob of ``knobs`` is unknown, has no value to try, or has a value that is impossible for
+        the workload or on this machine.
     """
     host = this_host() if host is None else host
-    searched = [(knob, knob.search) for knob in catalogue if knob.search is not None]
-    searched.sort(key=lambda pair: pair[1].rank(host))
-    values = {
+    named = _named(catalogue, knobs)
+    usual = [knob for knob in catalogue if knob.search is not None]
+    extra = [knob for knob in named if knob not in usual]
+    searched = sorted(usual, key=lambda knob: _search(knob).rank(host)) + extra
+    worth = {
         knob.name: [
             value
-            for value in search.values_for(host)
+            for value in _search(knob).values_for(host)
             if knob.layer is not Layer.MODEL or model.worth_trying(workload, knob.name, value)
         ]
-        for knob, search in searched
+        for knob in searched
     }
-    major = _members(searched, Bundle.MAJOR)
-    bundles = [
-        tuple((name, values[name][0]) for name in names if values[name])
-        for names in (major, _members(searched, Bundle.MINOR))
+    values: dict[str, Sequence[str]] = dict(worth) if knobs is None or widen else {}
+    for knob, given in named.items():
+        values[knob.name] = _checked(model, workload, catalogue, knob, given, worth[knob.name])
+    ordered = {knob.name: values[knob.name] for knob in searched if knob.name in values}
+    bundles = {bundle: _members(searched, bundle, worth) for bundle in Bundle}
+    return SearchSpace(catalogue, _changes(ordered, bundles))
+
+
+def _members(
+    searched: Sequence[Knob], bundle: Bundle, worth: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Names of the knobs of a bundle that are worth trying."""
+    return [knob.name for knob in searched if _search(knob).bundle is bundle and worth[knob.name]]
+
+
+def _changes(
+    values: Mapping[str, Sequence[str]], bundles: Mapping[Bundle, Sequence[str]]
+) -> tuple[Change, ...]:
+    """The changes in the order in which they are tried, see :func:`search_space`.
+
+    Parameters
+    ----------
+    values
+        Values of each searched knob without its default, in the order of the knobs.
+    bundles
+        Names of the knobs of each bundle.
+    """
+    # A bundle of which some knobs are not searched would be another step.
+    steps: list[Change] = [
+        tuple((name, values[name][0]) for name in names)
+        for names in bundles.values()
+        if len(names) > 1 and all(values.get(name) for name in names)
     ]
+    major = [name for name in bundles[Bundle.MAJOR] if name in values]
     first = [(name, value) for name in major for value in values[name]]
     ranks = itertools.zip_longest(
         *([(name, value) for value in values[name]] for name in values if name not in major)
     )
     rest = [setting for rank in ranks for setting in rank if setting is not None]
-    singles: list[Change] = [(setting,) for setting in [*first, *rest]]
-    changes = (*(bundle for bundle in bundles if len(bundle) > 1), *singles)
-    if knobs is not None:
-        changes = _restricted(changes, {catalogue.knob(name).name for name in knobs})
-    return SearchSpace(catalogue, changes)
+    return (*steps, *((setting,) for setting in [*first, *rest]))
 
 
-def _members(searched: Sequence[tuple[Knob, Search]], bundle: Bundle) -> list[str]:
-    return [knob.name for knob, search in searched if search.bundle is bundle]
+_SET_BY_NAME = Search((), order=0)
+"""How a search tries a knob that is set only by name: with the values that the user gives."""
 
 
-def _restricted(changes: Sequence[Change], names: set[str]) -> tuple[Change, ...]:
-    """The changes that set only the named knobs."""
-    chosen = tuple(change for change in changes if names.issuperset(dict(change)))
-    missing = sorted(names.difference(*(dict(change) for change in chosen)))
-    if missing:
+def _search(knob: Knob) -> Search:
+    return knob.search if knob.search is not None else _SET_BY_NAME
+
+
+def _named(catalogue: Catalogue, knobs: SearchedKnobs | None) -> dict[Knob, Sequence[str]]:
+    """The named knobs, with the values that the user gives."""
+    given = knobs if isinstance(knobs, Mapping) else dict.fromkeys(knobs or (), ())
+    return {catalogue.knob(name): values for name, values in given.items()}
+
+
+def _checked(
+    model: Model,
+    workload: Workload,
+    catalogue: Catalogue,
+    knob: Knob,
+    given: Sequence[str],
+    worth: Sequence[str],
+) -> Sequence[str]:
+    """The values of a named knob that differ from its default.
+
+    Raises
+    ------
+    UserError
+        There are none, or one is impossible for the workload or on this machine.
+    """
+    if not given:
+        if not worth:
+            raise UserError(
+                f"knob {knob.name!r} has no value that is worth trying here; leave it out, or "
+                f"give values of your own, {knob.name}=VALUE"
+            )
+        return worth
+    values = [value for value in given if value != knob.default]
+    if not values:
         raise UserError(
-            f"knob {missing[0]!r} has no value that is worth trying here; leave it out, or "
-            "measure values of your own with perfkit sweep"
+            f"knob {knob.name!r} is given its default {knob.default!r} only, which every search "
+            "starts from; give another value"
         )
-    return chosen
+    for value in values:
+        configuration = catalogue.configuration({knob.name: value})
+        configuration.ensure_possible()
+        model.check(workload, configuration)
+    return values

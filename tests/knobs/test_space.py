@@ -99,3 +99,46 @@ def test_a_bad_list_is_refused(
         path.write_bytes(content)
     with pytest.raises(UserError, match=message):
         space.read_configurations(catalogue, path)
+
+
+def test_a_search_space_is_read_from_toml(catalogue: Catalogue, tmp_path: Path) -> None:
+    path = tmp_path / "space.toml"
+    path.write_text(
+        "[knobs]\n"
+        "cpus = [1, '1']\n"
+        "xla_cpu_use_onednn = true\n"
+        "bucket = ['exact']\n"
+        "xla_cpu_experimental_ynn_fusion_type = ['invalid', 'dot,eltwise']\n"
+    )
+    assert space.read_space(catalogue, path) == {
+        "cpus": ["1"],
+        "xla_cpu_use_onednn": ["true"],
+        "bucket": ["exact"],
+        "xla_cpu_experimental_ynn_fusion_type": ["invalid", "dot,eltwise"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        (b"[knobs", "is not TOML"),
+        (b"", r"has to hold one table \[knobs\]"),
+        (b"[knobs]", r"has to hold one table \[knobs\]"),
+        (b"[knobs]\ncpus = 1\n[other]", r"has to hold one table \[knobs\]"),
+        (b"knobs = 3", r"has to hold one table \[knobs\]"),
+        (b"[knobs]\ncpus = []", "'cpus' needs a list of values"),
+        (b"[knobs]\ncpus = [[1]]", "'cpus' needs a list of values"),
+        (b"[knobs.cpus]\nfirst = 1", "'cpus' needs a list of values"),
+        (b"[knobs]\ncpsu = [1]", "the nearest is 'cpus'"),
+        (b"[knobs]\ncpus = [1.5]", "cannot be '1.5'"),
+    ],
+)
+def test_a_bad_search_space_is_refused(
+    catalogue: Catalogue, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    path = tmp_path / "space.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        space.read_space(catalogue, path)

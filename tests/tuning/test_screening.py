@@ -66,6 +66,43 @@ def test_a_small_gain_has_to_be_repeated_by_fresh_processes(
     assert standing(groups) is expected
 
 
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [
+        # Five of five have p = 1/32; six of six have p = 1/64, below 2 %.
+        ((1.04, 1.05, 1.06, 1.03, 1.05), Standing.UNDECIDED),
+        ((1.04, 1.05, 1.06, 1.03, 1.05, 1.04), Standing.WON),
+        # A gain that the placement in memory may explain has to be repeated.
+        ((1.02, 1.021, 1.022, 1.02, 1.021, 1.02), Standing.UNDECIDED),
+        # With two negative ranks of seven (1 and 2), p = 5/128.
+        ((1.04, 1.05, 1.06, 0.99, 0.98, 1.05, 1.04), Standing.UNDECIDED),
+        ((1.6, 1.5), Standing.WON),
+        # No difference between processes can hide a gain.
+        ((0.96, 0.96, 0.96), Standing.LOST),
+        ((0.999, 1.001, 0.998, 0.999, 0.999, 0.998), Standing.LOST),
+        ((0.999, 1.001, 0.998), Standing.UNDECIDED),
+    ],
+)
+def test_rounds_of_two_programs_in_one_process_are_decisive(
+    ratios: tuple[float, ...], expected: Standing
+) -> None:
+    assert standing([_logs(*ratios)], [True]) is expected
+
+
+def test_repeated_pairs_in_one_process_have_to_gain_more_than_placement_explains() -> None:
+    """3 % for one pair and 3 % / sqrt(2) = 2.1 % for two."""
+    two, three = _logs(*[1.02] * 6), _logs(*[1.022] * 6)
+    assert standing([two, two], [True, True]) is Standing.UNDECIDED
+    assert standing([three, three], [True, True]) is Standing.WON
+    assert standing([two, two], [False, False]) is Standing.WON
+
+
+def test_a_pair_in_one_process_needs_more_rounds_than_one_that_is_repeated() -> None:
+    four = _logs(1.04, 1.05, 1.06, 1.03)
+    assert judge(four) is Verdict.WON
+    assert judge(four, together=True) is Verdict.OPEN
+
+
 def test_the_gain_is_the_geometric_mean_over_processes() -> None:
     assert mean_gain([_logs(2.0, 2.0, 9.0), _logs(8.0)]) == pytest.approx(4.0)
     assert mean_gain([]) == 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -14,9 +15,11 @@ from perfkit.models.af3.model import AlphaFold3
 from perfkit.models.base import Model
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.workload import Workload
-from perfkit.tuning.search.strategy import Change
+from perfkit.tuning.search.strategy import Change, SearchSpace
 from perfkit.tuning.space import search_space
 from tests.support.replay import WORKLOAD
+
+SCHEDULERS = ["CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED", "CPU_SCHEDULER_TYPE_CONCURRENCY_OPTIMIZED"]
 
 LARGE = Host(frozenset({"avx2", "avx512f"}), 8, frozenset(ALLOCATORS))
 """Eight CPUs with AVX-512 and all allocators."""
@@ -147,3 +150,65 @@ def test_a_knob_that_cannot_be_searched_is_refused(knob: str, message: str) -> N
     model = AlphaFold3()
     with pytest.raises(UserError, match=message):
         search_space(model, WORKLOAD, Catalogue(model.knobs), knobs=[knob], host=SMALL)
+
+
+def _searched(knobs: Mapping[str, Sequence[str]], *, widen: bool = False) -> SearchSpace:
+    model = AlphaFold3()
+    catalogue = Catalogue(model.knobs)
+    return search_space(model, WORKLOAD, catalogue, knobs=knobs, widen=widen, host=SMALL)
+
+
+def test_values_that_the_user_gives_are_tried_in_their_order() -> None:
+    space = _searched(
+        {
+            "xla_cpu_enable_fast_math": ["false", "true"],
+            "allocator": ["glibc-hugepages", "glibc"],
+            "bucket": [],
+        }
+    )
+    assert space.changes == (
+        (("bucket", "exact"),),
+        (("allocator", "glibc-hugepages"),),
+        (("xla_cpu_enable_fast_math", "true"),),
+    )
+    # The default comes first, given or not: every search starts from it.
+    assert space.values == {
+        "bucket": ("upstream", "exact"),
+        "allocator": ("glibc", "glibc-hugepages"),
+        "xla_cpu_enable_fast_math": ("false", "true"),
+    }
+    assert space.size == 8
+
+
+def test_a_search_can_be_widened_by_a_knob_that_is_otherwise_not_tried() -> None:
+    usual = search_space(AlphaFold3(), WORKLOAD, Catalogue(AlphaFold3().knobs), host=SMALL)
+    wider = _searched({"xla_cpu_scheduler_type": SCHEDULERS}, widen=True)
+    added = [change for change in wider.changes if change not in usual.changes]
+    assert added == [(("xla_cpu_scheduler_type", value),) for value in SCHEDULERS]
+    assert set(usual.changes) < set(wider.changes)
+    assert wider.key != usual.key
+
+
+def test_a_space_holds_the_combinations_of_its_values() -> None:
+    space = _searched({"bucket": ["exact"], "allocator": ["glibc-hugepages"]})
+    assert space.holds(())
+    assert space.holds((("allocator", "glibc-hugepages"), ("bucket", "exact")))
+    assert not space.holds((("allocator", "glibc-keep"),))
+    assert not space.holds((("xla_cpu_use_onednn", "true"),))
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"bucket": ["4"]}, "bucket"),
+        ({"allocator": ["glibc"]}, "is given its default 'glibc' only"),
+        ({"cpus": ["100000"]}, "100000 CPUs are asked for"),
+        ({"xla_cpu_enable_fast_math": []}, "has no value that is worth trying here"),
+        ({"alocator": ["glibc"]}, "the nearest is 'allocator'"),
+    ],
+)
+def test_values_that_cannot_be_searched_are_refused(
+    knobs: dict[str, list[str]], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        _searched(knobs)

@@ -25,8 +25,12 @@ class EachOnce:
     """Screens every change on stock for two rounds, then confirms the first one."""
 
     name = "each-once"
+    key = "each-once"
 
-    def needs_round(self, logarithms: Sequence[float]) -> bool:
+    def check(self, space: SearchSpace) -> None:
+        """Accept every space."""
+
+    def needs_round(self, logarithms: Sequence[float], together: bool = False) -> bool:
         """Until the screening ends."""
         return True
 
@@ -97,7 +101,11 @@ def test_a_settled_study_is_searched_again_in_another_space_or_by_another_strate
 
 def test_every_registered_strategy_has_the_name_it_is_registered_under() -> None:
     assert {name: make_strategy(name).name for name in STRATEGIES} == {
-        "coordinate-ascent": "coordinate-ascent"
+        "coordinate-ascent": "coordinate-ascent",
+        "screen+tpe": "screen+tpe",
+        "gp": "gp",
+        "grid": "grid",
+        "random": "random",
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.api.sweeping import sweep
@@ -10,11 +9,10 @@ from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
     add_observe_argument,
+    knob_lists_of,
     observers_of,
     parse_command_line,
 )
-from perfkit.errors import UserError
-from perfkit.knobs.configuration import parse_values
 
 
 def _add(parser: Parser) -> None:
@@ -53,7 +51,7 @@ def main(arguments: list[str]) -> int:
         **given.subject,
         sizes=own.sizes,
         cpus=own.cpus,
-        knobs=_knob_values(own.knob),
+        knobs=knob_lists_of(own.knob),
         configurations=own.configurations,
         rounds=own.rounds,
         observe=observers_of(own),
@@ -68,14 +66,3 @@ def main(arguments: list[str]) -> int:
     if result.interrupted:
         raise KeyboardInterrupt
     return 0 if result.ok else 1
-
-
-def _knob_values(texts: Sequence[str]) -> dict[str, str]:
-    """The lists of values by knob."""
-    found: dict[str, str] = {}
-    for text in texts:
-        name, values = parse_values(text)
-        if name in found:
-            raise UserError(f"knob {name!r} is given twice: write its values in one place")
-        found[name] = values
-    return found

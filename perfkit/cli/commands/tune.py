@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.api.tuning import tune
@@ -10,6 +11,7 @@ from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
     add_observe_argument,
+    knob_lists_of,
     observers_of,
     parse_command_line,
 )
@@ -18,6 +20,7 @@ from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE
 from perfkit.tuning.goals.objectives import DEFAULT_MEMORY_EXCHANGE, DEFAULT_SLACK, OBJECTIVES
 from perfkit.tuning.goals.prices import FORMS
 from perfkit.tuning.run import DEFAULT_BUDGET
+from perfkit.tuning.search.registry import DEFAULT_STRATEGY, STRATEGIES
 
 
 def _add(parser: Parser) -> None:
@@ -26,6 +29,7 @@ def _add(parser: Parser) -> None:
         default=DEFAULT_BUDGET,
         help=f"wall time of the search, e.g. 2h (default {DEFAULT_BUDGET})",
     )
+    _add_search_arguments(parser)
     add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for records, preset and page")
     parser.add_argument(
@@ -70,6 +74,41 @@ def _add_goal(parser: Parser) -> None:
     )
 
 
+def _add_search_arguments(parser: Parser) -> None:
+    group = parser.add_argument_group("search: what is tried")
+    group.add_argument(
+        "--cold",
+        action="store_true",
+        help="do not start from known presets, see perfkit recommend",
+    )
+    group.add_argument(
+        "--strategy",
+        default=DEFAULT_STRATEGY,
+        metavar="NAME",
+        help=f"{', '.join(STRATEGIES)} (default {DEFAULT_STRATEGY})",
+    )
+    group.add_argument(
+        "--knob",
+        action="append",
+        default=[],
+        metavar="NAME=V1,V2",
+        help="search only the knobs given like this; NAME alone searches its usual values; "
+        "repeatable",
+    )
+    group.add_argument(
+        "--space",
+        type=Path,
+        metavar="FILE",
+        help="search only the knobs of a TOML table [knobs], NAME = [V1, V2]; --knob replaces "
+        "its entries",
+    )
+    group.add_argument(
+        "--widen",
+        action="store_true",
+        help="search the usual knobs too, in addition to those of --knob and --space",
+    )
+
+
 def main(arguments: list[str]) -> int:
     """Tune and print the recommendation; 0 when there is one, else 1."""
     given = parse_command_line(
@@ -84,6 +123,10 @@ def main(arguments: list[str]) -> int:
     result = tune(
         **given.subject,
         budget=own.budget,
+        knobs=_searched(own.knob) or None,
+        space=own.space,
+        widen=own.widen,
+        strategy=own.strategy,
         extrapolate=not own.no_extrapolation,
         observe=observers_of(own),
         objective=own.objective,
@@ -92,6 +135,7 @@ def main(arguments: list[str]) -> int:
         price=own.price,
         agreement=own.agreement,
         preload=not own.no_preload,
+        cold=own.cold,
         pareto=own.pareto,
         out=own.out,
         progress=console,
@@ -106,3 +150,9 @@ def main(arguments: list[str]) -> int:
     if result.interrupted:
         raise KeyboardInterrupt
     return 0 if result.preset is not None else 1
+
+
+def _searched(texts: Sequence[str]) -> dict[str, str | None]:
+    """Values by knob; None for a name that stands alone."""
+    alone = {text.strip(): None for text in texts if "=" not in text}
+    return alone | knob_lists_of([text for text in texts if "=" in text])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.tuning.search.known import ENUMERATED_MOST, Known
@@ -27,7 +28,7 @@ CANDIDATES_MOST = 4096
 
 LEAST_IMPROVEMENT = 0.001
 """Expected improvement of the logarithm of the gain below which the search ends: a tenth of a
-percent."""
+percent. At least as many combinations as there are knobs are measured before."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class GaussianProcess(SpaceSearch):
         inputs = encoded(settled, values)
         gains = np.array([known.measured.get(one, slowest) for one in settled])
         best = max(known.measured.get(one, 0.0) for one in known.path)
+        # Single changes show nothing of interactions.
+        explored = known.combinations_measured >= len(values)
         places, chosen = encoded(pool, values), list[int]()
         model = _fitted(inputs, gains)
         for _ in range(min(count, len(pool))):
@@ -86,7 +89,7 @@ class GaussianProcess(SpaceSearch):
             improvement = expected_improvement(mean, deviation, best)
             improvement[chosen] = -np.inf
             index = int(np.argmax(improvement))
-            if improvement[index] < LEAST_IMPROVEMENT:
+            if explored and improvement[index] < LEAST_IMPROVEMENT:
                 break
             chosen.append(index)
             inputs = np.vstack([inputs, places[index]])
@@ -129,7 +132,8 @@ def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
     """
     spread = np.maximum(deviation, 1e-12)
     ratio = (mean - best) / spread
-    found: Array = (mean - best) * norm.cdf(ratio) + spread * norm.pdf(ratio)
+    density = np.exp(-(ratio**2) / 2) / math.sqrt(2 * math.pi)
+    found: Array = (mean - best) * ndtr(ratio) + spread * density
     return found
 
 

@@ -103,18 +103,25 @@ class Known:
     @cached_property
     def untried(self) -> tuple[Change, ...]:
         """Changes that nothing is known of on any base, most promising first."""
-        known = {STOCK, *self.measured, *self.failed}
-        settings = [configuration.as_dict() for configuration in known]
-        digested = {frozenset(one.items()) for one in settings}
+        # On a base that fails itself, nothing is learned of a change.
+        bases = [configuration.as_dict() for configuration in self.measured]
+        known = {
+            frozenset(configuration.settings) for configuration in (*self.measured, *self.failed)
+        }
         return tuple(
             change
             for change in self.space.changes
-            if not any(
-                one | dict(change) != one and frozenset((one | dict(change)).items()) in digested
-                for one in settings
+            if self.space.changed(self.best, change) != self.best
+            and not any(
+                (changed := base | dict(change)) != base and frozenset(changed.items()) in known
+                for base in bases
             )
-            and self.space.changed(self.best, change) != self.best
         )
+
+    @property
+    def combinations_measured(self) -> int:
+        """Number of configurations with several settings that were measured."""
+        return sum(len(configuration.settings) > 1 for configuration in self.measured)
 
     def challengers(self) -> int:
         """Number of combinations that were measured with the incumbent and did not replace it.
@@ -183,7 +190,8 @@ def what_is_known(evidence: Evidence, space: SearchSpace) -> Known:
         if evidence.failed(digest):
             failed.add(configuration)
         elif digest in gains:
-            measured[configuration] = gains[digest]
+            # Sums depend on the order of their terms in the last digits; decisions must not.
+            measured[configuration] = round(gains[digest], 9)
     return Known(evidence, space, measured, frozenset(failed))
 
 

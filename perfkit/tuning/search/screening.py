@@ -138,7 +138,12 @@ def standing(groups: Sequence[Sequence[float]], together: Sequence[bool] = ()) -
     if len(groups) == 1:
         return _standing_of_one(groups[0], bool(together) and together[0])
     # Both of two pairs of processes were faster, or two of three.
-    repeated = len(slower) <= len(groups) - 2 and gain > WORTH_TRYING
+    least = WORTH_TRYING
+    if any(together):
+        # The scatter of the mean of several placements in memory is smaller by the root of their
+        # number; the rounds are too precise to show it.
+        least = max(least, math.exp(math.log(BEYOND_LAYOUT) / math.sqrt(len(groups))))
+    repeated = len(slower) <= len(groups) - 2 and gain > least
     if repeated and signed_rank_p(pooled) <= BUILDING_ERROR:
         return Standing.WON
     # Where memory holds one trial only, each round is a pair of processes.

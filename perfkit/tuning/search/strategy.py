@@ -7,8 +7,8 @@ that an interrupted study resumes where it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -108,12 +108,23 @@ class SearchSpace:
 
     @cached_property
     def key(self) -> str:
-        """Digest of the changes: a study that is settled in one space is searched in another."""
-        return short_digest(self.changes)
+        """Digest of the values: a study that is settled in one space is searched in another.
+
+        The order of the changes does not count, so that another start continues a study.
+        """
+        return short_digest({name: sorted(values) for name, values in self.values.items()})
 
     def holds(self, settings: Settings) -> bool:
         """Whether a configuration with these settings is one of the combinations."""
         return all(value in self.values.get(name, ()) for name, value in settings)
+
+    def started_from(self, starts: Iterable[Configuration]) -> SearchSpace:
+        """The space with configurations that won elsewhere as its first changes.
+
+        Configurations with values that the space lacks are left out.
+        """
+        known = [start.settings for start in starts if self.holds(start.settings)]
+        return replace(self, changes=tuple(dict.fromkeys((*known, *self.changes))))
 
     def changed(self, base: Configuration, change: Change) -> Configuration:
         """``base`` with the values of ``change``."""
