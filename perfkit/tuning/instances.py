@@ -165,9 +165,10 @@ def too_large(counts: Sequence[int], peak_rss_bytes: int, memory_bytes: float) -
 
 def too_large_sentence(count: int, peak_rss_bytes: int, memory_bytes: float) -> str:
     """Why a number of instances does not fit into memory; arguments as for :func:`too_large`."""
+    needs = f"{count_text(count, 'instance')} with a peak of {bytes_text(peak_rss_bytes)} each"
     return (
-        f"{count} instances with a peak of {bytes_text(peak_rss_bytes)} each do not fit into "
-        f"{bytes_text(memory_bytes)} of memory, at {percent_text(MEMORY_MARGIN - 1)} of margin"
+        f"{needs} cannot run in {bytes_text(memory_bytes)} of memory, at "
+        f"{percent_text(MEMORY_MARGIN - 1)} of margin"
     )
 
 

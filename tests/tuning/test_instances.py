@@ -137,7 +137,7 @@ def test_instances_need_memory_with_a_margin(
 
 def test_what_does_not_fit_is_said() -> None:
     assert too_large_sentence(4, 3_000_000_000, 8e9) == (
-        "4 instances with a peak of 3.0 GB each do not fit into 8.0 GB of memory, at 10 % of margin"
+        "4 instances with a peak of 3.0 GB each cannot run in 8.0 GB of memory, at 10 % of margin"
     )
 
 
@@ -314,7 +314,7 @@ def test_instances_that_do_not_fit_into_memory_are_left_out_and_named(tmp_path: 
     blocks = _measure(_plan(tmp_path, memory_bytes=3e9), _Runner(_clear), listener=listener)
     assert set(blocks) == {1, 2}
     assert listener.said == [
-        "not measured: 4 instances with a peak of 1.0 GB each do not fit into 3.0 GB of memory, at "
+        "not measured: 4 instances with a peak of 1.0 GB each cannot run in 3.0 GB of memory, at "
         "10 % of margin"
     ]
 
