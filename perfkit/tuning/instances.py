@@ -143,7 +143,12 @@ def instances_sentence(found: Sequence[Instances], chosen: Instances) -> str:
     ends = "" if own.ends is None else f" (95 % interval {own.ends[0]:.1f} to {own.ends[1]:.1f})"
     alone = next((one for one in found if one.count == 1 and one is not chosen), None)
     gain = "" if alone is None else _gain_text(chosen.gain(alone))
-    others = [f"{one.text} {one.per_hour.median:.1f}" for one in found if one is not chosen]
+    others = [
+        f"{one.text} {one.per_hour.median:.1f}"
+        + (" (not surely better)" if one.per_hour.median > own.median else "")
+        for one in found
+        if one is not chosen
+    ]
     rest = f"; {', '.join(others)}" if others else ""
     return f"{chosen.text}: {own.median:.1f} predictions per hour{ends}{gain}{rest}."
 

@@ -21,6 +21,7 @@ from perfkit.tuning.goals.goal import make_goal
 from perfkit.tuning.instance_runs import InstanceCosts, instance_counts, measure_instances
 from perfkit.tuning.instances import (
     best_instances,
+    instances_sentence,
     measured_instances,
     too_large,
     too_large_sentence,
@@ -166,6 +167,15 @@ def test_throughput_recommends_the_instances_of_the_fastest_configuration() -> N
     )
     latency = recommend([*confirmed(settings, TWOFOLD), *side_by_side])
     assert latency.chosen_instances is None
+
+
+def test_more_instances_that_are_not_surely_better_are_named() -> None:
+    records = [*_blocks([4.0] * 2, 1), *_blocks([6.0] * 2, 2)]
+    found = measured_instances(records, STOCK.digest)
+    assert instances_sentence(found, found[0]) == (
+        "1 instance of 4 CPUs: 900.0 predictions per hour; 2 instances of 2 CPUs 1200.0 (not "
+        "surely better)."
+    )
 
 
 def test_throughput_without_instances_says_so() -> None:
