@@ -13,7 +13,6 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.costs import MeasuredCosts
-from perfkit.tuning.instance_runs import InstanceCosts, measure_instances
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
 from perfkit.tuning.search.evidence import ATTEMPTS, Evidence, gives_up
@@ -27,6 +26,7 @@ from perfkit.tuning.search.strategy import (
     Strategy,
 )
 from perfkit.tuning.session import Runner, Session, Start
+from perfkit.tuning.side_by_side.measuring import InstanceCosts, measure_instances
 from perfkit.tuning.space import search_space
 from perfkit.tuning.study_plan import StudyPlan
 

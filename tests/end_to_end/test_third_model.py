@@ -82,7 +82,7 @@ from perfkit.models import get_model
 from perfkit.records.store import Store
 from perfkit.trial.limits import Limits
 from perfkit.tuning.goals.goal import make_goal
-from perfkit.tuning.instance_runs import InstanceCosts, measure_instances
+from perfkit.tuning.side_by_side.measuring import InstanceCosts, measure_instances
 from perfkit.tuning.live import LiveRunner
 from perfkit.tuning.progress import SilentProgress
 from perfkit.tuning.study_plan import StudyPlan

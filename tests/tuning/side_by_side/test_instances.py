@@ -18,15 +18,15 @@ from perfkit.records.schema import DisturbedPass, Outcome, Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tuning.goals.goal import make_goal
-from perfkit.tuning.instance_runs import InstanceCosts, instance_counts, measure_instances
-from perfkit.tuning.instances import (
+from perfkit.tuning.recommend import recommend
+from perfkit.tuning.side_by_side.instances import (
     best_instances,
     instances_sentence,
     measured_instances,
     too_large,
     too_large_sentence,
 )
-from perfkit.tuning.recommend import recommend
+from perfkit.tuning.side_by_side.measuring import InstanceCosts, instance_counts, measure_instances
 from perfkit.tuning.study_plan import StudyPlan
 from tests.support.confirmations import TWOFOLD, confirmed
 from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, ReplayTrial, record
@@ -145,17 +145,23 @@ def test_what_does_not_fit_is_said() -> None:
 # -- the recommendation --------------------------------------------------------------------------
 
 
-def test_throughput_recommends_the_instances_of_the_fastest_configuration() -> None:
-    settings = {"a": "1"}
-    side_by_side = [
+FAST = {"a": "1"}
+FAST_IN_TWO = [
+    *confirmed(FAST, TWOFOLD),
+    *(
         one
         for count, each_s in ((1, 4.0), (2, 6.0))
         for turn in range(6)
-        for one in _block(f"{count}-{turn}", [{0: each_s}] * count, settings)
-    ]
-    found = recommend([*confirmed(settings, TWOFOLD), *side_by_side], make_goal("throughput"))
+        for one in _block(f"{count}-{turn}", [{0: each_s}] * count, FAST)
+    ),
+]
+"""A configuration that predicts 900 times per hour alone, and 1200 times in two instances."""
+
+
+def test_throughput_recommends_the_instances_of_the_fastest_configuration() -> None:
+    found = recommend(FAST_IN_TWO, make_goal("throughput"))
     assert found.best is not None
-    assert found.best.settings == settings
+    assert found.best.settings == FAST
     # The times side by side are no times of a prediction that runs alone.
     assert found.best.time_s is not None
     assert found.best.time_s.median == pytest.approx(5.0)
@@ -165,8 +171,15 @@ def test_throughput_recommends_the_instances_of_the_fastest_configuration() -> N
         "2 instances of 2 CPUs: 1200.0 predictions per hour (95 % interval 1200.0 to 1200.0), 1.33 "
         "times as many as one instance (1.33 to 1.33); 1 instance of 4 CPUs 900.0."
     )
-    latency = recommend([*confirmed(settings, TWOFOLD), *side_by_side])
+    latency = recommend(FAST_IN_TWO)
     assert latency.chosen_instances is None
+
+
+def test_the_price_of_a_machine_is_divided_by_what_it_predicts() -> None:
+    goal = make_goal("cost", price="2.4")
+    found = recommend(FAST_IN_TWO, goal)
+    # 2.4 an hour for 1200 predictions.
+    assert found.sentence.endswith("A prediction then costs 0.002.")
 
 
 def test_more_instances_that_are_not_surely_better_are_named() -> None:
