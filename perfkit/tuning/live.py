@@ -61,7 +61,9 @@ class LiveRunner:
             files,
             observers=tuple(make_observers(self._observers)),
         )
-        start_child: StartChild = self._shared.start if labels.shared_process else ChildProcess
+        start_child: StartChild = ChildProcess
+        if labels.shared_process:
+            start_child = self._shared.start
         trial = ObservedTrial(request, start_child=start_child)
         trial.on_stage = self._on_stage
         return trial

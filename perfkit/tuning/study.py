@@ -14,7 +14,6 @@ from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.costs import MeasuredCosts
 from perfkit.tuning.goals.confirming import worth_confirming
 from perfkit.tuning.goals.objectives import SAME_MEMORY, Latency, memory_ratio
-from perfkit.tuning.instance_runs import InstanceCosts, measure_instances
 from perfkit.tuning.parts import PartsMeasurement
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
@@ -29,6 +28,7 @@ from perfkit.tuning.search.strategy import (
     Strategy,
 )
 from perfkit.tuning.session import Session, Start
+from perfkit.tuning.side_by_side.measuring import InstanceCosts, measure_instances
 from perfkit.tuning.space import search_space
 from perfkit.tuning.study_plan import StudyPlan
 from perfkit.tuning.study_trials import SharingRunner, StudyTrials

@@ -20,8 +20,8 @@ from perfkit.printable import printable
 from perfkit.records.findings import GuardRecord
 from perfkit.records.machine import total_memory_bytes
 from perfkit.tuning.apply import preset_environment
-from perfkit.tuning.instances import too_large, too_large_sentence
 from perfkit.tuning.preset import PresetInstances, load_preset
+from perfkit.tuning.side_by_side.instances import too_large, too_large_sentence
 
 if TYPE_CHECKING:
     from perfkit.knobs.configuration import Configuration

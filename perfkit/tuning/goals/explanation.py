@@ -15,9 +15,9 @@ from perfkit.tuning.goals.objectives import (
     memory_ratio,
     time_gain,
 )
-from perfkit.tuning.instances import Instances, instances_sentence
 from perfkit.tuning.rows import Row
-from perfkit.units import bytes_text, percent_text
+from perfkit.tuning.side_by_side.instances import Instances, instances_sentence
+from perfkit.units import bytes_text, count_text, percent_text
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ def sentence_of(facts: Facts) -> str:
         _gain_sentence(facts, facts.stock, facts.best),
         _equals_sentence(facts),
         _dear_sentence(facts, facts.stock, facts.best),
+        _instances_sentence(facts),
     ]
-    if facts.chosen_instances is not None:
-        parts.append(_capitalised(instances_sentence(facts.instances, facts.chosen_instances)))
     return " ".join(part for part in parts if part)
 
 
@@ -98,7 +97,7 @@ def _staying(facts: Facts, stock: Row) -> str:
         row for row in measured if row.eligible and facts.goal.constraints.violation(row) is None
     ]
     leading = max(allowed, key=time_gain, default=None)
-    count = f"{len(measured)} configuration{'s' if len(measured) != 1 else ''}"
+    count = count_text(len(measured), "configuration")
     if isinstance(facts.goal.objective, Memory):
         return f"Stay with stock: of {count} tried, none needs less memory at that time."
     if leading is None or time_gain(leading) <= 1.0:
@@ -146,9 +145,16 @@ def _dear_sentence(facts: Facts, stock: Row, best: Row) -> str:
     )
 
 
+def _instances_sentence(facts: Facts) -> str:
+    objective, chosen = facts.goal.objective, facts.chosen_instances
+    if chosen is None:
+        return "Instances side by side were not measured." if objective.instances else ""
+    sentence = instances_sentence(facts.instances, chosen)
+    if not isinstance(objective, Cost):
+        return sentence
+    price = chosen.hourly(objective.hourly) / chosen.per_hour.median
+    return f"{sentence} A prediction then costs {price:.3g}."
+
+
 def _peak(row: Row) -> str:
     return bytes_text(row.peak_rss_bytes)
-
-
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]

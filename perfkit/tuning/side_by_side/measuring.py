@@ -16,7 +16,9 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import LOOKS
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
-from perfkit.tuning.instances import (
+from perfkit.tuning.progress import Progress
+from perfkit.tuning.session import Runner
+from perfkit.tuning.side_by_side.instances import (
     Hourly,
     Instances,
     failed_instances,
@@ -25,10 +27,8 @@ from perfkit.tuning.instances import (
     too_large,
     too_large_sentence,
 )
-from perfkit.tuning.progress import Progress
-from perfkit.tuning.session import Runner
+from perfkit.tuning.side_by_side.together import bind_thread, run_together
 from perfkit.tuning.study_plan import StudyPlan
-from perfkit.tuning.together import bind_thread, run_together
 
 MOST_TURNS = 2 * LOOKS[0]
 """Turns after which measuring ends, decided or not."""
