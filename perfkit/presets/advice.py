@@ -178,7 +178,8 @@ def _cpu_differences(preset: KnownPreset, found: Distance, here: Here) -> list[s
     sentences = []
     if lacking:
         sentences.append(
-            f"This CPU lacks {', '.join(lacking)} of the measured CPU, so the gain may be smaller."
+            f"This CPU lacks {', '.join(lacking)} of the measured one; the gain may be small or "
+            "none."
         )
     if further and there.instruction_sets:
         sentences.append(
