@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -74,7 +75,8 @@ ALLOCATORS: dict[str, Allocator] = {
     "mimalloc": Allocator(
         ("libmimalloc.so.3",),
         # Never purge freed pages (mimalloc 3, "Environment Options"). Huge pages are its default
-        # where the kernel gives them on request: it commits arenas of 1 GiB as a whole.
+        # where the kernel gives them on request. Objects above 2 GiB come from the system every
+        # time: the option "arena_max_object_size" goes no higher.
         {"MIMALLOC_PURGE_DELAY": "-1"},
         distribution="cmeel-mimalloc",
     ),
@@ -122,13 +124,16 @@ def library_path(
         Folders to look in, in this order, after the Python distribution of the allocator and
         before the loader's own folders.
     files_of
-        Returns the paths of the files of a Python distribution.
+        Returns the paths of the files of a Python distribution. A path with a blank or a colon
+        cannot be preloaded, and is passed over.
     """
     allocator = ALLOCATORS[name]
     packaged = files_of(allocator.distribution) if allocator.distribution else ()
+    # LD_PRELOAD separates libraries by blanks and colons, and knows no quotes (ld.so(8)).
+    loadable = [file for file in packaged if not re.search(r"[\s:]", str(file))]
     for library in allocator.libraries:
         in_folders = (Path(folder, library) for folder in folders)
-        for path in (*(file for file in packaged if file.name == library), *in_folders):
+        for path in (*(file for file in loadable if file.name == library), *in_folders):
             if path.exists():
                 return path
         short = library.removeprefix("lib").split(".so")[0]

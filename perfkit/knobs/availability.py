@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from perfkit.knobs.allocators import not_installed
-from perfkit.knobs.knob import Host, Knob, Layer
+from perfkit.knobs.allocators import ALLOCATOR_KNOB, not_installed
+from perfkit.knobs.cpus import CPUS_KNOB
+from perfkit.knobs.knob import Host, Knob
 from perfkit.records.machine import INSTRUCTION_SETS
 
 
@@ -23,9 +24,9 @@ def why_not_here(knob: Knob, value: str, host: Host) -> str | None:
     """
     if value == knob.default:
         return None
-    if knob.layer is Layer.ALLOCATOR:
+    if knob.name == ALLOCATOR_KNOB.name:
         return None if value in host.allocators else not_installed(value)
-    if knob.layer is Layer.CPUS:
+    if knob.name == CPUS_KNOB.name:
         return _why_not_cpus(int(value), host)
     search = knob.search
     if search is None or value not in search.values or search.useful(value, host):

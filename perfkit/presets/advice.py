@@ -153,52 +153,61 @@ def _differences(
 ) -> list[str]:
     """One sentence per property that differs from that of the measurement."""
     measured = preset.measured
-    sentences = []
-    lacking, further = instruction_set_differences(preset, here)
-    if lacking:
-        sentences.append(
-            f"This CPU lacks {', '.join(lacking)} of the measured CPU, so the gain may be smaller."
-        )
-    if further:
-        sentences.append(
-            f"This CPU also has {', '.join(further)}, so other values may be faster here."
-        )
-    if found.cpu == OTHER_FAMILY:
-        sentences.append(
-            f"This CPU is of another family: {cpu_text(here.machine)}; the gain may differ."
-        )
-    elif found.cpu:
-        sentences.append(f"This CPU is another model of the same family: {cpu_text(here.machine)}.")
+    sentences = _cpu_differences(preset, found, here)
     if found.cpus:
         sentences.append(
-            f"This process may use {count_text(here.host.cpus, 'CPU')}, which is another number; "
-            "the gain may differ."
+            f"This process may use {count_text(here.host.cpus, 'CPU')}, the trials could use "
+            f"{_stated(measured.available_cpus)}; the gain may differ."
         )
     if found.size:
-        stated = "not stated" if measured.size is None else str(measured.size)
         sentences.append(
-            f"The size differs: {size} {size_unit}, measured {stated}; the gain may differ, most "
-            "of all where it comes from padding."
+            f"The size differs ({size} {size_unit} here, {_stated(measured.size)} measured); the "
+            "gain may differ, above all where it comes from padding."
         )
     sentences += [
-        f"{name} {installed} is installed, {there} was measured; the gain may differ."
+        f"{name} differs ({installed} here, {there} measured); the gain may differ."
         for name, (there, installed) in version_differences(preset, here).items()
     ]
     return sentences
+
+
+def _cpu_differences(preset: KnownPreset, found: Distance, here: Here) -> list[str]:
+    """Sentences on the CPU and its instruction sets."""
+    there, own = preset.measured.machine, cpu_text(here.machine)
+    lacking, further = instruction_set_differences(preset, here)
+    sentences = []
+    if lacking:
+        sentences.append(
+            f"This CPU lacks {', '.join(lacking)} of the measured one; the gain may be small or "
+            "none."
+        )
+    if further and there.instruction_sets:
+        sentences.append(
+            f"This CPU also has {', '.join(further)}, so other values may be faster here."
+        )
+    if found.cpu == OTHER_FAMILY and there.cpu_family is None:
+        sentences.append("The preset does not state the CPU that it was measured on.")
+    elif found.cpu == OTHER_FAMILY:
+        sentences.append(f"This CPU is of another family, {own}; the gain may differ.")
+    elif found.cpu:
+        sentences.append(f"This CPU is another model of the same family, {own}.")
+    return sentences
+
+
+def _stated(value: int | None) -> str:
+    return "an unknown number" if value is None else str(value)
 
 
 def _uncertainty(preset: KnownPreset) -> list[str]:
     """A sentence on a gain that has no interval."""
     if preset.measured.speedup is None or preset.measured.speedup_interval is not None:
         return []
-    return [
-        "The gain has no interval: it was measured in too few pairs of fresh processes for one."
-    ]
+    return ["The gain has no interval: too few pairs of fresh processes were measured for one."]
 
 
 def _conclusion(fitted: Fitted, found: Distance) -> str:
     if not fitted.configuration.settings:
-        return "No value of the preset is left, which is stock: run perfkit tune here."
+        return "None of the preset's values can be used here: run perfkit tune."
     if found.same and not fitted.dropped:
         return "Machine, size and packages are those of the measurement: expect about this gain."
-    return "It was not measured here: take it as a starting point, and measure with perfkit tune."
+    return "The preset was not measured here: it is a starting point; perfkit tune measures."

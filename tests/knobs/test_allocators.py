@@ -86,6 +86,14 @@ def test_a_library_of_a_python_package_comes_before_that_of_the_system(tmp_path:
     )
 
 
+@pytest.mark.parametrize("folder", ["my site", "my:site"])
+def test_a_library_that_cannot_be_preloaded_is_passed_over(tmp_path: Path, folder: str) -> None:
+    library = tmp_path / folder / "libmimalloc.so.3"
+    library.parent.mkdir()
+    library.touch()
+    assert allocators.library_path("mimalloc", (), lambda name: (library,)) is None
+
+
 def test_files_of_a_distribution_that_is_not_installed() -> None:
     assert allocators.distribution_files("no-such-distribution") == ()
 

@@ -37,7 +37,8 @@ def test_on_the_measured_machine_the_gain_is_expected(write_preset: WritePreset)
         (
             make_here(instruction_sets=("avx2", "amx_bf16")),
             76,
-            "This CPU lacks avx512_bf16, avx512f of the measured CPU, so the gain may be smaller.",
+            "This CPU lacks avx512_bf16, avx512f of the measured one; the gain may be small or "
+            "none.",
         ),
         (
             make_here(instruction_sets=("avx2", "avx512f", "avx512_bf16", "amx_bf16")),
@@ -47,28 +48,28 @@ def test_on_the_measured_machine_the_gain_is_expected(write_preset: WritePreset)
         (
             make_here(cpu="Intel Xeon", family="6", model="143"),
             76,
-            "This CPU is of another family: Intel Xeon (family 6, model 143); the gain may differ.",
+            "This CPU is of another family, Intel Xeon (family 6, model 143); the gain may differ.",
         ),
         (
             make_here(model="1"),
             76,
-            "This CPU is another model of the same family: AMD EPYC (family 25, model 1).",
+            "This CPU is another model of the same family, AMD EPYC (family 25, model 1).",
         ),
         (
             make_here(cpus=16),
             76,
-            "This process may use 16 CPUs, which is another number; the gain may differ.",
+            "This process may use 16 CPUs, the trials could use 2; the gain may differ.",
         ),
         (
             make_here(),
             300,
-            "The size differs: 300 tokens, measured 76; the gain may differ, most of all where it "
-            "comes from padding.",
+            "The size differs (300 tokens here, 76 measured); the gain may differ, above all where "
+            "it comes from padding.",
         ),
         (
             make_here(versions={"jaxlib": "0.8.0"}),
             76,
-            "jaxlib 0.8.0 is installed, 0.7.0 was measured; the gain may differ.",
+            "jaxlib differs (0.8.0 here, 0.7.0 measured); the gain may differ.",
         ),
     ],
 )
@@ -78,7 +79,7 @@ def test_each_difference_is_a_sentence(
     trust = _advise(read_known_preset(write_preset("preset.toml")), here, size).trust
     assert sentence in trust
     assert trust[-1] == (
-        "It was not measured here: take it as a starting point, and measure with perfkit tune."
+        "The preset was not measured here: it is a starting point; perfkit tune measures."
     )
 
 
@@ -103,7 +104,17 @@ def test_a_preset_of_which_nothing_is_left_is_stock(write_preset: WritePreset) -
     preset = read_known_preset(write_preset("preset.toml", {"allocator": "tcmalloc"}))
     advice = _advise(preset, make_here())
     assert advice.fitted.configuration.settings == ()
-    assert advice.trust[-1].startswith("No value of the preset is left, which is stock")
+    assert advice.trust[-1] == "None of the preset's values can be used here: run perfkit tune."
+
+
+def test_what_a_preset_does_not_state_is_not_called_a_difference(
+    write_preset: WritePreset,
+) -> None:
+    trust = _advise(read_known_preset(write_preset("preset.toml", machine={})), make_here()).trust
+    assert trust[:2] == (
+        "The preset does not state the CPU that it was measured on.",
+        "This process may use 2 CPUs, the trials could use an unknown number; the gain may differ.",
+    )
 
 
 def test_a_gain_without_an_interval_is_called_so(write_preset: WritePreset) -> None:
@@ -117,7 +128,7 @@ def test_a_gain_without_an_interval_is_called_so(write_preset: WritePreset) -> N
         preset.table,
     )
     assert _advise(bare, make_here()).trust[0] == (
-        "The gain has no interval: it was measured in too few pairs of fresh processes for one."
+        "The gain has no interval: too few pairs of fresh processes were measured for one."
     )
 
 
