@@ -12,7 +12,6 @@ import lzma
 import math
 import statistics
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -122,7 +121,7 @@ class RecordedConfiguration(FrozenModel):
         """Digest of the settings, as that of a configuration."""
         return settings_digest(self.key)
 
-    @cached_property
+    @property
     def ratio(self) -> float:
         """Median of ``configuration / stock`` over the rounds; NaN without a round."""
         pairs = zip(self.passes_s, self.base_s, strict=True)
@@ -209,12 +208,12 @@ class RecordedSweep(FrozenModel):
         """The entry of stock."""
         return self.configurations[0]
 
-    @cached_property
+    @property
     def by_settings(self) -> Mapping[Settings, RecordedConfiguration]:
         """The entries by sorted settings."""
         return {one.key: one for one in self.configurations}
 
-    @cached_property
+    @property
     def stock_s(self) -> float:
         """Seconds of a pass of stock: the median over all rounds."""
         return statistics.median(self.stock.passes_s)
@@ -223,13 +222,13 @@ class RecordedSweep(FrozenModel):
         """Seconds of a pass of a configuration: those of stock times the median ratio to stock."""
         return self.stock_s * entry.ratio
 
-    @cached_property
+    @property
     def optimum(self) -> RecordedConfiguration:
         """The configuration with the shortest pass of all whose answer is right."""
         right = (one for one in self.configurations if one.right)
         return min(right, key=lambda one: one.ratio)
 
-    @cached_property
+    @property
     def factors(self) -> Mapping[str, tuple[str | None, ...]]:
         """By knob, the recorded values in the order of the file; None stands for the default."""
         names = dict.fromkeys(name for one in self.configurations for name in one.settings)
@@ -238,11 +237,11 @@ class RecordedSweep(FrozenModel):
             for name in names
         }
 
-    @cached_property
+    @property
     def missing(self) -> tuple[Settings, ...]:
         """The combinations of the recorded values that were not measured."""
         products = itertools.product(
-            *(((name, value) for value in values) for name, values in self.factors.items())
+            *([(name, value) for value in values] for name, values in self.factors.items())
         )
         all_settings = (
             tuple(sorted((name, value) for name, value in pairs if value is not None))
@@ -260,8 +259,9 @@ class RecordedSweep(FrozenModel):
         """
         if self.missing:
             raise UserError(
-                f"the sweep of {self.title} cannot be searched: {len(self.missing)} combinations "
-                f"of its values were not measured, e.g. {settings_label(self.missing[0])}"
+                f"the sweep of {self.title} cannot be searched, because not all combinations of "
+                f"its values were measured: {len(self.missing)} are missing, e.g. "
+                f"{settings_label(self.missing[0])}"
             )
 
     @property

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import math
-import random
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
 from benchmarks.recorded import RecordedConfiguration, RecordedProgram, RecordedSweep, StartSeconds
+from benchmarks.sweep_design import process_key
 from perfkit.errors import UserError
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.knobs.knob import Layer
 from perfkit.models.base import Model
 from perfkit.models.workload import Workload
 from perfkit.records.machine import setting_digest
@@ -25,11 +23,10 @@ from perfkit.records.schema import Compilation, Outcome, Record
 from perfkit.records.stages import StageName
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
-from perfkit.trial.request import TrialFiles, reference_file
+from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.search.evidence import ATTEMPTS, gives_up
-from perfkit.tuning.search.strategy import Change
-from perfkit.tuning.session import Runner, Session, Start
+from perfkit.tuning.session import Runner, Session, Start, Trial
 from perfkit.units import seconds_text
 
 QUIET_SHARE = 0.05
@@ -38,77 +35,6 @@ QUIET_SHARE = 0.05
 BLOCKS_PER_BASE = 6
 """Blocks that one process of stock is measured with. A killed recording loses the passes of stock
 of its present process, and with them the ratios of these blocks."""
-
-
-def factor_values(changes: Iterable[Change], at_least: int) -> dict[str, tuple[str, ...]]:
-    """Values of knobs whose combinations, with the defaults, are at least ``at_least``.
-
-    The values are taken in the order of the search space, so that the knobs with the largest known
-    gains come first.
-
-    Parameters
-    ----------
-    changes
-        Changes of a search space, most promising first. Changes of several knobs are left out.
-    at_least
-        Number of combinations; if the whole space has fewer, all values are taken.
-    """
-    values: dict[str, tuple[str, ...]] = {}
-    for change in changes:
-        if len(change) == 1 and math.prod(1 + len(own) for own in values.values()) < at_least:
-            ((name, value),) = change
-            values[name] = (*values.get(name, ()), value)
-    return values
-
-
-def factorial(
-    catalogue: Catalogue, values: Mapping[str, Sequence[str]]
-) -> tuple[Configuration, ...]:
-    """Every combination of the values and the defaults, stock first.
-
-    Raises
-    ------
-    UserError
-        A knob is unknown or a value impossible.
-    """
-    choices = ([None, *own] for own in values.values())
-    found = (
-        catalogue.configuration(
-            {name: value for name, value in zip(values, chosen, strict=True) if value is not None}
-        )
-        for chosen in itertools.product(*choices)
-    )
-    return tuple(dict.fromkeys(found))
-
-
-def sample(
-    configurations: Sequence[Configuration], count: int, seed: int = 0
-) -> tuple[Configuration, ...]:
-    """Stock, all single changes, and others that are chosen at random.
-
-    Parameters
-    ----------
-    configurations
-        All configurations.
-    count
-        Number of configurations to choose; all of them where there are fewer.
-    seed
-        Seed of the choice.
-    """
-    few = [one for one in configurations if len(one.settings) <= 1]
-    others = [one for one in configurations if len(one.settings) > 1]
-    random.Random(seed).shuffle(others)
-    chosen = set([*few, *others][:count])
-    return tuple(one for one in configurations if one in chosen)
-
-
-def process_key(catalogue: Catalogue, configuration: Configuration) -> tuple[str, ...]:
-    """Settings that need a process of their own; configurations with equal keys can share one."""
-    return tuple(
-        f"{name}={value}"
-        for (name, value), layer in zip(configuration.settings, configuration.layers, strict=True)
-        if layer is not Layer.MODEL and not catalogue.knob(name).per_compilation
-    )
 
 
 @dataclass(frozen=True)
@@ -146,6 +72,34 @@ class RecordingPlan:
     def study(self) -> str:
         """Digest of the recording: the same workload on the same machine resumes it."""
         return short_digest(["record", self.workload.digest, setting_digest()])
+
+
+class SharingRunner:
+    """Makes trials that share a process with others wherever their settings allow it.
+
+    Parameters
+    ----------
+    runner
+        Makes the trials.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def trial(
+        self,
+        workload: Workload,
+        configuration: Configuration,
+        labels: TrialLabels,
+        files: TrialFiles,
+    ) -> Trial:
+        """A trial that has not been started."""
+        shared = replace(labels, shared_process=True)
+        return self._runner.trial(workload, configuration, shared, files)
+
+    def now_s(self) -> float:
+        """Seconds of the clock of the runner."""
+        return self._runner.now_s()
 
 
 class Recording:
@@ -195,8 +149,8 @@ class Recording:
                     spent_s = self._runner.now_s() - begin_s
                     if spent_s >= self._plan.budget_s:
                         self._progress.say(
-                            f"the budget is spent: {left} configurations are missing; run the "
-                            "same command again to continue"
+                            f"the budget is spent, and configurations are missing ({left}); run "
+                            "the same command again to continue"
                         )
                         return
                     self._measure(session, block)
@@ -206,6 +160,7 @@ class Recording:
                         f"{done} configurations in {seconds_text(spent_s)}; {left} are left, about "
                         f"{seconds_text(left * spent_s / done)}"
                     )
+        self._finish_stock()
 
     def records(self) -> list[Record]:
         """All records of the recording so far."""
@@ -233,16 +188,27 @@ class Recording:
         ]
 
     def _missing(self) -> list[Configuration]:
-        """Candidates that have neither enough passes nor failed for good."""
+        """Candidates that have neither failed for good nor enough passes and a checked answer."""
         found = _by_configuration(self.records())
         pairs = paired_passes(self.records())
+        outcomes = {digest: [one.outcome for one in own] for digest, own in found.items()}
         return [
             one
             for one in self._plan.configurations
             if one != STOCK
-            and len(pairs[one.digest]) < self._plan.rounds
-            and not gives_up([record.outcome for record in found[one.digest]])
+            and not gives_up(outcomes.get(one.digest, []))
+            and (
+                len(pairs[one.digest]) < self._plan.rounds
+                or Outcome.OK not in outcomes.get(one.digest, [])
+            )
         ]
+
+    def _finish_stock(self) -> None:
+        """Measure stock once more where each of its trials was interrupted."""
+        stock = _by_configuration(self.records())[STOCK.digest]
+        if all(record.outcome is not Outcome.OK for record in stock):
+            with self._session() as session:
+                self._measure(session, ())
 
     def _make_reference(self) -> None:
         for _ in range(ATTEMPTS):
@@ -301,7 +267,8 @@ def sweep_of(plan: RecordingPlan, records: Sequence[Record]) -> RecordedSweep:
     entries = [
         _entry(found[one.digest], pairs[one.digest])
         for one in plan.configurations
-        if pairs[one.digest] or gives_up([record.outcome for record in found[one.digest]])
+        if gives_up(outcomes := [record.outcome for record in found[one.digest]])
+        or (pairs[one.digest] and Outcome.OK in outcomes)
     ]
     stock = [record for record in found[STOCK.digest] if record.compilation is not None]
     if not pairs[STOCK.digest] or not stock:
@@ -333,8 +300,9 @@ def _by_configuration(records: Iterable[Record]) -> Mapping[str, list[Record]]:
 def _entry(
     records: Sequence[Record], pairs: Sequence[tuple[float, float]]
 ) -> RecordedConfiguration:
-    """The entry of a configuration, from the best of its trials."""
-    record = max(records, key=lambda one: (one.outcome is Outcome.OK, len(one.steady), one.created))
+    """The entry of a configuration, from the trial with the most passes, or from the last one."""
+    good = [one for one in records if one.outcome is Outcome.OK]
+    record = max(good, key=lambda one: len(one.steady)) if good and pairs else records[-1]
     first, compiled = record.stage(StageName.FIRST), record.stage(StageName.COMPILE)
     return RecordedConfiguration(
         settings=dict(sorted(record.configuration.settings.items())),

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from benchmarks.recorded import RecordedConfiguration, RecordedSweep
-from benchmarks.recording import process_key
+from benchmarks.recorded import RecordedConfiguration, RecordedSweep, Settings
+from benchmarks.sweep_design import process_key
 from benchmarks.virtual_trials import VirtualTrial, virtual_compilation
 from perfkit.errors import UserError
 from perfkit.knobs.allocators import ALLOCATORS
@@ -60,12 +60,26 @@ class ReplayedPass:
     wall_s: float
 
 
+@dataclass(frozen=True)
+class _Levels:
+    """Seconds of stock and ratios to stock at one depth."""
+
+    stock_s: float
+    ratios: Mapping[Settings, float]
+
+    @classmethod
+    def of(cls, sweep: RecordedSweep) -> _Levels:
+        """The levels of a sweep; configurations without a pass have none."""
+        ratios = {one.key: one.ratio for one in sweep.configurations if one.passes_s}
+        return cls(sweep.stock_s, ratios)
+
+
 class ReplayRunner:
     """Makes trials that replay a sweep, on a clock that only they advance.
 
-    Trials whose labels say that they share a process cost the start of the process once per block
-    and set of settings that need a process of their own, and preparing and lowering once per
-    process and set of the model's knobs.
+    Trials whose labels say that they share a process cost the start of a process once for each set
+    of settings that need a process of their own, and preparing and lowering once for each process
+    and set of the model's knobs. Shared processes live until :meth:`end_shared`.
 
     Parameters
     ----------
@@ -103,11 +117,13 @@ class ReplayRunner:
         self.clock_s = 0.0
         self.number = number
         self.passes: list[ReplayedPass] = []
-        self._other = other
+        self._entries = sweep.by_settings
+        self._stock_s = sweep.stock_s
+        self._others = {} if other is None else {other.workload.depth: _Levels.of(other)}
         self._catalogue = Catalogue(model.knobs)
         self._generator = None if seed is None else random.Random(seed)
         self._compiled: set[tuple[str, str]] = set()
-        self._shared: set[tuple[str | None, ...]] = set()
+        self._shared: set[tuple[str, ...]] = set()
 
     def trial(
         self,
@@ -124,6 +140,10 @@ class ReplayRunner:
             The sweep lacks the configuration.
         """
         return ReplayedTrial(self, workload, configuration, labels, files)
+
+    def end_shared(self) -> None:
+        """End the processes that trials share."""
+        self._shared.clear()
 
     def now_s(self) -> float:
         """The virtual clock."""
@@ -148,7 +168,7 @@ class ReplayRunner:
         UserError
             The sweep lacks the configuration.
         """
-        found = self.sweep.by_settings.get(configuration.settings)
+        found = self._entries.get(configuration.settings)
         if found is None and role is Role.REFERENCE:
             return self.sweep.stock
         if found is None:
@@ -158,10 +178,10 @@ class ReplayRunner:
     def level_s(self, entry: RecordedConfiguration, workload: Workload) -> float:
         """Seconds of a pass without noise, in proportion to the runs of the most frequent part."""
         work = self.part_runs(workload) / self.sweep.parts[self.main_part]
-        if self._other is None or workload.depth != self._other.workload.depth:
-            return work * self.sweep.level_s(entry)
-        deeper = self._other.by_settings.get(entry.key, entry)
-        return work * self._other.stock_s * deeper.ratio
+        other = self._others.get(workload.depth)
+        if other is None:
+            return work * self._stock_s * entry.ratio
+        return work * other.stock_s * other.ratios.get(entry.key, entry.ratio)
 
     def noise(self, entry: RecordedConfiguration) -> float:
         """A factor of the level, drawn from the recorded passes; 1 without a seed."""
@@ -183,7 +203,7 @@ class ReplayRunner:
         starts = self.sweep.starts
         if not labels.shared_process:
             return starts.sum_s
-        process = (labels.block, *process_key(self._catalogue, configuration))
+        process = process_key(self._catalogue, configuration)
         lowered = (*process, "lowered", str(sorted(configuration.overrides().items())))
         seconds = 0.0 if process in self._shared else starts.process_s
         seconds += 0.0 if lowered in self._shared else starts.prepare_s + starts.lower_s

@@ -136,11 +136,8 @@ def near_optimum_s(passes: Iterable[ReplayedPass], sweep: RecordedSweep, toleran
     same = [one for one in passes if one.depth == sweep.workload.depth]
     seen: dict[str, list[float]] = defaultdict(list)
     medians: dict[str, float] = {}
-    near = {
-        one.digest: one.ratio <= (1 + tolerance) * sweep.optimum.ratio
-        for one in sweep.configurations
-        if one.right
-    }
+    most = (1 + tolerance) * sweep.optimum.ratio
+    near = {one.digest: one.ratio <= most for one in sweep.configurations if one.right}
     since_s = math.inf
     for one in same or passes:
         digest = one.configuration.digest

@@ -8,7 +8,8 @@ output is the path of the sweep.
 
 Usage: python -m benchmarks.scripts.record_sweep --model af3 --option size=76 --out FOLDER
        [--depth shallow|full] [--at-least 200] [--knob NAME=V1,V2 ...] [--configurations N]
-       [--rounds 5] [--block 6] [--budget 60m] [--sweep FILE.json.xz]
+       [--rounds 5] [--block 6] [--budget 60m] [--own-processes]
+       [--sweep FILE.json.xz]
 """
 
 from __future__ import annotations
@@ -19,14 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.recorded import SUFFIX, write_sweep
-from benchmarks.recording import (
-    Recording,
-    RecordingPlan,
-    factor_values,
-    factorial,
-    sample,
-    sweep_of,
-)
+from benchmarks.recording import Recording, RecordingPlan, SharingRunner, sweep_of
+from benchmarks.sweep_design import factor_values, factorial, sample
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, parse_values
 from perfkit.models import get_model
@@ -37,7 +32,7 @@ from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.limits import Limits
 from perfkit.tuning.live import LiveRunner
-from perfkit.tuning.session import Start
+from perfkit.tuning.session import Runner, Start
 from perfkit.tuning.space import search_space
 from perfkit.units import parse_duration
 
@@ -64,9 +59,9 @@ class Lines:
         print(sentence, flush=True)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Record what is missing, and write the sweep."""
-    given = _arguments()
+    given = _parser().parse_args(arguments)
     try:
         _record(given)
     except UserError as error:
@@ -78,7 +73,7 @@ def main() -> int:
     return 0
 
 
-def _arguments() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", required=True)
     parser.add_argument(
@@ -112,8 +107,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--block", type=int, default=6, help="candidates in turns with one process of stock"
     )
+    parser.add_argument(
+        "--own-processes", action="store_true", help="one process for each configuration"
+    )
     parser.add_argument("--budget", default="12h", help="no block begins after this time")
-    return parser.parse_args()
+    return parser
 
 
 def _record(given: argparse.Namespace) -> None:
@@ -144,7 +142,10 @@ def _record(given: argparse.Namespace) -> None:
         )
         return needed < room_bytes
 
-    recording = Recording(plan, LiveRunner(given.out, Limits(), lambda stage: None), Lines(), fits)
+    runner: Runner = LiveRunner(given.out, Limits(), lambda stage: None)
+    if not given.own_processes:
+        runner = SharingRunner(runner)
+    recording = Recording(plan, runner, Lines(), fits)
     recording.run()
     path = given.sweep or given.out / f"sweep{SUFFIX}"
     write_sweep(path, sweep_of(plan, recording.records()))
@@ -159,17 +160,27 @@ def _workload(model: Model, options: Sequence[str], depth: str) -> Workload:
     UserError
         An option is unknown or impossible, or the model has no shallow network.
     """
-    kinds = {option.name: option.kind for option in model.options}
-    pairs = [parse_values(text) for text in options]
-    unknown = [name for name, _ in pairs if name not in kinds]
-    if unknown:
-        raise UserError(f"{model.name} has no option {unknown[0]!r}; it has {', '.join(kinds)}")
-    chosen = {name: kinds[name](value) for name, value in pairs} or model.small_options
-    full = model.workload(chosen, {})
+    full = model.workload(_options(model, options) or model.small_options, {})
     workload = full if depth == FULL_DEPTH else model.shallow(full)
     if workload is None:
         raise UserError(f"{model.name} has no shallow network; pass --depth {FULL_DEPTH}")
     return workload
+
+
+def _options(model: Model, given: Sequence[str]) -> dict[str, str | int | float | bool]:
+    """The options of an input, as the model takes them."""
+    kinds = {option.name: option.kind for option in model.options}
+    options: dict[str, str | int | float | bool] = {}
+    for name, value in map(parse_values, given):
+        if name not in kinds:
+            raise UserError(f"{model.name} has no option {name!r}; it has {', '.join(kinds)}")
+        try:
+            options[name] = kinds[name](value)
+        except ValueError:
+            raise UserError(
+                f"option {name} of {model.name} takes a {kinds[name].__name__}, not {value!r}"
+            ) from None
+    return options
 
 
 def _values(
