@@ -1,7 +1,7 @@
 """Trials without processes: passes advance a virtual clock, and leave records as real ones do.
 
-Simulated studies (:mod:`benchmarks.simulated`) draw the seconds of a pass from a noise model; tests
-take them from a table.
+Simulated studies (:mod:`benchmarks.simulated`) draw the seconds of a pass from a noise model;
+replayed ones (:mod:`benchmarks.replayed`) draw them from a recorded sweep.
 """
 
 from __future__ import annotations
@@ -142,7 +142,15 @@ class VirtualTrial:
         """Seconds of a pass that begins now."""
         raise NotImplementedError
 
-    def keeps_pass(self) -> bool:
+    def first_pass_s(self) -> float:
+        """Seconds of the first pass."""
+        return self.pass_s()
+
+    def check_s(self) -> float:
+        """Seconds of a check of the answer."""
+        return 0.0
+
+    def keeps_pass(self, wall_s: float) -> bool:
         """Whether the pass that has just ended counts."""
         return self.alive
 
@@ -157,6 +165,10 @@ class VirtualTrial:
     def compilation(self) -> Compilation:
         """The compiled program."""
         return virtual_compilation({})
+
+    def peak_rss_bytes(self) -> int:
+        """Peak resident memory."""
+        return 0
 
     # -- a trial as a session drives it -------------------------------------------------------
 
@@ -177,7 +189,7 @@ class VirtualTrial:
 
     def wait_ready(self) -> bool:
         """Start and pass once; False where the trial dies before its first pass."""
-        first_s = self.pass_s()
+        first_s = self.first_pass_s()
         self.clock.spend("ready", self.start_s() + first_s)
         if not self.alive:
             return False
@@ -188,7 +200,7 @@ class VirtualTrial:
         """One pass; None where it does not count."""
         wall_s = self.pass_s()
         self.clock.spend("pass", wall_s)
-        return self._add("steady", wall_s, round_number) if self.keeps_pass() else None
+        return self._add("steady", wall_s, round_number) if self.keeps_pass(wall_s) else None
 
     def trace_parts(self) -> bool:
         """One pass that measures the parts."""
@@ -198,12 +210,12 @@ class VirtualTrial:
 
     def check(self) -> bool:
         """Whether the answer is right."""
-        self.clock.spend("check")
+        self.clock.spend("check", self.check_s())
         return self.alive and self.outcome() is Outcome.OK
 
     def finish(self) -> Record:
         """The record of the ended trial; a reference leaves its answers."""
-        self.clock.spend("finish")
+        self.clock.spend("finish", self.check_s())
         if self.alive and self.files.save_compared is not None:
             save_answers(self.files.save_compared, {})
         return self._record(self.outcome())
@@ -228,6 +240,7 @@ class VirtualTrial:
             block=self.labels.block,
             shared_start=self.labels.shared_start,
             instances=self.labels.instances,
+            shared_process=self.labels.shared_process,
             workload=WorkloadRecord(**self.workload.as_dict()),
             configuration=configuration_record(self.configuration),
             machine=MachineRecord(cpu="virtual"),
@@ -235,6 +248,7 @@ class VirtualTrial:
             allowed_cpus=2,
             stages=self.stages,
             compilation=compilation,
+            peak_rss_bytes=self.peak_rss_bytes(),
             part_times_s=dict.fromkeys(compilation.parts, self.pass_s()) if self.traced else None,
             agreement=self.agreement(outcome),
             outcome=outcome,

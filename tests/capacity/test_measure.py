@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from benchmarks.recorded import RecordedConfiguration
 from perfkit.capacity.laws.measure import FitMeasurement, FitPlan
 from perfkit.knobs.configuration import STOCK, Configuration
-from perfkit.models import get_model
 from perfkit.models.workload import Workload
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialLabels
 from perfkit.tuning.progress import SilentProgress
 from tests.support.planted import record
-from tests.support.replay import WORKLOAD, Behaviour, ReplayRunner
+from tests.support.replay import MODEL, RECORDED, Alter, WatchedRunner, as_recorded, dying
 
 ROUNDS = 5
 
 
-class OneCpu(ReplayRunner):
+class OneCpu(WatchedRunner):
     """Replays trials on a machine with one CPU, where nothing runs at the same time."""
 
     cpus = 1
+
+    def __init__(self, alter: Alter, factors: Sequence[float]) -> None:
+        super().__init__(alter)
+        self._factors = itertools.cycle(factors)
+
+    def noise(self, entry: RecordedConfiguration) -> float:
+        """The given factors in turn."""
+        return next(self._factors)
 
     def compiled(
         self, workload: Workload, configuration: Configuration, labels: TrialLabels
@@ -40,8 +49,8 @@ class OneCpu(ReplayRunner):
 def plan_in(folder: Path, repeats: int = 1) -> FitPlan:
     """A fit of one workload."""
     return FitPlan(
-        model=get_model("af3"),
-        workloads=(WORKLOAD,),
+        model=MODEL,
+        workloads=(RECORDED,),
         held_out=(),
         compiled=(),
         configuration=STOCK,
@@ -53,13 +62,15 @@ def plan_in(folder: Path, repeats: int = 1) -> FitPlan:
     )
 
 
-def measurement(plan: FitPlan, behaviour: Behaviour | None = None) -> FitMeasurement:
-    chosen = behaviour or Behaviour(1.0)
-    return FitMeasurement(plan, OneCpu(lambda _: chosen), SilentProgress())
+def measurement(
+    plan: FitPlan, alter: Alter = as_recorded, factors: Sequence[float] = (1.0,)
+) -> FitMeasurement:
+    """A measurement whose passes take the recorded seconds times factors, in turn."""
+    return FitMeasurement(plan, OneCpu(alter, factors), SilentProgress())
 
 
 @pytest.mark.parametrize(
-    ("seconds", "made"),
+    ("factors", "made"),
     [
         ([10.0, 10.1, 9.9, 10.0, 10.2] * 4, 5),
         ([10.0, 13.0] * 20, 20),
@@ -68,10 +79,10 @@ def measurement(plan: FitPlan, behaviour: Behaviour | None = None) -> FitMeasure
     ids=["settled", "never settles", "settles later"],
 )
 def test_passes_go_on_until_their_median_has_settled(
-    tmp_path: Path, seconds: Sequence[float], made: int
+    tmp_path: Path, factors: Sequence[float], made: int
 ) -> None:
     plan = plan_in(tmp_path)
-    measurement(plan, Behaviour(1.0, noise=tuple(seconds))).run()
+    measurement(plan, factors=factors).run()
     (kept,) = plan.store.records()
     assert len(kept.steady) == made
     assert kept.part_times_s is not None
@@ -83,7 +94,7 @@ def test_a_trial_that_dies_makes_no_more_passes_and_is_not_repeated(
 ) -> None:
     plan = plan_in(tmp_path)
     for _ in range(2):
-        measurement(plan, Behaviour(1.0, dies_after=passes)).run()
+        measurement(plan, lambda role, configuration, entry: dying(entry, passes)).run()
     (kept,) = plan.store.records()
     assert len(kept.steady) == passes
 

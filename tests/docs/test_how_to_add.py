@@ -13,10 +13,9 @@ from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import make_plan
-from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.knob import Knob, Layer, Search
 from perfkit.knobs.parsers import one_of
-from perfkit.models.af3.model import AlphaFold3
 from perfkit.models.costs import Job
 from perfkit.observers.observer import Finding, ObservedRun
 from perfkit.records.store import Store
@@ -25,7 +24,7 @@ from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
 from tests.support.planted import study
 from tests.support.records_factory import make_record, make_stage
-from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
+from tests.support.replay import MODEL, RECORDED, Listener, WatchedRunner, roles
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to-add.md"
 
@@ -81,25 +80,18 @@ def test_the_figure_has_a_bar_of_page_faults_per_trial() -> None:
     assert names["faults_figure"](info).data[0].x == (200,)
 
 
-def _halved(configuration: Configuration) -> Behaviour:
-    """30 s per pass, and half of that for every setting."""
-    return Behaviour(30.0 * 0.5 ** len(configuration.settings))
-
-
 def test_the_strategy_confirms_the_first_gain(tmp_path: Path) -> None:
     strategy = _names('"""A search that confirms')["FirstGain"]()
-    catalogue = Catalogue(AlphaFold3().knobs)
-    plan = StudyPlan(
-        AlphaFold3(), catalogue, WORKLOAD, Store(tmp_path), 1e5, 1e15, extrapolate=False
-    )
-    space = SearchSpace(catalogue, ((("bucket", "exact"),), (("bucket", "100"),)))
-    measured = Study(plan, strategy, ReplayRunner(_halved), Listener(), space)
+    catalogue = Catalogue(MODEL.knobs)
+    plan = StudyPlan(MODEL, catalogue, RECORDED, Store(tmp_path), 1e5, 1e15, extrapolate=False)
+    changes = ((("precision", "bfloat16"),), (("precision", "bfloat16_network"),))
+    measured = Study(plan, strategy, WatchedRunner(), Listener(), SearchSpace(catalogue, changes))
     measured.run()
     screened = {one.configuration.label for one in roles(measured.records(), "screen")}
-    assert screened == {"bucket=exact"}
+    assert screened == {"precision=bfloat16"}
     best = measured.recommendation().best
     assert best is not None
-    assert (best.settings, best.blocks) == ({"bucket": "exact"}, 6)
+    assert (best.settings, best.blocks) == ({"precision": "bfloat16"}, 6)
 
 
 @pytest.mark.parametrize("cached", [False, True])

@@ -1,27 +1,30 @@
-"""A runner that replays a table on a virtual clock, and hand-made records."""
+"""A recorded sweep, a runner that replays and watches it, and hand-made records."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict, Unpack
 
-from benchmarks.virtual_trials import (
-    VirtualTrial,
-    agreement_record,
-    configuration_record,
-    virtual_compilation,
-    virtual_stage,
-)
+from benchmarks.recorded import RecordedConfiguration, RecordedSweep, read_sweep
+from benchmarks.replayed import ReplayedTrial, ReplayRunner
+from benchmarks.virtual_trials import agreement_record, configuration_record, virtual_stage
 from perfkit.knobs.configuration import Configuration
+from perfkit.models.gencast.model import GenCast
 from perfkit.models.workload import Workload
-from perfkit.records.findings import AgreementRecord, MachineRecord
+from perfkit.records.findings import MachineRecord
 from perfkit.records.roles import Role
 from perfkit.records.schema import Compilation, Outcome, Record, WorkloadRecord
 from perfkit.trial.request import TrialFiles, TrialLabels
 
-START_S = 5.0
-"""Virtual seconds from the start of a trial to its first pass."""
+SWEEP = read_sweep(Path(__file__).parents[1] / "data" / "gencast-10deg.json.xz")
+"""A sweep of GenCast on a grid of 10 degrees, with every combination of its values."""
+
+MODEL = GenCast()
+"""The model of the sweep."""
+
+RECORDED = SWEEP.as_workload()
+"""The workload of the sweep."""
 
 WORKLOAD = Workload(
     model="af3",
@@ -82,110 +85,51 @@ def record(
     )
 
 
-@dataclass(frozen=True)
-class Behaviour:
-    """How trials of a configuration behave.
-
-    Attributes
-    ----------
-    seconds
-        Seconds per pass.
-    outcome
-        How they end.
-    dies_after
-        Number of steady passes after which they crash, None for never.
-    noise
-        Factors of the seconds, which the passes take in turn.
-    disturbed
-        Whether no pass counts.
-    """
-
-    seconds: float
-    outcome: Outcome = Outcome.OK
-    dies_after: int | None = None
-    noise: tuple[float, ...] = (1.0,)
-    disturbed: bool = False
+type Alter = Callable[[Role, Configuration, RecordedConfiguration], RecordedConfiguration]
+"""Changes what was recorded of a configuration for a trial, e.g. to make it die."""
 
 
-class ReplayTrial(VirtualTrial):
-    """A trial that behaves as the runner's table says."""
-
-    def __init__(
-        self,
-        runner: ReplayRunner,
-        workload: Workload,
-        configuration: Configuration,
-        labels: TrialLabels,
-        files: TrialFiles,
-    ) -> None:
-        super().__init__(runner, workload, configuration, labels, files)
-        self._runner = runner
-        self._behaviour = runner.table(configuration)
-
-    def start_s(self) -> float:
-        """Always the same."""
-        return START_S
-
-    def pass_s(self) -> float:
-        """The table's seconds, in proportion to the diffusion steps, with the noise of the turn."""
-        noise = self._behaviour.noise
-        steps = self.workload.fidelity["steps"] / WORKLOAD.fidelity["steps"]
-        return self._behaviour.seconds * steps * noise[self.passes % len(noise)]
-
-    @property
-    def alive(self) -> bool:
-        """Whether it has fewer passes than it survives."""
-        survives = self._behaviour.dies_after
-        return survives is None or self.passes < survives
-
-    def keeps_pass(self) -> bool:
-        """Neither after its death nor where all passes are disturbed."""
-        self._runner.passed.append(self.configuration)
-        return self.alive and not self._behaviour.disturbed
-
-    def outcome(self) -> Outcome:
-        """The table's outcome, or a crash."""
-        return self._behaviour.outcome if self.alive else Outcome.CRASHED
-
-    def agreement(self, outcome: Outcome) -> AgreementRecord | None:
-        """A verdict where there is a reference and an answer."""
-        reference = self.files.reference
-        if reference is None or not reference.exists():
-            return None
-        if outcome not in (Outcome.OK, Outcome.DISAGREES):
-            return None
-        return agreement_record("none" if outcome is Outcome.DISAGREES else "bfloat16")
-
-    def compilation(self) -> Compilation:
-        """A program of diffusion steps alone."""
-        return virtual_compilation({"diffusion_step": self.workload.fidelity["steps"]})
+def as_recorded(
+    role: Role, configuration: Configuration, entry: RecordedConfiguration
+) -> RecordedConfiguration:
+    """Change nothing."""
+    return entry
 
 
-class ReplayRunner:
-    """Makes trials from a table, on a clock that only they advance.
+class WatchedRunner(ReplayRunner):
+    """Replays a sweep, keeps what was opened and passed, and may be interrupted.
 
     Parameters
     ----------
-    table
-        Behaviour of each configuration.
+    alter
+        Changes what was recorded; called once per trial.
     interrupt_at
         Number of the step at which Ctrl-C is pressed, None for never.
     number
         Number of records that exist already.
+    sweep
+        The sweep; by default the recorded one of the tests.
+
+    Attributes
+    ----------
+    calls
+        Number of steps so far.
+    opened
+        Role and configuration of each trial, in order.
     """
 
     def __init__(
         self,
-        table: Callable[[Configuration], Behaviour],
+        alter: Alter = as_recorded,
+        *,
         interrupt_at: int | None = None,
         number: int = 0,
+        sweep: RecordedSweep = SWEEP,
     ) -> None:
-        self.table = table
-        self.clock_s = 1000.0
+        super().__init__(sweep, MODEL, number=number)
         self.calls = 0
-        self.number = number
         self.opened: list[tuple[str, Configuration]] = []
-        self.passed: list[Configuration] = []
+        self._alter = alter
         self._interrupt_at = interrupt_at
 
     def spend(self, step: str, seconds: float = 0.0) -> None:
@@ -193,12 +137,11 @@ class ReplayRunner:
         self.calls += 1
         if self.calls == self._interrupt_at:
             raise KeyboardInterrupt
-        self.clock_s += seconds
+        super().spend(step, seconds)
 
-    def next_number(self) -> int:
-        """Number of the next record."""
-        self.number += 1
-        return self.number
+    def entry(self, configuration: Configuration, role: Role) -> RecordedConfiguration:
+        """The recorded behaviour, altered."""
+        return self._alter(role, configuration, super().entry(configuration, role))
 
     def trial(
         self,
@@ -206,17 +149,33 @@ class ReplayRunner:
         configuration: Configuration,
         labels: TrialLabels,
         files: TrialFiles,
-    ) -> ReplayTrial:
+    ) -> ReplayedTrial:
         """A trial that has not been started."""
         self.opened.append((labels.role, configuration))
-        return ReplayTrial(self, workload, configuration, labels, files)
+        return super().trial(workload, configuration, labels, files)
 
-    def end_shared(self) -> None:
-        """Nothing: virtual trials share no process."""
 
-    def now_s(self) -> float:
-        """The virtual clock."""
-        return self.clock_s
+def recorded(settings: Mapping[str, str]) -> RecordedConfiguration:
+    """The recorded entry of some settings."""
+    return SWEEP.by_settings[tuple(sorted(settings.items()))]
+
+
+def dying(entry: RecordedConfiguration, passes: int) -> RecordedConfiguration:
+    """The entry of a trial that crashes after a number of passes."""
+    return entry.model_copy(
+        update={
+            "outcome": Outcome.CRASHED,
+            "passes_s": entry.passes_s[:passes],
+            "base_s": entry.base_s[:passes],
+        }
+    )
+
+
+def disagreeing(entry: RecordedConfiguration) -> RecordedConfiguration:
+    """The entry of a trial that is as quick, and whose answer is wrong."""
+    return entry.model_copy(
+        update={"outcome": Outcome.DISAGREES, "agreement": agreement_record("none")}
+    )
 
 
 class Listener:

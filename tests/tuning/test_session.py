@@ -6,64 +6,66 @@ import math
 
 import pytest
 
+from benchmarks.recorded import RecordedConfiguration
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.models.af3.knobs import KNOBS
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.session import Session, Start
-from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner
+from tests.support.replay import MODEL, RECORDED, Listener, WatchedRunner, disagreeing, recorded
 
-EXACT = Catalogue(KNOBS).configuration({"bucket": "exact"})
-ROWS = Catalogue(KNOBS).configuration({"msa_rows": "needed"})
-
-
-def table(configuration: Configuration) -> Behaviour:
-    """Stock takes 30 s, the exact bucket 12 s, and fewer rows 20 s with a wrong answer."""
-    if configuration == ROWS:
-        return Behaviour(20.0, Outcome.DISAGREES)
-    return Behaviour(12.0 if configuration == EXACT else 30.0)
+CATALOGUE = Catalogue(MODEL.knobs)
+NETWORK = CATALOGUE.configuration({"precision": "bfloat16_network"})
+ALL = CATALOGUE.configuration({"precision": "bfloat16"})
 
 
-def _session(runner: ReplayRunner, kept: list[Record], room: int) -> Session:
+def _session(runner: WatchedRunner, kept: list[Record], room: int) -> Session:
     """A session with memory for ``room`` trials."""
     return Session(runner, Listener(), "study", kept.append, lambda starts: len(starts) <= room)
 
 
 def _start(configuration: Configuration) -> Start:
-    return Start(WORKLOAD, configuration, Role.SCREEN)
+    return Start(RECORDED, configuration, Role.SCREEN)
+
+
+def _wrong_network(
+    role: Role, configuration: Configuration, entry: RecordedConfiguration
+) -> RecordedConfiguration:
+    """The answer of the network in bfloat16 is wrong."""
+    return disagreeing(entry) if configuration == NETWORK else entry
 
 
 def test_with_memory_for_one_trial_passes_still_take_turns() -> None:
-    runner, kept = ReplayRunner(table), list[Record]()
+    runner, kept = WatchedRunner(), list[Record]()
     with _session(runner, kept, room=1) as session:
-        assert session.open_all([_start(STOCK), _start(EXACT)]) == [True, True]
-        session.rounds([STOCK, EXACT], 2)
-    groups = Evidence.of_records(kept).screened(STOCK.digest, EXACT.digest)
+        assert session.open_all([_start(STOCK), _start(ALL)]) == [True, True]
+        session.rounds([STOCK, ALL], 2)
+    groups = Evidence.of_records(kept).screened(STOCK.digest, ALL.digest)
     assert [[math.exp(one) for one in rounds] for rounds in groups] == [
-        pytest.approx([2.5]),
-        pytest.approx([2.5]),
+        pytest.approx([1 / recorded({"precision": "bfloat16"}).ratio]),
+        pytest.approx([1 / recorded({"precision": "bfloat16"}).ratio]),
     ]
-    # Both are started first, and then again for each of their passes. The exact bucket stays alive
+    # Both are started first, and then again for each of their passes. The candidate stays alive
     # from the end of the first round to the second round, which begins with it.
-    assert [one for _, one in runner.opened] == [STOCK, EXACT, STOCK, EXACT, STOCK]
+    assert [one for _, one in runner.opened] == [STOCK, ALL, STOCK, ALL, STOCK]
     assert [len(record.steady) for record in kept] == [0, 0, 1, 2, 1]
 
 
 def test_every_other_round_runs_in_the_opposite_order() -> None:
-    runner, kept = ReplayRunner(table), list[Record]()
+    runner, kept = WatchedRunner(), list[Record]()
     with _session(runner, kept, room=2) as session:
-        session.open_all([_start(STOCK), _start(EXACT)])
-        session.rounds([STOCK, EXACT], 3)
-    assert runner.passed == [STOCK, EXACT, EXACT, STOCK, STOCK, EXACT]
+        session.open_all([_start(STOCK), _start(ALL)])
+        session.rounds([STOCK, ALL], 3)
+    passed = [one.configuration for one in runner.passes]
+    assert passed == [STOCK, ALL, ALL, STOCK, STOCK, ALL]
 
 
 def test_with_memory_for_all_each_trial_is_started_once() -> None:
-    runner, kept = ReplayRunner(table), list[Record]()
+    runner, kept = WatchedRunner(), list[Record]()
     with _session(runner, kept, room=2) as session:
-        session.open_all([_start(STOCK), _start(EXACT)])
-        session.rounds([STOCK, EXACT], 3)
-    assert [one for _, one in runner.opened] == [STOCK, EXACT]
+        session.open_all([_start(STOCK), _start(ALL)])
+        session.rounds([STOCK, ALL], 3)
+    assert [one for _, one in runner.opened] == [STOCK, ALL]
     assert [len(record.steady) for record in kept] == [3, 3]
 
 
@@ -72,29 +74,28 @@ def test_a_record_states_whether_its_trial_started_together_with_another(
     room: int, shared: bool
 ) -> None:
     kept = list[Record]()
-    with _session(ReplayRunner(table), kept, room) as session:
-        session.open_all([_start(STOCK), _start(EXACT)])
+    with _session(WatchedRunner(), kept, room) as session:
+        session.open_all([_start(STOCK), _start(ALL)])
     assert [record.shared_start for record in kept] == [shared, shared]
 
 
 def test_a_parked_trial_with_a_wrong_answer_is_not_started_again() -> None:
-    runner, kept = ReplayRunner(table), list[Record]()
+    runner, kept = WatchedRunner(_wrong_network), list[Record]()
     with _session(runner, kept, room=1) as session:
-        session.open_all([_start(ROWS), _start(STOCK)])
-        session.rounds([ROWS, STOCK], 1)
-        assert not session.is_open(ROWS)
-        assert not session.check(ROWS)
-    assert [one for _, one in runner.opened] == [ROWS, STOCK]
+        session.open_all([_start(NETWORK), _start(STOCK)])
+        session.rounds([NETWORK, STOCK], 1)
+        assert not session.is_open(NETWORK)
+        assert not session.check(NETWORK)
+    assert [one for _, one in runner.opened] == [NETWORK, STOCK]
     assert kept[0].outcome is Outcome.DISAGREES
 
 
 def test_the_least_recently_used_trial_makes_room() -> None:
-    runner = ReplayRunner(table)
-    other = Catalogue(KNOBS).configuration({"precision": "float32"})
+    runner = WatchedRunner()
     with _session(runner, [], room=2) as session:
-        session.open_all([_start(STOCK), _start(EXACT)])
+        session.open_all([_start(STOCK), _start(ALL)])
         session.rounds([STOCK], 1)
-        session.open(WORKLOAD, other, Role.SCREEN)
+        session.open(RECORDED, NETWORK, Role.SCREEN)
         opened = len(runner.opened)
-        session.rounds([STOCK, other], 1)
+        session.rounds([STOCK, NETWORK], 1)
     assert len(runner.opened) == opened

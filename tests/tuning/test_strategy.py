@@ -9,14 +9,13 @@ import pytest
 
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.models.af3.model import AlphaFold3
 from perfkit.records.store import Store
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.registry import STRATEGIES, make_strategy
 from perfkit.tuning.search.strategy import Budget, Confirm, Decision, Screen, SearchSpace, Stop
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
-from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
+from tests.support.replay import MODEL, RECORDED, Listener, WatchedRunner, roles
 
 BLOCKS = 6
 
@@ -52,46 +51,44 @@ class EachOnce:
         return Stop()
 
 
-def _halved(configuration: Configuration) -> Behaviour:
-    """30 s per pass, and half of that for every setting."""
-    return Behaviour(30.0 * 0.5 ** len(configuration.settings))
-
-
-def _study(folder: Path, runner: ReplayRunner, names: tuple[str, ...] = ("exact",)) -> Study:
-    model = AlphaFold3()
-    catalogue = Catalogue(model.knobs)
-    plan = StudyPlan(model, catalogue, WORKLOAD, Store(folder), 1e5, 1e15, extrapolate=False)
-    space = SearchSpace(catalogue, tuple((("bucket", name),) for name in names))
+def _study(folder: Path, runner: WatchedRunner, values: tuple[str, ...] = ("bfloat16",)) -> Study:
+    catalogue = Catalogue(MODEL.knobs)
+    plan = StudyPlan(MODEL, catalogue, RECORDED, Store(folder), 1e5, 1e15, extrapolate=False)
+    space = SearchSpace(catalogue, tuple((("precision", value),) for value in values))
     return Study(plan, EachOnce(), runner, Listener(), space)
 
 
 def test_a_study_executes_what_another_strategy_decides(tmp_path: Path) -> None:
-    study = _study(tmp_path, ReplayRunner(_halved), ("exact", "100"))
+    study = _study(tmp_path, WatchedRunner(), ("bfloat16", "bfloat16_network"))
     study.run()
     screened = roles(study.records(), "screen")
-    assert [one.configuration.settings["bucket"] for one in screened] == ["exact", "100"]
+    assert [one.configuration.settings["precision"] for one in screened] == [
+        "bfloat16",
+        "bfloat16_network",
+    ]
     assert [len(one.steady) for one in screened] == [2, 2]
     best = study.recommendation().best
     assert best is not None
-    assert best.settings == {"bucket": "exact"}
+    assert best.settings == {"precision": "bfloat16"}
     assert best.blocks == BLOCKS
 
 
 def test_a_settled_study_is_searched_again_in_another_space_or_by_another_strategy(
     tmp_path: Path,
 ) -> None:
-    _study(tmp_path, ReplayRunner(_halved)).run()
-    settled = ReplayRunner(_halved, number=100)
+    _study(tmp_path, WatchedRunner()).run()
+    settled = WatchedRunner(number=100)
     _study(tmp_path, settled).run()
     assert settled.opened == []
-    wider = ReplayRunner(_halved, number=200)
-    _study(tmp_path, wider, ("exact", "100")).run()
-    assert ("screen", "bucket=100") in [(role, one.label) for role, one in wider.opened]
-    model = AlphaFold3()
-    catalogue = Catalogue(model.knobs)
-    plan = StudyPlan(model, catalogue, WORKLOAD, Store(tmp_path), 1e5, 1e15, extrapolate=False)
-    space = SearchSpace(catalogue, ((("bucket", "exact"),),))
-    other = ReplayRunner(_halved, number=300)
+    wider = WatchedRunner(number=200)
+    _study(tmp_path, wider, ("bfloat16", "bfloat16_network")).run()
+    assert ("screen", "precision=bfloat16_network") in [
+        (role, one.label) for role, one in wider.opened
+    ]
+    catalogue = Catalogue(MODEL.knobs)
+    plan = StudyPlan(MODEL, catalogue, RECORDED, Store(tmp_path), 1e5, 1e15, extrapolate=False)
+    space = SearchSpace(catalogue, ((("precision", "bfloat16"),),))
+    other = WatchedRunner(number=300)
     Study(plan, make_strategy("coordinate-ascent"), other, Listener(), space).run()
     marks = sorted(path.name for path in tmp_path.glob("settled-*"))
     # One mark for each of the three searches, all of one study.

@@ -7,35 +7,37 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.recorded import RecordedConfiguration
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.models.af3.model import AlphaFold3
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
 from perfkit.tuning.recommend import recommend
 from perfkit.tuning.sweep import Sweep, SweepPlan
-from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
+from tests.support.replay import (
+    MODEL,
+    RECORDED,
+    Listener,
+    WatchedRunner,
+    dying,
+    recorded,
+    roles,
+)
 
-MODEL = AlphaFold3()
 CATALOGUE = Catalogue(MODEL.knobs)
 SIZES = (8, 12)
 GRID = (
     STOCK,
     CATALOGUE.configuration({"cpus": "1"}),
-    CATALOGUE.configuration({"bucket": "exact"}),
-    CATALOGUE.configuration({"bucket": "exact", "cpus": "1"}),
+    CATALOGUE.configuration({"precision": "bfloat16"}),
+    CATALOGUE.configuration({"cpus": "1", "precision": "bfloat16"}),
 )
 WORKLOADS = tuple(
-    dataclasses.replace(WORKLOAD, name=f"size {size}", size=size, input_digest=str(size))
+    dataclasses.replace(RECORDED, name=f"size {size}", size=size, input_digest=str(size))
     for size in SIZES
 )
 CELLS = {(one.digest, other.digest) for one in WORKLOADS for other in GRID}
-
-
-def _table(configuration: Configuration) -> Behaviour:
-    values = configuration.as_dict()
-    seconds = 10.0 * (2.0 if "cpus" in values else 1.0) * (0.25 if "bucket" in values else 1.0)
-    return Behaviour(seconds)
 
 
 AMPLE_BYTES = 10**15
@@ -46,7 +48,7 @@ both_memories = pytest.mark.parametrize(
 """Memory for two trials side by side, or for one."""
 
 
-def _sweep(folder: Path, runner: ReplayRunner, memory_bytes: int = AMPLE_BYTES) -> Sweep:
+def _sweep(folder: Path, runner: WatchedRunner, memory_bytes: int = AMPLE_BYTES) -> Sweep:
     plan = SweepPlan(MODEL, CATALOGUE, WORKLOADS, GRID, Store(folder), rounds=2)
     return Sweep(plan, runner, Listener(), lambda: memory_bytes)
 
@@ -61,7 +63,7 @@ def _measured(sweep: Sweep) -> set[tuple[str, str]]:
 
 @both_memories
 def test_every_cell_of_the_grid_is_measured(tmp_path: Path, memory_bytes: int) -> None:
-    sweep = _sweep(tmp_path, ReplayRunner(_table), memory_bytes)
+    sweep = _sweep(tmp_path, WatchedRunner(), memory_bytes)
     sweep.run()
     assert _measured(sweep) == CELLS
     assert len(sweep.records()) == len(CELLS) + len(SIZES)
@@ -70,10 +72,10 @@ def test_every_cell_of_the_grid_is_measured(tmp_path: Path, memory_bytes: int) -
 
 def test_a_damaged_reference_is_made_again_for_further_cells(tmp_path: Path) -> None:
     first = SweepPlan(MODEL, CATALOGUE, WORKLOADS[:1], GRID[:1], Store(tmp_path), rounds=2)
-    Sweep(first, ReplayRunner(_table), Listener()).run()
+    Sweep(first, WatchedRunner(), Listener()).run()
     (reference,) = tmp_path.glob("reference-*")
     reference.write_bytes(reference.read_bytes()[:-1])
-    again = ReplayRunner(_table)
+    again = WatchedRunner()
     _sweep(tmp_path, again).run()
     assert [role for role, _ in again.opened].count("reference") == len(SIZES)
     assert holds_answers(reference)
@@ -83,26 +85,26 @@ def test_a_damaged_reference_is_made_again_for_further_cells(tmp_path: Path) -> 
 def test_cells_can_be_compared_where_they_ran_interleaved(
     tmp_path: Path, memory_bytes: int
 ) -> None:
-    sweep = _sweep(tmp_path, ReplayRunner(_table), memory_bytes)
+    sweep = _sweep(tmp_path, WatchedRunner(), memory_bytes)
     sweep.run()
     small = [r for r in sweep.records() if r.workload.digest == WORKLOADS[0].digest]
     own = [r for r in small if r.role != "reference"]
     speedups = {row.label: row.speedup and row.speedup.median for row in recommend(own).rows}
-    known = {"cpus=1": 0.5, "bucket=exact": 4.0, "bucket=exact cpus=1": 2.0}
+    known = {one.label: pytest.approx(1 / recorded(one.as_dict()).ratio) for one in GRID[1:]}
     assert speedups == {"stock": 1.0, **(known if memory_bytes else dict.fromkeys(known))}
 
 
 @both_memories
 def test_a_sweep_resumes_wherever_it_was_interrupted(tmp_path: Path, memory_bytes: int) -> None:
-    whole = ReplayRunner(_table)
+    whole = WatchedRunner()
     _sweep(tmp_path / "whole", whole, memory_bytes).run()
     for at in range(1, whole.calls + 1, 3):
-        runner = ReplayRunner(_table, interrupt_at=at)
+        runner = WatchedRunner(interrupt_at=at)
         sweep = _sweep(tmp_path / str(at), runner, memory_bytes)
         with pytest.raises(KeyboardInterrupt):
             sweep.run()
         known = _measured(sweep)
-        resumed = ReplayRunner(_table, number=runner.number)
+        resumed = WatchedRunner(number=runner.number)
         sweep = _sweep(tmp_path / str(at), resumed, memory_bytes)
         sweep.run()
         assert _measured(sweep) == CELLS, at
@@ -115,8 +117,8 @@ def test_a_sweep_resumes_wherever_it_was_interrupted(tmp_path: Path, memory_byte
 
 @both_memories
 def test_a_finished_sweep_costs_nothing_to_repeat(tmp_path: Path, memory_bytes: int) -> None:
-    _sweep(tmp_path, ReplayRunner(_table), memory_bytes).run()
-    again = ReplayRunner(_table)
+    _sweep(tmp_path, WatchedRunner(), memory_bytes).run()
+    again = WatchedRunner()
     _sweep(tmp_path, again, memory_bytes).run()
     assert again.opened == []
 
@@ -125,20 +127,24 @@ def test_a_finished_sweep_costs_nothing_to_repeat(tmp_path: Path, memory_bytes: 
 def test_the_first_cell_is_measured_where_all_others_crash(
     tmp_path: Path, memory_bytes: int
 ) -> None:
-    def table(configuration: Configuration) -> Behaviour:
-        return _table(configuration) if configuration == STOCK else Behaviour(1.0, dies_after=0)
+    def table(
+        role: Role, configuration: Configuration, entry: RecordedConfiguration
+    ) -> RecordedConfiguration:
+        return entry if configuration == STOCK else dying(entry, 0)
 
-    sweep = _sweep(tmp_path, ReplayRunner(table), memory_bytes)
+    sweep = _sweep(tmp_path, WatchedRunner(table), memory_bytes)
     sweep.run()
     assert _measured(sweep) == {(one.digest, STOCK.digest) for one in WORKLOADS}
 
 
 @both_memories
 def test_other_cells_are_measured_if_one_crashes(tmp_path: Path, memory_bytes: int) -> None:
-    def table(configuration: Configuration) -> Behaviour:
-        return Behaviour(1.0, dies_after=0) if configuration == STOCK else _table(configuration)
+    def table(
+        role: Role, configuration: Configuration, entry: RecordedConfiguration
+    ) -> RecordedConfiguration:
+        return dying(entry, 0) if configuration == STOCK else entry
 
-    sweep = _sweep(tmp_path, ReplayRunner(table), memory_bytes)
+    sweep = _sweep(tmp_path, WatchedRunner(table), memory_bytes)
     sweep.run()
     assert _measured(sweep) == {cell for cell in CELLS if cell[1] != STOCK.digest}
     crashed = [r for r in sweep.records() if r.outcome is Outcome.CRASHED]

@@ -7,71 +7,68 @@ from pathlib import Path
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.knobs.configuration import Configuration
 from perfkit.records.store import read_records
 from perfkit.tuning.preset import load_preset
 from perfkit.tuning.run import tune_workload
-from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner
-
-
-def _halved_by_exact_bucket(configuration: Configuration) -> Behaviour:
-    """30 s per pass; a bucket without padding halves that, and nothing else matters."""
-    exact = configuration.as_dict().get("bucket") == "exact"
-    return Behaviour(15.0 if exact else 30.0)
+from tests.support.replay import RECORDED, SWEEP, Listener, WatchedRunner, recorded
 
 
 def test_a_tuning_returns_and_saves_its_recommendation(tmp_path: Path) -> None:
     result = tune_workload(
-        WORKLOAD,
+        RECORDED,
         tmp_path,
         budget_s=100_000.0,
-        knobs=["bucket"],
-        runner=ReplayRunner(_halved_by_exact_bucket),
+        knobs=["precision"],
+        runner=WatchedRunner(),
     )
     assert not result.interrupted
     assert result.recommendation.best is not None
-    assert result.recommendation.best.settings == {"bucket": "exact"}
+    assert result.recommendation.best.settings == {"precision": "bfloat16"}
     assert result.recommendation.best.speedup is not None
-    assert result.recommendation.best.speedup.median == pytest.approx(2.0)
+    assert result.recommendation.best.speedup.median == pytest.approx(
+        1 / recorded({"precision": "bfloat16"}).ratio
+    )
     assert result.preset == tmp_path / "preset.toml"
-    assert load_preset(result.preset).configuration.as_dict() == {"bucket": "exact"}
+    assert load_preset(result.preset).configuration.as_dict() == {"precision": "bfloat16"}
     assert [one.id for one in result.records] == [one.id for one in read_records(tmp_path)]
-    # 200 diffusion steps per seed in production; a pass of 4 steps takes 30 s or 15 s.
+    # 30 steps of 39 calls of the denoiser each in production; a recorded pass has 3 calls.
+    scale = 30 * 39 / 3
     assert {one.label: one.total.median for one in result.extrapolations} == pytest.approx(
-        {"stock": 200 * 30.0 / 4, "bucket=exact": 200 * 15.0 / 4}
+        {
+            "stock": scale * SWEEP.stock_s,
+            "precision=bfloat16": scale * SWEEP.level_s(recorded({"precision": "bfloat16"})),
+        }
     )
 
 
 def test_an_interrupted_tuning_returns_what_it_has_and_resumes(tmp_path: Path) -> None:
     progress = Listener()
     first = tune_workload(
-        WORKLOAD,
+        RECORDED,
         tmp_path,
         budget_s=100_000.0,
-        knobs=["bucket"],
+        knobs=["precision"],
         progress=progress,
-        runner=ReplayRunner(_halved_by_exact_bucket, interrupt_at=25),
+        runner=WatchedRunner(interrupt_at=25),
     )
     assert first.interrupted
     assert progress.said[-1].startswith("interrupted: all measurements are kept")
     second = tune_workload(
-        WORKLOAD,
+        RECORDED,
         tmp_path,
         budget_s=100_000.0,
-        knobs=["bucket"],
-        runner=ReplayRunner(_halved_by_exact_bucket, number=len(first.records)),
+        knobs=["precision"],
+        runner=WatchedRunner(number=len(first.records)),
     )
     assert not second.interrupted
     assert second.records[: len(first.records)] == first.records
     assert second.recommendation.best is not None
-    assert second.recommendation.best.settings == {"bucket": "exact"}
+    assert second.recommendation.best.settings == {"precision": "bfloat16"}
 
 
 def test_a_knob_that_cannot_be_searched_is_refused_before_anything_is_written(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(UserError, match="unknown knob 'buckt'; the nearest is 'bucket'"):
-        tune_workload(
-            WORKLOAD, tmp_path, knobs=["buckt"], runner=ReplayRunner(_halved_by_exact_bucket)
-        )
+    with pytest.raises(UserError, match="unknown knob 'precison'; the nearest is 'precision'"):
+        tune_workload(RECORDED, tmp_path, knobs=["precison"], runner=WatchedRunner())
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,357 @@
+"""Measures the configurations of a recorded sweep, and makes the sweep from their records."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+
+from benchmarks.recorded import RecordedConfiguration, RecordedProgram, RecordedSweep, StartSeconds
+from benchmarks.sweep_design import process_key
+from perfkit.errors import UserError
+from perfkit.files import short_digest
+from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
+from perfkit.models.base import Model
+from perfkit.models.workload import Workload
+from perfkit.records.machine import setting_digest
+from perfkit.records.roles import Role
+from perfkit.records.schema import Compilation, Outcome, Record
+from perfkit.records.stages import StageName
+from perfkit.records.store import Store
+from perfkit.trial.answers import holds_answers
+from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
+from perfkit.tuning.progress import Progress
+from perfkit.tuning.search.evidence import ATTEMPTS, gives_up
+from perfkit.tuning.session import Runner, Session, Start, Trial
+from perfkit.units import seconds_text
+
+QUIET_SHARE = 0.05
+"""Share of the CPU time that other programs may use before the sweep has a notice about it."""
+
+BLOCKS_PER_BASE = 6
+"""Blocks that one process of stock is measured with. A killed recording loses the passes of stock
+of its present process, and with them the ratios of these blocks."""
+
+
+@dataclass(frozen=True)
+class RecordingPlan:
+    """The sweep to record.
+
+    Attributes
+    ----------
+    model, catalogue
+        The model, and the knobs that may be set for it.
+    workload
+        The workload, with its depth.
+    configurations
+        Configurations to measure, stock first.
+    store
+        Store of the records. Configurations that it holds already are not measured again.
+    rounds
+        Number of timed passes of each configuration.
+    block
+        Number of candidates that are measured in turns with one process of stock.
+    budget_s
+        Wall seconds after which no further block begins.
+    """
+
+    model: Model
+    catalogue: Catalogue
+    workload: Workload
+    configurations: tuple[Configuration, ...]
+    store: Store
+    rounds: int
+    block: int
+    budget_s: float
+
+    @cached_property
+    def study(self) -> str:
+        """Digest of the recording: the same workload on the same machine resumes it."""
+        return short_digest(["record", self.workload.digest, setting_digest()])
+
+
+class SharingRunner:
+    """Makes trials that share a process with others wherever their settings allow it.
+
+    Parameters
+    ----------
+    runner
+        Makes the trials.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def trial(
+        self,
+        workload: Workload,
+        configuration: Configuration,
+        labels: TrialLabels,
+        files: TrialFiles,
+    ) -> Trial:
+        """A trial that has not been started."""
+        shared = replace(labels, shared_process=True)
+        return self._runner.trial(workload, configuration, shared, files)
+
+    def now_s(self) -> float:
+        """Seconds of the clock of the runner."""
+        return self._runner.now_s()
+
+
+class Recording:
+    """Measures the configurations of a plan in turns with stock, block by block.
+
+    Parameters
+    ----------
+    plan
+        What is measured.
+    runner
+        Makes the trials.
+    progress
+        Receives the events, and a sentence after each block.
+    fits
+        Whether memory holds the given trials side by side.
+    """
+
+    def __init__(
+        self,
+        plan: RecordingPlan,
+        runner: Runner,
+        progress: Progress,
+        fits: Callable[[Sequence[Start]], bool] = lambda starts: True,
+    ) -> None:
+        self._plan = plan
+        self._runner = runner
+        self._progress = progress
+        self._fits = fits
+        self._reference_file = reference_file(plan.store.folder, plan.workload)
+
+    def run(self) -> None:
+        """Measure what is missing, within the budget.
+
+        Raises
+        ------
+        UserError
+            The reference or stock failed.
+        """
+        begin_s, done = self._runner.now_s(), 0
+        self._make_reference()
+        blocks = self._blocks(self._missing())
+        left = sum(len(block) for block in blocks)
+        while blocks:
+            now, blocks = blocks[:BLOCKS_PER_BASE], blocks[BLOCKS_PER_BASE:]
+            with self._session() as session:
+                for block in now:
+                    spent_s = self._runner.now_s() - begin_s
+                    if spent_s >= self._plan.budget_s:
+                        self._progress.say(
+                            f"the budget is spent, and configurations are missing ({left}); run "
+                            "the same command again to continue"
+                        )
+                        return
+                    self._measure(session, block)
+                    done, left = done + len(block), left - len(block)
+                    spent_s = self._runner.now_s() - begin_s
+                    self._progress.say(
+                        f"{done} configurations in {seconds_text(spent_s)}; {left} are left, about "
+                        f"{seconds_text(left * spent_s / done)}"
+                    )
+        self._finish_stock()
+
+    def records(self) -> list[Record]:
+        """All records of the recording so far."""
+        return [one for one in self._plan.store.records() if one.study == self._plan.study]
+
+    def _measure(self, session: Session, block: Sequence[Configuration]) -> None:
+        """Measure the configurations of a block in turns with stock, and end their trials."""
+        if not session.is_open(STOCK) and not session.open_all([self._start(STOCK, Role.BASE)])[0]:
+            raise UserError("stock failed, so that nothing can be compared with it")
+        # One after the other: the seconds of a compilation that shares the CPUs are not comparable.
+        alive = [one for one in block if session.open_all([self._start(one, Role.SWEEP)])[0]]
+        session.rounds([STOCK, *alive], self._plan.rounds)
+        for configuration in alive:
+            session.close(configuration)
+
+    def _blocks(self, missing: Sequence[Configuration]) -> list[tuple[Configuration, ...]]:
+        """Blocks of configurations that can share a process, and a program's lowering within it."""
+        groups: dict[tuple[str, ...], list[Configuration]] = defaultdict(list)
+        for one in sorted(missing, key=lambda one: sorted(one.overrides().items())):
+            groups[process_key(self._plan.catalogue, one)].append(one)
+        return [
+            block
+            for group in groups.values()
+            for block in itertools.batched(group, self._plan.block)
+        ]
+
+    def _missing(self) -> list[Configuration]:
+        """Candidates that have neither failed for good nor enough passes and a checked answer."""
+        found = _by_configuration(self.records())
+        pairs = paired_passes(self.records())
+        outcomes = {digest: [one.outcome for one in own] for digest, own in found.items()}
+        return [
+            one
+            for one in self._plan.configurations
+            if one != STOCK
+            and not gives_up(outcomes.get(one.digest, []))
+            and (
+                len(pairs[one.digest]) < self._plan.rounds
+                or Outcome.OK not in outcomes.get(one.digest, [])
+            )
+        ]
+
+    def _finish_stock(self) -> None:
+        """Measure stock once more where each of its trials was interrupted."""
+        stock = _by_configuration(self.records())[STOCK.digest]
+        if all(record.outcome is not Outcome.OK for record in stock):
+            with self._session() as session:
+                self._measure(session, ())
+
+    def _make_reference(self) -> None:
+        for _ in range(ATTEMPTS):
+            if holds_answers(self._reference_file):
+                return
+            values = self._plan.model.reference_values
+            reference = self._plan.catalogue.configuration(values)
+            files = TrialFiles(save_compared=self._reference_file)
+            with self._session() as session:
+                session.open(self._plan.workload, reference, Role.REFERENCE, files)
+        if not holds_answers(self._reference_file):
+            raise UserError(
+                f"the reference failed {ATTEMPTS} times, so that no answer can be checked"
+            )
+
+    def _start(self, configuration: Configuration, role: Role) -> Start:
+        files = TrialFiles(reference=self._reference_file)
+        return Start(self._plan.workload, configuration, role, files)
+
+    def _session(self) -> Session:
+        plan = self._plan
+        return Session(self._runner, self._progress, plan.study, plan.store.append, self._fits)
+
+
+def paired_passes(records: Iterable[Record]) -> Mapping[str, list[tuple[float, float]]]:
+    """Seconds of each configuration and of stock in the same rounds, by digest; others have none.
+
+    Stock is paired with itself.
+    """
+    known = [record for record in records if record.block is not None]
+    base_s = {
+        (record.block, stage.round): stage.wall_s
+        for record in known
+        for stage in record.steady
+        if record.configuration.digest == STOCK.digest
+    }
+    pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for record in known:
+        for stage in record.steady:
+            if (record.block, stage.round) in base_s:
+                own = stage.wall_s, base_s[record.block, stage.round]
+                pairs[record.configuration.digest].append(own)
+    return pairs
+
+
+def sweep_of(plan: RecordingPlan, records: Sequence[Record]) -> RecordedSweep:
+    """The sweep of the configurations that have been measured, or that failed for good.
+
+    Raises
+    ------
+    UserError
+        Stock was not measured.
+    """
+    found = _by_configuration(records)
+    pairs = paired_passes(records)
+    entries = [
+        _entry(found[one.digest], pairs[one.digest])
+        for one in plan.configurations
+        if gives_up(outcomes := [record.outcome for record in found[one.digest]])
+        or (pairs[one.digest] and Outcome.OK in outcomes)
+    ]
+    stock = [record for record in found[STOCK.digest] if record.compilation is not None]
+    if not pairs[STOCK.digest] or not stock:
+        raise UserError(f"stock was not measured yet, in {plan.store.folder}")
+    measured = [record for digest in found for record in found[digest]]
+    last = stock[-1]
+    assert last.compilation is not None
+    return RecordedSweep(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        workload=last.workload,
+        parts=last.compilation.parts,
+        machine=last.machine.model_copy(update={"host": None}),
+        allowed_cpus=last.allowed_cpus,
+        versions=last.versions,
+        notices=_notices(last, measured),
+        starts=_starts(measured),
+        configurations=entries,
+    )
+
+
+def _by_configuration(records: Iterable[Record]) -> Mapping[str, list[Record]]:
+    found: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.role in (Role.BASE, Role.SWEEP):
+            found[record.configuration.digest].append(record)
+    return found
+
+
+def _entry(
+    records: Sequence[Record], pairs: Sequence[tuple[float, float]]
+) -> RecordedConfiguration:
+    """The entry of a configuration, from the trial with the most passes, or from the last one."""
+    good = [one for one in records if one.outcome is Outcome.OK]
+    record = max(good, key=lambda one: len(one.steady)) if good and pairs else records[-1]
+    first, compiled = record.stage(StageName.FIRST), record.stage(StageName.COMPILE)
+    return RecordedConfiguration(
+        settings=dict(sorted(record.configuration.settings.items())),
+        outcome=record.outcome,
+        reason=record.reason,
+        passes_s=[own for own, _ in pairs],
+        base_s=[base for _, base in pairs],
+        first_s=None if first is None else first.wall_s,
+        compile_s=None if compiled is None else compiled.wall_s,
+        program=None if record.compilation is None else _program(record.compilation),
+        peak_rss_bytes=record.peak_rss_bytes,
+        shared_process=record.shared_process,
+        agreement=record.agreement,
+    )
+
+
+def _program(compilation: Compilation) -> RecordedProgram:
+    return RecordedProgram(
+        code_bytes=compilation.code_bytes,
+        temporary_bytes=compilation.temporary_bytes,
+        argument_bytes=compilation.argument_bytes,
+        output_bytes=compilation.output_bytes,
+    )
+
+
+def _starts(records: Sequence[Record]) -> StartSeconds:
+    """Medians over the trials that went through a stage; a shared process skips some."""
+
+    def median_s(name: StageName, *, since_start: bool = False) -> float:
+        stages = [stage for one in records for stage in one.stages if stage.name is name]
+        seconds = [one.wall_s + (one.begin_s if since_start else 0.0) for one in stages]
+        return statistics.median(seconds or [0.0])
+
+    return StartSeconds(
+        process_s=median_s(StageName.IMPORT, since_start=True),
+        prepare_s=median_s(StageName.PREPARE),
+        lower_s=median_s(StageName.TRACE),
+        check_s=median_s(StageName.CHECK),
+    )
+
+
+def _notices(stock: Record, records: Sequence[Record]) -> list[str]:
+    """What a reader of the times must know."""
+    notices = list(stock.workload.notices)
+    others = [one.load.other_cpu_fraction for one in records if one.load is not None]
+    busy = statistics.median(others or [0.0])
+    if busy > QUIET_SHARE:
+        notices.append(
+            f"other programs used {busy:.0%} of the CPU time in the median trial, so that the "
+            "times are longer and noisier than on a quiet machine"
+        )
+    return notices
