@@ -240,7 +240,14 @@ class Session:
     def processes(self) -> list[Process]:
         """The living processes, with their passes so far."""
         return [
-            Process(digest, member.start.role, self._block, dict(member.times_s))
+            Process(
+                digest,
+                member.start.role,
+                self._block,
+                dict(member.times_s),
+                settings=member.start.configuration.settings,
+                depth=member.start.workload.depth,
+            )
             for digest, member in self._members.items()
             if member.trial is not None
         ]

@@ -14,7 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from perfkit.knobs.allocators import ALLOCATOR_KNOB
 from perfkit.knobs.configuration import STOCK
+from perfkit.knobs.cpus import CPUS_KNOB
+from perfkit.knobs.xla_flags import KNOWN_FLAGS
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import LOOKS, first_look, log_ratios, sequential_ratio
@@ -29,10 +32,20 @@ ATTEMPTS = 2
 FALSE_WINNERS = 0.05
 """Probability that a study recommends any configuration that is not faster."""
 
+FULL_DEPTH = "full"
+"""Depth of a workload whose network has all of its blocks, as records hold it. Only trials of this
+depth confirm."""
+
+COMPARED = (Role.BASE, Role.SCREEN, Role.CONFIRM)
+"""Roles of the trials of a search."""
+
+type Settings = tuple[tuple[str, str], ...]
+"""Pairs of knob and value that differ from stock, sorted by knob."""
+
 
 @dataclass(frozen=True)
 class Process:
-    """The process of one trial.
+    """The process of one trial, or the part of a shared process that ran its program.
 
     Attributes
     ----------
@@ -46,6 +59,12 @@ class Process:
         Wall seconds of the passes, by round.
     outcome
         Outcome of the trial, or None while it is alive.
+    settings
+        Settings of the configuration.
+    depth
+        Depth of the workload's network. Times of different depths are not compared.
+    shared
+        Whether the operating system's process held the programs of other trials too.
     """
 
     digest: str
@@ -53,12 +72,62 @@ class Process:
     block: str | None
     times_s: Mapping[int, float] = field(default_factory=dict)
     outcome: Outcome | None = None
+    settings: Settings = ()
+    depth: str = FULL_DEPTH
+    shared: bool = False
 
     @classmethod
     def of_record(cls, record: Record) -> Process:
         """The process that left ``record``."""
-        times_s = {stage.round: stage.wall_s for stage in record.steady if stage.round is not None}
-        return cls(record.configuration.digest, record.role, record.block, times_s, record.outcome)
+        return cls(
+            record.configuration.digest,
+            record.role,
+            record.block,
+            {stage.round: stage.wall_s for stage in record.steady if stage.round is not None},
+            record.outcome,
+            tuple(sorted(record.configuration.settings.items())),
+            record.workload.depth,
+            record.shared_process,
+        )
+
+    def shares_process(self, other: Process) -> bool:
+        """Whether both programs ran in one process of the operating system.
+
+        Processes of one block are shared by the programs whose process-wide settings are equal.
+        """
+        return (
+            self.shared
+            and other.shared
+            and self.block == other.block
+            and process_settings(self.settings) == process_settings(other.settings)
+        )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two processes of different configurations that passed in turns.
+
+    Attributes
+    ----------
+    first, second
+        The processes.
+    logarithms
+        Logarithms of ``first / second``, one per round that both passed; at least one.
+    """
+
+    first: Process
+    second: Process
+    logarithms: tuple[float, ...]
+
+    @property
+    def together(self) -> bool:
+        """Whether both programs ran in one process, so that its speed cancels in the ratios."""
+        return self.first.shares_process(self.second)
+
+    @property
+    def median(self) -> float:
+        """Median of the logarithms."""
+        return statistics.median(self.logarithms)
 
 
 class Evidence:
@@ -82,8 +151,12 @@ class Evidence:
 
     def failed(self, digest: str) -> bool:
         """Whether a configuration is given up: wrong, refused, crashed for good, or disturbed."""
-        outcomes = [process.outcome for process in self._of(digest) if process.outcome is not None]
-        return gives_up(outcomes) or self.disturbed(digest)
+        # A success of a shallow network does not make up for a crash at full depth.
+        outcomes: dict[str, list[Outcome]] = defaultdict(list)
+        for process in self._of(digest):
+            if process.outcome is not None:
+                outcomes[process.depth].append(process.outcome)
+        return any(gives_up(of_depth) for of_depth in outcomes.values()) or self.disturbed(digest)
 
     def disturbed(self, digest: str) -> bool:
         """Whether the last trials of a configuration ended well without a valid pass.
@@ -100,6 +173,18 @@ class Evidence:
             process.outcome is Outcome.OK and not process.times_s for process in last
         )
 
+    @cached_property
+    def looked_at(self) -> Mapping[str, Settings]:
+        """Settings by digest of the configurations that were compared with others, or failed.
+
+        Stock is not among them: it is what the others are compared with.
+        """
+        return {
+            process.digest: process.settings
+            for process in self._processes
+            if process.role in COMPARED and process.digest != STOCK.digest
+        }
+
     # -- ratios -------------------------------------------------------------------------------
 
     def screened(self, base: str, candidate: str) -> list[list[float]]:
@@ -110,8 +195,36 @@ class Evidence:
         list of list of float
             One list per pair of processes, oldest first; none is empty.
         """
-        found = (_common_rounds(*pair) for pair in self._pairs(base, candidate))
-        return [rounds for rounds in found if rounds]
+        return [list(pair.logarithms) for pair in self.pairs(base, candidate)]
+
+    def pairs(self, base: str, candidate: str) -> list[Pair]:
+        """Pairs of processes of two configurations with common rounds, oldest first."""
+        found = (_pair(*processes) for processes in self._pairs(base, candidate))
+        return [pair for pair in found if pair is not None]
+
+    @cached_property
+    def comparisons(self) -> tuple[Pair, ...]:
+        """One pair for each process that passed in turns with another, and no pair twice.
+
+        The partner is the base of its screening, which passed in every round of it, or else the
+        process with the most common rounds. Further pairs of a block follow from these.
+        """
+        blocks: dict[tuple[str, str], list[Process]] = defaultdict(list)
+        for process in self._processes:
+            if process.block is not None and process.times_s:
+                blocks[process.block, process.depth].append(process)
+        found: dict[frozenset[int], Pair] = {}
+        for members in blocks.values():
+            for process in members:
+                pairs = [
+                    pair
+                    for other in members
+                    if other.digest != process.digest and (pair := _pair(other, process))
+                ]
+                if pairs:
+                    best = max(pairs, key=_centrality)
+                    found.setdefault(frozenset([id(best.first), id(process)]), best)
+        return tuple(found.values())
 
     def round_medians(self) -> dict[tuple[str, str], tuple[float, int]]:
         """Median of ``base / candidate`` over shared rounds and number of rounds, by digests."""
@@ -122,7 +235,7 @@ class Evidence:
         found: dict[tuple[str, str], list[float]] = defaultdict(list)
         for members in blocks.values():
             for base, other in itertools.permutations(members, 2):
-                if base.digest != other.digest:
+                if base.digest != other.digest and base.depth == other.depth:
                     found[base.digest, other.digest] += _common_rounds(base, other)
         return {
             edge: (math.exp(statistics.median(rounds)), len(rounds))
@@ -140,7 +253,8 @@ class Evidence:
         """
         blocks: dict[str, list[float]] = defaultdict(list)
         for first, second in self._pairs(base, candidate):
-            if first.block is not None and first.role == second.role == Role.CONFIRM:
+            confirms = first.role == second.role == Role.CONFIRM and first.depth == FULL_DEPTH
+            if first.block is not None and confirms:
                 blocks[first.block] += _common_rounds(first, second)
         return [statistics.median(rounds) for rounds in blocks.values() if rounds]
 
@@ -192,9 +306,10 @@ class Evidence:
         return found
 
     def _pairs(self, base: str, candidate: str) -> Iterator[tuple[Process, Process]]:
-        """Processes of two configurations that share a block."""
+        """Processes of two configurations that share a block and a depth."""
         for first, second in itertools.product(self._of(base), self._of(candidate)):
-            if first.block is not None and first.block == second.block:
+            together = first.block == second.block and first.depth == second.depth
+            if first.block is not None and together:
                 yield first, second
 
 
@@ -227,6 +342,40 @@ def confidence_of(rank: int) -> float:
         over all finalists is at most :data:`FALSE_WINNERS`, however many there are.
     """
     return 1 - FALSE_WINNERS * 0.5**rank
+
+
+def process_settings(settings: Settings) -> Settings:
+    """The settings that hold for a whole process: programs in one process have them in common.
+
+    Settings of a model, and flags that XLA takes per compilation, belong to a single program.
+    """
+    return tuple((name, value) for name, value in settings if name in _OF_PROCESS or _is_flag(name))
+
+
+_OF_PROCESS = frozenset([CPUS_KNOB.name, ALLOCATOR_KNOB.name])
+_PER_COMPILATION = frozenset(knob.name for knob in KNOWN_FLAGS if knob.per_compilation)
+
+
+def _is_flag(name: str) -> bool:
+    """Whether a knob is a flag of XLA that holds for a whole process."""
+    return name.startswith("xla_") and name not in _PER_COMPILATION
+
+
+def _pair(first: Process, second: Process) -> Pair | None:
+    """The pair of two processes, or None if they have no common round."""
+    logarithms = _common_rounds(first, second)
+    return Pair(first, second, tuple(logarithms)) if logarithms else None
+
+
+def _centrality(pair: Pair) -> tuple[bool, int, int, str]:
+    """Sort key of the partners of a process."""
+    partner = pair.first
+    return (
+        partner.role == Role.BASE,
+        len(pair.logarithms),
+        len(partner.times_s),
+        partner.digest,
+    )
 
 
 def _common_rounds(first: Process, second: Process) -> list[float]:
