@@ -13,6 +13,7 @@ from perfkit.api.subject import Fidelity, OptionValue, default_folder, make_subj
 from perfkit.knobs.configuration import STOCK
 from perfkit.models import DEFAULT_MODEL
 from perfkit.observers.registry import make_observers
+from perfkit.report.search_section import SearchNotes
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
 from perfkit.tuning.run import DEFAULT_BUDGET, tune_workload
@@ -120,7 +121,12 @@ def tune(
     workload, page = subject.workload, folder / PAGE_NAME
     title = f"{workload.name} ({workload.size} {subject.model.size_unit}) with {subject.model.name}"
     document = study_page(
-        found.records, found.recommendation, found.extrapolations, title, found.preset
+        found.records,
+        found.recommendation,
+        found.extrapolations,
+        title,
+        found.preset,
+        search=SearchNotes(not_tried=found.unfinished),
     )
     write_report(page, document)
     own = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}

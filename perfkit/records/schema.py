@@ -345,6 +345,14 @@ class Record(FrozenModel):
         return next((stage for stage in self.stages if stage.name == name), None)
 
     @property
+    def is_prediction(self) -> bool:
+        """Whether time and memory are those of a prediction.
+
+        They are not for a shallow network, or for a process that several programs share.
+        """
+        return self.workload.depth == "full" and not self.shared_process
+
+    @property
     def steady(self) -> list[Stage]:
         """The timed passes, in order."""
         return [stage for stage in self.stages if stage.name is StageName.STEADY]

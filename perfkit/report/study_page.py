@@ -18,11 +18,16 @@ from perfkit.report.figures.stages import stages_figure, stages_info
 from perfkit.report.figures.time_memory import time_memory_figure, time_memory_info
 from perfkit.report.figures.timeline import timeline_figure, timeline_info
 from perfkit.report.page import PageContent, PageFigure, PageSection, render_page
+from perfkit.report.search_section import SearchNotes, search_section
+from perfkit.report.selection import StudyRecords, predictions
 from perfkit.report.status import Status
 from perfkit.report.tables import configuration_table
 from perfkit.tuning.extrapolate import Extrapolation
-from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
+from perfkit.tuning.recommend import Recommendation, recommend
 from perfkit.units import count_text, seconds_interval_text
+
+NO_NOTES = SearchNotes()
+"""Of a study that is read from its records."""
 
 
 def study_page(
@@ -32,6 +37,7 @@ def study_page(
     title: str,
     preset_path: Path | None,
     skipped: Sequence[str] = (),
+    search: SearchNotes = NO_NOTES,
 ) -> str:
     """Render the page of one study as a self-contained HTML document.
 
@@ -49,6 +55,8 @@ def study_page(
         File of the recommended preset; None if none was saved.
     skipped
         One sentence per line of the records that could not be read.
+    search
+        What the records do not hold about the search.
 
     Raises
     ------
@@ -58,7 +66,8 @@ def study_page(
     if not records:
         raise UserError("there is nothing to report: no trial has finished yet")
     ordered = sorted(records, key=lambda record: record.created)
-    compared = measured_at_own_fidelity(ordered) or ordered
+    studies = predictions(ordered)
+    compared = [record for study in studies for record in study.ranked]
     best = recommendation.best if recommendation is not None else None
     return render_page(
         PageContent(
@@ -76,8 +85,8 @@ def study_page(
                 facts.version_facts(ordered),
             ),
             sections=(
-                PageSection("Scaling", figures=_scaling_figures(compared)),
-                *_workload_sections(compared, recommendation),
+                PageSection("Scaling", figures=_scaling_figures(studies)),
+                *_workload_sections(studies, recommendation, search),
                 PageSection("At production fidelity", figures=_production_figures(extrapolations)),
             ),
         )
@@ -104,8 +113,8 @@ def _production_sentence(extrapolation: Extrapolation) -> str:
     )
 
 
-def _scaling_figures(records: Sequence[Record]) -> tuple[PageFigure, ...]:
-    info = scaling_info(records)
+def _scaling_figures(studies: Sequence[StudyRecords]) -> tuple[PageFigure, ...]:
+    info = scaling_info([record for study in studies for record in study.full])
     if info is None:
         return ()
     figure = scaling_figure(info)
@@ -127,23 +136,23 @@ def _production_figures(extrapolations: Sequence[Extrapolation]) -> tuple[PageFi
 
 
 def _workload_sections(
-    records: Sequence[Record], recommendation: Recommendation | None
+    studies: Sequence[StudyRecords], recommendation: Recommendation | None, search: SearchNotes
 ) -> list[PageSection]:
-    """One section per workload. A single workload has the recommendation of the study itself."""
-    workloads = {record.workload.digest: record.workload for record in records}
+    """The sections of each workload. A single one has the recommendation of the study itself."""
     sections = []
-    for digest, workload in sorted(workloads.items(), key=lambda item: item[1].size):
-        own = [record for record in records if record.workload.digest == digest]
-        alone = len(workloads) == 1
-        ranked = recommendation if alone and recommendation is not None else recommend(own)
+    for study in studies:
+        alone = len(studies) == 1
+        ranked = recommendation if alone and recommendation is not None else recommend(study.ranked)
         sections.append(
             PageSection(
-                heading="Configurations" if alone else _heading(workload),
+                heading="Configurations" if alone else _heading(study.workload),
                 lead="" if alone else _lead(ranked),
-                figures=_workload_figures(own, ranked),
+                figures=_workload_figures(study.full, ranked),
                 table=configuration_table(ranked),
             )
         )
+        if alone and recommendation is not None:
+            sections.append(search_section(study, ranked, search))
     return sections
 
 

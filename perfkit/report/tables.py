@@ -83,8 +83,10 @@ def configuration_table(recommendation: Recommendation) -> tuple[TableRow, ...]:
 def _speedup_text(row: Row) -> str:
     if row.speedup is None:
         return NOTHING
-    unconfirmed = row.settings and not row.blocks
-    return ratio_text(row.speedup) + (" (unconfirmed)" if unconfirmed else "")
+    if not row.settings or row.blocks:
+        return ratio_text(row.speedup)
+    where = "unconfirmed" if row.time_s is not None else "unconfirmed, screening"
+    return f"{ratio_text(row.speedup)} ({where})"
 
 
 def _table_row(row: Row, best: Row | None) -> TableRow:
