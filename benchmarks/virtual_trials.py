@@ -227,6 +227,7 @@ class VirtualTrial:
             role=self.labels.role,
             block=self.labels.block,
             shared_start=self.labels.shared_start,
+            instances=self.labels.instances,
             workload=WorkloadRecord(**self.workload.as_dict()),
             configuration=configuration_record(self.configuration),
             machine=MachineRecord(cpu="virtual"),

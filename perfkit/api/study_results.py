@@ -48,7 +48,8 @@ class TuneResult(TuningResult):
     def _files(self) -> list[str]:
         preset = [f"preset: {self.preset}"] if self.preset is not None else []
         production = [production_sentence(each) for each in self.extrapolations]
-        return [*production, *self.unfinished, *preset, f"page: {self.page}"]
+        front = [f"preset on the front of time and memory: {path}" for path in self.front]
+        return [*production, *self.unfinished, *preset, *front, f"page: {self.page}"]
 
     def __repr__(self) -> str:
         return "\n".join([self.recommendation.sentence, *self._files()])

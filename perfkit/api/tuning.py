@@ -16,6 +16,7 @@ from perfkit.observers.registry import make_observers
 from perfkit.report.search_section import SearchNotes
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
+from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE, make_goal
 from perfkit.tuning.run import DEFAULT_BUDGET, tune_workload
 from perfkit.tuning.search.strategy import Strategy
 
@@ -33,10 +34,17 @@ def tune(
     time_limit: str | float | None = None,
     memory_limit: str | int | None = None,
     force: bool = False,
+    objective: str = DEFAULT_OBJECTIVE,
+    slack: str | float | None = None,
+    memory_exchange: str | float | None = None,
+    price: str | float | None = None,
+    agreement: str | None = None,
+    preload: bool = True,
+    pareto: bool = False,
     progress: ProgressLike = None,
     **options: OptionValue,
 ) -> TuneResult:
-    """Find the fastest configuration that gives the same answer, as ``perfkit tune`` does.
+    """Find the best configuration that gives the same answer, as ``perfkit tune`` does.
 
     The search screens candidates against the incumbent, then confirms the best in fresh
     processes. Interrupting it keeps all finished measurements; the same call resumes.
@@ -63,9 +71,12 @@ def tune(
         Wall time of each trial: seconds, or text; None takes twice the budget, and at least
         half an hour.
     memory_limit
-        Resident memory of each trial: bytes, or text such as ``16GB``.
+        Resident memory of each trial: bytes, or text such as ``16GB``. No configuration that
+        exceeds it is recommended.
     force
         Whether to run even where memory is predicted not to suffice.
+    objective, slack, memory_exchange, price, agreement, preload, pareto
+        What is recommended, see :func:`perfkit.tuning.goals.goal.make_goal`.
     progress
         Function that receives one line of progress at a time, e.g. ``print``; None is silent.
     **options
@@ -98,6 +109,16 @@ def tune(
         force=force,
     )
     make_observers(observe)
+    goal = make_goal(
+        objective,
+        slack=slack,
+        memory_exchange=memory_exchange,
+        price=price,
+        agreement=agreement,
+        preload=preload,
+        memory_bytes=subject.limits.memory_bytes,
+        pareto=pareto,
+    )
     reference = subject.catalogue.configuration(subject.model.reference_values)
     for configuration in (STOCK, reference):
         subject.refuse_without_memory(configuration)
@@ -117,6 +138,7 @@ def tune(
             extrapolates=extrapolate,
             model=subject.model,
             strategy=strategy,
+            goal=goal,
         )
     workload, page = subject.workload, folder / PAGE_NAME
     title = f"{workload.name} ({workload.size} {subject.model.size_unit}) with {subject.model.name}"

@@ -23,7 +23,7 @@ from perfkit.cli.heartbeat import Heartbeat
 from perfkit.printable import printable
 from perfkit.records.findings import GuardRecord, SiteRecord
 from perfkit.records.schema import Outcome, Record
-from perfkit.units import seconds_text
+from perfkit.units import count_text, seconds_text
 
 if TYPE_CHECKING:
     from perfkit.models.base import Model
@@ -143,9 +143,14 @@ class Console:
     ) -> None:
         """Print the table of configurations, the recommendation and the production times."""
         from perfkit.api.study_results import production_sentence
-        from perfkit.report.tables import HEADERS, configuration_table
+        from perfkit.report.tables import HEADERS, configuration_table, front_table
 
         self.table(HEADERS, (row.cells for row in configuration_table(recommendation)))
+        self.line(recommendation.goal.sentence)
+        self.line(f"{count_text(recommendation.looked_at, 'configuration')} looked at")
+        if recommendation.front:
+            self.line("front of time and memory:")
+            self.table(HEADERS, (row.cells for row in front_table(recommendation)))
         self.line(recommendation.sentence)
         for extrapolation in extrapolations:
             self.line(production_sentence(extrapolation))

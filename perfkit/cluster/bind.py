@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
+from perfkit.knobs.topology import pieces, places
 from perfkit.printable import printable
 
 WAIT_S = 0.5
@@ -78,7 +79,7 @@ def acquire_cpus(count: int, folder: Path | None = None) -> tuple[int, ...]:
     Parameters
     ----------
     count
-        Number of CPUs: neighbours whose first index is a multiple of ``count``.
+        Number of CPUs, which are neighbours: NUMA nodes and the threads of a core stay together.
     folder
         Folder of the locks, :func:`lock_folder` by default.
 
@@ -99,10 +100,10 @@ def acquire_cpus(count: int, folder: Path | None = None) -> tuple[int, ...]:
         return allowed
     folder = lock_folder() if folder is None else folder
     descriptor = open_lock_folder(folder)
+    neighbours = pieces(places(allowed), count)
     waiting = False
     while True:
-        for first in range(0, len(allowed) - count + 1, count):
-            cpus = allowed[first : first + count]
+        for cpus in neighbours:
             if _lock_all(folder, descriptor, cpus):
                 return cpus
         if not waiting:

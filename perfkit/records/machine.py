@@ -115,6 +115,12 @@ def available_memory_bytes() -> int:
     return bounded_memory_bytes(psutil.virtual_memory().available, groups, restrictions(groups))
 
 
+def total_memory_bytes() -> int:
+    """Memory that all processes of this control group can use together, used or not."""
+    total, limit = psutil.virtual_memory().total, cgroup_limits().memory_bytes
+    return int(total if limit is None else min(total, limit))
+
+
 def bounded_memory_bytes(free_bytes: int, groups: CgroupLimits, own: Restrictions) -> int:
     """The smallest of the free memory and the memory that the limits leave.
 

@@ -45,3 +45,6 @@ class Role(StrEnum):
 
 OTHER_FIDELITY = (Role.PARTS, Role.CHECK)
 """Roles of trials that do not run at the fidelity of the study."""
+
+NOT_COMPARED = (*OTHER_FIDELITY, Role.TOGETHER)
+"""Roles of trials whose times are not compared with those of the other trials of a study."""

@@ -266,6 +266,9 @@ class Record(FrozenModel):
     shared_process
         Whether the process held the programs of other trials too. Its memory is then not that of
         this configuration. Since version 4.
+    instances
+        Number of trials of the block that ran at the same time, each on CPUs of its own. Since
+        version 4.
     workload, configuration
         Workload and configuration.
     machine, versions
@@ -315,6 +318,7 @@ class Record(FrozenModel):
     block: str | None = None
     shared_start: bool = False
     shared_process: bool = False
+    instances: Annotated[Count, Field(ge=1)] = 1
     workload: WorkloadRecord
     configuration: ConfigurationRecord
     machine: MachineRecord

@@ -80,6 +80,11 @@ def configuration_table(recommendation: Recommendation) -> tuple[TableRow, ...]:
     return tuple(_table_row(row, recommendation.best) for row in recommendation.rows)
 
 
+def front_table(recommendation: Recommendation) -> tuple[TableRow, ...]:
+    """One row per configuration on the front of time and memory, fastest first."""
+    return tuple(_table_row(row, recommendation.best) for row in recommendation.front)
+
+
 def _speedup_text(row: Row) -> str:
     if row.speedup is None:
         return NOTHING

@@ -98,6 +98,7 @@ def make_record(result: TrialResult) -> Record:
         block=request.labels.block,
         shared_start=request.labels.shared_start,
         shared_process=request.labels.shared_process,
+        instances=request.labels.instances,
         workload=WorkloadRecord(**request.workload.as_dict()),
         configuration=ConfigurationRecord(
             settings=request.configuration.as_dict(),

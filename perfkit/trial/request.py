@@ -37,6 +37,8 @@ class TrialLabels:
         their first pass.
     shared_process
         Whether the trial runs in a process that holds the programs of other trials too.
+    instances
+        Number of trials of the block that run at the same time, each on CPUs of its own.
     """
 
     study: str | None = None
@@ -44,6 +46,7 @@ class TrialLabels:
     block: str | None = None
     shared_start: bool = False
     shared_process: bool = False
+    instances: int = 1
 
 
 @dataclass(frozen=True)

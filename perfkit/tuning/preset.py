@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tomli_w
+from pydantic import BaseModel, Field, ValidationError
 
 from perfkit.errors import UserError
-from perfkit.files import write_whole
+from perfkit.files import remove, write_whole
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
 from perfkit.records.schema import Record
 from perfkit.records.settings import present_settings
 from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.rows import Row
 
 FORMAT = 1
+
+FRONT_NAME = "preset-{number}.toml"
+"""File names of the front of time and memory in the folder of a tuning, from 1 for the fastest."""
+
+
+class PresetInstances(BaseModel, frozen=True):
+    """Instances of a preset that run side by side on one machine.
+
+    Attributes
+    ----------
+    count
+        Number of instances.
+    cpus
+        CPUs of each.
+    peak_rss_bytes
+        Largest peak memory of an instance; 0 where it is unknown.
+    """
+
+    count: Annotated[int, Field(strict=True, ge=1)]
+    cpus: Annotated[int, Field(strict=True, ge=1)]
+    peak_rss_bytes: Annotated[int, Field(strict=True, ge=0)] = 0
 
 
 @dataclass(frozen=True)
@@ -33,11 +57,14 @@ class Preset:
         The configuration.
     measured
         Measurements behind the preset, for a reader; applying the preset does not use them.
+    instances
+        Instances to run side by side; None where their number was not measured.
     """
 
     model: str
     configuration: Configuration
     measured: Mapping[str, Any]
+    instances: PresetInstances | None = None
 
     def environment(self) -> dict[str, str]:
         """Environment variables that apply the preset to a process, to set before it starts."""
@@ -69,15 +96,65 @@ def save_preset(
     best = recommendation.best
     if best is None:
         raise UserError(f"there is no preset to save: {recommendation.sentence}")
-    measured: dict[str, Any] = {"summary": recommendation.sentence, **context}
-    if best.time_s is not None:
-        measured["steady_s"] = round(best.time_s.median, 3)
-    if best.speedup is not None:
-        measured["speedup"] = round(best.speedup.median, 3)
-        if best.speedup.ends is not None:
-            measured["speedup_interval"] = [round(end, 3) for end in best.speedup.ends]
-    measured["peak_rss_bytes"] = best.peak_rss_bytes
-    write_preset(path, model, best.settings, measured)
+    chosen = recommendation.chosen_instances
+    measured = _measured(best, {"summary": recommendation.sentence, **context})
+    instances = None
+    if chosen is not None:
+        instances = PresetInstances(
+            count=chosen.count, cpus=chosen.cpus, peak_rss_bytes=chosen.peak_rss_bytes
+        )
+        measured["predictions_per_hour"] = round(chosen.per_hour.median, 2)
+    write_preset(path, model, best.settings, measured, instances)
+
+
+def save_front(
+    folder: Path, model: str, recommendation: Recommendation, context: Mapping[str, Any]
+) -> tuple[Path, ...]:
+    """Save the configurations on the front of time and memory, each as a preset.
+
+    Presets of a longer front that an earlier call has left in the folder are removed.
+
+    Parameters
+    ----------
+    folder
+        Folder of the presets, see :data:`FRONT_NAME`.
+    model, recommendation, context
+        As for :func:`save_preset`.
+
+    Returns
+    -------
+    tuple of Path
+        The files, fastest configuration first.
+
+    Raises
+    ------
+    UserError
+        A file cannot be written.
+    """
+    saved: list[Path] = []
+    for number, row in enumerate(recommendation.front, 1):
+        path = folder / FRONT_NAME.format(number=number)
+        summary = f"number {number} of {len(recommendation.front)} on the front of time and memory"
+        write_preset(path, model, row.settings, _measured(row, {"summary": summary, **context}))
+        saved.append(path)
+    for number in itertools.count(len(saved) + 1):
+        stale = folder / FRONT_NAME.format(number=number)
+        if not recommendation.goal.pareto or not stale.exists():
+            break
+        remove(stale)
+    return tuple(saved)
+
+
+def _measured(row: Row, measured: dict[str, Any]) -> dict[str, Any]:
+    """``measured`` with time, speed-up and memory of a configuration."""
+    if row.time_s is not None:
+        measured["steady_s"] = round(row.time_s.median, 3)
+    if row.speedup is not None:
+        measured["speedup"] = round(row.speedup.median, 3)
+        if row.speedup.ends is not None:
+            measured["speedup_interval"] = [round(end, 3) for end in row.speedup.ends]
+    measured["peak_rss_bytes"] = row.peak_rss_bytes
+    return measured
 
 
 def measured_context(record: Record) -> dict[str, Any]:
@@ -101,7 +178,11 @@ def measured_context(record: Record) -> dict[str, Any]:
 
 
 def write_preset(
-    path: Path, model: str, settings: Mapping[str, str], measured: Mapping[str, Any]
+    path: Path,
+    model: str,
+    settings: Mapping[str, str],
+    measured: Mapping[str, Any],
+    instances: PresetInstances | None = None,
 ) -> None:
     """Save knob values as a preset.
 
@@ -115,18 +196,18 @@ def write_preset(
         Knob values by name.
     measured
         Measurements behind the preset, for a reader; plain data without None.
+    instances
+        Instances to run side by side, if their number was measured.
 
     Raises
     ------
     UserError
         The file cannot be written.
     """
-    data = {
-        "format": FORMAT,
-        "model": model,
-        "knobs": dict(settings),
-        "measured": dict(measured),
-    }
+    data: dict[str, Any] = {"format": FORMAT, "model": model, "knobs": dict(settings)}
+    if instances is not None:
+        data["instances"] = instances.model_dump()
+    data["measured"] = dict(measured)
     write_whole(path, tomli_w.dumps(data), "preset")
 
 
@@ -155,5 +236,21 @@ def load_preset(path: Path) -> Preset:
     model = get_model(data["model"])
     settings = present_settings({str(name): str(value) for name, value in knobs.items()})
     return Preset(
-        model.name, Catalogue(model.knobs).configuration(settings), data.get("measured", {})
+        model.name,
+        Catalogue(model.knobs).configuration(settings),
+        data.get("measured", {}),
+        _instances(path, data.get("instances")),
     )
+
+
+def _instances(path: Path, table: object) -> PresetInstances | None:
+    """The table [instances] of a preset, which presets of older versions lack."""
+    if table is None:
+        return None
+    try:
+        return PresetInstances.model_validate(table)
+    except ValidationError as error:
+        raise UserError(
+            f"[instances] of the preset {path} needs whole numbers 'count' and 'cpus' of at least "
+            "1, and 'peak_rss_bytes' of at least 0 if it is given"
+        ) from error

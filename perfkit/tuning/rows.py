@@ -28,20 +28,25 @@ class Row:
         Outcome of the trial that represents the configuration. A wrong answer outweighs all other
         outcomes; otherwise the last trial counts, because a crash may be an accident.
     time_s
-        Steady wall seconds of one prediction: the median over processes of the median of their
-        passes. None where no process reached a steady pass.
+        Steady wall seconds of one prediction at full depth: the median over processes of the median
+        of their passes. None where no process reached a steady pass.
     cpu_s
-        Median user and system seconds of a steady pass.
+        Median user and system seconds of a steady pass at full depth.
     peak_rss_bytes
-        Largest resident set of all trials.
+        Largest resident set of all trials at full depth in a process of their own; 0 where there is
+        none.
     utilisation
-        Median over steady passes; 1 means all allowed CPUs all the time.
+        Median over steady passes at full depth; 1 means all allowed CPUs all the time.
     compile_s
-        Median compile time, in seconds, of trials that were started alone and whose program did not
-        come from a cache.
+        Median compile time, in seconds, of trials at full depth that were started alone and whose
+        program did not come from a cache.
+    allowed_cpus
+        Number of CPUs that the configuration runs on.
     agreement, distance
         Agreement class of the answer with the reference, and the largest distance of any quantity,
-        without unit.
+        without unit. They come from trials at full depth where there are any.
+    declared
+        Agreement class that the model promises for the configuration, or None in old records.
     speedup
         Time of stock over time of this configuration: from confirmation blocks where there are any,
         otherwise the median of interleaved rounds, without an interval. None where no chain of
@@ -62,8 +67,10 @@ class Row:
     peak_rss_bytes: int
     utilisation: float | None
     compile_s: float | None
+    allowed_cpus: int
     agreement: str | None
     distance: float | None
+    declared: str | None
     speedup: Interval | None
     blocks: int
     trials: tuple[str, ...]
@@ -103,23 +110,26 @@ def _order(row: Row) -> tuple[float, float]:
 
 def _row(group: Sequence[Record], speedup: Interval | None, blocks: int) -> Row:
     last, representative = group[-1], _representative(group)
-    passes = [(record, stage) for record in group for stage in record.steady]
+    # The times of a shallow network, and the memory of a shared process, are other quantities.
+    full = [record for record in group if record.is_prediction]
+    passes = [(record, stage) for record in full for stage in record.steady]
     medians = [
         statistics.median(stage.wall_s for stage in record.steady)
-        for record in group
+        for record in full
         if record.steady
     ]
     compiled = [
         stage.wall_s
-        for record in group
+        for record in full
         if record.compilation is not None
         and record.compilation.cache != "hit"
         and not record.shared_start
         for stage in record.stages
         if stage.name is StageName.COMPILE
     ]
-    agreement, distance = _agreement(group)
+    agreement, distance, declared = _agreement(full) or _agreement(group) or (None, None, None)
     is_stock = last.configuration.settings == {}
+    measured = any(record.steady for record in group)
     return Row(
         label=last.configuration.label,
         digest=last.configuration.digest,
@@ -128,12 +138,14 @@ def _row(group: Sequence[Record], speedup: Interval | None, blocks: int) -> Row:
         reason=representative.reason,
         time_s=median_interval(medians) if medians else None,
         cpu_s=_median([stage.cpu_s for _, stage in passes]),
-        peak_rss_bytes=max(record.peak_rss_bytes for record in group),
+        peak_rss_bytes=max((record.peak_rss_bytes for record in full), default=0),
         utilisation=_median([record.utilisation(stage) for record, stage in passes]),
         compile_s=_median(compiled),
+        allowed_cpus=last.allowed_cpus,
         agreement=agreement,
         distance=distance,
-        speedup=Interval(1.0, None, None, len(medians)) if is_stock and medians else speedup,
+        declared=declared,
+        speedup=Interval(1.0, None, None, len(medians)) if is_stock and measured else speedup,
         blocks=blocks,
         trials=tuple(record.id for record in group),
     )
@@ -158,12 +170,13 @@ def _median(values: Sequence[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
-def _agreement(group: Sequence[Record]) -> tuple[str | None, float | None]:
+def _agreement(group: Sequence[Record]) -> tuple[str, float | None, str | None] | None:
+    """Class, distance and declared class of the worst answer; None where none was compared."""
     judged = [record.agreement for record in group if record.agreement is not None]
     if not judged:
-        return None, None
+        return None
     worst = max(judged, key=lambda agreement: AGREEMENT_NAMES.index(agreement.reached))
-    return worst.reached, worst.largest_distance
+    return worst.reached, worst.largest_distance, worst.declared
 
 
 def _speedups(evidence: Evidence) -> dict[str, Interval]:

@@ -15,8 +15,10 @@ from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, Limits
 from perfkit.tuning.extrapolate import Extrapolation, extrapolate
+from perfkit.tuning.goals.constraints import constrained_space
+from perfkit.tuning.goals.goal import Goal
 from perfkit.tuning.live import LiveRunner
-from perfkit.tuning.preset import measured_context, save_preset
+from perfkit.tuning.preset import measured_context, save_front, save_preset
 from perfkit.tuning.progress import Progress, SilentProgress
 from perfkit.tuning.recommend import Recommendation
 from perfkit.tuning.search.registry import make_strategy
@@ -56,6 +58,8 @@ class TuningResult:
         Folder of the records and of the preset.
     preset
         Path of the saved preset, or None where nothing is recommended.
+    front
+        Paths of the saved presets on the front of time and memory, fastest configuration first.
     unfinished
         One sentence for each step that was left out, with the reason.
     interrupted
@@ -67,6 +71,7 @@ class TuningResult:
     extrapolations: tuple[Extrapolation, ...]
     folder: Path
     preset: Path | None
+    front: tuple[Path, ...] = ()
     unfinished: tuple[str, ...] = ()
     interrupted: bool = False
 
@@ -84,8 +89,9 @@ def tune_workload(
     model: Model | None = None,
     strategy: Strategy | None = None,
     runner: Runner | None = None,
+    goal: Goal | None = None,
 ) -> TuningResult:
-    """Find the fastest configuration of a workload that gives the same answer as stock.
+    """Find the best configuration of a workload that gives the same answer as stock.
 
     Records are appended to the store in ``folder``. The same call resumes a study that was
     interrupted, and a larger budget continues it.
@@ -116,14 +122,18 @@ def tune_workload(
         coordinate ascent.
     runner
         Makes the trials; by default they run on this machine.
+    goal
+        Objective and constraints; by default the shortest prediction.
 
     Raises
     ------
     UserError
-        A knob is unknown or has no value to try on this machine, or the folder cannot be written.
+        A knob is unknown or has no value to try on this machine, no value keeps the constraints, or
+        the folder cannot be written.
     """
     model = get_model(workload.model) if model is None else model
     progress = SilentProgress() if progress is None else progress
+    goal = Goal() if goal is None else goal
     if runner is None:
         runner = LiveRunner(folder, _with_time(limits, budget_s), progress.stage, observers)
     plan = StudyPlan(
@@ -134,8 +144,10 @@ def tune_workload(
         budget_s=budget_s,
         memory_bytes=available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY,
         extrapolate=extrapolates,
+        goal=goal,
     )
-    space = search_space(model, workload, plan.catalogue, knobs=knobs)
+    searched = search_space(model, workload, plan.catalogue, knobs=knobs)
+    space = constrained_space(searched, goal.constraints, model)
     study = Study(plan, strategy or make_strategy(), runner, progress, space)
     interrupted = False
     try:
@@ -144,16 +156,20 @@ def tune_workload(
         interrupted = True
         progress.say(INTERRUPTED)
     records, recommendation = study.records(), study.recommendation()
-    preset = None
+    preset: Path | None = None
+    front: tuple[Path, ...] = ()
     if recommendation.best is not None:
         preset = folder / PRESET_NAME
-        save_preset(preset, model.name, recommendation, measured_context(records[-1]))
+        context = measured_context(records[-1])
+        save_preset(preset, model.name, recommendation, context)
+        front = save_front(folder, model.name, recommendation, context)
     return TuningResult(
         records=tuple(records),
         recommendation=recommendation,
         extrapolations=tuple(production_times(model, workload, records, recommendation)),
         folder=folder,
         preset=preset,
+        front=front,
         unfinished=study.unfinished,
         interrupted=interrupted,
     )

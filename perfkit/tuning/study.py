@@ -13,6 +13,7 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.costs import MeasuredCosts
+from perfkit.tuning.instance_runs import InstanceCosts, measure_instances
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
 from perfkit.tuning.search.evidence import ATTEMPTS, Evidence, gives_up
@@ -106,6 +107,8 @@ class Study:
                 self._settle()
         if self._plan.extrapolate:
             self._measure_parts()
+        if self._plan.goal.objective.instances:
+            self._measure_instances()
 
     def records(self) -> list[Record]:
         """All records of the study so far, of every role."""
@@ -113,7 +116,7 @@ class Study:
 
     def recommendation(self) -> Recommendation:
         """The recommendation that the records so far support."""
-        return recommend(measured_at_own_fidelity(self.records()))
+        return recommend(self.records(), self._plan.goal)
 
     @property
     def compiled_folder(self) -> Path:
@@ -124,7 +127,7 @@ class Study:
 
     def _settled_key(self) -> str:
         """Digest of the search: another strategy or another search space makes it a new one."""
-        same = [self._strategy.name, self._space.changes]
+        same = [self._strategy.name, self._space.changes, self._plan.goal.key()]
         return short_digest(same)
 
     @property
@@ -299,6 +302,23 @@ class Study:
             longer = at_low.with_fidelity(**plan.model.check_fidelity())
             if session.open(longer, chosen, Role.CHECK):
                 session.rounds([chosen], 1)
+
+    def _measure_instances(self) -> None:
+        """Measure the best configuration in several instances side by side."""
+        best = self.recommendation().best
+        if best is None:
+            return
+        configuration = self._plan.catalogue.configuration(best.settings)
+        measure_instances(
+            self._runner,
+            self._plan,
+            configuration,
+            best.peak_rss_bytes,
+            InstanceCosts(self._costs.start_s(), self._costs.pass_s(configuration)),
+            remaining_s=self._remaining_s,
+            progress=self._progress,
+            cache=self.compiled_folder,
+        )
 
     # -- evidence -----------------------------------------------------------------------------
 

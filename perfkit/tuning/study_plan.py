@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from perfkit.files import short_digest
@@ -11,6 +11,7 @@ from perfkit.models.base import Model
 from perfkit.models.workload import Workload
 from perfkit.records.machine import setting_digest
 from perfkit.records.store import Store
+from perfkit.tuning.goals.goal import Goal
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class StudyPlan:
         Memory for all trials that are alive side by side.
     extrapolate
         Whether to measure the parts of the model for an extrapolation to production fidelity.
+    goal
+        What is recommended.
     """
 
     model: Model
@@ -40,6 +43,7 @@ class StudyPlan:
     budget_s: float
     memory_bytes: float
     extrapolate: bool = True
+    goal: Goal = field(default_factory=Goal)
 
     @cached_property
     def study(self) -> str:

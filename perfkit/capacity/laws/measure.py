@@ -237,7 +237,8 @@ class FitMeasurement:
         if instances < 2 or not self._has(alone) or self._found(Role.TOGETHER):
             return
         self._progress.trial_started(Role.TOGETHER, f"{instances} instances of one CPU each")
-        labels = TrialLabels(self._plan.study, Role.TOGETHER, secrets.token_hex(4))
+        block = secrets.token_hex(4)
+        labels = TrialLabels(self._plan.study, Role.TOGETHER, block, instances=instances)
         self._keep(
             self._runner.together(
                 self._plan.middle, self._plan.configuration, labels, self._plan.rounds

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.models.workload import Workload
@@ -15,40 +10,7 @@ from perfkit.records.stages import StageName
 from perfkit.trial.launcher import TrialProcess
 from perfkit.trial.request import TrialLabels, TrialRequest
 from perfkit.tuning.live import LiveRunner
-
-
-@dataclass
-class _Instance:
-    """One of several trials that run at the same time, each bound to its own CPU."""
-
-    make: Callable[[], TrialProcess]
-    cpu: int
-    rounds: int
-    barrier: threading.Barrier
-    stop: threading.Event
-    records: list[Record] = field(default_factory=list)
-
-    def run(self) -> None:
-        """Bind this thread, whose child process inherits the binding, and run the trial."""
-        os.sched_setaffinity(0, {self.cpu})
-        trial = self.make()
-        trial.start()
-        try:
-            if trial.wait_ready():
-                for number in range(self.rounds):
-                    self.barrier.wait()
-                    # A repeated pass would run alone instead of in step with the others.
-                    if self.stop.is_set() or trial.steady_pass(number, attempts=1) is None:
-                        break
-        except threading.BrokenBarrierError:
-            pass
-        finally:
-            # The others must not wait for a trial that has ended.
-            self.barrier.abort()
-        if self.stop.is_set():
-            self.records.append(trial.abort(Outcome.INTERRUPTED, "interrupted by the user"))
-        else:
-            self.records.append(trial.finish())
+from perfkit.tuning.together import run_together
 
 
 class LiveFitRunner(LiveRunner):
@@ -88,22 +50,14 @@ class LiveFitRunner(LiveRunner):
         list of Record
             One record per CPU.
         """
-        cpus = allowed_cpus()
-        barrier, stop = threading.Barrier(len(cpus)), threading.Event()
 
         def make() -> TrialProcess:
             return TrialProcess(TrialRequest(workload, configuration, self._folder, labels=labels))
 
-        instances = [_Instance(make, cpu, rounds, barrier, stop) for cpu in cpus]
-        threads = [threading.Thread(target=instance.run) for instance in instances]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                thread.join()
-        except KeyboardInterrupt:
-            stop.set()
-            barrier.abort()
-            for thread in threads:
-                thread.join()
-        return [record for instance in instances for record in instance.records]
+        return run_together(
+            make,
+            [(cpu,) for cpu in allowed_cpus()],
+            rounds,
+            # A repeated pass would run alone instead of in step with the others.
+            steady=lambda trial, number: trial.steady_pass(number, attempts=1),
+        )

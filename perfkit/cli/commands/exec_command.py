@@ -15,10 +15,13 @@ from perfkit.errors import NotWrittenError, UserError
 from perfkit.files import write_whole
 from perfkit.guard.injection.command import cannot_run_error, run_guarded
 from perfkit.knobs.environment import preset_conflicts
+from perfkit.knobs.topology import InstanceNumber, parse_instance
 from perfkit.printable import printable
 from perfkit.records.findings import GuardRecord
+from perfkit.records.machine import total_memory_bytes
 from perfkit.tuning.apply import preset_environment
-from perfkit.tuning.preset import load_preset
+from perfkit.tuning.instances import too_large, too_large_sentence
+from perfkit.tuning.preset import PresetInstances, load_preset
 
 if TYPE_CHECKING:
     from perfkit.knobs.configuration import Configuration
@@ -28,11 +31,17 @@ def main(arguments: list[str]) -> int:
     """Run the command; its exit code becomes that of perfkit."""
     parser = Parser(
         prog="perfkit exec",
-        usage="perfkit exec [--preset P] [--guard [--zero] [--guard-report FILE]] -- CMD...",
+        usage="perfkit exec [--preset P [--instance I/K]] [--guard [--zero] [--guard-report FILE]] "
+        "-- CMD...",
         description="Run any command under the environment, affinity and allocator of a preset, "
         "or with the domain guard in its jax.jit, or both.",
     )
     parser.add_argument("--preset", type=Path, help="preset saved by perfkit tune")
+    parser.add_argument(
+        "--instance",
+        metavar="I/K",
+        help="with --preset: bind the command to the I-th of K equal shares of the CPUs",
+    )
     parser.add_argument(
         "--guard",
         action="store_true",
@@ -57,9 +66,14 @@ def main(arguments: list[str]) -> int:
         raise UserError("there is nothing to run the command under: give --preset P or --guard")
     if not given.guard and (given.zero or given.guard_report is not None):
         raise UserError("--zero and --guard-report need --guard: give that, too")
+    if given.instance is not None and given.preset is None:
+        raise UserError("--instance needs --preset: give that, too")
     environment = dict(os.environ)
     if given.preset is not None:
-        configuration = load_preset(given.preset).configuration
+        preset = load_preset(given.preset)
+        if given.instance is not None:
+            _bind_to_share(parse_instance(given.instance), preset.instances)
+        configuration = preset.configuration
         for sentence in preset_conflicts(configuration, environment):
             _print(sentence)
         environment = preset_environment(configuration)
@@ -70,6 +84,30 @@ def main(arguments: list[str]) -> int:
         os.execvpe(given.command[0], given.command, environment)
     except OSError as error:
         raise cannot_run_error(given.command, error) from error
+
+
+def _bind_to_share(instance: InstanceNumber, measured: PresetInstances | None) -> None:
+    """Bind this process to the CPUs of an instance.
+
+    Raises
+    ------
+    UserError
+        There are fewer CPUs than instances, or the memory of this machine does not hold them.
+    """
+    cpus = instance.cpus
+    if measured is not None:
+        memory_bytes = total_memory_bytes()
+        if too_large([instance.count], measured.peak_rss_bytes, memory_bytes):
+            raise UserError(
+                f"{too_large_sentence(instance.count, measured.peak_rss_bytes, memory_bytes)}; "
+                "run fewer at a time, or give a preset that was measured at a smaller size"
+            )
+        if (instance.count, len(cpus)) != (measured.count, measured.cpus):
+            _print(
+                f"the preset was measured with {measured.count} instances of {measured.cpus} CPUs "
+                f"each, not with {instance.count} of {len(cpus)}"
+            )
+    os.sched_setaffinity(0, cpus)
 
 
 def _apply_to_this_process(configuration: Configuration) -> None:

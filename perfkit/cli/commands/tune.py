@@ -13,6 +13,10 @@ from perfkit.cli.workload_arguments import (
     observers_of,
     parse_command_line,
 )
+from perfkit.tuning.goals.constraints import AGREEMENTS
+from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE
+from perfkit.tuning.goals.objectives import DEFAULT_MEMORY_EXCHANGE, DEFAULT_SLACK, OBJECTIVES
+from perfkit.tuning.goals.prices import FORMS
 from perfkit.tuning.run import DEFAULT_BUDGET
 
 
@@ -29,13 +33,48 @@ def _add(parser: Parser) -> None:
         action="store_true",
         help="do not measure the parts that give the time of a production prediction",
     )
+    _add_goal(parser)
+
+
+def _add_goal(parser: Parser) -> None:
+    group = parser.add_argument_group("goal: what is recommended")
+    group.add_argument(
+        "--objective",
+        default=DEFAULT_OBJECTIVE,
+        help=f"{', '.join(OBJECTIVES)} (default {DEFAULT_OBJECTIVE}): shortest prediction, most "
+        "predictions per hour on this machine, smallest memory, or cheapest prediction",
+    )
+    group.add_argument(
+        "--slack",
+        help=f"with memory: accepted loss of time (default {DEFAULT_SLACK:.0%}%)",
+    )
+    group.add_argument(
+        "--memory-exchange",
+        metavar="SHARE",
+        help="with latency and throughput: share of time that a doubling of the memory has to save "
+        f"(default {DEFAULT_MEMORY_EXCHANGE:.0%}%)",
+    )
+    group.add_argument("--price", help=f"with cost: price of an hour, {FORMS}")
+    group.add_argument(
+        "--agreement",
+        metavar="CLASS",
+        help=f"loosest agreement class that is searched and recommended: {', '.join(AGREEMENTS)}",
+    )
+    group.add_argument(
+        "--no-preload", action="store_true", help="no allocator that needs LD_PRELOAD"
+    )
+    group.add_argument(
+        "--pareto",
+        action="store_true",
+        help="also keep the front of time and memory, as preset-1.toml, preset-2.toml and so on",
+    )
 
 
 def main(arguments: list[str]) -> int:
     """Tune and print the recommendation; 0 when there is one, else 1."""
     given = parse_command_line(
         "tune",
-        "Find the fastest configuration that gives the same answer. Ctrl-C keeps "
+        "Find the best configuration that gives the same answer. Ctrl-C keeps "
         "all finished measurements; the same command resumes.",
         arguments,
         _add,
@@ -47,6 +86,13 @@ def main(arguments: list[str]) -> int:
         budget=own.budget,
         extrapolate=not own.no_extrapolation,
         observe=observers_of(own),
+        objective=own.objective,
+        slack=own.slack,
+        memory_exchange=own.memory_exchange,
+        price=own.price,
+        agreement=own.agreement,
+        preload=not own.no_preload,
+        pareto=own.pareto,
         out=own.out,
         progress=console,
     )
@@ -54,6 +100,8 @@ def main(arguments: list[str]) -> int:
     if result.preset is not None:
         command = f"perfkit exec --preset {shlex.quote(str(result.preset))} -- CMD"
         console.line(f"preset: {result.preset} (apply it: {command})")
+    for path in result.front:
+        console.line(f"preset on the front of time and memory: {path}")
     console.line(f"page: {result.page}")
     if result.interrupted:
         raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""WHAT A LAB ASKS FOR: objectives, constraints, and what has to be measured for them."""

@@ -1,0 +1,135 @@
+"""Which configurations have to be confirmed for a goal. Pure: runs nothing.
+
+A search that looks for the fastest configuration confirms its incumbents. Other goals also need
+confirmed configurations that are slower, but smaller or cheaper.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+from perfkit.knobs.configuration import STOCK_LABEL
+from perfkit.records.schema import Record
+from perfkit.tuning.goals.goal import Goal
+from perfkit.tuning.goals.objectives import SAME_MEMORY, Cost, Memory, time_gain
+from perfkit.tuning.recommend import measured_at_own_fidelity
+from perfkit.tuning.rows import Row, rows_of
+from perfkit.tuning.search.evidence import Evidence
+
+MOST_CONFIRMED = 4
+"""Most configurations that are proposed at a time; each one adds a process to every block."""
+
+SCREENING_DOUBT = 1.1
+"""Factor by which a screened time may differ from a confirmed one: processes of one program can
+differ by this much for their whole life."""
+
+
+def worth_confirming(
+    records: Sequence[Record], goal: Goal, most: int = MOST_CONFIRMED
+) -> tuple[dict[str, str], ...]:
+    """Settings of the configurations to confirm for a goal, the most important first.
+
+    The fastest of those that keep the constraints comes first. The objective ``memory`` adds those
+    that are predicted to need less memory within its slack, ``cost`` the cheapest, and the front of
+    time and memory its members. Configurations that have confirmation blocks already are among the
+    result: it is the set of finalists that the records support.
+
+    Parameters
+    ----------
+    records
+        Records of one study and one workload, at full depth and shallow.
+    goal
+        Objective and constraints.
+    most
+        Largest number of configurations.
+    """
+    compared = measured_at_own_fidelity(records)
+    rows = [
+        replace(row, peak_rss_bytes=peak or 0)
+        for row in rows_of(compared, Evidence.of_records(compared))
+        if row.eligible and time_gain(row) > 0
+        for peak in [predicted_peak_bytes(compared, row)]
+    ]
+    possible = [row for row in rows if goal.constraints.violation(row) is None]
+    tried = [row for row in possible if row.label != STOCK_LABEL]
+    if not tried:
+        return ()
+    fastest = max(tried, key=time_gain)
+    wanted = [fastest]
+    match goal.objective:
+        case Memory(slack=slack):
+            # Stock may be the fastest of all.
+            quickest = max(time_gain(row) for row in possible)
+            near = [
+                row
+                for row in tried
+                if row.peak_rss_bytes and time_gain(row) * (1 + slack) * SCREENING_DOUBT >= quickest
+            ]
+            wanted += sorted(near, key=goal.objective.score)
+        case Cost():
+            wanted += sorted(tried, key=goal.objective.score)[:2]
+        case _:
+            wanted += sorted(tried, key=goal.objective.score)[:1]
+    if goal.pareto:
+        wanted += _front(tried)
+    unique = {row.digest: row.settings for row in wanted}
+    return tuple(itertools.islice(unique.values(), most))
+
+
+def predicted_peak_bytes(records: Sequence[Record], row: Row) -> int | None:
+    """Peak memory of a configuration at full depth: measured, or predicted from its program.
+
+    The prediction is the measured peak of stock plus the difference between the memory of both
+    programs at one depth, as the compiler counts it. Blocks of a network run one after another, so
+    that temporary memory hardly depends on their number. What an allocator keeps is not counted.
+
+    Parameters
+    ----------
+    records
+        Records of one study.
+    row
+        The configuration.
+
+    Returns
+    -------
+    int or None
+        Bytes; None where neither was measured.
+    """
+    if row.peak_rss_bytes:
+        return row.peak_rss_bytes
+    own, stock = _program_bytes(records, row.settings), _program_bytes(records, {})
+    peaks = [
+        record.peak_rss_bytes
+        for record in records
+        if not record.configuration.settings and record.is_prediction
+    ]
+    depth = next((depth for depth in own if depth in stock), None)
+    if depth is None or not max(peaks, default=0):
+        return None
+    return max(1, max(peaks) + own[depth] - stock[depth])
+
+
+def _program_bytes(records: Sequence[Record], settings: dict[str, str]) -> dict[str, int]:
+    """Memory of the compiled program of a configuration, by depth."""
+    return {
+        record.workload.depth: (
+            record.compilation.temporary_bytes
+            + record.compilation.argument_bytes
+            + record.compilation.output_bytes
+            + record.compilation.code_bytes
+        )
+        for record in records
+        if record.compilation is not None and record.configuration.settings == settings
+    }
+
+
+def _front(rows: Sequence[Row]) -> list[Row]:
+    """Configurations of which none is estimated to be both faster and smaller, fastest first."""
+    found: list[Row] = []
+    for row in sorted(rows, key=time_gain, reverse=True):
+        smallest = min((one.peak_rss_bytes for one in found), default=None)
+        if row.peak_rss_bytes and (smallest is None or SAME_MEMORY * row.peak_rss_bytes < smallest):
+            found.append(row)
+    return found
