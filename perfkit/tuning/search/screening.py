@@ -6,6 +6,7 @@ confirmation.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from enum import StrEnum
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.stats.exact import signed_rank_p
-from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.search.evidence import Evidence, Pair
+from perfkit.tuning.search.strategy import SearchSpace
 
 WORTH_TRYING = 1.01
 """Least median gain of a change that is worth a setting: a smaller one only adds risk."""
@@ -47,6 +49,12 @@ BEYOND_OFFSETS = 0.92
 """Ratio of one pair of processes below which a candidate is dropped. Two processes of one program
 rarely differ by more, so that a slower candidate can hardly be a gain."""
 
+BEYOND_LAYOUT = 1.03
+"""Median ratio of two programs in one process above which its rounds alone establish a gain. Such
+programs share the speed of their process, but not the placement of their code and data in memory,
+which can be worth several percent for the life of a program (T. Mytkowicz et al., "Producing Wrong
+Data Without Doing Anything Obviously Wrong!", ASPLOS 2009)."""
+
 PROCESSES_MOST = 3
 """Number of pairs of processes after which a candidate that has not won is dropped."""
 
@@ -54,19 +62,30 @@ PROCESSES_MOST = 3
 class ScreeningRules:
     """The rules of this module, as a strategy uses them."""
 
-    def needs_round(self, logarithms: Sequence[float]) -> bool:
+    name: str
+
+    @property
+    def key(self) -> str:
+        """Name and parameters: those of a dataclass are its fields."""
+        return " ".join([self.name, *_parameters(self)])
+
+    def check(self, space: SearchSpace) -> None:
+        """Accept every space."""
+
+    def needs_round(self, logarithms: Sequence[float], together: bool = False) -> bool:
         """Whether the rounds so far leave the verdict open."""
-        return judge(logarithms) is Verdict.OPEN
+        return judge(logarithms, together) is Verdict.OPEN
 
     def winners(
         self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
     ) -> list[Configuration]:
         """The candidates that won over all of their processes, the largest gain first."""
-        groups = {
-            candidate: evidence.screened(base.digest, candidate.digest) for candidate in candidates
+        judged = {
+            candidate: standing_of(evidence.pairs(base.digest, candidate.digest))
+            for candidate in candidates
         }
-        won = [candidate for candidate in candidates if standing(groups[candidate]) is Standing.WON]
-        return sorted(won, key=lambda candidate: -mean_gain(groups[candidate]))
+        won = [candidate for candidate in candidates if judged[candidate][0] is Standing.WON]
+        return sorted(won, key=lambda candidate: -judged[candidate][1])
 
 
 class Verdict(StrEnum):
@@ -88,17 +107,26 @@ class Standing(StrEnum):
     LOST = "lost"
 
 
-def standing(groups: Sequence[Sequence[float]]) -> Standing:
+def standing_of(pairs: Sequence[Pair]) -> tuple[Standing, float]:
+    """The standing of a candidate and its mean gain, from its pairs with one or more bases."""
+    groups = [pair.logarithms for pair in pairs]
+    return standing(groups, [pair.together for pair in pairs]), mean_gain(groups)
+
+
+def standing(groups: Sequence[Sequence[float]], together: Sequence[bool] = ()) -> Standing:
     """The standing of a candidate.
 
     Two processes of one program can differ for their whole life, and all candidates that are
     screened with one slow process of the base look fast. A small gain therefore counts only when
-    fresh processes repeat it.
+    fresh processes repeat it. Programs in one process have no such difference, and enough rounds
+    of one pair of them are decisive.
 
     Parameters
     ----------
     groups
         Logarithms of ``base / candidate``, one list of rounds per pair of processes.
+    together
+        Whether both programs of each pair ran in one process; by default, none did.
     """
     if not groups:
         return Standing.UNTRIED
@@ -108,9 +136,7 @@ def standing(groups: Sequence[Sequence[float]]) -> Standing:
     if any(_clearly_faster(rounds) for rounds in (*groups, pooled)) and not slower:
         return Standing.WON
     if len(groups) == 1:
-        if gain < BEYOND_OFFSETS and judge(groups[0]) is Verdict.LOST:
-            return Standing.LOST
-        return Standing.PROMISING if judge(groups[0]) is Verdict.WON else Standing.UNDECIDED
+        return _standing_of_one(groups[0], bool(together) and together[0])
     # Both of two pairs of processes were faster, or two of three.
     repeated = len(slower) <= len(groups) - 2 and gain > WORTH_TRYING
     if repeated and signed_rank_p(pooled) <= BUILDING_ERROR:
@@ -120,13 +146,36 @@ def standing(groups: Sequence[Sequence[float]]) -> Standing:
     return Standing.LOST if enough or gain <= 1.0 else Standing.UNDECIDED
 
 
-def judge(logarithms: Sequence[float]) -> Verdict:
+def _parameters(strategy: object) -> list[str]:
+    if not dataclasses.is_dataclass(strategy):
+        return []
+    names = [field.name for field in dataclasses.fields(strategy)]
+    return [f"{name}={getattr(strategy, name)}" for name in names]
+
+
+def _standing_of_one(rounds: Sequence[float], together: bool) -> Standing:
+    """The standing of a candidate after one pair of processes, or one pair in one process."""
+    gain, verdict = math.exp(statistics.median(rounds)), judge(rounds, together)
+    if together:
+        if verdict is Verdict.WON:
+            return Standing.WON
+        no_gain = len(rounds) >= ROUNDS_LEAST and gain <= 1.0
+        return Standing.LOST if verdict is Verdict.LOST or no_gain else Standing.UNDECIDED
+    if gain < BEYOND_OFFSETS and verdict is Verdict.LOST:
+        return Standing.LOST
+    return Standing.PROMISING if verdict is Verdict.WON else Standing.UNDECIDED
+
+
+def judge(logarithms: Sequence[float], together: bool = False) -> Verdict:
     """The verdict on a candidate from one pair of processes.
 
     Parameters
     ----------
     logarithms
         Logarithms of ``base / candidate``, one per round.
+    together
+        Whether both programs ran in one process. A gain then needs stronger evidence, because no
+        second pair has to repeat it.
     """
     if not logarithms:
         return Verdict.OPEN
@@ -137,7 +186,8 @@ def judge(logarithms: Sequence[float]) -> Verdict:
         return Verdict.LOST
     if _clearly_faster(logarithms):
         return Verdict.WON
-    if median > WORTH_TRYING and signed_rank_p(logarithms) <= SCREENING_ERROR:
+    least, error = (BEYOND_LAYOUT, BUILDING_ERROR) if together else (WORTH_TRYING, SCREENING_ERROR)
+    if median > least and signed_rank_p(logarithms) <= error:
         return Verdict.WON
     return Verdict.OPEN
 

@@ -6,12 +6,15 @@ that an interrupted study resumes where it was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
+from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.search.evidence import Evidence, Settings
 
 type Change = tuple[tuple[str, str], ...]
 """Pairs of knob and value that are tried in one step."""
@@ -76,7 +79,7 @@ type Decision = Screen | Confirm | Stop
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The changes that a search may try.
+    """The changes that a search may try, and the values that it may combine.
 
     Attributes
     ----------
@@ -88,6 +91,29 @@ class SearchSpace:
 
     catalogue: Catalogue
     changes: tuple[Change, ...]
+
+    @cached_property
+    def values(self) -> Mapping[str, tuple[str, ...]]:
+        """Values of each knob that may be combined, the default first."""
+        found: dict[str, dict[str, None]] = {}
+        for change in self.changes:
+            for name, value in change:
+                found.setdefault(name, {self.catalogue.knob(name).default: None})[value] = None
+        return {name: tuple(values) for name, values in found.items()}
+
+    @property
+    def size(self) -> int:
+        """Number of configurations: all combinations of the values, stock included."""
+        return math.prod(len(values) for values in self.values.values())
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of the changes: a study that is settled in one space is searched in another."""
+        return short_digest(self.changes)
+
+    def holds(self, settings: Settings) -> bool:
+        """Whether a configuration with these settings is one of the combinations."""
+        return all(value in self.values.get(name, ()) for name, value in settings)
 
     def changed(self, base: Configuration, change: Change) -> Configuration:
         """``base`` with the values of ``change``."""
@@ -132,10 +158,14 @@ class Budget:
         Wall seconds that are left.
     costs
         Predicted durations.
+    shared
+        Whether screening compiles programs of equal process-wide settings in one process, which
+        makes further candidates cheap.
     """
 
     remaining_s: float
     costs: Costs
+    shared: bool = False
 
 
 class Strategy(Protocol):
@@ -144,17 +174,31 @@ class Strategy(Protocol):
     Attributes
     ----------
     name
-        Name in the registry. A study that is settled under one name is searched again under another
-        one.
+        Name in the registry.
     """
 
     name: str
+
+    @property
+    def key(self) -> str:
+        """Name and parameters; a study that is settled under one key is searched under another."""
+        ...
+
+    def check(self, space: SearchSpace) -> None:
+        """Refuse a space that the strategy cannot search.
+
+        Raises
+        ------
+        UserError
+            The space is too large for the strategy.
+        """
+        ...
 
     def decide(self, evidence: Evidence, space: SearchSpace, budget: Budget) -> Decision:
         """The next step of the study."""
         ...
 
-    def needs_round(self, logarithms: Sequence[float]) -> bool:
+    def needs_round(self, logarithms: Sequence[float], together: bool = False) -> bool:
         """Whether a candidate that is being screened needs another round.
 
         Parameters
@@ -162,6 +206,8 @@ class Strategy(Protocol):
         logarithms
             Logarithms of ``base / candidate``, one per round of the living processes; empty before
             their first round.
+        together
+            Whether base and candidate run in one process.
         """
         ...
 
@@ -178,3 +224,12 @@ class Strategy(Protocol):
 def change_text(change: Change) -> str:
     """A change as the user writes it, ``NAME=VALUE`` for each knob."""
     return " ".join(f"{name}={value}" for name, value in change)
+
+
+def coverage_text(evidence: Evidence, space: SearchSpace) -> str:
+    """How much of the space a search looked at, for a reader.
+
+    Stock is not counted. Configurations that failed are: they need not be looked at again.
+    """
+    looked_at = sum(space.holds(settings) for settings in evidence.looked_at.values())
+    return f"looked at {looked_at:,} of {space.size - 1:,} configurations"

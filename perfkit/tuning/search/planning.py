@@ -1,0 +1,112 @@
+"""The size of a screening: as many candidates and rounds as the budget allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from perfkit.knobs.configuration import Configuration
+from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.search.screening import ROUNDS_LEAST, ROUNDS_MOST
+from perfkit.tuning.search.strategy import Budget, Change, Costs, Screen, change_text
+from perfkit.units import seconds_text
+
+BATCH = 2
+"""Number of candidates that start side by side, in a process each: while one is traced, the other
+compiles."""
+
+SHARED_BATCH = 4
+"""Number of candidates of a screening in shared processes. Each adds a compilation and its passes;
+the start, the input and the passes of the base are common to all."""
+
+SURE_ROUNDS = 4
+"""Least number of rounds that can show a small gain of one process over another; screenings are
+planned with it."""
+
+SHARED_SURE_ROUNDS = 6
+"""Least number of rounds that can establish a small gain of one program over another in a shared
+process, see :data:`perfkit.tuning.search.screening.BUILDING_ERROR`."""
+
+
+def batch(budget: Budget) -> int:
+    """Most candidates of a screening."""
+    return SHARED_BATCH if budget.shared else BATCH
+
+
+def sure_rounds(budget: Budget) -> int:
+    """Number of rounds that a screening is planned with."""
+    return SHARED_SURE_ROUNDS if budget.shared else SURE_ROUNDS
+
+
+def plan_screening(
+    base: Configuration,
+    candidates: Sequence[Configuration],
+    budget: Budget,
+    reserve_s: float,
+    *,
+    fresh: bool = False,
+    first: bool = False,
+) -> Screen | None:
+    """The screening of as many of the candidates as there is time for, or None.
+
+    Parameters
+    ----------
+    base
+        The incumbent.
+    candidates
+        Candidates, most promising first; those after the first :func:`batch` have to wait.
+    budget
+        Budget of the study.
+    reserve_s
+        Seconds to keep for the confirmation of the result.
+    fresh
+        Whether the base needs a new process.
+    first
+        Whether nothing has been tried yet. One candidate may then exceed the prediction: on a
+        loaded machine all predicted durations are long, and a call with a larger budget uses the
+        measurement.
+    """
+    chosen, sure = tuple(candidates[: batch(budget)]), sure_rounds(budget)
+    while chosen:
+        spare_s = budget.remaining_s - budget.costs.screening_s(base, chosen, sure) - reserve_s
+        if spare_s >= 0:
+            most = _rounds_most(base, chosen, budget.costs)
+            possible = sure + int(spare_s / max(1e-9, _round_s(base, chosen, budget.costs)))
+            return Screen(base, chosen, min(most, possible), fresh)
+        if first and len(chosen) == 1:
+            fits = budget.costs.screening_s(base, chosen, 1) <= budget.remaining_s
+            return Screen(base, chosen, sure) if fits else None
+        chosen = chosen[:-1]
+    return None
+
+
+def untried_text(base: Configuration, changes: Sequence[Change], budget: Budget) -> str:
+    """The sentence on changes that there is no time to try on ``base``."""
+    needed_s = budget.costs.screening_s(base, (base,), sure_rounds(budget))
+    names = ", ".join(change_text(change) for change in changes)
+    left = seconds_text(max(0.0, budget.remaining_s))
+    return (
+        f"not tried, because the budget is too short: {names} (screening takes about "
+        f"{seconds_text(needed_s)} each, a winner has to be confirmed, and {left} remain); "
+        "run again with a larger --budget to continue"
+    )
+
+
+def disturbed_texts(evidence: Evidence, candidates: Iterable[Configuration]) -> list[str]:
+    """One sentence for each candidate whose passes were all disturbed."""
+    return [
+        f"every pass of {candidate.label} was disturbed by other programs on this machine"
+        for candidate in dict.fromkeys(candidates)
+        if evidence.disturbed(candidate.digest)
+    ]
+
+
+def _rounds_most(base: Configuration, candidates: Sequence[Configuration], costs: Costs) -> int:
+    """Number of rounds that takes about as long as starting the processes."""
+    start_s = costs.screening_s(base, candidates, 0)
+    rounds = round(start_s / max(1e-9, _round_s(base, candidates, costs)))
+    return min(ROUNDS_MOST, max(ROUNDS_LEAST, rounds))
+
+
+def _round_s(base: Configuration, candidates: Sequence[Configuration], costs: Costs) -> float:
+    """Seconds of a further round. Screening may run another depth than confirmation does."""
+    return costs.screening_s(base, candidates, 1) - costs.screening_s(base, candidates, 0)
