@@ -99,7 +99,7 @@ def page_of_records(
     if len(studies) > 1:
         return study_page(records, None, [], f"sweep with {last.model}", preset, skipped)
     title = f"{last.name} ({last.size}) with {last.model}"
-    return study_page(records, recommend(studies[0].ranked), [], title, preset, skipped)
+    return study_page(records, recommend(records), [], title, preset, skipped)
 
 
 def _holds_asv_results(folder: Path) -> bool:

@@ -9,10 +9,12 @@ from pathlib import Path
 from perfkit.errors import UserError
 from perfkit.records.schema import Record, WorkloadRecord
 from perfkit.report import facts
+from perfkit.report.choice import choice_tables
 from perfkit.report.figures.memory import memory_figure, memory_info
 from perfkit.report.figures.passes import passes_figure, passes_info
 from perfkit.report.figures.production import check_text, production_figure, production_info
 from perfkit.report.figures.scaling import scaling_figure, scaling_info
+from perfkit.report.figures.search.instances import instances_figure, instances_info
 from perfkit.report.figures.speedup import speedup_figure, speedup_info
 from perfkit.report.figures.stages import stages_figure, stages_info
 from perfkit.report.figures.time_memory import time_memory_figure, time_memory_info
@@ -149,6 +151,7 @@ def _workload_sections(
                 lead="" if alone else _lead(ranked),
                 figures=_workload_figures(study.full, ranked),
                 table=configuration_table(ranked),
+                plain=choice_tables(ranked),
             )
         )
         if alone and recommendation is not None:
@@ -193,7 +196,19 @@ def _workload_figures(
     points = time_memory_info(recommendation)
     if len(points.points) > 1:
         caption = "Lower left is better. The colour is the share of the CPUs in use."
+        if len(points.front) > 1:
+            caption += (
+                " No configuration is surely better in time and memory than those on the line."
+            )
         figures.append(PageFigure("Time against memory", caption, time_memory_figure(points)))
+    instances = instances_info(recommendation)
+    if instances is not None:
+        caption = (
+            "Predictions of all instances of the recommended configuration together, each on CPUs "
+            "of its own. A round counts as long as its slowest instance."
+        )
+        heading = "Throughput by number of instances"
+        figures.append(PageFigure(heading, caption, instances_figure(instances)))
     stages = stages_info(records)
     if stages.bars:
         caption = "Trials in order of time. The steady time never includes compilation."

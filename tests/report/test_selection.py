@@ -7,7 +7,12 @@ import pytest
 from perfkit.api.reporting import page_of_records
 from perfkit.records.schema import Record
 from perfkit.report.figures import figure
+from perfkit.report.figures.memory import memory_info
+from perfkit.report.figures.speedup import speedup_info
+from perfkit.report.figures.time_memory import time_memory_info
 from perfkit.report.selection import predictions
+from perfkit.report.tables import configuration_table
+from perfkit.tuning.recommend import recommend
 from tests.support.records_factory import make_record, make_workload
 
 
@@ -69,3 +74,25 @@ def test_a_tuning_with_shallow_networks_is_no_sweep(
     assert "ubiquitin (76) with af3" in page
     assert "2.00 times as fast as stock (95 % interval 2.00 to 2.00, 6 pairs" in page
     assert "sweep with af3" not in page
+
+
+def test_times_memory_and_utilisation_of_configurations_are_those_of_the_whole_network(
+    study: list[Record], screening: list[Record]
+) -> None:
+    ranking = recommend([*screening, *study])
+    points = {point.label: point for point in time_memory_info(ranking).points}
+    stock = points["stock"]
+    assert (stock.time_s, stock.peak_rss_bytes) == (4.0, 3_000_000_000)
+    assert stock.utilisation == pytest.approx(0.9)
+    assert memory_info(ranking).rows == memory_info(recommend(study)).rows
+    assert max(row.peak_rss_bytes for row in memory_info(ranking).rows) == 3_500_000_000
+
+
+def test_configurations_of_the_shallow_network_have_no_row_among_the_speedups(
+    study: list[Record], screening: list[Record]
+) -> None:
+    ranking = recommend([*screening, *study])
+    assert speedup_info(ranking) == speedup_info(recommend(study))
+    table = {row.configuration: row for row in configuration_table(ranking)}
+    assert table["bucket=exact"].speedup == "1.60x (unconfirmed, screening)"
+    assert (table["bucket=exact"].time, table["bucket=exact"].memory) == ("-", "-")

@@ -23,6 +23,7 @@ from perfkit.report.figures.passes import passes_figure, passes_info
 from perfkit.report.figures.roofline import roofline_figure, roofline_info
 from perfkit.report.figures.scaling import scaling_figure, scaling_info
 from perfkit.report.figures.search.importance import importance_figure, importance_info
+from perfkit.report.figures.search.instances import instances_figure, instances_info
 from perfkit.report.figures.search.looked import looked_figure, looked_info
 from perfkit.report.figures.search.screening import screening_figure, screening_info
 from perfkit.report.figures.speedup import speedup_figure, speedup_info
@@ -170,12 +171,21 @@ def importance(records: Sequence[Record]) -> go.Figure:
     return importance_figure(info)
 
 
+def instances(records: Sequence[Record]) -> go.Figure:
+    """Predictions per hour by number of instances side by side. One workload."""
+    _single(records)
+    info = instances_info(recommend(records))
+    if info is None:
+        raise _no_data("instances that were measured side by side")
+    return instances_figure(info)
+
+
 FIGURES: Mapping[str, Callable[[Sequence[Record]], go.Figure]] = MappingProxyType(
     {
         drawn.__name__: drawn
         for drawn in (
             *(speedup, passes, memory, time_memory, stages, timeline, scaling),
-            *(looked_at, screening, importance),
+            *(looked_at, screening, importance, instances),
             *(modules, operations, roofline, cpu_use, busy_cpus, memory_over_time, memory_peaks),
         )
     }
