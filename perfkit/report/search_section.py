@@ -16,6 +16,7 @@ from perfkit.report.figures.search.screening import (
 from perfkit.report.page import PageFigure, PageSection
 from perfkit.report.plain_table import PlainTable
 from perfkit.report.selection import StudyRecords
+from perfkit.report.tables import SCREENED_HEADERS, screened_table
 from perfkit.tuning.importance import MAIN_EFFECTS, importance
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import count_text
@@ -67,6 +68,7 @@ def search_section(
         lead=looked_sentence(looked),
         figures=tuple(figures),
         plain=(
+            *_screened_table(recommendation),
             *_list_table("Not tried", "what and why", notes.not_tried),
             *_list_table("Not installed", "what is missing", notes.not_installed),
         ),
@@ -84,7 +86,7 @@ def _screening_caption(info: ScreeningInfo) -> str:
         caption = "Ratios of passes in turns of programs that share a process."
     if info.left_out:
         left_out = count_text(info.left_out, "configuration")
-        caption += f" {left_out} with smaller gains are only in the table."
+        caption += f" {left_out} with smaller gains are only in the table below."
     return caption
 
 
@@ -98,6 +100,14 @@ def _importance_figures(study: StudyRecords) -> list[PageFigure]:
     )
     caption += "(its main effect)." if info.method == MAIN_EFFECTS else f"({info.method.upper()})."
     return [PageFigure("Importance of the knobs", caption, importance_figure(info))]
+
+
+def _screened_table(recommendation: Recommendation) -> tuple[PlainTable, ...]:
+    rows = screened_table(recommendation)
+    if not rows:
+        return ()
+    heading = f"{count_text(len(rows), 'configuration')} that screening did not choose"
+    return (PlainTable(heading, SCREENED_HEADERS, rows, folded=True),)
 
 
 def _list_table(heading: str, header: str, sentences: Sequence[str]) -> tuple[PlainTable, ...]:

@@ -7,7 +7,13 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.records.schema import Outcome
-from perfkit.report.status import Status, agreement_text, outcome_text, status_of
+from perfkit.report.status import (
+    Status,
+    agreement_text,
+    only_screened,
+    outcome_text,
+    status_of,
+)
 from perfkit.report.style import (
     MARKS,
     PALE,
@@ -71,7 +77,7 @@ def speedup_info(recommendation: Recommendation) -> SpeedupInfo:
     """
     rows = []
     for row in recommendation.rows:
-        if row.time_s is None and row.speedup is not None:
+        if only_screened(row):
             continue
         status = status_of(row, recommendation.best)
         note = agreement_text(row)

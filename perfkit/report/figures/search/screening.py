@@ -25,7 +25,7 @@ from perfkit.tuning.search.gains import compared_pairs, log_gains
 from perfkit.units import count_text
 
 MOST_ROWS = 40
-"""Most configurations in the figure. The table of configurations has all of them."""
+"""Most configurations in the figure."""
 
 ROW_PX = 20
 """Height of a row: one line of text."""
