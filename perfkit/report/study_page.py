@@ -182,7 +182,8 @@ def _workload_figures(
         caption = (
             "Ratios of interleaved passes, and the agreement with the float32 reference. Intervals "
             "are exact 95 % intervals from six or more pairs of fresh processes; ratios without an "
-            "interval are from screening. Configurations with a cross are not recommended."
+            "interval are from screening, or from too few pairs. Configurations with a cross are "
+            "not recommended."
         )
         figures.append(PageFigure("Speed-up over stock", caption, speedup_figure(speedup)))
     passes = passes_info(records, recommendation)

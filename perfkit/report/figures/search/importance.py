@@ -89,6 +89,12 @@ def _interval(one: KnobImportance) -> Interval:
     return Interval(one.gain, low, high, one.count)
 
 
+def _note(row: ImportanceRow) -> str:
+    value = shortened(row.best_value, VALUE_WIDTH)
+    best = f"best {value}" if row.gain.median >= 1.0 else f"worse than the default: {value}"
+    return f"<b>{percent_text(row.share)}</b>, {best}<br>{ratio_text(row.gain)}"
+
+
 def importance_figure(info: ImportanceInfo) -> go.Figure:
     """One dot with its interval per knob; notes give the share and the best value."""
     labels = [wrapped(row.knob) for row in info.rows]
@@ -127,8 +133,7 @@ def importance_figure(info: ImportanceInfo) -> go.Figure:
             xanchor="left",
             align="left",
             showarrow=False,
-            text=f"<b>{percent_text(row.share)}</b>, best {shortened(row.best_value, VALUE_WIDTH)}"
-            f"<br>{ratio_text(row.gain)}",
+            text=_note(row),
             font={"color": BLUE if row.gain.surely_above(1.0) else GREY, "size": 12},
         )
     styled(figure, rows_height_px(labels, least_lines=2))
