@@ -48,6 +48,8 @@ def sentence_of(facts: Facts) -> str:
     ]
     if facts.chosen_instances is not None:
         parts.append(_capitalised(instances_sentence(facts.instances, facts.chosen_instances)))
+    elif facts.goal.objective.instances:
+        parts.append("Instances side by side were not measured.")
     return " ".join(part for part in parts if part)
 
 

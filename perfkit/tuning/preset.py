@@ -148,7 +148,7 @@ def save_front(
 def _measured(row: Row, measured: dict[str, Any]) -> dict[str, Any]:
     """``measured`` with time, speed-up and memory of a configuration."""
     if row.time_s is not None:
-        measured["steady_s"] = round(row.time_s.median, 3)
+        measured["steady_s"] = float(f"{row.time_s.median:.4g}")
     if row.speedup is not None:
         measured["speedup"] = round(row.speedup.median, 3)
         if row.speedup.ends is not None:

@@ -202,7 +202,7 @@ def _preferred(equals: Sequence[Row]) -> tuple[Row, str]:
         left = kept
     if len(left) > 1:
         reasons.append("its estimate is the best")
-    return left[0], " and ".join(reasons)
+    return left[0], " and ".join(filter(None, (", ".join(reasons[:-1]), *reasons[-1:])))
 
 
 def _front(confirmed: Sequence[Row], stock: Row | None, ratio: Ratio) -> tuple[Row, ...]:

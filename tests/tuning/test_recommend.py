@@ -9,34 +9,15 @@ import pytest
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.interval import Interval
 from perfkit.tuning.recommend import recommend
+from tests.support.confirmations import TWOFOLD, confirmed, stock, together
 from tests.support.replay import Fields, record
 
 FAST = {"a": "1"}
 FASTER = {"a": "1", "b": "1"}
 
 
-def _stock(times: dict[int, float], **fields: Unpack[Fields]) -> Record:
-    return record({}, times=times, **({"role": "base", "block": "x"} | fields))
-
-
-def _confirmed(
-    settings: dict[str, str], ratios: list[float], **fields: Unpack[Fields]
-) -> list[Record]:
-    """One confirmation block for each ratio of stock, which takes 10 s, to ``settings``."""
-    found = []
-    for number, ratio in enumerate(ratios):
-        name = f"{settings}{number}"
-        block: Fields = {"role": "confirm", "block": name, "id": name}
-        found.append(_stock({0: 10.0}, **block))
-        found.append(record(settings, times={0: 10.0 / ratio}, **(block | fields)))
-    return found
-
-
-SIX = [1.9, 1.95, 2.0, 2.0, 2.05, 2.1]
-
-
 def test_six_confirmed_pairs_are_recommended_with_their_range() -> None:
-    found = recommend(_confirmed(FAST, SIX))
+    found = recommend(confirmed(FAST, TWOFOLD))
     assert found.best is not None
     assert found.best.settings == FAST
     assert found.best.speedup is not None
@@ -49,7 +30,7 @@ def test_six_confirmed_pairs_are_recommended_with_their_range() -> None:
 
 @pytest.mark.parametrize("pairs", [1, 2, 3, 4, 5])
 def test_fewer_than_six_confirmed_pairs_recommend_nothing(pairs: int) -> None:
-    found = recommend(_confirmed(FAST, [1.35] * pairs))
+    found = recommend(confirmed(FAST, [1.35] * pairs))
     assert found.best is found.stock
     assert found.sentence == (
         "Stay with stock: of 1 configuration tried, none was surely faster (a=1 looked 1.35 times "
@@ -58,8 +39,8 @@ def test_fewer_than_six_confirmed_pairs_recommend_nothing(pairs: int) -> None:
 
 
 def test_a_lucky_pair_does_not_beat_a_confirmed_gain() -> None:
-    lucky = _confirmed(FASTER, [1.35])
-    found = recommend([*lucky, *_confirmed(FAST, [1.04, 1.05, 1.05, 1.05, 1.06, 1.06])])
+    lucky = confirmed(FASTER, [1.35])
+    found = recommend([*lucky, *confirmed(FAST, [1.04, 1.05, 1.05, 1.05, 1.06, 1.06])])
     assert found.best is not None
     assert found.best.settings == FAST
 
@@ -67,7 +48,7 @@ def test_a_lucky_pair_does_not_beat_a_confirmed_gain() -> None:
 def test_screening_alone_recommends_nothing_however_many_its_rounds() -> None:
     rounds = dict.fromkeys(range(20), 10.0)
     screened = record(FAST, times=dict.fromkeys(range(20), 5.0), block="x")
-    found = recommend([_stock(rounds), screened])
+    found = recommend([stock(rounds), screened])
     assert found.best is found.stock
     (row,) = (row for row in found.rows if row.settings)
     assert row.speedup == Interval(2.0, None, None, 20)
@@ -76,7 +57,7 @@ def test_screening_alone_recommends_nothing_however_many_its_rounds() -> None:
 
 def test_a_chain_of_screenings_multiplies() -> None:
     records = [
-        _stock({0: 30.0, 1: 30.0}),
+        stock({0: 30.0, 1: 30.0}),
         record(FAST, times={0: 10.0, 1: 10.0}, role="base", block="x"),
         record(FAST, times={5: 12.0, 6: 12.0}, role="base", block="y"),
         record(FASTER, times={5: 6.0, 6: 6.0}, block="y"),
@@ -102,14 +83,14 @@ def test_a_chain_of_screenings_multiplies() -> None:
 def test_a_configuration_without_a_right_answer_is_never_recommended(
     outcome: Outcome, agreement: str | None
 ) -> None:
-    found = recommend(_confirmed(FAST, SIX, outcome=outcome, agreement=agreement))
+    found = recommend(confirmed(FAST, TWOFOLD, outcome=outcome, agreement=agreement))
     assert found.best is found.stock
     assert found.sentence.startswith("Stay with stock")
 
 
 def test_one_wrong_answer_outweighs_right_ones() -> None:
     wrong = record(FAST, outcome=Outcome.NONFINITE, agreement=None, reason="NaN in pae")
-    found = recommend([wrong, *_confirmed(FAST, SIX)])
+    found = recommend([wrong, *confirmed(FAST, TWOFOLD)])
     (row,) = (row for row in found.rows if row.settings)
     assert (row.outcome, row.reason, row.eligible) == (Outcome.NONFINITE, "NaN in pae", False)
 
@@ -118,7 +99,7 @@ def test_one_wrong_answer_outweighs_right_ones() -> None:
 @pytest.mark.parametrize("settings", [{}, FAST])
 def test_a_later_good_run_supersedes_a_crash(outcome: Outcome, settings: dict[str, str]) -> None:
     killed = record(settings, outcome=outcome, agreement=None, reason="killed by signal 9")
-    found = recommend([killed, *_confirmed(FAST, SIX)])
+    found = recommend([killed, *confirmed(FAST, TWOFOLD)])
     assert found.best is not None
     assert found.best.settings == FAST
 
@@ -126,17 +107,17 @@ def test_a_later_good_run_supersedes_a_crash(outcome: Outcome, settings: dict[st
 @pytest.mark.parametrize("settings", [{}, FAST])
 def test_one_crash_after_good_runs_was_an_accident(settings: dict[str, str]) -> None:
     killed = record(settings, outcome=Outcome.CRASHED, agreement=None, reason="killed by signal 9")
-    found = recommend([*_confirmed(FAST, SIX), killed])
+    found = recommend([*confirmed(FAST, TWOFOLD), killed])
     assert found.best is not None
     assert found.best.settings == FAST
 
 
 def test_a_slow_winner_is_no_equal_of_the_fastest_for_a_single_common_block() -> None:
-    both = _confirmed(FASTER, [2.0] * 12)
-    slow = _confirmed(FAST, [1.05] * 6)
+    both = confirmed(FASTER, [2.0] * 12)
+    slow = confirmed(FAST, [1.05] * 6)
     shared: Fields = {"role": "confirm", "block": "shared"}
     common = [
-        _stock({0: 10.0}, **shared),
+        stock({0: 10.0}, **shared),
         record(FAST, times={0: 9.5}, **shared),
         record(FASTER, times={0: 5.0}, **shared),
     ]
@@ -146,7 +127,7 @@ def test_a_slow_winner_is_no_equal_of_the_fastest_for_a_single_common_block() ->
 
 
 def test_a_configuration_that_may_be_as_slow_as_stock_is_not_recommended() -> None:
-    found = recommend(_confirmed(FAST, [1.2, 1.2, 1.2, 1.2, 1.2, 0.99]))
+    found = recommend(confirmed(FAST, [1.2, 1.2, 1.2, 1.2, 1.2, 0.99]))
     assert found.best is found.stock
 
 
@@ -163,28 +144,91 @@ def test_a_configuration_that_may_be_as_slow_as_stock_is_not_recommended() -> No
 def test_equal_times_are_decided_by_class_memory_and_settings(
     first: Fields, second: Fields, chosen: dict[str, str]
 ) -> None:
-    found = recommend([*_confirmed(FAST, SIX, **first), *_twelve(FASTER, **second)])
+    found = recommend([*confirmed(FAST, TWOFOLD, **first), *_twelve(FASTER, **second)])
     assert found.best is not None
     assert found.best.settings == chosen
+    (other,) = found.equals
+    assert other.settings == (FAST if chosen == FASTER else FASTER)
+
+
+def test_what_is_equally_good_is_named_with_the_reason_of_the_choice() -> None:
+    loose = confirmed(FAST, TWOFOLD, agreement="bfloat16", peak_rss_bytes=2000)
+    strict = _twelve(FASTER, agreement="float32", peak_rss_bytes=2000)
+    found = recommend([*loose, *strict])
+    assert found.chosen_because == "its agreement class is stricter"
+    assert found.sentence.endswith(
+        "agreement class float32. Equally good: a=1. This one is chosen because its agreement "
+        "class is stricter."
+    )
+
+
+def test_each_reason_that_ruled_an_equal_out_is_named() -> None:
+    loose = confirmed({"a": "1"}, TWOFOLD, agreement="bfloat16", peak_rss_bytes=2000)
+    large = confirmed({"b": "1"}, [*TWOFOLD] * 2, agreement="float32", peak_rss_bytes=2200)
+    many = confirmed({"c": "1", "d": "1"}, [*TWOFOLD] * 2, agreement="float32", peak_rss_bytes=2000)
+    few = confirmed({"e": "1"}, [*TWOFOLD] * 2, agreement="float32", peak_rss_bytes=2000)
+    found = recommend([*loose, *large, *many, *few])
+    assert found.best is not None
+    assert found.best.settings == {"e": "1"}
+    assert found.chosen_because == (
+        "its agreement class is stricter, it needs less memory and it has fewer settings"
+    )
+    assert {row.label for row in found.equals} == {"a=1", "b=1", "c=1 d=1"}
+
+
+def test_a_lone_winner_has_no_equals_and_needs_no_reason() -> None:
+    found = recommend(confirmed(FAST, TWOFOLD))
+    assert (found.equals, found.chosen_because) == ((), "")
+    assert "Equally" not in found.sentence
+
+
+def test_float32_wins_over_bfloat16_of_a_narrower_interval() -> None:
+    """A case from the field: 3.41 times with a distance of 0.026, and 3.49 times with 7e-06."""
+    narrow = [3.39, 3.4, 3.41, 3.41, 3.42, 3.43]
+    wide = [2.9, 3.1, 3.3, 3.4, 3.45, 3.48, 3.5, 3.53, 3.6, 3.7, 3.9, 4.2]
+    loose = confirmed({"precision": "bfloat16"}, narrow, agreement="bfloat16")
+    strict = confirmed({"precision": "float32"}, wide, agreement="float32")
+    found = recommend([*loose, *strict])
+    assert found.best is not None
+    assert found.best.settings == {"precision": "float32"}
+    assert [row.label for row in found.equals] == ["precision=bfloat16"]
+    # Twice as fast, bfloat16 would be no equal.
+    surely = recommend([*confirmed({"precision": "bfloat16"}, [6.8] * 6), *strict])
+    assert surely.best is not None
+    assert surely.best.settings == {"precision": "bfloat16"}
+
+
+def test_common_blocks_separate_what_intervals_cannot() -> None:
+    # The machine is between 0.5 and 2 times as fast; b is always 10 % faster than a.
+    drift = [0.5, 0.7, 0.9, 1.0, 1.1, 1.3, 1.5, 1.7, 1.8, 1.9, 1.95, 2.0]
+    found = recommend(together([{"a": 2.0 * factor, "b": 2.2 * factor} for factor in drift]))
+    rows = {row.label: row for row in found.rows}
+    assert rows["a=1"].speedup is not None
+    assert rows["b=1"].speedup is not None
+    assert rows["a=1"].speedup.high is not None
+    assert rows["b=1"].speedup.low is not None
+    assert rows["a=1"].speedup.high > rows["b=1"].speedup.low
+    assert found.best is rows["b=1"]
+    assert found.equals == ()
 
 
 def test_a_stricter_class_does_not_outweigh_a_sure_loss_of_time() -> None:
-    slow = [ratio / 1.5 for ratio in SIX]
-    strict = _confirmed(FAST, slow, agreement="float32")
+    slow = [ratio / 1.5 for ratio in TWOFOLD]
+    strict = confirmed(FAST, slow, agreement="float32")
     found = recommend([*strict, *_twelve(FASTER, agreement="bfloat16")])
     assert found.best is not None
     assert found.best.settings == FASTER
 
 
 def _twelve(settings: dict[str, str], **fields: Unpack[Fields]) -> list[Record]:
-    """The second finalist needs more pairs for an interval: twelve, about as fast as SIX."""
-    return _confirmed(settings, [*SIX, *SIX], **fields)
+    """The second finalist needs more pairs for an interval: twelve, about as fast as TWOFOLD."""
+    return confirmed(settings, [*TWOFOLD, *TWOFOLD], **fields)
 
 
 def test_rows_are_fastest_first_and_those_without_a_time_last() -> None:
     records = [
         record({"c": "1"}, outcome=Outcome.REJECTED, agreement=None),
-        _stock({0: 10.0, 1: 10.0}),
+        stock({0: 10.0, 1: 10.0}),
         record(FAST, times={0: 20.0, 1: 20.0}, block="x"),
         record(FASTER, times={0: 4.0, 1: 4.0}, block="x"),
     ]
@@ -192,7 +236,7 @@ def test_rows_are_fastest_first_and_those_without_a_time_last() -> None:
 
 
 def test_without_candidates_nothing_is_claimed() -> None:
-    found = recommend([_stock({0: 3.0, 1: 5.0})])
+    found = recommend([stock({0: 3.0, 1: 5.0})])
     assert found.best is found.stock
     assert found.sentence == (
         "Nothing was compared with stock yet, so there is nothing to recommend but stock."
@@ -206,8 +250,8 @@ def test_without_candidates_nothing_is_claimed() -> None:
 
 
 def test_a_time_counts_each_process_once() -> None:
-    processes = [_stock(dict.fromkeys(range(50), 9.0), id="0")]
-    processes += [_stock({0: 1.0 + number}, id=str(number)) for number in range(1, 6)]
+    processes = [stock(dict.fromkeys(range(50), 9.0), id="0")]
+    processes += [stock({0: 1.0 + number}, id=str(number)) for number in range(1, 6)]
     (row,) = recommend(processes).rows
     assert row.time_s is not None
     # Medians 9, 2, 3, 4, 5 and 6.
