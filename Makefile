@@ -31,8 +31,9 @@ tune-gencast: env
 tune: env
 	$(BIN)/perfkit tune --model af3
 
+# Tests that measure run alone; the others run two at a time, file by file.
 test: env
-	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGUMENTS)
 
 lint: env
 	$(BIN)/ruff check .

@@ -1,10 +1,19 @@
-"""Leaves slow tests out unless ``--slow`` is given."""
+"""Leaves slow tests out unless ``--slow`` is given, and lets tests that measure run alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+import tempfile
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.support.turns import turn
+
+TURNS = pytest.StashKey[str]()
+"""Folder of the locks that the workers of pytest-xdist share."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,3 +29,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: Iterable[pytest.
     for item in items:
         if item.get_closest_marker("slow") is not None:
             item.add_marker(skip)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Send each worker of pytest-xdist the folder of the locks."""
+    config = node.config
+    if TURNS not in config.stash:
+        folder = tempfile.mkdtemp(prefix="perfkit-turns-")
+        config.stash[TURNS] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    node.workerinput["turns"] = config.stash[TURNS]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run tests marked alone while all other workers wait; fixtures are part of a test."""
+    workerinput: dict[str, str] | None = getattr(item.config, "workerinput", None)
+    if workerinput is None:
+        return (yield)
+    alone = item.get_closest_marker("alone") is not None
+    with turn(Path(workerinput["turns"]), alone=alone):
+        return (yield)

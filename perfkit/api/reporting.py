@@ -11,9 +11,10 @@ from perfkit.history.asv_results import is_results_folder, read_results
 from perfkit.records.schema import Record
 from perfkit.records.store import PATTERN, read_folder
 from perfkit.report.history_page import history_page
+from perfkit.report.selection import predictions
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
-from perfkit.tuning.recommend import measured_at_own_fidelity, recommend
+from perfkit.tuning.recommend import recommend
 from perfkit.tuning.run import PRESET_NAME
 
 PAGE_NAME = "report.html"
@@ -93,12 +94,12 @@ def page_of_records(
     skipped
         One sentence for each line that could not be read.
     """
-    own = measured_at_own_fidelity(records)
-    last = (own or list(records))[-1].workload
-    if len({record.workload.digest for record in own}) > 1:
+    studies = predictions(records)
+    last = studies[-1].workload
+    if len(studies) > 1:
         return study_page(records, None, [], f"sweep with {last.model}", preset, skipped)
     title = f"{last.name} ({last.size}) with {last.model}"
-    return study_page(records, recommend(own), [], title, preset, skipped)
+    return study_page(records, recommend(records), [], title, preset, skipped)
 
 
 def _holds_asv_results(folder: Path) -> bool:

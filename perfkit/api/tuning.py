@@ -27,6 +27,7 @@ from perfkit.knobs.host import this_host
 from perfkit.models import DEFAULT_MODEL
 from perfkit.observers.registry import make_observers
 from perfkit.presets.starting import starting_points
+from perfkit.report.search_section import SearchNotes
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
 from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE, make_goal
@@ -179,7 +180,12 @@ def tune(
     workload, page = subject.workload, folder / PAGE_NAME
     title = f"{workload.name} ({workload.size} {subject.model.size_unit}) with {subject.model.name}"
     document = study_page(
-        found.records, found.recommendation, found.extrapolations, title, found.preset
+        found.records,
+        found.recommendation,
+        found.extrapolations,
+        title,
+        found.preset,
+        search=SearchNotes(not_tried=found.unfinished),
     )
     write_report(page, document)
     own = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}

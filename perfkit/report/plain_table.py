@@ -20,8 +20,11 @@ class PlainTable:
         Headers of the columns.
     rows
         Rows of cells, each as long as ``headers``.
+    folded
+        Whether a page shows only the heading until the reader opens the table.
     """
 
     heading: str
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    folded: bool = False

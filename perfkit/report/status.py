@@ -48,6 +48,11 @@ def status_of(row: Row, best: Row | None) -> Status:
     return Status.AGREES if row.agreement is not None else Status.UNJUDGED
 
 
+def only_screened(row: Row) -> bool:
+    """Whether a configuration was compared, but never measured on the whole network by itself."""
+    return bool(row.settings) and row.speedup is not None and row.time_s is None
+
+
 def agreement_text(row: Row) -> str:
     """Agreement class with the distance, or *not compared*."""
     if row.agreement is None:

@@ -9,20 +9,27 @@ from pathlib import Path
 from perfkit.errors import UserError
 from perfkit.records.schema import Record, WorkloadRecord
 from perfkit.report import facts
+from perfkit.report.choice import choice_tables
 from perfkit.report.figures.memory import memory_figure, memory_info
 from perfkit.report.figures.passes import passes_figure, passes_info
 from perfkit.report.figures.production import check_text, production_figure, production_info
 from perfkit.report.figures.scaling import scaling_figure, scaling_info
+from perfkit.report.figures.search.instances import instances_figure, instances_info
 from perfkit.report.figures.speedup import speedup_figure, speedup_info
 from perfkit.report.figures.stages import stages_figure, stages_info
 from perfkit.report.figures.time_memory import time_memory_figure, time_memory_info
 from perfkit.report.figures.timeline import timeline_figure, timeline_info
 from perfkit.report.page import PageContent, PageFigure, PageSection, render_page
+from perfkit.report.search_section import SearchNotes, search_section
+from perfkit.report.selection import StudyRecords, predictions
 from perfkit.report.status import Status
 from perfkit.report.tables import configuration_table
 from perfkit.tuning.extrapolate import Extrapolation
-from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
+from perfkit.tuning.recommend import Recommendation, recommend
 from perfkit.units import count_text, seconds_interval_text
+
+NO_NOTES = SearchNotes()
+"""Of a study that is read from its records."""
 
 
 def study_page(
@@ -32,6 +39,7 @@ def study_page(
     title: str,
     preset_path: Path | None,
     skipped: Sequence[str] = (),
+    search: SearchNotes = NO_NOTES,
 ) -> str:
     """Render the page of one study as a self-contained HTML document.
 
@@ -49,6 +57,8 @@ def study_page(
         File of the recommended preset; None if none was saved.
     skipped
         One sentence per line of the records that could not be read.
+    search
+        What the records do not hold about the search.
 
     Raises
     ------
@@ -58,7 +68,8 @@ def study_page(
     if not records:
         raise UserError("there is nothing to report: no trial has finished yet")
     ordered = sorted(records, key=lambda record: record.created)
-    compared = measured_at_own_fidelity(ordered) or ordered
+    studies = predictions(ordered)
+    compared = [record for study in studies for record in study.ranked]
     best = recommendation.best if recommendation is not None else None
     return render_page(
         PageContent(
@@ -76,8 +87,8 @@ def study_page(
                 facts.version_facts(ordered),
             ),
             sections=(
-                PageSection("Scaling", figures=_scaling_figures(compared)),
-                *_workload_sections(compared, recommendation),
+                PageSection("Scaling", figures=_scaling_figures(studies)),
+                *_workload_sections(studies, recommendation, search),
                 PageSection("At production fidelity", figures=_production_figures(extrapolations)),
             ),
         )
@@ -104,8 +115,8 @@ def _production_sentence(extrapolation: Extrapolation) -> str:
     )
 
 
-def _scaling_figures(records: Sequence[Record]) -> tuple[PageFigure, ...]:
-    info = scaling_info(records)
+def _scaling_figures(studies: Sequence[StudyRecords]) -> tuple[PageFigure, ...]:
+    info = scaling_info([record for study in studies for record in study.full])
     if info is None:
         return ()
     figure = scaling_figure(info)
@@ -127,23 +138,24 @@ def _production_figures(extrapolations: Sequence[Extrapolation]) -> tuple[PageFi
 
 
 def _workload_sections(
-    records: Sequence[Record], recommendation: Recommendation | None
+    studies: Sequence[StudyRecords], recommendation: Recommendation | None, search: SearchNotes
 ) -> list[PageSection]:
-    """One section per workload. A single workload has the recommendation of the study itself."""
-    workloads = {record.workload.digest: record.workload for record in records}
+    """The sections of each workload. A single one has the recommendation of the study itself."""
     sections = []
-    for digest, workload in sorted(workloads.items(), key=lambda item: item[1].size):
-        own = [record for record in records if record.workload.digest == digest]
-        alone = len(workloads) == 1
-        ranked = recommendation if alone and recommendation is not None else recommend(own)
+    for study in studies:
+        alone = len(studies) == 1
+        ranked = recommendation if alone and recommendation is not None else recommend(study.ranked)
         sections.append(
             PageSection(
-                heading="Configurations" if alone else _heading(workload),
+                heading="Configurations" if alone else _heading(study.workload),
                 lead="" if alone else _lead(ranked),
-                figures=_workload_figures(own, ranked),
+                figures=_workload_figures(study.full, ranked),
                 table=configuration_table(ranked),
+                plain=choice_tables(ranked),
             )
         )
+        if alone and recommendation is not None:
+            sections.append(search_section(study, ranked, search))
     return sections
 
 
@@ -170,7 +182,8 @@ def _workload_figures(
         caption = (
             "Ratios of interleaved passes, and the agreement with the float32 reference. Intervals "
             "are exact 95 % intervals from six or more pairs of fresh processes; ratios without an "
-            "interval are from screening. Configurations with a cross are not recommended."
+            "interval are from screening, or from too few pairs. Configurations with a cross are "
+            "not recommended."
         )
         figures.append(PageFigure("Speed-up over stock", caption, speedup_figure(speedup)))
     passes = passes_info(records, recommendation)
@@ -184,7 +197,19 @@ def _workload_figures(
     points = time_memory_info(recommendation)
     if len(points.points) > 1:
         caption = "Lower left is better. The colour is the share of the CPUs in use."
+        if len(points.front) > 1:
+            caption += (
+                " No configuration is surely better in time and memory than those on the line."
+            )
         figures.append(PageFigure("Time against memory", caption, time_memory_figure(points)))
+    instances = instances_info(recommendation)
+    if instances is not None:
+        caption = (
+            "Predictions of all instances of the recommended configuration together, each on CPUs "
+            "of its own. A round counts as long as its slowest instance."
+        )
+        heading = "Throughput by number of instances"
+        figures.append(PageFigure(heading, caption, instances_figure(instances)))
     stages = stages_info(records)
     if stages.bars:
         caption = "Trials in order of time. The steady time never includes compilation."

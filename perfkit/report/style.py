@@ -11,6 +11,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.report.status import Status
+from perfkit.stats.interval import Interval
 
 # M. Okabe and K. Ito, "Color Universal Design" (2008): distinguishable with any colour vision.
 BLUE = "#0072B2"
@@ -158,3 +159,8 @@ def spread_axis(values: Sequence[float]) -> dict[str, object]:
     powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
     ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 3, 5)]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def reach(estimate: Interval, end: float | None) -> float:
+    """Length of an error bar from an estimate to an end of its interval; 0 draws no bar."""
+    return 0.0 if end is None else abs(end - estimate.median)

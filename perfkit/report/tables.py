@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perfkit.report.plain_table import NOTHING
-from perfkit.report.status import Status, agreement_text, outcome_text, status_of
+from perfkit.report.status import (
+    Status,
+    agreement_text,
+    only_screened,
+    outcome_text,
+    status_of,
+)
 from perfkit.tuning.recommend import Recommendation
 from perfkit.tuning.rows import Row
 from perfkit.units import bytes_text, percent_text, ratio_text, seconds_interval_text
@@ -76,8 +82,34 @@ HEADERS = (
 
 
 def configuration_table(recommendation: Recommendation) -> tuple[TableRow, ...]:
-    """One row per configuration, in the recommendation's order (fastest first)."""
-    return tuple(_table_row(row, recommendation.best) for row in recommendation.rows)
+    """One row per configuration, in the recommendation's order (fastest first).
+
+    Configurations that were only screened on a shallow network are in :func:`screened_table`.
+    """
+    rows = (row for row in recommendation.rows if not only_screened(row))
+    return tuple(_table_row(row, recommendation.best) for row in rows)
+
+
+SCREENED_HEADERS = ("configuration", "screening gain", "agreement (distance)")
+
+
+def screened_table(recommendation: Recommendation) -> tuple[tuple[str, ...], ...]:
+    """The configurations that were only screened, largest gain first.
+
+    Returns
+    -------
+    tuple of tuple of str
+        Cells in the order of :data:`SCREENED_HEADERS`.
+    """
+    return tuple(
+        (
+            row.label,
+            NOTHING if row.speedup is None else ratio_text(row.speedup),
+            agreement_text(row),
+        )
+        for row in recommendation.rows
+        if only_screened(row)
+    )
 
 
 def front_table(recommendation: Recommendation) -> tuple[TableRow, ...]:

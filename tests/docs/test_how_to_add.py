@@ -19,6 +19,8 @@ from perfkit.knobs.parsers import one_of
 from perfkit.models.costs import Job
 from perfkit.observers.observer import Finding, ObservedRun
 from perfkit.records.store import Store
+from perfkit.tuning.goals.goal import Goal
+from perfkit.tuning.recommend import recommend
 from perfkit.tuning.search.strategy import SearchSpace
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
@@ -54,6 +56,7 @@ def test_every_file_that_the_page_refers_to_exists() -> None:
         "perfkit/observers/switches.py",
         "perfkit/report/figures/faults.py",
         "perfkit/tuning/search/first_gain.py",
+        "perfkit/tuning/goals/cpu_time.py",
         "perfkit/cluster/local.py",
     }
 
@@ -92,6 +95,35 @@ def test_the_strategy_confirms_the_first_gain(tmp_path: Path) -> None:
     best = measured.recommendation().best
     assert best is not None
     assert (best.settings, best.blocks) == ({"precision": "bfloat16"}, 6)
+
+
+def test_the_objective_prefers_less_cpu_time_to_a_shorter_wall_time() -> None:
+    objective = _names('"""The prediction with the least CPU time')["CpuTime"]()
+    # CPU seconds of a pass: stock 4 * 1.8 = 7.2, the others 3 * 1.8 = 5.4 and 5 * 0.9 = 4.5.
+    trials = [
+        ({}, 4.0, 2, 1.8),
+        ({"bucket": "exact"}, 3.0, 2, 1.8),
+        ({"cpus": "1"}, 5.0, 1, 0.9),
+    ]
+    records = [
+        make_record(
+            settings,
+            role="confirm",
+            block=f"block-{number}",
+            identifier=f"{label}-{number}",
+            steady_s=[wall_s],
+            allowed_cpus=cpus,
+            cpu_share=share,
+        )
+        # The interval of the second finalist needs more pairs than that of the first.
+        for number in range(12)
+        for label, (settings, wall_s, cpus, share) in enumerate(trials)
+    ]
+    chosen = recommend(records, Goal(objective)).best
+    fastest = recommend(records).best
+    assert chosen is not None
+    assert fastest is not None
+    assert (chosen.label, fastest.label) == ("cpus=1", "bucket=exact")
 
 
 @pytest.mark.parametrize("cached", [False, True])

@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from scipy.stats import wilcoxon
 
+pytestmark = pytest.mark.alone
+
 ARGUMENTS = [
     "tune",
     "--model",

@@ -11,6 +11,8 @@ pytest.importorskip("nbclient", reason="notebooks are run by the dev extra")
 import nbclient
 import nbformat
 
+pytestmark = pytest.mark.alone
+
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples").glob("*.ipynb"))
 
 CELL_TIMEOUT_S = 900

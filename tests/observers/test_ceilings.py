@@ -85,6 +85,7 @@ def test_the_ceiling_of_a_product_follows_its_operands() -> None:
     assert MEASURED.flops_per_s("bf16") == 200e9
 
 
+@pytest.mark.alone
 def test_the_real_ceilings_are_of_the_order_that_numpy_reaches() -> None:
     pytest.importorskip("jax")
     measured = measured_ceilings()

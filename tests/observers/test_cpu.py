@@ -14,6 +14,8 @@ from perfkit.observers.observer import ObservedRun
 from tests.support.profiled_programs import observed, wait_until
 from tests.support.records_factory import make_stage
 
+pytestmark = pytest.mark.alone
+
 HASH = """
 import hashlib, threading, time
 def work():

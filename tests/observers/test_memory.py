@@ -19,6 +19,8 @@ from perfkit.trial.messages import parse_event
 from tests.support.profiled_programs import observed
 from tests.support.records_factory import make_stage
 
+pytestmark = pytest.mark.alone
+
 MEGABYTE = 1 << 20
 HOLD = """
 import mmap, time

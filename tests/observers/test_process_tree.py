@@ -15,6 +15,8 @@ import pytest
 from perfkit.observers import process_tree
 from perfkit.observers.process_tree import Timeline, TreeSample, TreeSampler
 
+pytestmark = pytest.mark.alone
+
 SPIN = "import time\nend = time.process_time() + {seconds}\nwhile time.process_time() < end: pass\n"
 
 WORK_AND_STAY = SPIN.format(seconds=0.5) + "import sys\nsys.stdin.read()\n"

@@ -14,6 +14,8 @@ from perfkit.observers.observer import ObservedRun
 from perfkit.observers.py_spy import PySpy, PythonResult, innermost_seconds
 from tests.support.profiled_programs import observed
 
+pytestmark = pytest.mark.alone
+
 CODE = """
 import time
 def spin_here():

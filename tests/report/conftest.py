@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from perfkit.records.schema import Outcome, Record
-from tests.support.records_factory import make_agreement, make_record, make_samples
+from tests.support.records_factory import (
+    make_agreement,
+    make_record,
+    make_samples,
+    make_workload,
+)
 
 BEST = {"allocator": "jemalloc", "bucket": "exact"}
 
@@ -89,3 +94,41 @@ def failures() -> Callable[[int], list[Record]]:
         ]
 
     return make
+
+
+def shallow(
+    settings: Mapping[str, str] | None, wall_s: float, *, role: str = "screen", block: str = "first"
+) -> Record:
+    """A record of the shallow network: three rounds in a shared process of 99 GB."""
+    workload = make_workload()
+    record = make_record(
+        settings,
+        role=role,
+        block=block,
+        identifier=f"shallow-{role}-{block}-{wall_s}",
+        steady_s=[wall_s] * 3,
+        cpu_share=0.2,
+        samples=make_samples(5.0),
+        peak_rss_bytes=99_000_000_000,
+        created="2026-01-02T09:00:00+00:00",
+        workload=workload.model_copy(
+            update={"depth": "shallow", "digest": f"{workload.digest}-shallow"}
+        ),
+    )
+    return record.model_copy(update={"shared_process": True})
+
+
+@pytest.fixture
+def screening() -> list[Record]:
+    """Three configurations in turns with stock on the shallow network, one of them in two blocks.
+
+    Stock takes 0.4 s; the others are 2, 1.6 and 0.8 times as fast.
+    """
+    return [
+        shallow({}, 0.4, role="base"),
+        shallow(BEST, 0.2),
+        shallow({"bucket": "exact"}, 0.25),
+        shallow({}, 0.4, role="base", block="second"),
+        shallow({"bucket": "exact"}, 0.25, block="second"),
+        shallow({"msa_rows": "needed"}, 0.5, block="second"),
+    ]

@@ -31,6 +31,10 @@ def test_the_names_of_all_figures_are_documented() -> None:
     assert set(FIGURES) == {
         *OF_A_STUDY,
         "scaling",
+        "looked_at",
+        "screening",
+        "importance",
+        "instances",
         "modules",
         "operations",
         "roofline",
@@ -51,6 +55,9 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     ("name", "needed"),
     [
         ("scaling", "several sizes or numbers of CPUs"),
+        ("screening", "screened on a shallow network"),
+        ("importance", "compared with stock"),
+        ("instances", "measured side by side"),
         ("roofline", "a trace of XLA"),
         ("modules", "a trace of XLA"),
         ("cpu_use", "findings of the CPU observer"),

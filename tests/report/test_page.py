@@ -137,6 +137,9 @@ def test_the_page_has_every_figure_with_data(noted: list[Record]) -> None:
         "Stages of each trial",
         "Memory and CPU use over time",
         "All configurations",
+        "Search",
+        "Configurations looked at",
+        "Importance of the knobs",
         "At production fidelity",
         "Production time by part",
     ]
@@ -310,7 +313,7 @@ def test_a_browser_draws_every_figure(noted: list[Record], tmp_path: Path) -> No
         check=True,
         timeout=180,
     )
-    for number in range(1, 8):
+    for number in range(1, 10):
         plot = done.stdout.split(f'id="figure-{number}"')[1].split("</figure>")[0]
         assert "main-svg" in plot
     assert "times as fast as stock (95 % interval)" in done.stdout.split("</head>")[1]

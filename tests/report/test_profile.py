@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from perfkit.errors import UserError
 from perfkit.observers.cpu import CpuResult
 from perfkit.observers.memory import MemoryResult
 from perfkit.observers.roofline.limit import Limit, ModuleResult
@@ -233,3 +234,22 @@ def test_figures_of_a_profile_show_the_last_record_with_findings(record: Record,
     later = make_record(created="2026-01-03T10:00:00+00:00")
     assert figure(name, [later, record]) == figure(name, [record])
     assert len(figure(name, [record]).data) > 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("modules", "operations", "roofline"),
+        *("cpu_use", "busy_cpus", "memory_over_time", "memory_peaks"),
+    ],
+)
+def test_no_figure_of_a_profile_is_drawn_from_a_shallow_network(name: str, record: Record) -> None:
+    whole = figure(name, [record]).to_dict()["data"]
+    workload = record.workload.model_copy(update={"depth": "shallow"})
+    shallow = record.model_copy(
+        update={"workload": workload, "created": "2026-01-02T11:00:00+00:00"}
+    )
+    with pytest.raises(UserError, match="the records hold no data for this figure"):
+        figure(name, [shallow])
+    longer = {"observations": {}, "peak_rss_bytes": 99_000_000_000, "compilation": None}
+    assert figure(name, [record, shallow.model_copy(update=longer)]).to_dict()["data"] == whole

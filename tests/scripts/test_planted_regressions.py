@@ -10,6 +10,8 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "planted_regressions.py"
 
 pytest.importorskip("trimesh", reason="the plants are in GenCast")
 
+pytestmark = pytest.mark.alone
+
 
 def test_asv_finds_a_planted_slowdown_and_a_planted_change_of_the_answer() -> None:
     small = ("--slowdown", "1.0", "--processes", "8", "--rounds", "1", "--no-control")

@@ -22,6 +22,10 @@ from perfkit.report.figures.pass_time import kinds_info, modules_info, pass_figu
 from perfkit.report.figures.passes import passes_figure, passes_info
 from perfkit.report.figures.roofline import roofline_figure, roofline_info
 from perfkit.report.figures.scaling import scaling_figure, scaling_info
+from perfkit.report.figures.search.importance import importance_figure, importance_info
+from perfkit.report.figures.search.instances import instances_figure, instances_info
+from perfkit.report.figures.search.looked import looked_figure, looked_info
+from perfkit.report.figures.search.screening import screening_figure, screening_info
 from perfkit.report.figures.speedup import speedup_figure, speedup_info
 from perfkit.report.figures.stages import stages_figure, stages_info
 from perfkit.report.figures.time_memory import time_memory_figure, time_memory_info
@@ -32,7 +36,9 @@ from perfkit.report.figures.utilisation import (
     utilisation_figure,
     utilisation_info,
 )
-from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
+from perfkit.report.selection import StudyRecords, of_predictions, predictions
+from perfkit.tuning.importance import importance as knob_importance
+from perfkit.tuning.recommend import Recommendation, recommend
 
 
 def figure(name: str, records: Sequence[Record]) -> go.Figure:
@@ -57,32 +63,34 @@ def figure(name: str, records: Sequence[Record]) -> go.Figure:
 
 def speedup(records: Sequence[Record]) -> go.Figure:
     """Speed-up of every configuration over stock with its 95 % interval. One workload."""
-    return speedup_figure(speedup_info(_ranked(records)))
+    return speedup_figure(speedup_info(_ranking(records)))
 
 
 def passes(records: Sequence[Record]) -> go.Figure:
     """Steady time in seconds of every pass of every trial, over time. One workload."""
-    return passes_figure(passes_info(_compared(records), _ranked(records)))
+    study = _single(records)
+    return passes_figure(passes_info(study.full, recommend(study.ranked)))
 
 
 def memory(records: Sequence[Record]) -> go.Figure:
     """Peak resident memory of every configuration in GB. One workload."""
-    return memory_figure(memory_info(_ranked(records)))
+    return memory_figure(memory_info(_ranking(records)))
 
 
 def time_memory(records: Sequence[Record]) -> go.Figure:
     """Median steady time against peak memory of every configuration. One workload."""
-    return time_memory_figure(time_memory_info(_ranked(records)))
+    return time_memory_figure(time_memory_info(_ranking(records)))
 
 
 def stages(records: Sequence[Record]) -> go.Figure:
     """Wall seconds of every trial by stage."""
-    return stages_figure(stages_info(_sorted(records)))
+    return stages_figure(stages_info(of_predictions(_sorted(records))))
 
 
 def timeline(records: Sequence[Record]) -> go.Figure:
     """Memory and CPU use over time, for stock and the recommended configuration. One workload."""
-    info = timeline_info(_compared(records), _ranked(records))
+    study = _single(records)
+    info = timeline_info(study.full, recommend(study.ranked))
     if not info.panels:
         raise _no_data("samples of stock or of the recommended configuration")
     return timeline_figure(info)
@@ -90,7 +98,8 @@ def timeline(records: Sequence[Record]) -> go.Figure:
 
 def scaling(records: Sequence[Record]) -> go.Figure:
     """Median steady time against size or number of CPUs: the figure of a sweep."""
-    info = scaling_info(_compared(records))
+    _sorted(records)
+    info = scaling_info([record for study in predictions(records) for record in study.full])
     if info is None:
         raise _no_data("a configuration measured at several sizes or numbers of CPUs")
     return scaling_figure(info)
@@ -132,11 +141,43 @@ def memory_over_time(records: Sequence[Record]) -> go.Figure:
 
 def memory_peaks(records: Sequence[Record]) -> go.Figure:
     """Peak memory as measured by the observers and planned by XLA, in GB. A profile."""
-    infos = (peaks_info(record) for record in reversed(_sorted(records)))
+    infos = (peaks_info(record) for record in reversed(of_predictions(_sorted(records))))
     info = next((one for one in infos if one.peaks), None)
     if info is None:
         raise _no_data("a measured or planned peak of memory")
     return peaks_figure(info)
+
+
+def screening(records: Sequence[Record]) -> go.Figure:
+    """Gains over stock on a shallow network or in a shared process. One workload."""
+    study = _single(records)
+    info = screening_info(study.screened, recommend(study.ranked))
+    if info is None:
+        raise _no_data("configurations that were screened on a shallow network")
+    return screening_figure(info)
+
+
+def looked_at(records: Sequence[Record]) -> go.Figure:
+    """Number of configurations that were screened, measured and confirmed. One workload."""
+    study = _single(records)
+    return looked_figure(looked_info(study.ranked, recommend(study.ranked)))
+
+
+def importance(records: Sequence[Record]) -> go.Figure:
+    """Gain of the best value of every knob, and the share of the knob. One workload."""
+    info = importance_info(knob_importance(_single(records).ranked))
+    if info is None:
+        raise _no_data("a configuration that was compared with stock")
+    return importance_figure(info)
+
+
+def instances(records: Sequence[Record]) -> go.Figure:
+    """Predictions per hour by number of instances side by side. One workload."""
+    _single(records)
+    info = instances_info(recommend(records))
+    if info is None:
+        raise _no_data("instances that were measured side by side")
+    return instances_figure(info)
 
 
 FIGURES: Mapping[str, Callable[[Sequence[Record]], go.Figure]] = MappingProxyType(
@@ -144,6 +185,7 @@ FIGURES: Mapping[str, Callable[[Sequence[Record]], go.Figure]] = MappingProxyTyp
         drawn.__name__: drawn
         for drawn in (
             *(speedup, passes, memory, time_memory, stages, timeline, scaling),
+            *(looked_at, screening, importance, instances),
             *(modules, operations, roofline, cpu_use, busy_cpus, memory_over_time, memory_peaks),
         )
     }
@@ -158,21 +200,19 @@ def _sorted(records: Sequence[Record]) -> list[Record]:
     return sorted(records, key=lambda record: record.created)
 
 
-def _compared(records: Sequence[Record]) -> list[Record]:
-    """The records that configurations are compared on, oldest first."""
-    ordered = _sorted(records)
-    return measured_at_own_fidelity(ordered) or ordered
-
-
-def _ranked(records: Sequence[Record]) -> Recommendation:
-    compared = _compared(records)
-    workloads = {record.workload.digest for record in compared}
-    if len(workloads) > 1:
+def _single(records: Sequence[Record]) -> StudyRecords:
+    """The records that the configurations of a study of one workload are compared on."""
+    studies = predictions(_sorted(records))
+    if len(studies) > 1:
         raise UserError(
             "this figure compares the configurations of one workload, and the records are of "
-            f"{len(workloads)}: select those of one workload"
+            f"{len(studies)}: select those of one workload"
         )
-    return recommend(compared)
+    return studies[0]
+
+
+def _ranking(records: Sequence[Record]) -> Recommendation:
+    return recommend(_single(records).ranked)
 
 
 def _traced(records: Sequence[Record]) -> XlaResult:
@@ -183,7 +223,7 @@ def _last[Info](
     records: Sequence[Record], extract: Callable[[Record], Info | None], needed: str
 ) -> Info:
     """What ``extract`` finds in the last record that has it."""
-    infos = (extract(record) for record in reversed(_sorted(records)))
+    infos = (extract(record) for record in reversed(of_predictions(_sorted(records))))
     info = next((info for info in infos if info is not None), None)
     if info is None:
         raise _no_data(needed)

@@ -7,11 +7,18 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.records.schema import Outcome
-from perfkit.report.status import Status, agreement_text, outcome_text, status_of
+from perfkit.report.status import (
+    Status,
+    agreement_text,
+    only_screened,
+    outcome_text,
+    status_of,
+)
 from perfkit.report.style import (
     MARKS,
     PALE,
     labelled_rows,
+    reach,
     rows_height_px,
     shortened,
     spread_axis,
@@ -56,16 +63,22 @@ class SpeedupInfo(NamedTuple):
     Attributes
     ----------
     rows
-        Configurations in the recommendation's order, fastest first.
+        Configurations in the recommendation's order, fastest first, without those that were only
+        screened on a shallow network.
     """
 
     rows: tuple[SpeedupRow, ...]
 
 
 def speedup_info(recommendation: Recommendation) -> SpeedupInfo:
-    """Speed-up, status and note of every configuration."""
+    """Speed-up, status and note of every configuration that was measured on the whole network.
+
+    A configuration without a trial that reached a pass is among them, with the reason.
+    """
     rows = []
     for row in recommendation.rows:
+        if only_screened(row):
+            continue
         status = status_of(row, recommendation.best)
         note = agreement_text(row)
         if row.outcome.value == status.value:
@@ -94,8 +107,8 @@ def speedup_figure(info: SpeedupInfo) -> go.Figure:
                 y=[position for position, _, _ in chosen],
                 error_x={
                     "type": "data",
-                    "array": [_reach(ratio, ratio.high) for _, ratio, _ in chosen],
-                    "arrayminus": [_reach(ratio, ratio.low) for _, ratio, _ in chosen],
+                    "array": [reach(ratio, ratio.high) for _, ratio, _ in chosen],
+                    "arrayminus": [reach(ratio, ratio.low) for _, ratio, _ in chosen],
                     "thickness": 2,
                     "width": 5,
                 },
@@ -143,8 +156,3 @@ def _add_notes(figure: go.Figure, info: SpeedupInfo) -> None:
             text="<br>".join(lines),
             font={"color": MARKS[row.status].colour, "size": 12},
         )
-
-
-def _reach(ratio: Interval, end: float | None) -> float:
-    """Distance from the estimate to an end of the interval; 0 draws no bar."""
-    return 0.0 if end is None else abs(end - ratio.median)

@@ -20,6 +20,7 @@ from perfkit.report.style import (
     SKY,
     labelled_rows,
     rows_height_px,
+    shortened,
     styled,
     wrapped,
 )
@@ -84,7 +85,7 @@ def _wall_s(record: Record) -> dict[StageName, float]:
 
 def stages_figure(info: StagesInfo) -> go.Figure:
     """One stacked horizontal bar per trial."""
-    labels = [wrapped(_label(bar), LABEL_WIDTH) for bar in info.bars]
+    labels = [f"{shortened(bar.label, LABEL_WIDTH)} {_ending(bar)}" for bar in info.bars]
     figure = go.Figure()
     for name in StageName:
         chosen = [
@@ -103,7 +104,7 @@ def stages_figure(info: StagesInfo) -> go.Figure:
                 name="steady (median pass)" if name is StageName.STEADY else name.value,
                 marker={"color": STAGE_COLOURS[name]},
                 hovertext=[
-                    f"{wrapped(_label(bar))}<br>{name}: {seconds_text(second)}"
+                    f"{wrapped(bar.label)}<br>{_ending(bar)}<br>{name}: {seconds_text(second)}"
                     for _, bar, second in chosen
                 ],
                 hoverinfo="text",
@@ -115,6 +116,7 @@ def stages_figure(info: StagesInfo) -> go.Figure:
     return figure
 
 
-def _label(bar: StagesBar) -> str:
+def _ending(bar: StagesBar) -> str:
+    """Role of the trial, and its outcome if it failed, in brackets."""
     ended = "" if bar.outcome is Outcome.OK else f", {bar.outcome.value.replace('_', ' ')}"
-    return f"{bar.label} ({bar.role}{ended})"
+    return f"({bar.role}{ended})"

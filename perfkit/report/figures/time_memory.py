@@ -7,7 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.report.status import Status, status_of
-from perfkit.report.style import BLACK, MARKS, spread_axis, styled, wrapped
+from perfkit.report.style import BLACK, GREY, MARKS, spread_axis, styled, wrapped
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import GIGA, bytes_text, percent_text, seconds_text
 
@@ -43,9 +43,13 @@ class TimeMemoryInfo(NamedTuple):
     ----------
     points
         Configurations with a measured time and utilisation, in the recommendation's order.
+    front
+        Seconds and peak bytes of the configurations on the front of time and memory, fastest first;
+        empty if the front was not asked for.
     """
 
     points: tuple[TimeMemoryPoint, ...]
+    front: tuple[tuple[float, int], ...] = ()
 
 
 def time_memory_info(recommendation: Recommendation) -> TimeMemoryInfo:
@@ -61,13 +65,30 @@ def time_memory_info(recommendation: Recommendation) -> TimeMemoryInfo:
             )
             for row in recommendation.rows
             if row.time_s is not None and row.utilisation is not None
-        )
+        ),
+        tuple(
+            (row.time_s.median, row.peak_rss_bytes)
+            for row in recommendation.front
+            if row.time_s is not None
+        ),
     )
 
 
 def time_memory_figure(info: TimeMemoryInfo) -> go.Figure:
     """One dot per configuration. Its shape is the status, its colour the utilisation."""
     figure = go.Figure()
+    if len(info.front) > 1:
+        figure.add_trace(
+            go.Scatter(
+                x=[time_s for time_s, _ in info.front],
+                y=[peak_rss_bytes / GIGA for _, peak_rss_bytes in info.front],
+                mode="lines",
+                name="front",
+                # Up to the time of the next point, the memory is that of the point before.
+                line={"color": GREY, "dash": "dot", "shape": "hv"},
+                hoverinfo="skip",
+            )
+        )
     for status, mark in MARKS.items():
         chosen = [point for point in info.points if point.status is status]
         if not chosen:

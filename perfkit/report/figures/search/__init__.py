@@ -1,0 +1,1 @@
+"""Figures of a search: what was looked at, what screening showed, which knobs matter."""
