@@ -9,7 +9,6 @@ from enum import StrEnum
 from perfkit.errors import UserError
 from perfkit.knobs.parsers import Parser, any_text
 
-
 type CompilerOption = bool | int | float | str
 """A value of ``compiler_options``, as JAX's ``compile`` takes it."""
 

@@ -179,6 +179,8 @@ class TreeSampler:
         self._tree, self._looked_s = [pid], float("-inf")
         self._taking = threading.Lock()
         self._stopped = threading.Event()
+        self._sampling = threading.Event()
+        self._sampling.set()
         self._thread = threading.Thread(target=self._run, name="tree-sampler", daemon=True)
 
     def start(self) -> None:
@@ -188,8 +190,17 @@ class TreeSampler:
     def stop(self) -> Timeline:
         """Stop the sampling thread and return the samples."""
         self._stopped.set()
+        self._sampling.set()
         self._thread.join()
         return self.timeline
+
+    def pause(self) -> None:
+        """Take no samples on the sampling thread until :meth:`resume`."""
+        self._sampling.clear()
+
+    def resume(self) -> None:
+        """Take samples again."""
+        self._sampling.set()
 
     def take(self) -> TreeSample | None:
         """Take a sample now; None if all processes of the tree have ended.
@@ -220,6 +231,7 @@ class TreeSampler:
 
     def _run(self) -> None:
         while not self._stopped.wait(INTERVAL_S):
+            self._sampling.wait()
             sample = self.take()
             if sample is None:
                 return

@@ -19,18 +19,16 @@ class TimeIsUpError(Exception):
     """The child has used up its time limit."""
 
 
-class EventStream:
-    """The events of a child, read from a pipe by a thread.
+class EventQueue:
+    """The events of a trial, as another thread puts them.
 
     Only waiting counts against the time limit. A child that idles between passes uses up nothing,
     and neither does a child that was suspended together with this process.
 
     Parameters
     ----------
-    descriptor
-        Read end of the pipe; closed once the other end is.
     time_limit_s
-        Seconds that the stream may wait for events in total, None for no limit.
+        Seconds that may be waited for events in total, None for no limit.
     clock
         Monotonic clock that waits are measured with, in seconds.
     slice_s
@@ -39,7 +37,6 @@ class EventStream:
 
     def __init__(
         self,
-        descriptor: int,
         time_limit_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         slice_s: float = SLICE_S,
@@ -49,10 +46,13 @@ class EventStream:
         self._slice_s = slice_s
         self._waited_s = 0.0
         self._events: queue.Queue[Event | None] = queue.Queue()
-        threading.Thread(target=self._read, args=(descriptor,), daemon=True).start()
+
+    def put(self, event: Event | None) -> None:
+        """Add an event, or None for the end of all events."""
+        self._events.put(event)
 
     def next(self) -> Event | None:
-        """Wait for the next event and return it; None once the child has closed the pipe.
+        """Wait for the next event and return it; None once the child has ended.
 
         Raises
         ------
@@ -85,10 +85,46 @@ class EventStream:
                 events.append(event)
         return events
 
-    def _read(self, descriptor: int) -> None:
+
+class EventStream(EventQueue):
+    """The events of a child of its own, read from a pipe by a thread.
+
+    Parameters
+    ----------
+    descriptor
+        Read end of the pipe; closed once the other end is.
+    time_limit_s, clock, slice_s
+        As for :class:`EventQueue`.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        time_limit_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        slice_s: float = SLICE_S,
+    ) -> None:
+        super().__init__(time_limit_s, clock, slice_s)
+        read_events(descriptor, self.put)
+
+
+def read_events(descriptor: int, put: Callable[[Event | None], None]) -> None:
+    """Read events from a pipe in a thread.
+
+    Parameters
+    ----------
+    descriptor
+        Read end of the pipe; closed once the other end is.
+    put
+        Called in that thread with each event, and with None at the end of the pipe.
+    """
+
+    def read() -> None:
         with os.fdopen(descriptor, encoding="utf-8") as stream:
             for line in stream:
                 # A child that is killed in the middle of a write leaves half a line, its last.
                 if line.endswith("\n"):
-                    self._events.put(parse_event(line))
-        self._events.put(None)
+                    put(parse_event(line))
+        put(None)
+
+    threading.Thread(target=read, daemon=True).start()

@@ -16,14 +16,14 @@ from perfkit.observers.process_tree import Timeline, TreeSample
 from perfkit.records.journal import ABANDONED, Journal
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.records.stages import LAST_STAGE, StageName
-from perfkit.trial.child import GRACE_S, ChildProcess, StartChild
+from perfkit.trial.child import GRACE_S, ChildProcess, StartChild, TrialChild
 from perfkit.trial.conditions.inherited import inherited_by
 from perfkit.trial.events import TimeIsUpError
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.memory_evidence import MemoryEvidence
 from perfkit.trial.messages import Command, Event, EventKind
 from perfkit.trial.monitor import Monitor
-from perfkit.trial.outcome import outcome_of_check, outcome_of_death
+from perfkit.trial.outcome import outcome_of_check
 from perfkit.trial.progress import TrialProgress
 from perfkit.trial.record_making import TrialResult, make_record, with_findings
 from perfkit.trial.request import TrialRequest
@@ -87,7 +87,7 @@ class TrialProcess:
         self.on_stage: Callable[[str], None] = lambda stage: None
         self._observation_only = observation_only
         self._start_child = start_child
-        self._child: ChildProcess | None = None
+        self._child: TrialChild | None = None
         self._monitor: Monitor | None = None
         self._verdict: tuple[Outcome, str] | None = None
         self._affinity = allowed_cpus()
@@ -190,7 +190,7 @@ class TrialProcess:
 
     # -- the child ------------------------------------------------------------------------------
 
-    def _start(self, *, inside: bool) -> ChildProcess:
+    def _start(self, *, inside: bool) -> TrialChild:
         """Start the child and its monitor; ``inside`` if observers work inside the child."""
         request, limits = self.request, self.request.limits
         memory_limit_bytes = limits.effective_memory_bytes()
@@ -199,7 +199,7 @@ class TrialProcess:
         child = self._child = self._start_child(
             request.spec(self._affinity, memory_limit_bytes, names),
             self.folder,
-            child_environment(request.configuration),
+            child_environment(request.configuration, with_options=request.labels.shared_process),
             limits.time_s,
             OBSERVED_GRACE_S if inside else GRACE_S,
         )
@@ -210,13 +210,17 @@ class TrialProcess:
             len(self._affinity),
             request.workload,
         )
+        # A shared process keeps the limit that it was started with.
+        kept_bytes = child.memory_limit_bytes
         self._monitor = Monitor(
             seen_by_observers,
-            memory_limit_bytes,
+            memory_limit_bytes if kept_bytes is None else kept_bytes,
             request.observers,
             self._over_memory_limit,
         )
         self._monitor.start()
+        if request.labels.shared_process:
+            self._monitor.pause()
         return child
 
     def _over_memory_limit(self, reason: str) -> None:
@@ -229,7 +233,7 @@ class TrialProcess:
         if self._verdict is None:
             self._verdict = (outcome, reason)
         if self._child is not None:
-            self._child.kill()
+            self._child.kill(reason)
 
     def _send(self, command: Command) -> bool:
         """Send a command; False if the child cannot follow it, or has ended."""
@@ -251,6 +255,16 @@ class TrialProcess:
 
     def _take_until(self, is_wanted: Callable[[Event], bool]) -> bool:
         """Take events until the wanted one; False if the child has ended instead."""
+        if self._monitor is None or not self.request.labels.shared_process:
+            return self._await(is_wanted)
+        # What a shared process does for other trials is no concern of this one.
+        self._monitor.resume()
+        try:
+            return self._await(is_wanted)
+        finally:
+            self._monitor.pause()
+
+    def _await(self, is_wanted: Callable[[Event], bool]) -> bool:
         child = self._child
         while child is not None and (self._verdict is None or child.events.has_event()):
             try:
@@ -283,14 +297,14 @@ class TrialProcess:
         if event.kind is EventKind.ENTER:
             self.on_stage(data["name"])
 
-    def _explain_death(self, child: ChildProcess) -> None:
+    def _explain_death(self, child: TrialChild) -> None:
         # The evidence comes first: once the child is waited for, its counters may be gone.
         monitor = self._monitor
         evidence = MemoryEvidence() if monitor is None else monitor.memory_evidence()
-        returncode = child.wait()
+        verdict = child.explain_death(evidence)
         done = {EventKind.CHECKED, EventKind.ENDED} & self._progress.reports.keys()
         if self._verdict is None and not done:
-            self._verdict = outcome_of_death(returncode, child.log, evidence)
+            self._verdict = verdict
 
     # -- the record -----------------------------------------------------------------------------
 

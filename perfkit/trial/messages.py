@@ -9,14 +9,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from perfkit.knobs.knob import CompilerOption
 from perfkit.records.stages import LAST_STAGE, StageName
 
 GUARD_OFF, GUARD_LIFT, GUARD_ZERO = "off", "lift", "zero"
 """Modes of the domain guard in a trial."""
 
 
+SINGLE = 0
+"""Number of the trial in a child that runs no other."""
+
+
 class Command(StrEnum):
-    """A command of the parent, one line on the child's standard input."""
+    """A command of the parent."""
 
     GO = "go"
     """Start. Only the child of observers that work inside it waits for this command."""
@@ -27,7 +32,51 @@ class Command(StrEnum):
     CHECK = "check"
     """Check the last answer."""
     FINISH = "finish"
-    """Check the last answer if it is unchecked, and exit."""
+    """Check the last answer if it is unchecked, and end the trial."""
+    OPEN = "open"
+    """Read the specification of a trial, and run it up to its first pass. A child that is started
+    for one trial opens it without this command."""
+    CLOSE = "close"
+    """End the trial as it is, without a check."""
+    EXIT = "exit"
+    """Exit. A child that was started for one trial exits at the end of the trial."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A command for a trial, one line on the child's standard input.
+
+    Attributes
+    ----------
+    command
+        The command.
+    trial
+        Number of the trial in this child.
+    spec
+        File of the trial's specification, for the command to open it.
+    """
+
+    command: Command
+    trial: int = SINGLE
+    spec: Path | None = None
+
+    def line(self) -> str:
+        """The line, without its end."""
+        words = [str(self.command)]
+        if self.trial != SINGLE:
+            words.append(str(self.trial))
+        if self.spec is not None:
+            # A path may hold any character, even the end of a line.
+            words.append(json.dumps(str(self.spec)))
+        return " ".join(words)
+
+    @classmethod
+    def parse(cls, line: str) -> Instruction:
+        """Parse a line that :meth:`line` wrote."""
+        command, *rest = line.split(" ", 2)
+        trial = int(rest[0]) if rest else SINGLE
+        spec = Path(json.loads(rest[1])) if len(rest) > 1 else None
+        return cls(Command(command), trial, spec)
 
 
 class EventKind(StrEnum):
@@ -53,6 +102,8 @@ class EventKind(StrEnum):
     """The trial cannot go on; the data holds outcome and reason."""
     ENDED = "ended"
     """The trial has done all that was requested."""
+    SERVED = "served"
+    """The child has followed one more instruction, or cannot; not an event of the trial."""
 
 
 OUT_OF_MEMORY_SIGNS = (
@@ -102,6 +153,8 @@ class TrialSpec:
     observers
         Names of the observers that work inside this child. With any, the child waits for ``go``,
         runs inside their contexts, and keeps the files of a traced pass.
+    compiler_options
+        Options of the compilation, as JAX's ``compile`` takes them.
     """
 
     workload: dict[str, Any]
@@ -115,6 +168,7 @@ class TrialSpec:
     guard: str = GUARD_OFF
     last_stage: StageName = LAST_STAGE
     observers: tuple[str, ...] = ()
+    compiler_options: dict[str, CompilerOption] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the specification to ``path``."""
@@ -140,10 +194,13 @@ class Event:
         What the event reports.
     data
         Data of the event, as JSON holds it; the keys follow from the kind.
+    trial
+        Number of the trial in its child.
     """
 
     kind: EventKind
     data: dict[str, Any] = field(default_factory=dict)
+    trial: int = SINGLE
 
 
 class Channel:
@@ -152,15 +209,22 @@ class Channel:
     Parameters
     ----------
     descriptor
-        File descriptor to write to; nothing else uses it.
+        File descriptor to write to; only channels of the same child use it.
+    trial
+        Number of the trial whose events are sent.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, trial: int = SINGLE) -> None:
         self._descriptor = descriptor
+        self._trial = trial
+
+    def of_trial(self, trial: int) -> Channel:
+        """A channel to the same parent for the events of another trial."""
+        return Channel(self._descriptor, trial)
 
     def send(self, kind: EventKind, **data: Any) -> None:
         """Send an event to the parent; without a parent the event is lost, which is no error."""
-        line = json.dumps({"kind": kind, "data": data}) + "\n"
+        line = json.dumps({"kind": kind, "data": data, "trial": self._trial}) + "\n"
         try:
             os.write(self._descriptor, line.encode())
         except BrokenPipeError:
@@ -170,4 +234,4 @@ class Channel:
 def parse_event(line: str) -> Event:
     """Parse one line of the event pipe."""
     read = json.loads(line)
-    return Event(EventKind(read["kind"]), read["data"])
+    return Event(EventKind(read["kind"]), read["data"], read["trial"])

@@ -49,6 +49,14 @@ class Monitor:
         """Take a sample now, so that what ran before is not counted to what runs next."""
         self._sampler.take()
 
+    def pause(self) -> None:
+        """Stop sampling while the process works for other trials."""
+        self._sampler.pause()
+
+    def resume(self) -> None:
+        """Sample again."""
+        self._sampler.resume()
+
     def samples_around(self, begin_s: float, end_s: float) -> list[TreeSample]:
         """Samples between two moments of the monotonic clock, and the nearest on either side."""
         return self._sampler.timeline.around(begin_s, end_s)

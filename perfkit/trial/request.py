@@ -93,6 +93,11 @@ class TrialRequest:
         no pass is possible, and memory that only a run would need does not end it.
     observers
         Observers of the trial.
+
+    Raises
+    ------
+    ValueError
+        Observers are to watch a shared process, in which they could not tell trials apart.
     """
 
     workload: Workload
@@ -104,6 +109,10 @@ class TrialRequest:
     guard: str = GUARD_OFF
     last_stage: StageName = LAST_STAGE
     observers: tuple[Observer, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.labels.shared_process and self.observers:
+            raise ValueError("observers need a process of the trial's own, not a shared one")
 
     def spec(
         self, affinity: tuple[int, ...], memory_limit_bytes: int, observers: tuple[str, ...]
@@ -119,6 +128,7 @@ class TrialRequest:
         observers
             Names of the observers that work inside the child.
         """
+        shared = self.labels.shared_process
         files = {each.name: getattr(self.files, each.name) for each in fields(TrialFiles)}
         paths = {
             name: None if path is None else str(path.resolve()) for name, path in files.items()
@@ -131,6 +141,7 @@ class TrialRequest:
             guard=self.guard,
             last_stage=self.last_stage,
             observers=observers,
+            compiler_options=self.configuration.compiler_options() if shared else {},
             **paths,
         )
 

@@ -73,9 +73,10 @@ def find_three_numbers(name: str) -> Model:
     return cast(Model, ThreeNumbers())
 
 
-start_three_numbers: StartChild = partial(
-    ChildProcess, command=(sys.executable, str(Path(__file__).resolve()))
-)
+THREE_NUMBERS_COMMAND = (sys.executable, str(Path(__file__).resolve()))
+"""Command of a worker that runs the model."""
+
+start_three_numbers: StartChild = partial(ChildProcess, command=THREE_NUMBERS_COMMAND)
 """Starts a worker that runs the model, for ``TrialProcess(..., start_child=...)``."""
 
 

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.trial.messages import Channel, Command, Event, TrialSpec, parse_event
+from perfkit.trial.messages import (
+    Channel,
+    Command,
+    Event,
+    Instruction,
+    TrialSpec,
+    parse_event,
+)
 from perfkit.trial.worker.worker import Worker
 from tests.support.three_numbers import LABEL, find_three_numbers, three_numbers
 
@@ -19,8 +26,11 @@ def _events(folder: Path, commands: Sequence[Command], output_folder: Path | Non
     out = None if output_folder is None else str(output_folder)
     spec = TrialSpec(three_numbers().as_dict(), {}, (0,), output_folder=out)
     read, written = os.pipe()
-    worker = Worker(spec, Channel(written), folder, find_three_numbers)
-    worker.run(iter(commands))
+    spec.write(folder / "spec.json")
+    worker = Worker(Channel(written), find_three_numbers)
+    worker.follow(Instruction(Command.OPEN, spec=folder / "spec.json"))
+    for command in (*commands, Command.FINISH):
+        worker.follow(Instruction(command))
     worker.close()
     os.close(written)
     with os.fdopen(read) as stream:

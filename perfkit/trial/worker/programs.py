@@ -57,11 +57,11 @@ class Programs:
         """The folder for JAX, with links to all undamaged programs; damaged ones are removed."""
         for path in sorted(self._shared.glob(f"{PATTERN}.*")):
             name, digest = path.stem, path.suffix.removeprefix(".")
-            if self._is_undamaged(path, digest):
-                link = self._own / name
-                # Two trials may have compiled the same program at once; either file is right.
-                if not link.is_symlink():
-                    link.symlink_to(path.resolve())
+            link = self._own / name
+            # An earlier offer has checked what is linked; and two trials may have compiled the
+            # same program at once, of which either file is right.
+            if not link.is_symlink() and self._is_undamaged(path, digest):
+                link.symlink_to(path.resolve())
         return self._own
 
     def publish(self) -> None:
