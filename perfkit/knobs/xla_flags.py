@@ -3,7 +3,7 @@
 Stock values, allowed values and the remarks on them hold for jaxlib 0.12.0.1. So does which flags
 are options of a single compilation: those with which the flag and the option give the same program,
 as ``tests/trial/test_same_program.py`` shows. ``xla_cpu_max_isa`` is not among them: as an option
-it is accepted and ignored.
+it is accepted and ignored. Neither is ``xla_cpu_use_xnnpack``: no program was found that it changes.
 """
 
 from __future__ import annotations
@@ -105,7 +105,6 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
         boolean,
         "supported operations through XNNPACK",
         Search(("false",), order=70),
-        option=_is_true,
     ),
     _flag(
         "xla_cpu_experimental_ynn_fusion_type",
