@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def _compiled(options: dict[str, CompilerOption]) -> Described:
     parts = _parts(compiled.runtime_executable().serialize())
     answer = b"".join(np.asarray(result).tobytes() for result in compiled(a, b, h))
     return Described(
-        hlo=_digest([compiled.as_text().encode()]),
+        hlo=_digest([str(compiled.as_text()).encode()]),
         code=_digest(part for number, part in parts if number in (_STEPS, _OBJECTS)),
         executable=_digest(part for _, part in parts),
         answer=_digest([answer]),
@@ -177,7 +178,7 @@ def main() -> None:
     described = []
     for given in json.load(sys.stdin):
         os.environ["XLA_FLAGS"] = given["flags"]
-        described.append(_in_fork(lambda options=given["options"]: _compiled(options)))
+        described.append(_in_fork(partial(_compiled, given["options"])))
     print(json.dumps([list(asdict(each).values()) for each in described]))
 
 

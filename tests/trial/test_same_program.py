@@ -35,7 +35,8 @@ def programs() -> dict[tuple[str, str] | None, tuple[Described, Described]]:
         attempts.append(Attempt(configuration.environment()["XLA_FLAGS"], {}))
         attempts.append(Attempt("", configuration.compiler_options()))
     described = describe(attempts)
-    return dict(zip((None, *CHANGING), zip(described[::2], described[1::2]), strict=True))
+    pairs = zip(described[::2], described[1::2], strict=True)
+    return dict(zip((None, *CHANGING), pairs, strict=True))
 
 
 @pytest.mark.parametrize("setting", CHANGING, ids="=".join)
