@@ -1,9 +1,11 @@
 """XLA:CPU flags that perfkit knows: their parsers, stock values and values worth trying.
 
-Stock values, allowed values and the remarks on them hold for jaxlib 0.12.0.1. So does which flags
-are options of a single compilation: those with which the flag and the option give the same program,
-as ``tests/trial/test_same_program.py`` shows. ``xla_cpu_max_isa`` is not among them: as an option
-it is accepted and ignored.
+Stock values, allowed values and the remarks on them hold for jaxlib 0.12.0.1.
+
+A flag is an option of a single compilation if flag and option give the same program, as
+``tests/trial/test_same_program.py`` shows. ``xla_cpu_max_isa`` is accepted as an option and
+ignored. ``xla_cpu_use_xnnpack`` changes no program that was tried, so nothing shows that the two
+are equal.
 """
 
 from __future__ import annotations
@@ -107,7 +109,6 @@ KNOWN_FLAGS: tuple[Knob, ...] = (
         boolean,
         "supported operations through XNNPACK",
         Search(("false",), order=70),
-        option=_is_true,
     ),
     _flag(
         "xla_cpu_experimental_ynn_fusion_type",

@@ -26,15 +26,12 @@ file descriptor for events."""
 
 
 class TrialChild(Protocol):
-    """The child of a trial: a process of its own, or a part of one that other trials share.
+    """The child of a trial: a process of its own, or a part of one that other trials share."""
 
-    Attributes
-    ----------
-    memory_limit_bytes
-        Limit of the resident set of the process tree.
-    """
-
-    memory_limit_bytes: int | None
+    @property
+    def memory_limit_bytes(self) -> int | None:
+        """Limit of the resident set of the process tree, None for no limit."""
+        ...
 
     @property
     def pid(self) -> int:

@@ -234,4 +234,4 @@ class Channel:
 def parse_event(line: str) -> Event:
     """Parse one line of the event pipe."""
     read = json.loads(line)
-    return Event(EventKind(read["kind"]), read["data"], read["trial"])
+    return Event(EventKind(read["kind"]), read["data"], read.get("trial", SINGLE))

@@ -32,7 +32,10 @@ def three_numbers(*, pass_s: float = 0.0, value: float = 1.0) -> Workload:
 
 
 class ThreeNumbers:
-    """Adds one to three numbers. Its writer logs a warning, as for a damaged cache file."""
+    """Adds one to three numbers, which it refuses below zero.
+
+    Its writer logs a warning, as for a damaged cache file.
+    """
 
     tolerances: Mapping[str, Tolerance] = {"numbers": Tolerance(1e-6, 1e-2)}
 
@@ -41,6 +44,9 @@ class ThreeNumbers:
 
     def prepare(self, workload: Workload, overrides: dict[str, str]) -> Prepared:
         numbers = np.full(3, float(workload.source["value"]), np.float32)
+
+        if numbers.min() < 0:
+            raise ValueError("numbers are not negative")
 
         def drive(compiled: Callable[..., Any]) -> Any:
             end_s = time.monotonic() + float(workload.source["pass_s"])
