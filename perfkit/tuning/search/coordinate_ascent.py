@@ -22,7 +22,12 @@ from perfkit.tuning.search.confirmation import (
     with_last_confirmed,
 )
 from perfkit.tuning.search.evidence import Evidence, Pair
-from perfkit.tuning.search.planning import disturbed_texts, plan_screening, untried_text
+from perfkit.tuning.search.planning import (
+    disturbed_texts,
+    last_screening,
+    plan_screening,
+    untried_text,
+)
 from perfkit.tuning.search.screening import (
     WORTH_TRYING,
     ScreeningRules,
@@ -85,7 +90,12 @@ class CoordinateAscent(ScreeningRules):
             return confirmation
         if screening is not None:
             return screening
-        return confirmation or Stop(_undone(evidence, climb, finalists, space, budget))
+        if confirmation is not None:
+            return confirmation
+        untried = [space.changed(climb.best, change) for change in climb.untried]
+        return last_screening(climb.best, untried, finalists, budget) or Stop(
+            _undone(evidence, climb, finalists, space, budget)
+        )
 
 
 def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:

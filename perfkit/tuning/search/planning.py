@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from perfkit.knobs.configuration import Configuration
+from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.screening import ROUNDS_LEAST, ROUNDS_MOST
 from perfkit.tuning.search.strategy import Budget, Change, Costs, Screen, change_text
@@ -77,6 +77,20 @@ def plan_screening(
             return Screen(base, chosen, sure) if fits else None
         chosen = chosen[:-1]
     return None
+
+
+def last_screening(
+    base: Configuration,
+    untried: Sequence[Configuration],
+    finalists: Sequence[Configuration],
+    budget: Budget,
+) -> Screen | None:
+    """A screening of untried changes, where the rest of the budget is too short for anything else.
+
+    A winner cannot be confirmed any more, but what was measured is known to a call with a larger
+    budget. The time for the parts of what is recommended is kept.
+    """
+    return plan_screening(base, untried, budget, budget.costs.parts_s((STOCK, *finalists)))
 
 
 def untried_text(base: Configuration, changes: Sequence[Change], budget: Budget) -> str:

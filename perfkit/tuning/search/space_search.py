@@ -15,7 +15,13 @@ from perfkit.tuning.search.confirmation import (
 )
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.known import Known, what_is_known
-from perfkit.tuning.search.planning import batch, disturbed_texts, plan_screening, untried_text
+from perfkit.tuning.search.planning import (
+    batch,
+    disturbed_texts,
+    last_screening,
+    plan_screening,
+    untried_text,
+)
 from perfkit.tuning.search.screening import ScreeningRules
 from perfkit.tuning.search.strategy import Budget, Decision, Screen, SearchSpace, Stop
 
@@ -73,7 +79,12 @@ class SpaceSearch(ScreeningRules):
         screening = self._screening(known, chosen, finalists, budget, fresh=fresh)
         if screening is not None:
             return screening
-        return confirmation or Stop(self._undone(known, chosen, finalists, budget))
+        if confirmation is not None:
+            return confirmation
+        untried = [space.changed(known.best, change) for change in known.untried]
+        return last_screening(known.best, untried, finalists, budget) or Stop(
+            self._undone(known, chosen, finalists, budget)
+        )
 
     def _chosen(self, known: Known, count: int) -> tuple[Sequence[Configuration], bool]:
         """The candidates of the next screening, and whether their base needs a new process."""
