@@ -273,6 +273,26 @@ def test_a_candidate_that_won_one_pair_of_processes_is_repeated_first() -> None:
     ]
 
 
+def _confirmed(settings: dict[str, str], ratio: float) -> list[Process]:
+    """Six confirmation blocks."""
+    blocks = [_screened(100 + number, settings, ratio) for number in range(6)]
+    return [replace(one, role=Role.CONFIRM) for block in blocks for one in block]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_rest_of_a_budget_is_spent_on_an_untried_change(name: str) -> None:
+    """One screening takes 13 s; the confirmation of its winner, six blocks of 13 s, is too long."""
+    exact = {"bucket": "exact"}
+    evidence = Evidence([*_screened(0, exact, 2.0), *_confirmed(exact, 2.0)])
+    decision = make_strategy(name).decide(evidence, SPACE, Budget(20.0, _Costs()))
+    assert isinstance(decision, Screen)
+    assert len(decision.candidates) == 1
+    assert decision.base.as_dict() == exact
+    stop = make_strategy(name).decide(evidence, SPACE, Budget(5.0, _Costs()))
+    assert isinstance(stop, Stop)
+    assert "because the budget is too short" in stop.reasons[0]
+
+
 def test_configurations_outside_the_space_play_no_part() -> None:
     elsewhere = _screened(0, {"xla_cpu_use_xnnpack": "false"}, 2.0)
     decision = Grid().decide(Evidence(elsewhere), SPACE, AMPLE)
