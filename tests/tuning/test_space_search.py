@@ -301,6 +301,26 @@ def test_configurations_outside_the_space_play_no_part() -> None:
     assert coverage_text(Evidence(elsewhere), SPACE) == "looked at 0 of 23 configurations"
 
 
+def test_the_neighbours_of_the_incumbent_differ_in_one_knob_or_two() -> None:
+    known = what_is_known(Evidence(_screened(0, {"bucket": "exact"}, 2.0)), SPACE)
+    assert known.best.as_dict() == {"bucket": "exact"}
+    found = [one.as_dict() for one in known.neighbours()]
+    # Of the 24 configurations, those that differ in all of the other three knobs are left out, and
+    # those that differ in all but one of the four; stock and the incumbent are known.
+    differing = [
+        sum(one.get(name) != known.best.as_dict().get(name) for name in SPACE.values)
+        for one in found
+    ]
+    assert set(differing) == {1, 2}
+    # One knob: 1 + 2 + 1 without stock. Two: 1*2 + 1*1 + 2*1 of the others, 1 + 2 + 1 with bucket.
+    assert len({frozenset(one.items()) for one in found}) == 4 + 5 + 4
+
+
+def test_the_tpe_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    assert isinstance(ScreenTpe().decide(Evidence(SINGLES), SPACE, AMPLE), Screen)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_random_orders_differ_by_seed_and_cover_the_space() -> None:
     known = what_is_known(Evidence([]), SPACE)
     orders = [tuple(known.shuffled(seed)) for seed in (0, 0, 1)]

@@ -157,6 +157,15 @@ class Known:
         for chosen in itertools.product(*values.values()):
             yield self.space.catalogue.configuration(dict(zip(values, chosen, strict=True)))
 
+    def neighbours(self) -> Iterator[Configuration]:
+        """New configurations that differ from the incumbent in one knob or in two."""
+        values, base = self.space.values, self.best.as_dict()
+        settings = [(name, value) for name, listed in values.items() for value in listed]
+        for first, second in itertools.combinations_with_replacement(settings, 2):
+            one = self.space.catalogue.configuration(base | dict([first, second]))
+            if self.is_new(one):
+                yield one
+
     def shuffled(self, seed: int) -> Iterator[Configuration]:
         """New configurations in random order, without repetition.
 
