@@ -22,7 +22,7 @@ from perfkit.tuning.search.gaussian_process import (
     encoded,
     expected_improvement,
 )
-from perfkit.tuning.search.known import what_is_known
+from perfkit.tuning.search.known import known_configurations
 from perfkit.tuning.search.packages import require_package
 from perfkit.tuning.search.registry import STRATEGIES, make_strategy
 from perfkit.tuning.search.screen_tpe import ScreenTpe
@@ -238,7 +238,7 @@ def test_where_processes_are_shared_a_screening_has_four_candidates(name: str) -
 def test_a_configuration_that_failed_is_not_proposed_again(name: str) -> None:
     failed = [
         Process(one.digest, Role.SCREEN, None, {}, Outcome.REJECTED, one.settings)
-        for one in what_is_known(Evidence([]), SPACE).combinations()
+        for one in known_configurations(Evidence([]), SPACE).combinations()
         if one != STOCK and one.as_dict() != {"bucket": "exact"}
     ]
     strategy = make_strategy(name)
@@ -293,6 +293,33 @@ def test_the_rest_of_a_budget_is_spent_on_an_untried_change(name: str) -> None:
     assert "because the budget is too short" in stop.reasons[0]
 
 
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_candidates_that_crashed_together_are_screened_alone(name: str) -> None:
+    shared = Budget(1e6, _Costs(), shared=True)
+    first = make_strategy(name).decide(Evidence([]), SPACE, shared)
+    assert isinstance(first, Screen)
+    members = [STOCK, *first.candidates]
+    assert len(members) > 2
+    crashed = [
+        Process(
+            one.digest,
+            Role.BASE if one == STOCK else Role.SCREEN,
+            "x",
+            {},
+            Outcome.CRASHED,
+            one.settings,
+            "shallow",
+            shared=True,
+        )
+        for one in members
+    ]
+    # Stock is not given up after two such crashes.
+    evidence = Evidence([*crashed, crashed[0]])
+    again = make_strategy(name).decide(evidence, SPACE, shared)
+    assert isinstance(again, Screen)
+    assert len(again.candidates) == 1 or not set(again.candidates) & set(first.candidates)
+
+
 def test_configurations_outside_the_space_play_no_part() -> None:
     elsewhere = _screened(0, {"xla_cpu_use_xnnpack": "false"}, 2.0)
     decision = Grid().decide(Evidence(elsewhere), SPACE, AMPLE)
@@ -302,17 +329,16 @@ def test_configurations_outside_the_space_play_no_part() -> None:
 
 
 def test_the_neighbours_of_the_incumbent_differ_in_one_knob_or_two() -> None:
-    known = what_is_known(Evidence(_screened(0, {"bucket": "exact"}, 2.0)), SPACE)
+    known = known_configurations(Evidence(_screened(0, {"bucket": "exact"}, 2.0)), SPACE)
     assert known.best.as_dict() == {"bucket": "exact"}
     found = [one.as_dict() for one in known.neighbours()]
-    # Of the 24 configurations, those that differ in all of the other three knobs are left out, and
-    # those that differ in all but one of the four; stock and the incumbent are known.
     differing = [
         sum(one.get(name) != known.best.as_dict().get(name) for name in SPACE.values)
         for one in found
     ]
     assert set(differing) == {1, 2}
-    # One knob: 1 + 2 + 1 without stock. Two: 1*2 + 1*1 + 2*1 of the others, 1 + 2 + 1 with bucket.
+    # One knob other than bucket: 1 + 2 + 1. Two of them: 1*2 + 1*1 + 2*1. One of them and bucket:
+    # 1 + 2 + 1. Bucket alone gives stock, which is not new.
     assert len({frozenset(one.items()) for one in found}) == 4 + 5 + 4
 
 
@@ -322,7 +348,7 @@ def test_the_tpe_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str
 
 
 def test_random_orders_differ_by_seed_and_cover_the_space() -> None:
-    known = what_is_known(Evidence([]), SPACE)
+    known = known_configurations(Evidence([]), SPACE)
     orders = [tuple(known.shuffled(seed)) for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
     # Stock is known without a measurement.

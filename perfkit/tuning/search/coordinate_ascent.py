@@ -93,7 +93,7 @@ class CoordinateAscent(ScreeningRules):
         if confirmation is not None:
             return confirmation
         untried = [space.changed(climb.best, change) for change in climb.untried]
-        return last_screening(climb.best, untried, finalists, budget) or Stop(
+        return last_screening(climb.best, untried, finalists, evidence, budget) or Stop(
             _undone(evidence, climb, finalists, space, budget)
         )
 
@@ -183,7 +183,7 @@ def _next_screening(
         leads = base != STOCK
         kept_s = reserve_s(evidence, finalists, candidates[0], budget, leads=leads)
     first = climb.untried == space.changes
-    return plan_screening(base, candidates, budget, kept_s, fresh=fresh, first=first)
+    return plan_screening(base, candidates, evidence, budget, kept_s, fresh=fresh, first=first)
 
 
 def _finalists(evidence: Evidence, climb: Climb, space: SearchSpace) -> tuple[Configuration, ...]:

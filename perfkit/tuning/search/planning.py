@@ -40,6 +40,7 @@ def sure_rounds(budget: Budget) -> int:
 def plan_screening(
     base: Configuration,
     candidates: Sequence[Configuration],
+    evidence: Evidence,
     budget: Budget,
     reserve_s: float,
     *,
@@ -53,7 +54,10 @@ def plan_screening(
     base
         The incumbent.
     candidates
-        Candidates, most promising first; those after the first :func:`batch` have to wait.
+        Candidates, most promising first; those after the first :func:`batch` have to wait. A
+        candidate that crashed together with others is screened alone: it may be the cause.
+    evidence
+        Evidence of the study.
     budget
         Budget of the study.
     reserve_s
@@ -65,6 +69,11 @@ def plan_screening(
         loaded machine all predicted durations are long, and a call with a larger budget uses the
         measurement.
     """
+    suspects = [one for one in candidates if evidence.crashed_with_others(one.digest)]
+    if suspects and candidates[0] == suspects[0]:
+        candidates = candidates[:1]
+    elif suspects:
+        candidates = [one for one in candidates if one not in suspects]
     chosen, sure = tuple(candidates[: batch(budget)]), sure_rounds(budget)
     while chosen:
         spare_s = budget.remaining_s - budget.costs.screening_s(base, chosen, sure) - reserve_s
@@ -83,6 +92,7 @@ def last_screening(
     base: Configuration,
     untried: Sequence[Configuration],
     finalists: Sequence[Configuration],
+    evidence: Evidence,
     budget: Budget,
 ) -> Screen | None:
     """A screening of untried changes, where the rest of the budget is too short for anything else.
@@ -90,7 +100,8 @@ def last_screening(
     A winner cannot be confirmed any more, but what was measured is known to a call with a larger
     budget. The time for the parts of what is recommended is kept.
     """
-    return plan_screening(base, untried, budget, budget.costs.parts_s((STOCK, *finalists)))
+    kept_s = budget.costs.parts_s((STOCK, *finalists))
+    return plan_screening(base, untried, evidence, budget, kept_s)
 
 
 def untried_text(base: Configuration, changes: Sequence[Change], budget: Budget) -> str:
