@@ -215,7 +215,8 @@ class SimulatedTrial(VirtualTrial):
         super().__init__(runner, workload, configuration, labels, files)
         self._runner = runner
         self._offset = runner.noise.process_sigma * float(runner.generator.standard_normal())
-        self._offset += runner.noise.program_sigma * float(runner.generator.standard_normal())
+        if runner.noise.program_sigma:
+            self._offset += runner.noise.program_sigma * float(runner.generator.standard_normal())
         self._cache = "miss"
 
     def start_s(self) -> float:

@@ -5,7 +5,7 @@ candidates set a flag that affects GPU programs only. Prints one line per study 
 false winners. At the claimed 5 %, more than 2 false winners of 20 have a probability of 7.5 %.
 
 Usage: python -m benchmarks.scripts.equal_studies --out FOLDER [--studies 20] [--budget 2m]
-       [--candidates 4] [--model gencast] [--option NAME=VALUE ...]
+       [--candidates 4] [--model gencast] [--option NAME=VALUE ...] [--strategy NAME]
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from perfkit.trial.limits import Limits
 from perfkit.tuning.live import LiveRunner
 from perfkit.tuning.noise import inert_configurations
 from perfkit.tuning.progress import SilentProgress
-from perfkit.tuning.search.registry import make_strategy
+from perfkit.tuning.search.registry import DEFAULT_STRATEGY, STRATEGIES, make_strategy
 from perfkit.tuning.search.strategy import SearchSpace
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
@@ -51,6 +51,7 @@ def main() -> int:
         metavar="NAME=VALUE",
         help="an option of the model's input, e.g. resolution=5; by default its smallest input",
     )
+    parser.add_argument("--strategy", choices=STRATEGIES, default=DEFAULT_STRATEGY)
     given = parser.parse_args()
     model = get_model(given.model)
     kinds = {option.name: option.kind for option in model.options}
@@ -74,7 +75,7 @@ def main() -> int:
         )
         runner = LiveRunner(folder, Limits(), lambda stage: None)
         study, begin_s = (
-            Study(plan, make_strategy(), runner, SilentProgress(), space),
+            Study(plan, make_strategy(given.strategy), runner, SilentProgress(), space),
             time.monotonic(),
         )
         study.run()

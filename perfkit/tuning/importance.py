@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from perfkit.stats.interval import CONFIDENCE
 from perfkit.tuning.search.evidence import Evidence, Pair, Settings
 from perfkit.tuning.search.gains import compared_pairs, log_gains
 from perfkit.tuning.search.optuna_studies import finished_trial, quiet_optuna
+from perfkit.tuning.search.packages import is_installed
 
 PED_ANOVA = "ped-anova"
 MAIN_EFFECTS = "main effects"
@@ -193,8 +193,7 @@ def _shares(
     knobs: Sequence[str],
 ) -> tuple[dict[str, float], str]:
     """The share of each knob, and the method that gave it."""
-    installed = importlib.util.find_spec("optuna") is not None
-    if installed and len(gains) >= CONFIGURATIONS_LEAST:
+    if is_installed("optuna") and len(gains) >= CONFIGURATIONS_LEAST:
         return _normalised(_ped_anova(settings, gains, knobs)), PED_ANOVA
     ranges: dict[str, float] = {}
     for knob in knobs:

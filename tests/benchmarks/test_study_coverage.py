@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from benchmarks.shared_screening import play
 from benchmarks.simulated import Machine, Noise, names, run_study
+from perfkit.tuning.search.registry import make_strategy
 
 CHEAP = Machine("cheap", pass_s=1.0, start_s=5.0, restart_s=2.0)
 QUIET = Noise("1 %", pass_sigma=0.01)
@@ -47,3 +51,45 @@ def test_differences_between_processes_widen_the_interval(tmp_path: Path) -> Non
     low, high = row.speedup.ends
     assert low <= 2.0 <= high
     assert high / low > 1.1
+
+
+SHARED = Machine("shared", pass_s=3.0, start_s=10.0, restart_s=5.0, program_s=5.0, shallow=0.2)
+LAYOUT = Noise("programs 1 %", pass_sigma=0.01, process_sigma=0.05, program_sigma=0.01)
+
+
+def test_shared_screening_finds_a_gain_among_equals() -> None:
+    """Of three searches, at most one misses a gain of 15 % or adds a setting without effect."""
+    factors = dict.fromkeys(names(6), 1.0) | {"knob03": 1 / 1.15}
+    winners = [
+        dict(play(make_strategy(), factors, SHARED, LAYOUT, 2000.0, seed).winner)
+        for seed in range(3)
+    ]
+    assert sum(winner == {"knob03": "on"} for winner in winners) >= 2
+
+
+@pytest.mark.parametrize("name", ["coordinate-ascent", "screen+tpe", "random"])
+def test_equal_programs_in_one_process_rarely_yield_a_recommendation(name: str) -> None:
+    """If 5 % of searches may err, four errors or more in ten have a probability of 0.1 %."""
+    factors = dict.fromkeys(names(5), 1.0)
+    wrong = [
+        bool(play(make_strategy(name), factors, SHARED, LAYOUT, 900.0, seed).winner)
+        for seed in range(10)
+    ]
+    assert sum(wrong) <= 3
+
+
+def test_a_knob_of_the_process_is_screened_in_a_process_of_its_own() -> None:
+    """With equal processes, its gain is found as that of any other knob."""
+    factors = {"knob00": 1.0, "xla_knob01": 0.8}
+    quiet = Noise("1 %", pass_sigma=0.01)
+    played = play(make_strategy(), factors, SHARED, quiet, 2000.0, seed=1)
+    assert dict(played.winner) == {"xla_knob01": "on"}
+    stock, plain, own = (
+        played.space.catalogue.configuration(settings)
+        for settings in ({}, {"knob00": "on"}, {"xla_knob01": "on"})
+    )
+    evidence = played.evidence
+    (with_stock, *_) = evidence.pairs(stock.digest, plain.digest)
+    (alone, *_) = evidence.pairs(stock.digest, own.digest)
+    assert with_stock.together
+    assert not alone.together

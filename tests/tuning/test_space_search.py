@@ -22,7 +22,7 @@ from perfkit.tuning.search.gaussian_process import (
     encoded,
     expected_improvement,
 )
-from perfkit.tuning.search.known import what_is_known
+from perfkit.tuning.search.known import known_configurations
 from perfkit.tuning.search.packages import require_package
 from perfkit.tuning.search.registry import STRATEGIES, make_strategy
 from perfkit.tuning.search.screen_tpe import ScreenTpe
@@ -238,7 +238,7 @@ def test_where_processes_are_shared_a_screening_has_four_candidates(name: str) -
 def test_a_configuration_that_failed_is_not_proposed_again(name: str) -> None:
     failed = [
         Process(one.digest, Role.SCREEN, None, {}, Outcome.REJECTED, one.settings)
-        for one in what_is_known(Evidence([]), SPACE).combinations()
+        for one in known_configurations(Evidence([]), SPACE).combinations()
         if one != STOCK and one.as_dict() != {"bucket": "exact"}
     ]
     strategy = make_strategy(name)
@@ -273,6 +273,53 @@ def test_a_candidate_that_won_one_pair_of_processes_is_repeated_first() -> None:
     ]
 
 
+def _confirmed(settings: dict[str, str], ratio: float) -> list[Process]:
+    """Six confirmation blocks."""
+    blocks = [_screened(100 + number, settings, ratio) for number in range(6)]
+    return [replace(one, role=Role.CONFIRM) for block in blocks for one in block]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_rest_of_a_budget_is_spent_on_an_untried_change(name: str) -> None:
+    """One screening takes 13 s; the confirmation of its winner, six blocks of 13 s, is too long."""
+    exact = {"bucket": "exact"}
+    evidence = Evidence([*_screened(0, exact, 2.0), *_confirmed(exact, 2.0)])
+    decision = make_strategy(name).decide(evidence, SPACE, Budget(20.0, _Costs()))
+    assert isinstance(decision, Screen)
+    assert len(decision.candidates) == 1
+    assert decision.base.as_dict() == exact
+    stop = make_strategy(name).decide(evidence, SPACE, Budget(5.0, _Costs()))
+    assert isinstance(stop, Stop)
+    assert "because the budget is too short" in stop.reasons[0]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_candidates_that_crashed_together_are_screened_alone(name: str) -> None:
+    shared = Budget(1e6, _Costs(), shared=True)
+    first = make_strategy(name).decide(Evidence([]), SPACE, shared)
+    assert isinstance(first, Screen)
+    members = [STOCK, *first.candidates]
+    assert len(members) > 2
+    crashed = [
+        Process(
+            one.digest,
+            Role.BASE if one == STOCK else Role.SCREEN,
+            "x",
+            {},
+            Outcome.CRASHED,
+            one.settings,
+            "shallow",
+            shared=True,
+        )
+        for one in members
+    ]
+    # Stock is not given up after two such crashes.
+    evidence = Evidence([*crashed, crashed[0]])
+    again = make_strategy(name).decide(evidence, SPACE, shared)
+    assert isinstance(again, Screen)
+    assert len(again.candidates) == 1 or not set(again.candidates) & set(first.candidates)
+
+
 def test_configurations_outside_the_space_play_no_part() -> None:
     elsewhere = _screened(0, {"xla_cpu_use_xnnpack": "false"}, 2.0)
     decision = Grid().decide(Evidence(elsewhere), SPACE, AMPLE)
@@ -281,8 +328,27 @@ def test_configurations_outside_the_space_play_no_part() -> None:
     assert coverage_text(Evidence(elsewhere), SPACE) == "looked at 0 of 23 configurations"
 
 
+def test_the_neighbours_of_the_incumbent_differ_in_one_knob_or_two() -> None:
+    known = known_configurations(Evidence(_screened(0, {"bucket": "exact"}, 2.0)), SPACE)
+    assert known.best.as_dict() == {"bucket": "exact"}
+    found = [one.as_dict() for one in known.neighbours()]
+    differing = [
+        sum(one.get(name) != known.best.as_dict().get(name) for name in SPACE.values)
+        for one in found
+    ]
+    assert set(differing) == {1, 2}
+    # One knob other than bucket: 1 + 2 + 1. Two of them: 1*2 + 1*1 + 2*1. One of them and bucket:
+    # 1 + 2 + 1. Bucket alone gives stock, which is not new.
+    assert len({frozenset(one.items()) for one in found}) == 4 + 5 + 4
+
+
+def test_the_tpe_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    assert isinstance(ScreenTpe().decide(Evidence(SINGLES), SPACE, AMPLE), Screen)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_random_orders_differ_by_seed_and_cover_the_space() -> None:
-    known = what_is_known(Evidence([]), SPACE)
+    known = known_configurations(Evidence([]), SPACE)
     orders = [tuple(known.shuffled(seed)) for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
     # Stock is known without a measurement.

@@ -96,7 +96,7 @@ def next_confirmation(
     least = _look(evidence, finalists[0])
     needed = 1 if blocks < least else to_look
     kept_s = 0.0
-    if blocks >= least:
+    if any(is_confirmed(evidence, finalist) for finalist in finalists):
         kept_s = budget.costs.parts_s((STOCK, *finalists))
     if needed == 0 or needed * block_s + kept_s > budget.remaining_s:
         return None

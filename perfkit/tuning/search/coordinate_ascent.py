@@ -22,7 +22,12 @@ from perfkit.tuning.search.confirmation import (
     with_last_confirmed,
 )
 from perfkit.tuning.search.evidence import Evidence, Pair
-from perfkit.tuning.search.planning import disturbed_texts, plan_screening, untried_text
+from perfkit.tuning.search.planning import (
+    disturbed_texts,
+    last_screening,
+    plan_screening,
+    untried_text,
+)
 from perfkit.tuning.search.screening import (
     WORTH_TRYING,
     ScreeningRules,
@@ -85,7 +90,12 @@ class CoordinateAscent(ScreeningRules):
             return confirmation
         if screening is not None:
             return screening
-        return confirmation or Stop(_undone(evidence, climb, finalists, space, budget))
+        if confirmation is not None:
+            return confirmation
+        untried = [space.changed(climb.best, change) for change in climb.untried]
+        return last_screening(climb.best, untried, finalists, evidence, budget) or Stop(
+            _undone(evidence, climb, finalists, space, budget)
+        )
 
 
 def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
@@ -173,7 +183,7 @@ def _next_screening(
         leads = base != STOCK
         kept_s = reserve_s(evidence, finalists, candidates[0], budget, leads=leads)
     first = climb.untried == space.changes
-    return plan_screening(base, candidates, budget, kept_s, fresh=fresh, first=first)
+    return plan_screening(base, candidates, evidence, budget, kept_s, fresh=fresh, first=first)
 
 
 def _finalists(evidence: Evidence, climb: Climb, space: SearchSpace) -> tuple[Configuration, ...]:

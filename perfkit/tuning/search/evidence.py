@@ -36,6 +36,10 @@ FULL_DEPTH = "full"
 """Depth of a workload whose network has all of its blocks, as records hold it. Only trials of this
 depth confirm."""
 
+CRASHES = (Outcome.CRASHED, Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT)
+"""Outcomes of a process that ended before its work was done. In a shared process, the program of
+any of its trials may have been the cause."""
+
 COMPARED = (Role.BASE, Role.SCREEN, Role.CONFIRM)
 """Roles of the trials of a search."""
 
@@ -89,6 +93,11 @@ class Process:
             record.workload.depth,
             record.shared_process,
         )
+
+    @property
+    def crashed_with_others(self) -> bool:
+        """Whether the process crashed, and the program of another trial may be the cause."""
+        return self.shared and self.outcome in CRASHES
 
     def shares_process(self, other: Process) -> bool:
         """Whether both programs ran in one process of the operating system.
@@ -154,9 +163,15 @@ class Evidence:
         # A success of a shallow network does not make up for a crash at full depth.
         outcomes: dict[str, list[Outcome]] = defaultdict(list)
         for process in self._of(digest):
-            if process.outcome is not None:
+            # A base ran before; what ends its process is a candidate.
+            innocent = process.crashed_with_others and process.role == Role.BASE
+            if process.outcome is not None and not innocent:
                 outcomes[process.depth].append(process.outcome)
         return any(gives_up(of_depth) for of_depth in outcomes.values()) or self.disturbed(digest)
+
+    def crashed_with_others(self, digest: str) -> bool:
+        """Whether a shared process crashed with a configuration, which may not be the cause."""
+        return any(process.crashed_with_others for process in self._of(digest))
 
     def disturbed(self, digest: str) -> bool:
         """Whether the last trials of a configuration ended well without a valid pass.
@@ -182,7 +197,9 @@ class Evidence:
         return {
             process.digest: process.settings
             for process in self._processes
-            if process.role in COMPARED and process.digest != STOCK.digest
+            if process.role in COMPARED
+            and process.digest != STOCK.digest
+            and (process.times_s or process.outcome not in (None, Outcome.INTERRUPTED))
         }
 
     # -- ratios -------------------------------------------------------------------------------

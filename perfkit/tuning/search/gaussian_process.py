@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from perfkit.knobs.configuration import Configuration
-from perfkit.tuning.search.known import ENUMERATED_MOST, Known
+from perfkit.tuning.search.known import Known
 from perfkit.tuning.search.packages import require_package
 from perfkit.tuning.search.screen_tpe import PATIENCE
 from perfkit.tuning.search.space_search import SpaceSearch
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 type Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 CANDIDATES_MOST = 4096
-"""Most new configurations whose expected improvement is computed for a decision."""
+"""Most configurations that are drawn to compute their expected improvement for a decision, in
+addition to the neighbours of the incumbent."""
 
 LEAST_IMPROVEMENT = 0.001
 """Expected improvement of the logarithm of the gain below which the search ends: a tenth of a
@@ -69,9 +70,9 @@ class GaussianProcess(SpaceSearch):
         """The new configurations with the largest expected improvement."""
         if known.challengers() >= self.patience:
             return []
-        # Spaces that can be listed are taken as a whole.
-        most = ENUMERATED_MOST if known.space.size <= CANDIDATES_MOST else CANDIDATES_MOST
-        pool = list(itertools.islice(known.shuffled(known.seed(self.seed)), most))
+        # A small space is taken as a whole. Draws from a large one miss what is next to the best.
+        drawn = itertools.islice(known.shuffled(known.seed(self.seed)), CANDIDATES_MOST)
+        pool = list(dict.fromkeys(itertools.chain(known.neighbours(), drawn)))
         if not pool:
             return []
         values = known.space.values

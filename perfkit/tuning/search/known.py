@@ -1,4 +1,4 @@
-"""What the evidence holds of the configurations of a search space."""
+"""Configurations of a search space: those that were measured, and those that are new."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENUMERATED_MOST = 20_000
 
 @dataclass(frozen=True)
 class Known:
-    """The configurations of a space that were looked at.
+    """The configurations of a space that were measured or failed.
 
     Attributes
     ----------
@@ -41,12 +41,12 @@ class Known:
     failed: frozenset[Configuration]
 
     def is_new(self, configuration: Configuration) -> bool:
-        """Whether nothing is known of a configuration yet."""
+        """Whether a configuration was neither measured nor failed."""
         return configuration not in self.measured and configuration not in self.failed
 
     @property
     def count(self) -> int:
-        """Number of configurations of which something is known, stock included."""
+        """Number of configurations that were measured or failed, stock included."""
         return len(self.measured.keys() | self.failed | {STOCK})
 
     @property
@@ -102,7 +102,7 @@ class Known:
 
     @cached_property
     def untried(self) -> tuple[Change, ...]:
-        """Changes that nothing is known of on any base, most promising first."""
+        """Changes that were measured on no base, most promising first."""
         # On a base that fails itself, nothing is learned of a change.
         bases = [configuration.as_dict() for configuration in self.measured]
         known = {
@@ -157,6 +157,15 @@ class Known:
         for chosen in itertools.product(*values.values()):
             yield self.space.catalogue.configuration(dict(zip(values, chosen, strict=True)))
 
+    def neighbours(self) -> Iterator[Configuration]:
+        """New configurations that differ from the incumbent in one knob or in two."""
+        values, base = self.space.values, self.best.as_dict()
+        settings = [(name, value) for name, listed in values.items() for value in listed]
+        for first, second in itertools.combinations_with_replacement(settings, 2):
+            one = self.space.catalogue.configuration(base | dict([first, second]))
+            if self.is_new(one):
+                yield one
+
     def shuffled(self, seed: int) -> Iterator[Configuration]:
         """New configurations in random order, without repetition.
 
@@ -179,8 +188,8 @@ class Known:
             seen.add(drawn)
 
 
-def what_is_known(evidence: Evidence, space: SearchSpace) -> Known:
-    """What ``evidence`` holds of the configurations of ``space``."""
+def known_configurations(evidence: Evidence, space: SearchSpace) -> Known:
+    """The configurations of ``space`` that ``evidence`` has measured or seen fail."""
     gains = log_gains(compared_pairs(evidence))
     measured, failed = {STOCK: 0.0}, set[Configuration]()
     for digest, settings in evidence.looked_at.items():
@@ -198,6 +207,6 @@ def what_is_known(evidence: Evidence, space: SearchSpace) -> Known:
 def first_new(
     known: Known, candidates: Iterator[Configuration], count: int
 ) -> Sequence[Configuration]:
-    """The first ``count`` different configurations that nothing is known of yet."""
+    """The first ``count`` different configurations that are new."""
     new = (one for one in candidates if known.is_new(one))
     return list(itertools.islice(dict.fromkeys(new), count))

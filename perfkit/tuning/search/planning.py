@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from perfkit.knobs.configuration import Configuration
+from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.screening import ROUNDS_LEAST, ROUNDS_MOST
 from perfkit.tuning.search.strategy import Budget, Change, Costs, Screen, change_text
@@ -40,6 +40,7 @@ def sure_rounds(budget: Budget) -> int:
 def plan_screening(
     base: Configuration,
     candidates: Sequence[Configuration],
+    evidence: Evidence,
     budget: Budget,
     reserve_s: float,
     *,
@@ -53,7 +54,10 @@ def plan_screening(
     base
         The incumbent.
     candidates
-        Candidates, most promising first; those after the first :func:`batch` have to wait.
+        Candidates, most promising first; those after the first :func:`batch` have to wait. A
+        candidate that crashed together with others is screened alone: it may be the cause.
+    evidence
+        Evidence of the study.
     budget
         Budget of the study.
     reserve_s
@@ -65,6 +69,11 @@ def plan_screening(
         loaded machine all predicted durations are long, and a call with a larger budget uses the
         measurement.
     """
+    suspects = [one for one in candidates if evidence.crashed_with_others(one.digest)]
+    if suspects and candidates[0] == suspects[0]:
+        candidates = candidates[:1]
+    elif suspects:
+        candidates = [one for one in candidates if one not in suspects]
     chosen, sure = tuple(candidates[: batch(budget)]), sure_rounds(budget)
     while chosen:
         spare_s = budget.remaining_s - budget.costs.screening_s(base, chosen, sure) - reserve_s
@@ -77,6 +86,22 @@ def plan_screening(
             return Screen(base, chosen, sure) if fits else None
         chosen = chosen[:-1]
     return None
+
+
+def last_screening(
+    base: Configuration,
+    untried: Sequence[Configuration],
+    finalists: Sequence[Configuration],
+    evidence: Evidence,
+    budget: Budget,
+) -> Screen | None:
+    """A screening of untried changes, where the rest of the budget is too short for anything else.
+
+    A winner cannot be confirmed any more, but what was measured is known to a call with a larger
+    budget. The time for the parts of what is recommended is kept.
+    """
+    kept_s = budget.costs.parts_s((STOCK, *finalists))
+    return plan_screening(base, untried, evidence, budget, kept_s)
 
 
 def untried_text(base: Configuration, changes: Sequence[Change], budget: Budget) -> str:

@@ -12,8 +12,9 @@ from perfkit.tuning.search.packages import require_package
 from perfkit.tuning.search.space_search import SpaceSearch
 
 ASKS_MOST = 64
-"""Number of samples of which a batch of new configurations is chosen. The sampler may propose what
-is known already; where all samples are known, new combinations are drawn at random."""
+"""Number of samples from which a batch of new configurations is chosen. The sampler may propose
+configurations that were measured before; where it proposes no other, new ones are drawn at
+random."""
 
 PATIENCE = 24
 """Number of combinations that the incumbent has to withstand before the search ends."""
@@ -21,7 +22,7 @@ PATIENCE = 24
 
 @dataclass(frozen=True)
 class ScreenTpe(SpaceSearch):
-    """Screens each change on the incumbent, then what Optuna's TPE proposes on all that is known.
+    """Screens each change on the incumbent, then combinations that Optuna's TPE proposes.
 
     The sampler is multivariate: it models which values go well together, and is not misled by
     knobs that interact. Its study is built anew from the evidence for each decision. It is in
@@ -31,13 +32,14 @@ class ScreenTpe(SpaceSearch):
     can share the folder of a study, because each reads the records of all; they should have
     different seeds, since workers with equal seeds and equal evidence propose the same.
 
-    Configurations that failed are entered with a value worse than all others, so that what they
-    have in common is avoided.
+    Configurations that failed are entered with a value worse than all others, so that the
+    sampler avoids the settings that they have in common.
 
     Attributes
     ----------
     seed
-        Seed of the sampler, which also depends on the space and on how much of it is known.
+        Seed of the sampler, which also depends on the space and on the number of configurations
+        that were measured.
     patience
         Number of combinations that the incumbent has to withstand before the search ends.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.tuning.search.confirmation import (
@@ -14,31 +13,16 @@ from perfkit.tuning.search.confirmation import (
     unconfirmed,
 )
 from perfkit.tuning.search.evidence import Evidence
-from perfkit.tuning.search.known import Known, what_is_known
-from perfkit.tuning.search.planning import batch, disturbed_texts, plan_screening, untried_text
+from perfkit.tuning.search.known import Known, known_configurations
+from perfkit.tuning.search.planning import (
+    batch,
+    disturbed_texts,
+    last_screening,
+    plan_screening,
+    untried_text,
+)
 from perfkit.tuning.search.screening import ScreeningRules
 from perfkit.tuning.search.strategy import Budget, Decision, Screen, SearchSpace, Stop
-
-
-class Proposals(Protocol):
-    """Proposes configurations that nothing is known of yet."""
-
-    def propose(self, known: Known, count: int) -> Sequence[Configuration]:
-        """The next configurations to screen.
-
-        Parameters
-        ----------
-        known
-            What is known of the space.
-        count
-            Most configurations to propose.
-
-        Returns
-        -------
-        sequence of Configuration
-            Different new configurations; empty if the search is finished.
-        """
-        ...
 
 
 class SpaceSearch(ScreeningRules):
@@ -52,7 +36,20 @@ class SpaceSearch(ScreeningRules):
     """Whether every single change is screened before the first proposal."""
 
     def propose(self, known: Known, count: int) -> Sequence[Configuration]:
-        """The next configurations to screen, see :class:`Proposals`."""
+        """The next configurations to screen.
+
+        Parameters
+        ----------
+        known
+            Measurements of the configurations of the space.
+        count
+            Most configurations to propose.
+
+        Returns
+        -------
+        sequence of Configuration
+            Different new configurations; empty if the search is finished.
+        """
         raise NotImplementedError
 
     def left_text(self, known: Known) -> str | None:
@@ -63,7 +60,7 @@ class SpaceSearch(ScreeningRules):
         """Screen as long as there is time to confirm the result, then confirm."""
         if evidence.failed(STOCK.digest):
             return STOCK_FAILED
-        known = what_is_known(evidence, space)
+        known = known_configurations(evidence, space)
         finalists = known.finalists()
         confirmation = next_confirmation(evidence, finalists, budget)
         # A confirmation that has begun continues to its first interval before any other step.
@@ -73,7 +70,12 @@ class SpaceSearch(ScreeningRules):
         screening = self._screening(known, chosen, finalists, budget, fresh=fresh)
         if screening is not None:
             return screening
-        return confirmation or Stop(self._undone(known, chosen, finalists, budget))
+        if confirmation is not None:
+            return confirmation
+        untried = [space.changed(known.best, change) for change in known.untried]
+        return last_screening(known.best, untried, finalists, evidence, budget) or Stop(
+            self._undone(known, chosen, finalists, budget)
+        )
 
     def _chosen(self, known: Known, count: int) -> tuple[Sequence[Configuration], bool]:
         """The candidates of the next screening, and whether their base needs a new process."""
@@ -105,7 +107,9 @@ class SpaceSearch(ScreeningRules):
             leads = known.best != STOCK
             kept_s = reserve_s(known.evidence, finalists, chosen[0], budget, leads=leads)
         first = known.count == 1
-        return plan_screening(known.best, chosen, budget, kept_s, fresh=fresh, first=first)
+        return plan_screening(
+            known.best, chosen, known.evidence, budget, kept_s, fresh=fresh, first=first
+        )
 
     def _undone(
         self,
