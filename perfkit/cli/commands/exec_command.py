@@ -22,6 +22,7 @@ from perfkit.records.machine import total_memory_bytes
 from perfkit.tuning.apply import preset_environment
 from perfkit.tuning.preset import PresetInstances, load_preset
 from perfkit.tuning.side_by_side.instances import too_large, too_large_sentence
+from perfkit.units import count_text
 
 if TYPE_CHECKING:
     from perfkit.knobs.configuration import Configuration
@@ -104,8 +105,8 @@ def _bind_to_share(instance: InstanceNumber, measured: PresetInstances | None) -
             )
         if (instance.count, len(cpus)) != (measured.count, measured.cpus):
             _print(
-                f"the preset was measured with {measured.count} instances of {measured.cpus} CPUs "
-                f"each, not with {instance.count} of {len(cpus)}"
+                f"the preset was measured with {count_text(measured.count, 'instance')} of "
+                f"{count_text(measured.cpus, 'CPU')}, not with {instance.count} of {len(cpus)}"
             )
     os.sched_setaffinity(0, cpus)
 
