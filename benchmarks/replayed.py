@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import statistics
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,6 +116,7 @@ class ReplayRunner:
         self.sweep = sweep
         self.model = model
         self.clock_s = 0.0
+        self._lock = threading.Lock()
         self.number = number
         self.passes: list[ReplayedPass] = []
         self._entries = sweep.by_settings
@@ -150,13 +152,15 @@ class ReplayRunner:
         return self.clock_s
 
     def spend(self, step: str, seconds: float = 0.0) -> None:
-        """Advance the clock."""
-        self.clock_s += seconds
+        """Advance the clock. Trials side by side call this from several threads."""
+        with self._lock:
+            self.clock_s += seconds
 
     def next_number(self) -> int:
         """Number of the next record."""
-        self.number += 1
-        return self.number
+        with self._lock:
+            self.number += 1
+            return self.number
 
     # -- what the sweep says ------------------------------------------------------------------
 

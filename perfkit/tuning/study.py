@@ -41,6 +41,10 @@ NO_REFERENCE = Stop(
     final=False,
 )
 
+MOST_RESERVED = 0.4
+"""Largest share of the budget that is kept for instances side by side: without a search, there
+would be nothing to run in them."""
+
 
 class Study:
     """Runs a plan; :meth:`run` may be interrupted at any moment and called again.
@@ -233,7 +237,7 @@ class Study:
 
     def _search(self, session: Session) -> Stop:
         while True:
-            match decision := self._decide(self._remaining_s()):
+            match decision := self._decide(self._remaining_s() - self._reserved_s()):
                 case Screen():
                     self._screen(session, decision)
                 case Confirm():
@@ -315,6 +319,15 @@ class Study:
             block.open_all(starts)
             block.rounds(members, passes)
 
+    def _reserved_s(self) -> float:
+        """Seconds that are kept for instances side by side, if the goal needs them."""
+        if not self._plan.goal.objective.instances:
+            return 0.0
+        return min(MOST_RESERVED * self._plan.budget_s, self._instance_costs(STOCK).least_s())
+
+    def _instance_costs(self, configuration: Configuration) -> InstanceCosts:
+        return InstanceCosts(self._costs.start_s(), self._costs.confirmed_pass_s(configuration))
+
     def _measure_instances(self) -> None:
         """Measure the best configuration in several instances side by side."""
         best = self.recommendation().best
@@ -327,7 +340,7 @@ class Study:
             self._plan,
             configuration,
             best.peak_rss_bytes,
-            InstanceCosts(costs.start_s(), costs.confirmed_pass_s(configuration)),
+            self._instance_costs(configuration),
             remaining_s=self._remaining_s,
             progress=self._progress,
             cache=self.compiled_folder,

@@ -89,8 +89,7 @@ def test_exec_says_where_other_instances_were_measured(perfkit: Perfkit, tmp_pat
     finished = perfkit("exec", "--instance", "1/1", "--preset", preset, "--", "true")
     assert finished.returncode == 0
     assert finished.stderr == (
-        "perfkit: the preset was measured with 7 instances of 3 CPUs each, not with 1 of "
-        f"{len(CPUS)}\n"
+        f"perfkit: the preset was measured with 7 instances of 3 CPUs, not with 1 of {len(CPUS)}\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -131,6 +132,8 @@ class WatchedRunner(ReplayRunner):
         self.opened: list[tuple[str, Configuration]] = []
         self._alter = alter
         self._interrupt_at = interrupt_at
+        # Instances that run side by side are driven by threads.
+        self.lock = threading.Lock()
 
     def spend(self, step: str, seconds: float = 0.0) -> None:
         """Count a step, which may be the one that is interrupted, and advance the clock."""

@@ -39,6 +39,7 @@ def test_a_saved_preset_is_loaded(tmp_path: Path, recommendation: Recommendation
     assert preset.configuration.as_dict() == SETTINGS
     assert preset.environment() == {"PJRT_NPROC": "1"}
     measured = tomllib.loads(path.read_text())["measured"]
+    assert measured["goal"] == "objective: latency"
     assert measured["speedup"] == 2.0
     assert measured["speedup_interval"] == [2.0, 2.0]
     assert measured["steady_s"] == 5.5

@@ -22,6 +22,7 @@ from perfkit.records.machine import total_memory_bytes
 from perfkit.tuning.apply import preset_environment
 from perfkit.tuning.preset import PresetInstances, load_preset
 from perfkit.tuning.side_by_side.instances import too_large, too_large_sentence
+from perfkit.units import count_text
 
 if TYPE_CHECKING:
     from perfkit.knobs.configuration import Configuration
@@ -62,12 +63,12 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if not given.command:
         raise UserError("there is no command to run: write it after '--'")
+    if given.instance is not None and given.preset is None:
+        raise UserError("--instance needs --preset: give that, too")
     if given.preset is None and not given.guard:
         raise UserError("there is nothing to run the command under: give --preset P or --guard")
     if not given.guard and (given.zero or given.guard_report is not None):
         raise UserError("--zero and --guard-report need --guard: give that, too")
-    if given.instance is not None and given.preset is None:
-        raise UserError("--instance needs --preset: give that, too")
     environment = dict(os.environ)
     if given.preset is not None:
         preset = load_preset(given.preset)
@@ -104,8 +105,8 @@ def _bind_to_share(instance: InstanceNumber, measured: PresetInstances | None) -
             )
         if (instance.count, len(cpus)) != (measured.count, measured.cpus):
             _print(
-                f"the preset was measured with {measured.count} instances of {measured.cpus} CPUs "
-                f"each, not with {instance.count} of {len(cpus)}"
+                f"the preset was measured with {count_text(measured.count, 'instance')} of "
+                f"{count_text(measured.cpus, 'CPU')}, not with {instance.count} of {len(cpus)}"
             )
     os.sched_setaffinity(0, cpus)
 

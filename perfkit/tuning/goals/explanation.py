@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from perfkit.records.schema import Outcome
 from perfkit.tuning.goals.goal import Goal
 from perfkit.tuning.goals.objectives import (
+    SAME_MEMORY,
     Cost,
     Latency,
     Memory,
@@ -22,7 +23,10 @@ from perfkit.units import bytes_text, count_text, percent_text
 
 @dataclass(frozen=True)
 class Facts:
-    """What a recommendation rests on; see :class:`perfkit.tuning.recommend.Recommendation`."""
+    """What a recommendation rests on.
+
+    The attributes are those of :class:`perfkit.tuning.recommend.Recommendation`.
+    """
 
     rows: Sequence[Row]
     stock: Row | None
@@ -132,6 +136,7 @@ def _dear_sentence(facts: Facts, stock: Row, best: Row) -> str:
         and row.speedup is not None
         and row.speedup.surely_above(1.0)
         and time_gain(row) > time_gain(best)
+        and memory_ratio(row, best) > SAME_MEMORY
         and facts.goal.constraints.violation(row) is None
     ]
     if not dear:
@@ -140,8 +145,8 @@ def _dear_sentence(facts: Facts, stock: Row, best: Row) -> str:
     needed = least_gain(memory_ratio(fastest, best), objective.memory_exchange)
     return (
         f"{fastest.label} is {time_gain(fastest) / time_gain(best):.2f} times as fast, but needs "
-        f"{memory_ratio(fastest, best):.1f} times as much memory, for which {needed:.2f} is "
-        "demanded."
+        f"{memory_ratio(fastest, best):.1f} times as much memory, which takes a gain of at least "
+        f"{needed:.2f}."
     )
 
 
