@@ -334,7 +334,6 @@ class Study:
         if best is None:
             return
         configuration = self._plan.catalogue.configuration(best.settings)
-        costs = self._costs
         measure_instances(
             self._runner,
             self._plan,

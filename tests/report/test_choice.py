@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from perfkit.tuning.instances import Instances
 
 from perfkit.records.schema import Record
 from perfkit.report.choice import choice_tables, equals_info
@@ -18,6 +17,7 @@ from perfkit.report.figures.time_memory import time_memory_figure, time_memory_i
 from perfkit.report.study_page import study_page
 from perfkit.stats.interval import Interval
 from perfkit.tuning.recommend import Recommendation, recommend
+from perfkit.tuning.side_by_side.instances import Instances
 
 BECAUSE = "it needs less memory"
 
