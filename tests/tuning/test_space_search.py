@@ -328,6 +328,31 @@ def test_configurations_outside_the_space_play_no_part() -> None:
     assert coverage_text(Evidence(elsewhere), SPACE) == "looked at 0 of 23 configurations"
 
 
+def test_changes_that_gained_on_an_earlier_base_are_combined_with_the_incumbent() -> None:
+    evidence = Evidence(
+        [
+            *_screened(0, {"bucket": "exact"}, 2.0),
+            *_screened(1, {"xla_cpu_use_onednn": "true"}, 1.05),
+            *_screened(2, {"allocator": "glibc-hugepages"}, 1.1),
+            *_screened(3, {"allocator": "glibc-keep"}, 1.2),
+            *_screened(4, {"parameters": "constants"}, 0.9),
+        ]
+    )
+    exact, onednn = {"bucket": "exact"}, {"xla_cpu_use_onednn": "true"}
+    keep, huge = {"allocator": "glibc-keep"}, {"allocator": "glibc-hugepages"}
+    known = known_configurations(evidence, SPACE)
+    assert known.best.as_dict() == exact
+    assert [one.as_dict() for one in known.combined] == [
+        exact | keep | onednn,
+        exact | keep,
+        exact | huge,
+        exact | onednn,
+    ]
+    decision = ScreenTpe().decide(evidence, SPACE, replace(AMPLE, shared=True))
+    assert isinstance(decision, Screen)
+    assert decision.candidates == known.combined
+
+
 def test_the_neighbours_of_the_incumbent_differ_in_one_knob_or_two() -> None:
     known = known_configurations(Evidence(_screened(0, {"bucket": "exact"}, 2.0)), SPACE)
     assert known.best.as_dict() == {"bucket": "exact"}
