@@ -18,9 +18,9 @@ from perfkit.tuning.search.evidence import (
     Process,
     confidence_of,
     gives_up,
-    process_settings,
 )
 from perfkit.tuning.search.gains import compared_pairs, log_gains
+from perfkit.tuning.search.settings import process_settings
 
 FAST = Configuration((("a", "1"),)).digest
 OTHER = Configuration((("b", "1"),)).digest
