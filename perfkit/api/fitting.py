@@ -37,6 +37,7 @@ from perfkit.records.schema import Record
 from perfkit.records.store import Store, read_records
 from perfkit.report.fit_page import fit_page
 from perfkit.report.writing import write_report
+from perfkit.tuning.preset import load_preset
 
 FIT_NAME = "fit.json"
 """File name of a fit in its folder."""
@@ -169,7 +170,12 @@ def fit_model(
     for workload in (*measured.workloads, *measured.held_out):
         subject.refuse_without_memory(configuration, workload)
     records = _measure(measured, subject, folder, progress)
-    return _finish_fit(records, folder, dataclasses.asdict(measured_ceilings()))
+    instances = None if preset is None else load_preset(Path(preset)).instances
+    found = {
+        "ceilings": dataclasses.asdict(measured_ceilings()),
+        "instance_cpus": None if instances is None else instances.cpus,
+    }
+    return _finish_fit(records, folder, found)
 
 
 def fit_records(
@@ -311,11 +317,9 @@ def _measure(
     return measurement.records()
 
 
-def _finish_fit(
-    records: Sequence[Record], folder: Path, ceilings: Mapping[str, float]
-) -> FitResult:
-    """Fit, save and draw."""
-    fit = assemble(records).model_copy(update={"ceilings": dict(ceilings)})
+def _finish_fit(records: Sequence[Record], folder: Path, found: Mapping[str, object]) -> FitResult:
+    """Fit, add what the records do not hold, save and draw."""
+    fit = assemble(records).model_copy(update=dict(found))
     path, page = folder / FIT_NAME, folder / PAGE_NAME
     fit.save(path)
     write_report(page, fit_page(fit, records))

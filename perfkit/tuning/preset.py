@@ -97,7 +97,8 @@ def save_preset(
     if best is None:
         raise UserError(f"there is no preset to save: {recommendation.sentence}")
     chosen = recommendation.chosen_instances
-    measured = _measured(best, {"summary": recommendation.sentence, **context})
+    lead = {"summary": recommendation.sentence, "goal": recommendation.goal.sentence}
+    measured = _measured(best, lead | dict(context))
     instances = None
     if chosen is not None:
         instances = PresetInstances(

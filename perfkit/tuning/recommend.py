@@ -11,12 +11,12 @@ from perfkit.records.roles import NOT_COMPARED
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import sequential_ratio
 from perfkit.stats.interval import Interval
-from perfkit.tuning.explanation import Facts, sentence_of
+from perfkit.tuning.goals.explanation import Facts, sentence_of
 from perfkit.tuning.goals.goal import Goal
 from perfkit.tuning.goals.objectives import SAME_MEMORY, Latency, Ratio, time_gain
-from perfkit.tuning.instances import Instances, best_instances, measured_instances
 from perfkit.tuning.rows import Row, rows_of
 from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.side_by_side.instances import Instances, best_instances, measured_instances
 
 NO_PRICE_OF_MEMORY = Latency(memory_exchange=0.0)
 """Compares times alone, for the front of time and memory."""

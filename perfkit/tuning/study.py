@@ -13,7 +13,6 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.costs import MeasuredCosts
-from perfkit.tuning.instance_runs import InstanceCosts, measure_instances
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
 from perfkit.tuning.search.evidence import ATTEMPTS, Evidence, gives_up
@@ -27,6 +26,7 @@ from perfkit.tuning.search.strategy import (
     Strategy,
 )
 from perfkit.tuning.session import Runner, Session, Start
+from perfkit.tuning.side_by_side.measuring import InstanceCosts, measure_instances
 from perfkit.tuning.space import search_space
 from perfkit.tuning.study_plan import StudyPlan
 
@@ -37,6 +37,10 @@ NO_REFERENCE = Stop(
     ),
     final=False,
 )
+
+MOST_RESERVED = 0.4
+"""Largest share of the budget that is kept for instances side by side: without a search, there
+would be nothing to run in them."""
 
 COMPILED_FOLDER = "compiled"
 """Folder in the store with the compilation caches of the configurations of each study."""
@@ -181,7 +185,7 @@ class Study:
 
     def _search(self, session: Session) -> Stop:
         while True:
-            match decision := self._decide(self._remaining_s()):
+            match decision := self._decide(self._remaining_s() - self._reserved_s()):
                 case Screen():
                     self._screen(session, decision)
                 case Confirm():
@@ -303,6 +307,15 @@ class Study:
             if session.open(longer, chosen, Role.CHECK):
                 session.rounds([chosen], 1)
 
+    def _reserved_s(self) -> float:
+        """Seconds that are kept for instances side by side, if the goal needs them."""
+        if not self._plan.goal.objective.instances:
+            return 0.0
+        return min(MOST_RESERVED * self._plan.budget_s, self._instance_costs(STOCK).least_s())
+
+    def _instance_costs(self, configuration: Configuration) -> InstanceCosts:
+        return InstanceCosts(self._costs.start_s(), self._costs.pass_s(configuration))
+
     def _measure_instances(self) -> None:
         """Measure the best configuration in several instances side by side."""
         best = self.recommendation().best
@@ -314,7 +327,7 @@ class Study:
             self._plan,
             configuration,
             best.peak_rss_bytes,
-            InstanceCosts(self._costs.start_s(), self._costs.pass_s(configuration)),
+            self._instance_costs(configuration),
             remaining_s=self._remaining_s,
             progress=self._progress,
             cache=self.compiled_folder,

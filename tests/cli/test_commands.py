@@ -65,6 +65,55 @@ def test_exec_applies_flags_and_affinity(perfkit: Perfkit, tmp_path: Path) -> No
     assert shown["cpus"] == [min(os.sched_getaffinity(0))]
 
 
+CPUS = sorted(os.sched_getaffinity(0))
+
+
+def test_exec_binds_each_instance_to_its_share(perfkit: Perfkit, tmp_path: Path) -> None:
+    preset = _preset(tmp_path, "bucket = 'exact'\n[instances]\ncount = 2\ncpus = 1\n")
+    count = min(2, len(CPUS))
+    shown = [
+        json.loads(
+            perfkit(
+                "exec", "--instance", f"{number}/{count}", "--preset", preset, "--",
+                sys.executable, "-c", SHOW,
+            ).stdout
+        )["cpus"]
+        for number in range(1, count + 1)
+    ]  # fmt: skip
+    assert [len(cpus) for cpus in shown] == [len(CPUS) // count] * count
+    assert len({cpu for cpus in shown for cpu in cpus}) == len(CPUS) // count * count
+
+
+def test_exec_says_where_other_instances_were_measured(perfkit: Perfkit, tmp_path: Path) -> None:
+    preset = _preset(tmp_path, "[instances]\ncount = 7\ncpus = 3\n")
+    finished = perfkit("exec", "--instance", "1/1", "--preset", preset, "--", "true")
+    assert finished.returncode == 0
+    assert finished.stderr == (
+        "perfkit: the preset was measured with 7 instances of 3 CPUs each, not with 1 of "
+        f"{len(CPUS)}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("instance", "message"),
+    [
+        ("3/2", "there is no instance 3 of 2"),
+        ("0/2", "there is no instance 0 of 2"),
+        ("one", "'one' is not an instance: write its number and the number of all"),
+        ("1/100000", "100000 instances need a CPU each, but only"),
+        ("1/1", "1 instance with a peak of 900 TB each cannot run in"),
+    ],
+)
+def test_exec_refuses_impossible_instances(
+    perfkit: Perfkit, refused: Refused, tmp_path: Path, instance: str, message: str
+) -> None:
+    peak = 900 * 10**12
+    table = f"[instances]\ncount = 2\ncpus = 1\npeak_rss_bytes = {peak}\n"
+    preset = _preset(tmp_path, table)
+    finished = perfkit("exec", "--instance", instance, "--preset", preset, "--", "true")
+    refused(finished, message)
+
+
 @pytest.mark.parametrize("name", ["jemalloc", "tcmalloc"])
 def test_exec_preloads_the_allocator(perfkit: Perfkit, tmp_path: Path, name: str) -> None:
     library = allocators.library_path(name)

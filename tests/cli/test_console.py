@@ -10,6 +10,9 @@ from rich.text import Text
 
 from perfkit.cli.console import Console, cell
 from perfkit.records.schema import Outcome
+from perfkit.tuning.goals.goal import make_goal
+from perfkit.tuning.recommend import recommend
+from tests.support.confirmations import TWOFOLD, confirmed
 from tests.support.records_factory import make_record
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07name\nperfkit: all is well\u202e"
@@ -35,6 +38,28 @@ def test_control_characters_are_escaped_even_in_cells_that_were_not_made_safe(
     table.add_row(Text("\x1b[2Jred\u202e"))
     Console().rich.print(table)
     assert not {"\x1b", "\x9b", "\u202e"} & set(capsys.readouterr().out)
+
+
+def test_a_recommendation_shows_goal_front_and_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    loose = confirmed({"a": "1"}, TWOFOLD, stock_bytes=2000, peak_rss_bytes=3000)
+    strict = confirmed(
+        {"b": "1"}, [*TWOFOLD] * 2, stock_bytes=2000, peak_rss_bytes=3000, agreement="float32"
+    )
+    found = recommend([*loose, *strict], make_goal("memory", slack=0, pareto=True))
+    Console().recommendation(found, [])
+    shown = capsys.readouterr().out
+    lines = shown.splitlines()
+    assert "objective: memory, within 0 % of the fastest time" in lines
+    assert "3 configurations looked at" in lines
+    _, front = shown.split("front of time and memory:\n")
+    # a=1 is as good as b=1, but not as strict; stock is slower and needs less memory.
+    assert [line.split("│")[1].strip() for line in front.splitlines() if "│" in line] == [
+        "b=1",
+        "stock",
+    ]
+    assert lines[-1].endswith(
+        "Equally good: a=1. This one is chosen because its agreement class is stricter."
+    )
 
 
 def test_a_record_ends_with_its_notices(

@@ -53,6 +53,25 @@ def test_jobs_with_equal_requirements_are_one_array(fit: ModelFit) -> None:
     assert needed / 2**20 <= array.mebibytes <= 4000
 
 
+def test_a_preset_with_instances_runs_in_instances_of_that_size(fit: ModelFit) -> None:
+    """Two instances of one CPU would be faster, but the preset was measured with two CPUs each."""
+    wide = fit.model_copy(update={"instance_cpus": 2})
+    (array,) = arrays(_plan(wide, *_folds(4)))
+    assert array.cpus == 2
+    (array,) = arrays(_plan(fit.model_copy(update={"instance_cpus": 1}), *_folds(4)))
+    assert array.cpus == 1
+
+
+def test_instances_that_are_impossible_here_leave_the_choice_to_the_plan(fit: ModelFit) -> None:
+    needed = max(each.option.memory.high for each in _plan(fit, *_folds(4)).jobs)
+    narrow = fit.model_copy(update={"instance_cpus": 1})
+    small = dataclasses.replace(MACHINE, memory_bytes=int(1.5 * needed))
+    (array,) = arrays(_plan(narrow, *_folds(4), machine=small))
+    assert array.cpus == 2
+    (array,) = arrays(_plan(fit.model_copy(update={"instance_cpus": 3}), *_folds(4)))
+    assert array.cpus == 1
+
+
 def test_arrays_are_not_longer_than_slurm_allows(fit: ModelFit) -> None:
     plan = _plan(fit, *_folds(1200))
     assert [len(array.jobs) for array in arrays(plan)] == [1000, 200]

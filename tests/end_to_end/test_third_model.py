@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perfkit.knobs.topology import places, sensible_counts
+from perfkit.records.store import read_records
 from tests.support.plugin import install
 
 pytest.importorskip("jax", reason="the trials are real")
@@ -33,11 +35,17 @@ type Perfkit = Callable[[str], str]
 
 
 @pytest.fixture
-def perfkit(tmp_path: Path) -> Perfkit:
+def packages(tmp_path: Path) -> Path:
+    """The folder of the installed package."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    return install(folder)
+
+
+@pytest.fixture
+def perfkit(tmp_path: Path, packages: Path) -> Perfkit:
     """Run a command with the package installed, and return what it prints."""
-    packages = tmp_path / "packages"
-    packages.mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(install(packages))}
+    environment = {**os.environ, "PYTHONPATH": str(packages)}
 
     def run(words: str) -> str:
         finished = subprocess.run(
@@ -69,10 +77,62 @@ def test_it_is_tuned(perfkit: Perfkit, tmp_path: Path) -> None:
     assert (tmp_path / "tuned" / "report.html").exists()
 
 
+SIDE_BY_SIDE = """
+from pathlib import Path
+from perfkit.knobs.configuration import STOCK, Catalogue
+from perfkit.models import get_model
+from perfkit.records.store import Store
+from perfkit.trial.limits import Limits
+from perfkit.tuning.goals.goal import make_goal
+from perfkit.tuning.side_by_side.measuring import InstanceCosts, measure_instances
+from perfkit.tuning.live import LiveRunner
+from perfkit.tuning.progress import SilentProgress
+from perfkit.tuning.study_plan import StudyPlan
+
+model, folder, turns = get_model("heat"), Path("instances"), iter([1e9])
+workload = model.workload({"edge": 32}, {})
+plan = StudyPlan(
+    model, Catalogue(model.knobs), workload, Store(folder), 1e9, 1e12, goal=make_goal("throughput")
+)
+measure_instances(
+    LiveRunner(folder, Limits(), lambda stage: None), plan, STOCK, 1, InstanceCosts(1.0, 1.0),
+    remaining_s=lambda: next(turns, 0.0), progress=SilentProgress(), cache=folder / "compiled",
+)
+"""
+
+
+def test_its_instances_run_side_by_side(tmp_path: Path, packages: Path) -> None:
+    """One turn of every number of instances; each instance has its share of the CPUs."""
+    finished = subprocess.run(
+        [sys.executable, "-c", SIDE_BY_SIDE],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(packages)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    cpus = len(os.sched_getaffinity(0))
+    counts = sensible_counts(places()) if cpus > 1 else ()
+    records = read_records(tmp_path / "instances") if counts else []
+    assert sorted(record.instances for record in records) == sorted(
+        count for count in counts for _ in range(count)
+    )
+    for record in records:
+        assert record.allowed_cpus == cpus // record.instances
+        assert [stage.round for stage in record.steady] == [0, 1]
+    assert not (tmp_path / "instances" / "compiled").exists()
+
+
+PRESET = "model = 'heat'\n[knobs]\n[instances]\ncount = 2\ncpus = 1\n"
+
+
 def test_it_is_fitted_calibrated_and_planned(perfkit: Perfkit, tmp_path: Path) -> None:
-    perfkit("plan fit --model heat --rounds 2 --out fit")
+    (tmp_path / "preset.toml").write_text(PRESET)
+    perfkit("plan fit --model heat --rounds 2 --preset preset.toml --out fit")
     fit = json.loads((tmp_path / "fit" / "fit.json").read_text())
     assert fit["model"] == "heat"
+    assert fit["instance_cpus"] == 1
     assert (fit["least_size"], fit["largest_size"]) == (64.0, 192.0)
     assert {"step", "rest", "compile"} <= fit["laws"].keys()
     # The compiler's count at the size that is only compiled: a plate of 512 nodes needs at least
@@ -90,4 +150,6 @@ def test_it_is_fitted_calibrated_and_planned(perfkit: Perfkit, tmp_path: Path) -
     perfkit("plan --fit fit/fit.json --jobs jobs.csv --machines machines.toml --out plan")
     rows = {row["name"]: row for row in csv.DictReader((tmp_path / "plan" / "plan.csv").open())}
     assert (rows["a"]["heat_steps"], rows["b"]["heat_steps"]) == ("40", "1000")
+    # The preset was measured in instances of one CPU each.
+    assert {row["cpus"] for row in rows.values()} == {"1"}
     assert "What is possible, heat" in (tmp_path / "plan" / "report.html").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
@@ -187,18 +188,22 @@ class ReplayRunner:
         self.opened: list[tuple[str, Configuration]] = []
         self.passed: list[Configuration] = []
         self._interrupt_at = interrupt_at
+        # Instances that run side by side are driven by threads.
+        self.lock = threading.Lock()
 
     def spend(self, step: str, seconds: float = 0.0) -> None:
         """Count a step, which may be the one that is interrupted, and advance the clock."""
-        self.calls += 1
-        if self.calls == self._interrupt_at:
-            raise KeyboardInterrupt
-        self.clock_s += seconds
+        with self.lock:
+            self.calls += 1
+            if self.calls == self._interrupt_at:
+                raise KeyboardInterrupt
+            self.clock_s += seconds
 
     def next_number(self) -> int:
         """Number of the next record."""
-        self.number += 1
-        return self.number
+        with self.lock:
+            self.number += 1
+            return self.number
 
     def trial(
         self,

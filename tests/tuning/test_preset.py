@@ -10,8 +10,10 @@ import pytest
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.tuning.apply import preset_environment
-from perfkit.tuning.preset import load_preset, save_preset
+from perfkit.tuning.goals.goal import make_goal
+from perfkit.tuning.preset import PresetInstances, load_preset, save_front, save_preset
 from perfkit.tuning.recommend import Recommendation, recommend
+from tests.support.confirmations import TWOFOLD, confirmed
 from tests.support.replay import Fields, record
 
 REPOSITORY = Path(__file__).parents[2]
@@ -37,6 +39,7 @@ def test_a_saved_preset_is_loaded(tmp_path: Path, recommendation: Recommendation
     assert preset.configuration.as_dict() == SETTINGS
     assert preset.environment() == {"PJRT_NPROC": "1"}
     measured = tomllib.loads(path.read_text())["measured"]
+    assert measured["goal"] == "objective: latency"
     assert measured["speedup"] == 2.0
     assert measured["speedup_interval"] == [2.0, 2.0]
     assert measured["steady_s"] == 5.5
@@ -51,6 +54,60 @@ def test_a_preset_with_the_former_name_of_a_knob_is_loaded(tmp_path: Path) -> No
     assert load_preset(path).configuration.as_dict() == {"bucket": "exact", "precision": "float32"}
     path.write_text("format = 1\nmodel = 'af3'\n[knobs]\nbfloat16 = 'all'\n")
     assert load_preset(path).configuration == STOCK
+
+
+def _throughput() -> Recommendation:
+    """Two instances are 4/3 times as good as one."""
+    side_by_side = [
+        record(SETTINGS, times={0: each_s}, role="together", block=f"{count}-{turn}").model_copy(
+            update={"instances": count, "allowed_cpus": 4 // count, "peak_rss_bytes": 100}
+        )
+        for count, each_s in ((1, 4.0), (2, 6.0))
+        for turn in range(6)
+        for _ in range(count)
+    ]
+    return recommend([*confirmed(SETTINGS, TWOFOLD), *side_by_side], make_goal("throughput"))
+
+
+def test_a_preset_keeps_the_instances(tmp_path: Path) -> None:
+    path = tmp_path / "preset.toml"
+    save_preset(path, "af3", _throughput(), {})
+    assert load_preset(path).instances == PresetInstances(count=2, cpus=2, peak_rss_bytes=100)
+    assert tomllib.loads(path.read_text())["measured"]["predictions_per_hour"] == 1200.0
+
+
+def test_a_preset_without_instances_has_none(
+    tmp_path: Path, recommendation: Recommendation
+) -> None:
+    path = tmp_path / "preset.toml"
+    save_preset(path, "af3", recommendation, {})
+    assert "instances" not in tomllib.loads(path.read_text())
+    assert load_preset(path).instances is None
+
+
+def test_the_front_is_kept_as_numbered_presets(tmp_path: Path) -> None:
+    records = [
+        *confirmed({"cpus": "1"}, TWOFOLD, stock_bytes=2000, peak_rss_bytes=3000),
+        *confirmed({"cpus": "2"}, [*TWOFOLD] * 2, stock_bytes=2000, peak_rss_bytes=2500),
+    ]
+    (tmp_path / "preset-3.toml").touch()
+    found = recommend(records, make_goal(pareto=True))
+    assert save_front(tmp_path, "af3", found, {"size": 76}) == (
+        tmp_path / "preset-1.toml",
+        tmp_path / "preset-2.toml",
+    )
+    fast, stock = (load_preset(tmp_path / f"preset-{number}.toml") for number in (1, 2))
+    assert fast.configuration.as_dict() == {"cpus": "2"}
+    assert stock.configuration == STOCK
+    assert (fast.measured["speedup"], stock.measured["peak_rss_bytes"]) == (2.0, 2000)
+    # A longer front of an earlier call does not stay behind.
+    assert not (tmp_path / "preset-3.toml").exists()
+
+
+def test_presets_of_an_earlier_front_stay_where_none_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "preset-1.toml").touch()
+    assert save_front(tmp_path, "af3", recommend(confirmed(SETTINGS, TWOFOLD)), {}) == ()
+    assert (tmp_path / "preset-1.toml").exists()
 
 
 @pytest.mark.parametrize("path", sorted(REPOSITORY.glob("*/**/preset*.toml")), ids=str)
@@ -86,6 +143,10 @@ def test_a_preset_that_cannot_be_written_is_reported(
         (b"model = 'af33'\n[knobs]", "unknown model 'af33'; the nearest is 'af3'"),
         (b"model = 'af3'\n[knobs]\nbuckets = 'exact'", "unknown knob 'buckets'; the nearest is"),
         (b"model = 'af3'\n[knobs]\nbucket = 'exat'", "knob 'bucket' cannot be 'exat'"),
+        (b"model = 'af3'\ninstances = 2\n[knobs]", r"\[instances\] of the preset .* needs whole"),
+        (b"model = 'af3'\n[knobs]\n[instances]\ncount = 0\ncpus = 1", "of at least 1"),
+        (b"model = 'af3'\n[knobs]\n[instances]\ncount = 2", "numbers 'count' and 'cpus'"),
+        (b"model = 'af3'\n[knobs]\n[instances]\ncount = '2'\ncpus = 1", "needs whole numbers"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes | None, message: str) -> None:

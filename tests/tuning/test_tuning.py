@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Configuration
+from perfkit.records.roles import Role
 from perfkit.records.store import read_records
+from perfkit.tuning.goals.goal import make_goal
 from perfkit.tuning.preset import load_preset
 from perfkit.tuning.run import tune_workload
 from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner
@@ -40,6 +43,47 @@ def test_a_tuning_returns_and_saves_its_recommendation(tmp_path: Path) -> None:
     assert {one.label: one.total.median for one in result.extrapolations} == pytest.approx(
         {"stock": 200 * 30.0 / 4, "bucket=exact": 200 * 15.0 / 4}
     )
+
+
+def test_throughput_ends_with_instances_of_the_best_in_the_preset(tmp_path: Path) -> None:
+    result = tune_workload(
+        WORKLOAD,
+        tmp_path,
+        budget_s=100_000.0,
+        knobs=["bucket"],
+        extrapolates=False,
+        runner=ReplayRunner(_halved_by_exact_bucket),
+        goal=make_goal("throughput"),
+    )
+    assert result.preset is not None
+    preset = load_preset(result.preset)
+    assert preset.configuration.as_dict() == {"bucket": "exact"}
+    # Virtual instances do not slow each other down: one for each CPU is the best.
+    cpus = len(os.sched_getaffinity(0))
+    side_by_side = {r.instances for r in result.records if r.role is Role.TOGETHER}
+    if cpus == 1:
+        assert not side_by_side
+    else:
+        assert {1, cpus} <= side_by_side
+        assert preset.instances is not None
+        assert preset.instances.count == cpus
+
+
+def test_under_a_constraint_nothing_else_is_searched(tmp_path: Path) -> None:
+    result = tune_workload(
+        WORKLOAD,
+        tmp_path,
+        budget_s=100_000.0,
+        knobs=["bucket"],
+        extrapolates=False,
+        runner=ReplayRunner(_halved_by_exact_bucket),
+        goal=make_goal(agreement="float32"),
+    )
+    tried = {record.configuration.label for record in result.records}
+    assert tried == {"stock", "precision=float32", "bucket=exact precision=float32"}
+    # The trials reach bfloat16 only.
+    assert result.preset is None
+    assert result.recommendation.sentence.startswith("Nothing can be recommended: stock is excl")
 
 
 def test_an_interrupted_tuning_returns_what_it_has_and_resumes(tmp_path: Path) -> None:

@@ -132,6 +132,9 @@ class ModelFit(FileData):
         Laws of passes and of the start over CPUs, None where one CPU count was measured.
     contention
         Slow-down while other instances fill the machine, None if not measured.
+    instance_cpus
+        CPUs of each of the instances that a tuning found best for the preset; None if it measured
+        none.
     cached_compile_s
         Seconds to load a program from the compilation cache, None if not measured.
     ceilings
@@ -163,6 +166,7 @@ class ModelFit(FileData):
     running_cpus: CpuLaw | None = None
     starting_cpus: CpuLaw | None = None
     contention: Annotated[NonNegative, Field(le=MOST_CONTENTION)] | None = None
+    instance_cpus: Cpus | None = None
     cached_compile_s: NonNegative | None = None
     ceilings: dict[str, Positive] = Field(default_factory=dict)
     notices: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from perfkit.records.stages import StageName
 from perfkit.trial.launcher import TrialProcess
 from perfkit.trial.request import TrialLabels, TrialRequest
 from perfkit.tuning.live import LiveRunner
-from perfkit.tuning.together import run_together
+from perfkit.tuning.side_by_side.together import run_together
 
 
 class LiveFitRunner(LiveRunner):

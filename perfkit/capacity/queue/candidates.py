@@ -124,11 +124,14 @@ class Queue:
     def _options(
         self, estimates: Mapping[int, Estimate], compiles: bool, number: int
     ) -> tuple[RunOption, ...]:
-        """Return the fastest preset on each possible share of the machine with this number."""
+        """Return the fastest preset on each possible share of the machine with this number.
+
+        A preset that was measured in instances side by side runs in instances of that size where
+        they are possible.
+        """
         machine = self._machines[number]
-        found = []
+        possible = []
         for instances in instance_counts(machine):
-            possible = []
             for fit, one in estimates.items():
                 factors = self._factors[fit, number, instances]
                 if not isinstance(factors, TimeFactors):
@@ -136,9 +139,19 @@ class Queue:
                 time = factors.seconds(one, self._compile_s(fit, one, compiles))
                 if obstacle(time, one.memory, machine, instances) is None:
                     possible.append(RunOption(fit, instances, time, one.memory))
-            if possible:
-                found.append(min(possible, key=lambda option: option.time.value))
-        return tuple(found)
+        as_measured = {option.fit for option in possible if self._is_as_measured(option, machine)}
+        fastest: dict[int, RunOption] = {}
+        for option in possible:
+            if option.fit in as_measured and not self._is_as_measured(option, machine):
+                continue
+            rival = fastest.get(option.instances)
+            if rival is None or option.time.value < rival.time.value:
+                fastest[option.instances] = option
+        return tuple(fastest[instances] for instances in sorted(fastest))
+
+    def _is_as_measured(self, option: RunOption, machine: Machine) -> bool:
+        """Whether the share has as many CPUs as an instance had when the preset was measured."""
+        return self._fits[option.fit].instance_cpus == machine.cores // option.instances
 
     def _compile_s(self, fit: int, one: Estimate, compiles: bool) -> float:
         from_cache = self._fits[fit].cached_compile_s

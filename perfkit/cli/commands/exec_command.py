@@ -20,8 +20,8 @@ from perfkit.printable import printable
 from perfkit.records.findings import GuardRecord
 from perfkit.records.machine import total_memory_bytes
 from perfkit.tuning.apply import preset_environment
-from perfkit.tuning.instances import too_large, too_large_sentence
 from perfkit.tuning.preset import PresetInstances, load_preset
+from perfkit.tuning.side_by_side.instances import too_large, too_large_sentence
 
 if TYPE_CHECKING:
     from perfkit.knobs.configuration import Configuration
@@ -62,12 +62,12 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if not given.command:
         raise UserError("there is no command to run: write it after '--'")
+    if given.instance is not None and given.preset is None:
+        raise UserError("--instance needs --preset: give that, too")
     if given.preset is None and not given.guard:
         raise UserError("there is nothing to run the command under: give --preset P or --guard")
     if not given.guard and (given.zero or given.guard_report is not None):
         raise UserError("--zero and --guard-report need --guard: give that, too")
-    if given.instance is not None and given.preset is None:
-        raise UserError("--instance needs --preset: give that, too")
     environment = dict(os.environ)
     if given.preset is not None:
         preset = load_preset(given.preset)

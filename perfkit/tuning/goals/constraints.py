@@ -39,8 +39,8 @@ class Constraints:
     preload: bool = True
 
     @property
-    def any(self) -> bool:
-        """Whether anything is excluded."""
+    def exclude_anything(self) -> bool:
+        """Whether any configuration is excluded."""
         return self != Constraints()
 
     def violation(self, row: Row) -> str | None:
@@ -95,10 +95,9 @@ def start_values(constraints: Constraints, model: Model) -> dict[str, str]:
 def constrained_space(space: SearchSpace, constraints: Constraints, model: Model) -> SearchSpace:
     """The changes of a search space that keep the constraints.
 
-    A change loses nothing where it keeps them as it is. Where stock promises a looser class than
-    the demanded one, each change also sets the values of :func:`start_values`, and these values
-    alone come first. A change that promises a looser class even so is left out, as is one that
-    needs ``LD_PRELOAD`` where this is forbidden.
+    A change that promises a looser class than the demanded one is left out, as is one that needs
+    ``LD_PRELOAD`` where this is forbidden. Where stock itself promises a looser class, each change
+    also sets the values of :func:`start_values`, and these values alone are the first change.
 
     Parameters
     ----------
@@ -114,7 +113,7 @@ def constrained_space(space: SearchSpace, constraints: Constraints, model: Model
     UserError
         No change keeps the constraints.
     """
-    if not constraints.any:
+    if not constraints.exclude_anything:
         return space
     start = start_values(constraints, model)
     first: Sequence[Change] = (tuple(sorted(start.items())),) if start else ()

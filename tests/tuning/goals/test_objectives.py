@@ -45,8 +45,8 @@ def test_memory_has_to_be_paid_for_with_time() -> None:
     assert _chosen(found) == "arguments=1"
     # 1.03 to the power of log2(6.3 / 2.3) = 1.454 is 1.044, more than 2.06 / 2 = 1.03.
     assert found.sentence.endswith(
-        "constants=1 is 1.03 times as fast, but needs 2.7 times as much memory, for which 1.04 is "
-        "demanded."
+        "constants=1 is 1.03 times as fast, but needs 2.7 times as much memory, which takes a "
+        "gain of at least 1.04."
     )
     # With free memory, the faster one wins; and a gain of 6 % is worth the memory.
     assert _recommended(records, make_goal(memory_exchange=0)) == "constants=1"
@@ -58,7 +58,7 @@ def test_a_small_gain_for_twice_the_memory_of_stock_is_no_recommendation() -> No
     assert found.best is found.stock
     assert found.sentence == (
         "Stay with stock: of 1 configuration tried, none was surely better. a=1 is 1.02 times as "
-        "fast, but needs 2.0 times as much memory, for which 1.03 is demanded."
+        "fast, but needs 2.0 times as much memory, which takes a gain of at least 1.03."
     )
     assert _recommended(_at("a", 1.02, 2.0)) == "a=1"
     assert _recommended(_at("a", 1.05, 4.0)) == "a=1"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,14 +17,15 @@ from perfkit.records.schema import DisturbedPass, Outcome, Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tuning.goals.goal import make_goal
-from perfkit.tuning.instance_runs import InstanceCosts, instance_counts, measure_instances
-from perfkit.tuning.instances import (
+from perfkit.tuning.recommend import recommend
+from perfkit.tuning.side_by_side.instances import (
     best_instances,
+    instances_sentence,
     measured_instances,
     too_large,
     too_large_sentence,
 )
-from perfkit.tuning.recommend import recommend
+from perfkit.tuning.side_by_side.measuring import InstanceCosts, instance_counts, measure_instances
 from perfkit.tuning.study_plan import StudyPlan
 from tests.support.confirmations import TWOFOLD, confirmed
 from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, ReplayTrial, record
@@ -137,24 +137,30 @@ def test_instances_need_memory_with_a_margin(
 
 def test_what_does_not_fit_is_said() -> None:
     assert too_large_sentence(4, 3_000_000_000, 8e9) == (
-        "4 instances with a peak of 3.0 GB each do not fit into 8.0 GB of memory, at 10 % of margin"
+        "4 instances with a peak of 3.0 GB each cannot run in 8.0 GB of memory, at 10 % of margin"
     )
 
 
 # -- the recommendation --------------------------------------------------------------------------
 
 
-def test_throughput_recommends_the_instances_of_the_fastest_configuration() -> None:
-    settings = {"a": "1"}
-    side_by_side = [
+FAST = {"a": "1"}
+FAST_IN_TWO = [
+    *confirmed(FAST, TWOFOLD),
+    *(
         one
         for count, each_s in ((1, 4.0), (2, 6.0))
         for turn in range(6)
-        for one in _block(f"{count}-{turn}", [{0: each_s}] * count, settings)
-    ]
-    found = recommend([*confirmed(settings, TWOFOLD), *side_by_side], make_goal("throughput"))
+        for one in _block(f"{count}-{turn}", [{0: each_s}] * count, FAST)
+    ),
+]
+"""A configuration that predicts 900 times per hour alone, and 1200 times in two instances."""
+
+
+def test_throughput_recommends_the_instances_of_the_fastest_configuration() -> None:
+    found = recommend(FAST_IN_TWO, make_goal("throughput"))
     assert found.best is not None
-    assert found.best.settings == settings
+    assert found.best.settings == FAST
     # The times side by side are no times of a prediction that runs alone.
     assert found.best.time_s is not None
     assert found.best.time_s.median == pytest.approx(5.0)
@@ -164,8 +170,24 @@ def test_throughput_recommends_the_instances_of_the_fastest_configuration() -> N
         "2 instances of 2 CPUs: 1200.0 predictions per hour (95 % interval 1200.0 to 1200.0), 1.33 "
         "times as many as one instance (1.33 to 1.33); 1 instance of 4 CPUs 900.0."
     )
-    latency = recommend([*confirmed(settings, TWOFOLD), *side_by_side])
+    latency = recommend(FAST_IN_TWO)
     assert latency.chosen_instances is None
+
+
+def test_the_price_of_a_machine_is_divided_by_what_it_predicts() -> None:
+    goal = make_goal("cost", price="2.4")
+    found = recommend(FAST_IN_TWO, goal)
+    # 2.4 an hour for 1200 predictions.
+    assert found.sentence.endswith("A prediction then costs 0.002.")
+
+
+def test_more_instances_that_are_not_surely_better_are_named() -> None:
+    records = [*_blocks([4.0] * 2, 1), *_blocks([6.0] * 2, 2)]
+    found = measured_instances(records, STOCK.digest)
+    assert instances_sentence(found, found[0]) == (
+        "1 instance of 4 CPUs: 900.0 predictions per hour; 2 instances of 2 CPUs 1200.0 (not "
+        "surely better)."
+    )
 
 
 def test_throughput_without_instances_says_so() -> None:
@@ -207,12 +229,6 @@ class _Runner(ReplayRunner):
         self.seconds = seconds
         self.labels: list[TrialLabels] = []
         self.folders: set[str] = set()
-        self._lock = threading.Lock()
-
-    def spend(self, step: str, seconds: float = 0.0) -> None:
-        """Advance the clock; several threads do."""
-        with self._lock:
-            super().spend(step, seconds)
 
     def trial(
         self,
@@ -222,7 +238,7 @@ class _Runner(ReplayRunner):
         files: TrialFiles,
     ) -> _SideBySide:
         """A trial that has not been started."""
-        with self._lock:
+        with self.lock:
             self.labels.append(labels)
             assert files.compile_cache is not None
             self.folders.add(files.compile_cache.name)
@@ -282,8 +298,12 @@ def _clear(count: int) -> float:
 def test_every_number_of_instances_is_measured_until_the_best_is_sure(tmp_path: Path) -> None:
     bound, runner = _Bound(), _Runner(_clear)
     blocks = _measure(_plan(tmp_path), runner, bound=bound)
-    # 900, 1440 and 720 an hour: alone and four are below 0.85 of 1440 in two turns, and left out.
-    assert blocks == {1: 2, 2: 2, 4: 2}
+    # 900, 1440 and 720 an hour. After two turns below 0.85 of 1440, four are left out; that two are
+    # better than one needs six turns.
+    assert blocks == {1: 6, 2: 6, 4: 2}
+    best = best_instances(measured_instances(Store(tmp_path).records(), STOCK.digest), _free)
+    assert best is not None
+    assert best.count == 2
     assert bound.cpus == {(0, 1, 2, 3), (0, 1), (2, 3), (0,), (1,), (2,), (3,)}
     # Each size of the thread pool has a compilation cache of its own.
     assert runner.folders == {f"{STOCK.digest}-{cpus}" for cpus in (4, 2, 1)}
@@ -314,7 +334,7 @@ def test_instances_that_do_not_fit_into_memory_are_left_out_and_named(tmp_path: 
     blocks = _measure(_plan(tmp_path, memory_bytes=3e9), _Runner(_clear), listener=listener)
     assert set(blocks) == {1, 2}
     assert listener.said == [
-        "not measured: 4 instances with a peak of 1.0 GB each do not fit into 3.0 GB of memory, at "
+        "not measured: 4 instances with a peak of 1.0 GB each cannot run in 3.0 GB of memory, at "
         "10 % of margin"
     ]
 
@@ -374,3 +394,4 @@ def test_a_turn_is_expected_to_take_as_long_as_one_instance_after_another() -> N
     # One instance: 10 s and 6 passes; two: 10 s and 12 passes.
     assert costs.turn_s([1, 2]) == pytest.approx(10 + 12 + 10 + 24)
     assert costs.least_s([1, 2]) == pytest.approx(6 * 56)
+    assert costs.least_s([1]) == 0.0

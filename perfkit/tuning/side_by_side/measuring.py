@@ -16,7 +16,9 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import LOOKS
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
-from perfkit.tuning.instances import (
+from perfkit.tuning.progress import Progress
+from perfkit.tuning.session import Runner
+from perfkit.tuning.side_by_side.instances import (
     Hourly,
     Instances,
     failed_instances,
@@ -25,17 +27,16 @@ from perfkit.tuning.instances import (
     too_large,
     too_large_sentence,
 )
-from perfkit.tuning.progress import Progress
-from perfkit.tuning.session import Runner
+from perfkit.tuning.side_by_side.together import bind_thread, run_together
 from perfkit.tuning.study_plan import StudyPlan
-from perfkit.tuning.together import bind_thread, run_together
 
 MOST_TURNS = 2 * LOOKS[0]
 """Turns after which measuring ends, decided or not."""
 
 HOPELESS = 0.85
-"""A number of instances that predicts less than this share of the best in each of two or more turns
-is not measured any more. Blocks of one program differ by less, see
+"""A number of instances that predicts less than this share of a smaller number in each of two or
+more turns is not measured any more. Of equals, the fewest instances are best, so that it need not
+be proved worse. Blocks of one program differ by less, see
 :data:`perfkit.tuning.search.screening.CLEARLY_FASTER`."""
 
 ROUNDS_LEAST = 2
@@ -70,9 +71,17 @@ class InstanceCosts:
         """
         return sum(self.start_s + count * (1 + self.rounds) * self.pass_s for count in counts)
 
-    def least_s(self, counts: Sequence[int]) -> float:
-        """Seconds until there is an interval."""
-        return LOOKS[0] * self.turn_s(counts)
+    def least_s(self, counts: Sequence[int] | None = None) -> float:
+        """Seconds until there is an interval.
+
+        Parameters
+        ----------
+        counts
+            Numbers of instances; by default all that divide the CPUs of this process evenly. A
+            single number needs no measurement.
+        """
+        chosen = sensible_counts(places()) if counts is None else counts
+        return LOOKS[0] * self.turn_s(chosen) if len(chosen) > 1 else 0.0
 
 
 def instance_counts(
@@ -240,11 +249,11 @@ class _Measurement:
 
 
 def _hopeless(one: Instances, found: Sequence[Instances], hourly: Hourly) -> bool:
-    """Whether another number of instances was far better in each of two or more turns."""
+    """Whether a smaller number of instances was far better in each of two or more turns."""
 
     def far_better(other: Instances) -> bool:
         needed = one.hourly(hourly) / other.hourly(hourly)
         turns = list(zip(one.blocks_per_hour, other.blocks_per_hour, strict=False))
         return len(turns) > 1 and all(mine < HOPELESS * needed * its for mine, its in turns)
 
-    return any(far_better(other) for other in found)
+    return any(far_better(other) for other in found if other.count < one.count)

@@ -143,7 +143,12 @@ def instances_sentence(found: Sequence[Instances], chosen: Instances) -> str:
     ends = "" if own.ends is None else f" (95 % interval {own.ends[0]:.1f} to {own.ends[1]:.1f})"
     alone = next((one for one in found if one.count == 1 and one is not chosen), None)
     gain = "" if alone is None else _gain_text(chosen.gain(alone))
-    others = [f"{one.text} {one.per_hour.median:.1f}" for one in found if one is not chosen]
+    others = [
+        f"{one.text} {one.per_hour.median:.1f}"
+        + (" (not surely better)" if one.per_hour.median > own.median else "")
+        for one in found
+        if one is not chosen
+    ]
     rest = f"; {', '.join(others)}" if others else ""
     return f"{chosen.text}: {own.median:.1f} predictions per hour{ends}{gain}{rest}."
 
@@ -165,9 +170,10 @@ def too_large(counts: Sequence[int], peak_rss_bytes: int, memory_bytes: float) -
 
 def too_large_sentence(count: int, peak_rss_bytes: int, memory_bytes: float) -> str:
     """Why a number of instances does not fit into memory; arguments as for :func:`too_large`."""
+    needs = f"{count_text(count, 'instance')} with a peak of {bytes_text(peak_rss_bytes)} each"
     return (
-        f"{count} instances with a peak of {bytes_text(peak_rss_bytes)} each do not fit into "
-        f"{bytes_text(memory_bytes)} of memory, at {percent_text(MEMORY_MARGIN - 1)} of margin"
+        f"{needs} cannot run in {bytes_text(memory_bytes)} of memory, at "
+        f"{percent_text(MEMORY_MARGIN - 1)} of margin"
     )
 
 

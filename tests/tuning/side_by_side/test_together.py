@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from perfkit.records.schema import Outcome, Record, Stage
-from perfkit.tuning.together import run_together
+from perfkit.tuning.side_by_side.together import run_together
 from tests.support.records_factory import make_record, make_stage
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from perfkit.records.schema import Outcome
 from perfkit.tuning.goals.goal import Goal
 from perfkit.tuning.goals.objectives import (
+    SAME_MEMORY,
     Cost,
     Latency,
     Memory,
@@ -15,14 +16,17 @@ from perfkit.tuning.goals.objectives import (
     memory_ratio,
     time_gain,
 )
-from perfkit.tuning.instances import Instances, instances_sentence
 from perfkit.tuning.rows import Row
-from perfkit.units import bytes_text, percent_text
+from perfkit.tuning.side_by_side.instances import Instances, instances_sentence
+from perfkit.units import bytes_text, count_text, percent_text
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a recommendation rests on; see :class:`perfkit.tuning.recommend.Recommendation`."""
+    """What a recommendation rests on.
+
+    The attributes are those of :class:`perfkit.tuning.recommend.Recommendation`.
+    """
 
     rows: Sequence[Row]
     stock: Row | None
@@ -45,11 +49,8 @@ def sentence_of(facts: Facts) -> str:
         _gain_sentence(facts, facts.stock, facts.best),
         _equals_sentence(facts),
         _dear_sentence(facts, facts.stock, facts.best),
+        _instances_sentence(facts),
     ]
-    if facts.chosen_instances is not None:
-        parts.append(_capitalised(instances_sentence(facts.instances, facts.chosen_instances)))
-    elif facts.goal.objective.instances:
-        parts.append("Instances side by side were not measured.")
     return " ".join(part for part in parts if part)
 
 
@@ -100,7 +101,7 @@ def _staying(facts: Facts, stock: Row) -> str:
         row for row in measured if row.eligible and facts.goal.constraints.violation(row) is None
     ]
     leading = max(allowed, key=time_gain, default=None)
-    count = f"{len(measured)} configuration{'s' if len(measured) != 1 else ''}"
+    count = count_text(len(measured), "configuration")
     if isinstance(facts.goal.objective, Memory):
         return f"Stay with stock: of {count} tried, none needs less memory at that time."
     if leading is None or time_gain(leading) <= 1.0:
@@ -135,6 +136,7 @@ def _dear_sentence(facts: Facts, stock: Row, best: Row) -> str:
         and row.speedup is not None
         and row.speedup.surely_above(1.0)
         and time_gain(row) > time_gain(best)
+        and memory_ratio(row, best) > SAME_MEMORY
         and facts.goal.constraints.violation(row) is None
     ]
     if not dear:
@@ -143,14 +145,21 @@ def _dear_sentence(facts: Facts, stock: Row, best: Row) -> str:
     needed = least_gain(memory_ratio(fastest, best), objective.memory_exchange)
     return (
         f"{fastest.label} is {time_gain(fastest) / time_gain(best):.2f} times as fast, but needs "
-        f"{memory_ratio(fastest, best):.1f} times as much memory, for which {needed:.2f} is "
-        "demanded."
+        f"{memory_ratio(fastest, best):.1f} times as much memory, which takes a gain of at least "
+        f"{needed:.2f}."
     )
+
+
+def _instances_sentence(facts: Facts) -> str:
+    objective, chosen = facts.goal.objective, facts.chosen_instances
+    if chosen is None:
+        return "Instances side by side were not measured." if objective.instances else ""
+    sentence = instances_sentence(facts.instances, chosen)
+    if not isinstance(objective, Cost):
+        return sentence
+    price = chosen.hourly(objective.hourly) / chosen.per_hour.median
+    return f"{sentence} A prediction then costs {price:.3g}."
 
 
 def _peak(row: Row) -> str:
     return bytes_text(row.peak_rss_bytes)
-
-
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
