@@ -16,7 +16,7 @@ from perfkit.report.figures.search.instances import (
 from perfkit.report.figures.time_memory import time_memory_figure, time_memory_info
 from perfkit.report.study_page import study_page
 from perfkit.stats.interval import Interval
-from perfkit.tuning.instances import Instances
+from perfkit.tuning.side_by_side.instances import Instances
 from perfkit.tuning.recommend import Recommendation, recommend
 
 BECAUSE = "it needs less memory"
