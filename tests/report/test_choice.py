@@ -16,8 +16,8 @@ from perfkit.report.figures.search.instances import (
 from perfkit.report.figures.time_memory import time_memory_figure, time_memory_info
 from perfkit.report.study_page import study_page
 from perfkit.stats.interval import Interval
-from perfkit.tuning.side_by_side.instances import Instances
 from perfkit.tuning.recommend import Recommendation, recommend
+from perfkit.tuning.side_by_side.instances import Instances
 
 BECAUSE = "it needs less memory"
 
