@@ -180,7 +180,7 @@ class Recording:
         """Blocks of configurations that can share a process, and a program's lowering within it."""
         groups: dict[tuple[str, ...], list[Configuration]] = defaultdict(list)
         for one in sorted(missing, key=lambda one: sorted(one.overrides().items())):
-            groups[process_key(self._plan.catalogue, one)].append(one)
+            groups[process_key(one)].append(one)
         return [
             block
             for group in groups.values()

@@ -120,8 +120,7 @@ def near_optimum_s(passes: Iterable[ReplayedPass], sweep: RecordedSweep, toleran
     Parameters
     ----------
     passes
-        Passes of a study, in order. Those of another depth than that of the sweep are left out,
-        unless there is no other.
+        Passes of a study that are comparable with each other, in order.
     sweep
         The recorded sweep.
     tolerance
@@ -132,14 +131,12 @@ def near_optimum_s(passes: Iterable[ReplayedPass], sweep: RecordedSweep, toleran
     float
         Seconds on the virtual clock; infinite if the study ends with another configuration.
     """
-    passes = list(passes)
-    same = [one for one in passes if one.depth == sweep.workload.depth]
     seen: dict[str, list[float]] = defaultdict(list)
     medians: dict[str, float] = {}
     most = (1 + tolerance) * sweep.optimum.ratio
     near = {one.digest: one.ratio <= most for one in sweep.configurations if one.right}
     since_s = math.inf
-    for one in same or passes:
+    for one in passes:
         digest = one.configuration.digest
         if digest not in near:
             continue
@@ -191,7 +188,7 @@ def _passes_of(
     budget_s: float,
     other: RecordedSweep | None,
 ) -> list[ReplayedPass]:
-    """The passes of a whole study."""
+    """The passes of a whole study, without those that take the seconds of another depth."""
     model = get_model(sweep.workload.model)
     space = recorded_space(sweep, model)
     runner = ReplayRunner(sweep, model, seed, other)
@@ -202,4 +199,5 @@ def _passes_of(
             model, space.catalogue, workload, store, budget_s, AMPLE_BYTES, extrapolate=False
         )
         Study(plan, strategy, runner, SilentProgress(), space).run()
-    return runner.passes
+    others = set() if other is None else {other.workload.depth}
+    return [one for one in runner.passes if one.depth not in others]

@@ -13,8 +13,6 @@ from benchmarks.scripts.record_sweep import main
 from benchmarks.sweep_design import factor_values, factorial, process_key, sample
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.knobs.knob import Knob, Layer
-from perfkit.knobs.parsers import one_of
 from perfkit.models.gencast.model import GenCast
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
@@ -84,13 +82,21 @@ def test_a_sample_has_stock_and_all_single_changes() -> None:
 
 
 def test_only_settings_of_one_compilation_and_of_the_model_share_a_process() -> None:
-    compiled = Knob("compiled", "a", Layer.XLA, True, "", one_of("a", "b"), per_compilation=True)
-    started = Knob("started", "a", Layer.XLA, True, "", one_of("a", "b"))
-    catalogue = Catalogue([*MODEL.knobs, compiled, started])
-    configuration = catalogue.configuration(
-        {"compiled": "b", "started": "b", "precision": "bfloat16", "allocator": "glibc-keep"}
+    values = {
+        "xla_cpu_use_onednn": "true",
+        "precision": "bfloat16",
+        "xla_cpu_max_isa": "AVX2",
+        "allocator": "glibc-keep",
+        "cpus": "1",
+    }
+    keys = [process_key(CATALOGUE.configuration({name: values[name]})) for name in values]
+    # XLA ignores a ceiling of the instruction set that comes with a single compilation.
+    assert keys == [(), (), ("xla_cpu_max_isa=AVX2",), ("allocator=glibc-keep",), ("cpus=1",)]
+    assert process_key(CATALOGUE.configuration(values)) == (
+        "allocator=glibc-keep",
+        "cpus=1",
+        "xla_cpu_max_isa=AVX2",
     )
-    assert process_key(catalogue, configuration) == ("allocator=glibc-keep", "started=b")
 
 
 def _plan(folder: Path, budget_s: float = 1e6, sweep: RecordedSweep | None = None) -> RecordingPlan:
