@@ -69,8 +69,9 @@ def quality_of(
     seeds: Iterable[int],
     rounds: int,
     other: RecordedSweep | None = None,
+    budget_share: float = 1.0,
 ) -> Quality:
-    """Run studies with the exhaustive cost as their budget, and see when they come near.
+    """Run studies, and see when they come near the optimum.
 
     Parameters
     ----------
@@ -84,6 +85,8 @@ def quality_of(
         Number of passes of each configuration in an exhaustive measurement.
     other
         Sweep of the same workload at another depth, for trials of that depth.
+    budget_share
+        Budget of each study, relative to the exhaustive cost.
 
     Raises
     ------
@@ -93,7 +96,8 @@ def quality_of(
     catalogue = Catalogue(get_model(sweep.workload.model).knobs)
     cost_s = exhaustive_s(sweep, catalogue, rounds)
     seeds = tuple(seeds)
-    runs = [_passes_of(sweep, make_strategy(), seed, cost_s, other) for seed in seeds]
+    budget_s = budget_share * cost_s
+    runs = [_passes_of(sweep, make_strategy(), seed, budget_s, other) for seed in seeds]
     times_s = {
         f"{tolerance:g}": [near_optimum_s(run, sweep, tolerance) for run in runs]
         for tolerance in TOLERANCES
@@ -159,7 +163,7 @@ def markdown_of(qualities: Sequence[Quality]) -> str:
             f"### {title}",
             "",
             f"{own[0].configurations} configurations; exhaustive cost {own[0].exhaustive_s:.0f} s; "
-            f"median of {own[0].seeds} studies.",
+            f"median of {own[0].seeds} studies; in brackets, how many come near if not all.",
             "",
             f"| strategy | {' | '.join(heads)} | configurations measured |",
             f"|---|{'---:|' * len(heads)}---:|",
@@ -172,12 +176,12 @@ def markdown_of(qualities: Sequence[Quality]) -> str:
 
 
 def _cells(quality: Quality) -> list[str]:
-    """Shares in percent; where some studies do not come near, how many do."""
+    """Shares in percent; where some studies do not come that near, the number of those that do."""
     cells = []
     for name, share in quality.shares.items():
         reached = quality.reached[name]
         text = "not reached" if share is None else f"{share:.1%}"
-        cells.append(text if reached == quality.seeds else f"{text} ({reached} studies)")
+        cells.append(text if reached == quality.seeds else f"{text} ({reached} of {quality.seeds})")
     return cells
 
 

@@ -104,7 +104,7 @@ def test_the_script_prints_a_table_and_writes_the_numbers(
     assert main([str(sweep), *options, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "### gencast, tiny, full depth" in printed
-    assert "4 configurations; exhaustive cost 120 s; median of 2 studies." in printed
+    assert "4 configurations; exhaustive cost 120 s; median of 2 studies; in brackets" in printed
     assert "| strategy | within 5% | within 2% | within 1% | configurations measured |" in printed
     assert (tmp_path / "strategies.md").read_text().strip() == printed.strip()
     (quality,) = json.loads((tmp_path / "strategies.json").read_text())
