@@ -1,18 +1,15 @@
-"""Strategies over the whole space, on replayed trials with a planted optimum of two partners."""
+"""Strategies over the whole space: what they decide on given evidence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from benchmarks.simulated import MemoryStore
 from perfkit.errors import MissingDependencyError, UserError
-from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.models.af3.model import AlphaFold3
+from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
 from perfkit.tuning.search.enumerations import Grid, RandomSearch
@@ -28,129 +25,15 @@ from perfkit.tuning.search.registry import STRATEGIES, make_strategy
 from perfkit.tuning.search.screen_tpe import ScreenTpe
 from perfkit.tuning.search.strategy import (
     Budget,
-    Change,
     Decision,
     Screen,
     SearchSpace,
     Stop,
-    Strategy,
     coverage_text,
 )
-from perfkit.tuning.study import Study
-from perfkit.tuning.study_plan import StudyPlan
-from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
-
-MODEL = AlphaFold3()
-CATALOGUE = Catalogue(MODEL.knobs)
-CHANGES: tuple[Change, ...] = (
-    (("bucket", "exact"),),
-    (("xla_cpu_use_onednn", "true"),),
-    (("allocator", "glibc-keep"),),
-    (("allocator", "glibc-hugepages"),),
-    (("parameters", "constants"),),
-)
-SPACE = SearchSpace(CATALOGUE, CHANGES)
-"""2 x 2 x 3 x 2 = 24 configurations."""
-
-OPTIMUM = {
-    "bucket": "exact",
-    "xla_cpu_use_onednn": "true",
-    "allocator": "glibc-hugepages",
-}
-"""30 s x 0.5 x 0.6 = 9 s. Either of its last two settings alone makes a pass slower."""
+from tests.support.partners import CATALOGUE, CHANGES, SPACE
 
 OVER_THE_SPACE = ("screen+tpe", "gp", "grid", "random")
-
-
-def partners(configuration: Configuration) -> Behaviour:
-    """Two settings that gain only together; baked-in parameters are fast and wrong."""
-    settings = configuration.as_dict()
-    seconds = 30.0
-    if "bucket" in settings:
-        seconds *= 0.5
-    onednn, hugepages = (
-        "xla_cpu_use_onednn" in settings,
-        settings.get("allocator") == "glibc-hugepages",
-    )
-    if onednn and hugepages:
-        seconds *= 0.6
-    elif onednn or hugepages:
-        seconds *= 1.1
-    if "parameters" in settings:
-        return Behaviour(seconds * 0.3, Outcome.DISAGREES)
-    return Behaviour(seconds)
-
-
-def _study(
-    store: MemoryStore,
-    strategy: Strategy,
-    runner: ReplayRunner,
-    budget_s: float = 1e5,
-    space: SearchSpace = SPACE,
-) -> Study:
-    plan = StudyPlan(MODEL, CATALOGUE, WORKLOAD, store, budget_s, 1e15, extrapolate=False)
-    return Study(plan, strategy, runner, Listener(), space)
-
-
-@pytest.mark.parametrize("name", OVER_THE_SPACE)
-def test_settings_that_gain_only_together_are_found(tmp_path: Path, name: str) -> None:
-    study = _study(MemoryStore(tmp_path), make_strategy(name), ReplayRunner(partners))
-    study.run()
-    best = study.recommendation().best
-    assert best is not None
-    assert best.settings == OPTIMUM
-    assert best.speedup is not None
-    assert best.speedup.median == pytest.approx(30.0 / 9.0)
-    assert best.blocks >= 6
-    assert study.unfinished == ()
-
-
-@pytest.mark.parametrize("name", ["grid", "random"])
-def test_an_enumeration_looks_at_each_configuration_and_at_none_twice(
-    tmp_path: Path, name: str
-) -> None:
-    study = _study(MemoryStore(tmp_path), make_strategy(name), ReplayRunner(partners))
-    study.run()
-    evidence = Evidence.of_records(study.records())
-    assert coverage_text(evidence, SPACE) == "looked at 23 of 23 configurations"
-    screened = [record.configuration.digest for record in roles(study.records(), "screen")]
-    wrong = [one for one in study.records() if one.outcome is Outcome.DISAGREES]
-    # Half of the combinations are wrong; each is found out once.
-    assert len(wrong) == len({one.configuration.digest for one in wrong}) == 12
-    assert len(set(screened)) == 23
-
-
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_a_short_budget_reports_what_is_left_and_a_larger_one_continues(
-    tmp_path: Path, name: str
-) -> None:
-    store = MemoryStore(tmp_path)
-    begin_s = (runner := ReplayRunner(partners)).now_s()
-    short = _study(store, make_strategy(name), runner, 350.0)
-    short.run()
-    assert runner.now_s() - begin_s <= 350.0
-    assert "because the budget is too short" in short.unfinished[0]
-    again = ReplayRunner(partners, number=runner.number)
-    longer = _study(store, make_strategy(name), again)
-    longer.run()
-    assert longer.unfinished == ()
-    seen = {
-        s for settings in Evidence.of_records(longer.records()).looked_at.values() for s in settings
-    }
-    assert seen == {setting for change in CHANGES for setting in change}
-
-
-@pytest.mark.parametrize("name", OVER_THE_SPACE)
-def test_an_interrupted_study_resumes(tmp_path: Path, name: str) -> None:
-    store = MemoryStore(tmp_path)
-    runner = ReplayRunner(partners, interrupt_at=60)
-    with pytest.raises(KeyboardInterrupt):
-        _study(store, make_strategy(name), runner).run()
-    study = _study(store, make_strategy(name), ReplayRunner(partners, number=runner.number))
-    study.run()
-    best = study.recommendation().best
-    assert best is not None
-    assert best.settings == OPTIMUM
 
 
 class _Costs:
@@ -239,20 +122,20 @@ def test_a_configuration_that_failed_is_not_proposed_again(name: str) -> None:
     failed = [
         Process(one.digest, Role.SCREEN, None, {}, Outcome.REJECTED, one.settings)
         for one in known_configurations(Evidence([]), SPACE).combinations()
-        if one != STOCK and one.as_dict() != {"bucket": "exact"}
+        if one != STOCK and one.as_dict() != {"precision": "bfloat16"}
     ]
     strategy = make_strategy(name)
     decision = strategy.decide(Evidence(failed), SPACE, AMPLE)
     assert isinstance(decision, Screen)
-    assert [one.as_dict() for one in decision.candidates] == [{"bucket": "exact"}]
-    measured = [*failed, *_screened(0, {"bucket": "exact"}, 0.9)]
+    assert [one.as_dict() for one in decision.candidates] == [{"precision": "bfloat16"}]
+    measured = [*failed, *_screened(0, {"precision": "bfloat16"}, 0.9)]
     assert strategy.decide(Evidence(measured), SPACE, AMPLE) == Stop()
 
 
 def test_the_search_ends_when_the_incumbent_has_withstood_enough_combinations() -> None:
     pairs = [
-        {"bucket": "exact", "xla_cpu_use_onednn": "true"},
-        {"bucket": "exact", "allocator": "glibc-keep"},
+        {"precision": "bfloat16", "xla_cpu_use_onednn": "true"},
+        {"precision": "bfloat16", "allocator": "glibc-keep"},
         {"xla_cpu_use_onednn": "true", "allocator": "glibc-keep"},
     ]
     processes = [
@@ -264,13 +147,14 @@ def test_the_search_ends_when_the_incumbent_has_withstood_enough_combinations() 
 
 
 def test_a_candidate_that_won_one_pair_of_processes_is_repeated_first() -> None:
-    processes = [*SINGLES, *_screened(10, {"bucket": "exact", "xla_cpu_use_onednn": "true"}, 1.05)]
+    processes = [
+        *SINGLES,
+        *_screened(10, {"precision": "bfloat16", "xla_cpu_use_onednn": "true"}, 1.05),
+    ]
     decision = ScreenTpe().decide(Evidence(processes), SPACE, AMPLE)
     assert isinstance(decision, Screen)
     assert decision.fresh
-    assert [one.as_dict() for one in decision.candidates] == [
-        {"bucket": "exact", "xla_cpu_use_onednn": "true"}
-    ]
+    assert [one.as_dict() for one in decision.candidates] == [pair]
 
 
 def _confirmed(settings: dict[str, str], ratio: float) -> list[Process]:
@@ -282,12 +166,12 @@ def _confirmed(settings: dict[str, str], ratio: float) -> list[Process]:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_rest_of_a_budget_is_spent_on_an_untried_change(name: str) -> None:
     """One screening takes 13 s; the confirmation of its winner, six blocks of 13 s, is too long."""
-    exact = {"bucket": "exact"}
-    evidence = Evidence([*_screened(0, exact, 2.0), *_confirmed(exact, 2.0)])
+    precision = {"precision": "bfloat16"}
+    evidence = Evidence([*_screened(0, precision, 2.0), *_confirmed(precision, 2.0)])
     decision = make_strategy(name).decide(evidence, SPACE, Budget(20.0, _Costs()))
     assert isinstance(decision, Screen)
     assert len(decision.candidates) == 1
-    assert decision.base.as_dict() == exact
+    assert decision.base.as_dict() == precision
     stop = make_strategy(name).decide(evidence, SPACE, Budget(5.0, _Costs()))
     assert isinstance(stop, Stop)
     assert "because the budget is too short" in stop.reasons[0]
@@ -329,16 +213,16 @@ def test_configurations_outside_the_space_play_no_part() -> None:
 
 
 def test_the_neighbours_of_the_incumbent_differ_in_one_knob_or_two() -> None:
-    known = known_configurations(Evidence(_screened(0, {"bucket": "exact"}, 2.0)), SPACE)
-    assert known.best.as_dict() == {"bucket": "exact"}
+    known = known_configurations(Evidence(_screened(0, {"precision": "bfloat16"}, 2.0)), SPACE)
+    assert known.best.as_dict() == {"precision": "bfloat16"}
     found = [one.as_dict() for one in known.neighbours()]
     differing = [
         sum(one.get(name) != known.best.as_dict().get(name) for name in SPACE.values)
         for one in found
     ]
     assert set(differing) == {1, 2}
-    # One knob other than bucket: 1 + 2 + 1. Two of them: 1*2 + 1*1 + 2*1. One of them and bucket:
-    # 1 + 2 + 1. Bucket alone gives stock, which is not new.
+    # One knob other than the precision: 1 + 2 + 1. Two of them: 1*2 + 1*1 + 2*1. One of them and
+    # the precision: 1 + 2 + 1. The precision alone gives stock, which is not new.
     assert len({frozenset(one.items()) for one in found}) == 4 + 5 + 4
 
 
