@@ -84,7 +84,7 @@ def test_a_sample_has_stock_and_all_single_changes() -> None:
 
 
 def test_only_settings_of_one_compilation_and_of_the_model_share_a_process() -> None:
-    compiled = Knob("compiled", "a", Layer.XLA, True, "", one_of("a", "b"), per_compilation=True)
+    compiled = Knob("compiled", "a", Layer.XLA, True, "", one_of("a", "b"), option=str)
     started = Knob("started", "a", Layer.XLA, True, "", one_of("a", "b"))
     catalogue = Catalogue([*MODEL.knobs, compiled, started])
     configuration = catalogue.configuration(

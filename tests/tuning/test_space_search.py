@@ -147,10 +147,8 @@ def test_the_search_ends_when_the_incumbent_has_withstood_enough_combinations() 
 
 
 def test_a_candidate_that_won_one_pair_of_processes_is_repeated_first() -> None:
-    processes = [
-        *SINGLES,
-        *_screened(10, {"precision": "bfloat16", "xla_cpu_use_onednn": "true"}, 1.05),
-    ]
+    pair = {"precision": "bfloat16", "xla_cpu_use_onednn": "true"}
+    processes = [*SINGLES, *_screened(10, pair, 1.05)]
     decision = ScreenTpe().decide(Evidence(processes), SPACE, AMPLE)
     assert isinstance(decision, Screen)
     assert decision.fresh
