@@ -44,7 +44,7 @@ def test_values_that_need_an_instruction_set_are_not_here() -> None:
 def test_a_knob_that_xla_takes_per_compilation() -> None:
     knob = Knob(
         *("xla_flag", "true", Layer.XLA, True, "a flag", boolean, Search(("false",), order=1)),
-        per_compilation=True,
+        option=bool,
     )
     assert knob_entry(knob, HOST).scope is Scope.COMPILATION
 

@@ -137,8 +137,10 @@ class WatchedRunner(ReplayRunner):
 
     def spend(self, step: str, seconds: float = 0.0) -> None:
         """Count a step, which may be the one that is interrupted, and advance the clock."""
-        self.calls += 1
-        if self.calls == self._interrupt_at:
+        with self.lock:
+            self.calls += 1
+            interrupted = self.calls == self._interrupt_at
+        if interrupted:
             raise KeyboardInterrupt
         super().spend(step, seconds)
 

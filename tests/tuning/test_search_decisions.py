@@ -121,20 +121,20 @@ def test_a_configuration_that_failed_is_not_proposed_again(name: str) -> None:
     failed = [
         Process(one.digest, Role.SCREEN, None, {}, Outcome.REJECTED, one.settings)
         for one in known_configurations(Evidence([]), SPACE).combinations()
-        if one != STOCK and one.as_dict() != {"bucket": "exact"}
+        if one != STOCK and one.as_dict() != {"precision": "bfloat16"}
     ]
     strategy = make_strategy(name)
     decision = strategy.decide(Evidence(failed), SPACE, AMPLE)
     assert isinstance(decision, Screen)
-    assert [one.as_dict() for one in decision.candidates] == [{"bucket": "exact"}]
-    measured = [*failed, *_screened(0, {"bucket": "exact"}, 0.9)]
+    assert [one.as_dict() for one in decision.candidates] == [{"precision": "bfloat16"}]
+    measured = [*failed, *_screened(0, {"precision": "bfloat16"}, 0.9)]
     assert strategy.decide(Evidence(measured), SPACE, AMPLE) == Stop()
 
 
 def test_the_search_ends_when_the_incumbent_has_withstood_enough_combinations() -> None:
     pairs = [
-        {"bucket": "exact", "xla_cpu_use_onednn": "true"},
-        {"bucket": "exact", "allocator": "glibc-keep"},
+        {"precision": "bfloat16", "xla_cpu_use_onednn": "true"},
+        {"precision": "bfloat16", "allocator": "glibc-keep"},
         {"xla_cpu_use_onednn": "true", "allocator": "glibc-keep"},
     ]
     processes = [
@@ -146,12 +146,15 @@ def test_the_search_ends_when_the_incumbent_has_withstood_enough_combinations() 
 
 
 def test_a_candidate_that_won_one_pair_of_processes_is_repeated_first() -> None:
-    processes = [*SINGLES, *_screened(10, {"bucket": "exact", "xla_cpu_use_onednn": "true"}, 1.05)]
+    processes = [
+        *SINGLES,
+        *_screened(10, {"precision": "bfloat16", "xla_cpu_use_onednn": "true"}, 1.05),
+    ]
     decision = ScreenTpe().decide(Evidence(processes), SPACE, AMPLE)
     assert isinstance(decision, Screen)
     assert decision.fresh
     assert [one.as_dict() for one in decision.candidates] == [
-        {"bucket": "exact", "xla_cpu_use_onednn": "true"}
+        {"precision": "bfloat16", "xla_cpu_use_onednn": "true"}
     ]
 
 
@@ -164,7 +167,7 @@ def _confirmed(settings: dict[str, str], ratio: float) -> list[Process]:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_rest_of_a_budget_is_spent_on_an_untried_change(name: str) -> None:
     """One screening takes 13 s; the confirmation of its winner, six blocks of 13 s, is too long."""
-    exact = {"bucket": "exact"}
+    exact = {"precision": "bfloat16"}
     evidence = Evidence([*_screened(0, exact, 2.0), *_confirmed(exact, 2.0)])
     decision = make_strategy(name).decide(evidence, SPACE, Budget(20.0, _Costs()))
     assert isinstance(decision, Screen)
@@ -213,14 +216,14 @@ def test_configurations_outside_the_space_play_no_part() -> None:
 def test_changes_that_gained_on_an_earlier_base_are_combined_with_the_incumbent() -> None:
     evidence = Evidence(
         [
-            *_screened(0, {"bucket": "exact"}, 2.0),
+            *_screened(0, {"precision": "bfloat16"}, 2.0),
             *_screened(1, {"xla_cpu_use_onednn": "true"}, 1.05),
             *_screened(2, {"allocator": "glibc-hugepages"}, 1.1),
             *_screened(3, {"allocator": "glibc-keep"}, 1.2),
             *_screened(4, {"parameters": "constants"}, 0.9),
         ]
     )
-    exact, onednn = {"bucket": "exact"}, {"xla_cpu_use_onednn": "true"}
+    exact, onednn = {"precision": "bfloat16"}, {"xla_cpu_use_onednn": "true"}
     keep, huge = {"allocator": "glibc-keep"}, {"allocator": "glibc-hugepages"}
     known = known_configurations(evidence, SPACE)
     assert known.best.as_dict() == exact
@@ -236,8 +239,8 @@ def test_changes_that_gained_on_an_earlier_base_are_combined_with_the_incumbent(
 
 
 def test_the_neighbours_of_the_incumbent_differ_in_one_knob_or_two() -> None:
-    known = known_configurations(Evidence(_screened(0, {"bucket": "exact"}, 2.0)), SPACE)
-    assert known.best.as_dict() == {"bucket": "exact"}
+    known = known_configurations(Evidence(_screened(0, {"precision": "bfloat16"}, 2.0)), SPACE)
+    assert known.best.as_dict() == {"precision": "bfloat16"}
     found = [one.as_dict() for one in known.neighbours()]
     differing = [
         sum(one.get(name) != known.best.as_dict().get(name) for name in SPACE.values)

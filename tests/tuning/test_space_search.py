@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.simulated import MemoryStore
-from perfkit.knobs.configuration import Configuration
 from perfkit.records.schema import Outcome
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.registry import STRATEGIES, make_strategy
@@ -18,43 +17,24 @@ from perfkit.tuning.search.strategy import (
 )
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
-from tests.support.partners import CATALOGUE, CHANGES, MODEL, OPTIMUM, OVER_THE_SPACE, SPACE
-from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, roles
-
-
-def partners(configuration: Configuration) -> Behaviour:
-    """Two settings that gain only together; baked-in parameters are fast and wrong."""
-    settings = configuration.as_dict()
-    seconds = 30.0
-    if "bucket" in settings:
-        seconds *= 0.5
-    onednn, hugepages = (
-        "xla_cpu_use_onednn" in settings,
-        settings.get("allocator") == "glibc-hugepages",
-    )
-    if onednn and hugepages:
-        seconds *= 0.6
-    elif onednn or hugepages:
-        seconds *= 1.1
-    if "parameters" in settings:
-        return Behaviour(seconds * 0.3, Outcome.DISAGREES)
-    return Behaviour(seconds)
+from tests.support.partners import CATALOGUE, CHANGES, OPTIMUM, OVER_THE_SPACE, PARTNERS, SPACE
+from tests.support.replay import MODEL, Listener, WatchedRunner, roles
 
 
 def _study(
     store: MemoryStore,
     strategy: Strategy,
-    runner: ReplayRunner,
+    runner: WatchedRunner,
     budget_s: float = 1e5,
     space: SearchSpace = SPACE,
 ) -> Study:
-    plan = StudyPlan(MODEL, CATALOGUE, WORKLOAD, store, budget_s, 1e15, extrapolate=False)
+    plan = StudyPlan(MODEL, CATALOGUE, PARTNERS.workload, store, budget_s, 1e15, extrapolate=False)
     return Study(plan, strategy, runner, Listener(), space)
 
 
 @pytest.mark.parametrize("name", OVER_THE_SPACE)
 def test_settings_that_gain_only_together_are_found(tmp_path: Path, name: str) -> None:
-    study = _study(MemoryStore(tmp_path), make_strategy(name), ReplayRunner(partners))
+    study = _study(MemoryStore(tmp_path), make_strategy(name), WatchedRunner(PARTNERS))
     study.run()
     best = study.recommendation().best
     assert best is not None
@@ -69,7 +49,7 @@ def test_settings_that_gain_only_together_are_found(tmp_path: Path, name: str) -
 def test_an_enumeration_looks_at_each_configuration_and_at_none_twice(
     tmp_path: Path, name: str
 ) -> None:
-    study = _study(MemoryStore(tmp_path), make_strategy(name), ReplayRunner(partners))
+    study = _study(MemoryStore(tmp_path), make_strategy(name), WatchedRunner(PARTNERS))
     study.run()
     evidence = Evidence.of_records(study.records())
     assert coverage_text(evidence, SPACE) == "looked at 23 of 23 configurations"
@@ -85,12 +65,12 @@ def test_a_short_budget_reports_what_is_left_and_a_larger_one_continues(
     tmp_path: Path, name: str
 ) -> None:
     store = MemoryStore(tmp_path)
-    begin_s = (runner := ReplayRunner(partners)).now_s()
+    begin_s = (runner := WatchedRunner(PARTNERS)).now_s()
     short = _study(store, make_strategy(name), runner, 350.0)
     short.run()
     assert runner.now_s() - begin_s <= 350.0
     assert "because the budget is too short" in short.unfinished[0]
-    again = ReplayRunner(partners, number=runner.number)
+    again = WatchedRunner(PARTNERS, number=runner.number)
     longer = _study(store, make_strategy(name), again)
     longer.run()
     assert longer.unfinished == ()
@@ -103,10 +83,10 @@ def test_a_short_budget_reports_what_is_left_and_a_larger_one_continues(
 @pytest.mark.parametrize("name", OVER_THE_SPACE)
 def test_an_interrupted_study_resumes(tmp_path: Path, name: str) -> None:
     store = MemoryStore(tmp_path)
-    runner = ReplayRunner(partners, interrupt_at=60)
+    runner = WatchedRunner(PARTNERS, interrupt_at=60)
     with pytest.raises(KeyboardInterrupt):
         _study(store, make_strategy(name), runner).run()
-    study = _study(store, make_strategy(name), ReplayRunner(partners, number=runner.number))
+    study = _study(store, make_strategy(name), WatchedRunner(PARTNERS, number=runner.number))
     study.run()
     best = study.recommendation().best
     assert best is not None

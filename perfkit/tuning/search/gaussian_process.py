@@ -29,7 +29,7 @@ addition to the neighbours of the incumbent."""
 
 LEAST_IMPROVEMENT = 0.001
 """Expected improvement of the logarithm of the gain below which the search ends: a tenth of a
-percent. At least as many combinations as there are knobs are measured before."""
+percent. The incumbent withstands at least as many combinations as there are knobs before."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class GaussianProcess(SpaceSearch):
         inputs = encoded(settled, values)
         gains = np.array([known.measured.get(one, slowest) for one in settled])
         best = max(known.measured.get(one, 0.0) for one in known.path)
-        # Single changes show nothing of interactions.
-        explored = known.combinations_measured >= len(values)
+        # Single changes, of stock or of the incumbent, show nothing of each other's interactions.
+        explored = known.challengers() >= len(values)
         places, chosen = encoded(pool, values), list[int]()
         model = _fitted(inputs, gains)
         for _ in range(min(count, len(pool))):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.replayed import ReplayedTrial
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.topology import Place
-from perfkit.models.af3.model import AlphaFold3
 from perfkit.models.workload import Workload
 from perfkit.records.roles import Role
 from perfkit.records.schema import DisturbedPass, Outcome, Record
@@ -28,7 +28,8 @@ from perfkit.tuning.side_by_side.instances import (
 from perfkit.tuning.side_by_side.measuring import InstanceCosts, instance_counts, measure_instances
 from perfkit.tuning.study_plan import StudyPlan
 from tests.support.confirmations import TWOFOLD, confirmed
-from tests.support.replay import WORKLOAD, Behaviour, Listener, ReplayRunner, ReplayTrial, record
+from tests.support.replay import MODEL, Listener, WatchedRunner, record
+from tests.support.tiny_sweep import WORKLOAD, tiny_sweep
 
 FOUR_CPUS = tuple(Place(0, cpu, cpu) for cpu in range(4))
 
@@ -198,7 +199,7 @@ def test_throughput_without_instances_says_so() -> None:
 # -- measuring -----------------------------------------------------------------------------------
 
 
-class _SideBySide(ReplayTrial):
+class _SideBySide(ReplayedTrial):
     """A trial whose pass takes longer the more instances run."""
 
     def __init__(
@@ -212,20 +213,24 @@ class _SideBySide(ReplayTrial):
         super().__init__(runner, workload, configuration, labels, files)
         self._seconds = runner.seconds(labels.instances)
 
+    def first_pass_s(self) -> float:
+        """As any other pass."""
+        return self._seconds
+
     def pass_s(self) -> float:
-        """As the table of the runner says."""
+        """The seconds for this number of instances."""
         return self._seconds
 
     def outcome(self) -> Outcome:
-        """Without a time there is no room in memory."""
+        """A very long pass stands for memory that is too small."""
         return Outcome.OK if self._seconds < 1000 else Outcome.OUT_OF_MEMORY
 
 
-class _Runner(ReplayRunner):
+class _Runner(WatchedRunner):
     """Instances whose passes take a number of seconds that depends on how many there are."""
 
     def __init__(self, seconds: Callable[[int], float], interrupt_at: int | None = None) -> None:
-        super().__init__(lambda configuration: Behaviour(1.0), interrupt_at)
+        super().__init__(interrupt_at=interrupt_at, sweep=tiny_sweep())
         self.seconds = seconds
         self.labels: list[TrialLabels] = []
         self.folders: set[str] = set()
@@ -256,11 +261,10 @@ class _Bound:
 
 
 def _plan(folder: Path, memory_bytes: float = 1e12) -> StudyPlan:
-    model = AlphaFold3()
-    catalogue = Catalogue(model.knobs)
+    catalogue = Catalogue(MODEL.knobs)
     goal = make_goal("throughput")
     return StudyPlan(
-        model, catalogue, WORKLOAD, Store(folder), 1e9, memory_bytes, extrapolate=False, goal=goal
+        MODEL, catalogue, WORKLOAD, Store(folder), 1e9, memory_bytes, extrapolate=False, goal=goal
     )
 
 
