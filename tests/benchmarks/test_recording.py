@@ -84,7 +84,6 @@ def test_a_sample_has_stock_and_all_single_changes() -> None:
 
 
 def test_only_settings_of_one_compilation_and_of_the_model_share_a_process() -> None:
-<<<<<<< HEAD
     values = {
         "xla_cpu_use_onednn": "true",
         "precision": "bfloat16",
@@ -99,13 +98,6 @@ def test_only_settings_of_one_compilation_and_of_the_model_share_a_process() -> 
         "allocator=glibc-keep",
         "cpus=1",
         "xla_cpu_max_isa=AVX2",
-=======
-    compiled = Knob("compiled", "a", Layer.XLA, True, "", one_of("a", "b"), option=str)
-    started = Knob("started", "a", Layer.XLA, True, "", one_of("a", "b"))
-    catalogue = Catalogue([*MODEL.knobs, compiled, started])
-    configuration = catalogue.configuration(
-        {"compiled": "b", "started": "b", "precision": "bfloat16", "allocator": "glibc-keep"}
->>>>>>> h-fix
     )
 
 

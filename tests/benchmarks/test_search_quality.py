@@ -61,11 +61,7 @@ class Straight:
     key = "straight"
 
     def check(self, space: SearchSpace) -> None:
-<<<<<<< HEAD
         """Accept any space."""
-=======
-        """Any space will do."""
->>>>>>> h-fix
 
     def needs_round(self, logarithms: Sequence[float], together: bool = False) -> bool:
         """Until the screening ends."""
@@ -89,24 +85,12 @@ def test_the_share_of_the_exhaustive_cost_adds_up() -> None:
     quality = quality_of(tiny_sweep(), Straight, range(3), rounds=2)
     # See the test of the exhaustive cost.
     assert quality.exhaustive_s == pytest.approx(120.0)
-<<<<<<< HEAD
     # The references of both depths are stock: a start of 6 s, a compilation of 4 s, a first pass of
     # 10 s and a check of 0.5 s each. The candidate has another allocator, so that stock starts
     # anew: 20 s to its first pass, and 6 + 4 + 4 s for the candidate. The first round takes 10 s
     # for stock and 4 s for the candidate, which looks best from then on.
     share = pytest.approx((2 * 20.5 + 20.0 + 14.0 + 14.0) / 120.0)
     assert quality.shares == {"0.05": share, "0.02": share, "0.01": share}
-=======
-    # The reference is stock: a start of 6 s, a compilation of 4 s, a first pass of 10 s and a check
-    # of 0.5 s, at full depth and, as long, at the depth of the screening. The allocator needs a
-    # process of its own, so that stock gets a new one too: it takes 20 s to its first pass, and the
-    # candidate 6 + 4 + 4. The first round takes 10 s for stock and 4 s for the candidate, which
-    # looks best from then on.
-    near_s = 2 * 20.5 + 20.0 + 14.0 + 14.0
-    assert quality.shares == {
-        tolerance: pytest.approx(near_s / 120.0) for tolerance in ("0.05", "0.02", "0.01")
-    }
->>>>>>> h-fix
     assert quality.reached == {"0.05": 3, "0.02": 3, "0.01": 3}
     assert (quality.strategy, quality.measured) == ("straight", 2)
 

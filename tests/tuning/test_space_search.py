@@ -28,13 +28,15 @@ def _study(
     budget_s: float = 1e5,
     space: SearchSpace = SPACE,
 ) -> Study:
-    plan = StudyPlan(MODEL, CATALOGUE, PARTNERS.workload, store, budget_s, 1e15, extrapolate=False)
+    plan = StudyPlan(
+        MODEL, CATALOGUE, PARTNERS.as_workload(), store, budget_s, 1e15, extrapolate=False
+    )
     return Study(plan, strategy, runner, Listener(), space)
 
 
 @pytest.mark.parametrize("name", OVER_THE_SPACE)
 def test_settings_that_gain_only_together_are_found(tmp_path: Path, name: str) -> None:
-    study = _study(MemoryStore(tmp_path), make_strategy(name), WatchedRunner(PARTNERS))
+    study = _study(MemoryStore(tmp_path), make_strategy(name), WatchedRunner(sweep=PARTNERS))
     study.run()
     best = study.recommendation().best
     assert best is not None
@@ -49,7 +51,7 @@ def test_settings_that_gain_only_together_are_found(tmp_path: Path, name: str) -
 def test_an_enumeration_looks_at_each_configuration_and_at_none_twice(
     tmp_path: Path, name: str
 ) -> None:
-    study = _study(MemoryStore(tmp_path), make_strategy(name), WatchedRunner(PARTNERS))
+    study = _study(MemoryStore(tmp_path), make_strategy(name), WatchedRunner(sweep=PARTNERS))
     study.run()
     evidence = Evidence.of_records(study.records())
     assert coverage_text(evidence, SPACE) == "looked at 23 of 23 configurations"
@@ -65,12 +67,12 @@ def test_a_short_budget_reports_what_is_left_and_a_larger_one_continues(
     tmp_path: Path, name: str
 ) -> None:
     store = MemoryStore(tmp_path)
-    begin_s = (runner := WatchedRunner(PARTNERS)).now_s()
+    begin_s = (runner := WatchedRunner(sweep=PARTNERS)).now_s()
     short = _study(store, make_strategy(name), runner, 350.0)
     short.run()
     assert runner.now_s() - begin_s <= 350.0
     assert "because the budget is too short" in short.unfinished[0]
-    again = WatchedRunner(PARTNERS, number=runner.number)
+    again = WatchedRunner(sweep=PARTNERS, number=runner.number)
     longer = _study(store, make_strategy(name), again)
     longer.run()
     assert longer.unfinished == ()
@@ -83,10 +85,10 @@ def test_a_short_budget_reports_what_is_left_and_a_larger_one_continues(
 @pytest.mark.parametrize("name", OVER_THE_SPACE)
 def test_an_interrupted_study_resumes(tmp_path: Path, name: str) -> None:
     store = MemoryStore(tmp_path)
-    runner = WatchedRunner(PARTNERS, interrupt_at=60)
+    runner = WatchedRunner(sweep=PARTNERS, interrupt_at=60)
     with pytest.raises(KeyboardInterrupt):
         _study(store, make_strategy(name), runner).run()
-    study = _study(store, make_strategy(name), WatchedRunner(PARTNERS, number=runner.number))
+    study = _study(store, make_strategy(name), WatchedRunner(sweep=PARTNERS, number=runner.number))
     study.run()
     best = study.recommendation().best
     assert best is not None
