@@ -133,6 +133,10 @@ class SimulatedModel:
         """Zero: memory is not simulated."""
         return 0
 
+    def shallow(self, workload: Workload) -> Workload | None:
+        """None: there is one depth."""
+        return None
+
     def factor(self, configuration: Configuration) -> float:
         """True seconds of a pass, relative to stock."""
         return math.prod(self.factors[name] for name in configuration.as_dict())

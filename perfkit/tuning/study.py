@@ -268,7 +268,11 @@ class Study:
         if screen.fresh or not session.is_open(screen.base):
             session.close_all()
             self._trials.renew(screen)
-            wanted.insert(0, self._trials.screening(screen.base, Role.BASE))
+            base = self._trials.screening(screen.base, Role.BASE)
+            if not base.shared_process:
+                wanted.insert(0, base)
+            elif not session.open_all([base])[0]:
+                return
         opened = session.open_all(wanted)
         alive = [
             start.configuration
@@ -291,16 +295,21 @@ class Study:
     def _undecided(
         self, session: Session, base: Configuration, candidates: Sequence[Configuration]
     ) -> list[Configuration]:
-        """The living candidates that need another round."""
+        """The open candidates that need another round."""
         living = {process.digest: process for process in session.processes()}
         own = living.get(base.digest)
-        return [
-            candidate
-            for candidate in candidates
-            if own is not None
-            and (other := living.get(candidate.digest)) is not None
-            and self._strategy.needs_round(common_rounds(own, other), own.shares_process(other))
-        ]
+        undecided = []
+        for candidate in candidates:
+            if not session.is_open(candidate):
+                continue
+            other = living.get(candidate.digest)
+            rounds, together = [], False
+            # A trial that is parked for want of memory starts anew, and has no rounds yet.
+            if own is not None and other is not None:
+                rounds, together = common_rounds(own, other), own.shares_process(other)
+            if self._strategy.needs_round(rounds, together):
+                undecided.append(candidate)
+        return undecided
 
     def _confirm(self, confirm: Confirm) -> None:
         """Run one block: fresh processes of stock and of each finalist, passed in turns.

@@ -158,11 +158,16 @@ class Evidence:
         # A success of a shallow network does not make up for a crash at full depth.
         outcomes: dict[str, list[Outcome]] = defaultdict(list)
         for process in self._of(digest):
-            # A base ran before; what ends its process is a candidate.
-            innocent = process.crashed_with_others and process.role == Role.BASE
+            # A base ran before; what ends a process that it shares is a candidate.
+            innocent = process.role == Role.BASE and self._crashed_with_another(process)
             if process.outcome is not None and not innocent:
                 outcomes[process.depth].append(process.outcome)
         return any(gives_up(of_depth) for of_depth in outcomes.values()) or self.disturbed(digest)
+
+    def _crashed_with_another(self, process: Process) -> bool:
+        return process.crashed_with_others and any(
+            other is not process and process.shares_process(other) for other in self._processes
+        )
 
     def crashed_with_others(self, digest: str) -> bool:
         """Whether a shared process crashed with a configuration, which may not be the cause."""
