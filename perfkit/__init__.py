@@ -1,9 +1,9 @@
 """perfkit: measure, guard, tune and plan AlphaFold 3 and GenCast runs on CPUs.
 
-The names below are for notebooks and scripts. ``run``, ``tune``, ``sweep``, ``profile``, ``plan``
-and ``compare`` do what the subcommands of these names do: they take the same options as keyword
-arguments, return data instead of printing, and raise :class:`UserError` for bad input. Every name
-is imported when it is first used, so that ``import perfkit`` takes milliseconds.
+The names below are for notebooks and scripts. ``run``, ``tune``, ``recommend``, ``sweep``,
+``profile``, ``plan`` and ``compare`` do what the subcommands of these names do: they take the same
+options as keyword arguments, return data instead of printing, and raise :class:`UserError` for bad
+input. Every name is imported when it is first used, so that ``import perfkit`` takes milliseconds.
 
 Examples
 --------
@@ -23,11 +23,13 @@ from perfkit.version import __version__
 if TYPE_CHECKING:
     from perfkit.api.comparing import CompareResult as CompareResult
     from perfkit.api.comparing import compare as compare
+    from perfkit.api.knob_catalogue import knob_catalogue as knob_catalogue
     from perfkit.api.planning import PlanResult as PlanResult
     from perfkit.api.planning import plan as plan
     from perfkit.api.reading import figures as figures
     from perfkit.api.reading import load_preset as load_preset
     from perfkit.api.reading import read_records as read_records
+    from perfkit.api.recommending import recommend as recommend
     from perfkit.api.reporting import render_report as render_report
     from perfkit.api.results import RunResult as RunResult
     from perfkit.api.running import profile as profile
@@ -47,10 +49,12 @@ _MODULES = {
     "UserError": "perfkit.errors",
     "compare": "perfkit.api.comparing",
     "figures": "perfkit.api.reading",
+    "knob_catalogue": "perfkit.api.knob_catalogue",
     "load_preset": "perfkit.api.reading",
     "plan": "perfkit.api.planning",
     "profile": "perfkit.api.running",
     "read_records": "perfkit.api.reading",
+    "recommend": "perfkit.api.recommending",
     "render_report": "perfkit.api.reporting",
     "run": "perfkit.api.running",
     "sweep": "perfkit.api.sweeping",

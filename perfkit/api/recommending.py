@@ -19,7 +19,7 @@ LARGEST_SIZE = 10**9
 0.05 degrees has 26 million nodes."""
 
 
-def recommend_known(
+def recommend(
     *,
     model: str = DEFAULT_MODEL,
     size: int | str,

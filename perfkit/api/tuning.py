@@ -160,8 +160,9 @@ def tune(
     folder = Path(out) if out is not None else default_folder(*names)
     shown = as_progress(progress)
     shown.announce(subject.model, [subject.workload])
+    missing = missing_allocators(this_host())
     with shown.study(budget_s=budget_s) as study:
-        for sentence in missing_allocators(this_host()):
+        for sentence in missing:
             study.say(sentence)
         found = tune_workload(
             subject.workload,
@@ -185,7 +186,7 @@ def tune(
         found.extrapolations,
         title,
         found.preset,
-        search=SearchNotes(not_tried=found.unfinished),
+        search=SearchNotes(not_tried=found.unfinished, not_installed=missing),
     )
     write_report(page, document)
     own = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}

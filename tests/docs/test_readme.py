@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from perfkit.cli.main import COMMANDS
 from perfkit.tuning.goals.objectives import OBJECTIVES
 from perfkit.tuning.search.registry import DEFAULT_STRATEGY, STRATEGIES
 
@@ -15,6 +16,11 @@ def _first_column(header: str) -> list[str]:
     """Names in the first column of the table whose header begins with a word."""
     table = README.split(f"\n| {header} |", 1)[1].split("\n\n", 1)[0]
     return re.findall(r"`([^`]+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:]))
+
+
+def test_every_command_is_described_and_no_other() -> None:
+    described = re.findall(r"^\| `perfkit (\w+)", README, re.MULTILINE)
+    assert set(described) == set(COMMANDS)
 
 
 def test_every_objective_is_described() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.api.recommending import recommend_known
+from perfkit.api.recommending import recommend as recommend_known
 from perfkit.errors import UserError
 from perfkit.tuning.preset import load_preset
 from tests.presets.conftest import WritePreset, make_here

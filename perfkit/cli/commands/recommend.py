@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from perfkit.api.recommending import recommend_known
+from perfkit.api.recommending import recommend
 from perfkit.api.subject import RESULTS_FOLDER
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import Parser
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
     default = Path(RESULTS_FOLDER)
     store = given.store if given.store is not None else default if default.is_dir() else None
-    advice = recommend_known(
+    advice = recommend(
         model=given.model,
         size=given.size,
         store=store,
