@@ -32,6 +32,10 @@ from perfkit.units import seconds_text
 QUIET_SHARE = 0.05
 """Share of the CPU time that other programs may use before the sweep has a notice about it."""
 
+SKIPPED_S = 0.05
+"""Seconds below which a trial did not go through a stage, because its process had done so for
+another trial. Imports, preparation and lowering take 0.2 s and more."""
+
 BLOCKS_PER_BASE = 6
 """Blocks that one process of stock is measured with. A killed recording loses the passes of stock
 of its present process, and with them the ratios of these blocks."""
@@ -180,7 +184,7 @@ class Recording:
         """Blocks of configurations that can share a process, and a program's lowering within it."""
         groups: dict[tuple[str, ...], list[Configuration]] = defaultdict(list)
         for one in sorted(missing, key=lambda one: sorted(one.overrides().items())):
-            groups[process_key(self._plan.catalogue, one)].append(one)
+            groups[process_key(one)].append(one)
         return [
             block
             for group in groups.values()
@@ -264,8 +268,9 @@ def sweep_of(plan: RecordingPlan, records: Sequence[Record]) -> RecordedSweep:
     """
     found = _by_configuration(records)
     pairs = paired_passes(records)
+    compile_s = _compile_seconds(records)
     entries = [
-        _entry(found[one.digest], pairs[one.digest])
+        _entry(found[one.digest], pairs[one.digest], compile_s.get(one.digest))
         for one in plan.configurations
         if gives_up(outcomes := [record.outcome for record in found[one.digest]])
         or (pairs[one.digest] and Outcome.OK in outcomes)
@@ -284,7 +289,7 @@ def sweep_of(plan: RecordingPlan, records: Sequence[Record]) -> RecordedSweep:
         allowed_cpus=last.allowed_cpus,
         versions=last.versions,
         notices=_notices(last, measured),
-        starts=_starts(measured),
+        starts=_starts(records),
         configurations=entries,
     )
 
@@ -297,13 +302,23 @@ def _by_configuration(records: Iterable[Record]) -> Mapping[str, list[Record]]:
     return found
 
 
+def _compile_seconds(records: Iterable[Record]) -> dict[str, float]:
+    """Seconds of the longest compilation by digest: a shared process keeps programs."""
+    seconds: dict[str, float] = {}
+    for record in records:
+        stage, digest = record.stage(StageName.COMPILE), record.configuration.digest
+        if stage is not None:
+            seconds[digest] = max(stage.wall_s, seconds.get(digest, 0.0))
+    return seconds
+
+
 def _entry(
-    records: Sequence[Record], pairs: Sequence[tuple[float, float]]
+    records: Sequence[Record], pairs: Sequence[tuple[float, float]], compile_s: float | None
 ) -> RecordedConfiguration:
     """The entry of a configuration, from the trial with the most passes, or from the last one."""
     good = [one for one in records if one.outcome is Outcome.OK]
     record = max(good, key=lambda one: len(one.steady)) if good and pairs else records[-1]
-    first, compiled = record.stage(StageName.FIRST), record.stage(StageName.COMPILE)
+    first = record.stage(StageName.FIRST)
     return RecordedConfiguration(
         settings=dict(sorted(record.configuration.settings.items())),
         outcome=record.outcome,
@@ -311,7 +326,7 @@ def _entry(
         passes_s=[own for own, _ in pairs],
         base_s=[base for _, base in pairs],
         first_s=None if first is None else first.wall_s,
-        compile_s=None if compiled is None else compiled.wall_s,
+        compile_s=compile_s,
         program=None if record.compilation is None else _program(record.compilation),
         peak_rss_bytes=record.peak_rss_bytes,
         shared_process=record.shared_process,
@@ -329,10 +344,13 @@ def _program(compilation: Compilation) -> RecordedProgram:
 
 
 def _starts(records: Sequence[Record]) -> StartSeconds:
-    """Medians over the trials that went through a stage; a shared process skips some."""
+    """Medians over the trials that went through a stage; in a shared process, most do not."""
 
-    def median_s(name: StageName, *, since_start: bool = False) -> float:
-        stages = [stage for one in records for stage in one.stages if stage.name is name]
+    def median_s(
+        name: StageName, *, since_start: bool = False, least_s: float = SKIPPED_S
+    ) -> float:
+        of_name = [stage for one in records for stage in one.stages if stage.name is name]
+        stages = [one for one in of_name if one.wall_s >= least_s] or of_name
         seconds = [one.wall_s + (one.begin_s if since_start else 0.0) for one in stages]
         return statistics.median(seconds or [0.0])
 
@@ -340,7 +358,7 @@ def _starts(records: Sequence[Record]) -> StartSeconds:
         process_s=median_s(StageName.IMPORT, since_start=True),
         prepare_s=median_s(StageName.PREPARE),
         lower_s=median_s(StageName.TRACE),
-        check_s=median_s(StageName.CHECK),
+        check_s=median_s(StageName.CHECK, least_s=0.0),
     )
 
 

@@ -122,7 +122,6 @@ class ReplayRunner:
         self._entries = sweep.by_settings
         self._stock_s = sweep.stock_s
         self._others = {} if other is None else {other.workload.depth: _Levels.of(other)}
-        self._catalogue = Catalogue(model.knobs)
         self._generator = None if seed is None else random.Random(seed)
         self._compiled: set[tuple[str, str]] = set()
         self._shared: set[tuple[str, ...]] = set()
@@ -207,7 +206,7 @@ class ReplayRunner:
         starts = self.sweep.starts
         if not labels.shared_process:
             return starts.sum_s
-        process = process_key(self._catalogue, configuration)
+        process = process_key(configuration)
         lowered = (*process, "lowered", str(sorted(configuration.overrides().items())))
         seconds = 0.0 if process in self._shared else starts.process_s
         seconds += 0.0 if lowered in self._shared else starts.prepare_s + starts.lower_s
@@ -358,11 +357,8 @@ def exhaustive_s(sweep: RecordedSweep, catalogue: Catalogue, rounds: int) -> flo
         Number of timed passes of each configuration.
     """
     configurations = [catalogue.configuration(one.settings) for one in sweep.configurations]
-    processes = {process_key(catalogue, one) for one in configurations}
-    lowered = {
-        (process_key(catalogue, one), tuple(sorted(one.overrides().items())))
-        for one in configurations
-    }
+    processes = {process_key(one) for one in configurations}
+    lowered = {(process_key(one), tuple(sorted(one.overrides().items()))) for one in configurations}
     starts = sweep.starts
     started_s = len(processes) * starts.process_s
     lowered_s = len(lowered) * (starts.prepare_s + starts.lower_s)

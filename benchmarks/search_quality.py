@@ -69,8 +69,9 @@ def quality_of(
     seeds: Iterable[int],
     rounds: int,
     other: RecordedSweep | None = None,
+    budget_share: float = 1.0,
 ) -> Quality:
-    """Run studies with the exhaustive cost as their budget, and see when they come near.
+    """Run studies, and see when they come near the optimum.
 
     Parameters
     ----------
@@ -84,6 +85,8 @@ def quality_of(
         Number of passes of each configuration in an exhaustive measurement.
     other
         Sweep of the same workload at another depth, for trials of that depth.
+    budget_share
+        Budget of each study, relative to the exhaustive cost.
 
     Raises
     ------
@@ -93,7 +96,8 @@ def quality_of(
     catalogue = Catalogue(get_model(sweep.workload.model).knobs)
     cost_s = exhaustive_s(sweep, catalogue, rounds)
     seeds = tuple(seeds)
-    runs = [_passes_of(sweep, make_strategy(), seed, cost_s, other) for seed in seeds]
+    budget_s = budget_share * cost_s
+    runs = [_passes_of(sweep, make_strategy(), seed, budget_s, other) for seed in seeds]
     times_s = {
         f"{tolerance:g}": [near_optimum_s(run, sweep, tolerance) for run in runs]
         for tolerance in TOLERANCES
@@ -120,8 +124,7 @@ def near_optimum_s(passes: Iterable[ReplayedPass], sweep: RecordedSweep, toleran
     Parameters
     ----------
     passes
-        Passes of a study, in order. Those of another depth than that of the sweep are left out,
-        unless there is no other.
+        Passes of a study that are comparable with each other, in order.
     sweep
         The recorded sweep.
     tolerance
@@ -132,14 +135,12 @@ def near_optimum_s(passes: Iterable[ReplayedPass], sweep: RecordedSweep, toleran
     float
         Seconds on the virtual clock; infinite if the study ends with another configuration.
     """
-    passes = list(passes)
-    same = [one for one in passes if one.depth == sweep.workload.depth]
     seen: dict[str, list[float]] = defaultdict(list)
     medians: dict[str, float] = {}
     most = (1 + tolerance) * sweep.optimum.ratio
     near = {one.digest: one.ratio <= most for one in sweep.configurations if one.right}
     since_s = math.inf
-    for one in same or passes:
+    for one in passes:
         digest = one.configuration.digest
         if digest not in near:
             continue
@@ -162,7 +163,7 @@ def markdown_of(qualities: Sequence[Quality]) -> str:
             f"### {title}",
             "",
             f"{own[0].configurations} configurations; exhaustive cost {own[0].exhaustive_s:.0f} s; "
-            f"median of {own[0].seeds} studies.",
+            f"median of {own[0].seeds} studies; in brackets, how many come near if not all.",
             "",
             f"| strategy | {' | '.join(heads)} | configurations measured |",
             f"|---|{'---:|' * len(heads)}---:|",
@@ -175,12 +176,12 @@ def markdown_of(qualities: Sequence[Quality]) -> str:
 
 
 def _cells(quality: Quality) -> list[str]:
-    """Shares in percent; where some studies do not come near, how many do."""
+    """Shares in percent; where some studies do not come that near, the number of those that do."""
     cells = []
     for name, share in quality.shares.items():
         reached = quality.reached[name]
         text = "not reached" if share is None else f"{share:.1%}"
-        cells.append(text if reached == quality.seeds else f"{text} ({reached} studies)")
+        cells.append(text if reached == quality.seeds else f"{text} ({reached} of {quality.seeds})")
     return cells
 
 
@@ -191,7 +192,7 @@ def _passes_of(
     budget_s: float,
     other: RecordedSweep | None,
 ) -> list[ReplayedPass]:
-    """The passes of a whole study."""
+    """The passes of a whole study, without those that take the seconds of another depth."""
     model = get_model(sweep.workload.model)
     space = recorded_space(sweep, model)
     runner = ReplayRunner(sweep, model, seed, other)
@@ -202,4 +203,5 @@ def _passes_of(
             model, space.catalogue, workload, store, budget_s, AMPLE_BYTES, extrapolate=False
         )
         Study(plan, strategy, runner, SilentProgress(), space).run()
-    return runner.passes
+    others = set() if other is None else {other.workload.depth}
+    return [one for one in runner.passes if one.depth not in others]

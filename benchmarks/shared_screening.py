@@ -20,7 +20,8 @@ from perfkit.models.workload import FULL_DEPTH, SHALLOW_DEPTH
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
 from perfkit.stats.interval import Interval
-from perfkit.tuning.search.evidence import Evidence, Process, Settings, process_settings
+from perfkit.tuning.search.evidence import Evidence, Process
+from perfkit.tuning.search.settings import Settings, process_settings
 from perfkit.tuning.search.strategy import Budget, Confirm, Screen, SearchSpace, Stop, Strategy
 
 

@@ -74,10 +74,15 @@ def sample(
     return tuple(one for one in configurations if one in chosen)
 
 
-def process_key(catalogue: Catalogue, configuration: Configuration) -> tuple[str, ...]:
-    """Settings that need a process of their own; configurations with equal keys can share one."""
+def process_key(configuration: Configuration) -> tuple[str, ...]:
+    """Settings that need a process of their own; configurations with equal keys can share one.
+
+    It names settings and not environment variables, which depend on where a machine has its
+    allocators.
+    """
+    options = configuration.compiler_options()
     return tuple(
         f"{name}={value}"
         for (name, value), layer in zip(configuration.settings, configuration.layers, strict=True)
-        if layer is not Layer.MODEL and not catalogue.knob(name).per_compilation
+        if layer is not Layer.MODEL and name not in options
     )

@@ -6,7 +6,7 @@ there is a folder for them. Sweeps at full depth give the passes at that depth t
 of the same input.
 
 Usage: python -m benchmarks.scripts.strategies [SWEEP ...] [--seeds 50] [--strategy NAME ...]
-       [--rounds 5] [--workers N] [--out FOLDER]
+       [--rounds 5] [--budget-share 2] [--workers N] [--out FOLDER]
 """
 
 from __future__ import annotations
@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=int, default=5, help="passes in the exhaustive cost")
     parser.add_argument(
+        "--budget-share", type=float, default=2.0, help="of a study, relative to exhaustive cost"
+    )
+    parser.add_argument(
         "--workers", type=int, default=len(allowed_cpus()), help="processes side by side"
     )
     parser.add_argument("--out", type=Path, help="folder for strategies.md and strategies.json")
@@ -81,7 +84,12 @@ def _measure(given: argparse.Namespace) -> list[Quality]:
     for name in names:
         make_strategy(name)
     jobs = [(sweep, name, _other_depth(sweep, sweeps)) for sweep in searched for name in names]
-    measure = partial(_quality, seeds=range(given.seeds), rounds=given.rounds)
+    measure = partial(
+        _quality,
+        seeds=range(given.seeds),
+        rounds=given.rounds,
+        budget_share=given.budget_share,
+    )
     if given.workers == 1:
         return [measure(job) for job in jobs]
     with ProcessPoolExecutor(given.workers) as pool:
@@ -89,10 +97,13 @@ def _measure(given: argparse.Namespace) -> list[Quality]:
 
 
 def _quality(
-    job: tuple[RecordedSweep, str, RecordedSweep | None], seeds: Iterable[int], rounds: int
+    job: tuple[RecordedSweep, str, RecordedSweep | None],
+    seeds: Iterable[int],
+    rounds: int,
+    budget_share: float,
 ) -> Quality:
     sweep, name, other = job
-    return quality_of(sweep, partial(make_strategy, name), seeds, rounds, other)
+    return quality_of(sweep, partial(make_strategy, name), seeds, rounds, other, budget_share)
 
 
 def _other_depth(sweep: RecordedSweep, sweeps: Sequence[RecordedSweep]) -> RecordedSweep | None:

@@ -145,7 +145,12 @@ def _subject(record: Record) -> Subject:
         model=workload.model,
         name=workload.name,
         size=workload.size,
-        fidelity=" ".join(f"{name} {value}" for name, value in workload.fidelity.items()),
+        fidelity=" ".join(
+            [
+                *(f"{name} {value}" for name, value in workload.fidelity.items()),
+                *([] if workload.depth == "full" else [f"{workload.depth} network"]),
+            ]
+        ),
         label=configuration.label,
         role=record.role,
         guard="off" if record.guard is None else record.guard.mode,
@@ -323,6 +328,8 @@ def _times(records: Sequence[Record]) -> dict[str, list[list[float]]]:
                 name += "" if cache == "off" else f" (cache {cache})"
             if stage in SHARED_STAGES and record.shared_start:
                 name += " (started together)"
+            if record.shared_process:
+                name += " (shared process)"
             if walls:
                 groups[name].append(walls)
     return groups
@@ -330,7 +337,12 @@ def _times(records: Sequence[Record]) -> dict[str, list[list[float]]]:
 
 def _sizes(records: Sequence[Record]) -> dict[str, list[int]]:
     sizes = {
-        "peak memory": [record.peak_rss_bytes for record in records if record.peak_rss_bytes],
+        # A shared process also holds the programs of other configurations.
+        "peak memory": [
+            record.peak_rss_bytes
+            for record in records
+            if record.peak_rss_bytes and not record.shared_process
+        ],
         "XLA temporary memory": [
             record.compilation.temporary_bytes
             for record in records

@@ -26,6 +26,8 @@ COLUMNS: Mapping[str, str] = {
     "workload": "string",
     "size": "Int64",
     "workload_digest": "string",
+    "depth": "string",
+    "shared_process": "boolean",
     "configuration": "string",
     "configuration_digest": "string",
     "host": "string",
@@ -94,6 +96,10 @@ def read_frame(folder: Path) -> pd.DataFrame:
             its :class:`~perfkit.records.schema.Outcome`, and why it did not end well.
         ``model``, ``workload``, ``size``, ``workload_digest``
             Model; name, size (tokens or grid points, as the model counts) and digest of the input.
+        ``depth``, ``shared_process``
+            ``full`` or ``shallow``; whether the process held the programs of other trials too.
+            Times of a shallow network, and the memory of a shared process, are not those of a
+            prediction.
         ``fidelity.AXIS``
             Value of each axis of fidelity, e.g. ``fidelity.recycles``.
         ``configuration``, ``configuration_digest``, ``knob.NAME``
@@ -162,6 +168,8 @@ def _row(record: Record) -> dict[str, Value | pd.Timestamp]:
         "workload": workload.name,
         "size": workload.size,
         "workload_digest": workload.digest,
+        "depth": workload.depth,
+        "shared_process": record.shared_process,
         "configuration": configuration.label,
         "configuration_digest": configuration.digest,
         "host": machine.host,

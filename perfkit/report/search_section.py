@@ -94,11 +94,16 @@ def _importance_figures(study: StudyRecords) -> list[PageFigure]:
     info = importance_info(importance(study.ranked))
     if info is None:
         return []
+    share = "its main effect" if info.method == MAIN_EFFECTS else info.method.upper()
     caption = (
         "Gain of the best value of each knob over its default, other settings being equal, and the "
-        "share of the knob in the importance of all knobs "
+        f"share of the knob in the importance of all knobs ({share})."
     )
-    caption += "(its main effect)." if info.method == MAIN_EFFECTS else f"({info.method.upper()})."
+    if not all(row.gain.ends for row in info.rows):
+        caption += (
+            " An open dot has no interval: there are too few pairs, or the knob was only set "
+            "together with others, with which it shares their gain equally."
+        )
     return [PageFigure("Importance of the knobs", caption, importance_figure(info))]
 
 

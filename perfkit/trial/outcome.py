@@ -45,7 +45,9 @@ def last_line(log: Path) -> str:
     return lines[-1].strip()[:MAX_LINE_LENGTH] if lines else ""
 
 
-def outcome_of_death(returncode: int, log: Path, evidence: MemoryEvidence) -> tuple[Outcome, str]:
+def outcome_of_death(
+    returncode: int, log: Path, evidence: MemoryEvidence, log_begin: int = 0
+) -> tuple[Outcome, str]:
     """Outcome and reason of a child that ended without a report.
 
     The outcome is ``out_of_memory`` only if something shows it; the reason names the evidence.
@@ -58,9 +60,11 @@ def outcome_of_death(returncode: int, log: Path, evidence: MemoryEvidence) -> tu
         File of what the child printed.
     evidence
         What was observed of memory.
+    log_begin
+        Position in the log, in bytes, from which the child worked for the trial.
     """
     try:
-        printed = log.read_text(errors="replace")
+        printed = log.read_bytes()[log_begin:].decode(errors="replace")
     except OSError:
         printed = ""
     for pattern, sentence in _REFUSED_FLAGS:

@@ -152,7 +152,8 @@ class SharedChild:
         self._lock = threading.RLock()
         self._trials: dict[int, SharedTrial] = {}
         self._opened = 0
-        self._served: deque[int] = deque()
+        self._unanswered: deque[int] = deque()
+        self._log_begin = 0
         self._gone = False
         self._killed_for = ""
         read_events(worker.event_descriptor, self._take)
@@ -176,8 +177,12 @@ class SharedChild:
         with self._lock:
             if self._gone:
                 return False
-            self._served.append(instruction.trial)
-            return self.worker.send(instruction)
+            self._unanswered.append(instruction.trial)
+            if self.worker.send(instruction):
+                return True
+            # The worker had died before, so it never worked for this.
+            self._unanswered.pop()
+            return False
 
     def has_ended(self) -> bool:
         """Whether the worker has died or exited."""
@@ -186,7 +191,7 @@ class SharedChild:
     def works_for(self) -> int | None:
         """Number of the trial that the worker works for, or worked for when it died."""
         with self._lock:
-            return self._served[0] if self._served else None
+            return self._unanswered[0] if self._unanswered else None
 
     def kill(self, reason: str) -> None:
         """Kill the worker; the reason is the cause for all trials but the one at work."""
@@ -211,7 +216,8 @@ class SharedChild:
         evidence
             What was observed of memory.
         """
-        outcome, reason = outcome_of_death(self.worker.wait(), self.worker.log, evidence)
+        returncode = self.worker.wait()
+        outcome, reason = outcome_of_death(returncode, self.worker.log, evidence, self._log_begin)
         working = self.works_for()
         if working == number:
             return outcome, reason
@@ -236,7 +242,9 @@ class SharedChild:
             if event.kind is EventKind.SERVED:
                 # Whatever was sent first is answered first.
                 with contextlib.suppress(IndexError):
-                    self._served.popleft()
+                    self._unanswered.popleft()
+                # What was printed for one trial explains nothing of the next.
+                self._log_begin = self.worker.log.stat().st_size
                 return
             trial = self._trials.get(event.trial)
             if trial is None:

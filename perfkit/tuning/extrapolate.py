@@ -131,7 +131,13 @@ def extrapolate(
         G. Hahn and W. Meeker, "Statistical Intervals" (1991), section 4.7), widened by
         :data:`ADDITION_ERROR`. With fewer than six confirmed processes there is no interval.
     """
-    own = [r for r in records if r.configuration.digest == digest and r.outcome is Outcome.OK]
+    own = [
+        record
+        for record in records
+        if record.configuration.digest == digest
+        and record.outcome is Outcome.OK
+        and record.is_prediction
+    ]
     measured = [r for r in own if r.role == Role.PARTS and r.part_times_s]
     if not measured:
         return None

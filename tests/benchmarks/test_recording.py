@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from benchmarks.recorded import RecordedConfiguration, RecordedSweep
+from benchmarks.recorded import RecordedConfiguration, RecordedSweep, StartSeconds
 from benchmarks.recording import Recording, RecordingPlan, SharingRunner, sweep_of
 from benchmarks.replayed import ReplayRunner
 from benchmarks.scripts.record_sweep import main
 from benchmarks.sweep_design import factor_values, factorial, process_key, sample
+from benchmarks.virtual_trials import virtual_compilation, virtual_stage
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.knobs.knob import Knob, Layer
-from perfkit.knobs.parsers import one_of
 from perfkit.models.gencast.model import GenCast
 from perfkit.records.roles import Role
-from perfkit.records.schema import Outcome
+from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
-from tests.support.replay import Listener, WatchedRunner, dying
-from tests.support.tiny_sweep import BOTH, WORKLOAD, tiny_sweep
+from tests.support.replay import Listener, WatchedRunner, dying, record
+from tests.support.tiny_sweep import BOTH, PRECISION, WORKLOAD, tiny_sweep
 
 MODEL = GenCast()
 CATALOGUE = Catalogue(MODEL.knobs)
@@ -84,13 +84,21 @@ def test_a_sample_has_stock_and_all_single_changes() -> None:
 
 
 def test_only_settings_of_one_compilation_and_of_the_model_share_a_process() -> None:
-    compiled = Knob("compiled", "a", Layer.XLA, True, "", one_of("a", "b"), option=str)
-    started = Knob("started", "a", Layer.XLA, True, "", one_of("a", "b"))
-    catalogue = Catalogue([*MODEL.knobs, compiled, started])
-    configuration = catalogue.configuration(
-        {"compiled": "b", "started": "b", "precision": "bfloat16", "allocator": "glibc-keep"}
+    values = {
+        "xla_cpu_use_onednn": "true",
+        "precision": "bfloat16",
+        "xla_cpu_max_isa": "AVX2",
+        "allocator": "glibc-keep",
+        "cpus": "1",
+    }
+    keys = [process_key(CATALOGUE.configuration({name: values[name]})) for name in values]
+    # XLA ignores a ceiling of the instruction set that comes with a single compilation.
+    assert keys == [(), (), ("xla_cpu_max_isa=AVX2",), ("allocator=glibc-keep",), ("cpus=1",)]
+    assert process_key(CATALOGUE.configuration(values)) == (
+        "allocator=glibc-keep",
+        "cpus=1",
+        "xla_cpu_max_isa=AVX2",
     )
-    assert process_key(catalogue, configuration) == ("allocator=glibc-keep", "started=b")
 
 
 def _plan(folder: Path, budget_s: float = 1e6, sweep: RecordedSweep | None = None) -> RecordingPlan:
@@ -209,6 +217,34 @@ def test_without_a_reference_nothing_is_recorded(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="the reference failed 2 times"):
         Recording(_plan(tmp_path), runner, Listener()).run()
+
+
+def _shared(role: Role, settings: Mapping[str, str], seconds: Mapping[str, float]) -> Record:
+    """A record of a block with these stages and one round of 1 s."""
+    stages = [virtual_stage(name, wall_s) for name, wall_s in seconds.items()]
+    own = record(
+        settings,
+        times={0: 1.0},
+        role=role,
+        block="one",
+        id=f"{role}-{len(settings)}",
+        compilation=virtual_compilation({"denoiser_call": 3}),
+    )
+    return own.model_copy(update={"stages": [*stages, *own.stages]})
+
+
+def test_what_a_shared_process_skips_is_not_averaged(tmp_path: Path) -> None:
+    # The reference starts the process and compiles the program that stock uses too.
+    whole = {"import": 3.0, "prepare": 2.0, "trace": 1.0, "compile": 4.0, "check": 0.01}
+    skipped = {"import": 0.001, "prepare": 0.0, "trace": 0.0, "compile": 0.0, "check": 0.03}
+    records = [
+        _shared(Role.REFERENCE, {}, whole),
+        _shared(Role.BASE, {}, skipped),
+        _shared(Role.SWEEP, PRECISION, skipped | {"compile": 5.0, "check": 0.02}),
+    ]
+    found = sweep_of(_plan(tmp_path), records)
+    assert found.starts == StartSeconds(process_s=3.0, prepare_s=2.0, lower_s=1.0, check_s=0.02)
+    assert [one.compile_s for one in found.configurations] == [4.0, 5.0]
 
 
 def test_the_script_refuses_an_unknown_option(

@@ -103,8 +103,11 @@ def test_roles_are_not_pooled() -> None:
         make_record().model_copy(
             update={"workload": make_workload().model_copy(update={"digest": "another input"})}
         ),
+        make_record().model_copy(
+            update={"workload": make_workload().model_copy(update={"depth": "shallow"})}
+        ),
     ],
-    ids=["fidelity", "input", "configuration", "CPUs", "guard", "engine", "content"],
+    ids=["fidelity", "input", "configuration", "CPUs", "guard", "engine", "content", "depth"],
 )
 def test_trials_of_different_subjects_are_not_compared(other: Record) -> None:
     assert compared([make_record()], [other]).common == []
@@ -228,6 +231,21 @@ def test_start_times_of_trials_started_together_are_not_compared() -> None:
     names = [row.name for row in compared([make_record()], [together]).common]
     assert any(name.endswith("steady") for name in names)
     assert not any("compile" in name for name in names)
+
+
+def test_memory_and_times_of_a_shared_process_are_not_those_of_a_single_trial() -> None:
+    shared = make_record().model_copy(update={"shared_process": True})
+    alone = compared([make_record()], [make_record()])
+    mixed = compared([make_record()], [shared])
+    both = compared([shared], [shared])
+    names = {
+        kind: {row.name for row in found.common}
+        for kind, found in (("alone", alone), ("mixed", mixed), ("both", both))
+    }
+    assert any(name.endswith("peak memory") for name in names["alone"])
+    assert not any(name.endswith(("peak memory", "steady")) for name in names["mixed"])
+    assert not any(name.endswith("peak memory") for name in names["both"])
+    assert any(name.endswith("steady (shared process)") for name in names["both"])
 
 
 def test_a_folder_of_interrupted_trials_is_refused() -> None:

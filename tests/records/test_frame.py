@@ -81,6 +81,8 @@ def test_a_row_has_the_values_of_its_record(tmp_path: Path, make_record: MakeRec
         "workload": "x",
         "size": 12,
         "workload_digest": "11",
+        "depth": "full",
+        "shared_process": False,
         "configuration": "bucket=exact",
         "configuration_digest": "22",
         "cpu": "any",

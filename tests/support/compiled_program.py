@@ -93,7 +93,8 @@ def _compiled(options: dict[str, CompilerOption]) -> Described:
     h = draw((128, 128)).astype(jnp.bfloat16)
     jax.config.update("jax_enable_compilation_cache", False)
     compiled = jax.jit(function).lower(a, b, h).compile(compiler_options=options or None)
-    parts = _parts(compiled.runtime_executable().serialize())
+    executable: Any = compiled.runtime_executable()
+    parts = _parts(executable.serialize())
     answer = b"".join(np.asarray(result).tobytes() for result in compiled(a, b, h))
     return Described(
         hlo=_digest([str(compiled.as_text()).encode()]),

@@ -43,6 +43,14 @@ def request_(tmp_path: Path) -> TrialRequest:
     return TrialRequest(three_numbers(), STOCK, tmp_path, labels=labels)
 
 
+def _wait_for_end(pid: int) -> None:
+    """Wait until a process has ended."""
+    deadline_s = time.monotonic() + 30
+    while _running(pid):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
 def _opened(
     request: TrialRequest, shared: SharedChildren, configuration: Configuration = STOCK
 ) -> TrialProcess:
@@ -179,11 +187,11 @@ def test_a_killed_child_is_the_crash_of_the_trial_at_work_and_interrupts_the_oth
     idle = _ready(request_, shared)
     assert idle.steady_pass(0) is not None
     trial = TrialProcess(
-        replace(request_, workload=three_numbers(value=3.0)), start_child=shared.start
+        replace(request_, workload=three_numbers(pass_s=600.0)), start_child=shared.start
     )
     pid = idle.pid
     assert pid is not None
-    trial.on_stage = lambda stage: os.kill(pid, signal.SIGKILL) if stage == "prepare" else None
+    trial.on_stage = lambda stage: os.kill(pid, signal.SIGKILL) if stage == "first" else None
     working = run_trial(trial, 1)
     assert working.outcome is Outcome.CRASHED
     assert working.reason.startswith("killed by signal 9; nothing shows that memory ran out")
@@ -199,6 +207,22 @@ def test_a_killed_child_is_the_crash_of_the_trial_at_work_and_interrupts_the_oth
     again = _ready(request_, shared)
     assert again.pid != pid
     assert again.finish().outcome is Outcome.OK
+
+
+def test_a_child_that_is_killed_between_passes_interrupts_its_trials(
+    request_: TrialRequest, shared: SharedChildren
+) -> None:
+    trials = [_ready(request_, shared), _ready(request_, shared, NARROW)]
+    pid = trials[0].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    _wait_for_end(pid)
+    assert [trial.steady_pass(0) for trial in trials] == [None, None]
+    records = [trial.finish() for trial in trials]
+    assert {record.outcome for record in records} == {Outcome.INTERRUPTED}
+    assert records[0].reason.startswith(
+        "the process that it shared has ended while no trial was at work: killed by signal 9"
+    )
 
 
 def test_a_trial_over_its_time_limit_names_itself_to_those_it_interrupts(
@@ -275,7 +299,4 @@ def test_a_shared_child_ends_when_its_parent_is_killed(
     parent.wait()
     parent.stdout.close()
     parent.stdin.close()
-    deadline_s = time.monotonic() + 30
-    while _running(worker) and time.monotonic() < deadline_s:
-        time.sleep(0.05)
-    assert not _running(worker)
+    _wait_for_end(worker)

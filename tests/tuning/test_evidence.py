@@ -18,9 +18,9 @@ from perfkit.tuning.search.evidence import (
     Process,
     confidence_of,
     gives_up,
-    process_settings,
 )
 from perfkit.tuning.search.gains import compared_pairs, log_gains
+from perfkit.tuning.search.settings import process_settings
 
 FAST = Configuration((("a", "1"),)).digest
 OTHER = Configuration((("b", "1"),)).digest
@@ -203,3 +203,21 @@ def test_stock_is_not_among_the_configurations_that_were_looked_at() -> None:
     parts = Process("parts", Role.PARTS, None, {0: 1.0}, Outcome.OK)
     evidence = Evidence([*_block(0, 2.0), failed, parts])
     assert evidence.looked_at == {FAST: (), OTHER: (("b", "1"),)}
+
+
+def test_a_base_is_not_blamed_for_the_crash_of_a_shared_process() -> None:
+    def crashed(role: Role, *, shared: bool) -> Evidence:
+        one = Process(FAST, role, "x", outcome=Outcome.CRASHED, shared=shared)
+        return Evidence([one, one])
+
+    assert not crashed(Role.BASE, shared=True).failed(FAST)
+    assert crashed(Role.BASE, shared=False).failed(FAST)
+    assert crashed(Role.SCREEN, shared=True).failed(FAST)
+    assert crashed(Role.SCREEN, shared=True).crashed_with_others(FAST)
+    assert not crashed(Role.SCREEN, shared=False).crashed_with_others(FAST)
+
+
+def test_an_interrupted_trial_without_a_pass_looked_at_nothing() -> None:
+    interrupted = Process(FAST, Role.SCREEN, "x", outcome=Outcome.INTERRUPTED)
+    alive = Process(OTHER, Role.SCREEN, "x")
+    assert Evidence([interrupted, alive]).looked_at == {}

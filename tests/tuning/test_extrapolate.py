@@ -47,6 +47,24 @@ def test_the_level_of_a_pass_is_the_median_of_all_passes() -> None:
     assert found.total.median == pytest.approx((11 * 6.0 + 400 * 1.5) * 10.0 / 12.0)
 
 
+def test_passes_of_a_shallow_network_do_not_count_for_the_level() -> None:
+    parts = {"trunk_pass": 6.0, "diffusion_step": 6.0}
+    traced = record(
+        {},
+        role="parts",
+        times={0: 12.0},
+        compilation=virtual_compilation(PARTS),
+        part_times_s=parts,
+    )
+    screened = record({}, role="base", times=dict.fromkeys(range(9), 1.0))
+    shallow = screened.model_copy(
+        update={"workload": screened.workload.model_copy(update={"depth": "shallow"})}
+    )
+    found = extrapolate([shallow, traced], DIGEST, PRODUCTION, COUNTS)
+    assert found is not None
+    assert found.total.median == pytest.approx(11 * 6.0 + 400 * 1.5)
+
+
 def test_the_sum_is_checked_against_a_longer_run() -> None:
     longer = record(
         {},

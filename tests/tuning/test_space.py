@@ -41,7 +41,9 @@ def test_alphafold_on_a_large_machine() -> None:
         (("atom_slots", "needed"),),
         (("xla_cpu_prefer_vector_width", "512"),),
         (("allocator", "jemalloc-hugepages"),),
+        (("pair_attention_chunk", "32"),),
         (("xla_cpu_experimental_ynn_fusion_type", "invalid"),),
+        (("pair_transition_shard", "32"),),
         (("precision", "float32"),),
         (("xla_cpu_use_onednn", "true"),),
         (("parameters", "constants"),),
@@ -51,7 +53,9 @@ def test_alphafold_on_a_large_machine() -> None:
         (("xla_cpu_max_isa", "AVX2"),),
         (("xla_cpu_opt_preset", "CPU_OPT_PRESET_FAST_RUNTIME"),),
         (("allocator", "mimalloc"),),
+        (("pair_attention_chunk", "8"),),
         (("xla_cpu_experimental_ynn_fusion_type", "dot,eltwise,reduce"),),
+        (("pair_transition_shard", "8"),),
         (("xla_backend_optimization_level", "1"),),
         (("allocator", "tcmalloc"),),
         (("allocator", "jemalloc"),),
@@ -101,7 +105,7 @@ def test_gencast_tries_precision_first_where_the_cpu_multiplies_bfloat16(
     instruction_sets: set[str], names: list[str]
 ) -> None:
     model = GenCast()
-    workload = model.workload({"resolution": 10.0, "mesh": 1}, {})
+    workload = model.workload({"resolution": 5.0}, {})
     host = dataclasses.replace(SMALL, instruction_sets=frozenset(instruction_sets))
     first, *singles = _changes(model, workload, host)
     assert [name for name, _ in first] == names

@@ -19,7 +19,6 @@ from perfkit.records.store import Store
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tuning.search.coordinate_ascent import CoordinateAscent
 from perfkit.tuning.search.evidence import Evidence
-from perfkit.tuning.search.screening import WORTH_TRYING
 from perfkit.tuning.search.strategy import Change, SearchSpace
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
@@ -35,15 +34,19 @@ from tests.support.replay import (
     roles,
 )
 
-OWN: Change = (("precision", "bfloat16"), ("xla_cpu_use_onednn", "true"))
+OWN: Change = (("precision", "bfloat16"), ("allocator", "glibc-keep"))
 CHANGES: tuple[Change, ...] = (
     OWN,
     *((setting,) for setting in OWN),
-    (("precision", "bfloat16_network"),),
-    (("allocator", "glibc-keep"),),
+    (("xla_cpu_use_onednn", "true"),),
     (("parameters", "constants"),),
+    (("precision", "bfloat16_network"),),
     (("cpus", "1"),),
 )
+MISSED = 1.05
+"""Gain below which an ascent may leave out a change: processes, and programs in one process, differ
+by a few percent without a reason."""
+
 REFERENCE = {"cpus": "1"}
 
 
@@ -74,7 +77,7 @@ def _ratio(settings: dict[str, str]) -> float:
 
 
 def _assert_nothing_is_better(settings: dict[str, str], *, without: str | None = None) -> None:
-    """Check that no recorded change of a configuration gains more than the ascent asks for.
+    """Check that no recorded change of a configuration has a gain that an ascent must find.
 
     Changes of the knob ``without`` are left out.
     """
@@ -83,7 +86,7 @@ def _assert_nothing_is_better(settings: dict[str, str], *, without: str | None =
     for change in CHANGES:
         changed = settings | dict(change)
         if without not in changed:
-            assert _ratio(settings) / _ratio(changed) < WORTH_TRYING, change
+            assert _ratio(settings) / _ratio(changed) < MISSED, change
 
 
 def _slowed(pass_s: float) -> RecordedSweep:
@@ -202,16 +205,18 @@ def test_a_finished_study_leaves_no_compiled_programs(tmp_path: Path) -> None:
 
 
 def test_a_knob_that_was_added_later_is_tried_in_a_settled_folder(tmp_path: Path) -> None:
-    older = [change for change in CHANGES if change != (("allocator", "glibc-keep"),)]
+    added: Change = (("parameters", "constants"),)
+    changes = [change for change in CHANGES if "allocator" not in dict(change)]
+    older = [change for change in changes if change != added]
     _study(tmp_path, WatchedRunner(), changes=older).run()
     again = WatchedRunner(number=1000)
-    study = _study(tmp_path, again)
+    study = _study(tmp_path, again, changes=changes)
     study.run()
-    _assert_nothing_is_better(_best_settings(study))
+    assert _best_settings(study) == {"parameters": "constants", "precision": "bfloat16"}
     # No change is screened again without the knob.
     screened = [one.as_dict() for role, one in again.opened if role == "screen"]
     assert screened
-    assert all("allocator" in settings for settings in screened)
+    assert all("parameters" in settings for settings in screened)
 
 
 def test_a_larger_budget_continues_with_the_untried_changes(tmp_path: Path) -> None:
@@ -238,7 +243,7 @@ def test_a_repeated_study_reports_again_what_it_left_undone(tmp_path: Path) -> N
 
 
 def test_a_loaded_machine_uses_its_budget_and_reports_what_is_missing(tmp_path: Path) -> None:
-    runner = WatchedRunner(sweep=_slowed(120.0))
+    runner = WatchedRunner(sweep=_slowed(60.0))
     begin_s = runner.now_s()
     study = _study(tmp_path, runner, 1200.0)
     study.run()
@@ -251,7 +256,7 @@ def test_a_loaded_machine_uses_its_budget_and_reports_what_is_missing(tmp_path: 
 
 
 def test_a_budget_too_short_for_a_candidate_claims_nothing(tmp_path: Path) -> None:
-    study = _study(tmp_path, WatchedRunner(), 2.5 * START_S, extrapolate=False)
+    study = _study(tmp_path, WatchedRunner(), 1.5 * START_S, extrapolate=False)
     study.run()
     assert not roles(study.records(), "screen")
     assert study.recommendation().sentence == (
@@ -287,10 +292,11 @@ def _assert_nothing_was_measured_twice(
     known: list[Record], resumed: WatchedRunner, at: int
 ) -> None:
     evidence = Evidence.of_records(known)
+    bases = {record.configuration.digest for record in roles(known, "base")}
     won = {
         other
-        for (_, other), (ratio, rounds) in evidence.round_medians().items()
-        if ratio > 1.25 and rounds > 1 and other != STOCK.digest
+        for (base, other), (ratio, rounds) in evidence.round_medians().items()
+        if base in bases and ratio > 1.25 and rounds > 1 and other != STOCK.digest
     }
     again = {c.digest for role, c in resumed.opened if role == "screen"}
     assert not again & won, at
@@ -345,7 +351,8 @@ def test_a_reference_that_was_killed_once_is_made_again(tmp_path: Path, model: M
     study = _study(tmp_path, _dying(_is_reference, 0, 1), model=model)
     study.run()
     outcomes = [record.outcome for record in roles(study.records(), "reference")]
-    assert outcomes == [Outcome.CRASHED, Outcome.OK]
+    assert outcomes[:2] == [Outcome.CRASHED, Outcome.OK]
+    assert Outcome.CRASHED not in outcomes[2:]
     _assert_nothing_is_better(_best_settings(study))
 
 
@@ -404,7 +411,9 @@ class DisturbingRunner(WatchedRunner):
 
 
 def test_a_candidate_whose_passes_are_all_disturbed_is_given_up(tmp_path: Path) -> None:
-    study = _study(tmp_path, DisturbingRunner(), extrapolate=False)
+    # Stock stays the incumbent: oneDNN makes no difference.
+    changes: list[Change] = [(("xla_cpu_use_onednn", "true"),), (("allocator", "glibc-keep"),)]
+    study = _study(tmp_path, DisturbingRunner(), extrapolate=False, changes=changes)
     study.run()
     screened = [r for r in roles(study.records(), "screen") if not r.steady]
     digests = [record.configuration.digest for record in screened]
@@ -442,7 +451,7 @@ def test_where_nothing_is_faster_stock_is_recommended(tmp_path: Path) -> None:
     assert found.best is found.stock
     assert (
         found.sentence
-        == "Stay with stock: of 8 configurations tried, none was faster at an equal answer."
+        == "Stay with stock: of 7 configurations tried, none was faster at an equal answer."
     )
 
 

@@ -103,6 +103,7 @@ def prepare(
         msa_rows=rows,
         bfloat16=settings.upstream_bfloat16,
         confidence_logits=_logits_bytes(tokens, fidelity["samples"]) <= LARGEST_LOGITS_BYTES,
+        global_options=settings.upstream_rows,
     )
     if depth == SHALLOW_DEPTH:
         make_shallow(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from perfkit.errors import UserError
 from perfkit.knobs.knob import Bundle, Knob, Layer, Search
@@ -20,6 +21,7 @@ from perfkit.models.shared_knobs import (
 UPSTREAM = "upstream"
 EXACT = "exact"
 NEEDED = "needed"
+WHOLE = "whole"
 
 UPSTREAM_MSA_ROWS = 1024
 """Rows of the MSA that upstream's trunk sees (``evoformer.num_msa``)."""
@@ -52,6 +54,26 @@ ATOM_SLOTS = Knob(
     parse=one_of(UPSTREAM, NEEDED),
     search=Search((NEEDED,), order=3, bundle=Bundle.MAJOR),
 )
+ATTENTION_CHUNK = Knob(
+    name="pair_attention_chunk",
+    default=UPSTREAM,
+    layer=Layer.MODEL,
+    exact=True,
+    summary="rows of the pair representation that attend together: upstream's 128 (32 above 1536 "
+    "tokens), all (whole), or a number",
+    parse=word_or_count(UPSTREAM, WHOLE),
+    search=Search(("32", "8", WHOLE), order=25),
+)
+TRANSITION_SHARD = Knob(
+    name="pair_transition_shard",
+    default=UPSTREAM,
+    layer=Layer.MODEL,
+    exact=True,
+    summary="rows of the pair representation that pass through a transition together: upstream's "
+    "all (1024 above 2048 tokens), all (whole), or a number",
+    parse=word_or_count(UPSTREAM, WHOLE),
+    search=Search(("32", "8"), order=35),
+)
 PRECISION = precision_knob(
     default=BFLOAT16,
     summary="number format of the network: bfloat16, as upstream, or float32",
@@ -60,7 +82,28 @@ PRECISION = precision_knob(
 )
 PARAMETERS = parameters_knob(order=60)
 
-KNOBS = (BUCKET, MSA_ROWS, ATOM_SLOTS, PRECISION, PARAMETERS)
+KNOBS = (
+    BUCKET,
+    MSA_ROWS,
+    ATOM_SLOTS,
+    ATTENTION_CHUNK,
+    TRANSITION_SHARD,
+    PRECISION,
+    PARAMETERS,
+)
+
+type RowSpec = tuple[tuple[int | None, int | None], ...]
+"""Upstream's choice of rows: pairs of the most tokens and the rows up to there; None for no limit
+and for all rows."""
+
+UPSTREAM_ROWS: Mapping[str, RowSpec] = MappingProxyType(
+    {
+        ATTENTION_CHUNK.name: ((1536, 128), (None, 32)),
+        TRANSITION_SHARD.name: ((2048, None), (None, 1024)),
+    }
+)
+"""Knob -> upstream's default (``pair_attention_chunk_size`` and ``pair_transition_shard_spec`` of
+``global_config``)."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +119,9 @@ class Settings:
         Rows of the MSA in the trunk, or None for as many as the input has.
     fewest_atom_slots
         Whether there is room only for the atoms of the input, instead of 24 slots per token.
+    attention_chunk, transition_shard
+        Rows of the pair representation that are computed together: ``upstream``, ``whole`` or a
+        number.
     precision
         ``float32`` or ``bfloat16``.
     constants
@@ -85,6 +131,8 @@ class Settings:
     bucket: int
     msa_rows: int | None
     fewest_atom_slots: bool
+    attention_chunk: str
+    transition_shard: str
     precision: str
     constants: bool
 
@@ -92,6 +140,39 @@ class Settings:
     def upstream_bfloat16(self) -> str:
         """Value of upstream's option ``global_config.bfloat16``."""
         return "none" if self.precision == FLOAT32 else "all"
+
+    @property
+    def upstream_rows(self) -> dict[str, RowSpec]:
+        """Values of upstream's options of ``global_config`` that the knobs set."""
+        chosen = {
+            "pair_attention_chunk_size": self.attention_chunk,
+            "pair_transition_shard_spec": self.transition_shard,
+        }
+        return {
+            option: ((None, None if value == WHOLE else int(value)),)
+            for option, value in chosen.items()
+            if value != UPSTREAM
+        }
+
+
+def rows_together(knob: str, value: str, tokens: int) -> int:
+    """Return how many rows of the pair representation are computed together.
+
+    Parameters
+    ----------
+    knob
+        Name of :data:`ATTENTION_CHUNK` or :data:`TRANSITION_SHARD`.
+    value
+        Value of the knob.
+    tokens
+        Rows of the pair representation.
+    """
+    if value == UPSTREAM:
+        fitting = (rows for most, rows in UPSTREAM_ROWS[knob] if most is None or tokens <= most)
+        rows = next(fitting)
+    else:
+        rows = None if value == WHOLE else int(value)
+    return tokens if rows is None else min(rows, tokens)
 
 
 def settings_for(overrides: Mapping[str, str], tokens: int) -> Settings:
@@ -109,6 +190,8 @@ def settings_for(overrides: Mapping[str, str], tokens: int) -> Settings:
         bucket=_bucket(values[BUCKET.name], tokens),
         msa_rows=None if rows == NEEDED else int(rows),
         fewest_atom_slots=values[ATOM_SLOTS.name] == NEEDED,
+        attention_chunk=values[ATTENTION_CHUNK.name],
+        transition_shard=values[TRANSITION_SHARD.name],
         precision=values[PRECISION.name],
         constants=values[PARAMETERS.name] == CONSTANTS,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfkit.models.af3.knobs import Settings
+from perfkit.models.af3.knobs import ATTENTION_CHUNK, UPSTREAM, Settings, rows_together
 from perfkit.models.shared_knobs import BFLOAT16, FLOAT32
 
 PROCESS_BYTES = 1.35e9
@@ -20,6 +20,11 @@ analysis at 76, 128, 256, 512 and 1024 tokens (jaxlib 0.12.0.1, AVX2) without th
 
 ROW_BYTES = 1.9e3
 """Additional temporary bytes per token and MSA row: 0.49 GB at 256 tokens and 1024 rows."""
+
+ATTENTION_BYTES = 41.0
+"""Additional temporary bytes per token pair and row that attends together with upstream's: 0.34 GB
+in bfloat16 for all rows of 256 tokens instead of 128, in float32 0.23 GB. Four heads have logits of
+4 bytes, in two to three arrays."""
 
 SAMPLE_BYTES = 33e3
 """Additional temporary bytes per token for each diffusion sample after the first: 34 MB at 256
@@ -57,5 +62,10 @@ def peak_resident_bytes(settings: Settings, samples: int) -> int:
         + ROW_BYTES * tokens * rows
         + SAMPLE_BYTES * tokens * (samples - 1)
     )
+    attending = [
+        rows_together(ATTENTION_CHUNK.name, value, tokens)
+        for value in (settings.attention_chunk, UPSTREAM)
+    ]
+    temporary += ATTENTION_BYTES * tokens**2 * max(0, attending[0] - attending[1])
     outputs = OUTPUT_BYTES * tokens**2
     return int(PROCESS_BYTES + copies * parameter_bytes + LIBRARY_SHARE * temporary + outputs)

@@ -16,7 +16,16 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.models.af3.depth import BLOCKS as BLOCKS_OF_STACKS
 from perfkit.models.af3.depth import stack_name
-from perfkit.models.af3.knobs import BUCKET, EXACT, KNOBS, PRECISION, settings_for
+from perfkit.models.af3.knobs import (
+    BUCKET,
+    EXACT,
+    KNOBS,
+    PRECISION,
+    UPSTREAM,
+    UPSTREAM_ROWS,
+    rows_together,
+    settings_for,
+)
 from perfkit.models.af3.memory import peak_resident_bytes
 from perfkit.models.af3.modules import BLOCKS, STACKS
 from perfkit.models.af3.package import ensure_installed, import_model
@@ -237,7 +246,14 @@ class AlphaFold3:
         return {**self.part_fidelity(), "recycles": 2, "steps": 10}
 
     def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
-        """Whether a value can make a difference: an exact bucket needs padding to remove."""
+        """Whether a value can make a difference.
+
+        An exact bucket needs padding to remove. Pair representations need more rows than are
+        computed together.
+        """
+        if name in UPSTREAM_ROWS:
+            tokens = workload.size
+            return rows_together(name, value, tokens) != rows_together(name, UPSTREAM, tokens)
         padded = settings_for({}, workload.size).bucket != workload.size
         return padded or (name, value) != (BUCKET.name, EXACT)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from perfkit.builds import installed_build, source_digest
@@ -21,6 +22,9 @@ UPSTREAM_BUCKETS = (
     128, 256, 384, 512, 768, 1024, 1280, 1536, 2048, 2560, 3072, 3584, 4096, 4608, 5120,
 )  # fmt: skip
 """Token buckets of upstream's ``run_alphafold.py`` (the default of its ``--buckets``)."""
+
+NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
+"""No options beyond the arguments."""
 
 
 def package_identity() -> dict[str, JsonData]:
@@ -82,6 +86,7 @@ def model_config(
     msa_rows: int,
     bfloat16: str,
     confidence_logits: bool = False,
+    global_options: Mapping[str, object] = NO_OPTIONS,
 ) -> Any:
     """Make upstream's configuration as ``run_alphafold.py`` does, at a given fidelity.
 
@@ -99,6 +104,8 @@ def model_config(
         ``all`` or ``none``.
     confidence_logits
         Whether the confidence head also returns its logits.
+    global_options
+        Other options of upstream's ``global_config`` and their values.
 
     Notes
     -----
@@ -110,6 +117,8 @@ def model_config(
     config = import_model().Model.Config()
     config.global_config.flash_attention_implementation = "xla"
     config.global_config.bfloat16 = bfloat16
+    for option, value in global_options.items():
+        setattr(config.global_config, option, value)
     config.num_recycles = recycles
     config.heads.diffusion.eval.steps = steps
     config.heads.diffusion.eval.num_samples = samples

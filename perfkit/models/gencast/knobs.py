@@ -18,6 +18,7 @@ from perfkit.models.shared_knobs import (
 
 AUTOMATIC = "automatic"
 WHOLE = "whole"
+DENSE = "dense"
 BFLOAT16_NETWORK = "bfloat16_network"
 
 PRECISION = precision_knob(
@@ -38,7 +39,9 @@ ATTENTION = Knob(
     layer=Layer.MODEL,
     exact=True,
     summary="attention on the mesh: dense, banded, patches, or the one with the fewest logits",
-    parse=one_of(AUTOMATIC, "dense", "patches", "banded"),
+    parse=one_of(AUTOMATIC, DENSE, "patches", "banded"),
+    # On meshes worth tuning for, automatic attention is that of patches.
+    search=Search(("banded", DENSE), order=25),
 )
 GRID_BLOCK = Knob(
     name="grid_block",
@@ -47,7 +50,7 @@ GRID_BLOCK = Knob(
     exact=True,
     summary="grid nodes that pass through the network together, or the whole grid",
     parse=word_or_count(WHOLE),
-    search=Search(("1024", "4096"), order=2, bundle=Bundle.MAJOR),
+    search=Search(("1024", "4096", "512"), order=2, bundle=Bundle.MAJOR),
 )
 EDGE_BASIS = Knob(
     name="edge_basis",
@@ -98,6 +101,34 @@ def settings_for(overrides: Mapping[str, str]) -> Settings:
         compress_edges=chosen[EDGE_BASIS.name] == "compressed",
         constants=chosen[PARAMETERS.name] == CONSTANTS,
     )
+
+
+FINEST_DENSE_MESH = 4
+"""Refinements of the finest mesh on which dense attention is worth trying. With one more, an array
+of logits takes 1.7 GB in float32."""
+
+
+def makes_a_difference(name: str, value: str, grid_nodes: int, mesh_size: int) -> bool:
+    """Whether a value of a knob gives another program than its default, of bearable size.
+
+    Parameters
+    ----------
+    name, value
+        Knob and value.
+    grid_nodes
+        Number of grid nodes.
+    mesh_size
+        Number of refinements of the mesh.
+    """
+    if name == GRID_BLOCK.name:
+        sizes = [
+            grid_nodes if block == WHOLE else min(int(block), grid_nodes)
+            for block in (value, GRID_BLOCK.default)
+        ]
+        return sizes[0] != sizes[1]
+    if (name, value) == (ATTENTION.name, DENSE):
+        return mesh_size <= FINEST_DENSE_MESH
+    return True
 
 
 def refuse_for_weathernext(settings: Settings) -> None:

@@ -19,6 +19,7 @@ from perfkit.models.gencast.inputs.sources import OWN, WEATHERNEXT, Sources, sou
 from perfkit.models.gencast.knobs import (
     KNOBS,
     PRECISION,
+    makes_a_difference,
     refuse_for_weathernext,
     settings_for,
 )
@@ -196,7 +197,10 @@ class GenCast:
         return {**self.part_fidelity(), "levels": 6}
 
     def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
-        """Whether the implementation of the workload has this value."""
+        """Whether the implementation has this value and it gives another program."""
+        mesh_size = _architecture_of(_sources_of(workload)).mesh_size
+        if not makes_a_difference(name, value, workload.size, mesh_size):
+            return False
         if _engine_of(workload) != WEATHERNEXT:
             return True
         try:

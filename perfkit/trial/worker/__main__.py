@@ -1,4 +1,4 @@
-"""``python -m perfkit.trial.worker SPECIFICATION DESCRIPTOR``: the command of a trial's child."""
+"""``python -m perfkit.trial.worker [SPECIFICATION] DESCRIPTOR``: the command of a trial's child."""
 
 import sys
 

@@ -122,11 +122,11 @@ class Keys:
     Attributes
     ----------
     prediction
-        Workload and values of the model's own knobs.
+        Key of the prepared prediction: workload, and values of the model's own knobs.
     lowering
-        The same with the mode of the domain guard.
+        Key of what JAX's ``lower`` returns for it.
     program
-        The same with the options of the compilation.
+        Key of the compiled program: the same with the options of the compilation.
     """
 
     prediction: str
@@ -140,15 +140,13 @@ class Keys:
         A guarded program counts what it lifts in the ledger of its trial, so no other trial can
         use it.
         """
-        prediction = [spec.workload, spec.overrides]
-        lowering, program = [prediction, spec.guard], [prediction, spec.compiler_options]
-        kept = spec.guard == GUARD_OFF
-        return cls(
-            _text(prediction), _text(lowering) if kept else None, _text(program) if kept else None
-        )
+        prediction = _text(spec.workload, spec.overrides)
+        if spec.guard != GUARD_OFF:
+            return cls(prediction, None, None)
+        return cls(prediction, prediction, _text(prediction, spec.compiler_options))
 
 
-def _text(data: object) -> str:
+def _text(*data: object) -> str:
     return json.dumps(data, sort_keys=True)
 
 

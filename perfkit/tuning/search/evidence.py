@@ -14,14 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from perfkit.knobs.allocators import ALLOCATOR_KNOB
 from perfkit.knobs.configuration import STOCK
-from perfkit.knobs.cpus import CPUS_KNOB
-from perfkit.knobs.xla_flags import KNOWN_FLAGS
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import LOOKS, first_look, log_ratios, sequential_ratio
 from perfkit.stats.interval import Interval
+from perfkit.tuning.search.settings import Settings, process_settings
 
 DETERMINISTIC = (Outcome.NONFINITE, Outcome.DISAGREES, Outcome.REJECTED)
 """Outcomes that another trial of the configuration would repeat."""
@@ -42,9 +40,6 @@ any of its trials may have been the cause."""
 
 COMPARED = (Role.BASE, Role.SCREEN, Role.CONFIRM)
 """Roles of the trials of a search."""
-
-type Settings = tuple[tuple[str, str], ...]
-"""Pairs of knob and value that differ from stock, sorted by knob."""
 
 
 @dataclass(frozen=True)
@@ -359,23 +354,6 @@ def confidence_of(rank: int) -> float:
         over all finalists is at most :data:`FALSE_WINNERS`, however many there are.
     """
     return 1 - FALSE_WINNERS * 0.5**rank
-
-
-def process_settings(settings: Settings) -> Settings:
-    """The settings that hold for a whole process: programs in one process have them in common.
-
-    Settings of a model, and flags that XLA takes per compilation, belong to a single program.
-    """
-    return tuple((name, value) for name, value in settings if name in _OF_PROCESS or _is_flag(name))
-
-
-_OF_PROCESS = frozenset([CPUS_KNOB.name, ALLOCATOR_KNOB.name])
-_PER_COMPILATION = frozenset(knob.name for knob in KNOWN_FLAGS if knob.per_compilation)
-
-
-def _is_flag(name: str) -> bool:
-    """Whether a knob is a flag of XLA that holds for a whole process."""
-    return name.startswith("xla_") and name not in _PER_COMPILATION
 
 
 def _pair(first: Process, second: Process) -> Pair | None:

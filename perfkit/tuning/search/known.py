@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,6 +118,32 @@ class Known:
                 for base in bases
             )
         )
+
+    @cached_property
+    def combined(self) -> tuple[Configuration, ...]:
+        """New configurations: the incumbent with the changes that gained on other bases.
+
+        Changes that are measured together with a better one are not part of the next incumbent.
+        All of them at once come first, then each of them, the largest gain first.
+        """
+        by_settings = {frozenset(one.settings): gain for one, gain in self.measured.items()}
+        gains: dict[Change, float] = {}
+        for change in self.space.changes:
+            on_bases = [
+                by_settings[changed] - gain
+                for base, gain in self.measured.items()
+                if not base.as_dict().keys() & dict(change).keys()
+                and (changed := frozenset([*base.settings, *change])) in by_settings
+            ]
+            if on_bases and statistics.fmean(on_bases) > math.log(WORTH_TRYING):
+                gains[change] = statistics.fmean(on_bases)
+        ordered = sorted(gains, key=lambda change: -gains[change])
+        each = [self.space.changed(self.best, change) for change in ordered]
+        together = self.best
+        for change in reversed(ordered):
+            # Of several values of one knob, the best is set last.
+            together = self.space.changed(together, change)
+        return tuple(one for one in dict.fromkeys([together, *each]) if self.is_new(one))
 
     def challengers(self) -> int:
         """Number of combinations that were measured with the incumbent and did not replace it.

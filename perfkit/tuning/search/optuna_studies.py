@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from perfkit.tuning.search.evidence import Settings
+from perfkit.tuning.search.settings import Settings
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -81,6 +81,8 @@ class SpaceSearch(ScreeningRules):
         """The candidates of the next screening, and whether their base needs a new process."""
         if known.repeats:
             return known.repeats[:count], True
+        if self.screens_singles and known.combined:
+            return known.combined[:count], False
         if self.screens_singles and known.untried:
             changes = known.untried
             if len(changes[0]) > 1:

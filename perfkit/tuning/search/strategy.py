@@ -14,7 +14,8 @@ from typing import Protocol
 
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.tuning.search.evidence import Evidence, Settings
+from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.search.settings import Settings
 
 type Change = tuple[tuple[str, str], ...]
 """Pairs of knob and value that are tried in one step."""

@@ -199,6 +199,29 @@ def test_an_unknown_engine_is_refused_with_the_nearest() -> None:
         MODEL.workload({"resolution": 10.0, "engine": "weathernet"}, {})
 
 
+@pytest.mark.parametrize(
+    ("resolution", "name", "value", "tried"),
+    [
+        # 684 grid nodes are one block at the default of 2048.
+        (10.0, "grid_block", "1024", False),
+        (10.0, "grid_block", "512", True),
+        # 2701 grid nodes.
+        (5.0, "grid_block", "1024", True),
+        (5.0, "grid_block", "whole", True),
+        (1.0, "attention", "dense", True),
+        # Meshes of five and six refinements have 10242 and 40962 nodes.
+        (0.5, "attention", "dense", False),
+        (0.25, "attention", "dense", False),
+        (0.25, "attention", "banded", True),
+    ],
+)
+def test_values_that_give_another_program_of_bearable_size_are_worth_trying(
+    resolution: float, name: str, value: str, tried: bool
+) -> None:
+    workload = MODEL.workload({"resolution": resolution}, {})
+    assert MODEL.worth_trying(workload, name, value) is tried
+
+
 def test_equal_seeds_give_equal_forecasts_and_other_seeds_others(
     small_model: Options, tmp_path: Path
 ) -> None:
