@@ -145,6 +145,29 @@ def test_the_search_ends_when_the_incumbent_has_withstood_enough_combinations() 
     assert isinstance(ScreenTpe(patience=4).decide(Evidence(processes), SPACE, AMPLE), Screen)
 
 
+def test_changes_that_are_screened_with_the_next_incumbent_do_not_challenge_it() -> None:
+    ratios = {"bucket": ("exact", 2.0), "xla_cpu_use_onednn": ("true", 0.9)}
+    both = {name: value for name, (value, _) in ratios.items()}
+    rounds = range(6)
+    stock = Process(STOCK.digest, Role.BASE, "first", dict.fromkeys(rounds, 10.0), Outcome.OK)
+    together = [
+        replace(_screened(0, {name: value}, ratio)[1], block="first")
+        for name, (value, ratio) in ratios.items()
+    ]
+    known = known_configurations(Evidence([stock, *together]), SPACE)
+    assert known.best.as_dict() == {"bucket": "exact"}
+    assert known.challengers() == 0
+    # Both changes are a single change of the incumbent; a third one makes a combination of them.
+    incumbent = replace(together[0], role=Role.BASE, block="second")
+    challengers = [
+        replace(_screened(0, settings, 1.5)[1], block="second")
+        for settings in (both, both | {"allocator": "glibc-keep"})
+    ]
+    known = known_configurations(Evidence([stock, *together, incumbent, *challengers]), SPACE)
+    assert known.best.as_dict() == {"bucket": "exact"}
+    assert known.challengers() == 1
+
+
 def test_a_candidate_that_won_one_pair_of_processes_is_repeated_first() -> None:
     processes = [*SINGLES, *_screened(10, {"bucket": "exact", "xla_cpu_use_onednn": "true"}, 1.05)]
     decision = ScreenTpe().decide(Evidence(processes), SPACE, AMPLE)
