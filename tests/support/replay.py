@@ -11,6 +11,7 @@ from benchmarks.recorded import RecordedConfiguration, RecordedSweep, read_sweep
 from benchmarks.replayed import ReplayedTrial, ReplayRunner
 from benchmarks.virtual_trials import agreement_record, configuration_record, virtual_stage
 from perfkit.knobs.configuration import Configuration
+from perfkit.models.base import Model
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.workload import Workload
 from perfkit.records.findings import MachineRecord
@@ -108,8 +109,8 @@ class WatchedRunner(ReplayRunner):
         Number of the step at which Ctrl-C is pressed, None for never.
     number
         Number of records that exist already.
-    sweep
-        The sweep; by default the recorded one of the tests.
+    sweep, model
+        The sweep and its model; by default the recorded one of the tests.
 
     Attributes
     ----------
@@ -126,8 +127,9 @@ class WatchedRunner(ReplayRunner):
         interrupt_at: int | None = None,
         number: int = 0,
         sweep: RecordedSweep = SWEEP,
+        model: Model = MODEL,
     ) -> None:
-        super().__init__(sweep, MODEL, number=number)
+        super().__init__(sweep, model, number=number)
         self.calls = 0
         self.opened: list[tuple[str, Configuration]] = []
         self._alter = alter

@@ -52,8 +52,19 @@ def entry(
     )
 
 
-def tiny_sweep(configurations: Sequence[RecordedConfiguration] | None = None) -> RecordedSweep:
-    """Passes of 10 s for stock, 5 s and 9 s for the two changes, and 4 s for both together."""
+PARTS = {"denoiser_call": 3, "noise_set": 2, "step_setup": 1}
+"""How often each part runs in a pass of the workload."""
+
+
+def tiny_sweep(
+    configurations: Sequence[RecordedConfiguration] | None = None,
+    workload: Workload = WORKLOAD,
+    parts: Mapping[str, int] = PARTS,
+) -> RecordedSweep:
+    """Passes of 10 s for stock, 5 s and 9 s for the two changes, and 4 s for both together.
+
+    Other configurations, of another workload, may be given.
+    """
     if configurations is None:
         configurations = [
             entry(STOCK, (10.0, 10.0)),
@@ -63,8 +74,8 @@ def tiny_sweep(configurations: Sequence[RecordedConfiguration] | None = None) ->
         ]
     return RecordedSweep(
         created="2026-01-01T00:00:00+00:00",
-        workload=WorkloadRecord(**WORKLOAD.as_dict()),
-        parts={"denoiser_call": 3, "noise_set": 2, "step_setup": 1},
+        workload=WorkloadRecord(**workload.as_dict()),
+        parts=dict(parts),
         machine=MachineRecord(cpu="imagined"),
         allowed_cpus=2,
         versions={"jax": "0.0"},

@@ -121,20 +121,20 @@ def test_a_configuration_that_failed_is_not_proposed_again(name: str) -> None:
     failed = [
         Process(one.digest, Role.SCREEN, None, {}, Outcome.REJECTED, one.settings)
         for one in known_configurations(Evidence([]), SPACE).combinations()
-        if one != STOCK and one.as_dict() != {"precision": "bfloat16"}
+        if one != STOCK and one.as_dict() != {"bucket": "exact"}
     ]
     strategy = make_strategy(name)
     decision = strategy.decide(Evidence(failed), SPACE, AMPLE)
     assert isinstance(decision, Screen)
-    assert [one.as_dict() for one in decision.candidates] == [{"precision": "bfloat16"}]
-    measured = [*failed, *_screened(0, {"precision": "bfloat16"}, 0.9)]
+    assert [one.as_dict() for one in decision.candidates] == [{"bucket": "exact"}]
+    measured = [*failed, *_screened(0, {"bucket": "exact"}, 0.9)]
     assert strategy.decide(Evidence(measured), SPACE, AMPLE) == Stop()
 
 
 def test_the_search_ends_when_the_incumbent_has_withstood_enough_combinations() -> None:
     pairs = [
-        {"precision": "bfloat16", "xla_cpu_use_onednn": "true"},
-        {"precision": "bfloat16", "allocator": "glibc-keep"},
+        {"bucket": "exact", "xla_cpu_use_onednn": "true"},
+        {"bucket": "exact", "allocator": "glibc-keep"},
         {"xla_cpu_use_onednn": "true", "allocator": "glibc-keep"},
     ]
     processes = [
@@ -145,16 +145,36 @@ def test_the_search_ends_when_the_incumbent_has_withstood_enough_combinations() 
     assert isinstance(ScreenTpe(patience=4).decide(Evidence(processes), SPACE, AMPLE), Screen)
 
 
-def test_a_candidate_that_won_one_pair_of_processes_is_repeated_first() -> None:
-    processes = [
-        *SINGLES,
-        *_screened(10, {"precision": "bfloat16", "xla_cpu_use_onednn": "true"}, 1.05),
+def test_changes_that_are_screened_with_the_next_incumbent_do_not_challenge_it() -> None:
+    ratios = {"bucket": ("exact", 2.0), "xla_cpu_use_onednn": ("true", 0.9)}
+    both = {name: value for name, (value, _) in ratios.items()}
+    rounds = range(6)
+    stock = Process(STOCK.digest, Role.BASE, "first", dict.fromkeys(rounds, 10.0), Outcome.OK)
+    together = [
+        replace(_screened(0, {name: value}, ratio)[1], block="first")
+        for name, (value, ratio) in ratios.items()
     ]
+    known = known_configurations(Evidence([stock, *together]), SPACE)
+    assert known.best.as_dict() == {"bucket": "exact"}
+    assert known.challengers() == 0
+    # Both changes are a single change of the incumbent; a third one makes a combination of them.
+    incumbent = replace(together[0], role=Role.BASE, block="second")
+    challengers = [
+        replace(_screened(0, settings, 1.5)[1], block="second")
+        for settings in (both, both | {"allocator": "glibc-keep"})
+    ]
+    known = known_configurations(Evidence([stock, *together, incumbent, *challengers]), SPACE)
+    assert known.best.as_dict() == {"bucket": "exact"}
+    assert known.challengers() == 1
+
+
+def test_a_candidate_that_won_one_pair_of_processes_is_repeated_first() -> None:
+    processes = [*SINGLES, *_screened(10, {"bucket": "exact", "xla_cpu_use_onednn": "true"}, 1.05)]
     decision = ScreenTpe().decide(Evidence(processes), SPACE, AMPLE)
     assert isinstance(decision, Screen)
     assert decision.fresh
     assert [one.as_dict() for one in decision.candidates] == [
-        {"precision": "bfloat16", "xla_cpu_use_onednn": "true"}
+        {"bucket": "exact", "xla_cpu_use_onednn": "true"}
     ]
 
 
@@ -167,7 +187,7 @@ def _confirmed(settings: dict[str, str], ratio: float) -> list[Process]:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_rest_of_a_budget_is_spent_on_an_untried_change(name: str) -> None:
     """One screening takes 13 s; the confirmation of its winner, six blocks of 13 s, is too long."""
-    exact = {"precision": "bfloat16"}
+    exact = {"bucket": "exact"}
     evidence = Evidence([*_screened(0, exact, 2.0), *_confirmed(exact, 2.0)])
     decision = make_strategy(name).decide(evidence, SPACE, Budget(20.0, _Costs()))
     assert isinstance(decision, Screen)
@@ -216,14 +236,14 @@ def test_configurations_outside_the_space_play_no_part() -> None:
 def test_changes_that_gained_on_an_earlier_base_are_combined_with_the_incumbent() -> None:
     evidence = Evidence(
         [
-            *_screened(0, {"precision": "bfloat16"}, 2.0),
+            *_screened(0, {"bucket": "exact"}, 2.0),
             *_screened(1, {"xla_cpu_use_onednn": "true"}, 1.05),
             *_screened(2, {"allocator": "glibc-hugepages"}, 1.1),
             *_screened(3, {"allocator": "glibc-keep"}, 1.2),
             *_screened(4, {"parameters": "constants"}, 0.9),
         ]
     )
-    exact, onednn = {"precision": "bfloat16"}, {"xla_cpu_use_onednn": "true"}
+    exact, onednn = {"bucket": "exact"}, {"xla_cpu_use_onednn": "true"}
     keep, huge = {"allocator": "glibc-keep"}, {"allocator": "glibc-hugepages"}
     known = known_configurations(evidence, SPACE)
     assert known.best.as_dict() == exact
@@ -239,8 +259,8 @@ def test_changes_that_gained_on_an_earlier_base_are_combined_with_the_incumbent(
 
 
 def test_the_neighbours_of_the_incumbent_differ_in_one_knob_or_two() -> None:
-    known = known_configurations(Evidence(_screened(0, {"precision": "bfloat16"}, 2.0)), SPACE)
-    assert known.best.as_dict() == {"precision": "bfloat16"}
+    known = known_configurations(Evidence(_screened(0, {"bucket": "exact"}, 2.0)), SPACE)
+    assert known.best.as_dict() == {"bucket": "exact"}
     found = [one.as_dict() for one in known.neighbours()]
     differing = [
         sum(one.get(name) != known.best.as_dict().get(name) for name in SPACE.values)

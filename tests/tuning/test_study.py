@@ -2,66 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from benchmarks.recorded import RecordedConfiguration, RecordedSweep
-from benchmarks.replayed import ReplayedTrial
-from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.models.base import Model
-from perfkit.models.gencast.model import GenCast
-from perfkit.models.workload import Workload
+from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
-from perfkit.records.store import Store
-from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tuning.search.coordinate_ascent import CoordinateAscent
 from perfkit.tuning.search.evidence import Evidence
-from perfkit.tuning.search.strategy import Change, SearchSpace
-from perfkit.tuning.study import Study
-from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.search.strategy import Change
+from tests.support.recorded_studies import (
+    AMPLE_S,
+    CHANGES,
+    SHORT_S,
+    START_S,
+    assert_nothing_is_better,
+    best_settings,
+    make_study,
+    recorded_ratio,
+)
 from tests.support.replay import (
-    MODEL,
-    RECORDED,
     SWEEP,
-    Listener,
     WatchedRunner,
     disagreeing,
-    dying,
-    recorded,
     roles,
 )
-
-OWN: Change = (("precision", "bfloat16"), ("allocator", "glibc-keep"))
-CHANGES: tuple[Change, ...] = (
-    OWN,
-    *((setting,) for setting in OWN),
-    (("xla_cpu_use_onednn", "true"),),
-    (("parameters", "constants"),),
-    (("precision", "bfloat16_network"),),
-    (("cpus", "1"),),
-)
-MISSED = 1.05
-"""Gain below which an ascent may leave out a change: processes, and programs in one process, differ
-by a few percent without a reason."""
-
-REFERENCE = {"cpus": "1"}
-
-
-class OtherReference(GenCast):
-    """GenCast, with a reference that is not stock."""
-
-    reference_values = REFERENCE
-
-
-START_S = SWEEP.starts.sum_s + (SWEEP.stock.compile_s or 0.0)
-"""Seconds from the start of a trial of stock to its first pass."""
-
-SHORT_S = 8 * START_S
-AMPLE_S = 100_000.0
-AMPLE_BYTES = 1e15
 
 
 def wrong_constants(
@@ -69,24 +35,6 @@ def wrong_constants(
 ) -> RecordedConfiguration:
     """The answer with baked-in parameters is wrong."""
     return disagreeing(entry) if "parameters" in configuration.as_dict() else entry
-
-
-def _ratio(settings: dict[str, str]) -> float:
-    """Seconds of a pass, relative to stock."""
-    return recorded(settings).ratio
-
-
-def _assert_nothing_is_better(settings: dict[str, str], *, without: str | None = None) -> None:
-    """Check that no recorded change of a configuration has a gain that an ascent must find.
-
-    Changes of the knob ``without`` are left out.
-    """
-    assert without not in settings
-    assert _ratio(settings) < 1
-    for change in CHANGES:
-        changed = settings | dict(change)
-        if without not in changed:
-            assert _ratio(settings) / _ratio(changed) < MISSED, change
 
 
 def _slowed(pass_s: float) -> RecordedSweep:
@@ -105,35 +53,13 @@ def _slowed(pass_s: float) -> RecordedSweep:
     return SWEEP.model_copy(update={"configurations": slower})
 
 
-def _study(
-    folder: Path,
-    runner: WatchedRunner,
-    budget_s: float = AMPLE_S,
-    *,
-    extrapolate: bool = True,
-    changes: Sequence[Change] = CHANGES,
-    memory_bytes: float = AMPLE_BYTES,
-    model: Model = MODEL,
-) -> Study:
-    catalogue, store = Catalogue(model.knobs), Store(folder)
-    plan = StudyPlan(model, catalogue, RECORDED, store, budget_s, memory_bytes, extrapolate)
-    space = SearchSpace(catalogue, tuple(changes))
-    return Study(plan, CoordinateAscent(), runner, Listener(), space)
-
-
-def _best_settings(study: Study) -> dict[str, str]:
-    best = study.recommendation().best
-    assert best is not None
-    return best.settings
-
-
 def test_a_study_ends_where_no_recorded_change_is_better(tmp_path: Path) -> None:
-    study = _study(tmp_path, WatchedRunner())
+    study = make_study(tmp_path, WatchedRunner())
     study.run()
     best = study.recommendation().best
     assert best is not None
-    _assert_nothing_is_better(best.settings)
-    ratio = _ratio(best.settings)
+    assert_nothing_is_better(best.settings)
+    ratio = recorded_ratio(best.settings)
     assert best.speedup is not None
     assert best.speedup.median == pytest.approx(1 / ratio)
     assert best.speedup.ends == pytest.approx((1 / ratio, 1 / ratio))
@@ -142,7 +68,7 @@ def test_a_study_ends_where_no_recorded_change_is_better(tmp_path: Path) -> None
 
 
 def test_the_best_is_confirmed_in_processes_started_for_each_block(tmp_path: Path) -> None:
-    study = _study(tmp_path, WatchedRunner())
+    study = make_study(tmp_path, WatchedRunner())
     study.run()
     confirmed = roles(study.records(), "confirm")
     blocks = {record.block for record in confirmed}
@@ -156,18 +82,18 @@ def test_the_best_is_confirmed_in_processes_started_for_each_block(tmp_path: Pat
 
 
 def test_a_disagreeing_candidate_is_screened_but_never_combined(tmp_path: Path) -> None:
-    study = _study(tmp_path, WatchedRunner(wrong_constants))
+    study = make_study(tmp_path, WatchedRunner(wrong_constants))
     study.run()
     wrong = [r for r in study.records() if "parameters" in r.configuration.settings]
     assert [r.role for r in wrong] == ["screen"]
     assert wrong[0].outcome is Outcome.DISAGREES
-    _assert_nothing_is_better(_best_settings(study), without="parameters")
+    assert_nothing_is_better(best_settings(study), without="parameters")
 
 
 def test_parts_are_measured_for_the_best_and_for_stock_and_checked(tmp_path: Path) -> None:
-    study = _study(tmp_path, WatchedRunner())
+    study = make_study(tmp_path, WatchedRunner())
     study.run()
-    best = _best_settings(study)
+    best = best_settings(study)
     parts = roles(study.records(), "parts")
     assert [r.configuration.settings for r in parts] == [best, {}]
     assert all(r.part_times_s for r in parts)
@@ -181,23 +107,23 @@ def test_a_study_stays_within_its_budget(tmp_path: Path, starts: int) -> None:
     budget_s = starts * START_S
     runner = WatchedRunner()
     begin_s = runner.now_s()
-    study = _study(tmp_path, runner, budget_s)
+    study = make_study(tmp_path, runner, budget_s)
     study.run()
     assert runner.now_s() - begin_s <= budget_s
     assert study.recommendation().best is not None
 
 
 def test_a_finished_study_costs_nothing_to_repeat(tmp_path: Path) -> None:
-    _study(tmp_path, WatchedRunner()).run()
+    make_study(tmp_path, WatchedRunner()).run()
     again = WatchedRunner()
-    study = _study(tmp_path, again)
+    study = make_study(tmp_path, again)
     study.run()
     assert again.opened == []
-    _assert_nothing_is_better(_best_settings(study))
+    assert_nothing_is_better(best_settings(study))
 
 
 def test_a_finished_study_leaves_no_compiled_programs(tmp_path: Path) -> None:
-    study = _study(tmp_path, WatchedRunner())
+    study = make_study(tmp_path, WatchedRunner())
     (study.compiled_folder / "digest").mkdir(parents=True)
     (study.compiled_folder / "digest" / "program").touch()
     study.run()
@@ -208,11 +134,11 @@ def test_a_knob_that_was_added_later_is_tried_in_a_settled_folder(tmp_path: Path
     added: Change = (("parameters", "constants"),)
     changes = [change for change in CHANGES if "allocator" not in dict(change)]
     older = [change for change in changes if change != added]
-    _study(tmp_path, WatchedRunner(), changes=older).run()
+    make_study(tmp_path, WatchedRunner(), changes=older).run()
     again = WatchedRunner(number=1000)
-    study = _study(tmp_path, again, changes=changes)
+    study = make_study(tmp_path, again, changes=changes)
     study.run()
-    assert _best_settings(study) == {"parameters": "constants", "precision": "bfloat16"}
+    assert best_settings(study) == {"parameters": "constants", "precision": "bfloat16"}
     # No change is screened again without the knob.
     screened = [one.as_dict() for role, one in again.opened if role == "screen"]
     assert screened
@@ -220,23 +146,23 @@ def test_a_knob_that_was_added_later_is_tried_in_a_settled_folder(tmp_path: Path
 
 
 def test_a_larger_budget_continues_with_the_untried_changes(tmp_path: Path) -> None:
-    short = _study(tmp_path, WatchedRunner(), SHORT_S, extrapolate=False)
+    short = make_study(tmp_path, WatchedRunner(), SHORT_S, extrapolate=False)
     short.run()
     assert any(
         "not tried, because the budget is too short" in reason for reason in short.unfinished
     )
     again = WatchedRunner(number=100)
-    study = _study(tmp_path, again, AMPLE_S, extrapolate=False)
+    study = make_study(tmp_path, again, AMPLE_S, extrapolate=False)
     study.run()
-    _assert_nothing_is_better(_best_settings(study))
+    assert_nothing_is_better(best_settings(study))
     assert study.unfinished == ()
 
 
 def test_a_repeated_study_reports_again_what_it_left_undone(tmp_path: Path) -> None:
-    short = _study(tmp_path, WatchedRunner(), SHORT_S, extrapolate=False)
+    short = make_study(tmp_path, WatchedRunner(), SHORT_S, extrapolate=False)
     short.run()
     again = WatchedRunner(number=100)
-    study = _study(tmp_path, again, SHORT_S, extrapolate=False)
+    study = make_study(tmp_path, again, SHORT_S, extrapolate=False)
     study.run()
     assert again.opened == []
     assert study.unfinished
@@ -245,7 +171,7 @@ def test_a_repeated_study_reports_again_what_it_left_undone(tmp_path: Path) -> N
 def test_a_loaded_machine_uses_its_budget_and_reports_what_is_missing(tmp_path: Path) -> None:
     runner = WatchedRunner(sweep=_slowed(60.0))
     begin_s = runner.now_s()
-    study = _study(tmp_path, runner, 1200.0)
+    study = make_study(tmp_path, runner, 1200.0)
     study.run()
     assert runner.now_s() - begin_s > 600.0
     assert roles(study.records(), "screen")
@@ -256,7 +182,7 @@ def test_a_loaded_machine_uses_its_budget_and_reports_what_is_missing(tmp_path: 
 
 
 def test_a_budget_too_short_for_a_candidate_claims_nothing(tmp_path: Path) -> None:
-    study = _study(tmp_path, WatchedRunner(), 1.5 * START_S, extrapolate=False)
+    study = make_study(tmp_path, WatchedRunner(), 1.5 * START_S, extrapolate=False)
     study.run()
     assert not roles(study.records(), "screen")
     assert study.recommendation().sentence == (
@@ -267,7 +193,7 @@ def test_a_budget_too_short_for_a_candidate_claims_nothing(tmp_path: Path) -> No
 
 def _calls_of_a_whole_run(folder: Path) -> int:
     runner = WatchedRunner()
-    _study(folder, runner).run()
+    make_study(folder, runner).run()
     return runner.calls
 
 
@@ -277,14 +203,14 @@ def test_a_study_resumes_wherever_it_was_interrupted(tmp_path: Path, first: int)
     for at in range(first, calls + 1, 28):
         folder = tmp_path / str(at)
         runner = WatchedRunner(interrupt_at=at)
-        study = _study(folder, runner)
+        study = make_study(folder, runner)
         with pytest.raises(KeyboardInterrupt):
             study.run()
         known = study.records()
         resumed = WatchedRunner(number=runner.number)
-        study = _study(folder, resumed)
+        study = make_study(folder, resumed)
         study.run()
-        _assert_nothing_is_better(_best_settings(study))
+        assert_nothing_is_better(best_settings(study))
         _assert_nothing_was_measured_twice(known, resumed, at)
 
 
@@ -309,120 +235,8 @@ def _assert_nothing_was_measured_twice(
         assert not ended & {c.digest for opened, c in resumed.opened if opened == role}, at
 
 
-def _dying(which: Callable[[Role, Configuration], bool], passes: int, times: int) -> WatchedRunner:
-    """A runner whose first ``times`` trials of some configurations die after ``passes`` passes."""
-    left = {"times": times}
-
-    def table(
-        role: Role, configuration: Configuration, entry: RecordedConfiguration
-    ) -> RecordedConfiguration:
-        if which(role, configuration) and left["times"] > 0:
-            left["times"] -= 1
-            return dying(entry, passes)
-        return entry
-
-    return WatchedRunner(table)
-
-
-def _is_stock(role: Role, configuration: Configuration) -> bool:
-    return configuration == STOCK and role is not Role.REFERENCE
-
-
-def _is_reference(role: Role, configuration: Configuration) -> bool:
-    return role is Role.REFERENCE
-
-
-def _has_allocator(role: Role, configuration: Configuration) -> bool:
-    return "allocator" in configuration.as_dict()
-
-
-def test_stock_that_was_killed_once_is_tried_again(tmp_path: Path) -> None:
-    study = _study(tmp_path, _dying(_is_stock, 0, 1))
-    study.run()
-    _assert_nothing_is_better(_best_settings(study))
-
-
-either_reference = pytest.mark.parametrize("model", [MODEL, OtherReference()])
-"""A model whose reference is stock, and one whose reference is another configuration."""
-
-
-@either_reference
-def test_a_reference_that_was_killed_once_is_made_again(tmp_path: Path, model: Model) -> None:
-    study = _study(tmp_path, _dying(_is_reference, 0, 1), model=model)
-    study.run()
-    outcomes = [record.outcome for record in roles(study.records(), "reference")]
-    assert outcomes[:2] == [Outcome.CRASHED, Outcome.OK]
-    assert Outcome.CRASHED not in outcomes[2:]
-    _assert_nothing_is_better(_best_settings(study))
-
-
-def test_a_candidate_that_was_killed_once_is_tried_again(tmp_path: Path) -> None:
-    study = _study(tmp_path, _dying(_has_allocator, 1, 1))
-    study.run()
-    _assert_nothing_is_better(_best_settings(study))
-
-
-def test_stock_that_always_crashes_ends_the_study_without_a_recommendation(tmp_path: Path) -> None:
-    study = _study(tmp_path, _dying(_is_stock, 0, 99))
-    study.run()
-    found = study.recommendation()
-    assert found.best is None
-    assert "stock ended crashed" in found.sentence
-    assert study.unfinished[0].startswith("stock failed in its last trials")
-
-
-@either_reference
-@pytest.mark.parametrize("which", [_is_stock, _is_reference])
-def test_stock_or_a_reference_that_failed_twice_is_tried_again_by_the_next_call(
-    tmp_path: Path, which: Callable[[Role, Configuration], bool], model: Model
-) -> None:
-    study = _study(tmp_path, _dying(which, 0, 2), model=model)
-    study.run()
-    best = study.recommendation().best
-    assert best is None or not best.settings
-    assert "same command to try again" in study.unfinished[0]
-    study = _study(tmp_path, WatchedRunner(number=1000), model=model)
-    study.run()
-    _assert_nothing_is_better(_best_settings(study))
-
-
-class Disturbed(ReplayedTrial):
-    """A trial none of whose passes counts, because other programs disturb them."""
-
-    def keeps_pass(self, wall_s: float) -> bool:
-        """Never."""
-        return False
-
-
-class DisturbingRunner(WatchedRunner):
-    """Disturbs the passes with another allocator alone."""
-
-    def trial(
-        self,
-        workload: Workload,
-        configuration: Configuration,
-        labels: TrialLabels,
-        files: TrialFiles,
-    ) -> ReplayedTrial:
-        """A trial that has not been started."""
-        if _has_allocator(labels.role, configuration):
-            return Disturbed(self, workload, configuration, labels, files)
-        return super().trial(workload, configuration, labels, files)
-
-
-def test_a_candidate_whose_passes_are_all_disturbed_is_given_up(tmp_path: Path) -> None:
-    # Stock stays the incumbent: oneDNN makes no difference.
-    changes: list[Change] = [(("xla_cpu_use_onednn", "true"),), (("allocator", "glibc-keep"),)]
-    study = _study(tmp_path, DisturbingRunner(), extrapolate=False, changes=changes)
-    study.run()
-    screened = [r for r in roles(study.records(), "screen") if not r.steady]
-    digests = [record.configuration.digest for record in screened]
-    assert max(digests.count(one) for one in digests) == 2
-    assert any("disturbed by other programs" in reason for reason in study.unfinished)
-
-
 def test_where_memory_holds_one_trial_a_block_counts_once(tmp_path: Path) -> None:
-    study = _study(tmp_path, WatchedRunner(), extrapolate=False, memory_bytes=1.0)
+    study = make_study(tmp_path, WatchedRunner(), extrapolate=False, memory_bytes=1.0)
     study.run()
     best = study.recommendation().best
     assert best is not None
@@ -430,17 +244,8 @@ def test_where_memory_holds_one_trial_a_block_counts_once(tmp_path: Path) -> Non
     assert best.blocks == len(blocks) >= 6
 
 
-def test_a_candidate_that_always_crashes_is_left_out(tmp_path: Path) -> None:
-    study = _study(tmp_path, _dying(_has_allocator, 1, 99))
-    study.run()
-    _assert_nothing_is_better(_best_settings(study), without="allocator")
-    # Each configuration with the allocator was tried twice.
-    crashed = [r.configuration.digest for r in study.records() if r.outcome is Outcome.CRASHED]
-    assert max(crashed.count(digest) for digest in crashed) == 2
-
-
 def test_where_nothing_is_faster_stock_is_recommended(tmp_path: Path) -> None:
-    study = _study(
+    study = make_study(
         tmp_path,
         WatchedRunner(
             lambda role, configuration, entry: entry.model_copy(update={"passes_s": entry.base_s})
@@ -456,10 +261,10 @@ def test_where_nothing_is_faster_stock_is_recommended(tmp_path: Path) -> None:
 
 
 def test_trials_that_do_not_fit_side_by_side_are_still_compared_in_turns(tmp_path: Path) -> None:
-    study = _study(tmp_path, WatchedRunner(), extrapolate=False, memory_bytes=1.0)
+    study = make_study(tmp_path, WatchedRunner(), extrapolate=False, memory_bytes=1.0)
     study.run()
     best = study.recommendation().best
     assert best is not None
-    _assert_nothing_is_better(best.settings)
+    assert_nothing_is_better(best.settings)
     assert best.speedup is not None
-    assert best.speedup.median == pytest.approx(1 / _ratio(best.settings))
+    assert best.speedup.median == pytest.approx(1 / recorded_ratio(best.settings))

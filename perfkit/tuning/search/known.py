@@ -145,17 +145,15 @@ class Known:
             together = self.space.changed(together, change)
         return tuple(one for one in dict.fromkeys([together, *each]) if self.is_new(one))
 
-    @property
-    def combinations_measured(self) -> int:
-        """Number of configurations with several settings that were measured."""
-        return sum(len(configuration.settings) > 1 for configuration in self.measured)
-
     def challengers(self) -> int:
         """Number of combinations that were measured with the incumbent and did not replace it.
 
-        Single changes of the incumbent are not counted.
+        Single changes of the incumbents so far are not counted: those of an earlier one are
+        screened with the change that made the next.
         """
-        singles = {self.space.changed(self.best, change) for change in self.space.changes}
+        singles = {
+            self.space.changed(base, change) for base in self.path for change in self.space.changes
+        }
         return sum(
             bool(self.evidence.pairs(self.best.digest, configuration.digest))
             for configuration in self.measured.keys() - singles - {self.best, STOCK}

@@ -1,4 +1,4 @@
-"""Studies over the whole space, on a sweep with an optimum of two partners."""
+"""Strategies over the whole space, on a replayed sweep with an optimum of two partners."""
 
 from __future__ import annotations
 
@@ -10,14 +10,28 @@ from benchmarks.simulated import MemoryStore
 from perfkit.records.schema import Outcome
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.registry import STRATEGIES, make_strategy
-from perfkit.tuning.search.strategy import SearchSpace, Strategy, coverage_text
+from perfkit.tuning.search.strategy import (
+    SearchSpace,
+    Strategy,
+    coverage_text,
+)
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
-from tests.support.partners import CATALOGUE, CHANGES, OPTIMUM, PARTNERS, SPACE
-from tests.support.replay import MODEL, Listener, WatchedRunner, roles
-from tests.support.tiny_sweep import WORKLOAD
+from tests.support.partners import (
+    CATALOGUE,
+    CHANGES,
+    MODEL,
+    OPTIMUM,
+    OVER_THE_SPACE,
+    SPACE,
+    partners,
+)
+from tests.support.replay import WORKLOAD, Listener, WatchedRunner, roles
 
-OVER_THE_SPACE = ("screen+tpe", "gp", "grid", "random")
+
+def _runner(*, number: int = 0, interrupt_at: int | None = None) -> WatchedRunner:
+    """Replays the sweep of the partners."""
+    return WatchedRunner(number=number, interrupt_at=interrupt_at, sweep=partners(), model=MODEL)
 
 
 def _study(
@@ -33,7 +47,7 @@ def _study(
 
 @pytest.mark.parametrize("name", OVER_THE_SPACE)
 def test_settings_that_gain_only_together_are_found(tmp_path: Path, name: str) -> None:
-    study = _study(MemoryStore(tmp_path), make_strategy(name), WatchedRunner(sweep=PARTNERS))
+    study = _study(MemoryStore(tmp_path), make_strategy(name), _runner())
     study.run()
     best = study.recommendation().best
     assert best is not None
@@ -48,7 +62,7 @@ def test_settings_that_gain_only_together_are_found(tmp_path: Path, name: str) -
 def test_an_enumeration_looks_at_each_configuration_and_at_none_twice(
     tmp_path: Path, name: str
 ) -> None:
-    study = _study(MemoryStore(tmp_path), make_strategy(name), WatchedRunner(sweep=PARTNERS))
+    study = _study(MemoryStore(tmp_path), make_strategy(name), _runner())
     study.run()
     evidence = Evidence.of_records(study.records())
     assert coverage_text(evidence, SPACE) == "looked at 23 of 23 configurations"
@@ -64,12 +78,12 @@ def test_a_short_budget_reports_what_is_left_and_a_larger_one_continues(
     tmp_path: Path, name: str
 ) -> None:
     store = MemoryStore(tmp_path)
-    begin_s = (runner := WatchedRunner(sweep=PARTNERS)).now_s()
+    begin_s = (runner := _runner()).now_s()
     short = _study(store, make_strategy(name), runner, 350.0)
     short.run()
     assert runner.now_s() - begin_s <= 350.0
     assert "because the budget is too short" in short.unfinished[0]
-    again = WatchedRunner(sweep=PARTNERS, number=runner.number)
+    again = _runner(number=runner.number)
     longer = _study(store, make_strategy(name), again)
     longer.run()
     assert longer.unfinished == ()
@@ -82,10 +96,10 @@ def test_a_short_budget_reports_what_is_left_and_a_larger_one_continues(
 @pytest.mark.parametrize("name", OVER_THE_SPACE)
 def test_an_interrupted_study_resumes(tmp_path: Path, name: str) -> None:
     store = MemoryStore(tmp_path)
-    runner = WatchedRunner(sweep=PARTNERS, interrupt_at=60)
+    runner = _runner(interrupt_at=60)
     with pytest.raises(KeyboardInterrupt):
         _study(store, make_strategy(name), runner).run()
-    study = _study(store, make_strategy(name), WatchedRunner(sweep=PARTNERS, number=runner.number))
+    study = _study(store, make_strategy(name), _runner(number=runner.number))
     study.run()
     best = study.recommendation().best
     assert best is not None
