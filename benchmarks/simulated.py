@@ -269,7 +269,10 @@ def run_study(
     model: Any = SimulatedModel(factors)
     runner = SimulatedRunner(model, machine, noise, np.random.default_rng(seed))
     catalogue = Catalogue(model.knobs)
-    plan = StudyPlan(model, catalogue, WORKLOAD, MemoryStore(folder), budget_s, 1.0, False)
+    store = MemoryStore(folder)
+    plan = StudyPlan(
+        model, catalogue, WORKLOAD, store, budget_s, 1.0, extrapolate=False, shared_processes=False
+    )
     space = space_of(catalogue, factors)
     study = Study(plan, strategy or make_strategy(), runner, SilentProgress(), space)
     study.run()

@@ -94,10 +94,10 @@ def test_stock_that_always_crashes_ends_the_study_without_a_recommendation(tmp_p
 
 @either_reference
 @pytest.mark.parametrize("which", [_is_stock, _is_reference])
-def test_stock_or_a_reference_that_failed_twice_is_tried_again_by_the_next_call(
+def test_stock_or_a_reference_that_kept_failing_is_tried_again_by_the_next_call(
     tmp_path: Path, which: Callable[[Role, Configuration], bool], model: Model
 ) -> None:
-    study = make_study(tmp_path, _dying(which, 0, 2), model=model)
+    study = make_study(tmp_path, _dying(which, 0, 4), model=model)
     study.run()
     best = study.recommendation().best
     assert best is None or not best.settings

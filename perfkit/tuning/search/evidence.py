@@ -157,17 +157,17 @@ class Evidence:
         """Whether a configuration is given up: wrong, refused, crashed for good, or disturbed."""
         # A success of a shallow network does not make up for a crash at full depth.
         outcomes: dict[str, list[Outcome]] = defaultdict(list)
+        shared_crashes = 0
         for process in self._of(digest):
-            # A base ran before; what ends a process that it shares is a candidate.
-            innocent = process.role == Role.BASE and self._crashed_with_another(process)
-            if process.outcome is not None and not innocent:
+            if process.role == Role.BASE and process.crashed_with_others:
+                # It ran before, so that a candidate in the same process is as likely the cause:
+                # every second of these crashes counts.
+                shared_crashes += 1
+                if shared_crashes % 2:
+                    continue
+            if process.outcome is not None:
                 outcomes[process.depth].append(process.outcome)
         return any(gives_up(of_depth) for of_depth in outcomes.values()) or self.disturbed(digest)
-
-    def _crashed_with_another(self, process: Process) -> bool:
-        return process.crashed_with_others and any(
-            other is not process and process.shares_process(other) for other in self._processes
-        )
 
     def crashed_with_others(self, digest: str) -> bool:
         """Whether a shared process crashed with a configuration, which may not be the cause."""
