@@ -268,7 +268,12 @@ class Study:
         if screen.fresh or not session.is_open(screen.base):
             session.close_all()
             self._trials.renew(screen)
-            wanted.insert(0, self._trials.screening(screen.base, Role.BASE))
+            base = self._trials.screening(screen.base, Role.BASE)
+            if not base.shared_process:
+                wanted.insert(0, base)
+            elif not session.open_all([base])[0]:
+                # Without a base, there is nothing to measure the candidates with.
+                return
         opened = session.open_all(wanted)
         alive = [
             start.configuration
@@ -291,16 +296,20 @@ class Study:
     def _undecided(
         self, session: Session, base: Configuration, candidates: Sequence[Configuration]
     ) -> list[Configuration]:
-        """The living candidates that need another round."""
+        """The open candidates that need another round.
+
+        Where memory holds one trial only, the others are parked, and there are no common rounds.
+        """
         living = {process.digest: process for process in session.processes()}
         own = living.get(base.digest)
-        return [
-            candidate
-            for candidate in candidates
-            if own is not None
-            and (other := living.get(candidate.digest)) is not None
-            and self._strategy.needs_round(common_rounds(own, other), own.shares_process(other))
-        ]
+
+        def is_undecided(candidate: Configuration) -> bool:
+            other = living.get(candidate.digest)
+            if own is None or other is None:
+                return self._strategy.needs_round([])
+            return self._strategy.needs_round(common_rounds(own, other), own.shares_process(other))
+
+        return [one for one in candidates if session.is_open(one) and is_undecided(one)]
 
     def _confirm(self, confirm: Confirm) -> None:
         """Run one block: fresh processes of stock and of each finalist, passed in turns.

@@ -17,6 +17,7 @@ from functools import cached_property
 from perfkit.knobs.configuration import STOCK
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import StageName
 from perfkit.stats.exact import LOOKS, first_look, log_ratios, sequential_ratio
 from perfkit.stats.interval import Interval
 from perfkit.tuning.search.settings import Settings, process_settings
@@ -64,6 +65,8 @@ class Process:
         Depth of the workload's network. Times of different depths are not compared.
     shared
         Whether the operating system's process held the programs of other trials too.
+    ready
+        Whether the program reached its first pass.
     """
 
     digest: str
@@ -74,6 +77,7 @@ class Process:
     settings: Settings = ()
     depth: str = FULL_DEPTH
     shared: bool = False
+    ready: bool = True
 
     @classmethod
     def of_record(cls, record: Record) -> Process:
@@ -87,6 +91,7 @@ class Process:
             tuple(sorted(record.configuration.settings.items())),
             record.workload.depth,
             record.shared_process,
+            record.stage(StageName.FIRST) is not None,
         )
 
     @property
@@ -158,8 +163,8 @@ class Evidence:
         # A success of a shallow network does not make up for a crash at full depth.
         outcomes: dict[str, list[Outcome]] = defaultdict(list)
         for process in self._of(digest):
-            # A base ran before; what ends its process is a candidate.
-            innocent = process.crashed_with_others and process.role == Role.BASE
+            # What ends the process of a base that has passed is a candidate.
+            innocent = process.crashed_with_others and process.ready and process.role == Role.BASE
             if process.outcome is not None and not innocent:
                 outcomes[process.depth].append(process.outcome)
         return any(gives_up(of_depth) for of_depth in outcomes.values()) or self.disturbed(digest)
