@@ -272,6 +272,7 @@ class Study:
             if not base.shared_process:
                 wanted.insert(0, base)
             elif not session.open_all([base])[0]:
+                # Without a base, there is nothing to measure the candidates with.
                 return
         opened = session.open_all(wanted)
         alive = [
@@ -295,21 +296,20 @@ class Study:
     def _undecided(
         self, session: Session, base: Configuration, candidates: Sequence[Configuration]
     ) -> list[Configuration]:
-        """The open candidates that need another round."""
+        """The open candidates that need another round.
+
+        Where memory holds one trial only, the others are parked, and there are no common rounds.
+        """
         living = {process.digest: process for process in session.processes()}
         own = living.get(base.digest)
-        undecided = []
-        for candidate in candidates:
-            if not session.is_open(candidate):
-                continue
+
+        def is_undecided(candidate: Configuration) -> bool:
             other = living.get(candidate.digest)
-            rounds, together = [], False
-            # A trial that is parked for want of memory starts anew, and has no rounds yet.
-            if own is not None and other is not None:
-                rounds, together = common_rounds(own, other), own.shares_process(other)
-            if self._strategy.needs_round(rounds, together):
-                undecided.append(candidate)
-        return undecided
+            if own is None or other is None:
+                return self._strategy.needs_round([])
+            return self._strategy.needs_round(common_rounds(own, other), own.shares_process(other))
+
+        return [one for one in candidates if session.is_open(one) and is_undecided(one)]
 
     def _confirm(self, confirm: Confirm) -> None:
         """Run one block: fresh processes of stock and of each finalist, passed in turns.

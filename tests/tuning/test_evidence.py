@@ -217,6 +217,14 @@ def test_a_base_is_not_blamed_for_the_crash_of_a_shared_process() -> None:
     assert not crashed(Role.SCREEN, shared=False).crashed_with_others(FAST)
 
 
+def test_a_base_that_never_passed_ended_its_shared_process_itself() -> None:
+    crash = Process(
+        FAST, Role.BASE, "x", outcome=Outcome.CRASHED, depth="shallow", shared=True, ready=False
+    )
+    assert not Evidence([crash]).failed(FAST)
+    assert Evidence([crash, crash]).failed(FAST)
+
+
 def test_an_interrupted_trial_without_a_pass_looked_at_nothing() -> None:
     interrupted = Process(FAST, Role.SCREEN, "x", outcome=Outcome.INTERRUPTED)
     alive = Process(OTHER, Role.SCREEN, "x")

@@ -89,6 +89,8 @@ def test_stock_that_always_crashes_ends_the_study_without_a_recommendation(tmp_p
     found = study.recommendation()
     assert found.best is None
     assert "stock ended crashed" in found.sentence
+    # Without a base, no candidate is started.
+    assert not roles(study.records(), "screen")
     assert study.unfinished[0].startswith("stock failed in its last trials")
 
 

@@ -17,6 +17,7 @@ from functools import cached_property
 from perfkit.knobs.configuration import STOCK
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
+from perfkit.records.stages import StageName
 from perfkit.stats.exact import LOOKS, first_look, log_ratios, sequential_ratio
 from perfkit.stats.interval import Interval
 from perfkit.tuning.search.settings import Settings, process_settings
@@ -64,6 +65,8 @@ class Process:
         Depth of the workload's network. Times of different depths are not compared.
     shared
         Whether the operating system's process held the programs of other trials too.
+    ready
+        Whether the program reached its first pass.
     """
 
     digest: str
@@ -74,6 +77,7 @@ class Process:
     settings: Settings = ()
     depth: str = FULL_DEPTH
     shared: bool = False
+    ready: bool = True
 
     @classmethod
     def of_record(cls, record: Record) -> Process:
@@ -87,6 +91,7 @@ class Process:
             tuple(sorted(record.configuration.settings.items())),
             record.workload.depth,
             record.shared_process,
+            record.stage(StageName.FIRST) is not None,
         )
 
     @property
@@ -159,9 +164,9 @@ class Evidence:
         outcomes: dict[str, list[Outcome]] = defaultdict(list)
         shared_crashes = 0
         for process in self._of(digest):
-            if process.role == Role.BASE and process.crashed_with_others:
-                # It ran before, so that a candidate in the same process is as likely the cause:
-                # every second of these crashes counts.
+            if process.role == Role.BASE and process.ready and process.crashed_with_others:
+                # The base passed before, so that a candidate in the same process is as likely the
+                # cause: every second of these crashes counts.
                 shared_crashes += 1
                 if shared_crashes % 2:
                     continue
