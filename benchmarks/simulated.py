@@ -133,6 +133,9 @@ class SimulatedModel:
         """Zero: memory is not simulated."""
         return 0
 
+    def shallow(self, workload: Workload) -> None:
+        """None: each trial passes the whole network."""
+
     def factor(self, configuration: Configuration) -> float:
         """True seconds of a pass, relative to stock."""
         return math.prod(self.factors[name] for name in configuration.as_dict())
@@ -265,7 +268,11 @@ def run_study(
     model: Any = SimulatedModel(factors)
     runner = SimulatedRunner(model, machine, noise, np.random.default_rng(seed))
     catalogue = Catalogue(model.knobs)
-    plan = StudyPlan(model, catalogue, WORKLOAD, MemoryStore(folder), budget_s, 1.0, False)
+    plan = StudyPlan(
+        *(model, catalogue, WORKLOAD, MemoryStore(folder), budget_s, 1.0),
+        extrapolate=False,
+        shared_processes=False,
+    )
     space = space_of(catalogue, factors)
     study = Study(plan, strategy or make_strategy(), runner, SilentProgress(), space)
     study.run()
