@@ -6,7 +6,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import pytest
 
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.tuning.side_by_side.together import run_together
@@ -87,6 +89,15 @@ def test_the_others_do_not_wait_for_a_trial_that_has_ended() -> None:
     assert trials[1].rounds == [0, 1]
 
 
+@pytest.fixture
+def sigint_interrupts() -> Iterator[None]:
+    """Ctrl-C interrupts, even if the tests were started with it ignored (by a shell, with &)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint_interrupts")
 def test_ctrl_c_ends_all_as_interrupted_and_loses_no_record() -> None:
     trials = [_Trial(), _Trial(interrupts_in=3)]
     records, _ = _run(trials, 100_000)
