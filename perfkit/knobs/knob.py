@@ -74,6 +74,10 @@ class Search:
         Instruction sets. A CPU that has any of them tries this knob first of its bundle.
     useful
         Whether a value can make a difference on a machine.
+    memory_ratio
+        Peak memory with any of the values over that with the default, where it was seen to be
+        larger: a change that costs memory has to gain more. Screening cannot measure it, because
+        programs share a process.
     """
 
     values: tuple[str, ...]
@@ -81,6 +85,7 @@ class Search:
     bundle: Bundle | None = None
     first_with: frozenset[str] = frozenset()
     useful: Callable[[str, Host], bool] = field(default=everywhere, compare=False)
+    memory_ratio: float = 1.0
 
     def rank(self, host: Host) -> tuple[bool, bool, int]:
         """Sort key of the order in which the knobs are tried on ``host``."""

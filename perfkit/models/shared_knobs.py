@@ -39,13 +39,15 @@ def precision_knob(default: str, summary: str, allowed: tuple[str, ...], search:
     )
 
 
-def parameters_knob(order: int, bundle: Bundle | None = None) -> Knob:
+def parameters_knob(order: int, bundle: Bundle | None = None, memory_ratio: float = 1.0) -> Knob:
     """Make the knob that bakes the parameters into the executable.
 
     Parameters
     ----------
     order, bundle
         Position in the search of the model, see :class:`perfkit.knobs.knob.Search`.
+    memory_ratio
+        Peak memory with constants over that with arguments.
     """
     return Knob(
         name="parameters",
@@ -54,5 +56,5 @@ def parameters_knob(order: int, bundle: Bundle | None = None) -> Knob:
         exact=True,
         summary="parameters passed to the executable, or baked into it as constants",
         parse=one_of("arguments", CONSTANTS),
-        search=Search((CONSTANTS,), order=order, bundle=bundle),
+        search=Search((CONSTANTS,), order=order, bundle=bundle, memory_ratio=memory_ratio),
     )

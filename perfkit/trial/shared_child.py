@@ -49,7 +49,8 @@ class _Terms:
 class SharedChildren:
     """One child for all trials with equal process environment, CPUs and compilation cache.
 
-    A child that has died is replaced at the next start. As a context manager, this ends all
+    A child that has died is replaced at the next start. A child that no trial uses lives until
+    another one has to be started, which may need its memory. As a context manager, this ends all
     children with the block.
 
     Parameters
@@ -110,12 +111,18 @@ class SharedChildren:
         terms = _Terms(tuple(sorted(environment.items())), spec.affinity, spec.compile_cache)
         child = self._children.get(terms)
         if child is None or child.has_ended():
-            if child is not None:
-                child.end()
+            self._end_idle()
             worker = WorkerProcess(self._command, folder / "log.txt", environment)
             child = SharedChild(worker, spec.memory_limit_bytes, grace_s)
             self._children[terms] = child
         return child.open(spec, folder, time_limit_s)
+
+    def _end_idle(self) -> None:
+        """End the children that no trial uses: each holds the memory of its programs."""
+        for terms, child in list(self._children.items()):
+            if child.is_idle() or child.has_ended():
+                child.end()
+                del self._children[terms]
 
     def close(self) -> None:
         """End all children, and with them the trials that are still open."""
@@ -187,6 +194,11 @@ class SharedChild:
     def has_ended(self) -> bool:
         """Whether the worker has died or exited."""
         return self._gone or self.worker.has_ended()
+
+    def is_idle(self) -> bool:
+        """Whether no trial is open."""
+        with self._lock:
+            return not self._trials
 
     def works_for(self) -> int | None:
         """Number of the trial that the worker works for, or worked for when it died."""

@@ -13,7 +13,8 @@ from perfkit.stats.exact import sequential_ratio
 from perfkit.stats.interval import Interval
 from perfkit.tuning.goals.explanation import Facts, sentence_of
 from perfkit.tuning.goals.goal import Goal
-from perfkit.tuning.goals.objectives import SAME_MEMORY, Latency, Ratio, time_gain
+from perfkit.tuning.goals.objectives import Latency, Ratio, time_gain
+from perfkit.tuning.memory_exchange import SAME_MEMORY
 from perfkit.tuning.rows import Row, rows_of
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.side_by_side.instances import Instances, best_instances, measured_instances

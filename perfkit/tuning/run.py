@@ -17,6 +17,7 @@ from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, Limits
 from perfkit.tuning.extrapolate import Extrapolation, extrapolate
 from perfkit.tuning.goals.constraints import constrained_space
 from perfkit.tuning.goals.goal import Goal
+from perfkit.tuning.goals.objectives import Latency
 from perfkit.tuning.live import LiveRunner
 from perfkit.tuning.preset import measured_context, save_front, save_preset
 from perfkit.tuning.progress import Progress, SilentProgress
@@ -156,6 +157,8 @@ def tune_workload(
     if space is None:
         space = search_space(model, workload, plan.catalogue, knobs=knobs)
     space = constrained_space(space.started_from(starts), goal.constraints, model)
+    if isinstance(goal.objective, Latency):
+        space = replace(space, memory_exchange=goal.objective.memory_exchange)
     strategy = make_strategy() if strategy is None else strategy
     strategy.check(space)
     study = Study(plan, strategy, runner, progress, space)

@@ -10,10 +10,11 @@ from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.answers import holds_answers
-from perfkit.trial.request import TrialFiles, reference_file
+from perfkit.trial.request import reference_file
 from perfkit.tuning.costs import MeasuredCosts
 from perfkit.tuning.goals.confirming import worth_confirming
-from perfkit.tuning.goals.objectives import SAME_MEMORY, Latency, memory_ratio
+from perfkit.tuning.goals.objectives import Latency, memory_ratio
+from perfkit.tuning.memory_exchange import SAME_MEMORY
 from perfkit.tuning.parts import PartsMeasurement
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
@@ -27,7 +28,7 @@ from perfkit.tuning.search.strategy import (
     Stop,
     Strategy,
 )
-from perfkit.tuning.session import Session, Start
+from perfkit.tuning.session import Session
 from perfkit.tuning.side_by_side.measuring import InstanceCosts, measure_instances
 from perfkit.tuning.space import search_space
 from perfkit.tuning.study_plan import StudyPlan
@@ -172,17 +173,14 @@ class Study:
         The answer of a shallow network is compared with that of the reference at the same depth.
         """
         plan = self._plan
-        reference = plan.catalogue.configuration(plan.model.reference_values)
         needed = {workload.digest: workload for workload in (plan.workload, plan.screened)}
         for workload in needed.values():
             answers = reference_file(plan.store.folder, workload)
             for _ in range(ATTEMPTS):
                 if holds_answers(answers):
                     break
-                role, files = Role.REFERENCE, TrialFiles(save_compared=answers)
-                shared = workload is plan.screened and plan.shared_processes
                 with self._trials.session() as session:
-                    session.open_all([Start(workload, reference, role, files, shared)])
+                    session.open_all([self._trials.reference(workload)])
             if not holds_answers(answers):
                 return False
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -70,6 +71,16 @@ class StudyTrials:
         estimate = self._plan.model.memory_estimate_bytes
         needed = sum(estimate(start.workload, start.configuration) for start in starts)
         return needed < self._plan.memory_bytes
+
+    def reference(self, workload: Workload) -> Start:
+        """The start of the reference configuration, which saves its answer."""
+        plan = self._plan
+        reference = plan.catalogue.configuration(plan.model.reference_values)
+        shared = workload.digest == plan.screened.digest and plan.shared_processes
+        start = self._start(workload, reference, Role.REFERENCE, shared=shared)
+        answers = reference_file(plan.store.folder, workload)
+        files = replace(start.files, reference=None, save_compared=answers)
+        return replace(start, files=files)
 
     def screening(self, configuration: Configuration, role: Role) -> Start:
         """The start of a trial that candidates are screened with."""

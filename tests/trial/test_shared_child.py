@@ -119,6 +119,25 @@ def test_a_process_is_shared_only_by_trials_with_its_environment_and_cpus(
     assert stock.finish().outcome is Outcome.OK
 
 
+def test_a_process_that_no_trial_uses_ends_when_another_one_starts(
+    request_: TrialRequest, shared: SharedChildren
+) -> None:
+    first = _opened(request_, shared)
+    assert first.wait_ready()
+    pid = first.pid
+    assert pid is not None
+    first.finish()
+    assert _running(pid)
+    second = _opened(request_, shared, ONE_CPU)
+    assert second.wait_ready()
+    _wait_for_end(pid)
+    third = _opened(request_, shared, NARROW)
+    assert third.wait_ready()
+    assert second.alive
+    for trial in (second, third):
+        assert trial.finish().outcome is Outcome.OK
+
+
 def test_the_answer_is_that_of_a_process_of_its_own(
     request_: TrialRequest, shared: SharedChildren, tmp_path: Path
 ) -> None:

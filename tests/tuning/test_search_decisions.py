@@ -13,6 +13,7 @@ from perfkit.errors import MissingDependencyError, UserError
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
+from perfkit.tuning.search.coordinate_ascent import climb_of
 from perfkit.tuning.search.enumerations import Grid, RandomSearch
 from perfkit.tuning.search.evidence import Evidence, Process
 from perfkit.tuning.search.gaussian_process import (
@@ -338,3 +339,14 @@ def test_the_key_of_a_strategy_holds_its_parameters() -> None:
         name: name for name in STRATEGIES
     }
     assert GaussianProcess(patience=3).key == "gp seed=0 patience=3"
+
+
+@pytest.mark.parametrize(("ratio", "wins"), [(1.03, False), (1.05, True)])
+def test_a_change_that_costs_memory_has_to_gain_more(ratio: float, wins: bool) -> None:
+    """Parameters as constants need 2.7 times the memory: 1.03 ** log2(2.7) = 1.043."""
+    constants = {"parameters": "constants"}
+    evidence = Evidence([*_screened(0, constants, ratio), *_screened(1, constants, ratio)])
+    assert (climb_of(evidence, SPACE).best.as_dict() == constants) == wins
+    # With another rate of exchange, 1.01 ** log2(2.7) = 1.014, both gains suffice.
+    cheap = replace(SPACE, memory_exchange=0.01)
+    assert climb_of(evidence, cheap).best.as_dict() == constants

@@ -17,8 +17,9 @@ from perfkit.cli.workload_arguments import (
 )
 from perfkit.tuning.goals.constraints import AGREEMENTS
 from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE
-from perfkit.tuning.goals.objectives import DEFAULT_MEMORY_EXCHANGE, DEFAULT_SLACK, OBJECTIVES
+from perfkit.tuning.goals.objectives import DEFAULT_SLACK, OBJECTIVES
 from perfkit.tuning.goals.prices import FORMS
+from perfkit.tuning.memory_exchange import DEFAULT_MEMORY_EXCHANGE
 from perfkit.tuning.run import DEFAULT_BUDGET
 from perfkit.tuning.search.registry import DEFAULT_STRATEGY, STRATEGIES
 

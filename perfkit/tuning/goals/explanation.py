@@ -7,15 +7,8 @@ from dataclasses import dataclass
 
 from perfkit.records.schema import Outcome
 from perfkit.tuning.goals.goal import Goal
-from perfkit.tuning.goals.objectives import (
-    SAME_MEMORY,
-    Cost,
-    Latency,
-    Memory,
-    least_gain,
-    memory_ratio,
-    time_gain,
-)
+from perfkit.tuning.goals.objectives import Cost, Latency, Memory, memory_ratio, time_gain
+from perfkit.tuning.memory_exchange import SAME_MEMORY, least_gain
 from perfkit.tuning.rows import Row
 from perfkit.tuning.side_by_side.instances import Instances, instances_sentence
 from perfkit.units import bytes_text, count_text, percent_text

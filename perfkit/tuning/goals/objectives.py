@@ -17,20 +17,9 @@ from perfkit.errors import UserError, unknown_name
 from perfkit.files import JsonData
 from perfkit.stats.interval import Interval
 from perfkit.tuning.goals.prices import Prices
+from perfkit.tuning.memory_exchange import DEFAULT_MEMORY_EXCHANGE, SAME_MEMORY, least_gain
 from perfkit.tuning.rows import Row
 from perfkit.units import HOUR_S, percent_text
-
-SAME_MEMORY = 1.05
-"""Memory peaks within this factor count as equal: two runs of one program differ by as much."""
-
-DEFAULT_MEMORY_EXCHANGE = 0.03
-"""Share of time that a doubling of the peak memory has to save.
-
-This is 1 % for 25 % more memory. Intervals from six pairs of fresh processes are some percent wide,
-so that a smaller gain for twice the memory is hardly a gain. AlphaFold 3 with its parameters as
-constants of the program, for example, needs 2.7 times the memory, and has to be 4.4 % faster for
-it. The rate is low because memory that lies idle on a machine of one's own costs nothing; the
-objective ``cost`` takes the price of rented memory."""
 
 DEFAULT_SLACK = 0.1
 """Loss of time against the fastest configuration that the objective ``memory`` accepts by default.
@@ -103,30 +92,6 @@ def memory_ratio(row: Row, base: Row) -> float:
     if not row.peak_rss_bytes or not base.peak_rss_bytes:
         return 1.0
     return row.peak_rss_bytes / base.peak_rss_bytes
-
-
-def least_gain(ratio: float, exchange: float = DEFAULT_MEMORY_EXCHANGE) -> float:
-    """The smallest ratio of times at which a configuration that needs more memory wins.
-
-    It is ``(1 + exchange) ** log2(ratio)``: a power law, so that two steps of memory together have
-    to gain as much as one step of the same size.
-
-    Parameters
-    ----------
-    ratio
-        Peak memory over that of the other configuration. Ratios up to :data:`SAME_MEMORY`, and
-        less memory, need no gain: the result is 1.
-    exchange
-        Share of time that a doubling has to save.
-
-    Examples
-    --------
-    >>> round(least_gain(2.0), 3)
-    1.03
-    >>> least_gain(0.5)
-    1.0
-    """
-    return math.exp(math.log1p(exchange) * math.log2(ratio)) if ratio > SAME_MEMORY else 1.0
 
 
 def time_gain(row: Row) -> float:

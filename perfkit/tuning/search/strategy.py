@@ -14,6 +14,7 @@ from typing import Protocol
 
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.tuning.memory_exchange import DEFAULT_MEMORY_EXCHANGE, least_gain
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.settings import Settings
 
@@ -88,10 +89,13 @@ class SearchSpace:
         The knobs that may be set.
     changes
         Changes to try, most promising first.
+    memory_exchange
+        Share of time that a doubling of the memory has to save.
     """
 
     catalogue: Catalogue
     changes: tuple[Change, ...]
+    memory_exchange: float = DEFAULT_MEMORY_EXCHANGE
 
     @cached_property
     def values(self) -> Mapping[str, tuple[str, ...]]:
@@ -118,6 +122,12 @@ class SearchSpace:
     def holds(self, settings: Settings) -> bool:
         """Whether a configuration with these settings is one of the combinations."""
         return all(value in self.values.get(name, ()) for name, value in settings)
+
+    def least_gain(self, change: Change) -> float:
+        """Ratio of times above which a change is worth the memory that it is known to need."""
+        knobs = (self.catalogue.knob(name) for name, _ in change)
+        ratios = [knob.search.memory_ratio for knob in knobs if knob.search is not None]
+        return least_gain(math.prod(ratios), self.memory_exchange)
 
     def started_from(self, starts: Iterable[Configuration]) -> SearchSpace:
         """The space with configurations that won elsewhere as its first changes.
