@@ -35,6 +35,11 @@ BLOCK_PASSES_MOST = 8
 """Most rounds of a confirmation block: more add little, because the speeds of processes
 differ."""
 
+UNMEASURED = 1.25
+"""Factor on the predicted duration of the first confirmation block: processes that start together
+compile more slowly, and a study that runs out of time before its first interval recommends
+nothing."""
+
 RECENT_BLOCKS = 3
 """Number of confirmation blocks whose longest duration predicts that of the next one."""
 
@@ -161,7 +166,7 @@ class MeasuredCosts:
         if measured_s:
             return max(measured_s[-RECENT_BLOCKS:])
         start_s = self.start_s(1 + len(finalists), compiled=True)
-        return start_s + (1 + passes) * self._round_s(finalists)
+        return UNMEASURED * (start_s + (1 + passes) * self._round_s(finalists))
 
     def parts_s(self, configurations: Sequence[Configuration]) -> float:
         """Seconds to measure the parts of configurations; 0 if the study measures no parts."""

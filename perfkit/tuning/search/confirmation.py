@@ -95,6 +95,10 @@ def next_confirmation(
     # call with a larger budget continues from there.
     least = _look(evidence, finalists[0])
     needed = 1 if blocks < least else to_look
+    if blocks < least and (least - blocks) * block_s > budget.remaining_s:
+        # An interval from blocks of one pass is better than none.
+        passes = 1
+        block_s = budget.costs.block_s(finalists, passes)
     kept_s = 0.0
     if any(is_confirmed(evidence, finalist) for finalist in finalists):
         kept_s = budget.costs.parts_s((STOCK, *finalists))
