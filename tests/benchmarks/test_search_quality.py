@@ -87,9 +87,9 @@ def test_the_share_of_the_exhaustive_cost_adds_up() -> None:
     assert quality.exhaustive_s == pytest.approx(120.0)
     # The references of both depths are stock: a start of 6 s, a compilation of 4 s, a first pass of
     # 10 s and a check of 0.5 s each. The candidate has another allocator, so that stock starts
-    # anew, with its program from the cache, which takes 8 % of a compilation: 6 + 0.32 + 10 s to its
-    # first pass, and 6 + 4 + 4 s for the candidate. The first round takes 10 s for stock and 4 s for
-    # the candidate, which looks best from then on.
+    # anew, with its program from the cache, which takes 8 % of a compilation: 6 + 0.32 + 10 s to
+    # its first pass, and 6 + 4 + 4 s for the candidate. The first round takes 10 s for stock and
+    # 4 s for the candidate, which looks best from then on.
     share = pytest.approx((2 * 20.5 + 16.32 + 14.0 + 14.0) / 120.0)
     assert quality.shares == {"0.05": share, "0.02": share, "0.01": share}
     assert quality.reached == {"0.05": 3, "0.02": 3, "0.01": 3}
