@@ -148,7 +148,8 @@ def test_only_knobs_of_the_published_implementation_are_searched(
         ("precision", "bfloat16", True),
         ("precision", "bfloat16_network", False),
         ("parameters", "constants", True),
-        ("grid_block", "1024", False),
+        # The grid has 312 nodes; blocks that hold all of them change nothing.
+        ("grid_block", "256", False),
     ]:
         assert MODEL.worth_trying(workload(), name, value) is has
         assert MODEL.worth_trying(own, name, value)
