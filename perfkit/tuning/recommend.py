@@ -51,6 +51,9 @@ class Recommendation:
         Numbers of instances of the recommended configuration that were measured side by side.
     chosen_instances
         The best of them, or None where none was measured.
+    looked_at
+        Number of configurations that were compared with others, or failed; without stock and the
+        reference.
     """
 
     rows: tuple[Row, ...]
@@ -63,11 +66,7 @@ class Recommendation:
     front: tuple[Row, ...] = ()
     instances: tuple[Instances, ...] = ()
     chosen_instances: Instances | None = None
-
-    @property
-    def looked_at(self) -> int:
-        """Number of configurations that were tried, stock included."""
-        return len(self.rows)
+    looked_at: int = 0
 
 
 def measured_at_own_fidelity(records: Sequence[Record]) -> list[Record]:
@@ -116,6 +115,7 @@ def recommend(records: Sequence[Record], goal: Goal | None = None) -> Recommenda
         front=_front(confirmed, fallback, ratio) if goal.pareto else (),
         instances=found,
         chosen_instances=chosen,
+        looked_at=len(evidence.looked_at),
     )
 
 
