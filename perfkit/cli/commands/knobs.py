@@ -18,7 +18,7 @@ from perfkit.printable import printable
 WIDTH = 100
 """Most columns of the table: fits on half a screen, and its columns can be read across."""
 
-COLUMNS = {"knob": 36, "default": 13, "worth trying here": 28, "set per": 11, "exact": 5}
+COLUMNS = {"knob": 38, "default": 11, "worth trying here": 26, "set per": 13, "exact": 5}
 """Columns of the table, and their shares of its width: the longest names fit in one line."""
 
 EMPTY = "(empty)"
