@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 
 from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.knobs.knob import Layer
+from perfkit.tuning.search.settings import process_settings
 from perfkit.tuning.search.strategy import Change
 
 
@@ -80,9 +80,4 @@ def process_key(configuration: Configuration) -> tuple[str, ...]:
     It names settings and not environment variables, which depend on where a machine has its
     allocators.
     """
-    options = configuration.compiler_options()
-    return tuple(
-        f"{name}={value}"
-        for (name, value), layer in zip(configuration.settings, configuration.layers, strict=True)
-        if layer is not Layer.MODEL and name not in options
-    )
+    return tuple(f"{name}={value}" for name, value in process_settings(configuration.settings))

@@ -14,6 +14,7 @@ from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.progress import Progress
+from perfkit.tuning.search.settings import process_settings
 from perfkit.tuning.search.strategy import Screen
 from perfkit.tuning.session import Runner, Session, Start
 from perfkit.tuning.study_plan import StudyPlan
@@ -126,7 +127,4 @@ class StudyTrials:
 
 def _process_of(configuration: Configuration) -> str:
     """Digest that is equal for configurations whose programs can share a process."""
-    variables = sorted(
-        f"{name}={value}" for name, value in configuration.process_environment().items()
-    )
-    return short_digest([*variables, *configuration.affinity()])
+    return short_digest(process_settings(configuration.settings))

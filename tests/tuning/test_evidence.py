@@ -158,8 +158,16 @@ def test_programs_share_a_process_if_its_settings_are_equal(
 
 def test_flags_of_a_single_compilation_do_not_need_a_process_of_their_own() -> None:
     for knob in KNOWN_FLAGS:
-        settings = ((knob.name, "value"),)
+        settings = ((knob.name, knob.values[-1]),)
         assert process_settings(settings) == (() if knob.per_compilation else settings)
+
+
+def test_a_value_that_only_a_whole_process_can_have_needs_a_process_of_its_own() -> None:
+    """Names of fusion types are an option of a compilation; with signs, they change a default."""
+    named = (("xla_cpu_experimental_ynn_fusion_type", "dot"),)
+    signed = (("xla_cpu_experimental_ynn_fusion_type", "+dot"),)
+    assert process_settings(named) == ()
+    assert process_settings(signed) == signed
 
 
 def test_each_candidate_is_compared_with_its_base_and_no_pair_counts_twice() -> None:
