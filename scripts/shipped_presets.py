@@ -17,10 +17,10 @@ from typing import Any
 from perfkit.errors import UserError
 from perfkit.files import remove
 from perfkit.models.workload import FULL_DEPTH
-from perfkit.presets.known import PRESET_NAME, SHIPPED, read_known_preset
+from perfkit.presets.known import SHIPPED, read_known_preset
 from perfkit.records.schema import Record
 from perfkit.records.store import read_records
-from perfkit.tuning.preset import load_preset, measured_context, write_preset
+from perfkit.tuning.preset import PRESET_NAME, load_preset, measured_context, write_preset
 from perfkit.tuning.recommend import measured_at_own_fidelity
 from perfkit.tuning.rows import Row, rows_of
 from perfkit.tuning.search.evidence import Evidence

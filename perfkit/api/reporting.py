@@ -14,8 +14,8 @@ from perfkit.report.history_page import history_page
 from perfkit.report.selection import predictions
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
+from perfkit.tuning.preset import PRESET_NAME
 from perfkit.tuning.recommend import recommend
-from perfkit.tuning.run import PRESET_NAME
 
 PAGE_NAME = "report.html"
 """File name of the page in the folder of a run, a tuning, a sweep, a fit or a plan."""

@@ -11,7 +11,7 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.report.tables import HEADERS, configuration_table
 from perfkit.tuning.extrapolate import Extrapolation
 from perfkit.tuning.recommend import Recommendation
-from perfkit.tuning.run import TuningResult
+from perfkit.tuning.result import TuningResult
 from perfkit.units import seconds_interval_text
 
 
@@ -35,7 +35,7 @@ def _recommendation_html(recommendation: Recommendation) -> str:
 class TuneResult(TuningResult):
     """A tuning with its page.
 
-    The attributes of :class:`perfkit.tuning.run.TuningResult`, and the page.
+    The attributes of :class:`perfkit.tuning.result.TuningResult`, and the page.
 
     Attributes
     ----------

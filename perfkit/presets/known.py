@@ -11,13 +11,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from perfkit.errors import UserError, unknown_name
-from perfkit.tuning.preset import load_preset
+from perfkit.tuning.preset import PRESET_NAME, load_preset
 
 SHIPPED = Path(__file__).parent / "data"
 """Folder of the presets that ship with perfkit: a folder per model, with a file per preset."""
-
-PRESET_NAME = "preset.toml"
-"""Name of the file that a tuning writes in its folder."""
 
 type Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 type Whole = Annotated[int, Field(ge=0)]

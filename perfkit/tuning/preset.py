@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
+PRESET_NAME = "preset.toml"
+"""File name of the recommended configuration in the folder of a tuning."""
+
 FRONT_NAME = "preset-{number}.toml"
 """File names of the front of time and memory in the folder of a tuning, from 1 for the fastest."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from perfkit.knobs.configuration import Catalogue, Configuration
@@ -19,9 +19,10 @@ from perfkit.tuning.goals.constraints import constrained_space
 from perfkit.tuning.goals.goal import Goal
 from perfkit.tuning.goals.objectives import Latency
 from perfkit.tuning.live import LiveRunner
-from perfkit.tuning.preset import measured_context, save_front, save_preset
+from perfkit.tuning.preset import PRESET_NAME, measured_context, save_front, save_preset
 from perfkit.tuning.progress import Progress, SilentProgress
 from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.result import TuningResult
 from perfkit.tuning.search.registry import make_strategy
 from perfkit.tuning.search.strategy import SearchSpace, Strategy
 from perfkit.tuning.space import search_space
@@ -36,45 +37,7 @@ DEFAULT_BUDGET = "17m"
 LEAST_LIMIT_S = 1800.0
 """Smallest default time limit of a trial, in seconds, however small the budget."""
 
-PRESET_NAME = "preset.toml"
-"""File name of the recommended configuration in the folder of a tuning."""
-
 INTERRUPTED = "interrupted: all measurements are kept; the same command resumes"
-
-
-@dataclass(frozen=True)
-class TuningResult:
-    """The outcome of a tuning, complete or interrupted.
-
-    Attributes
-    ----------
-    records
-        All records of the study, oldest first, those of earlier calls included.
-    recommendation
-        The recommended configuration and the rows it was chosen from.
-    extrapolations
-        Predicted times of a production prediction: of stock and of the recommended configuration,
-        where their parts were measured.
-    folder
-        Folder of the records and of the preset.
-    preset
-        Path of the saved preset, or None where nothing is recommended.
-    front
-        Paths of the saved presets on the front of time and memory, fastest configuration first.
-    unfinished
-        One sentence for each step that was left out, with the reason.
-    interrupted
-        Whether the user pressed Ctrl-C; the same call resumes.
-    """
-
-    records: tuple[Record, ...]
-    recommendation: Recommendation
-    extrapolations: tuple[Extrapolation, ...]
-    folder: Path
-    preset: Path | None
-    front: tuple[Path, ...] = ()
-    unfinished: tuple[str, ...] = ()
-    interrupted: bool = False
 
 
 def tune_workload(
