@@ -283,7 +283,7 @@ class Study:
             if not undecided or not session.is_open(screen.base) or self._remaining_s() <= 0:
                 break
             session.rounds([screen.base, *undecided], 1)
-        winners = self._strategy.winners(self._evidence(), screen.base, alive)
+        winners = self._strategy.winners(self._evidence(), self._space, screen.base, alive)
         right = next(
             (configuration for configuration in winners if session.check(configuration)), None
         )

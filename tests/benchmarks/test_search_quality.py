@@ -68,7 +68,11 @@ class Straight:
         return True
 
     def winners(
-        self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
+        self,
+        evidence: Evidence,
+        space: SearchSpace,
+        base: Configuration,
+        candidates: Sequence[Configuration],
     ) -> Sequence[Configuration]:
         """None."""
         return ()

@@ -347,6 +347,10 @@ def test_a_change_that_costs_memory_has_to_gain_more(ratio: float, wins: bool) -
     constants = {"parameters": "constants"}
     evidence = Evidence([*_screened(0, constants, ratio), *_screened(1, constants, ratio)])
     assert (climb_of(evidence, SPACE).best.as_dict() == constants) == wins
+    found = known_configurations(evidence, SPACE)
+    assert (found.best.as_dict() == constants) == wins
+    candidate = CATALOGUE.configuration(constants)
+    assert bool(make_strategy("random").winners(evidence, SPACE, STOCK, [candidate])) == wins
     # With another rate of exchange, 1.01 ** log2(2.7) = 1.014, both gains suffice.
     cheap = replace(SPACE, memory_exchange=0.01)
     assert climb_of(evidence, cheap).best.as_dict() == constants

@@ -34,7 +34,11 @@ class EachOnce:
         return True
 
     def winners(
-        self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
+        self,
+        evidence: Evidence,
+        space: SearchSpace,
+        base: Configuration,
+        candidates: Sequence[Configuration],
     ) -> Sequence[Configuration]:
         """None: every change is screened on stock."""
         return ()

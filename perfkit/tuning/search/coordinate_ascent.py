@@ -154,10 +154,7 @@ def _standing_of(
         if evidence.failed(candidate.digest) or is_refuted(evidence, candidate):
             return Standing.LOST, 0.0
         pairs += evidence.pairs(base.digest, candidate.digest)
-    standing_now, gain = standing_of(pairs)
-    if standing_now in (Standing.WON, Standing.PROMISING) and gain < space.least_gain(change):
-        return Standing.LOST, gain
-    return standing_now, gain
+    return standing_of(pairs, space.least_gain(STOCK, space.changed(STOCK, change)))
 
 
 def _next_screening(

@@ -87,7 +87,8 @@ class Known:
 
     def standing(self, base: Configuration, candidate: Configuration) -> tuple[Standing, float]:
         """Standing and gain of a candidate against a base."""
-        return standing_of(self.evidence.pairs(base.digest, candidate.digest))
+        least_gain = self.space.least_gain(base, candidate)
+        return standing_of(self.evidence.pairs(base.digest, candidate.digest), least_gain)
 
     @cached_property
     def repeats(self) -> tuple[Configuration, ...]:

@@ -77,11 +77,17 @@ class ScreeningRules:
         return judge(logarithms, together) is Verdict.OPEN
 
     def winners(
-        self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
+        self,
+        evidence: Evidence,
+        space: SearchSpace,
+        base: Configuration,
+        candidates: Sequence[Configuration],
     ) -> list[Configuration]:
         """The candidates that won over all of their processes, the largest gain first."""
         judged = {
-            candidate: standing_of(evidence.pairs(base.digest, candidate.digest))
+            candidate: standing_of(
+                evidence.pairs(base.digest, candidate.digest), space.least_gain(base, candidate)
+            )
             for candidate in candidates
         }
         won = [candidate for candidate in candidates if judged[candidate][0] is Standing.WON]
@@ -107,10 +113,22 @@ class Standing(StrEnum):
     LOST = "lost"
 
 
-def standing_of(pairs: Sequence[Pair]) -> tuple[Standing, float]:
-    """The standing of a candidate and its mean gain, from its pairs with one or more bases."""
+def standing_of(pairs: Sequence[Pair], least_gain: float) -> tuple[Standing, float]:
+    """The standing of a candidate and its mean gain, from its pairs with one or more bases.
+
+    Parameters
+    ----------
+    pairs
+        The pairs.
+    least_gain
+        Gain below which the candidate loses however sure it is, see
+        :meth:`perfkit.tuning.search.strategy.SearchSpace.least_gain`.
+    """
     groups = [pair.logarithms for pair in pairs]
-    return standing(groups, [pair.together for pair in pairs]), mean_gain(groups)
+    reached, gain = standing(groups, [pair.together for pair in pairs]), mean_gain(groups)
+    if reached in (Standing.WON, Standing.PROMISING) and gain < least_gain:
+        return Standing.LOST, gain
+    return reached, gain
 
 
 def standing(groups: Sequence[Sequence[float]], together: Sequence[bool] = ()) -> Standing:

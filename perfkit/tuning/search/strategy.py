@@ -123,11 +123,15 @@ class SearchSpace:
         """Whether a configuration with these settings is one of the combinations."""
         return all(value in self.values.get(name, ()) for name, value in settings)
 
-    def least_gain(self, change: Change) -> float:
-        """Ratio of times above which a change is worth the memory that it is known to need."""
-        knobs = (self.catalogue.knob(name) for name, _ in change)
-        ratios = [knob.search.memory_ratio for knob in knobs if knob.search is not None]
-        return least_gain(math.prod(ratios), self.memory_exchange)
+    def least_gain(self, base: Configuration, candidate: Configuration) -> float:
+        """Ratio of times above which a candidate is worth the memory that it is known to need."""
+        ratio = self._known_memory(candidate) / self._known_memory(base)
+        return least_gain(ratio, self.memory_exchange)
+
+    def _known_memory(self, configuration: Configuration) -> float:
+        """Peak memory relative to stock, as far as the knobs state it."""
+        knobs = (self.catalogue.knob(name) for name, _ in configuration.settings)
+        return math.prod(knob.search.memory_ratio for knob in knobs if knob.search is not None)
 
     def started_from(self, starts: Iterable[Configuration]) -> SearchSpace:
         """The space with configurations that won elsewhere as its first changes.
@@ -234,7 +238,11 @@ class Strategy(Protocol):
         ...
 
     def winners(
-        self, evidence: Evidence, base: Configuration, candidates: Sequence[Configuration]
+        self,
+        evidence: Evidence,
+        space: SearchSpace,
+        base: Configuration,
+        candidates: Sequence[Configuration],
     ) -> Sequence[Configuration]:
         """The screened candidates that won against ``base``, best first.
 
