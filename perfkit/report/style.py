@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
@@ -161,6 +161,17 @@ def spread_axis(values: Sequence[float]) -> dict[str, object]:
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
-def reach(estimate: Interval, end: float | None) -> float:
-    """Length of an error bar from an estimate to an end of its interval; 0 draws no bar."""
-    return 0.0 if end is None else abs(end - estimate.median)
+def error_bars(estimates: Sequence[Interval]) -> dict[str, object]:
+    """Error bars from each estimate to the ends of its interval; an unknown end has no bar."""
+
+    def lengths(ends: Iterable[float | None]) -> list[float]:
+        pairs = zip(estimates, ends, strict=True)
+        return [0.0 if end is None else abs(end - estimate.median) for estimate, end in pairs]
+
+    return {
+        "type": "data",
+        "array": lengths(estimate.high for estimate in estimates),
+        "arrayminus": lengths(estimate.low for estimate in estimates),
+        "thickness": 2,
+        "width": 5,
+    }

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.records.schema import Outcome
+from perfkit.report.figures.ratio_rows import Note, finish_rows
 from perfkit.report.status import (
     Status,
     agreement_text,
@@ -14,26 +15,13 @@ from perfkit.report.status import (
     outcome_text,
     status_of,
 )
-from perfkit.report.style import (
-    MARKS,
-    PALE,
-    labelled_rows,
-    reach,
-    rows_height_px,
-    shortened,
-    spread_axis,
-    styled,
-    wrapped,
-)
+from perfkit.report.style import MARKS, error_bars, shortened, wrapped
 from perfkit.stats.interval import Interval
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import ratio_text
 
 NOTE_WIDTH = 42
 """Most characters of a note."""
-
-NOTES_FROM = 0.6
-"""Left edge of the notes, as a share of the figure's width without its labels."""
 
 
 class SpeedupRow(NamedTuple):
@@ -105,13 +93,7 @@ def speedup_figure(info: SpeedupInfo) -> go.Figure:
             go.Scatter(
                 x=[ratio.median for _, ratio, _ in chosen],
                 y=[position for position, _, _ in chosen],
-                error_x={
-                    "type": "data",
-                    "array": [reach(ratio, ratio.high) for _, ratio, _ in chosen],
-                    "arrayminus": [reach(ratio, ratio.low) for _, ratio, _ in chosen],
-                    "thickness": 2,
-                    "width": 5,
-                },
+                error_x=error_bars([ratio for _, ratio, _ in chosen]),
                 mode="markers",
                 name=status.value,
                 marker={"color": mark.colour, "symbol": mark.symbol, "size": 11},
@@ -122,37 +104,18 @@ def speedup_figure(info: SpeedupInfo) -> go.Figure:
                 hoverinfo="text",
             )
         )
-    _add_notes(figure, info)
-    styled(figure, rows_height_px(labels, least_lines=2))
-    labelled_rows(figure, labels)
-    ends = [
-        end
-        for row in info.rows
-        if row.speedup
-        for end in (row.speedup.median, *(row.speedup.ends or ()))
-    ]
-    figure.update_xaxes(
-        title_text="times as fast as stock (95 % interval)",
-        domain=[0, NOTES_FROM - 0.02],
-        **spread_axis([*ends, 1.0]),
+    finish_rows(
+        figure,
+        labels,
+        [_note(row) for row in info.rows],
+        [row.speedup for row in info.rows if row.speedup is not None],
+        "times as fast as stock (95 % interval)",
     )
-    figure.add_vline(x=1, line={"color": PALE, "width": 2}, layer="below")
     return figure
 
 
-def _add_notes(figure: go.Figure, info: SpeedupInfo) -> None:
-    """Add the ratio, status and note of every row in a column on the right."""
-    for position, row in enumerate(info.rows):
-        value = "" if row.speedup is None else f"<b>{ratio_text(row.speedup)}</b> "
-        lines = [f"{value}{row.status}", shortened(row.note, NOTE_WIDTH)]
-        figure.add_annotation(
-            x=NOTES_FROM,
-            y=position,
-            xref="paper",
-            yref="y",
-            xanchor="left",
-            align="left",
-            showarrow=False,
-            text="<br>".join(lines),
-            font={"color": MARKS[row.status].colour, "size": 12},
-        )
+def _note(row: SpeedupRow) -> Note:
+    """Ratio, status and note."""
+    value = "" if row.speedup is None else f"<b>{ratio_text(row.speedup)}</b> "
+    lines = [f"{value}{row.status}", shortened(row.note, NOTE_WIDTH)]
+    return Note("<br>".join(lines), MARKS[row.status].colour)

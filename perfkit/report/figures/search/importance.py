@@ -7,24 +7,11 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from perfkit.report.style import (
-    BLUE,
-    GREY,
-    PALE,
-    labelled_rows,
-    reach,
-    rows_height_px,
-    shortened,
-    spread_axis,
-    styled,
-    wrapped,
-)
+from perfkit.report.figures.ratio_rows import Note, finish_rows
+from perfkit.report.style import BLUE, GREY, error_bars, shortened, wrapped
 from perfkit.stats.interval import Interval
 from perfkit.tuning.importance import KnobImportance
 from perfkit.units import count_text, percent_text, ratio_text
-
-NOTES_FROM = 0.62
-"""Left edge of the notes, as a share of the figure's width without its labels."""
 
 VALUE_WIDTH = 24
 """Most characters of a value in a note."""
@@ -89,10 +76,14 @@ def _interval(one: KnobImportance) -> Interval:
     return Interval(one.gain, low, high, one.count)
 
 
-def _note(row: ImportanceRow) -> str:
+def _note(row: ImportanceRow) -> Note:
+    """Share, best value and gain."""
     value = shortened(row.best_value, VALUE_WIDTH)
     best = f"best {value}" if row.gain.median >= 1.0 else f"worse than the default: {value}"
-    return f"<b>{percent_text(row.share)}</b>, {best}<br>{ratio_text(row.gain)}"
+    return Note(
+        f"<b>{percent_text(row.share)}</b>, {best}<br>{ratio_text(row.gain)}",
+        BLUE if row.gain.surely_above(1.0) else GREY,
+    )
 
 
 def importance_figure(info: ImportanceInfo) -> go.Figure:
@@ -103,13 +94,7 @@ def importance_figure(info: ImportanceInfo) -> go.Figure:
         go.Scatter(
             x=[gain.median for gain in gains],
             y=list(range(len(gains))),
-            error_x={
-                "type": "data",
-                "array": [reach(gain, gain.high) for gain in gains],
-                "arrayminus": [reach(gain, gain.low) for gain in gains],
-                "thickness": 2,
-                "width": 5,
-            },
+            error_x=error_bars(gains),
             mode="markers",
             marker={
                 "size": 11,
@@ -124,25 +109,7 @@ def importance_figure(info: ImportanceInfo) -> go.Figure:
             hoverinfo="text",
         )
     )
-    for position, row in enumerate(info.rows):
-        figure.add_annotation(
-            x=NOTES_FROM,
-            y=position,
-            xref="paper",
-            yref="y",
-            xanchor="left",
-            align="left",
-            showarrow=False,
-            text=_note(row),
-            font={"color": BLUE if row.gain.surely_above(1.0) else GREY, "size": 12},
-        )
-    styled(figure, rows_height_px(labels, least_lines=2))
-    labelled_rows(figure, labels)
-    ends = [end for gain in gains for end in (gain.median, *(gain.ends or ()))]
-    figure.update_xaxes(
-        title_text="times as fast (95 % interval)",
-        domain=[0, NOTES_FROM - 0.02],
-        **spread_axis([1.0, *ends]),
+    finish_rows(
+        figure, labels, [_note(row) for row in info.rows], gains, "times as fast (95 % interval)"
     )
-    figure.add_vline(x=1, line={"color": PALE, "width": 2}, layer="below")
     return figure

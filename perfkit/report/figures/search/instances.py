@@ -7,7 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.report.status import Status
-from perfkit.report.style import GREY, MARKS, reach, styled
+from perfkit.report.style import GREY, MARKS, error_bars, styled
 from perfkit.stats.interval import Interval
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import bytes_text
@@ -78,13 +78,7 @@ def instances_figure(info: InstancesInfo) -> go.Figure:
                     for point in info.points
                 ]
             },
-            error_y={
-                "type": "data",
-                "array": [reach(value, value.high) for value in values],
-                "arrayminus": [reach(value, value.low) for value in values],
-                "thickness": 2,
-                "width": 5,
-            },
+            error_y=error_bars(values),
             hovertext=[
                 f"{point.text}<br>{point.per_hour.median:.1f} predictions per hour<br>"
                 f"{bytes_text(point.memory_bytes)} in all"
