@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,12 @@ from benchmarks.recorded import write_sweep
 from benchmarks.replayed import ReplayedPass
 from benchmarks.scripts.strategies import main
 from benchmarks.search_quality import near_optimum_s, quality_of
-from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.knobs.configuration import Catalogue
 from perfkit.models.gencast.model import GenCast
 from perfkit.records.schema import Outcome
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.strategy import Budget, Decision, Screen, SearchSpace, Stop
+from tests.support.strategies import EveryRound
 from tests.support.tiny_sweep import BOTH, PRECISION, STOCK, entry, tiny_sweep
 
 CATALOGUE = Catalogue(GenCast().knobs)
@@ -54,28 +55,10 @@ def test_a_wrong_answer_never_looks_best() -> None:
     assert near_optimum_s(passes, sweep, 0.01) == 20.0
 
 
-class Straight:
+class Straight(EveryRound):
     """Screens both changes together for two rounds, and stops."""
 
     name = "straight"
-    key = "straight"
-
-    def check(self, space: SearchSpace) -> None:
-        """Accept any space."""
-
-    def needs_round(self, logarithms: Sequence[float], together: bool = False) -> bool:
-        """Until the screening ends."""
-        return True
-
-    def winners(
-        self,
-        evidence: Evidence,
-        space: SearchSpace,
-        base: Configuration,
-        candidates: Sequence[Configuration],
-    ) -> Sequence[Configuration]:
-        """None."""
-        return ()
 
     def decide(self, evidence: Evidence, space: SearchSpace, budget: Budget) -> Decision:
         """The screening, once."""

@@ -21,6 +21,7 @@ from perfkit.trial.limits import Limits
 from perfkit.trial.observed import ObservedTrial
 from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
 from perfkit.trial.shared_child import SharedChildren
+from tests.support.processes import is_running, wait_for_end
 from tests.support.three_numbers import THREE_NUMBERS_COMMAND, start_three_numbers, three_numbers
 
 pytest.importorskip("jax", reason="the workers of these trials run JAX")
@@ -43,14 +44,6 @@ def request_(tmp_path: Path) -> TrialRequest:
     return TrialRequest(three_numbers(), STOCK, tmp_path, labels=labels)
 
 
-def _wait_for_end(pid: int) -> None:
-    """Wait until a process has ended."""
-    deadline_s = time.monotonic() + 30
-    while _running(pid):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
-
-
 def _opened(
     request: TrialRequest, shared: SharedChildren, configuration: Configuration = STOCK
 ) -> TrialProcess:
@@ -67,15 +60,6 @@ def _ready(
     trial = _opened(request, shared, configuration)
     assert trial.wait_ready()
     return trial
-
-
-def _running(pid: int) -> bool:
-    """Whether a process exists and has not ended."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def _cache(record: Record) -> str:
@@ -127,10 +111,10 @@ def test_a_process_that_no_trial_uses_ends_when_another_one_starts(
     pid = first.pid
     assert pid is not None
     first.finish()
-    assert _running(pid)
+    assert is_running(pid)
     second = _opened(request_, shared, ONE_CPU)
     assert second.wait_ready()
-    _wait_for_end(pid)
+    wait_for_end(pid)
     third = _opened(request_, shared, NARROW)
     assert third.wait_ready()
     assert second.alive
@@ -270,8 +254,8 @@ def test_the_end_of_all_children_ends_their_processes(request_: TrialRequest) ->
         assert trial.finish().outcome is Outcome.OK
         pid = trial.pid
         assert pid is not None
-        assert _running(pid)
-    assert not _running(pid)
+        assert is_running(pid)
+    assert not is_running(pid)
 
 
 def test_observers_are_refused(request_: TrialRequest) -> None:
@@ -322,4 +306,4 @@ def test_a_shared_child_ends_when_its_parent_is_killed(
     parent.wait()
     parent.stdout.close()
     parent.stdin.close()
-    _wait_for_end(worker)
+    wait_for_end(worker)

@@ -22,6 +22,7 @@ from perfkit.records.stages import StageName
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.limits import Limits
 from perfkit.trial.request import TrialFiles, TrialRequest
+from tests.support.processes import wait_for_end
 from tests.support.three_numbers import start_three_numbers, three_numbers
 
 pytest.importorskip("jax", reason="the workers of these trials run JAX")
@@ -209,18 +210,7 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path, stage: str) -> 
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline_s = time.monotonic() + 30
-    while _is_running(worker) and time.monotonic() < deadline_s:
-        time.sleep(0.05)
-    assert not _is_running(worker)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
+    wait_for_end(worker)
 
 
 def test_no_thread_of_a_finished_trial_stays_behind(tiny: TrialRequest) -> None:

@@ -31,8 +31,8 @@ from perfkit.tuning.search.strategy import (
     Screen,
     SearchSpace,
     Stop,
-    coverage_text,
 )
+from tests.support.coverage_of_space import coverage_text
 from tests.support.partners import CATALOGUE, CHANGES, OVER_THE_SPACE, SPACE
 
 

@@ -13,10 +13,10 @@ from perfkit.tuning.search.registry import STRATEGIES, make_strategy
 from perfkit.tuning.search.strategy import (
     SearchSpace,
     Strategy,
-    coverage_text,
 )
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
+from tests.support.coverage_of_space import coverage_text
 from tests.support.partners import (
     CATALOGUE,
     CHANGES,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.knobs.configuration import Catalogue
 from perfkit.records.store import Store
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.registry import STRATEGIES, make_strategy
@@ -16,32 +15,15 @@ from perfkit.tuning.search.strategy import Budget, Confirm, Decision, Screen, Se
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
 from tests.support.replay import MODEL, RECORDED, Listener, WatchedRunner, roles
+from tests.support.strategies import EveryRound
 
 BLOCKS = 6
 
 
-class EachOnce:
+class EachOnce(EveryRound):
     """Screens every change on stock for two rounds, then confirms the first one."""
 
     name = "each-once"
-    key = "each-once"
-
-    def check(self, space: SearchSpace) -> None:
-        """Accept every space."""
-
-    def needs_round(self, logarithms: Sequence[float], together: bool = False) -> bool:
-        """Until the screening ends."""
-        return True
-
-    def winners(
-        self,
-        evidence: Evidence,
-        space: SearchSpace,
-        base: Configuration,
-        candidates: Sequence[Configuration],
-    ) -> Sequence[Configuration]:
-        """None: every change is screened on stock."""
-        return ()
 
     def decide(self, evidence: Evidence, space: SearchSpace, budget: Budget) -> Decision:
         """The next change without a pass, then confirmation blocks, then stop."""

@@ -254,12 +254,3 @@ class Strategy(Protocol):
 def change_text(change: Change) -> str:
     """A change as the user writes it, ``NAME=VALUE`` for each knob."""
     return " ".join(f"{name}={value}" for name, value in change)
-
-
-def coverage_text(evidence: Evidence, space: SearchSpace) -> str:
-    """How much of the space a search looked at, for a reader.
-
-    Stock is not counted. Configurations that failed are: they need not be looked at again.
-    """
-    looked_at = sum(space.holds(settings) for settings in evidence.looked_at.values())
-    return f"looked at {looked_at:,} of {space.size - 1:,} configurations"
