@@ -27,6 +27,10 @@ from perfkit.trial.messages import Command, Event, EventKind, Instruction, Trial
 from perfkit.trial.outcome import outcome_of_death
 
 
+SERVED_S = 0.2
+"""Seconds in which the report that an instruction was served arrives after its last event."""
+
+
 @dataclass(frozen=True)
 class _Terms:
     """What all trials of one child have in common.
@@ -157,6 +161,7 @@ class SharedChild:
         self.memory_limit_bytes = memory_limit_bytes
         self._grace_s = grace_s
         self._lock = threading.RLock()
+        self._answered = threading.Condition(self._lock)
         self._trials: dict[int, SharedTrial] = {}
         self._opened = 0
         self._unanswered: deque[int] = deque()
@@ -204,6 +209,14 @@ class SharedChild:
         """Number of the trial that the worker works for, or worked for when it died."""
         with self._lock:
             return self._unanswered[0] if self._unanswered else None
+
+    def stays_at_work(self, number: int) -> bool:
+        """Whether the worker works for a trial, and does not end its work at this moment.
+
+        That an instruction was served is reported an instant after its last event.
+        """
+        with self._answered:
+            return not self._answered.wait_for(lambda: self.works_for() != number, SERVED_S)
 
     def kill(self, reason: str) -> None:
         """Kill the worker; the reason is the cause for all trials but the one at work."""
@@ -255,6 +268,7 @@ class SharedChild:
                 # Whatever was sent first is answered first.
                 with contextlib.suppress(IndexError):
                     self._unanswered.popleft()
+                self._answered.notify_all()
                 # What was printed for one trial explains nothing of the next.
                 self._log_begin = self.worker.log.stat().st_size
                 return
@@ -321,7 +335,7 @@ class SharedTrial:
     def kill(self, reason: str) -> None:
         """Kill the child if it works for this trial, else close this trial only."""
         self._closed = True
-        if self._child.works_for() == self.number:
+        if self._child.stays_at_work(self.number):
             self._child.kill(reason)
         else:
             self._child.leave(self.number)
