@@ -15,7 +15,7 @@ from benchmarks.replayed import ReplayedPass, ReplayRunner, exhaustive_s, record
 from benchmarks.simulated import MemoryStore
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
-from perfkit.models.workload import FULL_DEPTH
+from perfkit.records.depths import FULL_DEPTH
 from perfkit.tuning.progress import SilentProgress
 from perfkit.tuning.search.strategy import Strategy
 from perfkit.tuning.study import Study

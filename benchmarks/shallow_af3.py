@@ -16,7 +16,7 @@ from perfkit.models.af3 import computation
 from perfkit.models.af3.chemistry.tokens import count_tokens
 from perfkit.models.af3.knobs import settings_for
 from perfkit.models.prepared import Prepared
-from perfkit.models.workload import SHALLOW_DEPTH
+from perfkit.records.depths import SHALLOW_DEPTH
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input

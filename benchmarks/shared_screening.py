@@ -16,11 +16,12 @@ import numpy as np
 
 from benchmarks.simulated import Machine, Noise, SimulatedModel, space_of
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.models.workload import FULL_DEPTH, SHALLOW_DEPTH
+from perfkit.records.depths import FULL_DEPTH, SHALLOW_DEPTH
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
 from perfkit.stats.interval import Interval
-from perfkit.tuning.search.evidence import Evidence, Process
+from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.search.processes import Process
 from perfkit.tuning.search.settings import Settings, process_settings
 from perfkit.tuning.search.strategy import Budget, Confirm, Screen, SearchSpace, Stop, Strategy
 

@@ -23,8 +23,8 @@ from typing import Any
 
 from perfkit.files import write_whole
 from perfkit.models import get_model
-from perfkit.models.workload import FULL_DEPTH
 from perfkit.presets.advice import cpu_text
+from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.schema import Record
 from perfkit.records.settings import settings_label
 from perfkit.records.store import read_records

@@ -16,8 +16,8 @@ from typing import Any
 
 from perfkit.errors import UserError
 from perfkit.files import remove
-from perfkit.models.workload import FULL_DEPTH
 from perfkit.presets.known import SHIPPED, read_known_preset
+from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.schema import Record
 from perfkit.records.store import read_records
 from perfkit.tuning.preset import PRESET_NAME, load_preset, measured_context, write_preset

@@ -26,7 +26,8 @@ from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, parse_values
 from perfkit.models import get_model
 from perfkit.models.base import Model
-from perfkit.models.workload import FULL_DEPTH, SHALLOW_DEPTH, Workload
+from perfkit.models.workload import Workload
+from perfkit.records.depths import FULL_DEPTH, SHALLOW_DEPTH
 from perfkit.records.machine import available_memory_bytes
 from perfkit.records.schema import Record
 from perfkit.records.store import Store

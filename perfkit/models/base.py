@@ -221,7 +221,7 @@ class Model(Protocol):
         Returns
         -------
         Workload or None
-            The same workload with ``depth`` :data:`~perfkit.models.workload.SHALLOW_DEPTH`, or None
+            The same workload with ``depth`` :data:`~perfkit.records.depths.SHALLOW_DEPTH`, or None
             if the model has no shallow network.
         """
         ...

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from perfkit.errors import UserError
 from perfkit.models.prepared import Prepared, PyTree
-from perfkit.models.workload import SHALLOW_DEPTH, Workload
+from perfkit.models.workload import Workload
+from perfkit.records.depths import SHALLOW_DEPTH
 
 SHALLOW_NOTICE = (
     "the shallow network: it has fewer of its identical blocks, so times are compared only with "

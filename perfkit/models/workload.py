@@ -10,12 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from perfkit.files import JsonData, short_digest
-
-FULL_DEPTH = "full"
-"""Depth of a network with all of its blocks."""
-
-SHALLOW_DEPTH = "shallow"
-"""Depth of a network with few of its identical blocks, for cheap screening."""
+from perfkit.records.depths import FULL_DEPTH
 
 
 @dataclass(frozen=True)

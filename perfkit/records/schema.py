@@ -16,6 +16,7 @@ from perfkit.records.bounded import (
     Moment,
     Seconds,
 )
+from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
 from perfkit.records.restrictions import Restrictions
 from perfkit.records.roles import Role
@@ -163,7 +164,7 @@ class WorkloadRecord(FrozenModel):
     input_digest: str
     notices: list[str]
     digest: str
-    depth: str = "full"
+    depth: str = FULL_DEPTH
 
 
 class ConfigurationRecord(FrozenModel):

@@ -26,7 +26,6 @@ from perfkit.trial.memory_evidence import MemoryEvidence
 from perfkit.trial.messages import Command, Event, EventKind, Instruction, TrialSpec
 from perfkit.trial.outcome import outcome_of_death
 
-
 SERVED_S = 0.2
 """Seconds in which the report that an instruction was served arrives after its last event."""
 

@@ -11,10 +11,11 @@ from scipy.special import stdtrit
 
 from perfkit.records.schema import Record
 from perfkit.stats.interval import CONFIDENCE
-from perfkit.tuning.search.evidence import Evidence, Pair
+from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.gains import compared_pairs, log_gains
 from perfkit.tuning.search.optuna_studies import finished_trial, quiet_optuna
 from perfkit.tuning.search.packages import is_installed
+from perfkit.tuning.search.processes import Pair
 from perfkit.tuning.search.settings import Settings
 
 PED_ANOVA = "ped-anova"

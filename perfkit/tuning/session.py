@@ -15,7 +15,7 @@ from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tuning.progress import Progress
-from perfkit.tuning.search.evidence import Process
+from perfkit.tuning.search.processes import Process
 
 
 class Trial(Protocol):

@@ -18,7 +18,8 @@ from perfkit.tuning.memory_exchange import SAME_MEMORY
 from perfkit.tuning.parts import PartsMeasurement
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
-from perfkit.tuning.search.evidence import ATTEMPTS, Evidence, common_rounds
+from perfkit.tuning.search.evidence import ATTEMPTS, Evidence
+from perfkit.tuning.search.processes import common_rounds
 from perfkit.tuning.search.strategy import (
     Budget,
     Confirm,

@@ -14,7 +14,7 @@ from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK as STOCK_CONFIGURATION
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models.gencast.model import GenCast
-from perfkit.models.workload import SHALLOW_DEPTH
+from perfkit.records.depths import SHALLOW_DEPTH
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.trial.request import TrialFiles, TrialLabels

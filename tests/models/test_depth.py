@@ -11,7 +11,8 @@ import pytest
 from perfkit.errors import UserError
 from perfkit.models.base import REST
 from perfkit.models.depth import SHALLOW_NOTICE, Blocks, full_pass_s, shallow_workload
-from perfkit.models.workload import SHALLOW_DEPTH, Workload
+from perfkit.models.workload import Workload
+from perfkit.records.depths import SHALLOW_DEPTH
 from tests.support.plugin.heat_model import Heat
 
 STACKS = {"trunk": Blocks(4, 48), "diffusion": Blocks(2, 6)}

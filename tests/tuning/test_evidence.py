@@ -9,18 +9,13 @@ import pytest
 
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.xla_flags import KNOWN_FLAGS
-from perfkit.models import workload as workload_module
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
-from perfkit.tuning.search import evidence as evidence_module
-from perfkit.tuning.search.evidence import (
-    Evidence,
-    Process,
-    confidence_of,
-    gives_up,
-)
+from perfkit.tuning.search.evidence import Evidence, confidence_of, gives_up
 from perfkit.tuning.search.gains import compared_pairs, log_gains
+from perfkit.tuning.search.processes import Process
 from perfkit.tuning.search.settings import process_settings
+from tests.support.replay import WORKLOAD
 
 FAST = Configuration((("a", "1"),)).digest
 OTHER = Configuration((("b", "1"),)).digest
@@ -126,7 +121,7 @@ def test_a_shallow_block_confirms_nothing() -> None:
 
 
 def test_the_depths_of_confirmation_and_of_workloads_are_the_same() -> None:
-    assert evidence_module.FULL_DEPTH == workload_module.FULL_DEPTH
+    assert Process(FAST, Role.CONFIRM, "x").depth == WORKLOAD.depth == "full"
 
 
 def test_a_success_of_the_shallow_network_does_not_make_up_for_crashes_at_full_depth() -> None:

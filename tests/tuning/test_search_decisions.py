@@ -15,7 +15,7 @@ from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
 from perfkit.tuning.search.coordinate_ascent import climb_of
 from perfkit.tuning.search.enumerations import Grid, RandomSearch
-from perfkit.tuning.search.evidence import Evidence, Process
+from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.gaussian_process import (
     GaussianProcess,
     encoded,
@@ -23,6 +23,7 @@ from perfkit.tuning.search.gaussian_process import (
 )
 from perfkit.tuning.search.known import known_configurations
 from perfkit.tuning.search.packages import require_package
+from perfkit.tuning.search.processes import Process
 from perfkit.tuning.search.registry import STRATEGIES, make_strategy
 from perfkit.tuning.search.screen_tpe import ScreenTpe
 from perfkit.tuning.search.strategy import (

@@ -31,7 +31,7 @@ from perfkit.models.af3.weights import (
 )
 from perfkit.models.prepared import Prepared, PyTree
 from perfkit.models.shared_knobs import FLOAT32
-from perfkit.models.workload import FULL_DEPTH, SHALLOW_DEPTH
+from perfkit.records.depths import FULL_DEPTH, SHALLOW_DEPTH
 
 LARGEST_LOGITS_BYTES = 64 << 20
 """Above this size the confidence head does not return its logits, so that the comparison does not
@@ -82,8 +82,8 @@ def prepare(
     labels
         Statements about the fidelity that every file of the prediction carries.
     depth
-        :data:`~perfkit.models.workload.FULL_DEPTH`, or
-        :data:`~perfkit.models.workload.SHALLOW_DEPTH` for the network with fewer blocks.
+        :data:`~perfkit.records.depths.FULL_DEPTH`, or
+        :data:`~perfkit.records.depths.SHALLOW_DEPTH` for the network with fewer blocks.
 
     Raises
     ------

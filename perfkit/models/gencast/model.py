@@ -30,7 +30,8 @@ from perfkit.models.gencast.task import TaskConfig
 from perfkit.models.module_names import module_name
 from perfkit.models.prepared import Prepared
 from perfkit.models.shared_knobs import FLOAT32
-from perfkit.models.workload import SHALLOW_DEPTH, FidelityAxis, Workload, fidelity_labels
+from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
+from perfkit.records.depths import SHALLOW_DEPTH
 from perfkit.units import cut
 
 _PATH_OPTIONS = ("input", "checkpoint", "stats")

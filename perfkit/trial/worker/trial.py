@@ -236,11 +236,11 @@ class OpenTrial:
         import jax
 
         from perfkit.models.base import REST
-        from perfkit.models.workload import SHALLOW_DEPTH
         from perfkit.observers.trace.attribution import attribute, seconds_by_owner
         from perfkit.observers.trace.events import PASS_MARK, read_events, trace_of
         from perfkit.observers.trace.hlo import HloModule
         from perfkit.observers.trace.xla_trace import HLO_FILE, MARK_FILE, TRACE_FOLDER
+        from perfkit.records.depths import SHALLOW_DEPTH
 
         folder = self._folder / TRACE_FOLDER
         options = jax.profiler.ProfileOptions()

@@ -21,13 +21,14 @@ from perfkit.tuning.search.confirmation import (
     unconfirmed,
     with_last_confirmed,
 )
-from perfkit.tuning.search.evidence import Evidence, Pair
+from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.planning import (
     disturbed_texts,
     last_screening,
     plan_screening,
     untried_text,
 )
+from perfkit.tuning.search.processes import Pair
 from perfkit.tuning.search.screening import (
     WORTH_TRYING,
     ScreeningRules,

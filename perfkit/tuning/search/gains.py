@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from perfkit.knobs.configuration import STOCK
-from perfkit.tuning.search.evidence import FULL_DEPTH, Evidence, Pair
+from perfkit.records.depths import FULL_DEPTH
+from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.search.processes import Pair
 
 
 def log_gains(pairs: Sequence[Pair]) -> dict[str, float]:

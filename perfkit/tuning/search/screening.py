@@ -14,7 +14,8 @@ from enum import StrEnum
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.stats.exact import signed_rank_p
-from perfkit.tuning.search.evidence import Evidence, Pair
+from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.search.processes import Pair
 from perfkit.tuning.search.strategy import SearchSpace
 
 WORTH_TRYING = 1.01

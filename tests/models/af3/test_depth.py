@@ -18,8 +18,8 @@ from perfkit.models.af3.package import import_model
 from perfkit.models.af3.weights import real_parameters, synthetic_parameters_mapped
 from perfkit.models.base import REST
 from perfkit.models.depth import Blocks
-from perfkit.models.workload import SHALLOW_DEPTH
 from perfkit.paths import CACHE_VARIABLE
+from perfkit.records.depths import SHALLOW_DEPTH
 
 MODEL = AlphaFold3()
 

@@ -31,7 +31,8 @@ from perfkit.models.costs import (
 )
 from perfkit.models.depth import Blocks, Stacks, shallow_workload, without_files
 from perfkit.models.prepared import Prepared
-from perfkit.models.workload import SHALLOW_DEPTH, FidelityAxis, Workload
+from perfkit.models.workload import FidelityAxis, Workload
+from perfkit.records.depths import SHALLOW_DEPTH
 from perfkit.records.stages import StageName
 
 PADDED = Knob("padded", "exact", Layer.MODEL, True, "nodes to pad to", any_text)

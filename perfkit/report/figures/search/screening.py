@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.schema import Record
 from perfkit.report.status import Status, status_of
 from perfkit.report.style import (
@@ -20,7 +21,7 @@ from perfkit.report.style import (
     wrapped,
 )
 from perfkit.tuning.recommend import Recommendation
-from perfkit.tuning.search.evidence import FULL_DEPTH, Evidence
+from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.gains import compared_pairs, log_gains
 from perfkit.units import count_text
 
