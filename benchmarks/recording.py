@@ -20,12 +20,14 @@ from perfkit.models.workload import Workload
 from perfkit.records.machine import setting_digest
 from perfkit.records.roles import Role
 from perfkit.records.schema import Compilation, Outcome, Record
+from perfkit.records.settings import settings_digest
 from perfkit.records.stages import StageName
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.search.evidence import ATTEMPTS, gives_up
+from perfkit.tuning.search.settings import process_settings, program_settings
 from perfkit.tuning.session import Runner, Session, Start, Trial
 from perfkit.units import seconds_text
 
@@ -35,6 +37,9 @@ QUIET_SHARE = 0.05
 SKIPPED_S = 0.05
 """Seconds below which a trial did not go through a stage, because its process had done so for
 another trial. Imports, preparation and lowering take 0.2 s and more."""
+
+COMPILED_FOLDER = "compiled"
+"""Folder in the store with the compilation caches."""
 
 BLOCKS_PER_BASE = 6
 """Blocks that one process of stock is measured with. A killed recording loses the passes of stock
@@ -229,7 +234,10 @@ class Recording:
             )
 
     def _start(self, configuration: Configuration, role: Role) -> Start:
-        files = TrialFiles(reference=self._reference_file)
+        # An allocator does not change the program, so that it is compiled once for all of them.
+        common = process_settings(program_settings(configuration.settings))
+        folder = self._plan.store.folder / COMPILED_FOLDER / short_digest(common)
+        files = TrialFiles(reference=self._reference_file, compile_cache=folder)
         return Start(self._plan.workload, configuration, role, files)
 
     def _session(self) -> Session:
@@ -303,13 +311,21 @@ def _by_configuration(records: Iterable[Record]) -> Mapping[str, list[Record]]:
 
 
 def _compile_seconds(records: Iterable[Record]) -> dict[str, float]:
-    """Seconds of the longest compilation by digest: a shared process keeps programs."""
-    seconds: dict[str, float] = {}
+    """Seconds of the longest compilation by digest of the configuration.
+
+    Most trials do not compile: their process keeps the program, or it comes from the cache of the
+    recording, which a trial with another allocator has filled.
+    """
+    seconds: dict[str, float] = defaultdict(float)
+    programs: dict[str, str] = {}
     for record in records:
-        stage, digest = record.stage(StageName.COMPILE), record.configuration.digest
+        stage, configuration = record.stage(StageName.COMPILE), record.configuration
         if stage is not None:
-            seconds[digest] = max(stage.wall_s, seconds.get(digest, 0.0))
-    return seconds
+            settings = tuple(sorted(configuration.settings.items()))
+            program = settings_digest(program_settings(settings))
+            programs[configuration.digest] = program
+            seconds[program] = max(stage.wall_s, seconds[program])
+    return {digest: seconds[program] for digest, program in programs.items()}
 
 
 def _entry(

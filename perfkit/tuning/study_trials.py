@@ -14,7 +14,7 @@ from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.progress import Progress
-from perfkit.tuning.search.settings import process_settings
+from perfkit.tuning.search.settings import process_settings, program_settings
 from perfkit.tuning.search.strategy import Screen
 from perfkit.tuning.session import Runner, Session, Start
 from perfkit.tuning.study_plan import StudyPlan
@@ -117,7 +117,8 @@ class StudyTrials:
         self, workload: Workload, configuration: Configuration, role: Role, *, shared: bool
     ) -> Start:
         # JAX's cache does not know the size of the thread pool that a program was compiled for.
-        name = _process_of(configuration) if shared else configuration.digest
+        common = process_settings(program_settings(configuration.settings))
+        name = short_digest(common) if shared else configuration.digest
         files = TrialFiles(
             reference=reference_file(self._plan.store.folder, workload),
             compile_cache=self.compiled_folder / name,

@@ -25,3 +25,11 @@ def process_settings(settings: Settings) -> Settings:
     flags = {name: value for name, value in settings if name.startswith("xla_")}
     common = _OF_PROCESS | (flags.keys() - compiler_options(flags).keys())
     return tuple((name, value) for name, value in settings if name in common)
+
+
+def program_settings(settings: Settings) -> Settings:
+    """The settings on which a compiled program depends: all but the allocator.
+
+    Processes that differ in their allocator only can use the same compilation cache.
+    """
+    return tuple((name, value) for name, value in settings if name != ALLOCATOR_KNOB.name)
