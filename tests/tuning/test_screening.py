@@ -6,7 +6,14 @@ import math
 
 import pytest
 
-from perfkit.tuning.search.screening import Standing, Verdict, judge, mean_gain, standing
+from perfkit.tuning.search.screening import (
+    ScreeningRules,
+    Standing,
+    Verdict,
+    judge,
+    mean_gain,
+    standing,
+)
 
 
 def _logs(*ratios: float) -> list[float]:
@@ -80,6 +87,8 @@ def test_a_small_gain_has_to_be_repeated_by_fresh_processes(
         # No difference between processes can hide a gain.
         ((0.96, 0.96, 0.96), Standing.LOST),
         ((0.999, 1.001, 0.998, 0.999, 0.999, 0.998), Standing.LOST),
+        # Four of four ratios below 1.03 have p = 1/16: the gain is small, and there is none yet.
+        ((0.999, 1.001, 0.998, 0.999), Standing.LOST),
         ((0.999, 1.001, 0.998), Standing.UNDECIDED),
     ],
 )
@@ -101,6 +110,25 @@ def test_a_pair_in_one_process_needs_more_rounds_than_one_that_is_repeated() -> 
     four = _logs(1.04, 1.05, 1.06, 1.03)
     assert judge(four) is Verdict.WON
     assert judge(four, together=True) is Verdict.OPEN
+
+
+@pytest.mark.parametrize(
+    ("ratios", "more"),
+    [
+        ((1.01, 1.02, 1.01), True),
+        # Four of four below 1.03 have p = 1/16: only another placement in memory can show a gain.
+        ((1.01, 1.02, 1.01, 1.02), False),
+        ((1.01, 1.02, 1.01, 1.04), True),
+        # Only the smallest distance is above: two of the 32 sums reach 14, p = 1/16.
+        ((1.01, 1.00, 1.01, 1.035, 1.02), False),
+        ((1.04, 1.05, 1.03, 1.05), True),
+    ],
+)
+def test_programs_in_one_process_need_no_more_rounds_once_a_gain_must_be_small(
+    ratios: tuple[float, ...], more: bool
+) -> None:
+    assert ScreeningRules().needs_round(_logs(*ratios), together=True) is more
+    assert ScreeningRules().needs_round(_logs(1.005, 1.006, 1.004, 1.003))
 
 
 def test_the_gain_is_the_geometric_mean_over_processes() -> None:

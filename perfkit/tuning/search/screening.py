@@ -75,6 +75,8 @@ class ScreeningRules:
 
     def needs_round(self, logarithms: Sequence[float], together: bool = False) -> bool:
         """Whether the rounds so far leave the verdict open."""
+        if together and is_small(logarithms):
+            return False
         return judge(logarithms, together) is Verdict.OPEN
 
     def winners(
@@ -183,7 +185,7 @@ def _standing_of_one(rounds: Sequence[float], together: bool) -> Standing:
     if together:
         if verdict is Verdict.WON:
             return Standing.WON
-        no_gain = len(rounds) >= ROUNDS_LEAST and gain <= 1.0
+        no_gain = gain <= 1.0 and (len(rounds) >= ROUNDS_LEAST or is_small(rounds))
         return Standing.LOST if verdict is Verdict.LOST or no_gain else Standing.UNDECIDED
     if gain < BEYOND_OFFSETS and verdict is Verdict.LOST:
         return Standing.LOST
@@ -214,6 +216,21 @@ def judge(logarithms: Sequence[float], together: bool = False) -> Verdict:
     if median > least and signed_rank_p(logarithms) <= error:
         return Verdict.WON
     return Verdict.OPEN
+
+
+def is_small(logarithms: Sequence[float]) -> bool:
+    """Whether the gain of a program over another in its process is shown to be a small one.
+
+    The placement in memory can cause as much, so that further rounds of this pair decide nothing.
+    At least four rounds are needed to show it.
+
+    Parameters
+    ----------
+    logarithms
+        Logarithms of ``base / candidate``, one per round.
+    """
+    short_of = [math.log(BEYOND_LAYOUT) - logarithm for logarithm in logarithms]
+    return bool(short_of) and signed_rank_p(short_of) <= SCREENING_ERROR
 
 
 def mean_gain(groups: Sequence[Sequence[float]]) -> float:
