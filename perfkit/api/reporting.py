@@ -11,9 +11,11 @@ from perfkit.history.asv_results import is_results_folder, read_results
 from perfkit.records.schema import Record
 from perfkit.records.store import PATTERN, read_folder
 from perfkit.report.history_page import history_page
+from perfkit.report.search_section import SearchNotes
 from perfkit.report.selection import predictions
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
+from perfkit.tuning.notes import StudyNotes, read_notes
 from perfkit.tuning.preset import PRESET_NAME
 from perfkit.tuning.recommend import recommend
 
@@ -76,12 +78,22 @@ def render_report(
     skipped = [one.sentence() for one in stored.skipped]
     records = _records_of_study(folder, stored.records, study)
     preset = folder / PRESET_NAME
-    write_report(page, page_of_records(records, preset if preset.exists() else None, skipped))
+    digest = records[-1].study
+    document = page_of_records(
+        records,
+        preset if preset.exists() else None,
+        skipped,
+        None if digest is None else read_notes(folder, digest),
+    )
+    write_report(page, document)
     return ReportResult(page, tuple(skipped))
 
 
 def page_of_records(
-    records: Sequence[Record], preset: Path | None, skipped: Sequence[str] = ()
+    records: Sequence[Record],
+    preset: Path | None,
+    skipped: Sequence[str] = (),
+    notes: StudyNotes | None = None,
 ) -> str:
     """The page of stored records as HTML, made without the model or its input.
 
@@ -93,13 +105,20 @@ def page_of_records(
         File of the study's preset, or None.
     skipped
         One sentence for each line that could not be read.
+    notes
+        Notes on the tuning that left the records; without them, the shortest prediction is
+        recommended.
     """
     studies = predictions(records)
     last = studies[-1].workload
     if len(studies) > 1:
         return study_page(records, None, [], f"sweep with {last.model}", preset, skipped)
     title = f"{last.name} ({last.size}) with {last.model}"
-    return study_page(records, recommend(records), [], title, preset, skipped)
+    if notes is None:
+        return study_page(records, recommend(records), [], title, preset, skipped)
+    search = SearchNotes(notes.not_tried, notes.not_installed)
+    recommendation = recommend(records, notes.goal.goal())
+    return study_page(records, recommendation, [], title, preset, skipped, search)
 
 
 def _holds_asv_results(folder: Path) -> bool:

@@ -31,6 +31,7 @@ from perfkit.report.search_section import SearchNotes
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
 from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE, make_goal
+from perfkit.tuning.notes import StoredGoal, StudyNotes, write_notes
 from perfkit.tuning.run import DEFAULT_BUDGET, tune_workload
 from perfkit.tuning.search.registry import make_strategy
 from perfkit.tuning.search.strategy import SearchSpace, Strategy
@@ -178,6 +179,12 @@ def tune(
             goal=goal,
             starts=() if cold else _starts(subject, searched),
         )
+    study_digest = found.records[-1].study if found.records else None
+    if study_digest is not None:
+        notes = StudyNotes(
+            goal=StoredGoal.of(goal), not_tried=found.unfinished, not_installed=missing
+        )
+        write_notes(folder, study_digest, notes)
     workload, page = subject.workload, folder / PAGE_NAME
     title = f"{workload.name} ({workload.size} {subject.model.size_unit}) with {subject.model.name}"
     document = study_page(

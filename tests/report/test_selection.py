@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from perfkit.api.reporting import page_of_records
+from perfkit.api.reporting import page_of_records, render_report
+from perfkit.errors import UserError
 from perfkit.records.schema import Record
+from perfkit.records.store import Store
 from perfkit.report.figures import figure
 from perfkit.report.figures.memory import memory_info
 from perfkit.report.figures.speedup import speedup_info
 from perfkit.report.figures.time_memory import time_memory_info
 from perfkit.report.selection import predictions
 from perfkit.report.tables import configuration_table, screened_table
+from perfkit.tuning.goals.goal import Goal, make_goal
+from perfkit.tuning.notes import StoredGoal, StudyNotes, read_notes, write_notes
 from perfkit.tuning.recommend import recommend
 from tests.support.records_factory import make_record, make_workload
 
@@ -74,6 +80,43 @@ def test_a_tuning_with_shallow_networks_is_no_sweep(
     assert "ubiquitin (76) with af3" in page
     assert "2.00 times as fast as stock (95 % interval 2.00 to 2.00, 6 pairs" in page
     assert "sweep with af3" not in page
+
+
+def test_the_page_of_a_folder_has_the_goal_and_the_notes_of_its_tuning(
+    tmp_path: Path, study: list[Record]
+) -> None:
+    store = Store(tmp_path)
+    for record in study:
+        store.append(record.model_copy(update={"study": "0123abcd"}))
+    goal = make_goal("memory", slack="200%")
+    notes = StudyNotes(goal=StoredGoal.of(goal), not_tried=("cpus=1 was not tried: no time",))
+    write_notes(tmp_path, "0123abcd", notes)
+    page = render_report(tmp_path).page.read_text()
+    # Stock takes twice the time with 3.0 instead of 3.5 GB.
+    assert "Smallest memory within 200 % of the fastest time: 3.0 GB" in page
+    assert "cpus=1 was not tried: no time" in page
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        Goal(),
+        make_goal("throughput", memory_exchange=0.05, pareto=True),
+        make_goal("memory", slack=0.3, memory_bytes=8 * 10**9),
+        make_goal("cost", price="cpu=0.04,memory=0.005", preload=False),
+    ],
+)
+def test_a_goal_is_read_as_it_was_written(tmp_path: Path, goal: Goal) -> None:
+    write_notes(tmp_path, "0123abcd", StudyNotes(goal=StoredGoal.of(goal)))
+    notes = read_notes(tmp_path, "0123abcd")
+    assert notes is not None
+    assert notes.goal.goal() == goal
+
+
+def test_damaged_notes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "study-0123abcd.json").write_text('{"version": 1, "goal": {"objective": 3}}')
+    with pytest.raises(UserError, match="holds no notes of a study"):
+        read_notes(tmp_path, "0123abcd")
 
 
 def test_times_memory_and_utilisation_of_configurations_are_those_of_the_whole_network(
