@@ -13,6 +13,7 @@ from perfkit.models.workload import Workload
 from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 from perfkit.trial.request import TrialFiles, reference_file
+from perfkit.tuning.memory_need import needed_bytes
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.search.settings import process_settings, program_settings
 from perfkit.tuning.search.strategy import Screen
@@ -69,9 +70,7 @@ class StudyTrials:
 
     def fit(self, starts: Sequence[Start]) -> bool:
         """Whether memory holds the given trials side by side."""
-        estimate = self._plan.model.memory_estimate_bytes
-        needed = sum(estimate(start.workload, start.configuration) for start in starts)
-        return needed < self._plan.memory_bytes
+        return needed_bytes(self._plan.model, starts) < self._plan.memory_bytes
 
     def reference(self, workload: Workload) -> Start:
         """The start of the reference configuration, which saves its answer."""
