@@ -81,6 +81,9 @@ class RecordedConfiguration(FrozenModel):
         configuration.
     agreement
         Agreement of the answer with the reference; None where it was not compared.
+    part_times_s
+        Wall seconds of a pass by stack of the network, from a traced pass; None where none was
+        traced.
     """
 
     settings: dict[str, str]
@@ -94,6 +97,7 @@ class RecordedConfiguration(FrozenModel):
     peak_rss_bytes: Count = 0
     shared_process: bool = False
     agreement: AgreementRecord | None = None
+    part_times_s: dict[str, Seconds] | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

@@ -66,6 +66,8 @@ class RecordingPlan:
         Number of candidates that are measured in turns with one process of stock.
     budget_s
         Wall seconds after which no further block begins.
+    traced
+        Whether to trace a pass of each configuration, for the seconds of each part.
     """
 
     model: Model
@@ -76,6 +78,7 @@ class RecordingPlan:
     rounds: int
     block: int
     budget_s: float
+    traced: bool = False
 
     @cached_property
     def study(self) -> str:
@@ -182,6 +185,9 @@ class Recording:
         # One after the other: the seconds of a compilation that shares the CPUs are not comparable.
         alive = [one for one in block if session.open_all([self._start(one, Role.SWEEP)])[0]]
         session.rounds([STOCK, *alive], self._plan.rounds)
+        if self._plan.traced:
+            for configuration in alive or [STOCK]:
+                session.trace(configuration)
         for configuration in alive:
             session.close(configuration)
 
@@ -213,9 +219,10 @@ class Recording:
         ]
 
     def _finish_stock(self) -> None:
-        """Measure stock once more where each of its trials was interrupted."""
+        """Measure stock once more where each of its trials was interrupted, or none was traced."""
         stock = _by_configuration(self.records())[STOCK.digest]
-        if all(record.outcome is not Outcome.OK for record in stock):
+        complete = [record for record in stock if record.outcome is Outcome.OK]
+        if not complete or (self._plan.traced and not any(r.part_times_s for r in complete)):
             with self._session() as session:
                 self._measure(session, ())
 
@@ -347,6 +354,7 @@ def _entry(
         peak_rss_bytes=record.peak_rss_bytes,
         shared_process=record.shared_process,
         agreement=record.agreement,
+        part_times_s=next((one.part_times_s for one in good if one.part_times_s), None),
     )
 
 

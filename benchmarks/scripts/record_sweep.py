@@ -8,7 +8,7 @@ output is the path of the sweep.
 
 Usage: python -m benchmarks.scripts.record_sweep --model af3 --option size=76 --out FOLDER
        [--depth shallow|full] [--at-least 200] [--knob NAME=V1,V2 ...] [--configurations N]
-       [--rounds 5] [--block 6] [--budget 60m] [--own-processes]
+       [--rounds 5] [--block 6] [--budget 60m] [--own-processes] [--trace]
        [--sweep FILE.json.xz]
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.recorded import SUFFIX, write_sweep
@@ -33,6 +34,7 @@ from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.limits import Limits
 from perfkit.tuning.live import LiveRunner
+from perfkit.tuning.memory_need import needed_bytes
 from perfkit.tuning.session import Runner, Start
 from perfkit.tuning.space import search_space
 from perfkit.units import parse_duration
@@ -111,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--own-processes", action="store_true", help="one process for each configuration"
     )
+    parser.add_argument(
+        "--trace", action="store_true", help="trace a pass of each configuration by parts"
+    )
     parser.add_argument("--budget", default="12h", help="no block begins after this time")
     return parser
 
@@ -134,14 +139,13 @@ def _record(given: argparse.Namespace) -> None:
         rounds=given.rounds,
         block=given.block,
         budget_s=parse_duration(given.budget),
+        traced=given.trace,
     )
     room_bytes = MEMORY_SHARE * available_memory_bytes()
 
     def fits(starts: Sequence[Start]) -> bool:
-        needed = sum(
-            model.memory_estimate_bytes(start.workload, start.configuration) for start in starts
-        )
-        return needed < room_bytes
+        sharing = [replace(one, shared_process=not given.own_processes) for one in starts]
+        return needed_bytes(model, sharing) < room_bytes
 
     runner: Runner = LiveRunner(given.out, Limits(), lambda stage: None)
     if not given.own_processes:

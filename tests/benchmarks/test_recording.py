@@ -145,10 +145,11 @@ def test_configurations_share_the_process_of_their_settings(tmp_path: Path) -> N
     assert [one.ratio for one in found.configurations] == pytest.approx([1.0, 0.5, 0.9, 0.4])
     # The reference is stock and starts the first process: 6 + 4 + 10 + 0.5 for its check. Stock,
     # which is lowered already, takes 4 + 10 + 0.5 and four passes of 10 s. The other allocator
-    # starts a process: 6 + 4 + 9 + 0.5 and two passes of 9 s; both changes are lowered in it:
-    # 3 + 4 + 4 + 0.5 and 2 x 4 s. The precision is lowered in the first process: 3 + 4 + 5 + 0.5
-    # and 2 x 5 s.
-    assert runner.now_s() == pytest.approx(20.5 + 54.5 + 37.5 + 19.5 + 22.5)
+    # starts a process, and has the program of stock from the cache: 6 + 0.32 + 9 + 0.5 and two
+    # passes of 9 s; both changes are lowered in it: 3 + 4 + 4 + 0.5 and 2 x 4 s. The precision is
+    # lowered in the first process, with the program of both changes: 3 + 0.32 + 5 + 0.5 and
+    # 2 x 5 s.
+    assert runner.now_s() == pytest.approx(20.5 + 54.5 + 33.82 + 19.5 + 18.82)
 
 
 def test_a_recording_resumes_and_measures_nothing_twice(tmp_path: Path) -> None:

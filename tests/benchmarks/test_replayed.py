@@ -57,6 +57,8 @@ def test_a_program_from_the_cache_is_not_compiled_again(tmp_path: Path) -> None:
     runner, files = ReplayRunner(tiny_sweep(), MODEL), TrialFiles(compile_cache=tmp_path)
     assert _seconds(runner, PRECISION, files=files) == pytest.approx(15.0)
     assert _seconds(runner, PRECISION, files=files) == pytest.approx(11.0 + 0.08 * 4.0)
+    # Another allocator does not change the program: 6 s, and a first pass of 4 s.
+    assert _seconds(runner, BOTH, files=files) == pytest.approx(10.0 + 0.08 * 4.0)
 
 
 def test_trials_share_what_their_process_has() -> None:
@@ -193,11 +195,12 @@ def test_a_sample_has_no_space() -> None:
 
 
 def test_the_exhaustive_cost_adds_up() -> None:
-    # Two processes (3 s each), two sets of the model's knobs in each of them (3 s each), and four
-    # configurations with a compilation (4 s), a check (0.5 s), and one first and two timed passes.
+    # Two processes (3 s each), two sets of the model's knobs in each of them (3 s each), two
+    # programs (4 s each), which the other process reads from the cache in 8 % of the time, and four
+    # configurations with a check (0.5 s), and one first and two timed passes.
     passes_s = 3 * (10.0 + 5.0 + 9.0 + 4.0)
     assert exhaustive_s(tiny_sweep(), CATALOGUE, 2) == pytest.approx(
-        2 * 3.0 + 4 * 3.0 + 4 * 4.5 + passes_s
+        2 * 3.0 + 4 * 3.0 + 2 * 4.32 + 4 * 0.5 + passes_s
     )
 
 
