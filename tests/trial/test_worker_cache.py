@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from contextlib import ExitStack
 
 import pytest
 
 from perfkit.knobs.knob import CompilerOption
 from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, TrialSpec
-from perfkit.trial.worker.cache import Kept, Keys
+from perfkit.trial.worker.cache import (
+    Kept,
+    Keys,
+    Program,
+    WorkerCache,
+    mappings,
+    most_mappings,
+    registered_model,
+)
 
 
 def _use(kept: Kept[str, str], key: str, made: list[str]) -> None:
@@ -76,3 +86,36 @@ def test_a_guarded_program_is_not_kept() -> None:
     guarded = _keys(GUARD_LIFT)
     assert guarded.prediction == _keys().prediction
     assert (guarded.lowering, guarded.program) == (None, None)
+
+
+def test_programs_are_dropped_before_the_kernel_refuses_mappings() -> None:
+    """Real mappings, a page each with changing rights, which the kernel cannot join."""
+    before = mappings()
+    cache = WorkerCache(registered_model, keeps=True)
+
+    def program() -> Program:
+        pages = [mmap.mmap(-1, mmap.PAGESIZE, prot=right) for right in (1, 3) * 100]
+        return Program(pages, "off")
+
+    for name in ("first", "second", "third"):
+        with cache.programs.using(name, program):
+            pass
+    assert mappings() >= before + 3 * 150
+    # Half of the limit holds two programs and a half on top of what is there.
+    cache.limit_mappings(2 * (before + 2.5 * 200))
+    assert "first" not in cache.programs
+    assert "third" in cache.programs
+    cache.limit_mappings(0)
+    assert "third" not in cache.programs
+    assert mappings() <= before + 50
+
+
+def test_a_program_in_use_is_kept_whatever_its_mappings() -> None:
+    cache = WorkerCache(registered_model, keeps=True)
+    with cache.programs.using("used", lambda: Program(None, "off")):
+        cache.limit_mappings(0)
+        assert "used" in cache.programs
+
+
+def test_the_kernel_says_how_many_mappings_a_process_may_have() -> None:
+    assert 1000 < most_mappings() < math.inf

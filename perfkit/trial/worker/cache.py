@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -28,6 +29,13 @@ SHARE_OF_LIMIT = 0.6
 """Share of the memory limit above which unused programs are dropped before a trial is opened. The
 rest is left for the trial's own arrays."""
 
+SHARE_OF_MAPPINGS = 0.5
+"""Share of the mappings that the kernel allows a process above which unused programs are dropped
+before a trial is opened. A program of AlphaFold 3 has 1,100 mappings of its code, so that fifty of
+them reach the usual limit of 65,530, and the next compilation fails for want of memory."""
+
+_MOST_MAPPINGS = Path("/proc/sys/vm/max_map_count")
+
 type FindModel = Callable[[str], Model]
 """Returns the model of a name; called in the import stage."""
 
@@ -43,6 +51,19 @@ def resident_bytes() -> int:
     """Resident set of this process in bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def mappings() -> int:
+    """Number of memory mappings of this process."""
+    return Path("/proc/self/maps").read_bytes().count(b"\n")
+
+
+def most_mappings() -> float:
+    """Most memory mappings that the kernel allows a process; infinite if it does not say."""
+    try:
+        return float(_MOST_MAPPINGS.read_text())
+    except (OSError, ValueError):
+        return math.inf
 
 
 class Kept[Key: Hashable, Value]:
@@ -188,3 +209,15 @@ class WorkerCache:
         for kept in (self.programs, self.lowerings, self.predictions):
             while resident_bytes() > limit_bytes and kept.drop():
                 continue
+
+    def limit_mappings(self, most: float | None = None) -> None:
+        """Drop programs that no trial uses until the mappings are within their share of a limit.
+
+        Parameters
+        ----------
+        most
+            Most mappings of a process; by default those that the kernel allows.
+        """
+        most = most_mappings() if most is None else most
+        while mappings() > SHARE_OF_MAPPINGS * most and self.programs.drop():
+            continue

@@ -91,6 +91,7 @@ class OpenTrial:
         workload = Workload.from_dict(spec.workload)
         if spec.memory_limit_bytes is not None:
             cache.make_room(SHARE_OF_LIMIT * spec.memory_limit_bytes)
+        cache.limit_mappings()
         with stage(self._channel, StageName.IMPORT):
             import jax  # noqa: F401
 
