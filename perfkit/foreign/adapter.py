@@ -13,7 +13,9 @@ inside the foreign program and has two names::
     ) -> None: ...
 
 After the program has imported one of the watched modules, ``adapt`` is called with the module and
-the values of the model's knobs. This module imports the standard library only.
+the values of the model's knobs. The first part of each watched name is a package that no program
+without the model imports. Importing the adapter imports neither JAX nor the program: ``perfkit
+exec`` imports it for ``WATCHED``. This module imports the standard library only.
 """
 
 from __future__ import annotations
@@ -66,6 +68,18 @@ class SettingsReport(Protocol):
 
     def say(self, sentence: str) -> None:
         """Report a sentence that belongs to no setting; repetitions are dropped."""
+        ...
+
+    def predicts(self, name: str, size: int) -> None:
+        """Report an input that the program predicts, for a record of the run.
+
+        Parameters
+        ----------
+        name
+            Name of the input.
+        size
+            Size of the input in the model's unit, e.g. tokens.
+        """
         ...
 
 
