@@ -29,17 +29,24 @@ _OWN_WORKER = "perfkit.trial.worker"
 """Module of perfkit's own trials, whose settings nothing from outside may change."""
 
 
+_begun = False
+
+
 def begin(environment: Mapping[str, str] = os.environ) -> None:
-    """Act according to the plan in the environment; do nothing without one.
+    """Act according to the plan in the environment; do nothing without one, or a second time.
+
+    A command under ``perfkit exec`` that itself starts ``perfkit exec`` has two hooks on its path.
 
     Raises
     ------
     ValueError, TypeError
         Another version of perfkit wrote the plan.
     """
+    global _begun
     text = environment.get(PLAN_VARIABLE)
-    if text is None or _OWN_WORKER in sys.orig_argv:
+    if text is None or _begun or _OWN_WORKER in sys.orig_argv:
         return
+    _begun = True
     ForeignProcess(ForeignPlan.from_json(text)).begin()
 
 
@@ -94,14 +101,21 @@ class ForeignProcess:
         self._in_children.append(begin)
 
     def _prepare_jax(self, jax: ModuleType) -> None:
-        from perfkit.foreign.jax_setup import prepare_jax
-
+        """Prepare JAX and install the guard; an error in this must not end the program."""
         self.open_journal()
-        prepare_jax(jax, self.plan, self.report)
-        if self.plan.guard is not None:
-            from perfkit.foreign.guard_setup import install_guard
+        try:
+            from perfkit.foreign.jax_setup import prepare_jax
 
-            install_guard(self)
+            prepare_jax(jax, self.plan, self.report)
+            if self.plan.guard is not None:
+                from perfkit.foreign.guard_setup import install_guard
+
+                install_guard(self)
+        except Exception as error:
+            version = getattr(jax, "__version__", "")
+            self.report.say(
+                f"perfkit could not prepare jax {version} ({type(error).__name__}: {error})"
+            )
 
     def _note_model(self, model: str, module: ModuleType) -> None:
         self.open_journal()

@@ -49,7 +49,7 @@ class Ended:
     wall_s, user_s, system_s
         Wall seconds; CPU seconds in user mode and in the kernel.
     peak_process_bytes
-        Peak resident memory of its largest process.
+        Peak resident memory of its largest process; 0 where it is unknown.
     minor_faults, major_faults
         Page faults without and with disk access.
     voluntary_switches, involuntary_switches
@@ -116,6 +116,9 @@ def run_command(
     UserError
         The command cannot be started.
     """
+    # A new process starts with the peak of its parent (getrusage(2), ru_maxrss, in KiB), so that a
+    # smaller one is not seen.
+    own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with _signals_kept() as mask:
         begin_s = time.monotonic()
         try:
@@ -135,7 +138,7 @@ def run_command(
         wall_s=wall_s,
         user_s=used.ru_utime,
         system_s=used.ru_stime,
-        peak_process_bytes=used.ru_maxrss * 1024,
+        peak_process_bytes=0 if used.ru_maxrss <= own_peak else used.ru_maxrss * 1024,
         minor_faults=used.ru_minflt,
         major_faults=used.ru_majflt,
         voluntary_switches=used.ru_nvcsw,

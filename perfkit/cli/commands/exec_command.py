@@ -152,11 +152,9 @@ def _bind_to_share(instance: InstanceNumber, measured: PresetInstances | None) -
 def _report(run: ForeignRun) -> None:
     """Report on standard error what became of the preset and of the guard."""
     preset, report = run.request.preset, run.report
-    for sentence in run.sentences:
+    settings = () if preset is None else (*setting_sentences(preset, report), *report.unreached)
+    for sentence in (*run.sentences, *settings, *report.sentences):
         _print(sentence)
-    if preset is not None:
-        for sentence in (*setting_sentences(preset, report), *report.sentences, *report.unreached):
-            _print(sentence)
     if run.request.guard is not None:
         counts = GuardRecord.model_validate({"mode": run.request.guard, **report.guard})
         _print(f"domain guard: {_guard_summary(report.guard, counts)}")

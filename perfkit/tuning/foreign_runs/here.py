@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +42,14 @@ class AppliedPreset:
     journals
         Folder in which this process counts what takes effect; it is removed when the process
         ends.
+    impossible
+        Settings that cannot be applied to a running process -> why.
     """
 
     preset: Preset
     notices: tuple[str, ...]
     journals: Path
+    impossible: Mapping[str, str]
 
     def sentences(self) -> list[str]:
         """What became of each setting so far, one line per setting.
@@ -56,7 +60,10 @@ class AppliedPreset:
             For example ``bucket=exact: applied once``.
         """
         report = read_report(self.journals)
-        return [*self.notices, *setting_sentences(self.preset, report), *report.sentences]
+        return [
+            *setting_sentences(self.preset, report, self.impossible),
+            *report.sentences,
+        ]
 
     def __repr__(self) -> str:
         return "\n".join(self.sentences())
@@ -101,12 +108,14 @@ def apply_here(preset: Preset, options: ForeignOptions) -> AppliedPreset:
 
     # Functions are called in reverse order: JAX and the journal end before.
     atexit.register(leave)
-    notices = (*preset_conflicts(configuration, os.environ), *_too_late(configuration), *sentences)
+    impossible = _impossible(configuration)
+    notices = [*preset_conflicts(configuration, os.environ), *sentences]
+    notices += [f"{name} is not applied: {why}" for name, why in impossible.items()]
     os.environ.update(_variables(configuration))
     os.sched_setaffinity(0, cpus)
     ForeignProcess(plan).begin()
     _applied = True
-    return AppliedPreset(preset, notices, journals)
+    return AppliedPreset(preset, tuple(notices), journals, impossible)
 
 
 def _refuse_too_late() -> None:
@@ -124,15 +133,13 @@ def _refuse_too_late() -> None:
         raise UserError(f"{by} has applied a preset to this process already: apply one preset only")
 
 
-def _too_late(configuration: Configuration) -> list[str]:
-    """A sentence on the allocator, which is chosen when a process starts."""
-    allocator = configuration.of_layer(Layer.ALLOCATOR).get(ALLOCATOR_KNOB.name)
-    if allocator is None:
-        return []
-    return [
-        f"allocator={allocator}: not applied: an allocator can only be chosen when a process "
-        "starts; run the program with 'perfkit exec --preset' for it"
-    ]
+def _impossible(configuration: Configuration) -> dict[str, str]:
+    """Settings that a running process cannot take -> why."""
+    return dict.fromkeys(
+        configuration.of_layer(Layer.ALLOCATOR),
+        "an allocator is chosen when a process starts; run the program with "
+        "'perfkit exec --preset' for it",
+    )
 
 
 def _variables(configuration: Configuration) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from perfkit.foreign.report import ForeignReport, SettingOutcome
 from perfkit.knobs.knob import Layer
@@ -16,17 +17,32 @@ SHOWN_REASONS = 3
 """Most reasons that a line shows."""
 
 
-def setting_sentences(preset: Preset, report: ForeignReport) -> list[str]:
+def setting_sentences(
+    preset: Preset,
+    report: ForeignReport,
+    impossible: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
     """One line per setting of a preset: how often it took effect, or why it could not.
 
     A line on the model comes first if the program uses another one than the preset.
+
+    Parameters
+    ----------
+    preset
+        The preset.
+    report
+        What became of it.
+    impossible
+        Settings that were not tried -> why.
     """
     configuration = preset.configuration
     pairs = zip(configuration.settings, configuration.layers, strict=True)
     return [
         *_other_models(preset, report),
         *(
-            f"{name}={value}: {_outcome(report.settings.get(name), layer, preset, report)}"
+            f"{name}={value}: not applied: {impossible[name]}"
+            if name in impossible
+            else f"{name}={value}: {_outcome(report.settings.get(name), layer, preset, report)}"
             for (name, value), layer in pairs
         ),
     ]
@@ -38,8 +54,9 @@ def summary_sentence(run: ForeignRun) -> str:
     words = [
         f"wall {seconds_text(ended.wall_s)}",
         f"CPU {seconds_text(ended.user_s + ended.system_s)}",
-        f"peak memory {bytes_text(run.peak_rss_bytes)}",
     ]
+    if run.peak_rss_bytes:
+        words.append(f"peak memory {bytes_text(run.peak_rss_bytes)}")
     looked_up = compiled.hits + compiled.misses
     if looked_up:
         words.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from perfkit.knobs.cpus import CPUS_KNOB
 from perfkit.knobs.knob import Layer
 from perfkit.printable import printable
 from perfkit.tuning.preset import Preset
+from perfkit.units import count_text
 
 XLA_FLAGS = "XLA_FLAGS"
 
@@ -101,8 +103,8 @@ def _env(parts: _Parts) -> list[str]:
     comments = list(parts.comments)
     if parts.cpus is not None:
         comments.append(
-            f"Binding to {parts.cpus} CPUs is no variable: start the command with "
-            f"'taskset -c {_range(parts.cpus)}'."
+            f"The {count_text(parts.cpus, 'CPU')} cannot be chosen with a variable: start the "
+            f"command with 'taskset -c {_range(parts.cpus)}'."
         )
     return [*_commented(comments), *(f"{name}={value}" for name, value in _all(parts).items())]
 
@@ -155,10 +157,14 @@ def _python(parts: _Parts) -> list[str]:
     lines = [*_commented(comments), "import os", ""]
     if parts.flags:
         lines.append(
-            f'os.environ["{XLA_FLAGS}"] = '
-            f'" ".join([os.environ.get("{XLA_FLAGS}", ""), {parts.flags!r}]).strip()'
+            f'os.environ["{XLA_FLAGS}"] = " ".join(\n'
+            f'    [os.environ.get("{XLA_FLAGS}", ""), {json.dumps(parts.flags)}]\n'
+            ").strip()"
         )
-    lines += [f"os.environ[{name!r}] = {value!r}" for name, value in parts.variables.items()]
+    lines += [
+        f"os.environ[{json.dumps(name)}] = {json.dumps(value)}"
+        for name, value in parts.variables.items()
+    ]
     if parts.cpus is not None:
         lines.append(f"os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:{parts.cpus}])")
     return lines
