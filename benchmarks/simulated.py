@@ -122,6 +122,7 @@ class SimulatedModel:
 
     name = "simulated"
     reference_values: Mapping[str, str] = {}
+    foreign_adapter: str | None = None
 
     def __init__(self, factors: Mapping[str, float]) -> None:
         self.factors = dict(factors)

@@ -3,7 +3,8 @@
 The names below are for notebooks and scripts. ``run``, ``tune``, ``recommend``, ``sweep``,
 ``profile``, ``plan`` and ``compare`` do what the subcommands of these names do: they take the same
 options as keyword arguments, return data instead of printing, and raise :class:`UserError` for bad
-input. Every name is imported when it is first used, so that ``import perfkit`` takes milliseconds.
+input. ``apply`` applies a preset to the program that calls it, before it imports JAX. Every name is
+imported when it is first used, so that ``import perfkit`` takes milliseconds.
 
 Examples
 --------
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from perfkit.version import __version__
 
 if TYPE_CHECKING:
+    from perfkit.api.applying import apply as apply
     from perfkit.api.comparing import CompareResult as CompareResult
     from perfkit.api.comparing import compare as compare
     from perfkit.api.knob_catalogue import knob_catalogue as knob_catalogue
@@ -47,6 +49,7 @@ _MODULES = {
     "SweepResult": "perfkit.api.study_results",
     "TuneResult": "perfkit.api.study_results",
     "UserError": "perfkit.errors",
+    "apply": "perfkit.api.applying",
     "compare": "perfkit.api.comparing",
     "figures": "perfkit.api.reading",
     "knob_catalogue": "perfkit.api.knob_catalogue",

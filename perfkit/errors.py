@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rapidfuzz import fuzz
-
 
 class PerfkitError(Exception):
     """Base class of all errors that perfkit raises deliberately."""
@@ -44,6 +42,8 @@ def nearest(name: str, valid: Iterable[str], count: int = 1) -> list[str]:
     count
         Most names to return.
     """
+    # Programs of others import this module without perfkit's dependencies.
+    from rapidfuzz import fuzz
 
     def similarity(candidate: str) -> float:
         given, other = name.casefold(), candidate.casefold()

@@ -158,8 +158,13 @@ def file_digest(path: Path, block_bytes: int = BLOCK_BYTES) -> str:
         def block(start: int) -> bytes:
             return hashlib.sha256(os.pread(descriptor, block_bytes, start)).digest()
 
-        with ThreadPoolExecutor(min(MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
-            blocks = b"".join(pool.map(block, range(0, size, block_bytes)))
+        starts = range(0, size, block_bytes)
+        try:
+            with ThreadPoolExecutor(min(MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
+                blocks = b"".join(pool.map(block, starts))
+        except RuntimeError:
+            # Functions that Python calls at exit can start no threads.
+            blocks = b"".join(map(block, starts))
     return hashlib.sha256(blocks).hexdigest()
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from perfkit.errors import UserError, unknown_name
+from perfkit.foreign.supervise import SignalCode
 from perfkit.printable import printable
 from perfkit.trial.interrupts import EXIT_CODE as INTERRUPTED
 from perfkit.trial.interrupts import ignore_interrupts, install_interrupt_handlers
@@ -29,6 +30,7 @@ COMMANDS = {
     "compare": "show what changed between two folders of records or two asv results",
     "report": "render the report of a folder of records, or of asv results",
     "exec": "run any command under a preset, the domain guard, or both",
+    "preset": "show a preset in a form that works without perfkit",
 }
 """Name and summary of each subcommand."""
 
@@ -145,4 +147,7 @@ def entry_point() -> None:
         # A second Ctrl-C arrived while the first was handled.
         code = INTERRUPTED
     ignore_interrupts()
+    if isinstance(code, SignalCode):
+        # A foreign command was ended by this signal, and so has its caller to see it.
+        code.end_this_process()
     sys.exit(code)

@@ -66,9 +66,10 @@ class Subject:
         """Text for a reader, without digests and without a guard that is off."""
         guarded = "" if self.guard == "off" else f", guard {self.guard}"
         cpus = count_text(self.cpus, "CPU")
+        # Of a foreign command the fidelity is not known.
+        measured = "; ".join(filter(None, (str(self.size), self.fidelity)))
         return (
-            f"{self.model} {self.name} ({self.size}; {self.fidelity}) [{self.label}] "
-            f"{self.role} on {cpus}{guarded}"
+            f"{self.model} {self.name} ({measured}) [{self.label}] {self.role} on {cpus}{guarded}"
         )
 
 

@@ -15,9 +15,12 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from perfkit.errors import UserError, unknown_name
-from perfkit.models.base import Model
+
+if TYPE_CHECKING:
+    from perfkit.models.base import Model
 
 ENTRY_POINTS = "perfkit.models"
 """Group of the entry points that add a model."""

@@ -60,6 +60,9 @@ class Model(Protocol):
         Compared quantity -> how closely two configurations must agree on it.
     reference_values
         Knob values of the reference configuration (float32, otherwise stock).
+    foreign_adapter
+        Module that applies the model's own knobs inside a program of others, see
+        :mod:`perfkit.foreign.adapter`; None without such a module.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Model(Protocol):
     knobs: tuple[Knob, ...]
     tolerances: Mapping[str, Tolerance]
     reference_values: Mapping[str, str]
+    foreign_adapter: str | None = None
 
     @property
     def costs(self) -> CostModel:

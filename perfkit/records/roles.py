@@ -41,6 +41,8 @@ class Role(StrEnum):
     """A program that is compiled with a persistent compilation cache."""
     FULL_FIDELITY = "full_fidelity"
     """A run at production fidelity that a plan is compared with."""
+    FOREIGN = "foreign"
+    """A command of the user, whose only pass is the whole command."""
 
 
 OTHER_FIDELITY = (Role.PARTS, Role.CHECK)

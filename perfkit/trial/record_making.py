@@ -111,7 +111,7 @@ def make_record(result: TrialResult) -> Record:
         stages=list(progress.stages),
         compilation=Compilation(**compiled) if compiled else None,
         peak_rss_bytes=max(peaks, default=0),
-        samples=None if timeline is None else _samples(timeline, progress.begin_s),
+        samples=None if timeline is None else samples_of(timeline, progress.begin_s),
         part_times_s=_part_times(progress),
         guard=_found(GuardRecord, reports.get(EventKind.GUARDED)),
         finite=_found(FiniteRecord, checked.get("finite")),
@@ -150,7 +150,8 @@ def _found[Model: BaseModel](model: type[Model], data: Mapping[str, Any] | None)
     return None if data is None else model.model_validate(data)
 
 
-def _samples(timeline: Timeline, begin_s: float) -> Samples:
+def samples_of(timeline: Timeline, begin_s: float) -> Samples:
+    """At most :data:`MAX_SAMPLES` samples, with times since ``begin_s``."""
     samples = timeline.thinned(MAX_SAMPLES).samples
     return Samples(
         time_s=[round(sample.time_s - begin_s, 3) for sample in samples],

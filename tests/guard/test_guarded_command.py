@@ -12,9 +12,10 @@ import pytest
 
 from perfkit.cli.commands import exec_command
 from perfkit.errors import UserError
-from perfkit.guard.injection.journal import Journal, read_journals
-from perfkit.guard.injection.process_reports import read_reports
-from perfkit.guard.injection.process_watch import JaxProcess
+from perfkit.foreign.guard_report import read_reports
+from perfkit.foreign.journal import Journal
+from perfkit.foreign.process_watch import JaxProcess
+from perfkit.foreign.reading import read_journals
 
 PROGRAM = """
 import multiprocessing, os, signal, subprocess, sys
@@ -138,7 +139,7 @@ SITE: dict[str, str | int] = {"primitive": "sqrt", "dtype": "float32", "file": "
 LEAVES_A_JOURNAL = """
 import os, signal, sys
 from pathlib import Path
-from perfkit.guard.injection.journal import Journal
+from perfkit.foreign.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 for row in range(3000):
     journal.new_row({"primitive": "sqrt", "line": row})
@@ -172,8 +173,8 @@ def test_counts_of_processes_of_one_program_are_added_up(tmp_path: Path) -> None
 
 
 def test_a_truncated_journal_does_not_hide_the_others(tmp_path: Path) -> None:
-    (tmp_path / "guard-1-1.jsonl").write_text("", encoding="utf-8")
-    (tmp_path / "guard-2-1.jsonl").write_text('{"pid": 2, "comm', encoding="utf-8")
+    (tmp_path / "journal-1-1.jsonl").write_text("", encoding="utf-8")
+    (tmp_path / "journal-2-1.jsonl").write_text('{"pid": 2, "comm', encoding="utf-8")
     Journal(tmp_path).end()
     assert len(read_journals(tmp_path)) == 1
 
@@ -181,8 +182,8 @@ def test_a_truncated_journal_does_not_hide_the_others(tmp_path: Path) -> None:
 def test_a_fork_of_a_guarded_process_needs_no_journal_of_its_own(tmp_path: Path) -> None:
     Journal(tmp_path).end()
     (own,) = read_journals(tmp_path)
-    fork = JaxProcess(pid=1, command=own.command, has_guard=True)
+    fork = JaxProcess(pid=1, command=own.command, has_plan=True)
     assert read_reports(tmp_path, [fork])["not_counted"] == []
-    without = JaxProcess(pid=1, command="python -I x.py", has_guard=True)
+    without = JaxProcess(pid=1, command="python -I x.py", has_plan=True)
     (sentence,) = read_reports(tmp_path, [without])["not_counted"]
     assert sentence.startswith("process 1 (python -I x.py) loaded JAX without the guard")

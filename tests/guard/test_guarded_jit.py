@@ -20,13 +20,15 @@ import pytest
 from jax import Array
 from jax.experimental import serialize_executable
 
+from perfkit.foreign.guard_report import read_reports
+from perfkit.foreign.hook import foreign_environment
+from perfkit.foreign.journal import Journal
+from perfkit.foreign.plan import MODE_LIFT, ForeignPlan
+from perfkit.foreign.reading import read_journals
 from perfkit.guard.counts import GuardReport
-from perfkit.guard.injection.command import guarded_environment
 from perfkit.guard.injection.guarded_export import make_guarded_export, make_guarded_serialize
 from perfkit.guard.injection.guarded_jit import make_guarded_jit, make_guarded_pmap
-from perfkit.guard.injection.journal import Journal, read_journals
 from perfkit.guard.injection.ledger import Ledger
-from perfkit.guard.injection.process_reports import read_reports
 from perfkit.guard.transform import Traced
 
 NEAR = jnp.asarray([1.0, 1.0000001])
@@ -252,7 +254,7 @@ def test_an_unmodified_program_is_guarded_and_leaves_a_report(
     (other / "theirs.py").touch()
     before = {**os.environ, "PYTHONPATH": str(other), "JAX_PLATFORMS": "cpu"}
     assert run_program(tmp_path, before)[0] == "[0.0, nan] [0.0, nan]"
-    environment = guarded_environment(before, tmp_path)
+    environment = foreign_environment(before, ForeignPlan(str(tmp_path), MODE_LIFT))
     output = run_program(tmp_path, environment, words)
     assert output == ["[0.0, 0.0] [0.0, 0.0]", "SourceFileLoader True"]
     report = read_reports(tmp_path)
@@ -261,7 +263,7 @@ def test_an_unmodified_program_is_guarded_and_leaves_a_report(
 
 
 def test_a_program_without_jax_leaves_no_report(tmp_path: Path) -> None:
-    environment = guarded_environment(os.environ, tmp_path)
+    environment = foreign_environment(os.environ, ForeignPlan(str(tmp_path), MODE_LIFT))
     code = "import sys; print('jax' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True

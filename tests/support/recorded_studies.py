@@ -42,6 +42,7 @@ class OtherReference(GenCast):
     """GenCast, with a reference that is not stock."""
 
     reference_values = REFERENCE
+    foreign_adapter: str | None = None
 
 
 START_S = SWEEP.starts.sum_s + (SWEEP.stock.compile_s or 0.0)

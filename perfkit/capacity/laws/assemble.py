@@ -42,7 +42,7 @@ def assemble(records: Sequence[Record]) -> ModelFit:
         No trial succeeded, or :func:`perfkit.capacity.laws.fitting.fit_records` refuses them.
     """
     good = [record for record in records if record.outcome is Outcome.OK]
-    usable = [r for r in good if r.role not in (Role.CACHED, Role.TOGETHER)]
+    usable = [r for r in good if r.role not in (Role.CACHED, Role.TOGETHER, Role.FOREIGN)]
     if not usable:
         raise UserError("no trial succeeded, so there is nothing to fit")
     points = _points(usable)

@@ -2,42 +2,84 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from perfkit.cli.console import guard_sentence, site_sentence
 from perfkit.cli.workload_arguments import Parser
 from perfkit.errors import NotWrittenError, UserError
 from perfkit.files import write_whole
-from perfkit.guard.injection.command import cannot_run_error, run_guarded
+from perfkit.foreign.adapter import ForeignOptions
+from perfkit.foreign.plan import MODE_LIFT, MODE_ZERO
 from perfkit.knobs.environment import preset_conflicts
 from perfkit.knobs.topology import InstanceNumber, parse_instance
 from perfkit.printable import printable
 from perfkit.records.findings import GuardRecord
 from perfkit.records.machine import total_memory_bytes
-from perfkit.tuning.apply import preset_environment
+from perfkit.records.store import Store, ensure_writable
+from perfkit.tuning.foreign_runs.run import ForeignRequest, ForeignRun, run_foreign
+from perfkit.tuning.foreign_runs.sentences import setting_sentences, summary_sentence
 from perfkit.tuning.preset import PresetInstances, load_preset
 from perfkit.tuning.side_by_side.instances import too_large, too_large_sentence
 from perfkit.units import count_text
 
-if TYPE_CHECKING:
-    from perfkit.knobs.configuration import Configuration
+LARGEST_STEP = 10**6
+"""Larger steps of buckets are typing errors: inputs have up to some thousands of tokens."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; its exit code becomes that of perfkit."""
+    given = _parsed(arguments)
+    preset = None if given.preset is None else load_preset(given.preset)
+    if preset is not None:
+        if given.instance is not None:
+            _bind_to_share(parse_instance(given.instance), preset.instances)
+        for sentence in preset_conflicts(preset.configuration, os.environ):
+            _print(sentence)
+    if given.record is not None:
+        # A folder that cannot be written is refused before the command runs, not hours later.
+        ensure_writable(given.record)
+    guard = None if not given.guard else MODE_ZERO if given.zero else MODE_LIFT
+    options = ForeignOptions(bucket_step=given.bucket_step)
+    run = run_foreign(ForeignRequest(tuple(given.command), preset, guard, options))
+    _report(run)
+    if given.record is not None:
+        _keep_record(run, given.record)
+    if given.guard_report is not None:
+        _write_guard_report(run, given.guard_report)
+    return run.ended.exit_code
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    """The command line, without options that need others.
+
+    Raises
+    ------
+    UserError
+        There is no command, or nothing to run it under.
+    """
     parser = Parser(
         prog="perfkit exec",
-        usage="perfkit exec [--preset P [--instance I/K]] [--guard [--zero] [--guard-report FILE]] "
-        "-- CMD...",
-        description="Run any command under the environment, affinity and allocator of a preset, "
-        "or with the domain guard in its jax.jit, or both.",
+        usage="perfkit exec [--preset P [--bucket-step N] [--instance I/K]] "
+        "[--guard [--zero] [--guard-report FILE]] [--record DIR] -- CMD...",
+        description="Run any command under a preset, or with the domain guard in its jax.jit, or "
+        "both. The preset brings its environment, CPUs and allocator, and the settings of the "
+        "model; programs that JAX compiles are kept for the next run.",
     )
     parser.add_argument("--preset", type=Path, help="preset saved by perfkit tune")
+    parser.add_argument(
+        "--bucket-step",
+        type=int,
+        metavar="N",
+        help="with --preset: where it pads inputs to their own size, pad them to multiples of N "
+        "tokens, so that fewer programs are compiled",
+    )
     parser.add_argument(
         "--instance",
         metavar="I/K",
@@ -59,32 +101,28 @@ def main(arguments: list[str]) -> int:
         metavar="FILE",
         help="with --guard: also write the report to a JSON file",
     )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="add a record of the run to a folder, for perfkit report and perfkit compare",
+    )
     parser.add_argument("command", nargs="*", metavar="CMD", help="the command and its arguments")
     given = parser.parse_args(arguments)
     if not given.command:
         raise UserError("there is no command to run: write it after '--'")
-    if given.instance is not None and given.preset is None:
-        raise UserError("--instance needs --preset: give that, too")
-    if given.preset is None and not given.guard:
-        raise UserError("there is nothing to run the command under: give --preset P or --guard")
+    for option, value in (("--instance", given.instance), ("--bucket-step", given.bucket_step)):
+        if value is not None and given.preset is None:
+            raise UserError(f"{option} needs --preset: give that, too")
+    if given.bucket_step is not None and not 1 <= given.bucket_step <= LARGEST_STEP:
+        raise UserError(f"--bucket-step takes 1 to {LARGEST_STEP} tokens, not {given.bucket_step}")
+    if given.preset is None and not given.guard and given.record is None:
+        raise UserError(
+            "there is nothing to run the command under: give --preset P, --guard or --record DIR"
+        )
     if not given.guard and (given.zero or given.guard_report is not None):
         raise UserError("--zero and --guard-report need --guard: give that, too")
-    environment = dict(os.environ)
-    if given.preset is not None:
-        preset = load_preset(given.preset)
-        if given.instance is not None:
-            _bind_to_share(parse_instance(given.instance), preset.instances)
-        configuration = preset.configuration
-        for sentence in preset_conflicts(configuration, environment):
-            _print(sentence)
-        environment = preset_environment(configuration)
-        _apply_to_this_process(configuration)
-    if given.guard:
-        return _run_guarded(given.command, environment, given.guard_report, zero=given.zero)
-    try:
-        os.execvpe(given.command[0], given.command, environment)
-    except OSError as error:
-        raise cannot_run_error(given.command, error) from error
+    return given
 
 
 def _bind_to_share(instance: InstanceNumber, measured: PresetInstances | None) -> None:
@@ -111,40 +149,57 @@ def _bind_to_share(instance: InstanceNumber, measured: PresetInstances | None) -
     os.sched_setaffinity(0, cpus)
 
 
-def _apply_to_this_process(configuration: Configuration) -> None:
-    """Bind this process to the CPUs of a configuration, and print what only a model can apply."""
-    cpus = configuration.ensure_possible()
-    overrides = configuration.overrides()
-    if overrides:
-        settings = ", ".join(f"{name}={value}" for name, value in overrides.items())
-        _print(f"the command itself has to apply the settings of the model: {settings}")
-    os.sched_setaffinity(0, cpus)
+def _report(run: ForeignRun) -> None:
+    """Report on standard error what became of the preset and of the guard."""
+    preset, report = run.request.preset, run.report
+    settings = () if preset is None else (*setting_sentences(preset, report), *report.unreached)
+    for sentence in (*run.sentences, *settings, *report.sentences):
+        _print(sentence)
+    if run.request.guard is not None:
+        counts = GuardRecord.model_validate({"mode": run.request.guard, **report.guard})
+        _print(f"domain guard: {_guard_summary(report.guard, counts)}")
+        for sentence in report.guard["not_counted"]:
+            _print(f"  {sentence}")
+        for site in counts.sites:
+            _print(f"  {site_sentence(site)}")
+    _print(summary_sentence(run))
 
 
-def _run_guarded(
-    command: Sequence[str], environment: Mapping[str, str], report_file: Path | None, *, zero: bool
-) -> int:
-    """Run the command with the guard, and report on standard error what the guard did."""
-    run = run_guarded(command, environment, zero_rounding=zero)
-    counts = GuardRecord.model_validate({"mode": "zero" if zero else "lift", **run.report})
-    _print(f"domain guard: {_guard_summary(run.report, counts)}")
-    for sentence in run.report["not_counted"]:
-        _print(f"  {sentence}")
-    for site in counts.sites:
-        _print(f"  {site_sentence(site)}")
-    if report_file is not None:
-        try:
-            write_whole(report_file, json.dumps(run.report, indent=2) + "\n", "guard's report")
-        except NotWrittenError as error:
-            raise NotWrittenError(
-                f"{error}; the command itself ended with code {run.exit_code}"
-            ) from error
-    return run.exit_code
+def _keep_record(run: ForeignRun, folder: Path) -> None:
+    """Add the record of the run to a folder; that this fails must not hide the command's end."""
+    from perfkit.tuning.foreign_runs.record import foreign_record
+
+    try:
+        Store(folder).append(foreign_record(run))
+    except (UserError, OSError) as error:
+        _print(f"the record was not written: {error}")
+        return
+    _print(f"record: {folder}")
+
+
+def _write_guard_report(run: ForeignRun, file: Path) -> None:
+    """Write the report of the guard.
+
+    Raises
+    ------
+    NotWrittenError
+        The file cannot be written.
+    """
+    try:
+        write_whole(file, json.dumps(run.report.guard, indent=2) + "\n", "guard's report")
+    except NotWrittenError as error:
+        raise NotWrittenError(
+            f"{error}; the command itself ended with code {run.ended.code}"
+        ) from error
 
 
 def _print(sentence: str) -> None:
-    """Print a line on standard error, which leaves standard output to the command."""
-    print(f"perfkit: {printable(sentence)}", file=sys.stderr)
+    """Print a line on standard error, which leaves standard output to the command.
+
+    A terminal that was closed meanwhile must not change the command's exit code.
+    """
+    with contextlib.suppress(OSError):
+        print(f"perfkit: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 def _guard_summary(report: Mapping[str, Any], counts: GuardRecord) -> str:

@@ -1,1 +1,1 @@
-"""The guard in programs that call ``jax.jit`` themselves, in this process or below a command."""
+"""The guard in programs that call ``jax.jit`` themselves."""

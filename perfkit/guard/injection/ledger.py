@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
 from perfkit.guard.counts import GuardReport, SiteCount, summarize
-from perfkit.guard.injection.journal import Journal
 from perfkit.guard.plan import Site
 
 MOST_PENDING_REPORTS = 64
 """Number of reports that may wait to be added up. Reading a report waits for its call to end, so
 the ledger reads reports late."""
+
+
+class Journal(Protocol):
+    """Where counts are written as they are made, e.g. :class:`perfkit.foreign.journal.Journal`."""
+
+    def new_row(self, site: Mapping[str, str | int]) -> int:
+        """Add a row of counts for a guarded equation; return the index of the row."""
+        ...
+
+    def add(self, row: int, lifted: int, zeroed: int) -> None:
+        """Add to the counts of a row."""
+        ...
+
+    def called(self) -> None:
+        """Note a guarded call, whose counts may not be known yet."""
+        ...
+
+    def counted(self) -> None:
+        """Note that the counts of a call were added."""
+        ...
+
+    def unguarded(self, name: str, why: str) -> None:
+        """Note that a function runs without the guard, and why."""
+        ...
+
+    def uncounted(self, sentence: str) -> None:
+        """Note, in one sentence, a use of a guarded function that cannot be counted."""
+        ...
+
+    def end(self) -> None:
+        """Note that the process ends by itself."""
+        ...
 
 
 class Ledger:

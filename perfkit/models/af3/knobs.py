@@ -9,7 +9,6 @@ from types import MappingProxyType
 from perfkit.errors import UserError
 from perfkit.knobs.knob import Bundle, Knob, Layer, Search
 from perfkit.knobs.parsers import one_of, word_or_count
-from perfkit.models.af3.package import UPSTREAM_BUCKETS
 from perfkit.models.shared_knobs import (
     BFLOAT16,
     CONSTANTS,
@@ -26,6 +25,10 @@ WHOLE = "whole"
 UPSTREAM_MSA_ROWS = 1024
 """Rows of the MSA that upstream's trunk sees (``evoformer.num_msa``)."""
 
+UPSTREAM_BUCKETS = (
+    128, 256, 384, 512, 768, 1024, 1280, 1536, 2048, 2560, 3072, 3584, 4096, 4608, 5120,
+)  # fmt: skip
+"""Token buckets of upstream's ``run_alphafold.py`` (the default of its ``--buckets``)."""
 
 BUCKET = Knob(
     name="bucket",
@@ -104,8 +107,25 @@ UPSTREAM_ROWS: Mapping[str, RowSpec] = MappingProxyType(
         TRANSITION_SHARD.name: ((2048, None), (None, 1024)),
     }
 )
-"""Knob -> upstream's default (``pair_attention_chunk_size`` and ``pair_transition_shard_spec`` of
-``global_config``)."""
+"""Knob -> upstream's default of the option in :data:`ROW_OPTIONS`."""
+
+ROW_OPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        ATTENTION_CHUNK.name: "pair_attention_chunk_size",
+        TRANSITION_SHARD.name: "pair_transition_shard_spec",
+    }
+)
+"""Knob -> the option of upstream's ``global_config`` that it sets."""
+
+
+def row_spec(value: str) -> RowSpec:
+    """Return the value of an upstream option for a value of its knob that is not ``upstream``."""
+    return ((None, None if value == WHOLE else int(value)),)
+
+
+def upstream_bfloat16(precision: str) -> str:
+    """Return the value of upstream's option ``global_config.bfloat16`` for a precision."""
+    return "none" if precision == FLOAT32 else "all"
 
 
 @dataclass(frozen=True)
@@ -141,18 +161,18 @@ class Settings:
     @property
     def upstream_bfloat16(self) -> str:
         """Value of upstream's option ``global_config.bfloat16``."""
-        return "none" if self.precision == FLOAT32 else "all"
+        return upstream_bfloat16(self.precision)
 
     @property
     def upstream_rows(self) -> dict[str, RowSpec]:
         """Values of upstream's options of ``global_config`` that the knobs set."""
         chosen = {
-            "pair_attention_chunk_size": self.attention_chunk,
-            "pair_transition_shard_spec": self.transition_shard,
+            ATTENTION_CHUNK.name: self.attention_chunk,
+            TRANSITION_SHARD.name: self.transition_shard,
         }
         return {
-            option: ((None, None if value == WHOLE else int(value)),)
-            for option, value in chosen.items()
+            ROW_OPTIONS[knob]: row_spec(value)
+            for knob, value in chosen.items()
             if value != UPSTREAM
         }
 

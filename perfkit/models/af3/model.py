@@ -116,6 +116,7 @@ class AlphaFold3:
         "pae": Tolerance(1e-3, 0.05, why="decoded from the logits for each pair of tokens"),
     }
     reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
+    foreign_adapter: str | None = "perfkit.models.af3.foreign.adapter"
 
     @property
     def costs(self) -> CostModel:

@@ -18,11 +18,6 @@ REQUIRED = ("alphafold3", "jax", "haiku", "tokamax", "biotite", "rdkit")
 DISTRIBUTIONS = ("alphafold3", "alphafold3-colabfold", "dm-haiku")
 """Distributions that determine the parameters of the network."""
 
-UPSTREAM_BUCKETS = (
-    128, 256, 384, 512, 768, 1024, 1280, 1536, 2048, 2560, 3072, 3584, 4096, 4608, 5120,
-)  # fmt: skip
-"""Token buckets of upstream's ``run_alphafold.py`` (the default of its ``--buckets``)."""
-
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 """No options beyond the arguments."""
 

@@ -15,7 +15,7 @@ from perfkit.models.gencast.forecast_step import Frames
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint, save_checkpoint
 from perfkit.models.gencast.inputs.dataset import Example
 from perfkit.models.gencast.inputs.statistics import Statistics
-from perfkit.models.gencast.knobs import Settings
+from perfkit.models.gencast.knobs import PUBLISHED_ATTENTION, Settings
 from perfkit.models.gencast.network.attention import AttentionKind
 from perfkit.models.gencast.network.stacking import stack
 from perfkit.models.gencast.task import MASKED_VARIABLE, STEP_HOURS, dimensions_of
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 WEATHERNEXT_KINDS: tuple[AttentionKind, ...] = ("dense", "banded")
 """Implementations of attention that the published implementation offers on CPUs."""
-
-_ATTENTION = {"dense": "mha", "banded": "triblockdiag_mha"}
-"""Implementation of attention -> its name in the published configuration."""
 
 _NO_MODULE = "~"
 """Haiku's key for the state of functions that belong to no module."""
@@ -73,7 +70,7 @@ def weathernext_step(
     import haiku
     import xarray_jax
 
-    loaded = _upstream_checkpoint(checkpoint, _ATTENTION[attention])
+    loaded = _upstream_checkpoint(checkpoint, PUBLISHED_ATTENTION[attention])
     frames = _Datasets(example, checkpoint)
     task = checkpoint.task_config
     dtype = jnp.bfloat16 if settings.precision == BFLOAT16 else jnp.float32

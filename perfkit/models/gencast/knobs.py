@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from perfkit.errors import ConfigurationRefusedError
 from perfkit.knobs.knob import Bundle, Knob, Layer, Search
@@ -19,7 +20,13 @@ from perfkit.models.shared_knobs import (
 AUTOMATIC = "automatic"
 WHOLE = "whole"
 DENSE = "dense"
+BANDED = "banded"
 BFLOAT16_NETWORK = "bfloat16_network"
+
+PUBLISHED_ATTENTION: Mapping[str, str] = MappingProxyType(
+    {DENSE: "mha", BANDED: "triblockdiag_mha"}
+)
+"""Value of the knob ``attention`` -> its name in the configuration of the published package."""
 
 PRECISION = precision_knob(
     default=FLOAT32,
@@ -39,9 +46,9 @@ ATTENTION = Knob(
     layer=Layer.MODEL,
     exact=True,
     summary="attention on the mesh: dense, banded, patches, or the one with the fewest logits",
-    parse=one_of(AUTOMATIC, DENSE, "patches", "banded"),
+    parse=one_of(AUTOMATIC, DENSE, "patches", BANDED),
     # On meshes worth tuning for, automatic attention is that of patches.
-    search=Search(("banded", DENSE), order=25),
+    search=Search((BANDED, DENSE), order=25),
 )
 GRID_BLOCK = Knob(
     name="grid_block",

@@ -73,6 +73,7 @@ class GenCast:
         **{name: Tolerance(1e-3, 0.1, why=_WHY) for name in sorted(TaskConfig().target_variables)},
     }
     reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
+    foreign_adapter: str | None = "perfkit.models.gencast.foreign"
 
     @property
     def costs(self) -> CostModel:

@@ -16,7 +16,8 @@ def install(folder: Path, target: str = "heat_model:Heat") -> Path:
     target
         Object that the entry point names.
     """
-    shutil.copy(Path(__file__).with_name("heat_model.py"), folder)
+    for module in ("heat_model.py", "heat_foreign.py"):
+        shutil.copy(Path(__file__).with_name(module), folder)
     information = folder / "heat_model-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text(METADATA)

@@ -124,6 +124,7 @@ class Heat:
         {"plate": Tolerance(1e-3, 0.1, why="heat")}
     )
     reference_values: Mapping[str, str] = MappingProxyType({})
+    foreign_adapter: str | None = "heat_foreign"
 
     @property
     def costs(self) -> CostModel:

@@ -18,7 +18,7 @@ from perfkit.models.af3.inputs.json_schema import (
 )
 from perfkit.models.af3.inputs.listing import listed
 from perfkit.models.af3.inputs.upstream_errors import parsing
-from perfkit.models.af3.package import UPSTREAM_BUCKETS
+from perfkit.models.af3.knobs import UPSTREAM_BUCKETS
 
 _MOST_COPIES = UPSTREAM_BUCKETS[-1]
 """Most copies of a chain: the tokens of upstream's largest bucket."""

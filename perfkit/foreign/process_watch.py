@@ -1,6 +1,6 @@
-"""Finds child processes that run JAX without the guard.
+"""Finds child processes that run JAX without perfkit's hook.
 
-The guard reaches a process through its environment. A process that is started with another
+The hook reaches a process through its environment. A process that is started with another
 environment (``env -i``), in isolated mode (``python -I``) or by an interpreter without perfkit's
 dependencies does not get it, and leaves no journal. Such a process is recognised from outside, by
 the libraries of JAX in its memory map.
@@ -11,10 +11,9 @@ from __future__ import annotations
 import dataclasses
 import threading
 import types
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
-
-import psutil
 
 POLL_INTERVAL_S = 0.2
 """Seconds between two looks. Importing JAX takes longer, so no process that uses it is missed."""
@@ -32,13 +31,13 @@ class JaxProcess:
         Process id.
     command
         Command line.
-    has_guard
-        Whether it was started with the environment of the guard.
+    has_plan
+        Whether it was started with the environment of the hook.
     """
 
     pid: int
     command: str
-    has_guard: bool
+    has_plan: bool
 
 
 class ProcessWatch:
@@ -49,11 +48,16 @@ class ProcessWatch:
     pid
         Process id of the process.
     variable
-        Name of an environment variable that all guarded processes have.
+        Name of an environment variable that all processes with the hook have.
+    descendants
+        Returns the ids of a process and of all its descendants.
     """
 
-    def __init__(self, pid: int, variable: str) -> None:
+    def __init__(
+        self, pid: int, variable: str, descendants: Callable[[int], Sequence[int]]
+    ) -> None:
         """Prepare the watch; it starts when the context is entered."""
+        self._descendants = descendants
         self._variable = variable
         self._known = {pid}
         self._found: dict[int, JaxProcess] = {}
@@ -82,7 +86,11 @@ class ProcessWatch:
     def _watch(self) -> None:
         while not self._stop.wait(POLL_INTERVAL_S):
             for pid in tuple(self._known):
-                self._known.update(_children(pid))
+                if not (Path("/proc") / str(pid)).exists():
+                    self._known.discard(pid)
+                    continue
+                # A process whose parent has ended is no descendant of the command any more.
+                self._known.update(self._descendants(pid))
                 if pid not in self._found:
                     self._inspect(pid)
 
@@ -97,12 +105,5 @@ class ProcessWatch:
             # The process ended, or it belongs to another user.
             return
         prefix = f"{self._variable}=".encode()
-        has_guard = any(entry.startswith(prefix) for entry in environment)
-        self._found[pid] = JaxProcess(pid, command.decode(errors="replace"), has_guard)
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
-        return []
+        has_plan = any(entry.startswith(prefix) for entry in environment)
+        self._found[pid] = JaxProcess(pid, command.decode(errors="replace"), has_plan)

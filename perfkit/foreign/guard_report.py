@@ -1,4 +1,4 @@
-"""Adds up the journals of all guarded processes of a command."""
+"""Adds up what the guard counted in all processes of a command."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from perfkit.guard.injection.journal import ProcessReport, read_journals
-from perfkit.guard.injection.process_watch import JaxProcess
+from perfkit.foreign.process_watch import JaxProcess
+from perfkit.foreign.reading import ProcessReport, read_journals, unreached
 
 SHOWN_CHARACTERS = 160
 """Number of characters of a command line that a sentence shows."""
@@ -17,12 +17,19 @@ _COUNTS = ("lifted", "zeroed")
 
 
 def read_reports(folder: Path, jax_processes: Sequence[JaxProcess] = ()) -> dict[str, Any]:
-    """Add up the journals that guarded processes left in a folder.
+    """Add up the journals that guarded processes left in a folder; see :func:`guard_report`."""
+    return guard_report(read_journals(folder), jax_processes)
+
+
+def guard_report(
+    journals: Sequence[ProcessReport], jax_processes: Sequence[JaxProcess] = ()
+) -> dict[str, Any]:
+    """Add up what the guard counted.
 
     Parameters
     ----------
-    folder
-        Folder of the journals.
+    journals
+        Journals of the processes.
     jax_processes
         Processes in which JAX was found from outside.
 
@@ -34,7 +41,7 @@ def read_reports(folder: Path, jax_processes: Sequence[JaxProcess] = ()) -> dict
         :meth:`perfkit.guard.injection.ledger.Ledger.as_dict` returns them, over all processes.
         ``not_counted``: one sentence for each process whose counts are incomplete or missing.
     """
-    reports = read_journals(folder)
+    reports = [report for report in journals if report.imported_jax]
     sites = _total_counts(reports)
     return {
         "processes": len(reports),
@@ -48,11 +55,7 @@ def read_reports(folder: Path, jax_processes: Sequence[JaxProcess] = ()) -> dict
         "not_counted": [
             *dict.fromkeys(sentence for report in reports for sentence in report.uncounted),
             *filter(None, map(_incomplete_sentence, reports)),
-            *(
-                _without_guard_sentence(process)
-                for process in jax_processes
-                if not _has_guard(process, reports)
-            ),
+            *map(_without_guard_sentence, unreached(jax_processes, journals)),
         ],
     }
 
@@ -78,7 +81,7 @@ def _incomplete_sentence(report: ProcessReport) -> str | None:
     if report.ended or is_running:
         end = "is still running" if is_running else "exited before its calls had ended"
     return (
-        f"process {report.pid} ({_shortened(report.command)}) {end}: "
+        f"process {report.pid} ({shortened(report.command)}) {end}: "
         f"{report.counted} of its {report.calls} guarded calls are counted"
     )
 
@@ -91,21 +94,14 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _has_guard(process: JaxProcess, reports: Sequence[ProcessReport]) -> bool:
-    """Return whether a process left a journal, or is a fork of a process that did."""
-    return any(
-        report.pid == process.pid or (process.has_guard and report.command == process.command)
-        for report in reports
-    )
-
-
 def _without_guard_sentence(process: JaxProcess) -> str:
     return (
-        f"process {process.pid} ({_shortened(process.command)}) loaded JAX without the guard: its "
+        f"process {process.pid} ({shortened(process.command)}) loaded JAX without the guard: its "
         "environment or an option (-I, -E, -S) kept perfkit's hook out"
     )
 
 
-def _shortened(command: str) -> str:
+def shortened(command: str) -> str:
+    """A command line on one line, of at most :data:`SHOWN_CHARACTERS` characters."""
     line = " ".join(command.split())
     return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]} ..."

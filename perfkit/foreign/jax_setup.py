@@ -1,0 +1,215 @@
+"""Prepares JAX in this process once it is imported: its flags, its cache, and what it reports.
+
+Imports the standard library only; JAX is passed in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from perfkit.foreign.plan import ForeignPlan
+from perfkit.foreign.settings_report import JournalReport
+
+REQUESTS, HITS, UNCACHED = "requests", "hits", "uncached"
+"""Events: a program was looked up in the compile cache, was read from it, or was compiled without
+a cache."""
+
+COMPILE = "compile"
+"""Event with a duration: a program was compiled, or read from the compile cache."""
+
+_REQUEST = "/jax/compilation_cache/compile_requests_use_cache"
+_HIT = "/jax/compilation_cache/cache_hits"
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+
+_BLOCK_BYTES = 1 << 24
+_KEY_DIGITS = 8
+
+
+def prepare_jax(jax: Any, plan: ForeignPlan, report: JournalReport) -> None:
+    """Report versions, drop flags that jaxlib lacks, set up the cache, and count what is compiled.
+
+    Parameters
+    ----------
+    jax
+        The module ``jax``, which has just been imported.
+    plan
+        The plan of this process.
+    report
+        What became of the settings.
+    """
+    versions = {"python": platform.python_version(), **_versions(("jaxlib", *plan.packages))}
+    report.note({"versions": versions})
+    _report_process_settings(plan, report)
+    missing = _drop_missing_flags(plan, report, versions.get("jaxlib", ""))
+    flags = {name: value for name, value in plan.flags.items() if name not in missing}
+    if plan.programs is not None:
+        _use_cache(jax, Path(plan.programs) / programs_key(versions), report)
+    _Compilations(jax, flags, report).listen()
+
+
+def programs_key(versions: Mapping[str, str]) -> str:
+    """Name of the folder of compiled programs for versions of Python and packages."""
+    text = json.dumps(sorted(versions.items()))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
+    return f"jaxlib-{versions.get('jaxlib', 'unknown')}-{digest}"
+
+
+def flags_in(text: str) -> dict[str, str]:
+    """Flags in ``XLA_FLAGS``, the last of each name; a flag without a value is true."""
+    pairs = (word.lstrip("-").partition("=") for word in text.split())
+    return {name: value if equals else "true" for name, equals, value in pairs}
+
+
+def flags_missing_from(names: Iterable[str], libraries: Iterable[Path]) -> set[str]:
+    """Names of XLA flags that no shared library of jaxlib holds as a zero-terminated string.
+
+    jaxlib aborts a process that is started with a flag that it does not know.
+
+    Parameters
+    ----------
+    names
+        Names without dashes.
+    libraries
+        The shared libraries. Without any, nothing is missing: it cannot be known.
+    """
+    wanted = {name: name.encode() + b"\0" for name in names}
+    overlap = max(map(len, wanted.values()), default=0)
+    found: set[str] = set()
+    looked = False
+    for library in libraries:
+        with library.open("rb") as stream:
+            looked, tail = True, b""
+            while found != wanted.keys() and (block := stream.read(_BLOCK_BYTES)):
+                text = tail + block
+                found |= {name for name in wanted.keys() - found if wanted[name] in text}
+                tail = text[-overlap:]
+    return wanted.keys() - found if looked else set()
+
+
+def _versions(names: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _report_process_settings(plan: ForeignPlan, report: JournalReport) -> None:
+    """Check the settings that take effect when a process starts."""
+    for setting, variables in plan.variables.items():
+        changed = [name for name, value in variables.items() if os.environ.get(name) != value]
+        if changed:
+            report.could_not(setting, f"the program itself changed {' and '.join(changed)}")
+        elif plan.library is not None and setting == "allocator" and not _is_loaded(plan.library):
+            report.could_not(setting, f"{plan.library} was not loaded into the process")
+        elif plan.cpus is not None and setting == "cpus" and _cpus() != plan.cpus:
+            report.could_not(setting, f"the process is bound to {_cpus()} CPUs")
+        else:
+            report.took_effect(setting)
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _is_loaded(library: str) -> bool:
+    try:
+        return os.path.realpath(library) in Path("/proc/self/maps").read_text(errors="replace")
+    except OSError:
+        return True
+
+
+def _drop_missing_flags(plan: ForeignPlan, report: JournalReport, version: str) -> set[str]:
+    """Take flags of the preset that the installed jaxlib lacks out of ``XLA_FLAGS``."""
+    jaxlib = sys.modules.get("jaxlib")
+    folders = [] if jaxlib is None else list(jaxlib.__path__)
+    try:
+        libraries = [path for folder in folders for path in sorted(Path(folder).glob("*.so"))]
+        missing = flags_missing_from(plan.flags, libraries) if plan.flags else set()
+    except OSError:
+        return set()
+    if missing:
+        words = os.environ.get("XLA_FLAGS", "").split()
+        kept = [word for word in words if not flags_in(word).keys() & missing]
+        os.environ["XLA_FLAGS"] = " ".join(kept)
+    for name in sorted(missing):
+        report.could_not(name, f"jaxlib {version} has no such flag")
+    return missing
+
+
+def _use_cache(jax: Any, folder: Path, report: JournalReport) -> None:
+    """Turn JAX's persistent cache on, unless the user has set it up or disabled it."""
+    if jax.config.jax_compilation_cache_dir:
+        own = jax.config.jax_compilation_cache_dir
+        report.say(f"the compile cache is that of JAX_COMPILATION_CACHE_DIR ({own})")
+        return
+    if not jax.config.jax_enable_compilation_cache:
+        report.say("the compile cache is off: JAX_ENABLE_COMPILATION_CACHE disables it")
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    # Every program of a second run is read, however small it is.
+    for option in (
+        "jax_persistent_cache_min_compile_time_secs",
+        "jax_persistent_cache_min_entry_size_bytes",
+    ):
+        if option.upper() not in os.environ:
+            jax.config.update(option, 0)
+
+
+class _Compilations:
+    """Counts compilations, and the flags that are in force when XLA reads them.
+
+    Parameters
+    ----------
+    jax
+        The module ``jax``.
+    flags
+        XLA flags of the preset.
+    report
+        What became of the settings.
+    """
+
+    def __init__(self, jax: Any, flags: Mapping[str, str], report: JournalReport) -> None:
+        self._jax = jax
+        self._flags = flags
+        self._report = report
+        self._in_force: list[str] | None = None
+
+    def listen(self) -> None:
+        """Listen to JAX's monitoring events."""
+        monitoring = self._jax.monitoring
+        monitoring.register_event_listener(self._event)
+        monitoring.register_event_duration_secs_listener(self._duration)
+
+    def _event(self, event: str, **_: object) -> None:
+        if event == _REQUEST:
+            kept = bool(self._jax.config.jax_compilation_cache_dir)
+            self._report.happened(REQUESTS if kept else UNCACHED)
+        elif event == _HIT:
+            self._report.happened(HITS)
+
+    def _duration(self, event: str, duration_s: float, **_: object) -> None:
+        if event == _COMPILED:
+            self._report.happened(COMPILE, duration_s)
+            for name in self._flags_in_force():
+                self._report.took_effect(name)
+
+    def _flags_in_force(self) -> list[str]:
+        """Flags that XLA got; it reads them once per process, before it compiles."""
+        if self._in_force is None:
+            present = flags_in(os.environ.get("XLA_FLAGS", ""))
+            wanted = self._flags
+            self._in_force = [name for name in wanted if present.get(name) == wanted[name]]
+            for name in sorted(wanted.keys() - set(self._in_force)):
+                self._report.could_not(name, "the program itself set XLA_FLAGS to something else")
+        return self._in_force

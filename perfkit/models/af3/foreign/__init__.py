@@ -1,0 +1,1 @@
+"""Applies AlphaFold 3's knobs inside programs that perfkit does not own."""

@@ -1,0 +1,129 @@
+"""Builds AlphaFold 3's network with the options of the settings."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+from perfkit.foreign.adapter import SettingsReport
+from perfkit.models.af3.foreign.networks_in_use import OWN_NETWORK, NetworksInUse, network_of
+from perfkit.models.af3.knobs import (
+    MSA_ROWS,
+    NEEDED,
+    PRECISION,
+    ROW_OPTIONS,
+    UPSTREAM,
+    row_spec,
+    upstream_bfloat16,
+)
+
+type Change = tuple[str, object]
+"""Option of upstream's ``global_config`` and its new value."""
+
+
+def global_changes(settings: Mapping[str, str]) -> dict[str, Change]:
+    """Return the options of upstream's ``global_config`` that the settings change.
+
+    Parameters
+    ----------
+    settings
+        Knob -> value.
+
+    Returns
+    -------
+    dict
+        Knob -> option and value.
+    """
+    changes: dict[str, Change] = {
+        knob: (option, row_spec(settings[knob]))
+        for knob, option in ROW_OPTIONS.items()
+        if settings.get(knob, UPSTREAM) != UPSTREAM
+    }
+    if PRECISION.name in settings:
+        changes[PRECISION.name] = ("bfloat16", upstream_bfloat16(settings[PRECISION.name]))
+    return changes
+
+
+def adapt_network(
+    module: ModuleType,
+    settings: Mapping[str, str],
+    report: SettingsReport,
+    in_use: NetworksInUse,
+) -> None:
+    """Make ``alphafold3.model.model.Model`` follow the settings.
+
+    The configuration that the program passes is copied, not changed.
+
+    Parameters
+    ----------
+    module
+        The module.
+    settings
+        Knob -> value.
+    report
+        Where to report what became of each setting.
+    in_use
+        Is marked as adapted.
+    """
+    model = module.Model
+    build: Callable[..., None] = model.__init__
+    predict: Callable[..., Any] = model.__call__
+    changes = global_changes(settings)
+
+    @functools.wraps(build)
+    def build_with_settings(self: Any, config: Any, *given: Any, **named: Any) -> None:
+        network = network_of(config.global_config)
+        if network == OWN_NETWORK:
+            config = _changed(config, changes, report)
+        else:
+            for knob in changes:
+                report.could_not(knob, f"the program runs {network}, another network")
+        build(self, config, *given, **named)
+
+    @functools.wraps(predict)
+    def predict_with_settings(self: Any, batch: Any, *given: Any, **named: Any) -> Any:
+        before = self.config
+        if network_of(before.global_config) == OWN_NETWORK:
+            self.config = _with_rows(before, batch, settings[MSA_ROWS.name], report)
+        try:
+            return predict(self, batch, *given, **named)
+        finally:
+            self.config = before
+
+    model.__init__ = build_with_settings
+    if MSA_ROWS.name in settings:
+        model.__call__ = predict_with_settings
+        in_use.is_adapted = True
+
+
+def _changed(config: Any, changes: Mapping[str, Change], report: SettingsReport) -> Any:
+    """Return a copy of the configuration with changed global options."""
+    config = copy.deepcopy(config)
+    options = config.global_config
+    if PRECISION.name not in changes and options.bfloat16 != "all":
+        report.say(
+            f"the program runs with bfloat16='{options.bfloat16}', and the preset was measured "
+            "with 'all', as it sets no precision"
+        )
+    for knob, (option, value) in changes.items():
+        if hasattr(options, option):
+            setattr(options, option, value)
+            report.took_effect(knob)
+        else:
+            report.could_not(knob, f"this alphafold3 has no option {option}")
+    return config
+
+
+def _with_rows(config: Any, batch: Any, value: str, report: SettingsReport) -> Any:
+    """Return a copy of the configuration whose trunk takes no more MSA rows than there are."""
+    present = batch["msa"].shape[0]
+    config = copy.deepcopy(config)
+    rows = config.evoformer.num_msa if value == NEEDED else int(value)
+    config.evoformer.num_msa = min(rows, present)
+    if value != NEEDED:
+        # How many rows are needed is decided, and counted, when the input is featurised.
+        report.took_effect(MSA_ROWS.name, f"{config.evoformer.num_msa} rows")
+    return config
