@@ -26,7 +26,6 @@ from perfkit.records.store import Store, ensure_writable
 from perfkit.tuning.foreign_runs.run import ForeignRequest, ForeignRun, run_foreign
 from perfkit.tuning.foreign_runs.sentences import setting_sentences, summary_sentence
 from perfkit.tuning.preset import PresetInstances, load_preset
-from perfkit.tuning.side_by_side.instances import too_large, too_large_sentence
 from perfkit.units import count_text
 
 LARGEST_STEP = 10**6
@@ -135,6 +134,8 @@ def _bind_to_share(instance: InstanceNumber, measured: PresetInstances | None) -
     """
     cpus = instance.cpus
     if measured is not None:
+        from perfkit.tuning.side_by_side.instances import too_large, too_large_sentence
+
         memory_bytes = total_memory_bytes()
         if too_large([instance.count], measured.peak_rss_bytes, memory_bytes):
             raise UserError(
