@@ -215,7 +215,8 @@ class _Relay:
     def _handlers(self) -> dict[signal.Signals, Any]:
         """Set handlers for signals that another thread gets; return those before.
 
-        Ignored signals stay ignored: ``nohup`` and shells ignore signals on purpose. Python runs handlers in its main thread, and lets no other thread set them.
+        Ignored signals stay ignored: ``nohup`` and shells ignore signals on purpose. Python runs
+        handlers in its main thread, and lets no other thread set them.
         """
         if threading.current_thread() is not threading.main_thread():
             return {}

@@ -17,6 +17,7 @@ from perfkit.errors import NotWrittenError, UserError
 from perfkit.files import write_whole
 from perfkit.foreign.adapter import ForeignOptions
 from perfkit.foreign.plan import MODE_LIFT, MODE_ZERO
+from perfkit.foreign.supervise import signals_for_main_thread
 from perfkit.knobs.environment import preset_conflicts
 from perfkit.knobs.topology import InstanceNumber, parse_instance
 from perfkit.printable import printable
@@ -35,7 +36,8 @@ LARGEST_STEP = 10**6
 def main(arguments: list[str]) -> int:
     """Run the command; its exit code becomes that of perfkit."""
     given = _parsed(arguments)
-    preset = None if given.preset is None else load_preset(given.preset)
+    with signals_for_main_thread():
+        preset = None if given.preset is None else load_preset(given.preset)
     if preset is not None:
         if given.instance is not None:
             _bind_to_share(parse_instance(given.instance), preset.instances)
