@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 from perfkit.errors import UserError, unknown_name
-from perfkit.foreign.supervise import SignalCode
+from perfkit.foreign.supervise import SignalCode, signals_for_main_thread
 from perfkit.printable import printable
 from perfkit.trial.interrupts import EXIT_CODE as INTERRUPTED
 from perfkit.trial.interrupts import ignore_interrupts, install_interrupt_handlers
@@ -62,7 +62,8 @@ def load_command(name: str) -> Command:
     name
         Name of the subcommand, a key of :data:`COMMANDS`.
     """
-    module = importlib.import_module(f"perfkit.cli.commands.{MODULES.get(name, name)}")
+    with signals_for_main_thread():
+        module = importlib.import_module(f"perfkit.cli.commands.{MODULES.get(name, name)}")
     command: Command = module.main
     return command
 

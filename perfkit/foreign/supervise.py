@@ -7,10 +7,12 @@ import os
 import resource
 import shlex
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, NoReturn
 
 from perfkit.errors import UserError
@@ -119,7 +121,8 @@ def run_command(
     # A new process starts with the peak of its parent (getrusage(2), ru_maxrss, in KiB), so that a
     # smaller one is not seen.
     own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with _signals_kept() as mask:
+    relay = _Relay()
+    with relay.instead_of_handlers() as mask:
         begin_s = time.monotonic()
         try:
             pid = os.posix_spawnp(
@@ -129,7 +132,7 @@ def run_command(
             raise cannot_run_error(command, error) from error
         # Threads that are started here inherit the blocked signals.
         with watch(pid):
-            status, used = _wait(pid)
+            status, used = relay.wait(pid)
             wall_s = time.monotonic() - begin_s
     code = os.waitstatus_to_exitcode(status)
     return Ended(
@@ -152,35 +155,77 @@ def cannot_run_error(command: Sequence[str], error: OSError) -> UserError:
 
 
 @contextlib.contextmanager
-def _signals_kept() -> Iterator[set[int | signal.Signals]]:
-    """Block the signals that :func:`_wait` handles, and drop those that come too late for it.
+def signals_for_main_thread() -> Iterator[None]:
+    """Block the relayed signals for threads that libraries start while the block imports them.
 
-    Yields
-    ------
-    set
-        The signals that were blocked before.
+    The kernel gives a signal to any thread that does not block it, and only a thread that waits for
+    it learns where it comes from.
     """
-    waited = {*RELAYED, signal.SIGCHLD}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, waited)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, RELAYED)
     try:
-        yield {int(number) for number in before}
-        # An interrupt that has ended the command must not end the report on it, too.
-        while signal.sigtimedwait(waited, 0) is not None:
-            continue
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _wait(pid: int) -> tuple[int, resource.struct_rusage]:
-    """Wait for a child, and pass on signals meanwhile."""
-    while True:
-        ended, status, used = os.wait4(pid, os.WNOHANG)
-        if ended:
-            return status, used
-        arrived = signal.sigtimedwait({*RELAYED, signal.SIGCHLD}, _LOOK_S)
-        if (
-            arrived is not None
-            and arrived.si_signo in RELAYED
-            and arrived.si_code <= _SENT_BY_KERNEL
-        ):
-            os.kill(pid, arrived.si_signo)
+class _Relay:
+    """Waits for a command, and passes on signals meanwhile."""
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+        self._waited = {*RELAYED, signal.SIGCHLD}
+
+    @contextlib.contextmanager
+    def instead_of_handlers(self) -> Iterator[set[int]]:
+        """Handle signals while the block runs.
+
+        Yields
+        ------
+        set of int
+            The signals that were blocked before.
+        """
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._waited)
+        handlers = self._handlers()
+        try:
+            yield {int(number) for number in mask}
+            # An interrupt that has ended the command must not end the report on it, too.
+            while signal.sigtimedwait(self._waited, 0) is not None:
+                continue
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def wait(self, pid: int) -> tuple[int, resource.struct_rusage]:
+        """Wait for the command; return its status and what it used."""
+        self._pid = pid
+        while True:
+            ended, status, used = os.wait4(pid, os.WNOHANG)
+            if ended:
+                self._pid = None
+                return status, used
+            arrived = signal.sigtimedwait(self._waited, _LOOK_S)
+            if (
+                arrived is not None
+                and arrived.si_signo != signal.SIGCHLD
+                and arrived.si_code <= _SENT_BY_KERNEL
+            ):
+                os.kill(pid, arrived.si_signo)
+
+    def _handlers(self) -> dict[signal.Signals, Any]:
+        """Set handlers for signals that another thread gets; return those before.
+
+        Ignored signals stay ignored: ``nohup`` and shells ignore signals on purpose. Python runs
+        handlers in its main thread, and lets no other thread set them.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {
+            number: signal.signal(number, self._pass_on)
+            for number in RELAYED
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        if self._pid is not None:
+            os.kill(self._pid, number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,10 @@ def test_each_setting_has_a_line(runs: tuple[Finished, Finished]) -> None:
 def test_a_second_job_of_the_same_shapes_compiles_nothing(
     lab: Lab, runs: tuple[Finished, Finished]
 ) -> None:
-    first, second = (record.observations["foreign"].data for record in records(lab))
+    found: list[dict[str, Any]] = [
+        dict(record.observations["foreign"].data) for record in records(lab)
+    ]
+    first, second = found
     assert first["compile_cache_misses"] > 0
     assert second["compile_cache_misses"] == second["uncached_compilations"] == 0
     programs = first["compile_cache_hits"] + first["compile_cache_misses"]
@@ -103,6 +107,7 @@ def test_bucket_steps_guard_and_the_cache_of_the_user_combine(
     words = ["--preset", lab.preset(KNOBS), "--bucket-step", "20", "--guard", "--"]
     own_cache = lab.folder / "own-cache"
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(own_cache))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     finished = here.exec(*words, sys.executable, str(lab.program), "16")
     # 32 nodes are padded to the next multiple of 20.
     assert finished.stdout == "40\n", finished.stderr

@@ -17,6 +17,7 @@ from perfkit.errors import NotWrittenError, UserError
 from perfkit.files import write_whole
 from perfkit.foreign.adapter import ForeignOptions
 from perfkit.foreign.plan import MODE_LIFT, MODE_ZERO
+from perfkit.foreign.supervise import signals_for_main_thread
 from perfkit.knobs.environment import preset_conflicts
 from perfkit.knobs.topology import InstanceNumber, parse_instance
 from perfkit.printable import printable
@@ -26,7 +27,6 @@ from perfkit.records.store import Store, ensure_writable
 from perfkit.tuning.foreign_runs.run import ForeignRequest, ForeignRun, run_foreign
 from perfkit.tuning.foreign_runs.sentences import setting_sentences, summary_sentence
 from perfkit.tuning.preset import PresetInstances, load_preset
-from perfkit.tuning.side_by_side.instances import too_large, too_large_sentence
 from perfkit.units import count_text
 
 LARGEST_STEP = 10**6
@@ -36,7 +36,8 @@ LARGEST_STEP = 10**6
 def main(arguments: list[str]) -> int:
     """Run the command; its exit code becomes that of perfkit."""
     given = _parsed(arguments)
-    preset = None if given.preset is None else load_preset(given.preset)
+    with signals_for_main_thread():
+        preset = None if given.preset is None else load_preset(given.preset)
     if preset is not None:
         if given.instance is not None:
             _bind_to_share(parse_instance(given.instance), preset.instances)
@@ -135,6 +136,8 @@ def _bind_to_share(instance: InstanceNumber, measured: PresetInstances | None) -
     """
     cpus = instance.cpus
     if measured is not None:
+        from perfkit.tuning.side_by_side.instances import too_large, too_large_sentence
+
         memory_bytes = total_memory_bytes()
         if too_large([instance.count], measured.peak_rss_bytes, memory_bytes):
             raise UserError(

@@ -15,7 +15,7 @@ from perfkit.foreign.hook import foreign_environment
 from perfkit.foreign.plan import PLAN_VARIABLE
 from perfkit.foreign.process_watch import JaxProcess, ProcessWatch
 from perfkit.foreign.report import ForeignReport, read_report
-from perfkit.foreign.supervise import Ended, run_command
+from perfkit.foreign.supervise import Ended, run_command, signals_for_main_thread
 from perfkit.observers.process_tree import Timeline, TreeSample, TreeSampler, descendants
 from perfkit.tuning.apply import foreign_plan, preset_environment
 from perfkit.tuning.foreign_runs.programs import offered_programs
@@ -102,13 +102,15 @@ def run_foreign(request: ForeignRequest, inherited: Mapping[str, str] = os.envir
     with tempfile.TemporaryDirectory(prefix="perfkit-exec-", ignore_cleanup_errors=True) as folder:
         root = Path(folder).resolve()
         kept, sentences = (None, []) if preset is None else offered_programs(preset, root)
-        plan = foreign_plan(
-            preset,
-            root,
-            guard=request.guard,
-            options=request.options,
-            programs=None if kept is None else kept.own,
-        )
+        with signals_for_main_thread():
+            # Models import libraries that start threads.
+            plan = foreign_plan(
+                preset,
+                root,
+                guard=request.guard,
+                options=request.options,
+                programs=None if kept is None else kept.own,
+            )
         environment = dict(inherited)
         if preset is not None:
             environment = preset_environment(preset.configuration, environment)
