@@ -122,6 +122,7 @@ class SimulatedModel:
 
     name = "simulated"
     reference_values: Mapping[str, str] = {}
+    memory_known_for: tuple[str, ...] = ()
 
     def __init__(self, factors: Mapping[str, float]) -> None:
         self.factors = dict(factors)
@@ -180,6 +181,9 @@ class SimulatedRunner:
 
     def end_shared(self) -> None:
         """Nothing: virtual trials share no process."""
+
+    def available_bytes(self) -> None:
+        """None: memory is not measured."""
 
     def now_s(self) -> float:
         """The simulated clock."""

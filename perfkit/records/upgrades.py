@@ -33,9 +33,10 @@ def upgrade(data: dict[str, Any]) -> dict[str, Any]:
             f"a record has schema version {version}, this perfkit reads up to {SCHEMA_VERSION}; "
             "use a newer perfkit"
         )
-    if version in (1, 2, 3):
+    if version in (1, 2, 3, 4):
         # Version 2 added observations, version 3 disturbed passes and withheld variables, version 4
-        # depths and shared processes. Older records hold none of them, so that the defaults apply.
+        # depths and shared processes, version 5 the model's package. Older records hold none of
+        # them, so that the defaults apply.
         data = data | {"schema_version": SCHEMA_VERSION}
     return _with_present_knobs(data)
 
