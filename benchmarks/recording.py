@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -25,8 +25,9 @@ from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
 from perfkit.tuning.progress import Progress
+from perfkit.tuning.runner import Runner, Trial
 from perfkit.tuning.search.evidence import ATTEMPTS, gives_up
-from perfkit.tuning.session import Runner, Session, Start, Trial
+from perfkit.tuning.session import Fits, Session, Start
 from perfkit.units import seconds_text
 
 QUIET_SHARE = 0.05
@@ -105,6 +106,10 @@ class SharingRunner:
         """Seconds of the clock of the runner."""
         return self._runner.now_s()
 
+    def available_bytes(self) -> float | None:
+        """Memory for a new trial of the runner."""
+        return self._runner.available_bytes()
+
 
 class Recording:
     """Measures the configurations of a plan in turns with stock, block by block.
@@ -126,7 +131,7 @@ class Recording:
         plan: RecordingPlan,
         runner: Runner,
         progress: Progress,
-        fits: Callable[[Sequence[Start]], bool] = lambda starts: True,
+        fits: Fits = lambda starts, living: True,
     ) -> None:
         self._plan = plan
         self._runner = runner

@@ -33,7 +33,8 @@ from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.limits import Limits
 from perfkit.tuning.live import LiveRunner
-from perfkit.tuning.session import Runner, Start
+from perfkit.tuning.memory_room import MemoryRoom
+from perfkit.tuning.runner import Runner
 from perfkit.tuning.space import search_space
 from perfkit.units import parse_duration
 
@@ -136,17 +137,13 @@ def _record(given: argparse.Namespace) -> None:
         budget_s=parse_duration(given.budget),
     )
     room_bytes = MEMORY_SHARE * available_memory_bytes()
-
-    def fits(starts: Sequence[Start]) -> bool:
-        needed = sum(
-            model.memory_estimate_bytes(start.workload, start.configuration) for start in starts
-        )
-        return needed < room_bytes
-
     runner: Runner = LiveRunner(given.out, Limits(), lambda stage: None)
     if not given.own_processes:
         runner = SharingRunner(runner)
-    recording = Recording(plan, runner, Lines(), fits)
+    room = MemoryRoom(
+        model, catalogue, (workload,), plan.store.records, room_bytes, runner.available_bytes
+    )
+    recording = Recording(plan, runner, Lines(), room.holds)
     recording.run()
     path = given.sweep or given.out / f"sweep{SUFFIX}"
     write_sweep(path, sweep_of(plan, recording.records()))
