@@ -65,7 +65,7 @@ def write_index(components: Mapping[str, Component], stream: BinaryIO) -> None:
         text = json.dumps(component)
         if json.loads(text) != component:
             raise ValueError(f"component {code} holds values that JSON cannot represent")
-        packed = zlib.compress(text.encode())
+        packed = zlib.compress(text.encode(), zlib.Z_BEST_SPEED)
         stream.write(packed)
         table[code] = (position, len(packed))
         position += len(packed)
