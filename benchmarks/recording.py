@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -24,11 +24,12 @@ from perfkit.records.settings import settings_digest
 from perfkit.records.stages import StageName
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
-from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
+from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.progress import Progress
+from perfkit.tuning.runner import Runner
 from perfkit.tuning.search.evidence import ATTEMPTS, gives_up
 from perfkit.tuning.search.settings import process_settings, program_settings
-from perfkit.tuning.session import Runner, Session, Start, Trial
+from perfkit.tuning.session import Fits, Session, Start
 from perfkit.units import seconds_text
 
 QUIET_SHARE = 0.05
@@ -68,6 +69,8 @@ class RecordingPlan:
         Wall seconds after which no further block begins.
     traced
         Whether to trace a pass of each configuration, for the seconds of each part.
+    shared_processes
+        Whether configurations share a process wherever their settings allow it.
     """
 
     model: Model
@@ -79,39 +82,12 @@ class RecordingPlan:
     block: int
     budget_s: float
     traced: bool = False
+    shared_processes: bool = False
 
     @cached_property
     def study(self) -> str:
         """Digest of the recording: the same workload on the same machine resumes it."""
         return short_digest(["record", self.workload.digest, setting_digest()])
-
-
-class SharingRunner:
-    """Makes trials that share a process with others wherever their settings allow it.
-
-    Parameters
-    ----------
-    runner
-        Makes the trials.
-    """
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-
-    def trial(
-        self,
-        workload: Workload,
-        configuration: Configuration,
-        labels: TrialLabels,
-        files: TrialFiles,
-    ) -> Trial:
-        """A trial that has not been started."""
-        shared = replace(labels, shared_process=True)
-        return self._runner.trial(workload, configuration, shared, files)
-
-    def now_s(self) -> float:
-        """Seconds of the clock of the runner."""
-        return self._runner.now_s()
 
 
 class Recording:
@@ -134,7 +110,7 @@ class Recording:
         plan: RecordingPlan,
         runner: Runner,
         progress: Progress,
-        fits: Callable[[Sequence[Start]], bool] = lambda starts: True,
+        fits: Fits = lambda starts, living: True,
     ) -> None:
         self._plan = plan
         self._runner = runner
@@ -180,10 +156,13 @@ class Recording:
 
     def _measure(self, session: Session, block: Sequence[Configuration]) -> None:
         """Measure the configurations of a block in turns with stock, and end their trials."""
-        if not session.is_open(STOCK) and not session.open_all([self._start(STOCK, Role.BASE)])[0]:
+        if (
+            not session.is_open(STOCK)
+            and not session.open_all([self._candidate(STOCK, Role.BASE)])[0]
+        ):
             raise UserError("stock failed, so that nothing can be compared with it")
         # One after the other: the seconds of a compilation that shares the CPUs are not comparable.
-        alive = [one for one in block if session.open_all([self._start(one, Role.SWEEP)])[0]]
+        alive = [one for one in block if session.open_all([self._candidate(one, Role.SWEEP)])[0]]
         session.rounds([STOCK, *alive], self._plan.rounds)
         if self._plan.traced:
             for configuration in alive or [STOCK]:
@@ -234,18 +213,22 @@ class Recording:
             reference = self._plan.catalogue.configuration(values)
             files = TrialFiles(save_compared=self._reference_file)
             with self._session() as session:
-                session.open(self._plan.workload, reference, Role.REFERENCE, files)
+                session.open_all([self._start(reference, Role.REFERENCE, files)])
         if not holds_answers(self._reference_file):
             raise UserError(
                 f"the reference failed {ATTEMPTS} times, so that no answer can be checked"
             )
 
-    def _start(self, configuration: Configuration, role: Role) -> Start:
+    def _candidate(self, configuration: Configuration, role: Role) -> Start:
         # An allocator does not change the program, so that it is compiled once for all of them.
         common = process_settings(program_settings(configuration.settings))
         folder = self._plan.store.folder / COMPILED_FOLDER / short_digest(common)
         files = TrialFiles(reference=self._reference_file, compile_cache=folder)
-        return Start(self._plan.workload, configuration, role, files)
+        return self._start(configuration, role, files)
+
+    def _start(self, configuration: Configuration, role: Role, files: TrialFiles) -> Start:
+        plan = self._plan
+        return Start(plan.workload, configuration, role, files, plan.shared_processes)
 
     def _session(self) -> Session:
         plan = self._plan

@@ -149,6 +149,9 @@ class ReplayRunner:
         """End the processes that trials share."""
         self._shared.clear()
 
+    def available_bytes(self) -> None:
+        """None: memory is not measured."""
+
     def now_s(self) -> float:
         """The virtual clock."""
         return self.clock_s

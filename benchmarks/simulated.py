@@ -123,6 +123,7 @@ class SimulatedModel:
     name = "simulated"
     reference_values: Mapping[str, str] = {}
     foreign_adapter: str | None = None
+    memory_known_for: tuple[str, ...] = ()
 
     def __init__(self, factors: Mapping[str, float]) -> None:
         self.factors = dict(factors)
@@ -181,6 +182,9 @@ class SimulatedRunner:
 
     def end_shared(self) -> None:
         """Nothing: virtual trials share no process."""
+
+    def available_bytes(self) -> None:
+        """None: memory is not measured."""
 
     def now_s(self) -> float:
         """The simulated clock."""

@@ -182,6 +182,9 @@ class VirtualTrial:
         """Whether another pass is possible."""
         return True
 
+    def memory(self) -> None:
+        """None: memory is not measured."""
+
     def start(self) -> None:
         """Note the time: trials that start side by side wait for each other."""
         self.begun_s = self.clock.now_s()

@@ -17,11 +17,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.recorded import SUFFIX, write_sweep
-from benchmarks.recording import Recording, RecordingPlan, SharingRunner, sweep_of
+from benchmarks.recording import Recording, RecordingPlan, sweep_of
 from benchmarks.sweep_design import factor_values, factorial, sample
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, parse_values
@@ -34,8 +33,8 @@ from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.limits import Limits
 from perfkit.tuning.live import LiveRunner
-from perfkit.tuning.memory_need import needed_bytes
-from perfkit.tuning.session import Runner, Start
+from perfkit.tuning.memory_room import MemoryRoom
+from perfkit.tuning.runner import Runner
 from perfkit.tuning.space import search_space
 from perfkit.units import parse_duration
 
@@ -140,17 +139,14 @@ def _record(given: argparse.Namespace) -> None:
         block=given.block,
         budget_s=parse_duration(given.budget),
         traced=given.trace,
+        shared_processes=not given.own_processes,
     )
     room_bytes = MEMORY_SHARE * available_memory_bytes()
-
-    def fits(starts: Sequence[Start]) -> bool:
-        sharing = [replace(one, shared_process=not given.own_processes) for one in starts]
-        return needed_bytes(model, sharing) < room_bytes
-
     runner: Runner = LiveRunner(given.out, Limits(), lambda stage: None)
-    if not given.own_processes:
-        runner = SharingRunner(runner)
-    recording = Recording(plan, runner, Lines(), fits)
+    room = MemoryRoom(
+        model, catalogue, (workload,), plan.store.records, room_bytes, runner.available_bytes
+    )
+    recording = Recording(plan, runner, Lines(), room.holds)
     recording.run()
     path = given.sweep or given.out / f"sweep{SUFFIX}"
     write_sweep(path, sweep_of(plan, recording.records()))

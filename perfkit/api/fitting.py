@@ -16,6 +16,7 @@ from perfkit.api.subject import (
     Subject,
     default_folder,
     make_subject,
+    preset_warnings,
 )
 from perfkit.capacity.bounds import MOST_PASSES
 from perfkit.capacity.laws.assemble import assemble
@@ -276,7 +277,7 @@ def calibrate_machine(
     # A file that cannot be used is reported before minutes are spent.
     path = folder / CALIBRATION_NAME
     before = earlier_calibration(path)
-    as_progress(progress).announce(subject.model, [workload])
+    as_progress(progress).announce(subject.model, [workload], preset_warnings(preset))
     ceilings = dataclasses.asdict(measured_ceilings())
     records = _measure(measured, subject, folder, progress)
     own = [one for one in records if one.workload.digest == workload.digest]

@@ -13,6 +13,7 @@ from perfkit.api.subject import default_folder, seconds_of
 from perfkit.capacity.bounds import LARGEST
 from perfkit.capacity.laws.calibration import MOST_FACTOR, Calibration
 from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.packages import ensure_same_package, fit_notices, package_here
 from perfkit.capacity.queue.jobs import read_jobs, sized_jobs
 from perfkit.capacity.queue.machines import Inventory, read_inventory, this_machine
 from perfkit.capacity.queue.plan import Plan, make_plan, reason_not_measured_here
@@ -23,7 +24,7 @@ from perfkit.cluster.slurm import write_scripts
 from perfkit.errors import UserError
 from perfkit.models import DEFAULT_MODEL, get_model
 from perfkit.models.costs import Job, Reject
-from perfkit.records.machine import fingerprint
+from perfkit.records.machine import fingerprint, package_versions
 from perfkit.records.store import ensure_writable
 from perfkit.report import plan_tables
 from perfkit.report.plan_page import plan_page
@@ -161,6 +162,8 @@ def plan(
     if not files:
         raise UserError("a plan needs a fit: give one with --fit ('perfkit plan fit' measures it)")
     fits = [ModelFit.load(Path(file)) for file in files]
+    for loaded in fits:
+        ensure_same_package(loaded, package_here(loaded))
     local = {
         "calibration": calibration, "speed": speed, "price_per_hour": price_per_hour, "watts": watts
     }  # fmt: skip
@@ -262,7 +265,9 @@ def _planned(
     cached: bool,
     keep_going: bool,
 ) -> Plan:
-    made = make_plan(jobs, inventory, fits, cached=cached, rejects=rejects)
+    versions = package_versions()
+    notices = [n for fit in fits for n in fit_notices(fit, package_here(fit), versions)]
+    made = make_plan(jobs, inventory, fits, cached=cached, rejects=rejects, notices=notices)
     _refuse(made.rejects, keep_going)
     if not made.jobs:
         raise UserError(f"no job can be planned; {made.rejects[0].sentence}")

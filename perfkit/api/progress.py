@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from perfkit.models.base import Model
+from perfkit.models.base import Model, memory_is_known
 from perfkit.models.workload import Workload
+from perfkit.packages import provider_of
+from perfkit.records.machine import package_versions
 from perfkit.records.schema import Record
 from perfkit.trial.conditions.inherited import sentences_before_measuring
 from perfkit.tuning.progress import Progress
@@ -20,8 +22,18 @@ INTERRUPTED = "interrupted: all finished measurements are kept, and the same cal
 class CallProgress(Protocol):
     """Follows one call of the API, from its announcement to its last trial."""
 
-    def announce(self, model: Model, workloads: Sequence[Workload]) -> None:
-        """Show what is about to be measured, before the first trial starts."""
+    def announce(
+        self, model: Model, workloads: Sequence[Workload], warnings: Sequence[str] = ()
+    ) -> None:
+        """Show what is about to be measured, before the first trial starts.
+
+        Parameters
+        ----------
+        model, workloads
+            The model, and what it predicts.
+        warnings
+            Sentences on the call, e.g. on a preset of another environment.
+        """
         ...
 
     def study(
@@ -66,12 +78,16 @@ class LineProgress:
     def __init__(self, show: Callable[[str], object]) -> None:
         self._show = show
 
-    def announce(self, model: Model, workloads: Sequence[Workload]) -> None:
-        """Show every workload, then the conditions on this machine that affect measurements."""
+    def announce(
+        self, model: Model, workloads: Sequence[Workload], warnings: Sequence[str] = ()
+    ) -> None:
+        """Show every workload, the packages, then everything that affects measurements here."""
         for workload in workloads:
             for line in workload_lines(workload, model):
                 self._show(line)
-        for sentence in sentences_before_measuring():
+        for line in package_lines(model, workloads[0]):
+            self._show(line)
+        for sentence in (*warnings, *sentences_before_measuring()):
             self._show(f"warning: {sentence}")
 
     @contextmanager
@@ -108,7 +124,9 @@ class SilentProgress(LineProgress):
     def __init__(self) -> None:
         super().__init__(lambda line: None)
 
-    def announce(self, model: Model, workloads: Sequence[Workload]) -> None:
+    def announce(
+        self, model: Model, workloads: Sequence[Workload], warnings: Sequence[str] = ()
+    ) -> None:
         """Show nothing, and do not look at the machine either."""
 
 
@@ -148,6 +166,21 @@ def workload_lines(workload: Workload, model: Model) -> list[str]:
         f"{model.name}: {workload.name}, {workload.size} {model.size_unit} ({fidelity})",
         *(f"  note: {notice}" for notice in workload.notices),
     ]
+
+
+def package_lines(model: Model, workload: Workload) -> list[str]:
+    """The packages that run the model, and a note if its memory is not known for them."""
+    package = provider_of(model.package(workload))
+    if package is None:
+        return []
+    jaxlib = package_versions().get("jaxlib")
+    lines = [f"  package: {package.text}" + ("" if jaxlib is None else f", jaxlib {jaxlib}")]
+    if not memory_is_known(model, package):
+        known = " or ".join(model.memory_known_for)
+        lines.append(
+            f"  note: memory is predicted as for {known}; trials show what {package.text} needs"
+        )
+    return lines
 
 
 def record_line(record: Record) -> str:

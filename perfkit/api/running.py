@@ -15,6 +15,7 @@ from perfkit.api.subject import (
     at_least,
     default_folder,
     make_subject,
+    preset_warnings,
 )
 from perfkit.diagnose.locate.record import with_location
 from perfkit.errors import unknown_name
@@ -133,7 +134,8 @@ def run(
         guard=guard,
         observers=observers,
     )
-    return _measure(subject, request, passes, as_progress(progress), locate)
+    warnings = preset_warnings(preset)
+    return _measure(subject, request, passes, as_progress(progress), warnings, locate)
 
 
 def profile(
@@ -200,7 +202,8 @@ def profile(
     request = TrialRequest(
         subject.workload, configuration, folder, subject.limits, observers=observers
     )
-    result = _measure(subject, request, passes, as_progress(progress))
+    warnings = preset_warnings(preset)
+    result = _measure(subject, request, passes, as_progress(progress), warnings)
     # Drawing takes most of the import of this module, and a plain run draws nothing.
     from perfkit.report.profile_page import profile_page
     from perfkit.report.writing import write_report
@@ -215,12 +218,13 @@ def _measure(
     request: TrialRequest,
     passes: int,
     progress: CallProgress,
+    warnings: Sequence[str],
     locate: bool = False,
 ) -> RunResult:
     """Run a trial and keep its record."""
     folder = request.store_folder
     store = Store(folder)
-    progress.announce(subject.model, [subject.workload])
+    progress.announce(subject.model, [subject.workload], warnings)
     trial = ObservedTrial(request)
     with progress.trial(request.configuration.label) as show_stage:
         trial.on_stage = show_stage

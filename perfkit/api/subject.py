@@ -12,8 +12,9 @@ from perfkit.errors import UserError, unknown_name
 from perfkit.file_names import file_name
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
-from perfkit.models.base import Model, Option
+from perfkit.models.base import Model, Option, memory_is_known
 from perfkit.models.workload import Workload
+from perfkit.packages import provider_of
 from perfkit.printable import printable
 from perfkit.records.machine import available_memory_bytes
 from perfkit.trial.limits import Limits
@@ -112,10 +113,13 @@ class Subject:
         needed = self.model.memory_estimate_bytes(checked, configuration)
         allowed = self.limits.memory_bytes or available_memory_bytes()
         if needed > allowed and not self.force:
+            package = provider_of(self.model.package(checked))
+            known = " or ".join(self.model.memory_known_for)
+            basis = "" if memory_is_known(self.model, package) else f" (as measured with {known})"
             raise UserError(
                 f"{checked.name} ({checked.size} {self.model.size_unit}) needs about "
-                f"{bytes_text(needed)} of memory in configuration {configuration.label!r}, but "
-                f"only {bytes_text(allowed)} are available; --force runs it anyway"
+                f"{bytes_text(needed)} of memory{basis} in configuration {configuration.label!r}, "
+                f"but only {bytes_text(allowed)} are available; --force runs it anyway"
             )
 
 
@@ -183,6 +187,13 @@ def make_subject(
         memory_bytes=None if memory_limit is None else parse_size(str(memory_limit)),
     )
     return Subject(chosen, Catalogue(chosen.knobs), workload, limits, force)
+
+
+def preset_warnings(preset: Path | str | None) -> list[str]:
+    """How the environment differs from that of a preset; see :mod:`perfkit.presets.differences`."""
+    from perfkit.presets.differences import differences
+
+    return [] if preset is None else differences(preset)
 
 
 def seconds_of(duration: str | float) -> float:

@@ -22,11 +22,12 @@ from perfkit.api.subject import (
 )
 from perfkit.errors import UserError
 from perfkit.knobs.allocators import missing_allocators
-from perfkit.knobs.configuration import STOCK, Configuration
+from perfkit.knobs.configuration import STOCK
 from perfkit.knobs.host import this_host
 from perfkit.models import DEFAULT_MODEL
 from perfkit.observers.registry import make_observers
-from perfkit.presets.starting import starting_points
+from perfkit.presets.differences import preset_differences
+from perfkit.presets.starting import StartingPoint, starting_points
 from perfkit.report.search_section import SearchNotes
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
@@ -36,6 +37,7 @@ from perfkit.tuning.run import DEFAULT_BUDGET, tune_workload
 from perfkit.tuning.search.registry import make_strategy
 from perfkit.tuning.search.strategy import SearchSpace, Strategy
 from perfkit.tuning.space import search_space
+from perfkit.units import count_text
 
 
 def tune(
@@ -160,7 +162,8 @@ def tune(
     names = ("tune", subject.model.name, subject.workload.name)
     folder = Path(out) if out is not None else default_folder(*names)
     shown = as_progress(progress)
-    shown.announce(subject.model, [subject.workload])
+    starts = () if cold else _starts(subject, searched)
+    shown.announce(subject.model, [subject.workload], start_warnings(starts))
     missing = missing_allocators(this_host())
     with shown.study(budget_s=budget_s) as study:
         for sentence in missing:
@@ -177,7 +180,7 @@ def tune(
             model=subject.model,
             strategy=chosen,
             goal=goal,
-            starts=() if cold else _starts(subject, searched),
+            starts=[start.configuration for start in starts],
         )
     study_digest = found.records[-1].study if found.records else None
     if study_digest is not None:
@@ -200,7 +203,16 @@ def tune(
     return TuneResult(**own, page=page)
 
 
-def _starts(subject: Subject, space: SearchSpace) -> tuple[Configuration, ...]:
+def start_warnings(starts: Sequence[StartingPoint]) -> list[str]:
+    """One sentence on the starting points that were measured in another environment, if any."""
+    found = [sentence for start in starts for sentence in preset_differences(start.preset)]
+    if not found:
+        return []
+    more = count_text(len(found) - 1, "further starting point")
+    return [f"a starting point of the search: {found[0]}{f' (and {more})' if found[1:] else ''}"]
+
+
+def _starts(subject: Subject, space: SearchSpace) -> tuple[StartingPoint, ...]:
     """Configurations that won elsewhere, from the shipped presets and those of earlier tunings."""
     return starting_points(
         subject.model.name,

@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from perfkit.api.progress import record_line, workload_lines
+from perfkit.api.progress import package_lines, record_line, workload_lines
 from perfkit.cli.heartbeat import Heartbeat
 from perfkit.printable import printable
 from perfkit.records.findings import GuardRecord, SiteRecord
@@ -84,10 +84,14 @@ class Console:
             drawn.add_row(*map(cell, row))
         self.rich.print(drawn)
 
-    def announce(self, model: Model, workloads: Sequence[Workload]) -> None:
+    def announce(
+        self, model: Model, workloads: Sequence[Workload], warnings: Sequence[str] = ()
+    ) -> None:
         """Print what is about to be measured; see :class:`perfkit.api.progress.CallProgress`."""
         for workload in workloads:
             self.workload(workload, model)
+        for sentence in warnings:
+            self.line(f"warning: {sentence}")
 
     def study(self, *, budget_s: float | None = None, trials: int | None = None) -> StudyProgress:
         """The progress bar of a study, as a context manager."""
@@ -101,12 +105,14 @@ class Console:
             yield lambda stage: progress.update(task, stage=stage)
 
     def workload(self, workload: Workload, model: Model) -> None:
-        """Print a workload with its notices, and once the conditions on this machine."""
+        """Print a workload with its notices, and once the packages and conditions here."""
         from perfkit.trial.conditions.inherited import sentences_before_measuring
 
         for line in workload_lines(workload, model):
             self.line(line)
         if self._conditions is None:
+            for line in package_lines(model, workload):
+                self.line(line)
             self._conditions = sentences_before_measuring()
             for sentence in self._conditions:
                 self.line(f"warning: {sentence}")

@@ -20,6 +20,7 @@ from perfkit.history.verdicts import (
     judge_levels,
     missing_from_new,
 )
+from perfkit.packages import missing_sentence
 
 _JUMPS = (Verdict.WORSE, Verdict.ANSWER_CHANGED, Verdict.ANSWER_CLOSER)
 """Verdicts between two levels that make a jump. An answer counts in both directions: it may only
@@ -220,9 +221,7 @@ def _steps(points: Sequence[Point]) -> tuple[Step, ...]:
     try:
         from asv.step_detect import detect_steps
     except ImportError as error:
-        raise MissingDependencyError(
-            "asv results cannot be read without asv; install perfkit[dev]"
-        ) from error
+        raise MissingDependencyError(missing_sentence("reading asv results", ("asv",))) from error
     found = detect_steps([point.value for point in points], [_weight(one) for one in points])
     return tuple(Step(left, right - 1, value) for left, right, value, *_ in found)
 

@@ -124,7 +124,7 @@ def cached_flags(build: str | None, read: Callable[[], Mapping[str, str]]) -> di
         jaxlib is not installed, or ``read`` finds no flag.
     """
     if build is None:
-        raise UserError("jaxlib is not installed; install perfkit with its 'af3' extra: make env")
+        raise UserError("jaxlib is not installed: pip install jax")
 
     def found() -> dict[str, JsonData]:
         flags = read()

@@ -13,6 +13,7 @@ from perfkit.models.costs import CostModel
 from perfkit.models.depth import Stacks
 from perfkit.models.prepared import Prepared
 from perfkit.models.workload import FidelityAxis, Workload
+from perfkit.packages import Package
 
 REST = "rest"
 """Name of the work that belongs to no part of a model and runs once per prediction."""
@@ -35,6 +36,12 @@ class Option:
     name: str
     kind: type
     summary: str
+
+
+def memory_is_known(model: Model, package: Package | None) -> bool:
+    """Whether the memory that a model predicts holds for a package; see :class:`Model`."""
+    known = model.memory_known_for
+    return not known or package is None or package.distribution in known
 
 
 class Model(Protocol):
@@ -63,6 +70,9 @@ class Model(Protocol):
     foreign_adapter
         Module that applies the model's own knobs inside a program of others, see
         :mod:`perfkit.foreign.adapter`; None without such a module.
+    memory_known_for
+        Distributions of :meth:`package` whose memory :meth:`memory_estimate_bytes` was fitted to;
+        empty if it holds for all of them.
     """
 
     name: str
@@ -75,10 +85,24 @@ class Model(Protocol):
     tolerances: Mapping[str, Tolerance]
     reference_values: Mapping[str, str]
     foreign_adapter: str | None = None
+    memory_known_for: tuple[str, ...]
 
     @property
     def costs(self) -> CostModel:
         """Cost model: the laws of time and memory, the shared programs and the jobs of a queue."""
+        ...
+
+    def package(self, workload: Workload | None = None) -> str:
+        """Return the import name of the package whose code predicts.
+
+        Times and memory hold for the distribution that provides it; see
+        :func:`perfkit.packages.provider_of`.
+
+        Parameters
+        ----------
+        workload
+            Workload whose options choose an implementation; the usual one by default.
+        """
         ...
 
     def load(self) -> None:
@@ -158,7 +182,10 @@ class Model(Protocol):
         ...
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
-        """Predict the peak resident set of a trial, in bytes."""
+        """Predict the peak resident set of a trial, in bytes.
+
+        The prediction holds for the distributions of :attr:`memory_known_for`.
+        """
         ...
 
     def part_counts(

@@ -84,7 +84,7 @@ class MemrayHeap(Observer):
     def unavailable(self) -> str | None:
         """Reason if memray is not installed."""
         if self._find("memray") is None:
-            return "memray is not installed; install perfkit[profile]"
+            return "memray is not installed: pip install memray"
         return None
 
     def around(self, folder: Path) -> AbstractContextManager[object]:

@@ -5,6 +5,7 @@ A thread of the parent reads ``/proc``, so that the measured process is not dist
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -132,6 +133,15 @@ def rss_bytes(pid: int) -> int:
         The process has ended.
     """
     return _address_and_resident(pid)[1]
+
+
+def tree_rss_bytes(pid: int) -> int:
+    """Resident memory of a process and all of its descendants; those that have ended hold none."""
+    total = 0
+    for each in descendants(pid):
+        with contextlib.suppress(OSError):
+            total += rss_bytes(each)
+    return total
 
 
 def _state_and_cpu(pid: int) -> tuple[str, float]:

@@ -69,7 +69,7 @@ class PySpy(Observer):
     def unavailable(self) -> str | None:
         """Reason if py-spy is not installed or may not look into other processes."""
         if self._find("py-spy") is None:
-            return "py-spy is not installed; install perfkit[profile]"
+            return "py-spy is not installed: pip install py-spy"
         return ptrace_refusal()
 
     def started(self, child: Child) -> None:

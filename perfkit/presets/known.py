@@ -11,6 +11,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from perfkit.errors import UserError, unknown_name
+from perfkit.models import get_model
+from perfkit.packages import Package, measured_package
 from perfkit.tuning.preset import PRESET_NAME, load_preset
 
 SHIPPED = Path(__file__).parent / "data"
@@ -80,6 +82,8 @@ class Measured(Table):
         The machine.
     versions
         Package -> version.
+    model_package
+        The package whose code predicted.
     """
 
     workload: str = ""
@@ -95,6 +99,7 @@ class Measured(Table):
     records: str = ""
     machine: MeasuredMachine = MeasuredMachine()
     versions: Mapping[str, str] = Field(default_factory=dict)
+    model_package: Package | None = None
 
     @property
     def available_cpus(self) -> int | None:
@@ -128,6 +133,12 @@ class KnownPreset:
     settings: Mapping[str, str]
     measured: Measured
     table: Mapping[str, Any]
+
+    @property
+    def package(self) -> Package | None:
+        """The package that the model was measured with; None where the file does not show it."""
+        name = get_model(self.model).package()
+        return self.measured.model_package or measured_package(name, self.measured.versions)
 
     @property
     def title(self) -> str:

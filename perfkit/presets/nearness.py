@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from perfkit.knobs.host import this_host
 from perfkit.knobs.knob import Host
+from perfkit.models import get_model
+from perfkit.packages import measured_package
 from perfkit.presets.known import KnownPreset
 from perfkit.records.findings import MachineRecord
 from perfkit.records.machine import fingerprint, package_versions
@@ -114,8 +116,15 @@ def instruction_set_differences(preset: KnownPreset, here: Here) -> tuple[list[s
 
 
 def version_differences(preset: KnownPreset, here: Here) -> dict[str, tuple[str, str]]:
-    """Measured and installed version of the packages whose versions differ, by package."""
+    """Measured and installed version of the packages whose versions differ, by package.
+
+    Where another distribution provides the model's package, both are named with their versions.
+    """
     found = {}
+    name = get_model(preset.model).package()
+    there, own = preset.package, measured_package(name, here.versions)
+    if there is not None and own is not None and there.distribution != own.distribution:
+        found[name] = (there.text, own.text)
     for name, measured in preset.measured.versions.items():
         installed = here.versions.get(name)
         if installed is not None and installed != measured:

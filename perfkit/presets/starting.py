@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.knob import Host, Layer
 from perfkit.presets.advice import nearest_first
-from perfkit.presets.known import SHIPPED, shipped_presets, stored_presets
+from perfkit.presets.known import SHIPPED, KnownPreset, shipped_presets, stored_presets
 from perfkit.presets.nearness import Here
 from perfkit.records.findings import MachineRecord
 from perfkit.records.machine import fingerprint, package_versions
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """A configuration that a search tries first.
+
+    Attributes
+    ----------
+    configuration
+        The configuration.
+    preset
+        The known preset that its values come from.
+    """
+
+    configuration: Configuration
+    preset: KnownPreset
+
 
 MOST = 3
 """Starting points of a search. Each costs about as much as one screened candidate."""
@@ -30,7 +49,7 @@ def starting_points(
     versions: Mapping[str, str | None] | None = None,
     shipped_folder: Path = SHIPPED,
     most: int = MOST,
-) -> tuple[Configuration, ...]:
+) -> tuple[StartingPoint, ...]:
     """Configurations to try first, nearest measurement first.
 
     They come from the presets that ship with perfkit and from those that earlier tunings left in a
@@ -79,10 +98,11 @@ def starting_points(
             return False
         return knob.layer is not Layer.MODEL or worth_trying is None or worth_trying(name, value)
 
-    found = (
-        catalogue.configuration(
+    found: dict[Configuration, KnownPreset] = {}
+    for preset in nearest_first(presets, workload_size, here):
+        configuration = catalogue.configuration(
             {name: value for name, value in preset.settings.items() if searched(name, value)}
         )
-        for preset in nearest_first(presets, workload_size, here)
-    )
-    return tuple(dict.fromkeys(each for each in found if each != STOCK))[:most]
+        if configuration != STOCK:
+            found.setdefault(configuration, preset)
+    return tuple(itertools.starmap(StartingPoint, found.items()))[:most]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from perfkit.packages import Package
 from perfkit.records.base import FrozenModel
 from perfkit.records.bounded import (
     SHORTEST_PASS_S,
@@ -274,6 +275,8 @@ class Record(FrozenModel):
         Workload and configuration.
     machine, versions
         Machine, and versions of Python, perfkit and packages.
+    model_package
+        The package whose code predicted; None in records of older versions. Since version 5.
     allowed_cpus
         Number of CPUs that the trial could run on.
     stages
@@ -324,6 +327,7 @@ class Record(FrozenModel):
     configuration: ConfigurationRecord
     machine: MachineRecord
     versions: dict[str, str | None]
+    model_package: Package | None = None
     allowed_cpus: Annotated[Count, Field(ge=1)]
     stages: list[Stage] = Field(default_factory=list)
     compilation: Compilation | None = None

@@ -35,8 +35,8 @@ def upgrade(data: dict[str, Any]) -> dict[str, Any]:
         )
     if version in (1, 2, 3, 4):
         # Version 2 added observations, version 3 disturbed passes and withheld variables, version 4
-        # depths and shared processes, version 5 the role of foreign commands. Older records hold
-        # none of them, so that the defaults apply.
+        # depths and shared processes, version 5 the model's package and the role of foreign
+        # commands. Older records hold none of them, so that the defaults apply.
         data = data | {"schema_version": SCHEMA_VERSION}
     return _with_present_knobs(data)
 

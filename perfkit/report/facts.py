@@ -63,6 +63,8 @@ def version_facts(records: Sequence[Record]) -> Facts:
         for name, version in record.versions.items():
             if version:
                 facts[name.replace("_", " ")].append(version)
+        if record.model_package is not None:
+            facts["package of the model"].append(record.model_package.text)
     return Facts("Versions", _entries(facts))
 
 

@@ -12,7 +12,7 @@ from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.environment import child_environment
 from perfkit.observers.observer import Child, Finding, ObservedRun, Process
-from perfkit.observers.process_tree import Timeline, TreeSample
+from perfkit.observers.process_tree import Timeline, TreeSample, tree_rss_bytes
 from perfkit.records.journal import ABANDONED, Journal
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.records.stages import LAST_STAGE, StageName
@@ -21,6 +21,7 @@ from perfkit.trial.conditions.inherited import inherited_by
 from perfkit.trial.events import TimeIsUpError
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.memory_evidence import MemoryEvidence
+from perfkit.trial.memory_use import MemoryUse
 from perfkit.trial.messages import Command, Event, EventKind
 from perfkit.trial.monitor import Monitor
 from perfkit.trial.outcome import outcome_of_check
@@ -103,6 +104,19 @@ class TrialProcess:
     def alive(self) -> bool:
         """Whether another pass is possible: the child was started and has not ended."""
         return self._child is not None and self._verdict is None and not self._child.has_ended()
+
+    def memory(self) -> MemoryUse | None:
+        """Measured memory of the child and its own children; None if it is not running."""
+        if self.pid is None or not self.alive:
+            return None
+        resident_bytes = tree_rss_bytes(self.pid)
+        stages = self._progress.stages
+        return MemoryUse(
+            self.pid,
+            resident_bytes,
+            max([resident_bytes, *(stage.peak_rss_bytes for stage in stages)]),
+            passed=any(stage.name is StageName.FIRST for stage in stages),
+        )
 
     def start(self) -> None:
         """Start the child, unless this machine lacks something that the configuration needs."""

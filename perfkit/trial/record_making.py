@@ -11,10 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from perfkit.errors import UserError
+from perfkit.models import get_model
+from perfkit.models.workload import Workload
 from perfkit.observers.load import load_warnings
 from perfkit.observers.observer import Finding
 from perfkit.observers.process_tree import Timeline
 from perfkit.observers.trace.attribution import scaled
+from perfkit.packages import Package, provider_of
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord
 from perfkit.records.machine import fingerprint, versions
 from perfkit.records.schema import (
@@ -107,6 +111,7 @@ def make_record(result: TrialResult) -> Record:
         ),
         machine=fingerprint(),
         versions=versions(),
+        model_package=_model_package(request.workload),
         allowed_cpus=result.allowed_cpus,
         stages=list(progress.stages),
         compilation=Compilation(**compiled) if compiled else None,
@@ -144,6 +149,15 @@ def relative_paths(files: Mapping[str, Path], folder: Path) -> dict[str, str]:
     """The same files with paths relative to ``folder``."""
     root = folder.resolve()
     return {name: os.path.relpath(path.resolve(), root) for name, path in files.items()}
+
+
+def _model_package(workload: Workload) -> Package | None:
+    """The package whose code predicts; None for a model that is not installed."""
+    try:
+        model = get_model(workload.model)
+    except UserError:
+        return None
+    return provider_of(model.package(workload))
 
 
 def _found[Model: BaseModel](model: type[Model], data: Mapping[str, Any] | None) -> Model | None:

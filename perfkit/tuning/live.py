@@ -9,8 +9,9 @@ from pathlib import Path
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.observers.registry import make_observers
+from perfkit.records.machine import available_memory_bytes
 from perfkit.trial.child import ChildProcess, StartChild
-from perfkit.trial.limits import Limits
+from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, Limits
 from perfkit.trial.observed import ObservedTrial
 from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
 from perfkit.trial.shared_child import SharedChildren
@@ -71,6 +72,10 @@ class LiveRunner:
     def end_shared(self) -> None:
         """End the processes that trials share."""
         self._shared.close()
+
+    def available_bytes(self) -> float:
+        """Free memory within every limit on this process, without a reserve for the machine."""
+        return available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY
 
     def now_s(self) -> float:
         """Seconds of the monotonic clock."""

@@ -16,8 +16,9 @@ from perfkit.stats.exact import sequential_ratio
 from perfkit.stats.interval import Interval
 from perfkit.trial.request import TrialFiles
 from perfkit.tuning.progress import Progress
+from perfkit.tuning.runner import Runner
 from perfkit.tuning.search.evidence import Evidence
-from perfkit.tuning.session import Runner, Session, Start
+from perfkit.tuning.session import Session, Start
 
 INERT_FLAG = "xla_gpu_autotune_max_solutions"
 """A flag that affects GPU programs only: on a CPU, configurations that differ in it are equal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import tomllib
 from collections.abc import Mapping
@@ -176,6 +177,7 @@ def measured_context(record: Record) -> dict[str, Any]:
         *("cpu", "cpu_family", "cpu_model", "instruction_sets"),
         *("logical_cpus", "memory_bytes"),
     )
+    package = record.model_package
     return {
         "workload": record.workload.name,
         "size": record.workload.size,
@@ -183,6 +185,7 @@ def measured_context(record: Record) -> dict[str, Any]:
         "notices": record.notices,
         "machine": {name: machine[name] for name in shown if name in machine},
         "versions": {name: value for name, value in record.versions.items() if value is not None},
+        **({} if package is None else {"model_package": dataclasses.asdict(package)}),
     }
 
 

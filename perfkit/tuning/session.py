@@ -6,73 +6,17 @@ import secrets
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.records.roles import Role
-from perfkit.records.schema import Outcome, Record, Stage
+from perfkit.records.schema import Outcome, Record
 from perfkit.trial.interrupts import interrupts_deferred
+from perfkit.trial.memory_use import MemoryUse
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tuning.progress import Progress
+from perfkit.tuning.runner import Runner, Trial
 from perfkit.tuning.search.processes import Process
-
-
-class Trial(Protocol):
-    """A trial as a session drives it, e.g. :class:`perfkit.trial.launcher.TrialProcess`."""
-
-    configuration: Configuration
-
-    @property
-    def alive(self) -> bool:
-        """Whether another pass is possible."""
-        ...
-
-    def start(self) -> None:
-        """Start the process."""
-        ...
-
-    def wait_ready(self) -> bool:
-        """Wait for the first pass; False if the trial ended before it."""
-        ...
-
-    def steady_pass(self, round_number: int) -> Stage | None:
-        """Run a timed pass; None if the trial has ended, or if every attempt was disturbed."""
-        ...
-
-    def trace_parts(self) -> bool:
-        """Run a traced pass that measures the share of each part; False if that failed."""
-        ...
-
-    def check(self) -> bool:
-        """Whether the answer is finite and agrees with the reference; the trial stays alive."""
-        ...
-
-    def finish(self) -> Record:
-        """Check the answer and end the trial."""
-        ...
-
-    def abort(self, outcome: Outcome, reason: str) -> Record:
-        """End the trial at once."""
-        ...
-
-
-class Runner(Protocol):
-    """Makes trials: on this machine, or on a virtual clock."""
-
-    def trial(
-        self,
-        workload: Workload,
-        configuration: Configuration,
-        labels: TrialLabels,
-        files: TrialFiles,
-    ) -> Trial:
-        """A trial that has not been started."""
-        ...
-
-    def now_s(self) -> float:
-        """Seconds of the clock that budgets are measured with."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -96,6 +40,27 @@ class Start:
     role: Role
     files: TrialFiles = field(default_factory=TrialFiles)
     shared_process: bool = False
+
+
+@dataclass(frozen=True)
+class Living:
+    """A trial that is alive.
+
+    Attributes
+    ----------
+    start
+        The description that it was started from.
+    use
+        Its memory; None where it is not measured.
+    """
+
+    start: Start
+    use: MemoryUse | None
+
+
+type Fits = Callable[[Sequence[Start], Sequence[Living]], bool]
+"""Whether memory holds trials side by side, given all of them, and those of the session that are
+alive already; e.g. :meth:`perfkit.tuning.memory_room.MemoryRoom.holds`."""
 
 
 @dataclass
@@ -145,7 +110,8 @@ class Session:
     keep
         Stores a record.
     fits
-        Whether memory holds the given trials side by side.
+        Whether memory holds trials side by side. It is asked before each start, so that a trial
+        that needs more memory than was predicted makes the session hold fewer at a time.
     """
 
     def __init__(
@@ -154,7 +120,7 @@ class Session:
         progress: Progress,
         study: str,
         keep: Callable[[Record], None],
-        fits: Callable[[Sequence[Start]], bool] = lambda starts: True,
+        fits: Fits = lambda starts, living: True,
     ) -> None:
         self._runner = runner
         self._progress = progress
@@ -211,11 +177,17 @@ class Session:
         """
         members = [_Member(start) for start in starts]
         shared = any(start.shared_process for start in starts)
-        if len(starts) > 1 and not shared and self._fits(starts):
-            for member in members:
-                self._begin(member, shared=True)
-            return [self._wait_ready(member) for member in members]
+        if len(starts) > 1 and not shared and self._fits(starts, self.living()):
+            return self._start_together(members)
         return [self._start_alone(member) for member in members]
+
+    def living(self) -> list[Living]:
+        """The trials that are alive, with their memory."""
+        return [
+            Living(member.start, member.trial.memory())
+            for member in self._members.values()
+            if member.trial is not None
+        ]
 
     def is_open(self, configuration: Configuration) -> bool:
         """Whether the configuration can be passed again."""
@@ -315,6 +287,25 @@ class Session:
         self._begin(member, shared=False)
         return self._wait_ready(member)
 
+    def _start_together(self, members: Sequence[_Member]) -> list[bool]:
+        """Start trials side by side; True for each that reached its first pass.
+
+        If those that have started leave less memory than was predicted, the others wait for them.
+        """
+        ready: list[bool] = []
+        waiting: list[_Member] = []
+        for member in members:
+            if waiting and not self._has_room(member.start):
+                ready += [self._wait_ready(one) for one in waiting]
+                waiting.clear()
+            self._begin(member, shared=True)
+            waiting.append(member)
+        return ready + [self._wait_ready(one) for one in waiting]
+
+    def _has_room(self, start: Start) -> bool:
+        living = self.living()
+        return self._fits([*(one.start for one in living), start], living)
+
     def _begin(self, member: _Member, *, shared: bool) -> None:
         """Make room, and start a member's trial without waiting for its first pass."""
         start = member.start
@@ -354,11 +345,11 @@ class Session:
     def _make_room(self, start: Start) -> None:
         """Park idle trials, the least recently used first, until another one fits."""
         while True:
-            alive = [member for member in self._members.values() if member.trial is not None]
             idle = sorted(
-                (member for member in alive if not member.busy), key=lambda member: member.used
+                (one for one in self._members.values() if one.trial is not None and not one.busy),
+                key=lambda member: member.used,
             )
-            if not idle or self._fits([*(member.start for member in alive), start]):
+            if not idle or self._has_room(start):
                 return
             self._park(idle[0])
 

@@ -90,7 +90,7 @@ class Study:
         self._session: Session | None = None
         # Reading the store takes longer than a pass of a small program.
         self._records: list[Record] | None = None
-        self._trials = StudyTrials(plan, runner, progress, self._keep)
+        self._trials = StudyTrials(plan, runner, progress, self._keep, self.records)
         self._costs = MeasuredCosts(
             plan.model,
             plan.workload,
@@ -260,7 +260,7 @@ class Study:
 
         The base is closed if a candidate won, because that one is the base of the next candidates.
         """
-        candidates = self._trials.side_by_side(screen)
+        candidates = self._trials.side_by_side(screen, session.living())
         wanted = [
             self._trials.screening(configuration, Role.SCREEN) for configuration in candidates
         ]

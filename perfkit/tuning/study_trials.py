@@ -13,11 +13,12 @@ from perfkit.models.workload import Workload
 from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 from perfkit.trial.request import TrialFiles, reference_file
-from perfkit.tuning.memory_need import needed_bytes
+from perfkit.tuning.memory_room import MemoryRoom
 from perfkit.tuning.progress import Progress
+from perfkit.tuning.runner import Runner
 from perfkit.tuning.search.settings import process_settings, program_settings
 from perfkit.tuning.search.strategy import Screen
-from perfkit.tuning.session import Runner, Session, Start
+from perfkit.tuning.session import Living, Session, Start
 from perfkit.tuning.study_plan import StudyPlan
 
 COMPILED_FOLDER = "compiled"
@@ -45,6 +46,8 @@ class StudyTrials:
         Receives the events.
     keep
         Stores a record.
+    records
+        Returns the records of the study so far.
     """
 
     def __init__(
@@ -53,11 +56,20 @@ class StudyTrials:
         runner: SharingRunner,
         progress: Progress,
         keep: Callable[[Record], None],
+        records: Callable[[], Sequence[Record]],
     ) -> None:
         self._plan = plan
         self._runner = runner
         self._progress = progress
         self._keep = keep
+        self._room = MemoryRoom(
+            plan.model,
+            plan.catalogue,
+            (plan.workload, plan.screened),
+            records,
+            plan.memory_bytes,
+            runner.available_bytes,
+        )
 
     @property
     def compiled_folder(self) -> Path:
@@ -68,9 +80,9 @@ class StudyTrials:
         """A new session, whose records are kept in the store."""
         return Session(self._runner, self._progress, self._plan.study, self._keep, self.fit)
 
-    def fit(self, starts: Sequence[Start]) -> bool:
-        """Whether memory holds the given trials side by side."""
-        return needed_bytes(self._plan.model, starts) < self._plan.memory_bytes
+    def fit(self, starts: Sequence[Start], living: Sequence[Living] = ()) -> bool:
+        """Whether memory holds trials side by side; see :meth:`MemoryRoom.holds`."""
+        return self._room.holds(starts, living)
 
     def reference(self, workload: Workload) -> Start:
         """The start of the reference configuration, which saves its answer."""
@@ -91,14 +103,21 @@ class StudyTrials:
         """The start of a trial of a confirmation block."""
         return self._start(self._plan.workload, configuration, Role.CONFIRM, shared=False)
 
-    def side_by_side(self, screen: Screen) -> tuple[Configuration, ...]:
+    def side_by_side(self, screen: Screen, living: Sequence[Living]) -> tuple[Configuration, ...]:
         """The first candidates that memory holds side by side with their base, at least one.
 
         The strategy proposes the other ones again.
+
+        Parameters
+        ----------
+        screen
+            The candidates and their base.
+        living
+            Trials that are alive; those that are no candidate end before.
         """
         candidates = screen.candidates
         while len(candidates) > 1 and not self.fit(
-            [self.screening(member, Role.SCREEN) for member in (screen.base, *candidates)]
+            [self.screening(member, Role.SCREEN) for member in (screen.base, *candidates)], living
         ):
             candidates = candidates[:-1]
         return candidates

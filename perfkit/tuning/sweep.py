@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +18,10 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
+from perfkit.tuning.memory_room import MemoryRoom
 from perfkit.tuning.progress import Progress
-from perfkit.tuning.session import Runner, Session
+from perfkit.tuning.runner import Runner
+from perfkit.tuning.session import Session, Start
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,9 @@ class Sweep:
         self._plan = plan
         self._runner = runner
         self._progress = progress
-        self._available_bytes = available_bytes
+        self._room = MemoryRoom(
+            plan.model, plan.catalogue, plan.workloads, self.records, math.inf, available_bytes
+        )
 
     def run(self) -> None:
         """Measure every missing cell."""
@@ -113,7 +118,8 @@ class Sweep:
     def _measure(self, workload: Workload, missing: Sequence[Configuration]) -> None:
         first, *others = self._plan.configurations
         files = self._files(workload)
-        if not self._fits_two(workload):
+        starts = [Start(workload, each, Role.SWEEP) for each in self._plan.configurations]
+        if not all(self._room.holds([starts[0], other]) for other in starts[1:]):
             for configuration in missing:
                 with self._session() as session:
                     if session.open(workload, configuration, Role.SWEEP, files):
@@ -129,13 +135,6 @@ class Sweep:
                     paired = True
             if alive and not paired:
                 session.rounds([first], self._plan.rounds)
-
-    def _fits_two(self, workload: Workload) -> bool:
-        needed = max(
-            self._plan.model.memory_estimate_bytes(workload, configuration)
-            for configuration in self._plan.configurations
-        )
-        return 2 * needed < self._available_bytes()
 
     def _reference(self, workload: Workload) -> None:
         if holds_answers(self._reference_file(workload)):
@@ -164,4 +163,7 @@ class Sweep:
         return reference_file(self._plan.store.folder, workload)
 
     def _session(self) -> Session:
-        return Session(self._runner, self._progress, self._plan.study, self._plan.store.append)
+        plan = self._plan
+        return Session(
+            self._runner, self._progress, plan.study, plan.store.append, self._room.holds
+        )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.recorded import RecordedConfiguration, RecordedSweep, StartSeconds
-from benchmarks.recording import Recording, RecordingPlan, SharingRunner, sweep_of
+from benchmarks.recording import Recording, RecordingPlan, sweep_of
 from benchmarks.replayed import ReplayRunner
 from benchmarks.scripts.record_sweep import main
 from benchmarks.sweep_design import factor_values, factorial, process_key, sample
@@ -101,7 +101,13 @@ def test_only_settings_of_one_compilation_and_of_the_model_share_a_process() -> 
     )
 
 
-def _plan(folder: Path, budget_s: float = 1e6, sweep: RecordedSweep | None = None) -> RecordingPlan:
+def _plan(
+    folder: Path,
+    budget_s: float = 1e6,
+    sweep: RecordedSweep | None = None,
+    *,
+    shared_processes: bool = False,
+) -> RecordingPlan:
     entries = (sweep or tiny_sweep()).configurations
     return RecordingPlan(
         model=MODEL,
@@ -112,6 +118,7 @@ def _plan(folder: Path, budget_s: float = 1e6, sweep: RecordedSweep | None = Non
         rounds=2,
         block=2,
         budget_s=budget_s,
+        shared_processes=shared_processes,
     )
 
 
@@ -136,9 +143,9 @@ def test_a_recording_of_replayed_trials_is_the_sweep_that_they_replay(tmp_path: 
 
 
 def test_configurations_share_the_process_of_their_settings(tmp_path: Path) -> None:
-    plan = _plan(tmp_path)
+    plan = _plan(tmp_path, shared_processes=True)
     runner = ReplayRunner(tiny_sweep(), MODEL)
-    recording = Recording(plan, SharingRunner(runner), Listener())
+    recording = Recording(plan, runner, Listener())
     recording.run()
     assert all(one.shared_process for one in recording.records())
     found = sweep_of(plan, recording.records())

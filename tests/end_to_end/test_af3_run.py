@@ -17,7 +17,15 @@ from perfkit.records.store import read_records
 pytest.importorskip("alphafold3", reason="the run needs the af3 extra")
 
 RESIDUES = 12
-KNOBS = ("bucket=exact", "msa_rows=needed", "precision=float32")
+KNOBS = ("bucket=exact", "msa_rows=needed")
+
+PRESET = """
+model = "af3"
+[knobs]
+precision = "float32"
+[measured.versions]
+jaxlib = "0.0.1"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +34,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("run")
     knobs = [word for knob in KNOBS for word in ("--knob", knob)]
     command = [sys.executable, "-m", "perfkit", "run", "--model", "af3", "--out", str(out)]
-    fidelity = ["--size", str(RESIDUES), "--steps", "1"]
+    preset = out.with_suffix(".toml")
+    preset.write_text(PRESET)
+    fidelity = ["--preset", str(preset), "--size", str(RESIDUES), "--steps", "1"]
     ran = subprocess.run(
         [*command, *fidelity, *knobs],
         env={**os.environ, "COLUMNS": "200"},
@@ -47,6 +57,22 @@ def test_the_structure_holds_every_residue(finished: tuple[Path, str]) -> None:
     atoms = pdbx.get_structure(pdbx.CIFFile.read(path), model=1)
     assert get_residue_count(atoms) == RESIDUES
     assert np.isfinite(atoms.coord).all()
+
+
+def test_the_first_lines_name_the_package_and_a_preset_of_another_jaxlib(
+    finished: tuple[Path, str],
+) -> None:
+    out, printed = finished
+    (record,) = read_records(out)
+    assert record.model_package is not None
+    package, jaxlib = record.model_package, record.versions["jaxlib"]
+    assert package.import_name == "alphafold3"
+    lines = printed.splitlines()
+    assert lines[0].startswith("af3: ")
+    assert f"  package: {package.text}, jaxlib {jaxlib}" in lines[:5]
+    (warning,) = [line for line in lines if line.startswith("warning: the preset")]
+    assert "was measured with jaxlib 0.0.1, but here is" in warning
+    assert f"jaxlib {jaxlib}" in warning
 
 
 def test_the_confidences_hold_every_token(finished: tuple[Path, str]) -> None:

@@ -41,7 +41,7 @@ def test_a_command_that_is_not_installed_is_reported_in_one_line(observer: Obser
 
 def test_a_missing_memray_is_reported_in_one_line() -> None:
     observer = MemrayHeap(lambda name: None)
-    assert observer.unavailable() == "memray is not installed; install perfkit[profile]"
+    assert observer.unavailable() == "memray is not installed: pip install memray"
 
 
 @pytest.mark.parametrize(

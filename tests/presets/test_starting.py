@@ -37,7 +37,7 @@ def _starting(
         shipped_folder=tmp_path / "data",
         most=most,
     )
-    return [configuration.as_dict() for configuration in found]
+    return [start.configuration.as_dict() for start in found]
 
 
 def test_shipped_and_stored_presets_by_nearness(write_preset: WritePreset, tmp_path: Path) -> None:

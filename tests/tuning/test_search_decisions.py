@@ -311,7 +311,7 @@ def test_a_grid_that_is_too_large_is_refused() -> None:
 def test_a_missing_package_is_named() -> None:
     message = "strategy 'gp' needs the package scikit-learn: pip install scikit-learn"
     with pytest.raises(MissingDependencyError, match=message):
-        require_package("gp", "sklearn", "scikit-learn", installed=lambda module: False)
+        require_package("gp", "sklearn", installed=lambda module: False)
 
 
 def test_knobs_with_numbers_are_encoded_by_rank_and_others_one_hot() -> None:

@@ -21,7 +21,7 @@ ALL = CATALOGUE.configuration({"precision": "bfloat16"})
 
 def _session(runner: WatchedRunner, kept: list[Record], room: int) -> Session:
     """A session with memory for ``room`` trials."""
-    return Session(runner, Listener(), "study", kept.append, lambda starts: len(starts) <= room)
+    return Session(runner, Listener(), "study", kept.append, lambda starts, _: len(starts) <= room)
 
 
 def _start(configuration: Configuration) -> Start:

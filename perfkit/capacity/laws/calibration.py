@@ -26,6 +26,8 @@ from perfkit.capacity.laws.parallel import CpuLaw
 from perfkit.capacity.tables import first_sentence, read_toml
 from perfkit.errors import UserError
 from perfkit.files import reason_of, short_digest, write_whole
+from perfkit.models import get_model
+from perfkit.packages import Package, measured_package
 from perfkit.records.schema import Record
 from perfkit.records.settings import StoredSettings
 from perfkit.records.stages import STARTUP_STAGES
@@ -33,7 +35,7 @@ from perfkit.records.stages import STARTUP_STAGES
 LOGGER = logging.getLogger("perfkit.capacity.laws.calibration")
 """Warns when a calibration file cannot be used and is replaced."""
 
-CALIBRATION_VERSION = 1
+CALIBRATION_VERSION = 2
 
 CHECKSUM = "checksum"
 """Key of the checksum in a saved calibration. Files of older versions have none."""
@@ -68,6 +70,8 @@ class CalibrationTrial(FileData):
         Laws of passes and of the start over CPUs, None where one CPU count was measured.
     contention
         Slow-down while other instances fill the machine, None if not measured.
+    package
+        The package whose code predicted; None in calibrations of version 1.
     """
 
     model: str
@@ -80,6 +84,7 @@ class CalibrationTrial(FileData):
     running_cpus: CpuLaw | None = None
     starting_cpus: CpuLaw | None = None
     contention: Annotated[NonNegative, Field(le=MOST_CONTENTION)] | None = None
+    package: Package | None = None
 
     @model_validator(mode="after")
     def _has_its_features(self) -> Self:
@@ -147,13 +152,22 @@ class Calibration(FileData):
         Raises
         ------
         UserError
-            The fit's model was not calibrated, or the factor exceeds :data:`MOST_FACTOR`.
+            The fit's model was not calibrated, or was calibrated with another distribution of its
+            package, or the factor exceeds :data:`MOST_FACTOR`.
         """
         trial = self.trial_for(fit)
         if trial is None:
             raise UserError(
                 f"the calibration of {self.machine.get('host')} has no trial of {fit.model}: "
                 f"run 'perfkit calibrate --model {fit.model}' there"
+            )
+        name = get_model(fit.model).package()
+        own = trial.package or measured_package(name, self.versions)
+        measured = fit.model_package
+        if own and measured and own.distribution != measured.distribution:
+            raise UserError(
+                f"the calibration of {self.machine.get('host')} was measured with {own.text}, the "
+                f"fit of {fit.model} with {measured.text}: repeat one of them"
             )
         there = fit.seconds(trial.features, trial.counts)
         running = self._ratio(
@@ -306,6 +320,7 @@ def calibrate(
         running_cpus=running_cpus,
         starting_cpus=starting_cpus,
         contention=contention(records),
+        package=record.model_package,
     )
     calibration = Calibration(
         created=datetime.now(UTC).isoformat(timespec="seconds"),

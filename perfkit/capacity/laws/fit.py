@@ -29,12 +29,13 @@ from perfkit.errors import UserError
 from perfkit.files import write_whole
 from perfkit.models import get_model, model_names
 from perfkit.models.costs import WARM_UP, Features
+from perfkit.packages import Package, measured_package
 from perfkit.records.settings import StoredSettings
 from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.units import cut
 
-FIT_VERSION = 1
-"""Version of the file's layout."""
+FIT_VERSION = 2
+"""Version of the file's layout; version 2 added the model's package."""
 
 MOST_LAWS = 64
 
@@ -108,6 +109,8 @@ class ModelFit(FileData):
         Fingerprint of the machine.
     versions
         Versions of packages, by name.
+    package
+        The package whose code predicted; None in fits of version 1.
     cpus
         CPUs that the fitted trials were allowed.
     least_size, largest_size
@@ -152,6 +155,7 @@ class ModelFit(FileData):
     created: str
     machine: dict[str, JsonValue]
     versions: dict[str, str | None]
+    package: Package | None = None
     cpus: Cpus
     least_size: Positive
     largest_size: Positive
@@ -193,6 +197,11 @@ class ModelFit(FileData):
                     f"{place} depends on {cut(unknown)!r}, which is not a feature of {self.model}"
                 )
         return self
+
+    @property
+    def model_package(self) -> Package | None:
+        """The package that the laws hold for; from :attr:`versions` in fits of version 1."""
+        return self.package or measured_package(get_model(self.model).package(), self.versions)
 
     def refusal(self, features: Features) -> str | None:
         """Return why the fit does not hold at ``features``, None where it does."""

@@ -15,6 +15,7 @@ from perfkit.capacity.laws.terms import size_feature, time_terms
 from perfkit.errors import UserError
 from perfkit.models import get_model
 from perfkit.models.base import REST
+from perfkit.packages import measured_package
 from perfkit.records.schema import Record
 
 
@@ -30,8 +31,8 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
     Raises
     ------
     UserError
-        The records are of several models, configurations or machines, or too few or too similar
-        for the laws.
+        The records are of several models, configurations, machines, packages or versions of jaxlib,
+        or too few or too similar for the laws.
     """
     _ensure_comparable(records)
     first = records[0]
@@ -66,6 +67,7 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=first.machine.model_dump(),
         versions=first.versions,
+        package=first.model_package,
         cpus=measured[0].cpus,
         least_size=sizes[0],
         largest_size=sizes[-1],
@@ -93,12 +95,21 @@ def _ensure_comparable(records: Sequence[Record]) -> None:
         ("models", {record.workload.model for record in records}),
         ("configurations", {record.configuration.label for record in records}),
         ("machines", {str(record.machine.digest) for record in records}),
+        ("packages", {_package_text(record) for record in records}),
+        ("versions of jaxlib", {str(record.versions.get("jaxlib")) for record in records}),
     ):
         if len(found) > 1:
             raise UserError(
                 f"the records are of several {what} ({', '.join(sorted(found))}): a fit needs "
                 "records of one"
             )
+
+
+def _package_text(record: Record) -> str:
+    """The package of a record's model; the versions alone show it in older records."""
+    name = get_model(record.workload.model).package(None)
+    package = record.model_package or measured_package(name, record.versions)
+    return "unknown" if package is None else package.text
 
 
 def _notices(records: Sequence[Record]) -> tuple[str, ...]:

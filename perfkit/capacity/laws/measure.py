@@ -22,7 +22,8 @@ from perfkit.records.store import Store
 from perfkit.stats.exact import median_uncertainty
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tuning.progress import Progress
-from perfkit.tuning.session import Runner, Session
+from perfkit.tuning.runner import Runner
+from perfkit.tuning.session import Session
 
 COUNTED_ROLES = (Role.PARTS, Role.HELD_OUT, Role.CPUS, Role.COMPILED)
 """Roles with a fixed number of trials per workload and configuration."""

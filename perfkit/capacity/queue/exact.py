@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from perfkit.capacity.queue.pack import Kind, Packing, Placement, Task
 from perfkit.errors import MissingDependencyError
+from perfkit.packages import missing_sentence
 
 if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, IntervalVar, IntVar
@@ -56,9 +57,7 @@ def improve(tasks: Sequence[Task], kinds: Sequence[Kind], start: Packing) -> Pac
     try:
         from ortools.sat.python import cp_model
     except ImportError as error:
-        raise MissingDependencyError(
-            "the exact packing needs OR-Tools: pip install 'perfkit[plan]'"
-        ) from error
+        raise MissingDependencyError(missing_sentence("the exact packing", ("ortools",))) from error
     if not tasks or start.makespan_s <= start.bound_s * (1 + 1 / TICKS):
         return start
     tick_s = start.makespan_s / TICKS

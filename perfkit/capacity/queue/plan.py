@@ -184,6 +184,7 @@ def make_plan(
     *,
     cached: bool = True,
     rejects: Sequence[Reject] = (),
+    notices: Sequence[str] = (),
 ) -> Plan:
     """Plan a queue.
 
@@ -199,6 +200,8 @@ def make_plan(
         Whether jobs share a compilation cache.
     rejects
         Rows and machines that could not be read, for the rejects of the plan.
+    notices
+        Facts that a reader must know of the fits in the environment of the jobs.
     """
     queue = Queue(jobs, inventory.machines, fits, cached=cached)
     candidates, impossible = queue.candidates()
@@ -218,7 +221,9 @@ def make_plan(
         rejects=(*rejects, *impossible),
         packing=packing,
         tasks=tuple(tasks),
-        notices=tuple(dict.fromkeys([*_notices(inventory, fits), *_job_notices(planned)])),
+        notices=tuple(
+            dict.fromkeys([*notices, *_notices(inventory, fits), *_job_notices(planned)])
+        ),
     )
 
 

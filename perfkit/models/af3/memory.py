@@ -5,6 +5,9 @@ from __future__ import annotations
 from perfkit.models.af3.knobs import ATTENTION_CHUNK, UPSTREAM, Settings, rows_together
 from perfkit.models.shared_knobs import BFLOAT16, FLOAT32
 
+KNOWN_FOR = ("alphafold3-colabfold",)
+"""Distributions that the constants below were measured with."""
+
 PROCESS_BYTES = 1.35e9
 """Resident bytes of the interpreter, imported packages, the compiler and its generated code."""
 

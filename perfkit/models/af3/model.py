@@ -26,9 +26,9 @@ from perfkit.models.af3.knobs import (
     rows_together,
     settings_for,
 )
-from perfkit.models.af3.memory import peak_resident_bytes
+from perfkit.models.af3.memory import KNOWN_FOR, peak_resident_bytes
 from perfkit.models.af3.modules import BLOCKS, STACKS
-from perfkit.models.af3.package import ensure_installed, import_model
+from perfkit.models.af3.package import PACKAGE, ensure_installed, import_model
 from perfkit.models.af3.synthetic_weights import SEED
 from perfkit.models.af3.weights import SYNTHETIC_NOTICE, check_model_dir
 from perfkit.models.base import REST, Option
@@ -117,6 +117,7 @@ class AlphaFold3:
     }
     reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
     foreign_adapter: str | None = "perfkit.models.af3.foreign.adapter"
+    memory_known_for: tuple[str, ...] = KNOWN_FOR
 
     @property
     def costs(self) -> CostModel:
@@ -124,6 +125,10 @@ class AlphaFold3:
         from perfkit.models.af3.costs import AlphaFold3Costs
 
         return AlphaFold3Costs(self.fidelity_axes)
+
+    def package(self, workload: Workload | None = None) -> str:
+        """Return ``alphafold3``, which DeepMind's package and ColabFold's build both provide."""
+        return PACKAGE
 
     def load(self) -> None:
         """Import ``alphafold3``, and JAX with it."""

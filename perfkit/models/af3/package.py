@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,11 +10,23 @@ from perfkit.builds import installed_build, source_digest
 from perfkit.errors import MissingDependencyError
 from perfkit.files import JsonData
 from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
+from perfkit.packages import (
+    PROVIDERS,
+    distribution_name,
+    missing_packages,
+    require_packages,
+)
 
-REQUIRED = ("alphafold3", "jax", "haiku", "tokamax", "biotite", "rdkit")
-"""Import names of the packages of the ``af3`` extra, without their own dependencies."""
+PACKAGE = "alphafold3"
+"""Import name of the model's package, which several distributions provide."""
 
-DISTRIBUTIONS = ("alphafold3", "alphafold3-colabfold", "dm-haiku")
+REQUIRED = ("jax", "haiku", "tokamax", "biotite", "rdkit")
+"""Import names of the packages that the model and perfkit need in addition to :data:`PACKAGE`."""
+
+SOURCES = "install DeepMind's from the repository google-deepmind/alphafold3, or ColabFold's build"
+"""Where to get the model's package. Both must never be installed together."""
+
+DISTRIBUTIONS = (*PROVIDERS[PACKAGE], "dm-haiku")
 """Distributions that determine the parameters of the network."""
 
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
@@ -38,24 +49,26 @@ def package_identity() -> dict[str, JsonData]:
 
 
 def ensure_installed(required: Iterable[str] = REQUIRED) -> None:
-    """Check that the packages of the ``af3`` extra are installed, without importing them.
+    """Check that AlphaFold 3 and the packages that it needs are installed, without importing them.
 
     Parameters
     ----------
     required
-        Import names of the packages.
+        Import names of the packages in addition to the model's.
 
     Raises
     ------
     MissingDependencyError
-        A package is missing; the message names every missing one.
+        A package is missing. Where the model's package is there, the message names the other
+        missing ones alone, so that the advice never replaces it.
     """
-    missing = [name for name in required if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing_packages((PACKAGE,)):
+        wanted = ("alphafold3-colabfold", *map(distribution_name, missing_packages(required)))
         raise MissingDependencyError(
-            f"AlphaFold 3 needs {', '.join(missing)}, which is not installed: "
-            "run 'make env', or pip install 'perfkit[af3]'"
+            f"AlphaFold 3 needs {PACKAGE}, which is not installed: {SOURCES} with pip install "
+            f"{' '.join(wanted)}"
         )
+    require_packages("AlphaFold 3", required, alongside=PACKAGE)
 
 
 def import_model() -> Any:
@@ -64,7 +77,7 @@ def import_model() -> Any:
     Raises
     ------
     MissingDependencyError
-        The ``af3`` extra is not installed.
+        A package is missing, see :func:`ensure_installed`.
     """
     ensure_installed()
     provide_glycan_ion_sets()

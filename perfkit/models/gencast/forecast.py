@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from perfkit.errors import MissingDependencyError
 from perfkit.files import ensure_room
 from perfkit.models.gencast.task import ATMOSPHERIC_VARIABLES, PRECIPITATION, STEP_HOURS
+from perfkit.packages import require_packages
 from perfkit.version import __version__
 
 if TYPE_CHECKING:
@@ -102,14 +102,11 @@ def as_dataset(forecast: Forecast) -> xarray.Dataset:
     Raises
     ------
     MissingDependencyError
-        xarray is not installed.
+        xarray, h5netcdf or h5py is not installed.
     """
-    try:
-        import xarray
-    except ImportError as error:
-        raise MissingDependencyError(
-            "writing forecasts needs xarray, h5netcdf and h5py: pip install 'perfkit[gencast]'"
-        ) from error
+    require_packages("writing forecasts", ("xarray", "h5netcdf", "h5py"))
+    import xarray
+
     steps = forecast.seconds.shape[1]
     coordinates = {
         "realization": (

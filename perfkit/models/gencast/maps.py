@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perfkit.errors import MissingDependencyError
 from perfkit.models.gencast.forecast import DESCRIPTIONS, Forecast
 from perfkit.models.gencast.task import ATMOSPHERIC_VARIABLES
+from perfkit.packages import require_packages
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -88,11 +88,10 @@ def maps_figure(info: tuple[tuple[Map, ...], ...], notices: Sequence[str] = ()) 
     MissingDependencyError
         Plotly is not installed.
     """
-    try:
-        import plotly.graph_objects as go
-        from plotly.subplots import make_subplots
-    except ImportError as error:
-        raise MissingDependencyError("maps need plotly: pip install plotly") from error
+    require_packages("drawing maps", ("plotly",))
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
     columns = len(info[0])
     titles = [field.title for row in info for field in row]
     figure = make_subplots(rows=len(info), cols=columns, subplot_titles=titles)

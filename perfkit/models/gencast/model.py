@@ -31,6 +31,7 @@ from perfkit.models.module_names import module_name
 from perfkit.models.prepared import Prepared
 from perfkit.models.shared_knobs import FLOAT32
 from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
+from perfkit.packages import require_packages
 from perfkit.records.depths import SHALLOW_DEPTH
 from perfkit.units import cut
 
@@ -41,6 +42,10 @@ PARTS = ("denoiser_call", "noise_set", "step_setup")
 """Parts of the computation, each with a named scope, innermost first."""
 
 _WHY = "change since the last input frame, in standard deviations of the 12-hour change"
+
+
+REQUIRED = ("jax", "xarray", "h5netcdf", "h5py", "trimesh", "rtree")
+"""Import names of the packages that the model needs."""
 
 
 class GenCast:
@@ -74,6 +79,7 @@ class GenCast:
     }
     reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
     foreign_adapter: str | None = "perfkit.models.gencast.foreign"
+    memory_known_for: tuple[str, ...] = ()
 
     @property
     def costs(self) -> CostModel:
@@ -82,17 +88,17 @@ class GenCast:
 
         return GenCastCosts(self.fidelity_axes)
 
+    def package(self, workload: Workload | None = None) -> str:
+        """Return the package of the engine: ``perfkit`` itself by default, or ``weathernext``."""
+        return OWN if workload is None else _engine_of(workload)
+
     def load(self) -> None:
         """Import JAX and the packages that read files."""
-        try:
-            import h5netcdf  # noqa: F401
-            import trimesh  # noqa: F401
-            import xarray  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"GenCast needs {error.name}, which is not installed: "
-                "pip install 'perfkit[gencast]'"
-            ) from error
+        require_packages("GenCast", REQUIRED)
+        import h5netcdf  # noqa: F401
+        import trimesh  # noqa: F401
+        import xarray  # noqa: F401
+
         import perfkit.models.gencast.computation  # noqa: F401
 
     def workload(

@@ -64,7 +64,7 @@ class GaussianProcess(SpaceSearch):
     patience: int = PATIENCE
 
     def __post_init__(self) -> None:
-        require_package(self.name, "sklearn", "scikit-learn")
+        require_package(self.name, "sklearn")
 
     def propose(self, known: Known, count: int) -> Sequence[Configuration]:
         """The new configurations with the largest expected improvement."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 
 from perfkit.errors import MissingDependencyError
+from perfkit.packages import distribution_name, missing_packages
 
 
 def is_installed(module: str) -> bool:
     """Whether a module can be imported; it is not imported."""
-    return importlib.util.find_spec(module) is not None
+    return not missing_packages((module,))
 
 
 def require_package(
-    strategy: str, module: str, package: str, installed: Callable[[str], bool] = is_installed
+    strategy: str, module: str, installed: Callable[[str], bool] = is_installed
 ) -> None:
     """Refuse a strategy whose package is missing.
 
@@ -22,8 +22,8 @@ def require_package(
     ----------
     strategy
         Name of the strategy.
-    module, package
-        Name of the module that it imports, and of the package that contains it.
+    module
+        Name of the package that it imports.
     installed
         Whether a module can be imported.
 
@@ -33,6 +33,7 @@ def require_package(
         The package is not installed; the message says how to install it.
     """
     if not installed(module):
+        package = distribution_name(module)
         raise MissingDependencyError(
             f"strategy {strategy!r} needs the package {package}: pip install {package}"
         )

@@ -56,7 +56,7 @@ class ScreenTpe(SpaceSearch):
     patience: int = PATIENCE
 
     def __post_init__(self) -> None:
-        require_package(self.name, "optuna", "optuna")
+        require_package(self.name, "optuna")
 
     def propose(self, known: Known, count: int) -> Sequence[Configuration]:
         """The next samples that are new."""

@@ -17,7 +17,7 @@ from perfkit.stats.exact import LOOKS
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
 from perfkit.tuning.progress import Progress
-from perfkit.tuning.session import Runner
+from perfkit.tuning.runner import Runner
 from perfkit.tuning.side_by_side.instances import (
     Hourly,
     Instances,
@@ -148,12 +148,12 @@ def measure_instances(
         The user interrupted; the records so far are stored.
     """
     cpus = places() if where is None else tuple(where)
-    counts = instance_counts(configuration, peak_rss_bytes, plan.memory_bytes, cpus)
-    larger = too_large(sensible_counts(cpus), peak_rss_bytes, plan.memory_bytes)
+    available = runner.available_bytes()
+    memory_bytes = plan.memory_bytes if available is None else min(plan.memory_bytes, available)
+    counts = instance_counts(configuration, peak_rss_bytes, memory_bytes, cpus)
+    larger = too_large(sensible_counts(cpus), peak_rss_bytes, memory_bytes)
     if larger:
-        progress.say(
-            f"not measured: {too_large_sentence(larger[0], peak_rss_bytes, plan.memory_bytes)}"
-        )
+        progress.say(f"not measured: {too_large_sentence(larger[0], peak_rss_bytes, memory_bytes)}")
     if len(counts) < 2:
         return
     run = _Measurement(runner, plan, configuration, costs, progress, cache, cpus, bind)

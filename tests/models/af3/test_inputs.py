@@ -307,7 +307,7 @@ def test_a_message_does_not_quote_a_whole_alignment(tmp_path: Path) -> None:
 
 
 def test_missing_packages_are_named() -> None:
-    with pytest.raises(MissingDependencyError, match="AlphaFold 3 needs absent_a, absent_b, which"):
+    with pytest.raises(MissingDependencyError, match="needs absent_a and absent_b, which are not"):
         ensure_installed(("pytest", "absent_a", "absent_b"))
 
 

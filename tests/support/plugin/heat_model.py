@@ -125,6 +125,7 @@ class Heat:
     )
     reference_values: Mapping[str, str] = MappingProxyType({})
     foreign_adapter: str | None = "heat_foreign"
+    memory_known_for: tuple[str, ...] = ()
 
     @property
     def costs(self) -> CostModel:
@@ -157,6 +158,10 @@ class Heat:
     def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
         """float32 under every padding."""
         return AgreementClass.FLOAT32
+
+    def package(self, workload: Workload | None = None) -> str:
+        """The package of this module."""
+        return __name__.partition(".")[0]
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
         """About the size of a process that has imported JAX."""

@@ -51,7 +51,7 @@ def constants_file(
     if encode is None:
         raise UserError(
             f"the installed alphafold3 reads its chemical components as '{suffix}' files, which "
-            "perfkit cannot write: install the version that perfkit's af3 extra names"
+            "this version of perfkit cannot write"
         )
     keyed = {"layout": _LAYOUT, "format": suffix, "source": source_key(), **depends_on}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from perfkit.errors import UserError
 from perfkit.models.af3.chemistry.biotite_dictionary import read_components, refuse_unknown
 from perfkit.models.af3.chemistry.component_cache import constants_file
+from perfkit.models.af3.chemistry.component_index import read_by_index
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
@@ -140,8 +141,9 @@ def build_dictionary(codes: Iterable[str], suffix: str = ".pickle") -> Path:
 def ccd_for(fold_input: Input) -> Ccd:
     """Return upstream's component dictionary for an input, including the input's own components.
 
-    If the package ships a dictionary, it is used. Otherwise a reduced one is built and also
-    becomes upstream's default, because upstream parses some templates with its default
+    If the package ships a dictionary, it is used, through an index where the package would read it
+    whole (:mod:`~perfkit.models.af3.chemistry.component_index`). Otherwise a reduced one is built
+    and also becomes upstream's default, because upstream parses some templates with its default
     dictionary.
 
     Raises
@@ -156,12 +158,14 @@ def ccd_for(fold_input: Input) -> Ccd:
     attribute = next((name for name in _FILE_ATTRIBUTES if hasattr(module, name)), None)
     if attribute is None:
         raise UserError(
-            "the installed alphafold3 stores its chemical components where perfkit cannot find "
-            "them: install the version that perfkit's af3 extra names"
+            "the installed alphafold3 stores its chemical components where this version of perfkit "
+            "cannot find them"
         )
     path = _packaged_dictionary(Path(getattr(module, attribute)).suffix)
     packaged = path.exists()
-    if not packaged:
+    if packaged:
+        read_by_index(module, path)
+    else:
         path = build_dictionary(needed, path.suffix)
         setattr(module, attribute, str(path))
     try:

@@ -88,7 +88,7 @@ def load_fold_input(
     UserError
         The file cannot be read, or the model cannot predict the input; the message says why.
     MissingDependencyError
-        A package of the ``af3`` extra is not installed.
+        A package that the model or perfkit needs is not installed.
     """
     ensure_installed()
     provide_glycan_ion_sets()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perfkit.errors import MissingDependencyError, UserError
+from perfkit.errors import UserError
+from perfkit.packages import require_packages
 from perfkit.records.machine import available_memory_bytes
 from perfkit.units import bytes_text, cut
 
@@ -51,14 +52,11 @@ def open_dataset(path: Path) -> xarray.Dataset:
     UserError
         The file is missing, damaged or not NetCDF-4.
     """
-    try:
-        import h5netcdf  # noqa: F401  # xarray's engine; xarray reports its absence less clearly
-        import h5py
-        import xarray
-    except ImportError as error:
-        raise MissingDependencyError(
-            "reading NetCDF files needs xarray, h5netcdf and h5py: pip install 'perfkit[gencast]'"
-        ) from error
+    # xarray reports the absence of its engine, h5netcdf, less clearly.
+    require_packages("reading NetCDF files", ("xarray", "h5netcdf", "h5py"))
+    import h5py
+    import xarray
+
     if not path.is_file():
         raise UserError(f"there is no file {path}")
     try:

@@ -1,0 +1,54 @@
+"""What a call announces: the package that runs the model, and what comes from elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.metadata import version
+
+from perfkit.api.progress import package_lines
+from perfkit.api.tuning import start_warnings
+from perfkit.knobs.configuration import STOCK
+from perfkit.models.gencast.model import GenCast
+from perfkit.presets.known import Measured, shipped_presets
+from perfkit.presets.starting import StartingPoint
+from perfkit.version import __version__
+from tests.support.replay import RECORDED
+
+RUNS = f"  package: perfkit {__version__}, jaxlib {version('jaxlib')}"
+
+
+class _Elsewhere(GenCast):
+    """A model whose memory was fitted to another package."""
+
+    memory_known_for: tuple[str, ...] = ("one", "two")
+
+
+def _start(jaxlib: str) -> StartingPoint:
+    """A starting point that was measured with a jaxlib."""
+    preset = shipped_presets("gencast")[0]
+    measured = Measured(versions={"jaxlib": jaxlib})
+    return StartingPoint(STOCK, dataclasses.replace(preset, measured=measured))
+
+
+def test_the_package_is_named_with_its_version_and_jaxlib() -> None:
+    assert package_lines(GenCast(), RECORDED) == [RUNS]
+
+
+def test_memory_that_is_not_known_for_the_package_is_noted() -> None:
+    assert package_lines(_Elsewhere(), RECORDED) == [
+        RUNS,
+        "  note: memory is predicted as for one or two; trials show what perfkit "
+        f"{__version__} needs",
+    ]
+
+
+def test_one_sentence_covers_the_starting_points_of_other_environments() -> None:
+    here = _start(version("jaxlib"))
+    assert start_warnings([]) == start_warnings([here]) == []
+    (sentence,) = start_warnings([here, _start("0.0.1")])
+    assert sentence.startswith("a starting point of the search: the shipped preset gencast")
+    assert "with jaxlib 0.0.1, but here is jaxlib" in sentence
+    assert sentence.endswith("time and memory may differ")
+    (sentence,) = start_warnings([_start("0.0.1"), here, _start("0.0.2"), _start("0.0.3")])
+    assert "0.0.1" in sentence
+    assert sentence.endswith("(and 2 further starting points)")
