@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
@@ -118,6 +118,7 @@ class Heat:
     options: tuple[Option, ...] = (Option("edge", int, "nodes along an edge (default: 64)"),)
     small_options: Mapping[str, str | int | float | bool] = MappingProxyType({"edge": 16})
     weights_option = ""
+    named_folders = False
     fidelity_axes = AXES
     knobs: tuple[Knob, ...] = (PADDED,)
     tolerances: Mapping[str, Tolerance] = MappingProxyType(
@@ -133,6 +134,10 @@ class Heat:
     def load(self) -> None:
         """Import JAX."""
         import jax  # noqa: F401
+
+    def each_input(self, options: Options) -> Sequence[Options]:
+        """The options: they name a single plate."""
+        return (options,)
 
     def workload(self, options: Options, fidelity: Mapping[str, int]) -> Workload:
         """A warm plate in cold surroundings."""
