@@ -68,6 +68,7 @@ def prepare(
     labels: tuple[str, ...] = (),
     *,
     depth: str = FULL_DEPTH,
+    labels_files: bool = True,
     features: FeatureOptions = UPSTREAM_FEATURES,
     files: FileOptions = UPSTREAM_FILES,
 ) -> Prepared:
@@ -88,10 +89,12 @@ def prepare(
     model_dir
         Folder of real parameters, or None for synthetic ones.
     labels
-        Statements about the fidelity that every file of the prediction carries.
+        Statements about the fidelity.
     depth
         :data:`~perfkit.records.depths.FULL_DEPTH`, or
         :data:`~perfkit.records.depths.SHALLOW_DEPTH` for the network with fewer blocks.
+    labels_files
+        Whether the files of results carry the labels.
     features
         Choices of the featurisation.
     files
@@ -158,7 +161,7 @@ def prepare(
             outputs,
             folder,
             _identifier(parameters),
-            (*notices, *labels),
+            (*notices, *labels) if labels_files else notices,
             files,
         )
 

@@ -279,7 +279,7 @@ class AlphaFold3:
         return padded or (name, value) != (BUCKET.name, EXACT)
 
     def labels(self, workload: Workload) -> tuple[str, ...]:
-        """Describe how a workload falls short of production, for the files of its prediction.
+        """Describe how a workload falls short of production, for the record of its prediction.
 
         Production predicts every seed of the input.
         """
@@ -287,6 +287,14 @@ class AlphaFold3:
         production = {axis.name: axis.production for axis in self.fidelity_axes}
         production["seeds"] = len(fold_input.rng_seeds)
         return fidelity_labels(self.fidelity_axes, workload.fidelity, production)
+
+    def _is_worse(self, fidelity: Mapping[str, int]) -> bool:
+        """Whether each result is worse than in production, and not only their number lower."""
+        return any(
+            fidelity[axis.name] < axis.production
+            for axis in self.fidelity_axes
+            if not axis.counts_results
+        )
 
     def shallow(self, workload: Workload) -> Workload | None:
         """Return the workload with fewer blocks of the pairformers, MSA and diffusion stacks."""
@@ -316,6 +324,7 @@ class AlphaFold3:
             None if model_dir is None else Path(str(model_dir)),
             self.labels(workload),
             depth=workload.depth,
+            labels_files=self._is_worse(workload.fidelity),
             features=FeatureOptions.of(workload.source),
             files=FileOptions.of(workload.source),
         )

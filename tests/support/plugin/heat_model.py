@@ -115,10 +115,13 @@ class Heat:
 
     name = "heat"
     size_unit = "nodes"
-    options: tuple[Option, ...] = (Option("edge", int, "nodes along an edge (default: 64)"),)
+    options: tuple[Option, ...] = (
+        Option("edge", int, "nodes along an edge (default: 64)"),
+        Option("edges", str, "edges of several plates, separated by commas", predicts=True),
+    )
     small_options: Mapping[str, str | int | float | bool] = MappingProxyType({"edge": 16})
     weights_option = ""
-    named_folders = False
+    named_folders = True
     fidelity_axes = AXES
     knobs: tuple[Knob, ...] = (PADDED,)
     tolerances: Mapping[str, Tolerance] = MappingProxyType(
@@ -136,8 +139,10 @@ class Heat:
         import jax  # noqa: F401
 
     def each_input(self, options: Options) -> Sequence[Options]:
-        """The options: they name a single plate."""
-        return (options,)
+        """One plate per edge."""
+        if "edges" not in options:
+            return (options,)
+        return [{"edge": int(edge)} for edge in str(options["edges"]).split(",")]
 
     def workload(self, options: Options, fidelity: Mapping[str, int]) -> Workload:
         """A warm plate in cold surroundings."""
