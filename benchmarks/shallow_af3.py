@@ -15,6 +15,7 @@ import numpy.typing as npt
 from perfkit.models.af3 import computation
 from perfkit.models.af3.chemistry.tokens import count_tokens
 from perfkit.models.af3.knobs import settings_for
+from perfkit.models.af3.run_options import UPSTREAM_FILES, FileOptions
 from perfkit.models.prepared import Prepared
 from perfkit.records.depths import SHALLOW_DEPTH
 
@@ -31,13 +32,16 @@ Arrays = Mapping[str, npt.NDArray[np.float32]]
 
 
 def prepare(
-    fold_input: Input, overrides: Mapping[str, str], labels: tuple[str, ...] = ()
+    fold_input: Input,
+    overrides: Mapping[str, str],
+    labels: tuple[str, ...] = (),
+    files: FileOptions = UPSTREAM_FILES,
 ) -> Prepared:
     """Like :meth:`perfkit.models.base.Model.prepare`, in float32 and shallow; it writes files."""
     tokens = count_tokens(fold_input)
     settings = settings_for({**FLOAT32, **overrides}, tokens)
     return computation.prepare(
-        fold_input, settings, FIDELITY, {}, tokens, None, labels, depth=SHALLOW_DEPTH
+        fold_input, settings, FIDELITY, {}, tokens, None, labels, depth=SHALLOW_DEPTH, files=files
     )
 
 

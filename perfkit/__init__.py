@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from perfkit.api.results import RunResult as RunResult
     from perfkit.api.running import profile as profile
     from perfkit.api.running import run as run
+    from perfkit.api.running import run_each as run_each
     from perfkit.api.study_results import SweepResult as SweepResult
     from perfkit.api.study_results import TuneResult as TuneResult
     from perfkit.api.sweeping import sweep as sweep
@@ -60,6 +61,7 @@ _MODULES = {
     "recommend": "perfkit.api.recommending",
     "render_report": "perfkit.api.reporting",
     "run": "perfkit.api.running",
+    "run_each": "perfkit.api.running",
     "sweep": "perfkit.api.sweeping",
     "tune": "perfkit.api.tuning",
 }

@@ -1,36 +1,29 @@
-"""One measured prediction: plain, or profiled."""
+"""Measured predictions: plain ones, and a profiled one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from perfkit.api.progress import CallProgress, ProgressLike, as_progress
+from perfkit.api.predictions import RunArguments, measure, planned_runs, predict, predictions
+from perfkit.api.progress import ProgressLike, as_progress
 from perfkit.api.results import RunResult
 from perfkit.api.subject import (
     Fidelity,
     KnobValue,
     OptionValue,
-    Subject,
     at_least,
     default_folder,
     make_subject,
     preset_warnings,
 )
-from perfkit.diagnose.locate.record import with_location
-from perfkit.errors import unknown_name
+from perfkit.errors import UserError
 from perfkit.models import DEFAULT_MODEL
 from perfkit.observers.registry import OBSERVERS, make_observers
-from perfkit.records.schema import Outcome
-from perfkit.records.store import Store
-from perfkit.trial.launcher import run_trial
-from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
-from perfkit.trial.observed import ObservedTrial
-from perfkit.trial.request import TrialFiles, TrialRequest
-from perfkit.trial.worker.output_folder import ensure_own_folder
-
-GUARDS = (GUARD_OFF, GUARD_LIFT, GUARD_ZERO)
-"""Modes of the domain guard."""
+from perfkit.trial.messages import GUARD_LIFT
+from perfkit.trial.request import TrialRequest
 
 PROFILE_PAGE_NAME = "profile.html"
 """File name of the page of a profile, in its folder."""
@@ -51,6 +44,7 @@ def run(
     time_limit: str | float | None = None,
     memory_limit: str | int | None = None,
     force: bool = False,
+    force_output_dir: bool = False,
     progress: ProgressLike = None,
     **options: OptionValue,
 ) -> RunResult:
@@ -76,7 +70,8 @@ def run(
     compile_cache
         Folder of compiled programs to read from and add to; None compiles everything.
     out
-        Folder for the prediction and the record; by default below ``perfkit-results``.
+        Folder for the prediction and the record; by default below ``perfkit-results``. Models that
+        name their folders, such as AlphaFold 3, write the prediction to a folder in it.
     fidelity
         ``low`` or ``production``; None takes production with real weights, else low.
     time_limit
@@ -85,6 +80,9 @@ def run(
         Resident memory of the trial: bytes, or text such as ``16GB``.
     force
         Whether to run even where memory is predicted not to suffice.
+    force_output_dir
+        Whether the files of an earlier prediction of the same input are replaced, where the
+        prediction would otherwise go to a new folder with the time in its name.
     progress
         Function that receives one line of progress at a time, e.g. ``print``; None is silent.
     **options
@@ -99,7 +97,8 @@ def run(
     Raises
     ------
     UserError
-        An argument is impossible, the input is bad, or the folder cannot be written.
+        An argument is impossible, the options name several inputs, an input is bad, or the folder
+        cannot be written.
 
     Examples
     --------
@@ -107,35 +106,63 @@ def run(
     >>> result.record.outcome  # doctest: +SKIP
     <Outcome.OK: 'ok'>
     """
-    at_least("passes", passes, 0)
-    if guard not in GUARDS:
-        raise unknown_name("guard", guard, GUARDS)
-    subject = make_subject(
-        model,
-        options,
+    arguments = RunArguments(
+        model=model,
+        knobs=knobs,
+        preset=preset,
+        guard=guard,
+        locate=locate,
+        observe=observe,
+        passes=passes,
+        compile_cache=compile_cache,
+        out=out,
         fidelity=fidelity,
         time_limit=time_limit,
         memory_limit=memory_limit,
         force=force,
-        predicts=True,
+        force_output_dir=force_output_dir,
+        progress=progress,
     )
-    configuration = subject.configuration(knobs or {}, preset)
-    observers = tuple(make_observers(observe))
-    subject.refuse_without_memory(configuration)
-    folder = Path(out) if out is not None else default_folder("run", subject.workload.name)
-    ensure_own_folder(folder, subject.workload)
-    cache = None if compile_cache is None else Path(compile_cache)
-    request = TrialRequest(
-        subject.workload,
-        configuration,
-        folder,
-        subject.limits,
-        files=TrialFiles(output_folder=folder, compile_cache=cache),
-        guard=guard,
-        observers=observers,
-    )
-    warnings = preset_warnings(preset)
-    return _measure(subject, request, passes, as_progress(progress), warnings, locate)
+    planned = planned_runs(arguments, options)
+    if len(planned) > 1:
+        raise UserError(
+            f"the options name {len(planned)} inputs: perfkit.run_each takes the same arguments "
+            "and predicts them in turn"
+        )
+    return predict(arguments, planned[0])
+
+
+def run_each(**arguments: Any) -> Iterator[RunResult]:
+    """Run one prediction per input, one after the other, as ``perfkit run`` does.
+
+    All arguments and inputs are checked before the first prediction starts.
+
+    Parameters
+    ----------
+    **arguments
+        As for :func:`run`. The model's options may name several inputs, such as the folder
+        ``input_dir`` or a file of several AlphaFold Server jobs.
+
+    Returns
+    -------
+    iterator of RunResult
+        The result of each prediction as soon as it has ended. A failed prediction does not end the
+        others; an interrupted one does.
+
+    Raises
+    ------
+    UserError
+        An argument is impossible, an input is bad, or the folder cannot be written.
+
+    Examples
+    --------
+    >>> for result in perfkit.run_each(model="af3", input_dir="inputs"):  # doctest: +SKIP
+    ...     print(result.record.workload.name, result.record.outcome)
+    """
+    own = {field.name for field in fields(RunArguments)}
+    common = RunArguments(**{name: value for name, value in arguments.items() if name in own})
+    options = {name: value for name, value in arguments.items() if name not in own}
+    return predictions(common, planned_runs(common, options))
 
 
 def profile(
@@ -203,7 +230,7 @@ def profile(
         subject.workload, configuration, folder, subject.limits, observers=observers
     )
     warnings = preset_warnings(preset)
-    result = _measure(subject, request, passes, as_progress(progress), warnings)
+    result = measure(subject, request, passes, as_progress(progress), warnings)
     # Drawing takes most of the import of this module, and a plain run draws nothing.
     from perfkit.report.profile_page import profile_page
     from perfkit.report.writing import write_report
@@ -211,26 +238,3 @@ def profile(
     page = folder / PROFILE_PAGE_NAME
     write_report(page, profile_page(result.record, folder))
     return RunResult(result.record, folder, result.interrupted, page=page)
-
-
-def _measure(
-    subject: Subject,
-    request: TrialRequest,
-    passes: int,
-    progress: CallProgress,
-    warnings: Sequence[str],
-    locate: bool = False,
-) -> RunResult:
-    """Run a trial and keep its record."""
-    folder = request.store_folder
-    store = Store(folder)
-    progress.announce(subject.model, [subject.workload], warnings)
-    trial = ObservedTrial(request)
-    with progress.trial(request.configuration.label) as show_stage:
-        trial.on_stage = show_stage
-        record = run_trial(trial, passes)
-    if locate:
-        record = with_location(record, folder)
-    store.append(record)
-    interrupted = record.outcome is Outcome.INTERRUPTED or trial.interrupted
-    return RunResult(record, folder, interrupted, trial.not_written)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from perfkit.errors import UserError, unknown_name
 from perfkit.file_names import file_name
@@ -123,7 +123,42 @@ class Subject:
             )
 
 
+class SubjectArguments(TypedDict, total=False):
+    """The optional arguments of :func:`make_subjects`."""
+
+    fidelity: str | None
+    time_limit: str | float | None
+    memory_limit: str | int | None
+    force: bool
+    predicts: bool
+    plans: bool
+
+
 def make_subject(
+    model: str, options: Mapping[str, OptionValue], **others: Unpack[SubjectArguments]
+) -> Subject:
+    """Check the arguments of a call that measures a single input, and make its workload.
+
+    Parameters
+    ----------
+    model, options, **others
+        As for :func:`make_subjects`.
+
+    Raises
+    ------
+    UserError
+        A value is impossible, the options name several inputs, or the input is bad.
+    """
+    subjects = make_subjects(model, options, **others)
+    if len(subjects) > 1:
+        raise UserError(
+            f"the options name {len(subjects)} inputs, but this takes one: perfkit.run_each "
+            "predicts several in turn"
+        )
+    return subjects[0]
+
+
+def make_subjects(
     model: str,
     options: Mapping[str, OptionValue],
     *,
@@ -133,8 +168,8 @@ def make_subject(
     force: bool = False,
     predicts: bool = False,
     plans: bool = False,
-) -> Subject:
-    """Check the arguments of a call and make the workload.
+) -> list[Subject]:
+    """Check the arguments of a call and make the workload of every input that they name.
 
     Parameters
     ----------
@@ -151,8 +186,8 @@ def make_subject(
     force
         Whether to run even where memory is predicted not to suffice.
     predicts
-        Whether the call writes a prediction. With real weights its fidelity is then production,
-        unless `fidelity` says otherwise.
+        Whether the call writes predictions. It then takes several inputs and options on files, and
+        with real weights its fidelity is production, unless `fidelity` says otherwise.
     plans
         Whether plans use the measurements. Implementations that plans do not describe are then
         refused.
@@ -171,22 +206,28 @@ def make_subject(
             raise unknown_name(f"option of {chosen.name}", name, (*known, *axes))
     if fidelity is not None and fidelity not in FIDELITIES:
         raise unknown_name("fidelity", fidelity, FIDELITIES)
-    own = {
-        name: _option_value(known[name], value)
-        for name, value in given.items()
-        if name in known and value is not False
-    }
+    own: dict[str, str | int | float | bool] = {}
+    for name, value in given.items():
+        if name not in known or (value is False and known[name].default is False):
+            continue
+        own[name] = _option_value(known[name], value)
+        if known[name].predicts and not predicts:
+            raise UserError(f"--{name} is for predictions, which only perfkit run writes")
     if plans:
         chosen.costs.refuse_unplanned(own)
     by_default = "production" if predicts and chosen.weights_option in own else "low"
     values = {name: value for name, value in given.items() if name in axes}
-    workload = chosen.workload(own, _axis_values(chosen, values, fidelity or by_default))
-    _refuse_broken_text(workload)
+    chosen_axes = _axis_values(chosen, values, fidelity or by_default)
+    inputs = chosen.each_input(own) if predicts else (own,)
+    workloads = [chosen.workload(one, chosen_axes) for one in inputs]
+    for workload in workloads:
+        _refuse_broken_text(workload)
     limits = Limits(
         time_s=None if time_limit is None else seconds_of(time_limit),
         memory_bytes=None if memory_limit is None else parse_size(str(memory_limit)),
     )
-    return Subject(chosen, Catalogue(chosen.knobs), workload, limits, force)
+    catalogue = Catalogue(chosen.knobs)
+    return [Subject(chosen, catalogue, workload, limits, force) for workload in workloads]
 
 
 def preset_warnings(preset: Path | str | None) -> list[str]:

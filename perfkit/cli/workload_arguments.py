@@ -12,7 +12,7 @@ from perfkit.api.subject import FIDELITIES, Subject, make_subject
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, Configuration, parse_values
 from perfkit.models import DEFAULT_MODEL, get_model, model_names
-from perfkit.models.base import Model
+from perfkit.models.base import Model, Option
 from perfkit.models.workload import Workload
 from perfkit.observers.registry import OBSERVERS
 from perfkit.trial.limits import Limits
@@ -124,7 +124,7 @@ def parse_command_line(
     parser.add_argument(
         "--model", default=DEFAULT_MODEL, help=f"model that predicts: {', '.join(model_names())}"
     )
-    _add_input_arguments(parser, model)
+    _add_input_arguments(parser, model, predicts)
     _add_fidelity_arguments(parser, model, predicts)
     limits = parser.add_argument_group("limits of each trial")
     limits.add_argument("--time-limit", help="e.g. 20m; a trial that exceeds it ends as 'timeout'")
@@ -135,7 +135,7 @@ def parse_command_line(
     add(parser)
     parsed = parser.parse_args(list(arguments))
     names = [*(option.name for option in model.options), *(a.name for a in model.fidelity_axes)]
-    own = {name: getattr(parsed, name.replace("-", "_")) for name in names}
+    own = {name: getattr(parsed, name.replace("-", "_"), None) for name in names}
     subject = {
         "model": parsed.model,
         "fidelity": parsed.fidelity,
@@ -176,15 +176,43 @@ def parse_request(
     return Request(subject, given.arguments)
 
 
-def _add_input_arguments(parser: Parser, model: Model) -> None:
-    group = parser.add_argument_group("input")
+def _add_input_arguments(parser: Parser, model: Model, predicts: bool) -> None:
+    group = parser.add_argument_group("input and files" if predicts else "input")
     for option in model.options:
+        if option.predicts and not predicts:
+            continue
         if option.kind is bool:
-            group.add_argument(
-                f"--{option.name}", help=option.summary, action="store_const", const=True
-            )
+            _add_switch(group, option)
         else:
             group.add_argument(f"--{option.name}", help=option.summary, type=option.kind)
+
+
+def _add_switch(group: argparse._ArgumentGroup, option: Option) -> None:
+    """Add ``--NAME``, ``--NAME=true|false`` and ``--no-NAME``."""
+    destination = option.name.replace("-", "_")
+    group.add_argument(
+        f"--{option.name}",
+        help=option.summary,
+        nargs="?",
+        const=True,
+        type=_truth,
+        metavar="true|false",
+    )
+    group.add_argument(
+        f"--no-{option.name}",
+        dest=destination,
+        action="store_const",
+        const=False,
+        help=argparse.SUPPRESS,
+    )
+
+
+def _truth(text: str) -> bool:
+    """The value of a switch; argparse reports texts that are neither."""
+    try:
+        return {"true": True, "false": False}[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"takes true or false, not {text!r}") from None
 
 
 def _add_fidelity_arguments(parser: Parser, model: Model, predicts: bool) -> None:

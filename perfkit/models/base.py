@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,11 +31,18 @@ class Option:
         ``str``, ``int``, ``float`` or ``bool`` (a switch).
     summary
         One line of help.
+    default
+        Value of a switch that is not given.
+    predicts
+        Whether only commands that write a prediction take the option, e.g. because it determines
+        which files they write.
     """
 
     name: str
     kind: type
     summary: str
+    default: bool = False
+    predicts: bool = False
 
 
 def memory_is_known(model: Model, package: Package | None) -> bool:
@@ -59,6 +66,9 @@ class Model(Protocol):
         Options of an input that runs in seconds, for measuring the machine and not the model.
     weights_option
         Name of the option that gives real weights. Without it they are synthetic.
+    named_folders
+        Whether a prediction has a folder of its own in the output folder, with the name of its
+        input. Otherwise its files lie in the output folder.
     fidelity_axes
         Dimensions along which a prediction can be shortened.
     knobs
@@ -80,6 +90,7 @@ class Model(Protocol):
     options: tuple[Option, ...]
     small_options: Mapping[str, str | int | float | bool]
     weights_option: str
+    named_folders: bool
     fidelity_axes: tuple[FidelityAxis, ...]
     knobs: tuple[Knob, ...]
     tolerances: Mapping[str, Tolerance]
@@ -112,6 +123,29 @@ class Model(Protocol):
         ------
         MissingDependencyError
             The package of the model is not installed.
+        """
+        ...
+
+    def each_input(
+        self, options: Mapping[str, str | int | float | bool]
+    ) -> Sequence[Mapping[str, str | int | float | bool]]:
+        """Split options that name several inputs into the options of each input.
+
+        Parameters
+        ----------
+        options
+            Option name -> value, as a user gave them to a command that predicts.
+
+        Returns
+        -------
+        sequence
+            Options for :meth:`workload`, in the order in which the inputs are predicted. Options
+            that name a single input are returned as they are.
+
+        Raises
+        ------
+        UserError
+            The inputs cannot be listed.
         """
         ...
 

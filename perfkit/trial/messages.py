@@ -140,6 +140,10 @@ class TrialSpec:
         File to write this trial's compared quantities to, or None.
     output_folder
         Folder for the files of the prediction, or None.
+    manifest
+        File that lists the files of the prediction; None for the default in the output folder.
+    overwrite
+        Whether the prediction replaces files of the output folder that are of no prediction.
     compile_cache
         Folder of JAX's persistent compilation cache, or None for no cache.
     memory_limit_bytes
@@ -163,6 +167,8 @@ class TrialSpec:
     reference: str | None = None
     save_compared: str | None = None
     output_folder: str | None = None
+    manifest: str | None = None
+    overwrite: bool = False
     compile_cache: str | None = None
     memory_limit_bytes: int | None = None
     guard: str = GUARD_OFF

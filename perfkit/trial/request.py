@@ -61,6 +61,10 @@ class TrialFiles:
         File to write the trial's own compared quantities to.
     output_folder
         Folder to write the prediction to.
+    manifest
+        File that lists the files of the prediction; by default in the output folder.
+    overwrite
+        Whether the prediction replaces files of the output folder that are of no prediction.
     compile_cache
         Folder of JAX's persistent compilation cache.
     """
@@ -68,6 +72,8 @@ class TrialFiles:
     reference: Path | None = None
     save_compared: Path | None = None
     output_folder: Path | None = None
+    manifest: Path | None = None
+    overwrite: bool = False
     compile_cache: Path | None = None
 
 
@@ -133,8 +139,8 @@ class TrialRequest:
         """
         shared = self.labels.shared_process
         files = {each.name: getattr(self.files, each.name) for each in fields(TrialFiles)}
-        paths = {
-            name: None if path is None else str(path.resolve()) for name, path in files.items()
+        files |= {
+            name: str(path.resolve()) for name, path in files.items() if isinstance(path, Path)
         }
         return TrialSpec(
             workload=self.workload.as_dict(),
@@ -145,7 +151,7 @@ class TrialRequest:
             last_stage=self.last_stage,
             observers=observers,
             compiler_options=self.configuration.compiler_options() if shared else {},
-            **paths,
+            **files,
         )
 
 

@@ -13,10 +13,12 @@ import pytest
 from perfkit.records.schema import Outcome
 from perfkit.records.stages import StageName
 from perfkit.records.store import read_records
+from tests.support.fold_documents import document
 
 pytest.importorskip("alphafold3", reason="the run needs the af3 extra")
 
 RESIDUES = 12
+NAME = f"synthetic-{RESIDUES}-1"
 KNOBS = ("bucket=exact", "msa_rows=needed")
 
 PRESET = """
@@ -53,7 +55,7 @@ def test_the_structure_holds_every_residue(finished: tuple[Path, str]) -> None:
     from biotite.structure import get_residue_count
     from biotite.structure.io import pdbx
 
-    (path,) = finished[0].glob("seed-1_sample-0/*_model.cif")
+    (path,) = finished[0].glob(f"{NAME}/seed-1_sample-0/*_model.cif")
     atoms = pdbx.get_structure(pdbx.CIFFile.read(path), model=1)
     assert get_residue_count(atoms) == RESIDUES
     assert np.isfinite(atoms.coord).all()
@@ -76,18 +78,43 @@ def test_the_first_lines_name_the_package_and_a_preset_of_another_jaxlib(
 
 
 def test_the_confidences_hold_every_token(finished: tuple[Path, str]) -> None:
-    (path,) = finished[0].glob("seed-1_sample-0/*_sample-0_confidences.json")
+    (path,) = finished[0].glob(f"{NAME}/seed-1_sample-0/*_sample-0_confidences.json")
     confidences = json.loads(path.read_text())
-    (summary,) = finished[0].glob("seed-1_sample-0/*_summary_confidences.json")
+    (summary,) = finished[0].glob(f"{NAME}/seed-1_sample-0/*_summary_confidences.json")
     assert len(confidences["pae"]) == RESIDUES
     assert len(confidences["token_res_ids"]) == RESIDUES
     assert "ranking_score" in json.loads(summary.read_text())
 
 
-def test_every_file_is_labelled_with_synthetic_weights(finished: tuple[Path, str]) -> None:
+def _results(out: Path) -> list[Path]:
+    """The files of results: neither the log, nor the input, nor the terms of use."""
+    (record,) = read_records(out)
+    others = ("log", f"{NAME}_data.json", "TERMS_OF_USE.md")
+    assert set(others) <= set(record.artifacts)
+    return [out / path for name, path in record.artifacts.items() if name not in others]
+
+
+def test_the_folder_of_the_input_holds_the_prediction_and_nothing_else(
+    finished: tuple[Path, str],
+) -> None:
+    (record,) = read_records(finished[0])
+    files = {path for path in (finished[0] / NAME).rglob("*") if path.is_file()}
+    assert files == {finished[0] / path for name, path in record.artifacts.items() if name != "log"}
+    assert {path.name for path in (finished[0] / NAME).iterdir()} == {
+        "seed-1_sample-0",
+        f"{NAME}_confidences.json",
+        f"{NAME}_data.json",
+        f"{NAME}_model.cif",
+        f"{NAME}_ranking_scores.csv",
+        f"{NAME}_summary_confidences.json",
+        "TERMS_OF_USE.md",
+    }
+
+
+def test_every_result_is_labelled_with_synthetic_weights(finished: tuple[Path, str]) -> None:
     out, printed = finished
     (record,) = read_records(out)
-    files = [out / path for name, path in record.artifacts.items() if name != "log"]
+    files = _results(out)
     assert {path.suffix for path in files} == {".cif", ".json", ".csv"}
     for path in files:
         assert "synthetic weights" in path.read_text(), path
@@ -98,28 +125,32 @@ def test_every_file_is_labelled_with_synthetic_weights(finished: tuple[Path, str
 LABEL = "below production fidelity (recycles 0 of 10, steps 1 of 200, samples 1 of 5)"
 
 
-def test_every_file_is_labelled_with_its_fidelity_below_production(
+def test_every_result_is_labelled_with_its_fidelity_below_production(
     finished: tuple[Path, str],
 ) -> None:
     out, printed = finished
     (record,) = read_records(out)
-    for name, path in record.artifacts.items():
-        assert name == "log" or LABEL in (out / path).read_text(), path
+    for path in _results(out):
+        assert LABEL in path.read_text(), path
     assert record.notices[-1].startswith(LABEL)
     assert printed.splitlines()[-1] == f"note: {record.notices[-1]}"
 
 
-def test_the_folder_is_refused_to_another_input_before_anything_runs(
-    finished: tuple[Path, str],
+def test_another_input_of_the_same_name_does_not_replace_the_prediction(
+    finished: tuple[Path, str], tmp_path: Path
 ) -> None:
     out, _ = finished
     before = sorted(out.rglob("*"))
-    command = [sys.executable, "-m", "perfkit", "run", "--size", "13", "--out", str(out)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(document(name=NAME)))
+    command = [sys.executable, "-m", "perfkit", "run", "--input", str(other), "--out", str(out)]
+    ran = subprocess.run(
+        [*command, "--force-output-dir"], capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 2
     assert ran.stdout == ""
     (line,) = ran.stderr.splitlines()
-    assert f"{out} holds the prediction of another input" in line
+    assert f"{out / NAME} holds the prediction of another input" in line
     assert f"'synthetic-{RESIDUES}-1'" in line
     assert sorted(out.rglob("*")) == before
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -65,10 +66,31 @@ def perfkit(tmp_path: Path, packages: Path) -> Perfkit:
 def test_it_predicts(perfkit: Perfkit, tmp_path: Path) -> None:
     perfkit("run --model heat --edge 16 --steps 1 --passes 1 --out run")
     # One step on a plate of ones keeps the inside and cools the edges by 10 %, the corners twice.
-    plate = np.load(tmp_path / "run" / "plate.npy")
+    plate = np.load(tmp_path / "run" / "plate-16" / "plate.npy")
     assert plate[8, 8] == pytest.approx(np.tanh(1.0))
     assert plate[0, 8] == pytest.approx(np.tanh(0.9))
     assert plate[0, 0] == pytest.approx(np.tanh(0.81))
+
+
+def test_several_inputs_have_folders_of_their_own(perfkit: Perfkit, tmp_path: Path) -> None:
+    """Two inputs of one name included; a later run replaces only what it is meant to."""
+    out = tmp_path / "several"
+    (out / "plate-8").mkdir(parents=True)
+    (out / "plate-8" / "notes.txt").write_text("of the user")
+    perfkit("run --model heat --edges 8,12,8 --passes 0 --out several")
+    plates = {path.parent.name: np.load(path).shape for path in out.glob("plate-*/plate.npy")}
+    twelve, first, second = sorted(plates)
+    assert twelve == "plate-12"
+    assert re.fullmatch(r"plate-8_\d{8}_\d{6}(-2)?", first)
+    assert re.fullmatch(r"plate-8_\d{8}_\d{6}(-2)?", second)
+    assert plates == {twelve: (12, 12), first: (8, 8), second: (8, 8)}
+    records = read_records(out)
+    assert [record.workload.name for record in records] == ["plate-8", "plate-12", "plate-8"]
+    assert records[0].artifacts["plate.npy"] == f"{first}/plate.npy"
+    assert any("plate-8 is not empty" in notice for notice in records[0].notices)
+    assert not any("is not empty" in notice for notice in records[1].notices)
+    perfkit("run --model heat --edge 8 --passes 0 --out several --force-output-dir")
+    assert {path.name for path in (out / "plate-8").iterdir()} == {"notes.txt", "plate.npy"}
 
 
 def test_it_is_tuned(perfkit: Perfkit, tmp_path: Path) -> None:

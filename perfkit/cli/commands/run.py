@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from perfkit.api.predictions import GUARDS
 from perfkit.api.results import RunResult
-from perfkit.api.running import GUARDS, run
+from perfkit.api.running import run_each
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
@@ -35,7 +36,13 @@ def _add(parser: Parser) -> None:
         help="if the answer is not finite, also report where the first bad value arose",
     )
     add_observe_argument(parser)
-    parser.add_argument("--out", type=Path, help="folder for the prediction and the record")
+    parser.add_argument("--out", type=Path, help="folder for the predictions and the records")
+    parser.add_argument(
+        "--force-output-dir",
+        action="store_true",
+        help="replace an earlier prediction of the same input, and other files of the same names, "
+        "instead of writing to a new folder with the time in its name",
+    )
     parser.add_argument(
         "--compile-cache", type=Path, help="folder of compiled programs to read from and add to"
     )
@@ -44,20 +51,20 @@ def _add(parser: Parser) -> None:
     )
 
 
-def main(arguments: list[str], run: Callable[..., RunResult] = run) -> int:
-    """Run one trial and print the measurements.
+def main(arguments: list[str], run: Callable[..., Iterable[RunResult]] = run_each) -> int:
+    """Run one trial per input and print the measurements.
 
     Parameters
     ----------
     arguments
         Command line after the subcommand.
     run
-        Runs the trial.
+        Runs the trials, one after the other.
 
     Returns
     -------
     int
-        0 when the trial's outcome is ``ok``, else 1.
+        0 when the outcome of every trial is ``ok``, else 1.
 
     Raises
     ------
@@ -65,11 +72,11 @@ def main(arguments: list[str], run: Callable[..., RunResult] = run) -> int:
         The prediction cannot be written, which the user can fix: exit code 2.
     """
     given = parse_command_line(
-        "run", "Run one guarded, measured prediction.", arguments, _add, predicts=True
+        "run", "Run guarded, measured predictions.", arguments, _add, predicts=True
     )
     own = given.arguments
     console = Console()
-    result = run(
+    results = run(
         **given.subject,
         knobs=knobs_of(own),
         preset=own.preset,
@@ -79,11 +86,19 @@ def main(arguments: list[str], run: Callable[..., RunResult] = run) -> int:
         passes=own.passes,
         compile_cache=own.compile_cache,
         out=own.out,
+        force_output_dir=own.force_output_dir,
         progress=console,
     )
-    console.record(result.record, result.folder)
-    if result.interrupted:
-        raise KeyboardInterrupt
-    if result.not_written:
-        raise NotWrittenError(result.record.reason)
-    return 0 if result.ok else 1
+    failed: list[str] = []
+    count = 0
+    for count, result in enumerate(results, 1):  # noqa: B007
+        console.record(result.record, result.folder)
+        if result.interrupted:
+            raise KeyboardInterrupt
+        if result.not_written:
+            raise NotWrittenError(result.record.reason)
+        if not result.ok:
+            failed.append(result.record.workload.name)
+    if failed and count > 1:
+        console.line(f"{len(failed)} of {count} predictions failed: {', '.join(failed)}")
+    return 1 if failed else 0

@@ -12,7 +12,7 @@ from perfkit.errors import UserError
 from perfkit.models.af3.depth import first_blocks, make_shallow
 from perfkit.models.af3.featurise import Batch, featurise
 from perfkit.models.af3.knobs import UPSTREAM_MSA_ROWS, Settings
-from perfkit.models.af3.output import write_predictions
+from perfkit.models.af3.output import ensure_available, write_predictions
 from perfkit.models.af3.package import model_config, transformed
 from perfkit.models.af3.padding import (
     KEYS,
@@ -22,6 +22,12 @@ from perfkit.models.af3.padding import (
     used_subsets,
     with_msa_rows,
     with_subsets,
+)
+from perfkit.models.af3.run_options import (
+    UPSTREAM_FEATURES,
+    UPSTREAM_FILES,
+    FeatureOptions,
+    FileOptions,
 )
 from perfkit.models.af3.weights import (
     SYNTHETIC_NOTICE,
@@ -62,6 +68,9 @@ def prepare(
     labels: tuple[str, ...] = (),
     *,
     depth: str = FULL_DEPTH,
+    labels_files: bool = True,
+    features: FeatureOptions = UPSTREAM_FEATURES,
+    files: FileOptions = UPSTREAM_FILES,
 ) -> Prepared:
     """Featurise an input, load the parameters and describe the computation.
 
@@ -80,10 +89,16 @@ def prepare(
     model_dir
         Folder of real parameters, or None for synthetic ones.
     labels
-        Statements about the fidelity that every file of the prediction carries.
+        Statements about the fidelity.
     depth
         :data:`~perfkit.records.depths.FULL_DEPTH`, or
         :data:`~perfkit.records.depths.SHALLOW_DEPTH` for the network with fewer blocks.
+    labels_files
+        Whether the files of results carry the labels.
+    features
+        Choices of the featurisation.
+    files
+        Choices of the files that the prediction leaves.
 
     Raises
     ------
@@ -93,7 +108,8 @@ def prepare(
     import jax
     import jax.numpy as jnp
 
-    batches, bucket_notices = featurise_in_bucket(fold_input, settings.bucket)
+    ensure_available(files)
+    batches, bucket_notices = featurise_in_bucket(fold_input, settings.bucket, features)
     used_rows = max(used_msa_rows(batch.numeric) for batch in batches)
     rows = settings.msa_rows or min(used_rows, UPSTREAM_MSA_ROWS)
     config = model_config(
@@ -103,6 +119,7 @@ def prepare(
         msa_rows=rows,
         bfloat16=settings.upstream_bfloat16,
         confidence_logits=_logits_bytes(tokens, fidelity["samples"]) <= LARGEST_LOGITS_BYTES,
+        distogram=files.distogram,
         global_options=settings.upstream_rows,
     )
     if depth == SHALLOW_DEPTH:
@@ -139,12 +156,13 @@ def prepare(
 
     def write(outputs: PyTree, folder: Path) -> Sequence[Path]:
         return write_predictions(
-            fold_input.name,
+            fold_input,
             batches,
             outputs,
             folder,
             _identifier(parameters),
-            (*notices, *labels),
+            (*notices, *labels) if labels_files else notices,
+            files,
         )
 
     return Prepared(
@@ -221,8 +239,19 @@ def _only_what_is_compared(result: PyTree) -> PyTree:
     return reduced | {key: reduced[key][:1] for key in LOGITS.values() if key in reduced}
 
 
-def featurise_in_bucket(fold_input: Any, bucket: int) -> tuple[list[Batch], tuple[str, ...]]:
+def featurise_in_bucket(
+    fold_input: Any, bucket: int, options: FeatureOptions = UPSTREAM_FEATURES
+) -> tuple[list[Batch], tuple[str, ...]]:
     """Featurise in ``bucket``, or in the next larger bucket that gives upstream's answer.
+
+    Parameters
+    ----------
+    fold_input
+        Upstream's input.
+    bucket
+        Number of tokens to pad to.
+    options
+        Choices of the featurisation.
 
     Returns
     -------
@@ -231,12 +260,12 @@ def featurise_in_bucket(fold_input: Any, bucket: int) -> tuple[list[Batch], tupl
     notices
         A sentence if a larger bucket is used.
     """
-    batches = featurise(fold_input, max(bucket, LEAST_BUCKET))
+    batches = featurise(fold_input, max(bucket, LEAST_BUCKET), options=options)
     needed = needed_bucket(batches[0].numeric)
     if needed <= bucket:
         return batches, ()
     if needed > LEAST_BUCKET:
-        batches = featurise(fold_input, needed)
+        batches = featurise(fold_input, needed, options=options)
     return batches, (
         f"padded to {needed} tokens instead of {bucket}: an input of fewer than {KEYS} atoms needs "
         "an empty token to give upstream's answer",

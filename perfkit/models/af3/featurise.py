@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,12 +15,10 @@ from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 from perfkit.models.af3.chemistry.tokens import count_tokens
 from perfkit.models.af3.inputs.upstream_errors import REFUSALS, brief
 from perfkit.models.af3.inputs.upstream_warnings import capture_warnings
+from perfkit.models.af3.run_options import UPSTREAM_FEATURES, FeatureOptions
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
-
-_NEWEST_REFERENCE = datetime.date(2021, 9, 30)
-"""Upstream's default: model coordinates of components modified after this date are not used."""
 
 type Features = Mapping[str, npt.NDArray[np.generic]]
 """Name of a feature -> its values."""
@@ -50,7 +47,10 @@ class Batch:
 
 
 def featurise(
-    fold_input: Input, bucket: int | None = None, dictionary_for: DictionaryFor = ccd_for
+    fold_input: Input,
+    bucket: int | None = None,
+    dictionary_for: DictionaryFor = ccd_for,
+    options: FeatureOptions = UPSTREAM_FEATURES,
 ) -> list[Batch]:
     """Compute the features of an input with upstream's pipeline. Imports JAX.
 
@@ -62,6 +62,8 @@ def featurise(
         Number of tokens to pad to; None for no padding.
     dictionary_for
         Returns the component dictionary of the input.
+    options
+        Choices of the featurisation.
 
     Returns
     -------
@@ -71,14 +73,17 @@ def featurise(
     Raises
     ------
     UserError
-        The bucket is smaller than the input, or upstream refuses the input.
+        The bucket is smaller than the input, upstream refuses the input, or the installed package
+        lacks a choice.
     """
     provide_glycan_ion_sets()
     from alphafold3.data import featurisation
     from alphafold3.model.components import utils
     from alphafold3.model.pipeline import pipeline
 
-    tokens = count_tokens(fold_input, dictionary_for)
+    arguments = options.arguments_for(featurisation.featurise_input)
+    fix = options.fix_standalone_glycans
+    tokens = count_tokens(fold_input, dictionary_for, fix_standalone_glycans=fix)
     if bucket is not None and bucket < tokens:
         raise UserError(
             f"the bucket of {bucket} tokens is smaller than the input, which has {tokens} tokens"
@@ -89,7 +94,7 @@ def featurise(
                 fold_input,
                 ccd=dictionary_for(fold_input),
                 buckets=None if bucket is None else [bucket],
-                ref_max_modified_date=_NEWEST_REFERENCE,
+                **arguments,
             )
     except (*REFUSALS, pipeline.MmcifNumChainsError, pipeline.NanDataError) as error:
         raise UserError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -29,10 +29,19 @@ from perfkit.models.af3.knobs import (
 from perfkit.models.af3.memory import KNOWN_FOR, peak_resident_bytes
 from perfkit.models.af3.modules import BLOCKS, STACKS
 from perfkit.models.af3.package import PACKAGE, ensure_installed, import_model
+from perfkit.models.af3.run_options import (
+    INPUT_DIR,
+    INPUT_OPTIONS,
+    NUM_SEEDS,
+    OPTIONS,
+    UPSTREAM_FEATURES,
+    FeatureOptions,
+    FileOptions,
+)
 from perfkit.models.af3.synthetic_weights import SEED
 from perfkit.models.af3.weights import SYNTHETIC_NOTICE, check_model_dir
 from perfkit.models.base import REST, Option
-from perfkit.models.costs import CostModel
+from perfkit.models.costs import CostModel, Options
 from perfkit.models.depth import Stacks, shallow_workload, without_files
 from perfkit.models.module_names import module_name
 from perfkit.models.prepared import Prepared
@@ -47,11 +56,14 @@ if TYPE_CHECKING:
 ALL_SEEDS = 0
 """Value of the fidelity axis ``seeds`` that means all seeds of the input."""
 
-INPUT_OPTIONS = ("job", "molecule")
-"""Options that determine how the file of ``input`` is read."""
-
 SEQUENCE_SEED = 1
 """Seed of the sequence of a synthetic protein."""
+
+MOST_INPUTS = 8
+"""Inputs that are kept in memory. MSAs of a large complex can take a gigabyte."""
+
+DISTOGRAM_BYTES = 4 * 64
+"""Bytes of the distogram of a pair of tokens: 64 bins in float32."""
 
 SIZE_DIGITS = 6
 """Most digits of the length of a synthetic protein, which is made in memory. Longer lengths are far
@@ -74,14 +86,9 @@ class AlphaFold3:
     name = "af3"
     size_unit = "tokens"
     small_options: Mapping[str, str | int | float | bool] = MappingProxyType({"size": 16})
-    options: tuple[Option, ...] = (
-        Option("input", str, "fold input, JSON or FASTA (default: ubiquitin, 76 residues)"),
-        Option("job", str, "name or number of the job in a file of several AlphaFold Server jobs"),
-        Option("molecule", str, "type of FASTA records that state none: protein, dna or rna"),
-        Option("size", int, "residues of a synthetic protein to predict instead of an input"),
-        Option("model-dir", str, "folder with af3.bin.zst (default: synthetic weights)"),
-    )
+    options: tuple[Option, ...] = OPTIONS
     weights_option = "model-dir"
+    named_folders = True
     fidelity_axes: tuple[FidelityAxis, ...] = (
         FidelityAxis("recycles", 0, 10, 0, "recycles; the trunk runs once more than that"),
         FidelityAxis("steps", 4, 200, 1, "diffusion steps"),
@@ -134,21 +141,25 @@ class AlphaFold3:
         """Import ``alphafold3``, and JAX with it."""
         import_model()
 
-    def workload(
-        self, options: Mapping[str, str | int | float | bool], fidelity: Mapping[str, int]
-    ) -> Workload:
+    def each_input(self, options: Options) -> Sequence[Options]:
+        """Split a folder of inputs, and a file of several AlphaFold Server jobs."""
+        ensure_installed()
+        from perfkit.models.af3.inputs.several import each_input
+
+        return each_input(options)
+
+    def workload(self, options: Options, fidelity: Mapping[str, int]) -> Workload:
         """Make the workload of a fold input or of a synthetic protein."""
         ensure_installed()
+        if INPUT_DIR in options:
+            raise UserError(f"--{INPUT_DIR} names several inputs, of which this takes one: --input")
         if "input" in options and "size" in options:
             raise UserError("--input and --size exclude each other: give one of them")
         for key in INPUT_OPTIONS:
             if key in options and "input" not in options:
                 raise UserError(f"--{key} needs --input: it determines how the file is read")
-        source = {
-            key: options[key]
-            for key in ("input", *INPUT_OPTIONS, "size", "model-dir")
-            if key in options
-        }
+        features = FeatureOptions.of(options)
+        source = {option.name: options[option.name] for option in OPTIONS if option.name in options}
         for key in ("input", "model-dir"):
             if key in source:
                 source[key] = str(Path(str(source[key])).resolve())
@@ -160,14 +171,20 @@ class AlphaFold3:
             weights = _weights_digest(folder)
         else:
             notices = (*notices, SYNTHETIC_NOTICE)
-        chosen = self._fidelity(fidelity, len(fold_input.rng_seeds))
+        seeds = len(fold_input.rng_seeds)
+        if NUM_SEEDS in source:
+            fidelity = {"seeds": ALL_SEEDS, **fidelity}
+        chosen = self._fidelity(fidelity, seeds)
         from perfkit.models.af3.chemistry.tokens import count_tokens
 
         content = f"{fold_input.to_json()}\n{weights}"
+        if features != UPSTREAM_FEATURES:
+            content = f"{content}\n{features}"
+        fix = features.fix_standalone_glycans
         return Workload(
             model=self.name,
             name=fold_input.name,
-            size=count_tokens(fold_input),
+            size=count_tokens(fold_input, fix_standalone_glycans=fix),
             source=source,
             fidelity=chosen,
             input_digest=short_digest(content, 16),
@@ -212,7 +229,10 @@ class AlphaFold3:
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
         """Predict the peak resident set in bytes with a formula fitted at several sizes."""
         settings = settings_for(configuration.overrides(), workload.size)
-        return peak_resident_bytes(settings, workload.fidelity["samples"])
+        needed = peak_resident_bytes(settings, workload.fidelity["samples"])
+        if FileOptions.of(workload.source).distogram:
+            needed += DISTOGRAM_BYTES * settings.bucket**2 * workload.fidelity["seeds"]
+        return needed
 
     def part_counts(
         self, fidelity: Mapping[str, int], workload: Workload | None = None
@@ -265,7 +285,7 @@ class AlphaFold3:
         return padded or (name, value) != (BUCKET.name, EXACT)
 
     def labels(self, workload: Workload) -> tuple[str, ...]:
-        """Describe how a workload falls short of production, for the files of its prediction.
+        """Describe how a workload falls short of production, for the record of its prediction.
 
         Production predicts every seed of the input.
         """
@@ -273,6 +293,14 @@ class AlphaFold3:
         production = {axis.name: axis.production for axis in self.fidelity_axes}
         production["seeds"] = len(fold_input.rng_seeds)
         return fidelity_labels(self.fidelity_axes, workload.fidelity, production)
+
+    def _is_worse(self, fidelity: Mapping[str, int]) -> bool:
+        """Whether each result is worse than in production, and not only their number lower."""
+        return any(
+            fidelity[axis.name] < axis.production
+            for axis in self.fidelity_axes
+            if not axis.counts_results
+        )
 
     def shallow(self, workload: Workload) -> Workload | None:
         """Return the workload with fewer blocks of the pairformers, MSA and diffusion stacks."""
@@ -302,6 +330,9 @@ class AlphaFold3:
             None if model_dir is None else Path(str(model_dir)),
             self.labels(workload),
             depth=workload.depth,
+            labels_files=self._is_worse(workload.fidelity),
+            features=FeatureOptions.of(workload.source),
+            files=FileOptions.of(workload.source),
         )
         return without_files(prepared) if workload.depth == SHALLOW_DEPTH else prepared
 
@@ -310,12 +341,25 @@ def _fold_input(
     source: Mapping[str, str | int | float | bool],
 ) -> tuple[Input, tuple[str, ...]]:
     keys = ("input", "size", *INPUT_OPTIONS)
-    return _read_input(*(str(source[key]) if key in source else None for key in keys))
+    fold_input, notices = _read_input(
+        *(str(source[key]) if key in source else None for key in keys),
+        fix_standalone_glycans=FeatureOptions.of(source).fix_standalone_glycans,
+    )
+    if NUM_SEEDS in source:
+        from perfkit.models.af3.inputs.several import with_seeds
+
+        fold_input = with_seeds(fold_input, int(source[NUM_SEEDS]))
+    return fold_input, notices
 
 
-@cache
+@lru_cache(maxsize=MOST_INPUTS)
 def _read_input(
-    path: str | None, size: str | None, job: str | None, molecule: str | None
+    path: str | None,
+    size: str | None,
+    job: str | None,
+    molecule: str | None,
+    *,
+    fix_standalone_glycans: bool,
 ) -> tuple[Input, tuple[str, ...]]:
     from perfkit.models.af3.inputs.fold_input import UBIQUITIN, load_fold_input, synthetic_protein
 
@@ -328,7 +372,12 @@ def _read_input(
             )
         notice = f"a synthetic protein of {residues} residues, predicted from its sequence alone"
         return synthetic_protein(residues, SEQUENCE_SEED), (notice,)
-    return load_fold_input(UBIQUITIN if path is None else Path(path), job=job, molecule=molecule)
+    return load_fold_input(
+        UBIQUITIN if path is None else Path(path),
+        job=job,
+        molecule=molecule,
+        fix_standalone_glycans=fix_standalone_glycans,
+    )
 
 
 def _weights_digest(model_dir: Path) -> str:

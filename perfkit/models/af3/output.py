@@ -1,40 +1,67 @@
-"""Writes the files of a prediction: upstream's mmCIF and confidence JSON, with labels."""
+"""Writes the files of a prediction: those of upstream's ``run_alphafold.py``, with labels."""
 
 from __future__ import annotations
 
+import csv
+import inspect
+import io
 import json
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfkit.errors import UserError
 from perfkit.file_names import file_name
 from perfkit.models.af3.featurise import Batch
 from perfkit.models.af3.package import import_model
+from perfkit.models.af3.run_options import UPSTREAM_FILES, FileOptions
 from perfkit.models.prepared import PyTree
 from perfkit.printable import printable
 
+if TYPE_CHECKING:
+    from alphafold3.common.folding_input import Input
+
+TERMS_OF_USE = "OUTPUT_TERMS_OF_USE.md"
+"""File of the package with the terms of use of predictions."""
+
+SCORE_COLUMNS = ("seed", "sample", "ranking_score")
+
+_EMBEDDINGS = ("single_embeddings", "pair_embeddings")
+
+_COMPRESSED = ".zst"
+
 
 def write_predictions(
-    name: str,
+    fold_input: Input,
     batches: Sequence[Batch],
     outputs: Sequence[PyTree],
     folder: Path,
     identifier: bytes,
     notices: Sequence[str],
+    options: FileOptions = UPSTREAM_FILES,
 ) -> list[Path]:
-    """Write every sample of every seed as ``run_alphafold.py`` does.
+    """Write the files that ``run_alphafold.py`` leaves in the folder of an input.
 
-    Each sample gets a folder ``seed-S_sample-N`` with the structure as mmCIF and the confidences
-    as JSON. A table lists the ranking scores of all samples. Every file carries the notices: mmCIF
-    as comment lines before the data block, JSON under the key ``perfkit_notices``, the table as
-    lines that begin with ``#``.
+    Each sample has a folder ``seed-S_sample-N`` with the structure as mmCIF and the confidences as
+    JSON. The folder itself has the same three files of the sample with the highest ranking score, a
+    table of the ranking scores of all samples, the input as JSON, and the terms of use. Embeddings
+    and distograms have folders of their own, one per seed.
+
+    Result files carry the notices where a reader of their format does not meet them: mmCIF files
+    and the table as comment lines before the data, JSON under the key ``perfkit_notices``, and
+    ``.npz`` as the comment of the archive. The input carries none, because upstream's parser
+    refuses keys that it does not know; nor do the terms of use, which are not a result.
 
     Parameters
     ----------
-    name
-        Name of the fold input. File names begin with :func:`~perfkit.file_names.file_name` of it.
+    fold_input
+        Upstream's input with the seeds that were predicted. File names begin with
+        :func:`~perfkit.file_names.file_name` of its name.
     batches
         Features of each seed.
     outputs
@@ -44,7 +71,9 @@ def write_predictions(
     identifier
         Identifier of the parameters, which upstream stores with a result.
     notices
-        Sentences that every file carries.
+        Sentences for the files of results.
+    options
+        Choices of the files.
 
     Returns
     -------
@@ -52,29 +81,163 @@ def write_predictions(
         The files written.
     """
     model = import_model().Model
+    stem = file_name(fold_input.name)
+    writer = _Writer(options, notices)
+    scores: list[tuple[int, int, float]] = []
+    best: tuple[float, Any] | None = None
+    for batch, output in zip(batches, outputs, strict=True):
+        seed = f"seed-{batch.seed}"
+        result = _as_numpy(output) | {"__identifier__": identifier}
+        inferred = list(
+            model.get_inference_result(
+                batch=batch.complete, result=result, target_name=fold_input.name
+            )
+        )
+        for number, prediction in enumerate(inferred):
+            sample = f"{seed}_sample-{number}"
+            writer.sample(prediction, folder / sample, f"{stem}_{sample}")
+            score = float(prediction.metadata["ranking_score"])
+            scores.append((batch.seed, number, score))
+            # Of equal scores upstream keeps the first.
+            if best is None or score > best[0]:
+                best = (score, prediction)
+        tokens = len(inferred[0].metadata["token_chain_ids"])
+        if options.embeddings:
+            arrays = embeddings_of(result, tokens)
+            writer.embeddings(arrays, folder / f"{seed}_embeddings", f"{stem}_{seed}")
+        if options.distogram:
+            histogram = result["distogram"]["distogram"][:tokens, :tokens]
+            writer.distogram(histogram, folder / f"{seed}_distogram", f"{stem}_{seed}")
+    if best is not None:
+        writer.sample(best[1], folder, stem)
+    writer.scores(scores, folder / f"{stem}_ranking_scores.csv")
+    document = folder / f"{stem}_data.json"
+    document.write_text(fold_input.to_json(), encoding="utf-8")
+    writer.written.append(document)
+    if options.terms_of_use:
+        writer.terms_of_use(folder)
+    return writer.written
+
+
+def ensure_available(options: FileOptions) -> None:
+    """Refuse files that the installed package cannot write, before anything is predicted.
+
+    Raises
+    ------
+    UserError
+        The package cannot compress.
+    """
     from alphafold3.model import post_processing
 
-    stem = file_name(name)
-    comments = _comment_lines(notices)
-    written: list[Path] = []
-    ranking: list[str] = []
-    for batch, output in zip(batches, outputs, strict=True):
-        result = _as_numpy(output) | {"__identifier__": identifier}
-        inferred = model.get_inference_result(batch=batch.complete, result=result, target_name=stem)
-        for number, prediction in enumerate(inferred):
-            sample = folder / f"seed-{batch.seed}_sample-{number}"
-            sample.mkdir(parents=True, exist_ok=True)
-            prefix = f"{stem}_{sample.name}"
-            post_processing.write_output(
-                inference_result=prediction, output_dir=sample, name=prefix
-            )
-            made = [path for path in sorted(sample.iterdir()) if path.name.startswith(prefix)]
-            add_notices(made, notices)
-            written += made
-            ranking.append(f"{batch.seed},{number},{float(prediction.metadata['ranking_score'])}")
-    table = folder / f"{stem}_ranking_scores.csv"
-    table.write_text("\n".join([*comments, "seed,sample,ranking_score", *ranking]) + "\n")
-    return [*written, table]
+    known = inspect.signature(post_processing.write_output).parameters
+    if options.compress and "compress" not in known:
+        raise UserError(
+            "the installed alphafold3 cannot compress its files: leave out "
+            "--compress-large-output-files, or install a newer version"
+        )
+
+
+def embeddings_of(result: Mapping[str, Any], tokens: int) -> dict[str, np.ndarray]:
+    """Return the embeddings of a result without padding, as ``run_alphafold.py`` saves them.
+
+    Parameters
+    ----------
+    result
+        Upstream's result of one seed, on the host.
+    tokens
+        Number of tokens before padding, n.
+
+    Returns
+    -------
+    dict
+        ``single_embeddings`` [n, 384] and ``pair_embeddings`` [n, n, 128], float16.
+    """
+    single, pair = (result[name] for name in _EMBEDDINGS)
+    parts = (single[:tokens], pair[:tokens, :tokens])
+    return {name: part.astype(np.float16) for name, part in zip(_EMBEDDINGS, parts, strict=True)}
+
+
+class _Writer:
+    """Writes files, labels those that hold results, and keeps the paths of all.
+
+    Parameters
+    ----------
+    options
+        Choices of the files.
+    notices
+        Sentences for the files of results.
+
+    Attributes
+    ----------
+    written
+        The files written so far.
+    """
+
+    def __init__(self, options: FileOptions, notices: Sequence[str]) -> None:
+        self._options = options
+        self._notices = notices
+        self.written: list[Path] = []
+
+    def sample(self, prediction: Any, folder: Path, name: str) -> None:
+        """Write the structure and the confidences of one sample with upstream's own function."""
+        from alphafold3.model import post_processing
+
+        compression = {"compress": True} if self._options.compress else {}
+        made = _made_in(
+            folder,
+            lambda: post_processing.write_output(
+                inference_result=prediction, output_dir=folder, name=name, **compression
+            ),
+        )
+        if not self._options.terms_of_use:
+            for path in made:
+                if path.name.removesuffix(_COMPRESSED).endswith(".cif"):
+                    _change(path, _without_licence)
+        self._keep(made)
+
+    def embeddings(self, arrays: dict[str, np.ndarray], folder: Path, name: str) -> None:
+        """Write the embeddings of a seed with upstream's own function."""
+        from alphafold3.model import post_processing
+
+        self._keep(_made_in(folder, lambda: post_processing.write_embeddings(arrays, folder, name)))
+
+    def distogram(self, histogram: np.ndarray, folder: Path, name: str) -> None:
+        """Write the distogram of a seed, [n, n, 64], as float16."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}_distogram.npz"
+        np.savez_compressed(path, distogram=histogram.astype(np.float16))
+        self._keep([path])
+
+    def scores(self, scores: Sequence[tuple[int, int, float]], path: Path) -> None:
+        """Write the table of ranking scores; its lines end as those of Python's csv module."""
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            table = csv.writer(stream)
+            table.writerow(SCORE_COLUMNS)
+            table.writerows(scores)
+        self._keep([path])
+
+    def terms_of_use(self, folder: Path) -> None:
+        """Copy the package's terms of use of predictions, if it ships them."""
+        package = find_spec("alphafold3")
+        places = () if package is None else package.submodule_search_locations or ()
+        for source in (Path(place, TERMS_OF_USE) for place in places):
+            if source.is_file():
+                path = folder / "TERMS_OF_USE.md"
+                path.write_bytes(source.read_bytes())
+                self.written.append(path)
+                return
+
+    def _keep(self, paths: Sequence[Path]) -> None:
+        add_notices(paths, self._notices)
+        self.written += paths
+
+
+def _made_in(folder: Path, write: Callable[[], object]) -> list[Path]:
+    """Return the files that a call has added to a folder, which is created, in order of names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    before = set(folder.iterdir())
+    write()
+    return sorted(set(folder.iterdir()) - before)
 
 
 def _as_numpy(output: PyTree) -> dict[str, Any]:
@@ -89,17 +252,13 @@ def _as_numpy(output: PyTree) -> dict[str, Any]:
     return dict(jax.tree.map(convert, output))
 
 
-def _comment_lines(notices: Sequence[str]) -> list[str]:
-    return [f"# {printable(notice)}" for notice in notices]
-
-
 def add_notices(paths: Sequence[Path], notices: Sequence[str]) -> None:
-    """Add notices to files in place.
+    """Add notices to files of results in place.
 
     Parameters
     ----------
     paths
-        JSON and mmCIF files.
+        Files in the formats of :data:`_LABELS`, compressed by zstandard or not, or ``.npz``.
     notices
         Sentences to add; without any, nothing is changed.
 
@@ -111,11 +270,48 @@ def add_notices(paths: Sequence[Path], notices: Sequence[str]) -> None:
     if not notices:
         return
     for path in paths:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            labelled = json.dumps({"perfkit_notices": list(notices), **json.loads(text)})
-        elif path.suffix == ".cif":
-            labelled = "\n".join([*_comment_lines(notices), text])
+        suffix = Path(path.name.removesuffix(_COMPRESSED)).suffix
+        if suffix == ".npz":
+            with zipfile.ZipFile(path, "a") as archive:
+                archive.comment = "\n".join(map(printable, notices)).encode()
+        elif suffix in _LABELS:
+            _change(path, partial(_LABELS[suffix], notices))
         else:
             raise RuntimeError(f"{path.name} cannot carry the notices of its prediction")
-        path.write_text(labelled, encoding="utf-8")
+
+
+def _as_key(notices: Sequence[str], text: str) -> str:
+    return json.dumps({"perfkit_notices": list(notices), **json.loads(text)})
+
+
+def _as_comments(end: str, notices: Sequence[str], text: str) -> str:
+    return "".join(f"# {printable(notice)}{end}" for notice in notices) + text
+
+
+_LABELS: Mapping[str, Callable[[Sequence[str], str], str]] = {
+    ".json": _as_key,
+    ".cif": partial(_as_comments, "\n"),
+    ".csv": partial(_as_comments, "\r\n"),
+}
+"""Suffix of a text file -> function that adds notices to its text."""
+
+
+def _without_licence(mmcif: str) -> str:
+    """Remove the comment with the licence that upstream puts before the data."""
+    from alphafold3.model import mmcif_metadata
+
+    comment: str = mmcif_metadata.add_legal_comment("")
+    return mmcif.removeprefix(comment)
+
+
+def _change(path: Path, change: Callable[[str], str]) -> None:
+    """Change the text of a file, which may be compressed, in place."""
+    data = path.read_bytes()
+    if path.suffix != _COMPRESSED:
+        path.write_bytes(change(data.decode()).encode())
+        return
+    import zstandard
+
+    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)) as stream:
+        text = stream.read().decode()
+    path.write_bytes(zstandard.ZstdCompressor().compress(change(text).encode()))

@@ -94,6 +94,7 @@ def model_config(
     msa_rows: int,
     bfloat16: str,
     confidence_logits: bool = False,
+    distogram: bool = False,
     global_options: Mapping[str, object] = NO_OPTIONS,
 ) -> Any:
     """Make upstream's configuration as ``run_alphafold.py`` does, at a given fidelity.
@@ -112,6 +113,8 @@ def model_config(
         ``all`` or ``none``.
     confidence_logits
         Whether the confidence head also returns its logits.
+    distogram
+        Whether the distogram is returned.
     global_options
         Other options of upstream's ``global_config`` and their values.
 
@@ -132,6 +135,7 @@ def model_config(
     config.heads.diffusion.eval.num_samples = samples
     config.evoformer.num_msa = msa_rows
     config.return_embeddings = True
+    config.return_distogram = distogram
     if hasattr(config.heads.diffusion.eval, "return_trajectory"):
         config.heads.diffusion.eval.return_trajectory = True
     if hasattr(config, "return_confidence_logits"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from types import MappingProxyType
 
@@ -67,6 +67,7 @@ class GenCast:
         Option("plot", bool, "also write maps of the first and last step"),
     )
     weights_option = "checkpoint"
+    named_folders = False
     fidelity_axes: tuple[FidelityAxis, ...] = (
         FidelityAxis("levels", 2, 20, 2, "noise levels; two calls per level, one at the last"),
         FidelityAxis("steps", 1, 30, 1, "12-hour steps of the rollout", counts_results=True),
@@ -100,6 +101,12 @@ class GenCast:
         import xarray  # noqa: F401
 
         import perfkit.models.gencast.computation  # noqa: F401
+
+    def each_input(
+        self, options: Mapping[str, str | int | float | bool]
+    ) -> Sequence[Mapping[str, str | int | float | bool]]:
+        """Return the options: they name a single input."""
+        return (options,)
 
     def workload(
         self, options: Mapping[str, str | int | float | bool], fidelity: Mapping[str, int]

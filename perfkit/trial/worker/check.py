@@ -109,8 +109,14 @@ class Checker:
 
         staged = self._folder / "prediction"
         workload = Workload.from_dict(self._spec.workload)
+        listing = self._spec.manifest
         files = write_prediction(
-            lambda into: self._prepared.write(outputs, into), staged, folder, workload
+            lambda into: self._prepared.write(outputs, into),
+            staged,
+            folder,
+            workload,
+            None if listing is None else Path(listing),
+            overwrite=self._spec.overwrite,
         )
         if staged.exists():
             self._notices.add(

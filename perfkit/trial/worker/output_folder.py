@@ -1,15 +1,18 @@
 """The output folder of one prediction; files of other inputs are neither mixed in nor lost.
 
 A prediction is written to the folder of its trial first, and all its files are moved from there
-together. A manifest in the output folder lists them, so that the next prediction of the same input
-replaces all of them, whichever files it writes itself.
+together. A manifest lists them, so that the next prediction of the same input replaces all of them,
+whichever files it writes itself. It lies in the output folder, or next to a folder that holds the
+files of the prediction alone.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +22,9 @@ from perfkit.files import reason_of, remove, write_whole
 from perfkit.models.workload import Workload
 
 MANIFEST = "perfkit-prediction.json"
+
+TIME_FORMAT = "%Y%m%d_%H%M%S"
+"""Format of the time in the name of a folder, as AlphaFold 3's ``run_alphafold.py`` has it."""
 
 
 class Manifest(BaseModel):
@@ -47,15 +53,50 @@ class Manifest(BaseModel):
         return [path for path in found if path.is_file() and path.resolve().is_relative_to(root)]
 
 
-def ensure_own_folder(folder: Path, workload: Workload) -> None:
+def manifest_next_to(folder: Path) -> Path:
+    """File next to a folder that lists the files of the prediction in it."""
+    manifest = Path(MANIFEST)
+    return folder.with_name(f"{manifest.stem}-{folder.name}{manifest.suffix}")
+
+
+def unused_folder(folder: Path, now: datetime) -> Path:
+    """The folder if it is empty or does not exist, else one with the time in its name.
+
+    Parameters
+    ----------
+    folder
+        Folder that a prediction would go to.
+    now
+        The time.
+    """
+    if not _holds_anything(folder):
+        return folder
+    dated = folder.with_name(f"{folder.name}_{now.strftime(TIME_FORMAT)}")
+    numbers = itertools.count(2)
+    chosen = dated
+    while _holds_anything(chosen):
+        chosen = dated.with_name(f"{dated.name}-{next(numbers)}")
+    return chosen
+
+
+def ensure_own_folder(folder: Path, workload: Workload, manifest: Path | None = None) -> None:
     """Refuse a folder that holds the prediction of another input; called before anything runs.
+
+    Parameters
+    ----------
+    folder
+        Output folder.
+    workload
+        Workload of the prediction.
+    manifest
+        Manifest of the folder; by default the file :data:`MANIFEST` in it.
 
     Raises
     ------
     UserError
         The folder holds the prediction of another input, or its manifest cannot be read.
     """
-    earlier = _read(folder)
+    earlier = _read(manifest or folder / MANIFEST)
     if earlier is None or earlier.input_digest == workload.input_digest:
         return
     if earlier.existing_in(folder):
@@ -66,7 +107,13 @@ def ensure_own_folder(folder: Path, workload: Workload) -> None:
 
 
 def write_prediction(
-    write: Callable[[Path], Sequence[Path]], staged: Path, folder: Path, workload: Workload
+    write: Callable[[Path], Sequence[Path]],
+    staged: Path,
+    folder: Path,
+    workload: Workload,
+    manifest: Path | None = None,
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write the files of a prediction and move them to its output folder; see :func:`publish`.
 
@@ -80,6 +127,10 @@ def write_prediction(
         Output folder.
     workload
         Workload of the prediction.
+    manifest
+        Manifest of the folder; by default the file :data:`MANIFEST` in it.
+    overwrite
+        Whether to replace files that are of no prediction. Files of other predictions are kept.
 
     Returns
     -------
@@ -102,7 +153,7 @@ def write_prediction(
             remove(staged)
             raise
         left = f"; files that were not moved there are in {staged}"
-        return publish(written, staged, folder, workload)
+        return publish(written, staged, folder, workload, manifest, overwrite=overwrite)
     except OSError as error:
         raise NotWrittenError(
             f"the prediction cannot be written to {folder} ({reason_of(error)}){left}"
@@ -111,7 +162,15 @@ def write_prediction(
         raise NotWrittenError(f"{error}{left}") from error
 
 
-def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workload) -> list[Path]:
+def publish(
+    written: Sequence[Path],
+    staged: Path,
+    folder: Path,
+    workload: Workload,
+    manifest: Path | None = None,
+    *,
+    overwrite: bool = False,
+) -> list[Path]:
     """Move the files of a prediction to its output folder; they replace those of its last run.
 
     Parameters
@@ -124,6 +183,10 @@ def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workl
         Output folder.
     workload
         Workload of the prediction.
+    manifest
+        Manifest of the folder; by default the file :data:`MANIFEST` in it.
+    overwrite
+        Whether to replace files that are of no prediction. Files of other predictions are kept.
 
     Returns
     -------
@@ -143,12 +206,15 @@ def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workl
         if not path.resolve().is_relative_to(root):
             raise RuntimeError(f"{path} was written outside {staged}")
     names = [str(path.resolve().relative_to(root)) for path in written]
-    earlier = _read(folder)
+    listing = manifest or folder / MANIFEST
+    earlier = _read(listing)
     own = earlier is None or earlier.input_digest == workload.input_digest
     before = [] if earlier is None else earlier.existing_in(folder)
     home = folder.resolve()
     targets = [home / name for name in names]
-    taken = any(_is_taken(path, home) for path in targets if path not in before)
+    taken = any(
+        _is_taken(path, home, overwrite=overwrite) for path in targets if path not in before
+    )
     # A link in the folder could lead the files out of it.
     escaping = any(not path.resolve().is_relative_to(home) for path in targets)
     if taken or escaping or (before and not own):
@@ -159,7 +225,7 @@ def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workl
     folder.mkdir(parents=True, exist_ok=True)
     # The manifest lists old and new files until all are moved: a killed run leaves none unlisted.
     old = [str(path.relative_to(home)) for path in before]
-    _write(folder, workload, [*old, *names])
+    _write(listing, workload, [*old, *names])
     for path, target in zip(written, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, target)
@@ -168,19 +234,34 @@ def publish(written: Sequence[Path], staged: Path, folder: Path, workload: Workl
         if path.resolve() not in placed:
             path.unlink(missing_ok=True)
             _remove_empty(path.parent, home)
-    _write(folder, workload, names)
+    _write(listing, workload, names)
     shutil.rmtree(staged)
     return targets
 
 
-def _is_taken(path: Path, home: Path) -> bool:
-    """Whether the path exists, or a file has the place of one of its folders."""
+def _holds_anything(folder: Path) -> bool:
+    """Whether the path is a folder with something in it, or no folder."""
+    try:
+        return any(folder.iterdir())
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError:
+        return True
+    except OSError as error:
+        raise UserError(
+            f"the output folder {folder} cannot be read ({error.strerror}); name another folder "
+            "with --out"
+        ) from error
+
+
+def _is_taken(path: Path, home: Path, *, overwrite: bool) -> bool:
+    """Whether a file cannot be placed here: the path exists, or a folder of it is a file."""
     above = [each for each in path.parents if each != home and each.is_relative_to(home)]
-    return path.exists() or any(each.exists() and not each.is_dir() for each in above)
+    exists = path.is_dir() if overwrite else path.exists()
+    return exists or any(each.exists() and not each.is_dir() for each in above)
 
 
-def _read(folder: Path) -> Manifest | None:
-    path = folder / MANIFEST
+def _read(path: Path) -> Manifest | None:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -194,14 +275,14 @@ def _read(folder: Path) -> Manifest | None:
         ) from error
 
 
-def _write(folder: Path, workload: Workload, files: Sequence[str]) -> None:
+def _write(path: Path, workload: Workload, files: Sequence[str]) -> None:
     manifest = Manifest(
         name=workload.name,
         input_digest=workload.input_digest,
         files=tuple(dict.fromkeys(files)),
     )
     content = manifest.model_dump_json(indent=1) + "\n"
-    write_whole(folder / MANIFEST, content, "list of a prediction's files")
+    write_whole(path, content, "list of a prediction's files")
 
 
 def _flush(path: Path) -> None:

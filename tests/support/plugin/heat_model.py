@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
@@ -115,9 +115,13 @@ class Heat:
 
     name = "heat"
     size_unit = "nodes"
-    options: tuple[Option, ...] = (Option("edge", int, "nodes along an edge (default: 64)"),)
+    options: tuple[Option, ...] = (
+        Option("edge", int, "nodes along an edge (default: 64)"),
+        Option("edges", str, "edges of several plates, separated by commas", predicts=True),
+    )
     small_options: Mapping[str, str | int | float | bool] = MappingProxyType({"edge": 16})
     weights_option = ""
+    named_folders = True
     fidelity_axes = AXES
     knobs: tuple[Knob, ...] = (PADDED,)
     tolerances: Mapping[str, Tolerance] = MappingProxyType(
@@ -135,6 +139,12 @@ class Heat:
     def load(self) -> None:
         """Import JAX."""
         import jax  # noqa: F401
+
+    def each_input(self, options: Options) -> Sequence[Options]:
+        """One plate per edge."""
+        if "edges" not in options:
+            return (options,)
+        return [{"edge": int(edge)} for edge in str(options["edges"]).split(",")]
 
     def workload(self, options: Options, fidelity: Mapping[str, int]) -> Workload:
         """A warm plate in cold surroundings."""

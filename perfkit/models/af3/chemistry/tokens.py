@@ -9,7 +9,7 @@ every component.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -113,7 +113,12 @@ class PredictedStructure:
     bonds: frozenset[tuple[Atom, Atom]] = frozenset()
 
 
-def count_tokens(fold_input: Input, dictionary_for: DictionaryFor = ccd_for) -> int:
+def count_tokens(
+    fold_input: Input,
+    dictionary_for: DictionaryFor = ccd_for,
+    *,
+    fix_standalone_glycans: bool = False,
+) -> int:
     """Count the tokens of an input before padding.
 
     A standard or unknown residue is one token. A modified residue, a ligand or an ion has one
@@ -128,17 +133,23 @@ def count_tokens(fold_input: Input, dictionary_for: DictionaryFor = ccd_for) -> 
         The input.
     dictionary_for
         Returns the component dictionary of the input.
+    fix_standalone_glycans
+        Whether glycans that are bonded to nothing keep their O1.
 
     Raises
     ------
     UserError
         The input names an unknown component.
     """
-    structure = predicted_structure(fold_input, dictionary_for(fold_input))
+    structure = predicted_structure(
+        fold_input, dictionary_for(fold_input), fix_standalone_glycans=fix_standalone_glycans
+    )
     return sum(len(residue.tokens) for residue in structure.residues)
 
 
-def predicted_structure(fold_input: Input, ccd: Ccd) -> PredictedStructure:
+def predicted_structure(
+    fold_input: Input, ccd: Ccd, *, fix_standalone_glycans: bool = False
+) -> PredictedStructure:
     """Find the residues of an input that the model predicts, and the bonds that it uses.
 
     Parameters
@@ -147,6 +158,8 @@ def predicted_structure(fold_input: Input, ccd: Ccd) -> PredictedStructure:
         The input.
     ccd
         Component dictionary from :func:`~perfkit.models.af3.chemistry.components.ccd_for`.
+    fix_standalone_glycans
+        Whether glycans that are bonded to nothing keep their O1.
 
     Raises
     ------
@@ -154,11 +167,12 @@ def predicted_structure(fold_input: Input, ccd: Ccd) -> PredictedStructure:
         Upstream refuses the input.
     """
     provide_glycan_ion_sets()
-    struct = _cleaned(fold_input.to_structure(ccd=ccd), ccd)
+    fix = fix_standalone_glycans
+    struct = _cleaned(fold_input.to_structure(ccd=ccd), ccd, fix)
     if struct is None:
         return PredictedStructure()
     bonds = frozenset((start.atom, end.atom) for start, end in ligand_bonds(struct))
-    return PredictedStructure(tuple(_residues(struct, ccd)), bonds)
+    return PredictedStructure(tuple(_residues(struct, ccd, fix)), bonds)
 
 
 def ligand_bonds(struct: Structure) -> tuple[Bond, ...]:
@@ -178,7 +192,7 @@ def ligand_bonds(struct: Structure) -> tuple[Bond, ...]:
     )
 
 
-def _cleaned(struct: Structure, ccd: Ccd) -> Structure | None:
+def _cleaned(struct: Structure, ccd: Ccd, fix_standalone_glycans: bool) -> Structure | None:
     """Clean a structure as upstream does; None if no chain is left.
 
     At this stage a residue consists of the first atom of its component, or of the atoms that
@@ -192,11 +206,11 @@ def _cleaned(struct: Structure, ccd: Ccd) -> Structure | None:
     struct = struct.with_sorted_chains.without_hydrogen()
     if struct.num_chains == 0:
         return None
-    struct = struct.filter_out(_leaving(struct))
+    struct = struct.filter_out(_leaving(struct, fix_standalone_glycans))
     return struct if struct.num_chains else None
 
 
-def _leaving(struct: Structure) -> npt.NDArray[np.bool_]:
+def _leaving(struct: Structure, fix_standalone_glycans: bool) -> npt.NDArray[np.bool_]:
     """Mark the atoms that upstream drops as leaving atoms of glycans, bool ``[atoms]``."""
     sugars = glycans()
     is_glycan = np.isin(struct.res_name, list(sugars))
@@ -210,7 +224,7 @@ def _leaving(struct: Structure) -> npt.NDArray[np.bool_]:
         for end in bond
     }
     drop: npt.NDArray[np.bool_] = is_glycan & (struct.atom_name == GLYCAN_LEAVING)
-    if all(atom.name != GLYCAN_LEAVING for atom in bonded):
+    if not fix_standalone_glycans and all(atom.name != GLYCAN_LEAVING for atom in bonded):
         return drop
     names = ("OXT", "OP3", GLYCAN_LEAVING)
     for index in np.flatnonzero(is_glycan & np.isin(struct.atom_name, names)):
@@ -219,9 +233,20 @@ def _leaving(struct: Structure) -> npt.NDArray[np.bool_]:
             str(struct.chain_type[index]),
             starts=False,
             ends=False,
-            unbonded_glycan=Atom(atom.chain, atom.residue, GLYCAN_LEAVING) not in bonded,
+            glycan_leaves=_glycan_leaves(atom.chain, atom.residue, bonded, fix_standalone_glycans),
         )
     return drop
+
+
+def _glycan_leaves(chain: str, residue: int, bonded: Collection[Atom], fix: bool) -> bool:
+    """Whether a glycan loses its O1, given the atoms that bonds name.
+
+    Without the fix, every glycan whose O1 is in no bond loses it; with the fix, only those of
+    them that are bonded through another atom.
+    """
+    if Atom(chain, residue, GLYCAN_LEAVING) in bonded:
+        return False
+    return not fix or any((atom.chain, atom.residue) == (chain, residue) for atom in bonded)
 
 
 def _first_of_each_atom(bonds: Sequence[Bond]) -> Iterator[Bond]:
@@ -235,7 +260,7 @@ def _first_of_each_atom(bonds: Sequence[Bond]) -> Iterator[Bond]:
 
 
 def _link_leaving(
-    chain_type: str, *, starts: bool, ends: bool, unbonded_glycan: bool
+    chain_type: str, *, starts: bool, ends: bool, glycan_leaves: bool
 ) -> frozenset[str]:
     """Return the atoms that a residue loses because of its position in the chain."""
     from alphafold3.constants import mmcif_names
@@ -244,10 +269,10 @@ def _link_leaving(
         return frozenset() if ends else frozenset({"OXT"})
     if chain_type in mmcif_names.NUCLEIC_ACID_CHAIN_TYPES:
         return frozenset() if starts else frozenset({"OP3"})
-    return frozenset({GLYCAN_LEAVING}) if unbonded_glycan else frozenset()
+    return frozenset({GLYCAN_LEAVING}) if glycan_leaves else frozenset()
 
 
-def _residues(struct: Structure, ccd: Ccd) -> Iterator[Residue]:
+def _residues(struct: Structure, ccd: Ccd, fix_standalone_glycans: bool) -> Iterator[Residue]:
     from alphafold3.constants import mmcif_names
 
     sugars = glycans()
@@ -268,8 +293,8 @@ def _residues(struct: Structure, ccd: Ccd) -> Iterator[Residue]:
                 chain_type,
                 starts=is_polymer and number == 1,
                 ends=(is_polymer and index == len(residues) - 1) or (name, number) in with_oxt,
-                unbonded_glycan=component in sugars
-                and Atom(name, number, GLYCAN_LEAVING) not in bonded,
+                glycan_leaves=component in sugars
+                and _glycan_leaves(name, number, bonded, fix_standalone_glycans),
             )
             heavy = _heavy_atoms(struct, component, ccd)
             atoms = tuple(atom for atom in heavy if atom not in leaving)

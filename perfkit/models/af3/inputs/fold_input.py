@@ -55,6 +55,7 @@ def load_fold_input(
     *,
     job: str | None = None,
     molecule: str | None = None,
+    fix_standalone_glycans: bool = False,
     dictionary_for: DictionaryFor = ccd_for,
 ) -> tuple[Input, tuple[str, ...]]:
     """Load a fold input that can be featurised.
@@ -72,6 +73,8 @@ def load_fold_input(
         with several jobs.
     molecule
         ``protein``, ``dna`` or ``rna``: the type of FASTA records whose header does not state it.
+    fix_standalone_glycans
+        Whether glycans that are bonded to nothing keep their leaving atom.
     dictionary_for
         Returns the component dictionary of the parsed input.
 
@@ -101,7 +104,9 @@ def load_fold_input(
         fold_input = _parse(document, path)
         with _naming(path):
             ccd = dictionary_for(fold_input)
-            structure = check_structure(fold_input, ccd)
+            structure = check_structure(
+                fold_input, ccd, fix_standalone_glycans=fix_standalone_glycans
+            )
             notices += structure_notices(fold_input, structure, ccd)
             notices += msa_template_notices(fold_input, structure.residues)
     return fold_input, notices + captured.notices

@@ -23,7 +23,9 @@ SHORTEST_ALIGNED = 5
 """Fewest residues of a chain whose MSA upstream uses, and fewest tokens for templates."""
 
 
-def check_structure(fold_input: Input, ccd: Ccd) -> PredictedStructure:
+def check_structure(
+    fold_input: Input, ccd: Ccd, *, fix_standalone_glycans: bool = False
+) -> PredictedStructure:
     """Check that components have atoms, that bonds name these, and that something is predicted.
 
     Parameters
@@ -32,6 +34,8 @@ def check_structure(fold_input: Input, ccd: Ccd) -> PredictedStructure:
         The input.
     ccd
         Component dictionary of the input.
+    fix_standalone_glycans
+        Whether glycans that are bonded to nothing keep their O1.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def check_structure(fold_input: Input, ccd: Ccd) -> PredictedStructure:
                 f"the SMILES string {ligand.smiles!r} has no heavy atom"
             )
     try:
-        found = predicted_structure(fold_input, ccd)
+        found = predicted_structure(fold_input, ccd, fix_standalone_glycans=fix_standalone_glycans)
     except REFUSALS as error:
         raise UserError(brief(error)) from error
     if not any(residue.tokens for residue in found.residues):

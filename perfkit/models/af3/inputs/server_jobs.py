@@ -89,7 +89,8 @@ def chosen_job(jobs: Sequence[object], job: str | None, path: Path) -> Json:
     jobs
         The jobs in the file.
     job
-        Name of the job, or its number from 1; None if the file has a single job.
+        Name of the job, or its number from 1; None if the file has a single job. A number after
+        ``#`` is never taken for a name.
     path
         The file, for messages.
 
@@ -111,9 +112,11 @@ def chosen_job(jobs: Sequence[object], job: str | None, path: Path) -> Json:
                 f"{path} holds {len(jobs)} AlphaFold Server jobs ({available}): choose one with "
                 "--job NAME or --job NUMBER"
             )
-        places = [place for place, name in enumerate(names) if name == job]
-        if not places and job.isdecimal() and 1 <= int(job) <= len(jobs):
-            places = [int(job) - 1]
+        number = job.removeprefix("#")
+        is_number = number != job and number.isdecimal()
+        places = [place for place, name in enumerate(names) if name == job and not is_number]
+        if not places and number.isdecimal() and 1 <= int(number) <= len(jobs):
+            places = [int(number) - 1]
         if len(places) != 1:
             found = "no job" if not places else f"{len(places)} jobs"
             raise UserError(f"{path} holds {found} {job!r}; its jobs are {available}")

@@ -126,6 +126,7 @@ def _dropped_atoms(fold_input: Input, residues: Sequence[Residue], ccd: Ccd) -> 
             residue.chain in ligands
             and residue.component in sugars
             and (residue.chain, residue.number) not in bonded
+            and GLYCAN_LEAVING not in residue.atoms
             and GLYCAN_LEAVING in ccd[residue.component]["_chem_comp_atom.atom_id"]
         ):
             without.append(place)
