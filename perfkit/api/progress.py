@@ -20,8 +20,18 @@ INTERRUPTED = "interrupted: all finished measurements are kept, and the same cal
 class CallProgress(Protocol):
     """Follows one call of the API, from its announcement to its last trial."""
 
-    def announce(self, model: Model, workloads: Sequence[Workload]) -> None:
-        """Show what is about to be measured, before the first trial starts."""
+    def announce(
+        self, model: Model, workloads: Sequence[Workload], warnings: Sequence[str] = ()
+    ) -> None:
+        """Show what is about to be measured, before the first trial starts.
+
+        Parameters
+        ----------
+        model, workloads
+            What is measured.
+        warnings
+            Sentences to show in addition to the conditions on this machine.
+        """
         ...
 
     def study(
@@ -66,12 +76,14 @@ class LineProgress:
     def __init__(self, show: Callable[[str], object]) -> None:
         self._show = show
 
-    def announce(self, model: Model, workloads: Sequence[Workload]) -> None:
+    def announce(
+        self, model: Model, workloads: Sequence[Workload], warnings: Sequence[str] = ()
+    ) -> None:
         """Show every workload, then the conditions on this machine that affect measurements."""
         for workload in workloads:
             for line in workload_lines(workload, model):
                 self._show(line)
-        for sentence in sentences_before_measuring():
+        for sentence in (*sentences_before_measuring(), *warnings):
             self._show(f"warning: {sentence}")
 
     @contextmanager
@@ -108,7 +120,9 @@ class SilentProgress(LineProgress):
     def __init__(self) -> None:
         super().__init__(lambda line: None)
 
-    def announce(self, model: Model, workloads: Sequence[Workload]) -> None:
+    def announce(
+        self, model: Model, workloads: Sequence[Workload], warnings: Sequence[str] = ()
+    ) -> None:
         """Show nothing, and do not look at the machine either."""
 
 

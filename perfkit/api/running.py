@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.progress import CallProgress, ProgressLike, as_progress
 from perfkit.api.results import RunResult
 from perfkit.api.subject import (
@@ -220,7 +221,8 @@ def _measure(
     """Run a trial and keep its record."""
     folder = request.store_folder
     store = Store(folder)
-    progress.announce(subject.model, [subject.workload])
+    warnings = jaxlib_warnings(progress, request.configuration)
+    progress.announce(subject.model, [subject.workload], warnings)
     trial = ObservedTrial(request)
     with progress.trial(request.configuration.label) as show_stage:
         trial.on_stage = show_stage

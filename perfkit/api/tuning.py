@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.knob_values import Values, searched_knobs
 from perfkit.api.progress import ProgressLike, as_progress
 from perfkit.api.reporting import PAGE_NAME
@@ -159,7 +160,7 @@ def tune(
     names = ("tune", subject.model.name, subject.workload.name)
     folder = Path(out) if out is not None else default_folder(*names)
     shown = as_progress(progress)
-    shown.announce(subject.model, [subject.workload])
+    shown.announce(subject.model, [subject.workload], jaxlib_warnings(shown))
     missing = missing_allocators(this_host())
     with shown.study(budget_s=budget_s) as study:
         for sentence in missing:

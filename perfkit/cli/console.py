@@ -84,10 +84,14 @@ class Console:
             drawn.add_row(*map(cell, row))
         self.rich.print(drawn)
 
-    def announce(self, model: Model, workloads: Sequence[Workload]) -> None:
+    def announce(
+        self, model: Model, workloads: Sequence[Workload], warnings: Sequence[str] = ()
+    ) -> None:
         """Print what is about to be measured; see :class:`perfkit.api.progress.CallProgress`."""
         for workload in workloads:
             self.workload(workload, model)
+        for sentence in warnings:
+            self._warn(sentence)
 
     def study(self, *, budget_s: float | None = None, trials: int | None = None) -> StudyProgress:
         """The progress bar of a study, as a context manager."""
@@ -107,9 +111,14 @@ class Console:
         for line in workload_lines(workload, model):
             self.line(line)
         if self._conditions is None:
-            self._conditions = sentences_before_measuring()
-            for sentence in self._conditions:
-                self.line(f"warning: {sentence}")
+            self._conditions = []
+            for sentence in sentences_before_measuring():
+                self._warn(sentence)
+
+    def _warn(self, sentence: str) -> None:
+        """Print a warning; the record's note of the same text is then not printed again."""
+        self.line(f"warning: {sentence}")
+        self._conditions = [*(self._conditions or ()), sentence]
 
     def record(self, record: Record, folder: Path) -> None:
         """Print the stages of one trial, its outcome and its files."""

@@ -25,11 +25,14 @@ class Answer:
     detail
         The first wrong element with both values, how the process ended, or a remark on behaviour
         that is allowed but worth knowing.
+    question
+        What the program computes and how its answer is known.
     """
 
     name: str
     right: bool
     detail: str = ""
+    question: str = ""
 
     def as_dict(self) -> dict[str, str | bool]:
         """Return the answer as plain data for JSON."""
@@ -89,6 +92,11 @@ class Diagnosis:
     def wrong(self) -> tuple[Answer, ...]:
         """The answers that are wrong."""
         return tuple(answer for answer in self.answers if not answer.right)
+
+    @property
+    def wrong_names(self) -> tuple[str, ...]:
+        """The names of the programs whose answers are wrong."""
+        return tuple(answer.name for answer in self.wrong)
 
     @property
     def healthy(self) -> bool:
