@@ -7,6 +7,7 @@ records of the trials state the same sentence, see :mod:`perfkit.trial.condition
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from perfkit.builds import installed_build
 from perfkit.diagnose.diagnosis import Diagnosis
 from perfkit.diagnose.examiner import XLA_FLAGS, NotStartedError, Setup, examine_setup
+from perfkit.errors import UserError
 from perfkit.knobs.inherited import inherited_variables
 from perfkit.trial.conditions.jaxlib_standing import (
     Standing,
@@ -21,6 +23,9 @@ from perfkit.trial.conditions.jaxlib_standing import (
     known_standing,
     store_standing,
 )
+
+LOGGER = logging.getLogger("perfkit.diagnose")
+"""Logs a verdict that cannot be stored."""
 
 
 def is_examined(xla_flags: str = "", *, build: str | None = None) -> bool:
@@ -61,10 +66,9 @@ def jaxlib_warning(
         None also if ``PERFKIT_KNOWN_ANSWERS=off`` is set, if jaxlib is not installed, or if XLA
         does not start: the trial itself then reports why.
 
-    Raises
-    ------
-    UserError
-        The cache cannot be written.
+    Notes
+    -----
+    Where the cache cannot be written, a warning is logged, and the next command examines again.
     """
     if check_is_off() or (build or installed_build("jaxlib")) is None:
         return None
@@ -76,5 +80,8 @@ def jaxlib_warning(
         except NotStartedError:
             return None
         standing = Standing(found.jaxlib_version, xla_flags, len(found.answers), found.wrong_names)
-        store_standing(standing, build)
+        try:
+            store_standing(standing, build)
+        except UserError as error:
+            LOGGER.warning("perfkit: %s", error)
     return standing.warning

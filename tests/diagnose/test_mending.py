@@ -108,13 +108,10 @@ def test_flags_that_the_jaxlib_does_not_know_are_left_out() -> None:
 
 
 def test_real_processes_verify_the_flag_that_mends_a_wrong_answer() -> None:
-    setup = faulty_setup("MENDABLE")
-    diagnosis = examine_setup(setup)
-    assert diagnosis.wrong_names == ("needs_flag",)
-    unknown = Candidate("--xla_no_such_flag=1", "nothing")
+    diagnosis = Diagnosis("0.0", "", (Answer("first", True), Answer("needs_flag", False)))
     mending = Candidate(MENDING_FLAG, "LLVM's optimisation level is 1 instead of 3")
-    found = find_remedies(setup, diagnosis, (unknown, mending))
-    assert [each.candidate for each in found.tried] == [mending]
+    found = find_remedies(faulty_setup("MENDABLE"), diagnosis, (mending,))
+    assert [each.mends for each in found.tried] == [("needs_flag",)]
     assert found.flags == MENDING_FLAG
     assert found.under_flags is not None
     assert found.under_flags.xla_flags == MENDING_FLAG

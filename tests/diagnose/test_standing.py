@@ -11,14 +11,14 @@ from perfkit.cli.console import Console
 from perfkit.diagnose.diagnosis import Answer, Diagnosis
 from perfkit.diagnose.examiner import NotStartedError, Setup
 from perfkit.diagnose.standing import is_examined, jaxlib_warning
-from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
+from perfkit.knobs.configuration import STOCK
 from perfkit.models import get_model
-from perfkit.records.schema import Record
 from perfkit.records.stages import StageName
 from perfkit.trial.conditions.jaxlib_standing import (
     CHECK_VARIABLE,
     Standing,
     known_standing,
+    standing_notices,
     store_standing,
 )
 from perfkit.trial.launcher import TrialProcess, run_trial
@@ -87,6 +87,18 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path) -> None:
     assert len(examine.setups) == 2
 
 
+def test_a_folder_that_cannot_be_made_costs_only_the_memory_of_the_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    occupied = tmp_path / "file"
+    occupied.touch()
+    monkeypatch.setenv("PERFKIT_CACHE", str(occupied))
+    examine = Examine()
+    assert [jaxlib_warning(build=BUILD, examine=examine) for _ in range(2)] == [WARNING] * 2
+    assert len(examine.setups) == 2
+    assert "cannot be created" in caplog.messages[0]
+
+
 def test_the_check_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CHECK_VARIABLE, "off")
     examine = Examine()
@@ -103,11 +115,6 @@ def test_a_jaxlib_that_does_not_start_is_left_to_the_trial() -> None:
     assert not is_examined("--xla_no=1", build=BUILD)
 
 
-def _record(configuration: Configuration, folder: Path) -> Record:
-    request = TrialRequest(three_numbers(), configuration, folder, last_stage=StageName.TRACE)
-    return run_trial(TrialProcess(request, start_child=start_three_numbers), 0)
-
-
 def test_the_warning_is_shown_once_and_recorded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,7 +123,8 @@ def test_the_warning_is_shown_once_and_recorded(
     console, model = Console(), get_model("gencast")
     workload = model.workload({"resolution": 10.0, "mesh": 1}, {})
     console.announce(model, [workload], jaxlib_warnings(console))
-    record = _record(STOCK, tmp_path)
+    request = TrialRequest(three_numbers(), STOCK, tmp_path, last_stage=StageName.TRACE)
+    record = run_trial(TrialProcess(request, start_child=start_three_numbers), 0)
     console.record(record, tmp_path)
     assert record.notices.count(WARNING) == 1
     shown = capsys.readouterr().out
@@ -124,10 +132,10 @@ def test_the_warning_is_shown_once_and_recorded(
     assert f"warning: {WARNING}" in shown
 
 
-def test_flags_that_were_examined_have_a_notice_of_their_own(tmp_path: Path) -> None:
-    pytest.importorskip("jaxlib", reason="the installed build has the standing")
-    configuration = Catalogue().configuration({"xla_backend_optimization_level": "1"})
-    store_standing(WRONG)
-    assert WARNING in _record(configuration, tmp_path / "without").notices
-    store_standing(Standing("0.10.2", configuration.environment()["XLA_FLAGS"], 3, ()))
-    assert WARNING not in _record(configuration, tmp_path / "own").notices
+def test_flags_that_were_not_examined_have_the_notice_of_stock() -> None:
+    assert standing_notices("--xla_y=", BUILD) == ()
+    store_standing(WRONG, BUILD)
+    assert standing_notices("--xla_y=", BUILD) == (WARNING,)
+    store_standing(Standing("0.10.2", "--xla_y=", 3, ()), BUILD)
+    assert standing_notices("--xla_y=", BUILD) == ()
+    assert standing_notices("", BUILD) == (WARNING,)

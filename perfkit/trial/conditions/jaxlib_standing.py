@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from perfkit.builds import installed_build
 from perfkit.cache import Entry, load_value, store_value
+from perfkit.errors import UserError
 from perfkit.files import JsonData
 from perfkit.records.machine import cpu_identity
 
@@ -70,6 +71,8 @@ def check_is_off(variables: Mapping[str, str] | None = None) -> bool:
 def known_standing(xla_flags: str, build: str | None = None) -> Standing | None:
     """The standing in the cache; None if this jaxlib was not examined under these flags.
 
+    A cache folder that cannot be read or created holds no standing.
+
     Parameters
     ----------
     xla_flags
@@ -78,7 +81,12 @@ def known_standing(xla_flags: str, build: str | None = None) -> Standing | None:
         Build of jaxlib, see :func:`perfkit.builds.installed_build`; the installed one by default.
     """
     entry = _entry(xla_flags, build)
-    return None if entry is None else _standing(load_value(entry))
+    if entry is None:
+        return None
+    try:
+        return _standing(load_value(entry))
+    except UserError:
+        return None
 
 
 def store_standing(standing: Standing, build: str | None = None) -> None:
@@ -93,7 +101,7 @@ def store_standing(standing: Standing, build: str | None = None) -> None:
 
     Raises
     ------
-    NotWrittenError
+    UserError
         The cache cannot be written.
     """
     entry = _entry(standing.xla_flags, build)
