@@ -47,12 +47,12 @@ class Checkup:
         found, count = self.diagnosis, len(self.diagnosis.answers)
         if found.healthy:
             answers = f"all {count} answers of jaxlib {found.jaxlib_version} are right on this CPU"
-            return f"verdict: {'; '.join([*self._fitness(), answers, *self._noise()])}"
+            return f"verdict: {'; '.join([*self._fit(), *self._unfit(), answers, *self._noise()])}"
         wrong = (
             f"jaxlib {found.jaxlib_version} gives {len(found.wrong)} of "
             f"{count_text(count, 'answer')} wrong on this CPU"
         )
-        return f"verdict: {'; '.join([wrong, *self._what_mends()])}"
+        return f"verdict: {'; '.join([wrong, *self._what_mends(), *self._unfit()])}"
 
     def as_dict(self) -> dict[str, object]:
         """Return everything as plain data for JSON."""
@@ -66,11 +66,16 @@ class Checkup:
             "noise": None if self.noise is None else self.noise.as_dict(),
         }
 
-    def _fitness(self) -> list[str]:
-        fit = [model.name for model in self.models if model.starts]
-        unfit = [model for model in self.models if not model.starts]
-        runs = [f"fit to run {' and '.join(fit)}"] if fit else []
-        return [*runs, *(f"{model.name} does not start ({model.refusal})" for model in unfit)]
+    def _fit(self) -> list[str]:
+        names = [model.name for model in self.models if model.starts]
+        return [f"fit to run {' and '.join(names)}"] if names else []
+
+    def _unfit(self) -> list[str]:
+        return [
+            f"{model.name} does not start ({model.refusal})"
+            for model in self.models
+            if not model.starts
+        ]
 
     def _noise(self) -> list[str]:
         return ["times are noisy here"] if self.noise is not None and self.noise.noisy else []

@@ -12,6 +12,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from perfkit.knobs.allocators import ALLOCATORS, library_path
+from perfkit.knobs.configuration import STOCK
+from perfkit.knobs.environment import left_out_variables
 from perfkit.knobs.inherited import changes_computation, redacted
 from perfkit.observers.perf_events import PerfEvents
 from perfkit.observers.tools import ptrace_refusal
@@ -125,10 +127,12 @@ def _variable_facts(variables: Mapping[str, str]) -> Iterator[Fact]:
         for name, value in sorted(variables.items())
         if changes_computation(name, value)
     }
+    left_out = left_out_variables(STOCK, variables)
     if not shown:
         yield Fact("variables", "none is set that changes a computation")
     for name, value in shown.items():
-        yield Fact(f"variable {name}", value, "trials of perfkit run without it")
+        advice = "trials of perfkit run without it" if name in left_out else ""
+        yield Fact(f"variable {name}", value, advice)
 
 
 def _allocator_facts(library: Callable[[str], Path | None]) -> Iterator[Fact]:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from perfkit.diagnose.child_process import last_line
 from perfkit.diagnose.diagnosis import Answer, Diagnosis
+from perfkit.diagnose.examination import START_LIMIT_S
 from perfkit.errors import UserError
 from perfkit.knobs.environment import PLATFORM
 
@@ -142,7 +143,10 @@ def _run(setup: Setup, names: Sequence[str]) -> tuple[_Started, list[Answer], st
 def _refusal(setup: Setup, done: subprocess.CompletedProcess[str]) -> str:
     flags = f" under XLA_FLAGS={setup.xla_flags!r}" if setup.xla_flags else ""
     fatal = _FATAL.search(done.stderr)
-    reason = _end(setup, done) if fatal is None else fatal[1].strip()
+    if done.returncode == -signal.SIGALRM:
+        reason = f"its imports take more than {START_LIMIT_S:g} s"
+    else:
+        reason = _end(setup, done) if fatal is None else fatal[1].strip()
     return f"XLA does not start{flags} with {setup.python}: {reason}"
 
 

@@ -191,9 +191,13 @@ def examine_others(
         Runs programs under a setup.
     """
     found = []
+    # These variables lead to packages of this Python.
+    own = ("PYTHONPATH", "PYTHONHOME")
+    environment = {name: value for name, value in setup.environment.items() if name not in own}
     for python in pythons:
+        other = dataclasses.replace(setup, python=python, environment=environment)
         try:
-            diagnosis = examine(dataclasses.replace(setup, python=python), ())
+            diagnosis = examine(other, ())
             found.append(OtherJaxlib(python, diagnosis))
         except (OSError, UserError) as error:
             found.append(OtherJaxlib(python, None, str(error)))

@@ -37,10 +37,11 @@ def test_a_healthy_machine_is_fit_for_the_models_that_start() -> None:
 
 def test_flags_that_mend_some_answers_are_to_be_set_with_those_that_are_set() -> None:
     remedies = Remedies((Mending(Y, ("arctan",)),), Y.flags, MENDED)
-    assert Checkup(WRONG, remedies=remedies).verdict == (
+    models = (ModelFound("af3", "no module haiku"), ModelFound("gencast"))
+    assert Checkup(WRONG, models=models, remedies=remedies).verdict == (
         "verdict: jaxlib 0.10 gives 2 of 2 answers wrong on this CPU; "
         "set XLA_FLAGS='--xla_x=1 --xla_y=': it mends 1; no recommended flag mends sums; "
-        "use another jaxlib"
+        "use another jaxlib; af3 does not start (no module haiku)"
     )
 
 

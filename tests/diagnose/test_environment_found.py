@@ -17,7 +17,12 @@ SENTENCE = "this process may run on 2 of 8 CPUs (cpuset or affinity)"
 @pytest.fixture(scope="module")
 def facts() -> dict[str, Fact]:
     sources = Sources(
-        variables={"XLA_FLAGS": "--xla_a=1", "JAX_TOKEN": "secret", "HOME": "/home/lab"},
+        variables={
+            "XLA_FLAGS": "--xla_a=1",
+            "JAX_TOKEN": "secret",
+            "OPENBLAS_CORETYPE": "HASWELL",
+            "HOME": "/home/lab",
+        },
         machine=MachineRecord(
             cpu="Test CPU",
             cpu_family="6",
@@ -46,7 +51,9 @@ def test_two_packages_with_one_import_name_are_found(facts: dict[str, Fact]) -> 
 def test_variables_that_change_a_computation_are_shown_without_secrets(
     facts: dict[str, Fact],
 ) -> None:
-    assert facts["variable XLA_FLAGS"].value == "--xla_a=1"
+    without = "trials of perfkit run without it"
+    assert facts["variable XLA_FLAGS"] == Fact("variable XLA_FLAGS", "--xla_a=1", without)
+    assert facts["variable OPENBLAS_CORETYPE"].advice == ""
     assert facts["variable JAX_TOKEN"].value == "(not shown)"
     assert not any("HOME" in name for name in facts)
 
