@@ -6,8 +6,7 @@ This module does not import JAX, so that a diagnosis can be read and shown anywh
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from perfkit.diagnose.advisories import Advisory, advisories_for
 
@@ -120,14 +119,6 @@ class Diagnosis:
                 for notice in self.notices
             ],
         }
-
-
-def diagnosis_from_dict(plain: Mapping[str, Any]) -> Diagnosis:
-    """Return the diagnosis that :meth:`Diagnosis.as_dict` gave as plain data."""
-    answers: Sequence[Mapping[str, Any]] = plain["answers"]
-    return Diagnosis(
-        plain["jaxlib"], plain["xla_flags"], tuple(Answer(**answer) for answer in answers)
-    )
 
 
 def _seen(advisory: Advisory, right: Mapping[str, bool]) -> bool | None:

@@ -65,10 +65,6 @@ def jaxlib_warning(
     str or None
         None also if ``PERFKIT_KNOWN_ANSWERS=off`` is set, if jaxlib is not installed, or if XLA
         does not start: the trial itself then reports why.
-
-    Notes
-    -----
-    Where the cache cannot be written, a warning is logged, and the next command examines again.
     """
     if check_is_off() or (build or installed_build("jaxlib")) is None:
         return None
@@ -76,12 +72,28 @@ def jaxlib_warning(
     if standing is None:
         variables = inherited_variables() | ({XLA_FLAGS: xla_flags} if xla_flags else {})
         try:
-            found = examine(Setup(variables, python))
+            standing = remember(examine(Setup(variables, python)), build=build)
         except NotStartedError:
             return None
-        standing = Standing(found.jaxlib_version, xla_flags, len(found.answers), found.wrong_names)
-        try:
-            store_standing(standing, build)
-        except UserError as error:
-            LOGGER.warning("perfkit: %s", error)
     return standing.warning
+
+
+def remember(diagnosis: Diagnosis, *, build: str | None = None) -> Standing:
+    """Keep the result of an examination for the records of trials, and for later commands.
+
+    Where the cache cannot be written, a warning is logged, and the next command examines again.
+
+    Parameters
+    ----------
+    diagnosis
+        Diagnosis of all known-answer programs.
+    build
+        Build of jaxlib; that of this process by default.
+    """
+    count = len(diagnosis.answers)
+    standing = Standing(diagnosis.jaxlib_version, diagnosis.xla_flags, count, diagnosis.wrong_names)
+    try:
+        store_standing(standing, build)
+    except UserError as error:
+        LOGGER.warning("perfkit: %s", error)
+    return standing

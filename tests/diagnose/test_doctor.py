@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from perfkit.diagnose import doctor
-from perfkit.diagnose.diagnosis import Answer, Diagnosis, diagnosis_from_dict
+from perfkit.diagnose.diagnosis import Answer, Diagnosis
 from perfkit.diagnose.examiner import Setup
 from perfkit.diagnose.known_answers import KNOWN_ANSWERS, compare_elements
 from perfkit.diagnose.mending import Candidate, find_remedies
@@ -31,12 +31,6 @@ def test_the_installed_jaxlib_is_healthy(diagnosis: Diagnosis) -> None:
     assert diagnosis.healthy
     assert len(diagnosis.answers) == len(KNOWN_ANSWERS)
     assert json.loads(json.dumps(diagnosis.as_dict()))["healthy"] is True
-
-
-def test_a_diagnosis_is_unchanged_after_a_round_trip_to_json(
-    diagnosis: Diagnosis,
-) -> None:
-    assert diagnosis_from_dict(json.loads(json.dumps(diagnosis.as_dict()))) == diagnosis
 
 
 def test_contraction_is_remarked_but_is_no_fault(diagnosis: Diagnosis) -> None:

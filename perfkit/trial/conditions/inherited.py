@@ -39,15 +39,23 @@ class Inherited:
     faults: tuple[str, ...] = ()
 
 
-def inherited_by(configuration: Configuration) -> Inherited:
-    """What a trial of ``configuration`` inherits if it is started now."""
+def inherited_by(configuration: Configuration, build: str | None = None) -> Inherited:
+    """What a trial inherits if it is started now.
+
+    Parameters
+    ----------
+    configuration
+        Configuration of the trial.
+    build
+        Build of jaxlib that the trial runs on; the installed one by default.
+    """
     restrictions, sentences = restrictions_here()
     return Inherited(
         left_out=left_out_variables(configuration),
         passed_on=passed_on_variables(),
         restrictions=restrictions,
         notices=(*sentences, *environment_sentences(configuration)),
-        faults=standing_notices(configuration.environment().get("XLA_FLAGS", "")),
+        faults=standing_notices(configuration.environment().get("XLA_FLAGS", ""), build),
     )
 
 
