@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.api.jaxlib_check import jaxlib_warnings
+from perfkit.api.progress import LineProgress
 from perfkit.cli.console import Console
 from perfkit.diagnose.diagnosis import Answer, Diagnosis
 from perfkit.diagnose.examiner import NotStartedError, Setup
@@ -130,6 +131,16 @@ def test_the_warning_is_shown_once_and_recorded(
     shown = capsys.readouterr().out
     assert shown.count(WARNING) == 1
     assert f"warning: {WARNING}" in shown
+
+
+@pytest.mark.slow
+def test_the_installed_jaxlib_is_examined_by_the_first_command_only() -> None:
+    pytest.importorskip("jaxlib", reason="the installed build is examined")
+    lines: list[str] = []
+    for _ in range(2):
+        assert jaxlib_warnings(LineProgress(lines.append)) == ()
+    assert lines == ["known answers of jaxlib, examined once on this CPU"]
+    assert is_examined()
 
 
 def test_flags_that_were_not_examined_have_the_notice_of_stock() -> None:
