@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterable
@@ -10,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from perfkit.trial.conditions.jaxlib_standing import CHECK_VARIABLE
 from tests.support.turns import turn
+
+# The check of jaxlib's answers takes ten seconds in each new cache; its own tests switch it on.
+os.environ.setdefault(CHECK_VARIABLE, "off")
 
 TURNS = pytest.StashKey[str]()
 """Folder of the locks that the workers of pytest-xdist share."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.progress import ProgressLike, as_progress, run_interruptibly
 from perfkit.api.reporting import PAGE_NAME
 from perfkit.api.subject import (
@@ -170,7 +171,8 @@ def fit_model(
     )
     for workload in (*measured.workloads, *measured.held_out):
         subject.refuse_without_memory(configuration, workload)
-    records = _measure(measured, subject, folder, progress)
+    warnings = jaxlib_warnings(as_progress(progress), configuration)
+    records = _measure(measured, subject, folder, progress, warnings)
     instances = None if preset is None else load_preset(Path(preset)).instances
     found = {
         "ceilings": dataclasses.asdict(measured_ceilings()),
@@ -277,7 +279,9 @@ def calibrate_machine(
     # A file that cannot be used is reported before minutes are spent.
     path = folder / CALIBRATION_NAME
     before = earlier_calibration(path)
-    as_progress(progress).announce(subject.model, [workload], preset_warnings(preset))
+    shown = as_progress(progress)
+    warnings = (*preset_warnings(preset), *jaxlib_warnings(shown, configuration))
+    shown.announce(subject.model, [workload], warnings)
     ceilings = dataclasses.asdict(measured_ceilings())
     records = _measure(measured, subject, folder, progress)
     own = [one for one in records if one.workload.digest == workload.digest]
@@ -306,10 +310,16 @@ def _workloads(subject: Subject, options: Mapping[str, OptionValue], text: str) 
 
 
 def _measure(
-    measured: FitPlan, subject: Subject, folder: Path, progress: ProgressLike
+    measured: FitPlan,
+    subject: Subject,
+    folder: Path,
+    progress: ProgressLike,
+    warnings: Sequence[str] = (),
 ) -> list[Record]:
     """Run the trials of a fit or calibration; the records of the study."""
     with as_progress(progress).study(trials=measured.trials) as study:
+        for sentence in warnings:
+            study.say(f"warning: {sentence}")
         runner = LiveFitRunner(folder, subject.limits, study.stage)
         measurement = FitMeasurement(measured, runner, study)
         interrupted = run_interruptibly(measurement.run, study)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.progress import CallProgress, ProgressLike, as_progress
 from perfkit.api.results import RunResult
 from perfkit.api.subject import (
@@ -250,6 +251,7 @@ def measure(
     """
     folder = request.store_folder
     store = Store(folder)
+    warnings = (*warnings, *jaxlib_warnings(progress, request.configuration))
     progress.announce(subject.model, [request.workload], warnings)
     trial = ObservedTrial(request)
     with progress.trial(request.configuration.label) as show_stage:

@@ -30,9 +30,9 @@ class CallProgress(Protocol):
         Parameters
         ----------
         model, workloads
-            The model, and what it predicts.
+            What is measured.
         warnings
-            Sentences on the call, e.g. on a preset of another environment.
+            Sentences to show in addition to the conditions on this machine.
         """
         ...
 
@@ -81,13 +81,13 @@ class LineProgress:
     def announce(
         self, model: Model, workloads: Sequence[Workload], warnings: Sequence[str] = ()
     ) -> None:
-        """Show every workload, the packages, then everything that affects measurements here."""
+        """Show every workload, the packages, then what affects measurements on this machine."""
         for workload in workloads:
             for line in workload_lines(workload, model):
                 self._show(line)
         for line in package_lines(model, workloads[0]):
             self._show(line)
-        for sentence in (*warnings, *sentences_before_measuring()):
+        for sentence in (*sentences_before_measuring(), *warnings):
             self._show(f"warning: {sentence}")
 
     @contextmanager

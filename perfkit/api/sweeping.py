@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.knob_values import Values, knob_values, texts_of
 from perfkit.api.progress import ProgressLike, as_progress, run_interruptibly
 from perfkit.api.reporting import PAGE_NAME
@@ -127,7 +128,7 @@ def sweep(
         rounds=rounds,
     )
     shown = as_progress(progress)
-    shown.announce(subject.model, workloads)
+    shown.announce(subject.model, workloads, jaxlib_warnings(shown))
     # Each workload has a reference trial in addition to its cells.
     with shown.study(trials=plan.trials + len(workloads)) as study:
         measuring = Sweep(plan, LiveRunner(folder, subject.limits, study.stage, observe), study)

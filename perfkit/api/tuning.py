@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.knob_values import Values, searched_knobs
 from perfkit.api.progress import ProgressLike, as_progress
 from perfkit.api.reporting import PAGE_NAME
@@ -163,7 +164,8 @@ def tune(
     folder = Path(out) if out is not None else default_folder(*names)
     shown = as_progress(progress)
     starts = () if cold else _starts(subject, searched)
-    shown.announce(subject.model, [subject.workload], start_warnings(starts))
+    warnings = (*start_warnings(starts), *jaxlib_warnings(shown))
+    shown.announce(subject.model, [subject.workload], warnings)
     missing = missing_allocators(this_host())
     with shown.study(budget_s=budget_s) as study:
         for sentence in missing:

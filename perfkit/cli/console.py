@@ -91,7 +91,7 @@ class Console:
         for workload in workloads:
             self.workload(workload, model)
         for sentence in warnings:
-            self.line(f"warning: {sentence}")
+            self._warn(sentence)
 
     def study(self, *, budget_s: float | None = None, trials: int | None = None) -> StudyProgress:
         """The progress bar of a study, as a context manager."""
@@ -113,9 +113,14 @@ class Console:
         if self._conditions is None:
             for line in package_lines(model, workload):
                 self.line(line)
-            self._conditions = sentences_before_measuring()
-            for sentence in self._conditions:
-                self.line(f"warning: {sentence}")
+            self._conditions = []
+            for sentence in sentences_before_measuring():
+                self._warn(sentence)
+
+    def _warn(self, sentence: str) -> None:
+        """Print a warning; the record's note of the same text is then not printed again."""
+        self.line(f"warning: {sentence}")
+        self._conditions = [*(self._conditions or ()), sentence]
 
     def record(self, record: Record, folder: Path) -> None:
         """Print the stages of one trial, its outcome and its files."""

@@ -24,7 +24,7 @@ COMMANDS = {
     "sweep": "measure a full grid of sizes, CPUs and knob values",
     "profile": "show where time and memory go, and what limits each module",
     "guard": "check answers under several compiler settings, or locate the first NaN or infinity",
-    "doctor": "check the installed jaxlib on this CPU against known answers",
+    "doctor": "examine the environment, jaxlib's answers on this CPU and the noise",
     "plan": "plan a queue of jobs on your machines: time, memory, price, schedule",
     "calibrate": "measure how fast this machine is relative to the one that laws were fitted on",
     "compare": "show what changed between two folders of records or two asv results",

@@ -6,8 +6,7 @@ This module does not import JAX, so that a diagnosis can be read and shown anywh
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from perfkit.diagnose.advisories import Advisory, advisories_for
 
@@ -25,11 +24,14 @@ class Answer:
     detail
         The first wrong element with both values, how the process ended, or a remark on behaviour
         that is allowed but worth knowing.
+    question
+        What the program computes and how its answer is known.
     """
 
     name: str
     right: bool
     detail: str = ""
+    question: str = ""
 
     def as_dict(self) -> dict[str, str | bool]:
         """Return the answer as plain data for JSON."""
@@ -91,6 +93,11 @@ class Diagnosis:
         return tuple(answer for answer in self.answers if not answer.right)
 
     @property
+    def wrong_names(self) -> tuple[str, ...]:
+        """The names of the programs whose answers are wrong."""
+        return tuple(answer.name for answer in self.wrong)
+
+    @property
     def healthy(self) -> bool:
         """Whether every answer is right; an advisory alone does not count."""
         return not self.wrong
@@ -112,14 +119,6 @@ class Diagnosis:
                 for notice in self.notices
             ],
         }
-
-
-def diagnosis_from_dict(plain: Mapping[str, Any]) -> Diagnosis:
-    """Return the diagnosis that :meth:`Diagnosis.as_dict` gave as plain data."""
-    answers: Sequence[Mapping[str, Any]] = plain["answers"]
-    return Diagnosis(
-        plain["jaxlib"], plain["xla_flags"], tuple(Answer(**answer) for answer in answers)
-    )
 
 
 def _seen(advisory: Advisory, right: Mapping[str, bool]) -> bool | None:

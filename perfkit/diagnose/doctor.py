@@ -1,88 +1,112 @@
-"""Examines the installed jaxlib on this CPU: are its answers right, and which faults are known?
+"""Examines this environment: are the answers of its jaxlib right on this CPU, and what mends them?
 
 >>> from perfkit.diagnose.doctor import examine
 >>> diagnosis = examine()
 >>> diagnosis.healthy
 True
 
-JAX is imported only when an examination starts.
+The programs run in child processes: a fault of the compiler cannot end this one.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from perfkit.diagnose.child_process import environment_with_perfkit, last_line
-from perfkit.diagnose.diagnosis import Diagnosis, diagnosis_from_dict
-from perfkit.errors import MissingDependencyError, UserError
+from perfkit.diagnose.checkup import Checkup
+from perfkit.diagnose.diagnosis import Diagnosis
+from perfkit.diagnose.environment_found import environment_facts
+from perfkit.diagnose.examiner import Setup, examine_setup
+from perfkit.diagnose.mending import examine_others, find_remedies
+from perfkit.diagnose.models_found import models_found
+from perfkit.diagnose.noise_look import look_at_noise
+from perfkit.errors import MissingDependencyError
+from perfkit.knobs.configuration import Configuration
 from perfkit.tuning.apply import preset_environment
-
-if TYPE_CHECKING:
-    from perfkit.knobs.configuration import Configuration
 
 NEEDED_PACKAGES = ("jax", "jaxlib")
 """Packages without which no known-answer program can run."""
 
 
-def examine() -> Diagnosis:
-    """Run all known-answer programs in this process, under its environment and its CPUs.
-
-    Raises
-    ------
-    MissingDependencyError
-        JAX is not installed.
-    """
-    require_packages(NEEDED_PACKAGES)
-    from perfkit.diagnose.examination import run_examination
-
-    return run_examination()
-
-
-def examine_under(configuration: Configuration) -> Diagnosis:
-    """Run all known-answer programs under a configuration, in a process of its own.
-
-    The process is needed because XLA reads its flags once, and because CPUs are bound before XLA
-    starts its threads.
+def examine(setup: Setup | None = None) -> Diagnosis:
+    """Run all known-answer programs.
 
     Parameters
     ----------
-    configuration
-        Gives the environment and the CPUs of the process.
+    setup
+        The setup to run them under; by default the environment of this process and its CPUs.
 
     Raises
     ------
     MissingDependencyError
         JAX is not installed.
     UserError
-        The configuration is impossible on this machine, or XLA does not start under it.
+        XLA does not start under the setup.
     """
     require_packages(NEEDED_PACKAGES)
-    cpus = configuration.ensure_possible()
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cpus)
-    try:
-        # Standard error is left to the process: XLA explains there why it does not start.
-        done = subprocess.run(
-            [sys.executable, "-m", "perfkit.diagnose.examination"],
-            env=environment_with_perfkit(preset_environment(configuration)),
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    finally:
-        os.sched_setaffinity(0, allowed)
-    if done.returncode:
-        raise UserError(
-            f"XLA does not start under {configuration.label} (code {done.returncode}): "
-            "its message is printed above"
-        )
-    return diagnosis_from_dict(json.loads(last_line(done.stdout)))
+    return examine_setup(Setup() if setup is None else setup)
+
+
+def check_up(
+    setup: Setup,
+    *,
+    others: Sequence[Path] = (),
+    quick: bool = False,
+    progress: Callable[[str], object] = lambda line: None,
+) -> Checkup:
+    """Examine the environment, the answers, what mends wrong ones, and the noise.
+
+    Parameters
+    ----------
+    setup
+        The setup to run the known-answer programs under.
+    others
+        Pythons of other environments, whose jaxlib is examined too.
+    quick
+        Whether to leave out the noise and the search for flags.
+    progress
+        Receives what is being done, in a few words.
+
+    Raises
+    ------
+    MissingDependencyError
+        JAX is not installed.
+    UserError
+        XLA does not start under the setup.
+    """
+    # Nothing else may run while the noise is measured.
+    noise = None
+    if not quick:
+        progress("noise of the machine")
+        noise = look_at_noise()
+    progress("environment")
+    environment, models = environment_facts(), models_found()
+    progress("known answers")
+    diagnosis = examine(setup)
+    remedies = None
+    if not quick and not diagnosis.healthy:
+        remedies = find_remedies(setup, diagnosis, progress=progress)
+    if others:
+        progress("known answers of other environments")
+    return Checkup(diagnosis, environment, models, remedies, examine_others(setup, others), noise)
+
+
+def setup_under(configuration: Configuration) -> Setup:
+    """The setup of a configuration: its environment, as ``perfkit exec`` makes it, and its CPUs.
+
+    Parameters
+    ----------
+    configuration
+        The configuration.
+
+    Raises
+    ------
+    UserError
+        The configuration is impossible on this machine.
+    """
+    cpus = tuple(sorted(configuration.ensure_possible()))
+    return Setup(preset_environment(configuration), cpus=cpus)
 
 
 def require_packages(names: Sequence[str]) -> None:

@@ -1,93 +1,85 @@
-"""Runs the known-answer programs in this process.
+"""Runs known-answer programs in this process and writes each answer as soon as it is there.
 
-This module and :mod:`perfkit.diagnose.known_answers` need nothing but JAX and NumPy, so that they
-can examine any environment. ``python -m perfkit.diagnose.examination`` writes the diagnosis as one
-line of JSON; :func:`perfkit.diagnose.doctor.examine_under` starts it that way.
+``python -m perfkit.diagnose.examination MODULE:ATTRIBUTE LIMIT_S CPUS [NAME ...]`` is the child of
+:mod:`perfkit.diagnose.examiner`. It writes lines of JSON: first the version of jaxlib with the
+names and questions of the programs, then one answer per program. A process that ends early has
+therefore failed in the program after its last line. A program that hangs is ended by the alarm
+signal, which acts inside native code, too.
+
+The module needs nothing but JAX and NumPy, so that it can examine any environment.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import json
 import os
+import resource
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from perfkit.diagnose.child_process import environment_with_perfkit, last_line
-from perfkit.diagnose.diagnosis import Answer, Diagnosis
-from perfkit.diagnose.known_answers import KNOWN_ANSWERS, KnownAnswer
+from perfkit.diagnose.diagnosis import Answer
 
-DANGEROUS_TIME_LIMIT_S = 120.0
-"""Seconds after which a program that may hang is ended; it needs about three seconds."""
+if TYPE_CHECKING:
+    from perfkit.diagnose.known_answers import KnownAnswer
 
-
-def run_examination(
-    programs: Sequence[KnownAnswer] = KNOWN_ANSWERS, *, jaxlib_version: str | None = None
-) -> Diagnosis:
-    """Run known-answer programs in this process and look up the advisories for its jaxlib.
-
-    Parameters
-    ----------
-    programs
-        The programs. A program that may crash or hang under a faulty compiler runs in a process
-        of its own, with the same interpreter and environment.
-    jaxlib_version
-        Version for which advisories are looked up; by default that of the installed jaxlib.
-    """
-    return Diagnosis(
-        jaxlib_version or version("jaxlib"),
-        os.environ.get("XLA_FLAGS", ""),
-        tuple(
-            answer_of_command(program.name, _command_of(program.name))
-            if program.dangerous
-            else program.run()
-            for program in programs
-        ),
-    )
+START_LIMIT_S = 120.0
+"""Seconds in which the imports must be done; they need about two seconds."""
 
 
-def answer_of_command(
-    name: str, command: Sequence[str], time_limit_s: float = DANGEROUS_TIME_LIMIT_S
-) -> Answer:
-    """Run a command that prints an answer as JSON; a crash or hang is an answer, too.
+def main(arguments: Sequence[str]) -> None:
+    """Examine this process.
 
     Parameters
     ----------
-    name
-        Name of the known-answer program that the command runs.
-    command
-        The program and its arguments; the answer is the last line of its output.
-    time_limit_s
-        Seconds after which the command is ended.
+    arguments
+        Where the programs are (``MODULE:ATTRIBUTE``), seconds after which a program is ended, CPUs
+        with commas (none for all of them), and the names of the programs to run (none for all).
     """
+    source, limit_s, cpus, *names = arguments
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if cpus:
+        os.sched_setaffinity(0, map(int, cpus.split(",")))
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1) as lines:
+        # What programs and compilers print must not end up between the lines.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        signal.setitimer(signal.ITIMER_REAL, START_LIMIT_S)
+        programs = _programs(source)
+        chosen = [programs[name] for name in names] or list(programs.values())
+        _start_xla()
+        questions = {program.name: program.question for program in chosen}
+        lines.write(json.dumps({"jaxlib": version("jaxlib"), "questions": questions}) + "\n")
+        for program in chosen:
+            signal.setitimer(signal.ITIMER_REAL, float(limit_s))
+            answer = dataclasses.replace(_answer_of(program), question=program.question)
+            lines.write(json.dumps(answer.as_dict()) + "\n")
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _programs(source: str) -> dict[str, KnownAnswer]:
+    module, _, attribute = source.partition(":")
+    programs: Sequence[KnownAnswer] = getattr(importlib.import_module(module), attribute)
+    return {program.name: program for program in programs}
+
+
+def _start_xla() -> None:
+    """Have XLA parse its flags: it ends the process over a bad one."""
+    import jax
+
+    jax.devices()
+
+
+def _answer_of(program: KnownAnswer) -> Answer:
     try:
-        done = subprocess.run(
-            command,
-            env=environment_with_perfkit(os.environ),
-            capture_output=True,
-            text=True,
-            timeout=time_limit_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Answer(name, False, f"no answer in {time_limit_s:g} s")
-    if done.returncode < 0:
-        return Answer(name, False, f"crashed with {signal.Signals(-done.returncode).name}")
-    if done.returncode:
-        return Answer(name, False, f"failed: {last_line(done.stderr) or 'without a message'}")
-    return Answer(**json.loads(last_line(done.stdout)))
-
-
-def main() -> None:
-    """Examine this process and write the diagnosis as one line of JSON."""
-    sys.stdout.write(json.dumps(run_examination().as_dict()) + "\n")
-
-
-def _command_of(name: str) -> list[str]:
-    return [sys.executable, "-m", "perfkit.diagnose.known_answers", name]
+        return program.run()
+    except Exception as error:  # Whatever a faulty compiler raises is its answer.
+        first = (str(error).strip().splitlines() or ["without a message"])[0]
+        return Answer(program.name, False, f"failed: {type(error).__name__}: {first}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,16 +1,14 @@
 """Small programs whose answers are known in closed form or from NumPy.
 
-Every program runs under ``jit`` with the flags of its process. The module needs nothing but JAX
-and NumPy, so that it can examine any environment. ``python -m perfkit.diagnose.known_answers
-NAME`` runs one program and writes its answer as JSON, for programs that may crash the process.
+Every program runs under ``jit`` with the flags of its process; see
+:mod:`perfkit.diagnose.examination`. The module needs nothing but JAX and NumPy, so that it can
+examine any environment.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -37,15 +35,11 @@ class KnownAnswer:
         What the program computes and how its answer is known, for the table of answers.
     run
         Runs the program and compares its answer.
-    dangerous
-        Whether a faulty compiler may crash or hang. The program then runs in a process of its
-        own.
     """
 
     name: str
     question: str
     run: Callable[[], Answer]
-    dangerous: bool = False
 
 
 def compare_elements(
@@ -235,8 +229,14 @@ def _sums() -> Answer:
 
 def _exp_of_nan() -> Answer:
     x = np.linspace(-2, 2, 37).astype(np.float32)
-    got = jax.jit(lambda x: jnp.exp(x * jnp.nan))(x)
-    return compare_elements("exp_of_nan", got, np.full(37, np.nan))
+    exp_of_nan, ones = jax.jit(lambda x: jnp.exp(x * jnp.nan)), jax.jit(jnp.ones_like)
+    for _ in range(8):
+        # The fault leaves the memory of the result as it was, which may be NaN by chance.
+        np.asarray(ones(x))
+        answer = compare_elements("exp_of_nan", exp_of_nan(x), np.full(37, np.nan))
+        if not answer.right:
+            return answer
+    return Answer("exp_of_nan", True)
 
 
 KNOWN_ANSWERS: tuple[KnownAnswer, ...] = (
@@ -255,7 +255,6 @@ KNOWN_ANSWERS: tuple[KnownAnswer, ...] = (
         "high_rank_reductions",
         "products of rank 7 and 8 reduced over one axis, against NumPy",
         _high_rank_reductions,
-        dangerous=True,
     ),
     KnownAnswer(
         "edge_cases", "exp, log, sqrt, rsqrt, log1p, division at 0, infinity, NaN", _edge_cases
@@ -283,23 +282,3 @@ KNOWN_ANSWERS: tuple[KnownAnswer, ...] = (
     ),
     KnownAnswer("sums", "sums of integers in float32 are exact", _sums),
 )
-
-
-def known_answer(name: str) -> KnownAnswer:
-    """Return the program called ``name``.
-
-    Raises
-    ------
-    KeyError
-        There is no such program.
-    """
-    return {known.name: known for known in KNOWN_ANSWERS}[name]
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run the program named by the first argument and write its answer as one line of JSON."""
-    sys.stdout.write(json.dumps(known_answer(arguments[0]).run().as_dict()) + "\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

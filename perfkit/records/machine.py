@@ -109,6 +109,20 @@ def fingerprint(
     )
 
 
+def cpu_identity(cpu_information: Path = CPU_INFORMATION) -> dict[str, JsonData]:
+    """What decides which code a compiler makes for this CPU: its model and all of its flags.
+
+    Parameters
+    ----------
+    cpu_information
+        File with the kernel's description of the CPUs.
+    """
+    cpu = _first_cpu(cpu_information)
+    names = ("vendor_id", "cpu family", "model", "model name", "stepping", "CPU implementer")
+    flags = (cpu.get("flags") or cpu.get("Features") or "").split()
+    return {**{name: cpu.get(name) for name in names}, "flags": sorted(flags)}
+
+
 def available_memory_bytes() -> int:
     """Memory that a new process can use: free memory, within every limit on this process."""
     groups = cgroup_limits()

@@ -89,6 +89,7 @@ def make_record(result: TrialResult) -> Record:
     notices = [
         *request.workload.notices,
         *inherited.notices,
+        *inherited.faults,
         *reports.get(EventKind.NOTICES, {}).get("notices", []),
     ]
     files = {Path(path).name: Path(path) for path in checked.get("files", [])}

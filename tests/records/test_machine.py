@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from perfkit.records.cgroups import CgroupLimits
-from perfkit.records.machine import CPU_INFORMATION, bounded_memory_bytes, fingerprint
+from perfkit.records.machine import (
+    CPU_INFORMATION,
+    bounded_memory_bytes,
+    cpu_identity,
+    fingerprint,
+)
 from perfkit.records.restrictions import Restrictions
 
 
@@ -51,6 +56,16 @@ def test_a_machine_with_another_cpu_has_another_digest(tmp_path: Path) -> None:
     facts = fingerprint(tmp_path / "cpuinfo")
     assert (facts.cpu, facts.instruction_sets) == ("Another CPU", ["avx2", "amx_bf16"])
     assert facts.digest != fingerprint().digest
+
+
+def test_a_cpu_is_identified_by_all_of_its_flags_in_any_order(tmp_path: Path) -> None:
+    def identity(flags: str) -> object:
+        file = tmp_path / "cpuinfo"
+        file.write_text(f"model name\t: Test CPU\nflags\t\t: {flags}\n\nmodel name\t: other\n")
+        return cpu_identity(file)
+
+    assert identity("avx2 fma") == identity("fma avx2")
+    assert identity("avx2 fma") != identity("avx2 fma serialize")
 
 
 def test_a_machine_with_limited_control_groups_has_another_digest() -> None:

@@ -1,46 +1,81 @@
-"""``perfkit doctor``: are the answers of the installed jaxlib right on this CPU?"""
+"""``perfkit doctor``: is this machine fit to run the models, and what mends it if not?"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.table import Table
-
+from perfkit.api.progress import SilentProgress
+from perfkit.cli.commands.doctor_output import show_checkup
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import Parser
-from perfkit.diagnose.diagnosis import Diagnosis
-from perfkit.diagnose.doctor import examine, examine_under
+from perfkit.diagnose.checkup import Checkup
+from perfkit.diagnose.doctor import check_up, setup_under
+from perfkit.diagnose.examiner import Setup
+from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import SMALLEST_MODEL, get_model
 from perfkit.tuning.preset import load_preset
 
+EXIT_CODES = """\
+exit codes:
+  0  all answers of the jaxlib are right
+  1  an answer is wrong
+  2  bad input, or XLA does not start"""
 
-def main(
-    arguments: list[str],
-    examine: Callable[[], Diagnosis] = examine,
-    examine_under: Callable[[Configuration], Diagnosis] = examine_under,
-) -> int:
-    """Run the known-answer programs and print the diagnosis; 1 if an answer is wrong.
+
+def main(arguments: list[str], check_up: Callable[..., Checkup] = check_up) -> int:
+    """Examine the environment and print what was found; 1 if an answer is wrong, else 0.
 
     Parameters
     ----------
     arguments
         What follows ``perfkit doctor``.
-    examine
-        Examines this process.
-    examine_under
-        Examines a process under a configuration.
+    check_up
+        Examines a setup, see :func:`perfkit.diagnose.doctor.check_up`.
     """
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.noise:
+        from perfkit.cli.commands.doctor_noise import show_noise
+
+        return show_noise(given.model, given.pairs, given.out)
+    for python in given.python:
+        if not python.is_file():
+            raise UserError(f"--python takes the Python of an environment, and {python} is no file")
+    setup = Setup()
+    if given.preset is not None or given.knob:
+        setup = setup_under(_configuration(given.preset, given.knob))
+    console = Console()
+    shown = SilentProgress() if given.json else console
+    with shown.trial("examining") as progress:
+        checkup = check_up(setup, others=given.python, quick=given.quick, progress=progress)
+    if given.json:
+        json.dump(checkup.as_dict(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        show_checkup(console, checkup)
+    return 0 if checkup.diagnosis.healthy else 1
+
+
+def _parser() -> Parser:
     parser = Parser(
         prog="perfkit doctor",
-        description="Run small programs with known answers on the installed jaxlib and this CPU, "
-        "under XLA_FLAGS and the preset or knobs given, and list the known faults of this jaxlib "
-        "version.",
+        description="Show the environment that was found, run small programs with known answers on "
+        "its jaxlib and this CPU, search flags that mend wrong answers, and end with a verdict. "
+        "XLA_FLAGS and the preset or knobs given apply.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="look neither at the noise of the machine nor for flags that mend wrong answers",
+    )
     parser.add_argument("--preset", type=Path, help="examine under the settings of this preset")
     parser.add_argument(
         "--knob",
@@ -49,7 +84,15 @@ def main(
         metavar="NAME=VALUE",
         help="also examine under this setting; repeatable",
     )
-    noise = parser.add_argument_group("noise of this machine, instead of the known answers")
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="also run the programs with the jaxlib of this Python's environment; repeatable",
+    )
+    noise = parser.add_argument_group("noise of this machine in full, instead of all else")
     noise.add_argument(
         "--noise",
         action="store_true",
@@ -63,21 +106,7 @@ def main(
     )
     noise.add_argument("--pairs", type=int, default=6, help="pairs of processes (default 6)")
     noise.add_argument("--out", type=Path, help="folder for the records of --noise")
-    given = parser.parse_args(arguments)
-    if given.noise:
-        from perfkit.cli.commands.doctor_noise import show_noise
-
-        return show_noise(given.model, given.pairs, given.out)
-    if given.preset is not None or given.knob:
-        diagnosis = examine_under(_configuration(given.preset, given.knob))
-    else:
-        diagnosis = examine()
-    if given.json:
-        json.dump(diagnosis.as_dict(), sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        _show(diagnosis)
-    return 0 if diagnosis.healthy else 1
+    return parser
 
 
 def _configuration(preset: Path | None, settings: Sequence[str]) -> Configuration:
@@ -88,32 +117,3 @@ def _configuration(preset: Path | None, settings: Sequence[str]) -> Configuratio
         catalogue = Catalogue(get_model(loaded.model).knobs)
         values = loaded.configuration.as_dict()
     return catalogue.configuration(values | dict(map(catalogue.parse_setting, settings)))
-
-
-def _show(diagnosis: Diagnosis) -> None:
-    from perfkit.diagnose.known_answers import KNOWN_ANSWERS
-
-    questions = {known.name: known.question for known in KNOWN_ANSWERS}
-    console = Console()
-    flags = diagnosis.xla_flags or "none"
-    console.line(f"jaxlib {diagnosis.jaxlib_version}, XLA_FLAGS: {flags}")
-    answers = Table("program", "answer", "detail")
-    for answer in diagnosis.answers:
-        state = "right" if answer.right else "WRONG"
-        answers.add_row(questions[answer.name], state, answer.detail)
-    console.rich.print(answers)
-    if diagnosis.notices:
-        notices = Table("known fault", "reference", "standing", "remedy")
-        for notice in diagnosis.notices:
-            advisory = notice.advisory
-            notices.add_row(advisory.fault, advisory.reference, notice.standing, advisory.remedy)
-        console.rich.print(notices)
-    else:
-        console.line("no fault of this version is known under these flags")
-    if diagnosis.healthy:
-        console.line(f"all {len(diagnosis.answers)} answers are right")
-    else:
-        console.line(
-            f"{len(diagnosis.wrong)} of {len(diagnosis.answers)} answers are wrong: "
-            "results of this jaxlib on this CPU cannot be trusted"
-        )

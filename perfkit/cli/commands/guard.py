@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from perfkit.api.progress import record_line
+from perfkit.api.jaxlib_check import jaxlib_warnings
+from perfkit.api.progress import SilentProgress, record_line
 from perfkit.api.subject import default_folder
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
@@ -110,11 +111,12 @@ def _stability(request: Request) -> int:
         guard=GUARD_ZERO if given.zero else GUARD_LIFT,
     )
     if given.json:
+        jaxlib_warnings(SilentProgress())
         rows = run_stability(plan)
         _print_json(stability_as_dict(request.workload, rows))
     else:
         console = Console()
-        console.workload(request.workload, model)
+        console.announce(model, [request.workload], jaxlib_warnings(console))
         rows = run_stability(plan, lambda record: console.line(f"  {record_line(record)}"))
         _show_stability(console, rows, out)
     return 0 if all(map(is_stable, rows)) else 1

@@ -9,6 +9,7 @@ from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.environment import environment_sentences, left_out_variables, passed_on_variables
 from perfkit.records.machine import restrictions_here
 from perfkit.records.restrictions import Restrictions
+from perfkit.trial.conditions.jaxlib_standing import standing_notices
 from perfkit.trial.conditions.neighbours import Neighbour, neighbours, neighbours_sentence
 
 
@@ -26,22 +27,35 @@ class Inherited:
         Limits of this process that the trial inherits.
     notices
         Sentences on the above for the user.
+    faults
+        Sentences on the jaxlib that the trial runs on, see
+        :mod:`perfkit.trial.conditions.jaxlib_standing`.
     """
 
     left_out: dict[str, str]
     passed_on: dict[str, str]
     restrictions: Restrictions
     notices: tuple[str, ...]
+    faults: tuple[str, ...] = ()
 
 
-def inherited_by(configuration: Configuration) -> Inherited:
-    """What a trial of ``configuration`` inherits if it is started now."""
+def inherited_by(configuration: Configuration, build: str | None = None) -> Inherited:
+    """What a trial inherits if it is started now.
+
+    Parameters
+    ----------
+    configuration
+        Configuration of the trial.
+    build
+        Build of jaxlib that the trial runs on; the installed one by default.
+    """
     restrictions, sentences = restrictions_here()
     return Inherited(
         left_out=left_out_variables(configuration),
         passed_on=passed_on_variables(),
         restrictions=restrictions,
         notices=(*sentences, *environment_sentences(configuration)),
+        faults=standing_notices(configuration.environment().get("XLA_FLAGS", ""), build),
     )
 
 
