@@ -106,7 +106,7 @@ def make_record(result: TrialResult) -> Record:
             label=request.configuration.label,
         ),
         machine=fingerprint(),
-        versions=versions(),
+        versions=versions(request.interpreter),
         allowed_cpus=result.allowed_cpus,
         stages=list(progress.stages),
         compilation=Compilation(**compiled) if compiled else None,
