@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfkit.api.jaxlib_files import stored_comparisons
 from perfkit.errors import UserError
 from perfkit.history.asv_results import is_results_folder, read_results
 from perfkit.records.schema import Record
@@ -14,6 +15,7 @@ from perfkit.report.history_page import history_page
 from perfkit.report.selection import predictions
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
+from perfkit.tuning.jaxlibs import JaxlibComparison
 from perfkit.tuning.preset import PRESET_NAME
 from perfkit.tuning.recommend import recommend
 
@@ -76,12 +78,17 @@ def render_report(
     skipped = [one.sentence() for one in stored.skipped]
     records = _records_of_study(folder, stored.records, study)
     preset = folder / PRESET_NAME
-    write_report(page, page_of_records(records, preset if preset.exists() else None, skipped))
+    comparisons = stored_comparisons(folder, records)
+    existing = preset if preset.exists() else None
+    write_report(page, page_of_records(records, existing, skipped, comparisons))
     return ReportResult(page, tuple(skipped))
 
 
 def page_of_records(
-    records: Sequence[Record], preset: Path | None, skipped: Sequence[str] = ()
+    records: Sequence[Record],
+    preset: Path | None,
+    skipped: Sequence[str] = (),
+    jaxlibs: Sequence[JaxlibComparison] = (),
 ) -> str:
     """The page of stored records as HTML, made without the model or its input.
 
@@ -93,13 +100,17 @@ def page_of_records(
         File of the study's preset, or None.
     skipped
         One sentence for each line that could not be read.
+    jaxlibs
+        Comparisons of versions of jaxlib.
     """
     studies = predictions(records)
     last = studies[-1].workload
     if len(studies) > 1:
-        return study_page(records, None, [], f"sweep with {last.model}", preset, skipped)
+        title = f"sweep with {last.model}"
+        return study_page(records, None, [], title, preset, skipped, jaxlibs=jaxlibs)
     title = f"{last.name} ({last.size}) with {last.model}"
-    return study_page(records, recommend(records), [], title, preset, skipped)
+    best = recommend(records)
+    return study_page(records, best, [], title, preset, skipped, jaxlibs=jaxlibs)
 
 
 def _holds_asv_results(folder: Path) -> bool:

@@ -15,7 +15,7 @@ import site
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -247,7 +247,7 @@ def _share(folder: Path) -> None:
     (packages / SHARED_FILE).write_text("\n".join(lines) + "\n")
 
 
-def _probed(folder: Path, jaxlib: str) -> Mapping[str, Any]:
+def _probed(folder: Path, jaxlib: str) -> dict[str, Any]:
     """What the environment finds when it imports JAX.
 
     Raises
@@ -266,8 +266,9 @@ def _probed(folder: Path, jaxlib: str) -> Mapping[str, Any]:
         last = reason_in((done.stderr.strip().splitlines() or ["without a message"])[-1])
         raise UserError(f"jaxlib {jaxlib} is installed but cannot be imported: {last}")
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    if found["versions"].get("jaxlib") != jaxlib:
+    imported = found["versions"].get("jaxlib")
+    if imported != jaxlib:
         raise UserError(
-            f"jaxlib {jaxlib} is installed, but Python imports {found['jaxlib']}; check PYTHONPATH"
+            f"jaxlib {jaxlib} is installed, but Python imports {imported}; check PYTHONPATH"
         )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,9 @@ from packaging.utils import canonicalize_name
 
 from perfkit.errors import UserError
 from perfkit.units import cut
+
+_TREE = re.compile(r"^\W+")
+"""The lines of uv's tree, in front of its words."""
 
 REASON_CHARACTERS = 300
 """Longest reason of an installer that is passed on."""
@@ -147,5 +151,5 @@ def reason_in(log: str) -> str:
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     if errors:
         return errors[-1]
-    words = " ".join(line.lstrip("×╰─▶├│ ") for line in lines if not line.startswith("warning:"))
+    words = " ".join(_TREE.sub("", line) for line in lines if not line.startswith("warning:"))
     return words.removeprefix("error: ")

@@ -13,7 +13,6 @@ import sys
 def main() -> None:
     """Import JAX, and write the versions and builds of the packages."""
     import jax  # noqa: F401
-    import jaxlib
 
     from perfkit.builds import installed_build
     from perfkit.records.machine import package_versions
@@ -21,7 +20,6 @@ def main() -> None:
     versions = package_versions()
     found = {
         "python_version": platform.python_version(),
-        "jaxlib": jaxlib.__version__,
         "versions": versions,
         "builds": {name: installed_build(name) for name in versions},
     }

@@ -8,7 +8,7 @@ from importlib import metadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-JAX_PACKAGES = ("jax", "jaxlib")
+JAX_PACKAGES = ("jaxlib", "jax")
 """Packages that are always installed. Every release of jaxlib has a jax of the same number, which
 is the one that labs pin with it."""
 

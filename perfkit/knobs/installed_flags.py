@@ -118,7 +118,9 @@ def installed_flags(interpreter: Interpreter | None = None) -> dict[str, str]:
 
 
 @cache
-def lacking_flags(names: tuple[str, ...], interpreter: Interpreter | None = None) -> tuple[str, ...]:
+def lacking_flags(
+    names: tuple[str, ...], interpreter: Interpreter | None = None
+) -> tuple[str, ...]:
     """The flags among ``names`` that a jaxlib does not have, in this order.
 
     Parameters

@@ -197,7 +197,10 @@ def answers_digest(interpreter: Interpreter | None = None) -> str:
     same: list[JsonData] = [
         machine.cpu,
         machine.instruction_sets,
-        [[name, installed_build(name) if builds is None else builds.get(name)] for name in PACKAGES],
+        [
+            [name, installed_build(name) if builds is None else builds.get(name)]
+            for name in PACKAGES
+        ],
     ]
     return short_digest(same)
 

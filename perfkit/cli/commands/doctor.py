@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from perfkit.cli.console import Console
-from perfkit.cli.workload_arguments import Parser
+from perfkit.cli.workload_arguments import Parser, add_jaxlib_argument
 from perfkit.diagnose.diagnosis import Diagnosis
 from perfkit.diagnose.doctor import examine, examine_under
 from perfkit.knobs.configuration import Catalogue, Configuration
@@ -49,6 +49,7 @@ def main(
         metavar="NAME=VALUE",
         help="also examine under this setting; repeatable",
     )
+    add_jaxlib_argument(parser, "known answers and times under each of them, side by side")
     noise = parser.add_argument_group("noise of this machine, instead of the known answers")
     noise.add_argument(
         "--noise",
@@ -68,6 +69,10 @@ def main(
         from perfkit.cli.commands.doctor_noise import show_noise
 
         return show_noise(given.model, given.pairs, given.out)
+    if given.jaxlib is not None:
+        from perfkit.cli.commands.doctor_jaxlibs import show_versions
+
+        return show_versions(given.jaxlib, given.model, given.out, as_json=given.json)
     if given.preset is not None or given.knob:
         diagnosis = examine_under(_configuration(given.preset, given.knob))
     else:
