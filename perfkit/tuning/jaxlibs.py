@@ -236,9 +236,9 @@ def _sentence(
         sentences.append(f"jaxlib {first.jaxlib} is right and has the shortest time: {shown}")
     if same:
         listed = " and ".join(same)
-        sentences.append(f"its time cannot be told apart from that of {listed} with these runs")
+        sentences.append(f"Its time cannot be told apart from that of {listed} with these runs")
     elif not slower:
-        sentences.append("no other version is right")
+        sentences.append("No other version is right")
     return ". ".join(sentences) + "."
 
 

@@ -56,8 +56,8 @@ def search_space(
     Raises
     ------
     UserError
-        A knob of ``knobs`` is unknown or a flag that jaxlib does not have, has no value to try, or has a value that is impossible for
-        the workload or on this machine.
+        A knob of ``knobs`` is unknown or a flag that jaxlib does not have, has no value to try, or
+        has a value that is impossible for the workload or on this machine.
     """
     host = this_host() if host is None else host
     named = _named(catalogue, knobs)

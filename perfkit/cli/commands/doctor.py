@@ -13,6 +13,7 @@ from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import Parser, add_jaxlib_argument
 from perfkit.diagnose.diagnosis import Diagnosis
 from perfkit.diagnose.doctor import examine, examine_under
+from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import SMALLEST_MODEL, get_model
 from perfkit.tuning.preset import load_preset
@@ -70,6 +71,8 @@ def main(
 
         return show_noise(given.model, given.pairs, given.out)
     if given.jaxlib is not None:
+        if given.preset is not None or given.knob:
+            raise UserError("--jaxlib examines stock settings: leave out --preset and --knob")
         from perfkit.cli.commands.doctor_jaxlibs import show_versions
 
         return show_versions(given.jaxlib, given.model, given.out, as_json=given.json)
