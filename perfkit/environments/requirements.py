@@ -8,13 +8,11 @@ from importlib import metadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from perfkit.records.machine import MODEL_PACKAGES
+
 JAX_PACKAGES = ("jaxlib", "jax")
 """Packages that are always installed. Every release of jaxlib has a jax of the same number, which
 is the one that labs pin with it."""
-
-MODEL_PACKAGES = frozenset(("alphafold3", "alphafold3-colabfold", "weathernext"))
-"""Distributions of models. They are shared whatever jaxlib they ask for: a registry may offer
-another package under their names."""
 
 JAX_EXTRA = "jax"
 """Extra by which some packages state the JAX that they work with, e.g. ``dm-haiku[jax]``."""
@@ -47,7 +45,8 @@ def requirements(jaxlib: str, installed: Iterable[metadata.Distribution]) -> lis
     list of str
         jax and jaxlib at the version, then the installed packages that do not work with it, in
         alphabetical order: the installer chooses a version that does. Packages of models, and
-        packages that come from no registry, are shared in any case.
+        packages that come from no registry, are shared in any case: a registry may offer others
+        under their names.
     """
     pinned = [f"{name}=={jaxlib}" for name in JAX_PACKAGES]
     unfit = []

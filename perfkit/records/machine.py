@@ -34,16 +34,11 @@ INSTRUCTION_SETS = (
 )
 """CPU flags that decide how fast a model runs; all others are ignored."""
 
-PACKAGES = (
-    "jax",
-    "jaxlib",
-    "numpy",
-    "dm-haiku",
-    "tokamax",
-    "alphafold3",
-    "alphafold3-colabfold",
-    "weathernext",
-)
+MODEL_PACKAGES = ("alphafold3", "alphafold3-colabfold", "weathernext")
+"""Distributions of models. A registry may offer another package under the name of one that was
+installed from elsewhere."""
+
+PACKAGES = ("jax", "jaxlib", "numpy", "dm-haiku", "tokamax", *MODEL_PACKAGES)
 """Distributions whose version can change the time or the answer of a trial."""
 
 
