@@ -33,6 +33,7 @@ def save_known_answers(folder: Path, known: Mapping[str, KnownAnswers]) -> None:
     NotWrittenError
         The file cannot be written.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     content = json.dumps({version: asdict(answers) for version, answers in known.items()}, indent=1)
     write_whole(folder / KNOWN_FILE, f"{content}\n", "known answers")
 

@@ -123,7 +123,10 @@ def examine_versions(
     for environment in environments:
         for sentence in environment.replaced:
             progress.say(f"jaxlib {environment.jaxlib}: {sentence}")
-    diagnoses = {one.jaxlib: examine_environment(one) for one in environments}
+    diagnoses = {}
+    for environment in environments:
+        progress.say(f"known answers of jaxlib {environment.jaxlib}")
+        diagnoses[environment.jaxlib] = examine_environment(environment)
     known = {version: known_answers_of(found) for version, found in diagnoses.items()}
     workload = smallest_workload(model)
     announce(workload)

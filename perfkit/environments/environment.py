@@ -203,8 +203,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
     File systems without locks let both build; the one that finishes last is kept.
     """
-    with folder.with_name(f"{folder.name}.lock").open("w") as stream:
+    with contextlib.ExitStack() as held:
+        # A folder that nothing can be written to fails where the environment is made.
         with contextlib.suppress(OSError):
+            stream = held.enter_context(folder.with_name(f"{folder.name}.lock").open("w"))
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 

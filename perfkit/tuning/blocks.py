@@ -15,6 +15,9 @@ from perfkit.trial.request import TrialFiles
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.session import Runner, Session, Start
 
+COMPILED_FOLDER = "compiled"
+"""Folder in a store with the compilation caches of its studies or configurations."""
+
 
 @dataclass(frozen=True)
 class BlocksPlan:
@@ -99,6 +102,6 @@ def measure_blocks(
 def _start(plan: BlocksPlan, configuration: Configuration) -> Start:
     files = TrialFiles(
         reference=plan.reference,
-        compile_cache=plan.store.folder / "compiled" / configuration.digest,
+        compile_cache=plan.store.folder / COMPILED_FOLDER / configuration.digest,
     )
     return Start(plan.workload, configuration, Role.CONFIRM, files)

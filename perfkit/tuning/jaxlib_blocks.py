@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from perfkit.environments.environment import Environment
-from perfkit.files import JsonData, short_digest
+from perfkit.files import JsonData, remove, short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.installed_flags import lacking_flags, lacking_sentence
 from perfkit.knobs.jaxlib import JAXLIB, jaxlib_knob
@@ -22,7 +22,7 @@ from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY
 from perfkit.trial.request import TrialFiles, reference_file
-from perfkit.tuning.blocks import BlocksPlan, measure_blocks
+from perfkit.tuning.blocks import COMPILED_FOLDER, BlocksPlan, measure_blocks
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.session import Runner, Session, Start
 
@@ -185,3 +185,8 @@ def measure_versions(
         reference=answers if holds_answers(answers) else None,
     )
     measure_blocks(blocks, runner, progress, fits=fits, goes_on=goes_on)
+    if len(done) + blocks.blocks == len(
+        {r.block for r in plan.records() if r.role is Role.CONFIRM}
+    ):
+        # Compiled programs take hundreds of megabytes, and only a further block would need them.
+        remove(plan.store.folder / COMPILED_FOLDER)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.cache import Entry, store_value
+from perfkit.files import JsonData
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.installed_flags import FORMAT_VERSION
 from perfkit.knobs.jaxlib import jaxlib_knob
@@ -73,10 +74,8 @@ def test_a_flag_that_its_jaxlib_lacks_is_never_passed(
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     interpreter = _interpreter(tmp_path, "exit 0", "old-python")
-    depends_on = {"format": FORMAT_VERSION, "jaxlib": f"{VERSION}+old-python"}
-    store_value(
-        Entry("xla-flags", "list of XLA flags", depends_on), {"xla_cpu_use_onednn": "false"}
-    )
+    key: dict[str, JsonData] = {"format": FORMAT_VERSION, "jaxlib": f"{VERSION}+old-python"}
+    store_value(Entry("xla-flags", "list of XLA flags", key), {"xla_cpu_use_onednn": "false"})
     settings = {"jaxlib": VERSION, "xla_cpu_use_onednn": "true", "xla_cpu_max_isa": "AVX2"}
     request = _request(tmp_path, interpreter, CATALOGUE.configuration(settings))
     trial = TrialProcess(request)

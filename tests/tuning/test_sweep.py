@@ -22,6 +22,7 @@ from tests.support.replay import (
     MODEL,
     RECORDED,
     Listener,
+    RunnerOfVersions,
     WatchedRunner,
     dying,
     recorded,
@@ -95,14 +96,6 @@ def test_cells_can_be_compared_where_they_ran_interleaved(
     speedups = {row.label: row.speedup and row.speedup.median for row in recommend(own).rows}
     known = {one.label: pytest.approx(1 / recorded(one.as_dict()).ratio) for one in GRID[1:]}
     assert speedups == {"stock": 1.0, **(known if memory_bytes else dict.fromkeys(known))}
-
-
-class RunnerOfVersions(WatchedRunner):
-    """Replays a configuration as it was recorded, under whichever version of jaxlib."""
-
-    def entry(self, configuration: Configuration, role: Role) -> RecordedConfiguration:
-        rest = {name: value for name, value in configuration.settings if name != "jaxlib"}
-        return super().entry(CATALOGUE.configuration(rest), role)
 
 
 def test_versions_of_jaxlib_are_passed_in_the_same_turns(tmp_path: Path) -> None:
