@@ -53,7 +53,7 @@ def test_every_block_holds_each_configuration_under_each_version(tmp_path: Path)
         (record.role, record.configuration.label, len(record.steady)) for record in plan.records()
     )
     assert labels == {
-        ("reference", "jaxlib=7.1 precision=float32", 0): 1,
+        ("reference", "jaxlib=7.1", 0): 1,
         ("confirm", "stock", 1): 2,
         ("confirm", "jaxlib=7.1", 1): 2,
         ("confirm", "precision=bfloat16", 1): 2,
