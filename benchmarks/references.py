@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.subjects import AF3, GENCAST
-from benchmarks.trials import Subject, ensure_ok
+from benchmarks.trials import Subject, chosen_python, ensure_ok
 
 if TYPE_CHECKING:
     from perfkit.models.base import Model
@@ -80,6 +80,7 @@ def make_reference(subject: Subject, size: int, folder: Path) -> None:
         subject.reference_configuration(),
         folder,
         files=TrialFiles(save_compared=answers),
+        **chosen_python(),
     )
     ensure_ok(run_trial(TrialProcess(request), 0))
     kept = thinned(load_answers(answers), subject.get_model())

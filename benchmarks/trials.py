@@ -8,13 +8,17 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
+
+from benchmarks.jaxlibs import chosen_environment
 
 if TYPE_CHECKING:
     from perfkit.knobs.configuration import Configuration
     from perfkit.models.base import Model
     from perfkit.models.workload import Workload
+    from perfkit.records.interpreter import Interpreter
     from perfkit.records.schema import Record
+    from perfkit.tuning.live import LiveRunner
 
 # perfkit is imported inside the functions that use it. asv imports this module to list the
 # benchmarks of a commit; a name that an older commit lacks then fails only the benchmarks that
@@ -112,22 +116,57 @@ class Subject:
 
     def configurations(self) -> dict[str, Configuration]:
         """Stock and recommended."""
-        from perfkit.knobs.configuration import Catalogue
         from perfkit.tuning.preset import load_preset
 
-        catalogue = Catalogue(self.get_model().knobs)
         chosen = load_preset(self.preset_file()).configuration.as_dict()
         return {
-            STOCK: catalogue.configuration(self.base),
-            RECOMMENDED: catalogue.configuration({**self.base, **chosen}),
+            STOCK: self._configuration({}),
+            RECOMMENDED: self._configuration(chosen),
         }
 
     def reference_configuration(self) -> Configuration:
         """Configuration of the stored reference outputs: float32, otherwise stock."""
+        return self._configuration(self.get_model().reference_values)
+
+    def _configuration(self, values: Mapping[str, str]) -> Configuration:
+        """The configuration of the knobs of every one, of ``values``, and of the chosen jaxlib."""
         from perfkit.knobs.configuration import Catalogue
 
-        model = self.get_model()
-        return Catalogue(model.knobs).configuration({**self.base, **model.reference_values})
+        model, environment = self.get_model(), chosen_environment()
+        settings = {**self.base, **values}
+        if environment is None:
+            return Catalogue(model.knobs).configuration(settings)
+        from perfkit.environments.environment import running_jaxlib
+        from perfkit.tuning.jaxlib_blocks import catalogue_of
+
+        catalogue = catalogue_of(model, [environment], running_jaxlib())
+        return catalogue.configuration({**settings, "jaxlib": environment.jaxlib})
+
+
+def make_runner(folder: Path) -> LiveRunner:
+    """The runner of the trials, with the Python of the chosen jaxlib."""
+    from perfkit.trial.limits import Limits
+    from perfkit.tuning.live import LiveRunner
+
+    environment = chosen_environment()
+    if environment is None:
+        return LiveRunner(folder, Limits(), lambda stage: None)
+    from perfkit.tuning.jaxlib_blocks import interpreters_of
+
+    known = interpreters_of([environment])
+    return LiveRunner(folder, Limits(), lambda stage: None, interpreters=known)
+
+
+class ChosenPython(TypedDict, total=False):
+    """The keyword of a request that chooses the Python; absent for the running one."""
+
+    interpreter: Interpreter | None
+
+
+def chosen_python() -> ChosenPython:
+    """The Python of the chosen jaxlib, for a request."""
+    environment = chosen_environment()
+    return {} if environment is None else {"interpreter": environment.interpreter}
 
 
 def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], list[Record]]:
@@ -148,14 +187,12 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], li
     """
     from perfkit.records.roles import Role
     from perfkit.records.store import Store
-    from perfkit.trial.limits import Limits
     from perfkit.trial.request import TrialFiles
-    from perfkit.tuning.live import LiveRunner
     from perfkit.tuning.session import Session
 
     configurations = subject.configurations()
     names = {configuration.digest: name for name, configuration in configurations.items()}
-    runner = LiveRunner(folder, Limits(), lambda stage: None)
+    runner = make_runner(folder)
     found: dict[tuple[int, str], list[Record]] = {}
     for size in list(subject.inputs)[:SIZES]:
         store = Store(folder / str(size))
@@ -185,7 +222,12 @@ def measure_guarded(subject: Subject, folder: Path) -> list[Record]:
         save_compared=compared_file(folder, size, FLOAT32),
     )
     request = TrialRequest(
-        subject.workload(size), configuration, folder, files=files, guard=GUARD_LIFT
+        subject.workload(size),
+        configuration,
+        folder,
+        files=files,
+        guard=GUARD_LIFT,
+        **chosen_python(),
     )
     return [run_trial(TrialProcess(request), 0) for _ in range(2)]
 
@@ -199,7 +241,7 @@ def measure_observed(subject: Subject, folder: Path) -> Record:
 
     workload, stock = subject.workload(subject.cheapest), subject.configurations()[STOCK]
     observers = tuple(make_observers(["xla"]))
-    request = TrialRequest(workload, stock, folder, observers=observers)
+    request = TrialRequest(workload, stock, folder, observers=observers, **chosen_python())
     return run_trial(ObservedTrial(request), 1)
 
 

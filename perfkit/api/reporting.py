@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfkit.api.jaxlib_files import stored_comparisons
 from perfkit.errors import UserError
 from perfkit.history.asv_results import is_results_folder, read_results
 from perfkit.records.schema import Record
@@ -15,6 +16,7 @@ from perfkit.report.search_section import SearchNotes
 from perfkit.report.selection import predictions
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
+from perfkit.tuning.jaxlibs import JaxlibComparison
 from perfkit.tuning.notes import StudyNotes, read_notes
 from perfkit.tuning.preset import PRESET_NAME
 from perfkit.tuning.recommend import recommend
@@ -83,6 +85,7 @@ def render_report(
         records,
         preset if preset.exists() else None,
         skipped,
+        stored_comparisons(folder, records),
         None if digest is None else read_notes(folder, digest),
     )
     write_report(page, document)
@@ -93,6 +96,7 @@ def page_of_records(
     records: Sequence[Record],
     preset: Path | None,
     skipped: Sequence[str] = (),
+    jaxlibs: Sequence[JaxlibComparison] = (),
     notes: StudyNotes | None = None,
 ) -> str:
     """The page of stored records as HTML, made without the model or its input.
@@ -105,6 +109,8 @@ def page_of_records(
         File of the study's preset, or None.
     skipped
         One sentence for each line that could not be read.
+    jaxlibs
+        Comparisons of versions of jaxlib.
     notes
         Notes on the tuning that left the records; without them, the shortest prediction is
         recommended.
@@ -112,13 +118,15 @@ def page_of_records(
     studies = predictions(records)
     last = studies[-1].workload
     if len(studies) > 1:
-        return study_page(records, None, [], f"sweep with {last.model}", preset, skipped)
+        title = f"sweep with {last.model}"
+        return study_page(records, None, [], title, preset, skipped, jaxlibs=jaxlibs)
     title = f"{last.name} ({last.size}) with {last.model}"
     if notes is None:
-        return study_page(records, recommend(records), [], title, preset, skipped)
+        best = recommend(records)
+        return study_page(records, best, [], title, preset, skipped, jaxlibs=jaxlibs)
     search = SearchNotes(notes.not_tried, notes.not_installed)
-    recommendation = recommend(records, notes.goal.goal())
-    return study_page(records, recommendation, [], title, preset, skipped, search)
+    best = recommend(records, notes.goal.goal())
+    return study_page(records, best, [], title, preset, skipped, search, jaxlibs)
 
 
 def _holds_asv_results(folder: Path) -> bool:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from perfkit.api.results import html_lines, html_table
 from perfkit.records.schema import Outcome, Record
+from perfkit.report.jaxlib_tables import jaxlib_table
 from perfkit.report.tables import HEADERS, configuration_table
 from perfkit.tuning.extrapolate import Extrapolation
+from perfkit.tuning.jaxlibs import JaxlibComparison
 from perfkit.tuning.recommend import Recommendation
 from perfkit.tuning.result import TuningResult
 from perfkit.units import seconds_interval_text
@@ -41,15 +43,20 @@ class TuneResult(TuningResult):
     ----------
     page
         File of the page.
+    jaxlibs
+        Stock and the recommended configuration under each version of jaxlib; None where no
+        versions were compared.
     """
 
     page: Path = field(kw_only=True)
+    jaxlibs: JaxlibComparison | None = field(kw_only=True, default=None)
 
     def _files(self) -> list[str]:
+        versions = [] if self.jaxlibs is None else [self.jaxlibs.sentence]
         preset = [f"preset: {self.preset}"] if self.preset is not None else []
         production = [production_sentence(each) for each in self.extrapolations]
         front = [f"preset on the front of time and memory: {path}" for path in self.front]
-        return [*production, *self.unfinished, *preset, *front, f"page: {self.page}"]
+        return [*versions, *production, *self.unfinished, *preset, *front, f"page: {self.page}"]
 
     def __repr__(self) -> str:
         return "\n".join([self.recommendation.sentence, *self._files()])
@@ -74,6 +81,9 @@ class SweepResult:
         File of the page; None where nothing was measured.
     interrupted
         Whether the user interrupted the sweep; the same call resumes.
+    jaxlibs
+        For each workload: its configurations under each version of jaxlib; empty where no
+        versions were compared.
     """
 
     records: tuple[Record, ...]
@@ -81,6 +91,7 @@ class SweepResult:
     folder: Path
     page: Path | None
     interrupted: bool = False
+    jaxlibs: tuple[JaxlibComparison, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -89,11 +100,15 @@ class SweepResult:
 
     def __repr__(self) -> str:
         rankings = [f"{title}: {ranking.sentence}" for title, ranking in self.rankings]
-        return "\n".join([f"{len(self.records)} trials", *rankings, f"page: {self.page}"])
+        versions = [each.sentence for each in self.jaxlibs]
+        count = f"{len(self.records)} trials"
+        return "\n".join([count, *rankings, *versions, f"page: {self.page}"])
 
     def _repr_html_(self) -> str:
         parts = [
             f"<h4>{html.escape(title)}</h4>" + _recommendation_html(ranking)
             for title, ranking in self.rankings
         ]
+        for table, each in ((jaxlib_table(each), each) for each in self.jaxlibs):
+            parts += [html_table(table.headers, table.rows), html_lines([each.sentence])]
         return "".join([*parts, html_lines([f"page: {self.page}"])])

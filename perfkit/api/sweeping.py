@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from perfkit.api.jaxlib_check import jaxlib_warnings
+from perfkit.api.jaxlib_files import comparisons_of, save_known_answers
+from perfkit.api.jaxlibs import make_versions
 from perfkit.api.knob_values import Values, knob_values, texts_of
 from perfkit.api.progress import ProgressLike, as_progress, run_interruptibly
 from perfkit.api.reporting import PAGE_NAME
@@ -29,6 +31,7 @@ from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.report.study_page import study_page
 from perfkit.report.writing import write_report
+from perfkit.tuning.jaxlibs import JaxlibComparison
 from perfkit.tuning.live import LiveRunner
 from perfkit.tuning.recommend import recommend
 from perfkit.tuning.sweep import Sweep, SweepPlan
@@ -41,6 +44,7 @@ def sweep(
     cpus: Values | None = None,
     knobs: Mapping[str, Values] | None = None,
     configurations: Path | str | None = None,
+    jaxlib: str | Sequence[str] | None = None,
     rounds: int = 3,
     observe: Sequence[str] = (),
     out: Path | str | None = None,
@@ -68,6 +72,9 @@ def sweep(
         Values of each knob, e.g. ``{"allocator": ["glibc", "jemalloc"]}``.
     configurations
         TOML file with a list ``[[configuration]]`` of knob values, instead of `cpus` and `knobs`.
+    jaxlib
+        Versions of jaxlib, e.g. ``"0.11.0,0.12.0.1"``: each combination is measured under each of
+        them, in turns. A version is installed once, in an environment of its own.
     rounds
         Number of timed passes of each trial.
     observe
@@ -95,7 +102,8 @@ def sweep(
     Raises
     ------
     UserError
-        An argument is impossible, the input is bad, or the folder cannot be written.
+        An argument is impossible, the input is bad, a version of jaxlib does not install, or the
+        folder cannot be written.
 
     Examples
     --------
@@ -113,6 +121,14 @@ def sweep(
     )
     workloads = _workloads(subject, sizes)
     chosen = _configurations(subject, cpus, knobs or {}, configurations)
+    shown = as_progress(progress)
+    versions = None if jaxlib is None else make_versions(jaxlib, shown)
+    impossible: list[str] = []
+    if versions is not None:
+        crossed, impossible = versions.configurations(subject.model, chosen)
+        chosen = sorted(crossed, key=lambda configuration: configuration != STOCK)
+        if not chosen:
+            raise UserError(f"there is nothing to measure: {impossible[0]}")
     for configuration in chosen:
         configuration.ensure_possible()
         for workload in workloads:
@@ -121,19 +137,27 @@ def sweep(
     folder = Path(out) if out is not None else default_folder("sweep", subject.model.name)
     plan = SweepPlan(
         model=subject.model,
-        catalogue=subject.catalogue,
+        catalogue=subject.catalogue if versions is None else versions.catalogue(subject.model),
         workloads=tuple(workloads),
         configurations=tuple(chosen),
         store=Store(folder),
         rounds=rounds,
+        interpreters={} if versions is None else versions.interpreters,
+        reference_jaxlib=None if versions is None else versions.reference,
     )
-    shown = as_progress(progress)
     shown.announce(subject.model, workloads, jaxlib_warnings(shown))
     # Each workload has a reference trial in addition to its cells.
     with shown.study(trials=plan.trials + len(workloads)) as study:
-        measuring = Sweep(plan, LiveRunner(folder, subject.limits, study.stage, observe), study)
+        for sentence in impossible:
+            study.say(sentence)
+        runner = LiveRunner(folder, subject.limits, study.stage, observe, plan.interpreters)
+        measuring = Sweep(plan, runner, study)
         interrupted = run_interruptibly(measuring.run, study)
-    return _finish(plan, measuring.records(), folder, interrupted)
+    comparisons: tuple[JaxlibComparison, ...] = ()
+    if versions is not None:
+        save_known_answers(folder, versions.known)
+        comparisons = comparisons_of(measuring.records(), versions.known)
+    return _finish(plan, measuring.records(), folder, interrupted, comparisons)
 
 
 def _workloads(subject: Subject, sizes: Values | None) -> list[Workload]:
@@ -166,7 +190,11 @@ def _configurations(
 
 
 def _finish(
-    plan: SweepPlan, records: Sequence[Record], folder: Path, interrupted: bool
+    plan: SweepPlan,
+    records: Sequence[Record],
+    folder: Path,
+    interrupted: bool,
+    comparisons: tuple[JaxlibComparison, ...],
 ) -> SweepResult:
     """Rank the configurations of each workload and write the page."""
     rankings = []
@@ -179,5 +207,6 @@ def _finish(
     if records:
         page = folder / PAGE_NAME
         title = f"sweep of {len(plan.workloads)} inputs with {plan.model.name}"
-        write_report(page, study_page(records, None, [], title, None))
-    return SweepResult(tuple(records), tuple(rankings), folder, page, interrupted)
+        document = study_page(records, None, [], title, None, jaxlibs=comparisons)
+        write_report(page, document)
+    return SweepResult(tuple(records), tuple(rankings), folder, page, interrupted, comparisons)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from perfkit.api.jaxlib_check import jaxlib_warnings
+from perfkit.api.jaxlibs import SHARE_OF_BUDGET, compare_tuned, make_versions
 from perfkit.api.knob_values import Values, searched_knobs
 from perfkit.api.progress import ProgressLike, as_progress
 from perfkit.api.reporting import PAGE_NAME
@@ -21,10 +23,12 @@ from perfkit.api.subject import (
     make_subject,
     seconds_of,
 )
+from perfkit.environments.environment import running_jaxlib
 from perfkit.errors import UserError
 from perfkit.knobs.allocators import missing_allocators
-from perfkit.knobs.configuration import STOCK
+from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.knobs.host import this_host
+from perfkit.knobs.installed_flags import lacking_flags, lacking_sentence
 from perfkit.models import DEFAULT_MODEL
 from perfkit.observers.registry import make_observers
 from perfkit.presets.differences import preset_differences
@@ -37,7 +41,7 @@ from perfkit.tuning.notes import StoredGoal, StudyNotes, write_notes
 from perfkit.tuning.run import DEFAULT_BUDGET, tune_workload
 from perfkit.tuning.search.registry import make_strategy
 from perfkit.tuning.search.strategy import SearchSpace, Strategy
-from perfkit.tuning.space import search_space
+from perfkit.tuning.space import search_space, searched_flags
 from perfkit.units import count_text
 
 
@@ -64,6 +68,7 @@ def tune(
     preload: bool = True,
     pareto: bool = False,
     cold: bool = False,
+    jaxlib: str | Sequence[str] | None = None,
     progress: ProgressLike = None,
     **options: OptionValue,
 ) -> TuneResult:
@@ -112,6 +117,10 @@ def tune(
     cold
         Whether to search without the configurations that won elsewhere. Otherwise those of the
         shipped presets and of earlier tunings below ``perfkit-results`` are tried first.
+    jaxlib
+        Versions of jaxlib, e.g. ``"0.11.0,0.12.0.1"``. The search runs with the installed one;
+        stock and the recommended configuration are then measured under each version, in turns and
+        in fresh processes, in the last part of the budget.
     progress
         Function that receives one line of progress at a time, e.g. ``print``; None is silent.
     **options
@@ -125,8 +134,9 @@ def tune(
     Raises
     ------
     UserError
-        An argument is impossible, the input is bad, a package of the strategy is missing, memory
-        does not suffice for the reference, or the folder cannot be written.
+        An argument is impossible, the input is bad, a package of the strategy is missing, a version
+        of jaxlib does not install, memory does not suffice for the reference, or the folder cannot
+        be written.
 
     Examples
     --------
@@ -166,14 +176,17 @@ def tune(
     starts = () if cold else _starts(subject, searched)
     warnings = (*start_warnings(starts), *jaxlib_warnings(shown))
     shown.announce(subject.model, [subject.workload], warnings)
-    missing = missing_allocators(this_host())
-    with shown.study(budget_s=budget_s) as study:
+    versions = None if jaxlib is None else make_versions(jaxlib, shown)
+    begin_s = time.monotonic()
+    search_s = budget_s if versions is None else budget_s * (1 - SHARE_OF_BUDGET)
+    missing = (*missing_allocators(this_host()), *_lacking(subject.catalogue))
+    with shown.study(budget_s=search_s) as study:
         for sentence in missing:
             study.say(sentence)
         found = tune_workload(
             subject.workload,
             folder,
-            budget_s=budget_s,
+            budget_s=search_s,
             space=searched,
             progress=study,
             limits=subject.limits,
@@ -190,6 +203,12 @@ def tune(
             goal=StoredGoal.of(goal), not_tried=found.unfinished, not_installed=missing
         )
         write_notes(folder, study_digest, notes)
+    comparison = None
+    if versions is not None and not found.interrupted:
+        best = found.recommendation.best
+        settings = [{}, *([best.settings] if best is not None and best.settings else [])]
+        left_s = budget_s - (time.monotonic() - begin_s)
+        comparison = compare_tuned(versions, subject, settings, folder, left_s, shown)
     workload, page = subject.workload, folder / PAGE_NAME
     title = f"{workload.name} ({workload.size} {subject.model.size_unit}) with {subject.model.name}"
     document = study_page(
@@ -199,10 +218,19 @@ def tune(
         title,
         found.preset,
         search=SearchNotes(not_tried=found.unfinished, not_installed=missing),
+        jaxlibs=() if comparison is None else (comparison,),
     )
     write_report(page, document)
     own = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
-    return TuneResult(**own, page=page)
+    return TuneResult(**own, page=page, jaxlibs=comparison)
+
+
+def _lacking(catalogue: Catalogue) -> tuple[str, ...]:
+    """A sentence on flags that are worth trying elsewhere, and that this jaxlib does not have."""
+    flags = lacking_flags(searched_flags(catalogue))
+    if not flags:
+        return ()
+    return (f"{lacking_sentence(flags, running_jaxlib())}: not tried",)
 
 
 def start_warnings(starts: Sequence[StartingPoint]) -> list[str]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from perfkit.models.base import Model
     from perfkit.models.workload import Workload
     from perfkit.tuning.extrapolate import Extrapolation
+    from perfkit.tuning.jaxlibs import JaxlibComparison
     from perfkit.tuning.recommend import Recommendation
 
 REFRESHES_PER_S = 2
@@ -165,6 +166,14 @@ class Console:
         self.line(recommendation.sentence)
         for extrapolation in extrapolations:
             self.line(production_sentence(extrapolation))
+
+    def jaxlibs(self, comparison: JaxlibComparison) -> None:
+        """Print versions of jaxlib side by side, and which is right and fastest."""
+        from perfkit.report.jaxlib_tables import HEADING, jaxlib_table
+
+        table = jaxlib_table(comparison)
+        self.table(table.headers, table.rows, f"{HEADING}: {table.heading}")
+        self.line(comparison.sentence)
 
 
 class StudyProgress:

@@ -260,6 +260,24 @@ def add_observe_argument(parser: Parser, default: Sequence[str] = ()) -> None:
     parser.set_defaults(observers=tuple(default))
 
 
+def add_jaxlib_argument(parser: argparse.ArgumentParser, summary: str) -> None:
+    """Add ``--jaxlib VERSIONS``.
+
+    Parameters
+    ----------
+    parser
+        Parser of the subcommand.
+    summary
+        What the subcommand does with the versions.
+    """
+    parser.add_argument(
+        "--jaxlib",
+        metavar="VERSIONS",
+        help=f"versions of jaxlib, e.g. 0.11.0,0.12.0.1: {summary}. A version is installed once, "
+        "in an environment of its own that shares all other packages",
+    )
+
+
 def observers_of(arguments: argparse.Namespace) -> tuple[str, ...]:
     """The names given with ``--observe``, or the subcommand's default."""
     given = arguments.observe

@@ -9,6 +9,7 @@ from perfkit.errors import UserError, unknown_name
 from perfkit.knobs import allocators, cpus, xla_flags
 from perfkit.knobs.allocators import is_available
 from perfkit.knobs.installed_flags import flags_text, installed_flags
+from perfkit.knobs.jaxlib import JAXLIB
 from perfkit.knobs.knob import CompilerOption, Knob, Layer
 from perfkit.knobs.parsers import any_text, boolean
 from perfkit.records.settings import FORMER_NAMES, RENAMED, settings_digest, settings_label
@@ -98,6 +99,11 @@ class Configuration:
     def overrides(self) -> dict[str, str]:
         """The settings that the model itself applies."""
         return self.of_layer(Layer.MODEL)
+
+    @property
+    def jaxlib(self) -> str | None:
+        """The version of jaxlib that is set, or None for that of the running Python."""
+        return self.of_layer(Layer.PACKAGES).get(JAXLIB)
 
     def unavailable(self, installed: Callable[[str], bool] = is_available) -> str | None:
         """One sentence on why this machine cannot run the configuration, or None if it can.

@@ -14,9 +14,9 @@ import mmap
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from functools import cache
 from pathlib import Path
 
 from perfkit.builds import installed_build
@@ -24,6 +24,7 @@ from perfkit.cache import Entry, cached_value
 from perfkit.errors import UserError
 from perfkit.files import JsonData
 from perfkit.knobs.inherited import inherited_variables
+from perfkit.records.interpreter import Interpreter
 
 FORMAT_VERSION = 2
 """Version of the cached list; raised whenever the list is read differently."""
@@ -94,18 +95,56 @@ type Ask = Callable[[str], Reply]
 """Has jaxlib parse this text as ``XLA_FLAGS`` in a new process, and returns its output."""
 
 
-def installed_flags() -> dict[str, str]:
-    """Name and stock value of every flag of the installed jaxlib.
+def installed_flags(interpreter: Interpreter | None = None) -> dict[str, str]:
+    """Name and stock value of every flag of an installed jaxlib.
 
     An unknown flag aborts the process that XLA runs in, so names are looked up here first. The
     list is read once for each build of jaxlib, which takes a few seconds, and cached.
+
+    Parameters
+    ----------
+    interpreter
+        The Python whose jaxlib is meant; None for this one.
 
     Raises
     ------
     UserError
         jaxlib is not installed, or its flags cannot be read.
     """
-    return cached_flags(installed_build("jaxlib"), read_flags)
+    if interpreter is None:
+        return cached_flags(installed_build("jaxlib"), read_flags)
+    build = dict(interpreter.builds).get("jaxlib")
+    return cached_flags(build, lambda: read_flags(interpreter.python))
+
+
+@cache
+def lacking_flags(
+    names: tuple[str, ...], interpreter: Interpreter | None = None
+) -> tuple[str, ...]:
+    """The flags among ``names`` that a jaxlib does not have, in this order.
+
+    Parameters
+    ----------
+    names
+        Names of flags. Without any, nothing is looked up.
+    interpreter
+        The Python whose jaxlib is meant; None for this one.
+
+    Raises
+    ------
+    UserError
+        jaxlib is not installed, or its flags cannot be read.
+    """
+    if not names:
+        return ()
+    installed = installed_flags(interpreter)
+    return tuple(name for name in names if name not in installed)
+
+
+def lacking_sentence(flags: Sequence[str], jaxlib: str) -> str:
+    """Why settings are not possible with a jaxlib that lacks these flags, without a full stop."""
+    listed = ", ".join(flags)
+    return f"jaxlib {jaxlib} has no flag{'' if len(flags) == 1 else 's'} {listed}"
 
 
 def cached_flags(build: str | None, read: Callable[[], Mapping[str, str]]) -> dict[str, str]:
@@ -142,13 +181,28 @@ def _are_flags(value: JsonData) -> bool:
     return isinstance(value, Mapping) and all(isinstance(flag, str) for flag in value.values())
 
 
-def read_flags() -> dict[str, str]:
-    """The flags of the installed jaxlib, from its libraries and from what it accepts."""
-    package = find_spec("jaxlib")
-    folders = [] if package is None else package.submodule_search_locations or []
+def read_flags(python: Path | None = None) -> dict[str, str]:
+    """The flags of an installed jaxlib, from its libraries and from what it accepts.
+
+    Parameters
+    ----------
+    python
+        The Python whose jaxlib is meant; None for this one.
+    """
+    folders = subprocess.run(
+        [python or sys.executable, "-c", "import jaxlib; print(*jaxlib.__path__, sep='\\n')"],
+        env=_server_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.splitlines()
     libraries = [path for folder in folders for path in Path(folder).glob("*.so")]
-    with flag_server() as ask:
+    with flag_server(python) as ask:
         return flags_among(names_in(libraries), ask)
+
+
+def _server_environment() -> dict[str, str]:
+    return {**inherited_variables(), "JAX_PLATFORMS": "cpu"}
 
 
 def names_in(libraries: Iterable[Path]) -> set[str]:
@@ -168,17 +222,23 @@ def flags_text(flags: Mapping[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def flag_server() -> Iterator[Ask]:
-    """A process of the installed jaxlib that parses flags; it ends with the block.
+def flag_server(python: Path | None = None) -> Iterator[Ask]:
+    """A process of an installed jaxlib that parses flags; it ends with the block.
+
+    Parameters
+    ----------
+    python
+        The Python whose jaxlib is meant; None for this one.
 
     Raises
     ------
     UserError
         The process has ended early, for example because jaxlib cannot be imported.
     """
+    executable = str(python or sys.executable)
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", FLAG_SERVER],
-        env={**inherited_variables(), "JAX_PLATFORMS": "cpu"},
+        [executable, "-W", "ignore", "-c", FLAG_SERVER],
+        env=_server_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -196,7 +256,7 @@ def flag_server() -> Iterator[Ask]:
         if not line:
             raise UserError(
                 "the XLA flags of jaxlib cannot be read: the process that parses them has ended; "
-                f"check that {sys.executable} -c 'import jaxlib.xla_client' works"
+                f"check that {executable} -c 'import jaxlib.xla_client' works"
             )
         return Reply(*json.loads(line))
 

@@ -20,6 +20,8 @@ class Layer(StrEnum):
     CPUS = "cpus"
     ALLOCATOR = "allocator"
     MODEL = "model"
+    PACKAGES = "packages"
+    """Another version of a package, in an environment of its own."""
 
 
 class Bundle(StrEnum):

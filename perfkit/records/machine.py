@@ -15,6 +15,7 @@ from perfkit.builds import installed_build
 from perfkit.files import JsonData, short_digest
 from perfkit.records.cgroups import CgroupLimits, cgroup_limits
 from perfkit.records.findings import MachineRecord
+from perfkit.records.interpreter import Interpreter
 from perfkit.records.restrictions import Restrictions, restriction_sentences, restrictions
 from perfkit.version import __version__
 
@@ -33,16 +34,11 @@ INSTRUCTION_SETS = (
 )
 """CPU flags that decide how fast a model runs; all others are ignored."""
 
-PACKAGES = (
-    "jax",
-    "jaxlib",
-    "numpy",
-    "dm-haiku",
-    "tokamax",
-    "alphafold3",
-    "alphafold3-colabfold",
-    "weathernext",
-)
+MODEL_PACKAGES = ("alphafold3", "alphafold3-colabfold", "weathernext")
+"""Distributions of models. A registry may offer another package under the name of one that was
+installed from elsewhere."""
+
+PACKAGES = ("jax", "jaxlib", "numpy", "dm-haiku", "tokamax", *MODEL_PACKAGES)
 """Distributions whose version can change the time or the answer of a trial."""
 
 
@@ -159,14 +155,22 @@ def restrictions_here() -> tuple[Restrictions, list[str]]:
     return found, restriction_sentences(found, psutil.virtual_memory().total)
 
 
-def versions() -> dict[str, str | None]:
-    """Versions of Python, perfkit (with its commit) and :data:`PACKAGES`; None where unknown."""
+def versions(interpreter: Interpreter | None = None) -> dict[str, str | None]:
+    """Versions of Python, perfkit (with its commit) and :data:`PACKAGES`; None where unknown.
+
+    Parameters
+    ----------
+    interpreter
+        The Python that runs a trial; None for this one.
+    """
     found: dict[str, str | None] = {
         "python": platform.python_version(),
         "perfkit": __version__,
         "perfkit_commit": _commit(),
     }
-    return found | package_versions()
+    if interpreter is None:
+        return found | package_versions()
+    return found | {"python": interpreter.python_version} | dict(interpreter.versions)
 
 
 def package_versions() -> dict[str, str | None]:
@@ -186,17 +190,26 @@ def setting_digest() -> str:
     return short_digest([fingerprint().digest, platform.python_version(), packages])
 
 
-def answers_digest() -> str:
+def answers_digest(interpreter: Interpreter | None = None) -> str:
     """Digest of the parts of the environment that a model's answer depends on.
 
     These are the builds of the installed packages, and the CPU with the instruction sets that XLA
     compiles for. Input and weights are not included.
+
+    Parameters
+    ----------
+    interpreter
+        The Python that computes the answer; None for this one.
     """
     machine = fingerprint()
+    builds = None if interpreter is None else dict(interpreter.builds)
     same: list[JsonData] = [
         machine.cpu,
         machine.instruction_sets,
-        [[name, installed_build(name)] for name in PACKAGES],
+        [
+            [name, installed_build(name) if builds is None else builds.get(name)]
+            for name in PACKAGES
+        ],
     ]
     return short_digest(same)
 

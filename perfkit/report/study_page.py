@@ -19,12 +19,14 @@ from perfkit.report.figures.speedup import speedup_figure, speedup_info
 from perfkit.report.figures.stages import stages_figure, stages_info
 from perfkit.report.figures.time_memory import time_memory_figure, time_memory_info
 from perfkit.report.figures.timeline import timeline_figure, timeline_info
+from perfkit.report.jaxlib_tables import jaxlib_section
 from perfkit.report.page import PageContent, PageFigure, PageSection, render_page
 from perfkit.report.search_section import SearchNotes, search_section
 from perfkit.report.selection import StudyRecords, predictions
 from perfkit.report.status import Status
 from perfkit.report.tables import configuration_table
 from perfkit.tuning.extrapolate import Extrapolation
+from perfkit.tuning.jaxlibs import JaxlibComparison
 from perfkit.tuning.recommend import Recommendation, recommend
 from perfkit.units import count_text, seconds_interval_text
 
@@ -40,6 +42,7 @@ def study_page(
     preset_path: Path | None,
     skipped: Sequence[str] = (),
     search: SearchNotes = NO_NOTES,
+    jaxlibs: Sequence[JaxlibComparison] = (),
 ) -> str:
     """Render the page of one study as a self-contained HTML document.
 
@@ -59,6 +62,8 @@ def study_page(
         One sentence per line of the records that could not be read.
     search
         What the records do not hold about the search.
+    jaxlibs
+        Comparisons of versions of jaxlib.
 
     Raises
     ------
@@ -87,6 +92,7 @@ def study_page(
                 facts.version_facts(ordered),
             ),
             sections=(
+                jaxlib_section(tuple(jaxlibs)),
                 PageSection("Scaling", figures=_scaling_figures(studies)),
                 *_workload_sections(studies, recommendation, search),
                 PageSection("At production fidelity", figures=_production_figures(extrapolations)),

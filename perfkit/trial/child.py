@@ -20,9 +20,18 @@ from perfkit.trial.outcome import outcome_of_death
 GRACE_S = 5.0
 """Seconds that a child may take to exit after the command to finish."""
 
-WORKER_COMMAND = (sys.executable, "-m", "perfkit.trial.worker")
-"""Command of a trial's child, which is given the path of its specification and the number of the
-file descriptor for events."""
+
+def worker_command(python: str | None = None) -> tuple[str, ...]:
+    """Command of a trial's child.
+
+    It is given the path of its specification and the number of the file descriptor for events.
+
+    Parameters
+    ----------
+    python
+        Executable that runs the child; None for that of this process.
+    """
+    return (python or sys.executable, "-m", "perfkit.trial.worker")
 
 
 class TrialChild(Protocol):
@@ -179,7 +188,7 @@ class ChildProcess:
         Seconds that the child may take to exit after the command to finish.
     command
         Command of the child; the path of the specification and the number of the file descriptor
-        for events are appended.
+        for events are appended. By default a worker under the Python of the specification.
 
     Attributes
     ----------
@@ -196,14 +205,15 @@ class ChildProcess:
         environment: Mapping[str, str],
         time_limit_s: float | None,
         grace_s: float = GRACE_S,
-        command: Sequence[str] = WORKER_COMMAND,
+        command: Sequence[str] | None = None,
     ) -> None:
         self.memory_limit_bytes = spec.memory_limit_bytes
         self._grace_s = grace_s
         spec_file = folder / "spec.json"
         spec.write(spec_file)
+        own = worker_command(spec.python) if command is None else command
         self._worker = WorkerProcess(
-            [*command, str(spec_file.resolve())], folder / "log.txt", environment
+            [*own, str(spec_file.resolve())], folder / "log.txt", environment
         )
         self.events: EventQueue = EventStream(self._worker.event_descriptor, time_limit_s)
 

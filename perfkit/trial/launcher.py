@@ -11,9 +11,12 @@ from pathlib import Path
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.environment import child_environment
+from perfkit.knobs.installed_flags import lacking_flags, lacking_sentence
+from perfkit.knobs.knob import Layer
 from perfkit.observers.observer import Child, Finding, ObservedRun, Process
 from perfkit.observers.process_tree import Timeline, TreeSample, tree_rss_bytes
 from perfkit.records.journal import ABANDONED, Journal
+from perfkit.records.machine import package_versions
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.records.stages import LAST_STAGE, StageName
 from perfkit.trial.child import GRACE_S, ChildProcess, StartChild, TrialChild
@@ -124,7 +127,7 @@ class TrialProcess:
         self._progress = TrialProgress(shared_start=request.labels.shared_start)
         try:
             self._affinity = self.configuration.affinity()
-            missing = self.configuration.unavailable()
+            missing = self.configuration.unavailable() or self._lacking()
         except UserError as error:
             missing = str(error)
         if missing is not None:
@@ -203,6 +206,15 @@ class TrialProcess:
         return self._end()
 
     # -- the child ------------------------------------------------------------------------------
+
+    def _lacking(self) -> str | None:
+        """Why jaxlib cannot take the flags of the configuration; it would abort the child."""
+        interpreter = self.request.interpreter
+        flags = lacking_flags(tuple(self.configuration.of_layer(Layer.XLA)), interpreter)
+        if not flags:
+            return None
+        versions = package_versions() if interpreter is None else dict(interpreter.versions)
+        return lacking_sentence(flags, str(versions.get("jaxlib")))
 
     def _start(self, *, inside: bool) -> TrialChild:
         """Start the child and its monitor; ``inside`` if observers work inside the child."""

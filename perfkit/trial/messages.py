@@ -159,6 +159,8 @@ class TrialSpec:
         runs inside their contexts, and keeps the files of a traced pass.
     compiler_options
         Options of the compilation, as JAX's ``compile`` takes them.
+    python
+        Executable that runs the child; None for that of the parent.
     """
 
     workload: dict[str, Any]
@@ -175,6 +177,7 @@ class TrialSpec:
     last_stage: StageName = LAST_STAGE
     observers: tuple[str, ...] = ()
     compiler_options: dict[str, CompilerOption] = field(default_factory=dict)
+    python: str | None = None
 
     def write(self, path: Path) -> None:
         """Write the specification to ``path``."""

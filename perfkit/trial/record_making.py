@@ -111,7 +111,7 @@ def make_record(result: TrialResult) -> Record:
             label=request.configuration.label,
         ),
         machine=fingerprint(),
-        versions=versions(),
+        versions=versions(request.interpreter),
         model_package=_model_package(request.workload),
         allowed_cpus=result.allowed_cpus,
         stages=list(progress.stages),

@@ -10,6 +10,7 @@ from perfkit.files import JsonData, short_digest
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.observers.observer import Observer
+from perfkit.records.interpreter import Interpreter
 from perfkit.records.machine import answers_digest
 from perfkit.records.roles import Role
 from perfkit.records.stages import LAST_STAGE, StageName
@@ -102,11 +103,14 @@ class TrialRequest:
         no pass is possible, and memory that only a run would need does not end it.
     observers
         Observers of the trial.
+    interpreter
+        The Python that runs the trial; None for this one.
 
     Raises
     ------
     ValueError
-        Observers are to watch a shared process, in which they could not tell trials apart.
+        Observers are to watch a shared process, in which they could not tell trials apart, or the
+        interpreter has another jaxlib than the configuration sets.
     """
 
     workload: Workload
@@ -118,10 +122,14 @@ class TrialRequest:
     guard: str = GUARD_OFF
     last_stage: StageName = LAST_STAGE
     observers: tuple[Observer, ...] = ()
+    interpreter: Interpreter | None = None
 
     def __post_init__(self) -> None:
         if self.labels.shared_process and self.observers:
             raise ValueError("observers need a process of the trial's own, not a shared one")
+        found = None if self.interpreter is None else self.interpreter.jaxlib
+        if found != self.configuration.jaxlib:
+            raise ValueError(f"jaxlib {self.configuration.jaxlib} is set, but {found} would run")
 
     def spec(
         self, affinity: tuple[int, ...], memory_limit_bytes: int, observers: tuple[str, ...]
@@ -151,6 +159,7 @@ class TrialRequest:
             last_stage=self.last_stage,
             observers=observers,
             compiler_options=self.configuration.compiler_options() if shared else {},
+            python=None if self.interpreter is None else str(self.interpreter.python),
             **files,
         )
 
@@ -178,9 +187,18 @@ class AnswerBasis:
     generation: int = REFERENCE_GENERATION
 
     @classmethod
-    def here(cls, workload: Workload) -> AnswerBasis:
-        """The basis of the answer of a workload on this machine."""
-        return cls(workload.digest, answers_digest(), source_digest("perfkit.models"))
+    def here(cls, workload: Workload, interpreter: Interpreter | None = None) -> AnswerBasis:
+        """The basis of the answer of a workload on this machine.
+
+        Parameters
+        ----------
+        workload
+            The workload.
+        interpreter
+            The Python that computes the answer; None for this one.
+        """
+        installation = answers_digest(interpreter)
+        return cls(workload.digest, installation, source_digest("perfkit.models"))
 
     @property
     def digest(self) -> str:
@@ -189,10 +207,21 @@ class AnswerBasis:
         return short_digest(same)
 
 
-def reference_file(folder: Path, workload: Workload) -> Path:
+def reference_file(
+    folder: Path, workload: Workload, interpreter: Interpreter | None = None
+) -> Path:
     """File in a store with the compared quantities of the reference configuration.
 
     A store that two machines share, or that outlives an upgrade, holds a file for each
     :class:`AnswerBasis`.
+
+    Parameters
+    ----------
+    folder
+        Folder of the store.
+    workload
+        The workload.
+    interpreter
+        The Python that computes the reference; None for this one.
     """
-    return folder / f"reference-{AnswerBasis.here(workload).digest}.answers"
+    return folder / f"reference-{AnswerBasis.here(workload, interpreter).digest}.answers"

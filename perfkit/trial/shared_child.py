@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from perfkit.records.schema import Outcome
-from perfkit.trial.child import GRACE_S, KILL_S, WORKER_COMMAND, WorkerProcess
+from perfkit.trial.child import GRACE_S, KILL_S, WorkerProcess, worker_command
 from perfkit.trial.events import EventQueue, read_events
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.memory_evidence import MemoryEvidence
@@ -42,15 +42,18 @@ class _Terms:
         CPUs.
     compile_cache
         Folder of JAX's persistent compilation cache.
+    python
+        Executable that runs the child.
     """
 
     environment: tuple[tuple[str, str], ...]
     affinity: tuple[int, ...]
     compile_cache: str | None
+    python: str | None
 
 
 class SharedChildren:
-    """One child for all trials with equal process environment, CPUs and compilation cache.
+    """One child for all trials with equal environment, CPUs, compilation cache and Python.
 
     A child that has died is replaced at the next start. A child that no trial uses lives until
     another one has to be started, which may need its memory. As a context manager, this ends all
@@ -59,11 +62,12 @@ class SharedChildren:
     Parameters
     ----------
     command
-        Command of a child; the number of the file descriptor for events is appended.
+        Command of a child; the number of the file descriptor for events is appended. By default a
+        worker under the Python of the specification.
     """
 
-    def __init__(self, command: Sequence[str] = WORKER_COMMAND) -> None:
-        self._command = tuple(command)
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        self._command = command
         self._children: dict[_Terms, SharedChild] = {}
 
     def __enter__(self) -> Self:
@@ -111,11 +115,13 @@ class SharedChildren:
         """
         if spec.observers:
             raise ValueError("observers need a process of the trial's own, not a shared one")
-        terms = _Terms(tuple(sorted(environment.items())), spec.affinity, spec.compile_cache)
+        variables = tuple(sorted(environment.items()))
+        terms = _Terms(variables, spec.affinity, spec.compile_cache, spec.python)
         child = self._children.get(terms)
         if child is None or child.has_ended():
             self._end_idle()
-            worker = WorkerProcess(self._command, folder / "log.txt", environment)
+            command = worker_command(spec.python) if self._command is None else self._command
+            worker = WorkerProcess(command, folder / "log.txt", environment)
             child = SharedChild(worker, spec.memory_limit_bytes, grace_s)
             self._children[terms] = child
         return child.open(spec, folder, time_limit_s)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.observers.registry import make_observers
+from perfkit.records.interpreter import Interpreter
 from perfkit.records.machine import available_memory_bytes
 from perfkit.trial.child import ChildProcess, StartChild
 from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, Limits
@@ -30,6 +31,8 @@ class LiveRunner:
         Called with the name of each stage when a trial enters it.
     observers
         Names of the observers of each trial.
+    interpreters
+        The Python by version of jaxlib, for configurations that set one.
     """
 
     def __init__(
@@ -38,11 +41,13 @@ class LiveRunner:
         limits: Limits,
         on_stage: Callable[[str], None],
         observers: Sequence[str] = (),
+        interpreters: Mapping[str, Interpreter] | None = None,
     ) -> None:
         self._folder = folder
         self._limits = limits
         self._on_stage = on_stage
         self._observers = tuple(observers)
+        self._interpreters = interpreters or {}
         self._shared = SharedChildren()
 
     def trial(
@@ -53,6 +58,7 @@ class LiveRunner:
         files: TrialFiles,
     ) -> ObservedTrial:
         """A trial that has not been started."""
+        version = configuration.jaxlib
         request = TrialRequest(
             workload,
             configuration,
@@ -61,6 +67,7 @@ class LiveRunner:
             labels,
             files,
             observers=tuple(make_observers(self._observers)),
+            interpreter=None if version is None else self._interpreters[version],
         )
         start_child: StartChild = ChildProcess
         if labels.shared_process:

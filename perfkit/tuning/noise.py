@@ -9,16 +9,14 @@ from dataclasses import dataclass
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.models.workload import Workload
-from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.stats.exact import sequential_ratio
 from perfkit.stats.interval import Interval
-from perfkit.trial.request import TrialFiles
+from perfkit.tuning.blocks import BlocksPlan, measure_blocks
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.runner import Runner
 from perfkit.tuning.search.evidence import Evidence
-from perfkit.tuning.session import Session, Start
 
 INERT_FLAG = "xla_gpu_autotune_max_solutions"
 """A flag that affects GPU programs only: on a CPU, configurations that differ in it are equal."""
@@ -97,22 +95,9 @@ def inert_configurations(catalogue: Catalogue, count: int) -> list[Configuration
 def measure_noise(plan: NoisePlan, runner: Runner, progress: Progress) -> list[Record]:
     """Measure pairs of fresh processes of stock and of an equal configuration, in turns."""
     (double,) = inert_configurations(plan.catalogue, 1)
-    kept: list[Record] = []
-
-    def keep(record: Record) -> None:
-        plan.store.append(record)
-        kept.append(record)
-
-    for _ in range(plan.pairs):
-        with Session(runner, progress, "noise", keep) as session:
-            starts = []
-            for configuration in (STOCK, double):
-                cache = plan.store.folder / "compiled" / configuration.digest
-                files = TrialFiles(compile_cache=cache)
-                starts.append(Start(plan.workload, configuration, Role.CONFIRM, files))
-            session.open_all(starts)
-            session.rounds((STOCK, double), plan.passes)
-    return kept
+    members = (STOCK, double)
+    blocks = BlocksPlan(plan.workload, members, plan.store, "noise", plan.pairs, plan.passes)
+    return measure_blocks(blocks, runner, progress)
 
 
 def noise_of(records: Sequence[Record]) -> Noise | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.host import this_host
+from perfkit.knobs.installed_flags import lacking_flags
 from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
 from perfkit.models.base import Model
 from perfkit.models.workload import Workload
@@ -25,6 +26,7 @@ def search_space(
     knobs: SearchedKnobs | None = None,
     widen: bool = False,
     host: Host | None = None,
+    lacking: Callable[[tuple[str, ...]], Sequence[str]] = lacking_flags,
 ) -> SearchSpace:
     """The changes that are worth trying, most promising first.
 
@@ -47,23 +49,31 @@ def search_space(
         Whether the knobs that are worth trying are searched in addition to ``knobs``.
     host
         The machine; this one by default.
+    lacking
+        Returns which of the given XLA flags the jaxlib in question does not have; by default for
+        the installed one. They are never tried.
 
     Raises
     ------
     UserError
-        A knob of ``knobs`` is unknown, has no value to try, or has a value that is impossible for
-        the workload or on this machine.
+        A knob of ``knobs`` is unknown or a flag that jaxlib does not have, has no value to try, or
+        has a value that is impossible for the workload or on this machine.
     """
     host = this_host() if host is None else host
     named = _named(catalogue, knobs)
     usual = [knob for knob in catalogue if knob.search is not None]
     extra = [knob for knob in named if knob not in usual]
     searched = sorted(usual, key=lambda knob: _search(knob).rank(host)) + extra
+    absent = lacking(searched_flags(catalogue))
+    for knob in named:
+        if knob.name in absent:
+            raise UserError(f"knob {knob.name!r} cannot be set: the installed jaxlib lacks it")
     worth = {
         knob.name: [
             value
             for value in _search(knob).values_for(host)
-            if knob.layer is not Layer.MODEL or model.worth_trying(workload, knob.name, value)
+            if knob.name not in absent
+            and (knob.layer is not Layer.MODEL or model.worth_trying(workload, knob.name, value))
         ]
         for knob in searched
     }
@@ -73,6 +83,11 @@ def search_space(
     ordered = {knob.name: values[knob.name] for knob in searched if knob.name in values}
     bundles = {bundle: _members(searched, bundle, worth) for bundle in Bundle}
     return SearchSpace(catalogue, _changes(ordered, bundles))
+
+
+def searched_flags(catalogue: Catalogue) -> tuple[str, ...]:
+    """Names of the XLA flags that a search tries or that perfkit knows."""
+    return tuple(knob.name for knob in catalogue if knob.layer is Layer.XLA)
 
 
 def _members(

@@ -13,6 +13,7 @@ from perfkit.models.workload import Workload
 from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 from perfkit.trial.request import TrialFiles, reference_file
+from perfkit.tuning.blocks import COMPILED_FOLDER
 from perfkit.tuning.memory_room import MemoryRoom
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.runner import Runner
@@ -20,9 +21,6 @@ from perfkit.tuning.search.settings import process_settings, program_settings
 from perfkit.tuning.search.strategy import Screen
 from perfkit.tuning.session import Living, Session, Start
 from perfkit.tuning.study_plan import StudyPlan
-
-COMPILED_FOLDER = "compiled"
-"""Folder in the store with the compilation caches of each study."""
 
 
 class SharingRunner(Runner, Protocol):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from perfkit.files import short_digest
+from perfkit.files import JsonData, short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.knobs.jaxlib import JAXLIB
 from perfkit.models.base import Model
 from perfkit.models.workload import Workload
+from perfkit.records.interpreter import Interpreter
 from perfkit.records.machine import available_memory_bytes, setting_digest
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
@@ -40,6 +43,10 @@ class SweepPlan:
         Store of the records. Cells that it holds already are not measured again.
     rounds
         Number of timed passes of each cell.
+    interpreters
+        The Python by version of jaxlib, for configurations that set one.
+    reference_jaxlib
+        Version of jaxlib that computes the reference, None for that of this Python.
     """
 
     model: Model
@@ -48,16 +55,29 @@ class SweepPlan:
     configurations: tuple[Configuration, ...]
     store: Store
     rounds: int = 3
+    interpreters: Mapping[str, Interpreter] = field(default_factory=dict)
+    reference_jaxlib: str | None = None
+
+    @property
+    def reference(self) -> Configuration:
+        """The configuration that all answers are compared with."""
+        values = dict(self.model.reference_values)
+        if self.reference_jaxlib is not None:
+            values[JAXLIB] = self.reference_jaxlib
+        return self.catalogue.configuration(values)
 
     @cached_property
     def study(self) -> str:
         """Digest of the sweep: the same command resumes it."""
-        same = [
+        same: list[JsonData] = [
             "sweep",
             setting_digest(),
             [workload.digest for workload in self.workloads],
             [configuration.digest for configuration in self.configurations],
         ]
+        if self.interpreters:
+            builds = {name: one.builds for name, one in self.interpreters.items()}
+            same += [builds, self.reference_jaxlib]
         return short_digest(same)
 
     @property
@@ -70,8 +90,9 @@ class Sweep:
     """Runs a plan, workload by workload.
 
     The first configuration of a workload stays alive while each other one is measured in turns
-    with it, so that cells can be compared although the machine drifts. Where memory does not hold
-    two trials side by side, they run one after the other.
+    with it, so that cells can be compared although the machine drifts. Configurations that differ
+    in the version of jaxlib only are measured in the same turns. Where memory does not hold these
+    trials side by side, they run one after the other.
 
     Parameters
     ----------
@@ -118,8 +139,11 @@ class Sweep:
     def _measure(self, workload: Workload, missing: Sequence[Configuration]) -> None:
         first, *others = self._plan.configurations
         files = self._files(workload)
-        starts = [Start(workload, each, Role.SWEEP) for each in self._plan.configurations]
-        if not all(self._room.holds([starts[0], other]) for other in starts[1:]):
+        groups = _groups([other for other in others if other in missing])
+        together = [
+            [Start(workload, one, Role.SWEEP) for one in (first, *group)] for group in groups
+        ]
+        if not all(map(self._room.holds, together)):
             for configuration in missing:
                 with self._session() as session:
                     if session.open(workload, configuration, Role.SWEEP, files):
@@ -128,21 +152,22 @@ class Sweep:
         with self._session() as session:
             alive = session.open(workload, first, Role.BASE, files)
             paired = False
-            for other in others:
-                if other in missing and session.open(workload, other, Role.SWEEP, files):
-                    session.rounds([first, other] if alive else [other], self._plan.rounds)
-                    session.close(other)
+            for group in groups:
+                opened = [one for one in group if session.open(workload, one, Role.SWEEP, files)]
+                if opened:
+                    session.rounds([first, *opened] if alive else opened, self._plan.rounds)
                     paired = True
+                for configuration in opened:
+                    session.close(configuration)
             if alive and not paired:
                 session.rounds([first], self._plan.rounds)
 
     def _reference(self, workload: Workload) -> None:
         if holds_answers(self._reference_file(workload)):
             return
-        reference = self._plan.catalogue.configuration(self._plan.model.reference_values)
         files = TrialFiles(save_compared=self._reference_file(workload))
         with self._session() as session:
-            session.open(workload, reference, Role.REFERENCE, files)
+            session.open(workload, self._plan.reference, Role.REFERENCE, files)
 
     def _has(self, workload: Workload, configuration: Configuration) -> bool:
         """Whether a cell failed for good or has all of its passes; Ctrl-C may cut a trial short."""
@@ -160,10 +185,21 @@ class Sweep:
         return TrialFiles(reference=path if path.exists() else None)
 
     def _reference_file(self, workload: Workload) -> Path:
-        return reference_file(self._plan.store.folder, workload)
+        version = self._plan.reference.jaxlib
+        interpreter = None if version is None else self._plan.interpreters[version]
+        return reference_file(self._plan.store.folder, workload, interpreter)
 
     def _session(self) -> Session:
         plan = self._plan
         return Session(
             self._runner, self._progress, plan.study, plan.store.append, self._room.holds
         )
+
+
+def _groups(configurations: Sequence[Configuration]) -> list[list[Configuration]]:
+    """The configurations by their settings without the version of jaxlib, in their order."""
+    groups: dict[tuple[tuple[str, str], ...], list[Configuration]] = defaultdict(list)
+    for configuration in configurations:
+        rest = tuple(setting for setting in configuration.settings if setting[0] != JAXLIB)
+        groups[rest].append(configuration)
+    return list(groups.values())

@@ -33,19 +33,3 @@ def test_asv_prefers_its_own_python_to_a_failing_shim(
     load("asv_plugin").setup()
     assert Path(Virtualenv._find_python(version)).parent == Path(sys.executable).parent
     assert os.environ["PATH"].split(os.pathsep)[1] == str(tmp_path)
-
-
-def test_the_matrix_replaces_only_the_pinned_jax_and_jaxlib() -> None:
-    pinned = "jax==0.12.0.1\njaxlib==0.12.0.1\njaxtyping==0.3.11\nnumpy==2.5.5\n"
-    replaced = load("asv_install").constraints_with_jax(pinned, "0.11.0")
-    assert replaced.split() == [
-        "jaxtyping==0.3.11",
-        "numpy==2.5.5",
-        "jax==0.11.0",
-        "jaxlib==0.11.0",
-    ]
-
-
-def test_without_a_matrix_the_constraints_are_unchanged() -> None:
-    pinned = "jax==0.12.0.1\njaxlib==0.12.0.1\n"
-    assert load("asv_install").constraints_with_jax(pinned, None) == pinned

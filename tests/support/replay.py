@@ -11,6 +11,7 @@ from benchmarks.recorded import RecordedConfiguration, RecordedSweep, read_sweep
 from benchmarks.replayed import ReplayedTrial, ReplayRunner
 from benchmarks.virtual_trials import agreement_record, configuration_record, virtual_stage
 from perfkit.knobs.configuration import Configuration
+from perfkit.knobs.knob import Layer
 from perfkit.models.base import Model
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.workload import Workload
@@ -160,6 +161,20 @@ class WatchedRunner(ReplayRunner):
         """A trial that has not been started."""
         self.opened.append((labels.role, configuration))
         return super().trial(workload, configuration, labels, files)
+
+
+class RunnerOfVersions(WatchedRunner):
+    """Replays a configuration as it was recorded, under whichever version of jaxlib."""
+
+    def entry(self, configuration: Configuration, role: Role) -> RecordedConfiguration:
+        """The recorded behaviour of the settings without the version."""
+        rest = [
+            (setting, layer)
+            for setting, layer in zip(configuration.settings, configuration.layers, strict=True)
+            if layer is not Layer.PACKAGES
+        ]
+        settings, layers = zip(*rest, strict=True) if rest else ((), ())
+        return super().entry(Configuration(settings, layers), role)
 
 
 def recorded(settings: Mapping[str, str]) -> RecordedConfiguration:

@@ -9,16 +9,20 @@ import pytest
 
 from benchmarks.recorded import RecordedConfiguration
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
+from perfkit.knobs.jaxlib import jaxlib_knob
+from perfkit.records.interpreter import Interpreter
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
 from perfkit.tuning.recommend import recommend
+from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.sweep import Sweep, SweepPlan
 from tests.support.replay import (
     MODEL,
     RECORDED,
     Listener,
+    RunnerOfVersions,
     WatchedRunner,
     dying,
     recorded,
@@ -92,6 +96,33 @@ def test_cells_can_be_compared_where_they_ran_interleaved(
     speedups = {row.label: row.speedup and row.speedup.median for row in recommend(own).rows}
     known = {one.label: pytest.approx(1 / recorded(one.as_dict()).ratio) for one in GRID[1:]}
     assert speedups == {"stock": 1.0, **(known if memory_bytes else dict.fromkeys(known))}
+
+
+def test_versions_of_jaxlib_are_passed_in_the_same_turns(tmp_path: Path) -> None:
+    catalogue = Catalogue((*MODEL.knobs, jaxlib_knob(["7.1"], running="8.0")))
+    other, precision = {"jaxlib": "7.1"}, {"precision": "bfloat16"}
+    cells = (STOCK, *map(catalogue.configuration, (other, precision, precision | other)))
+    interpreter = Interpreter(Path("python"), "3.12", (("jaxlib", "7.1"),), ())
+    plan = SweepPlan(
+        MODEL,
+        catalogue,
+        WORKLOADS[:1],
+        cells,
+        Store(tmp_path),
+        rounds=2,
+        interpreters={"7.1": interpreter},
+        reference_jaxlib="7.1",
+    )
+    runner = RunnerOfVersions()
+    sweep = Sweep(plan, runner, Listener(), lambda: AMPLE_BYTES)
+    sweep.run()
+    medians = Evidence.of_records(sweep.records()).round_medians()
+    for first, second in ((cells[0], cells[1]), (cells[2], cells[3])):
+        assert medians[first.digest, second.digest][1] == 2
+    # The reference is computed by the version that is right.
+    references = [configuration for role, configuration in runner.opened if role == "reference"]
+    assert [one.jaxlib for one in references] == ["7.1"]
+    assert plan.study != dataclasses.replace(plan, reference_jaxlib=None).study
 
 
 @both_memories

@@ -11,7 +11,7 @@ from pathlib import Path
 from perfkit.api.progress import SilentProgress
 from perfkit.cli.commands.doctor_output import show_checkup
 from perfkit.cli.console import Console
-from perfkit.cli.workload_arguments import Parser
+from perfkit.cli.workload_arguments import Parser, add_jaxlib_argument
 from perfkit.diagnose.checkup import Checkup
 from perfkit.diagnose.doctor import check_up, setup_under
 from perfkit.diagnose.examiner import Setup
@@ -43,6 +43,14 @@ def main(arguments: list[str], check_up: Callable[..., Checkup] = check_up) -> i
         from perfkit.cli.commands.doctor_noise import show_noise
 
         return show_noise(given.model, given.pairs, given.out)
+    if given.jaxlib is not None:
+        if given.preset is not None or given.knob or given.python:
+            raise UserError(
+                "--jaxlib examines stock settings: leave out --preset, --knob and --python"
+            )
+        from perfkit.cli.commands.doctor_jaxlibs import show_versions
+
+        return show_versions(given.jaxlib, given.model, given.out, as_json=given.json)
     for python in given.python:
         if not python.is_file():
             raise UserError(f"--python takes the Python of an environment, and {python} is no file")
@@ -92,6 +100,7 @@ def _parser() -> Parser:
         metavar="PATH",
         help="also run the programs with the jaxlib of this Python's environment; repeatable",
     )
+    add_jaxlib_argument(parser, "known answers and times under each of them, side by side")
     noise = parser.add_argument_group("noise of this machine in full, instead of all else")
     noise.add_argument(
         "--noise",

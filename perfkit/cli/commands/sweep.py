@@ -8,6 +8,7 @@ from perfkit.api.sweeping import sweep
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
+    add_jaxlib_argument,
     add_observe_argument,
     knob_lists_of,
     observers_of,
@@ -33,6 +34,7 @@ def _add(parser: Parser) -> None:
     parser.add_argument(
         "--rounds", type=int, default=3, help="timed passes of each trial (default 3)"
     )
+    add_jaxlib_argument(parser, "each combination is measured under each of them, in turns")
     add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for records and page")
 
@@ -53,6 +55,7 @@ def main(arguments: list[str]) -> int:
         cpus=own.cpus,
         knobs=knob_lists_of(own.knob),
         configurations=own.configurations,
+        jaxlib=own.jaxlib,
         rounds=own.rounds,
         observe=observers_of(own),
         out=own.out,
@@ -61,6 +64,8 @@ def main(arguments: list[str]) -> int:
     for title, ranking in result.rankings:
         console.line(title)
         console.recommendation(ranking, [])
+    for comparison in result.jaxlibs:
+        console.jaxlibs(comparison)
     if result.page is not None:
         console.line(f"page: {result.page}")
     if result.interrupted:

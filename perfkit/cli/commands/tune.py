@@ -10,6 +10,7 @@ from perfkit.api.tuning import tune
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
+    add_jaxlib_argument,
     add_observe_argument,
     knob_lists_of,
     observers_of,
@@ -31,6 +32,9 @@ def _add(parser: Parser) -> None:
         help=f"wall time of the search, e.g. 2h (default {DEFAULT_BUDGET})",
     )
     _add_search_arguments(parser)
+    add_jaxlib_argument(
+        parser, "stock and the recommended configuration are measured under each of them, in turns"
+    )
     add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for records, preset and page")
     parser.add_argument(
@@ -138,10 +142,13 @@ def main(arguments: list[str]) -> int:
         preload=not own.no_preload,
         cold=own.cold,
         pareto=own.pareto,
+        jaxlib=own.jaxlib,
         out=own.out,
         progress=console,
     )
     console.recommendation(result.recommendation, result.extrapolations)
+    if result.jaxlibs is not None:
+        console.jaxlibs(result.jaxlibs)
     if result.preset is not None:
         command = f"perfkit exec --preset {shlex.quote(str(result.preset))} -- CMD"
         console.line(f"preset: {result.preset} (apply it: {command})")

@@ -6,12 +6,13 @@ from functools import lru_cache
 
 from perfkit.knobs.allocators import ALLOCATOR_KNOB
 from perfkit.knobs.cpus import CPUS_KNOB
+from perfkit.knobs.jaxlib import JAXLIB
 from perfkit.knobs.xla_flags import compiler_options
 
 type Settings = tuple[tuple[str, str], ...]
 """Pairs of knob and value that differ from stock, sorted by knob."""
 
-_OF_PROCESS = frozenset([CPUS_KNOB.name, ALLOCATOR_KNOB.name])
+_OF_PROCESS = frozenset([CPUS_KNOB.name, ALLOCATOR_KNOB.name, JAXLIB])
 
 
 # Evidence asks this for each pair of processes.
