@@ -59,6 +59,10 @@ class Journal:
         """Note that a function runs without the guard, and why."""
         self._line({"unguarded": name, "why": why})
 
+    def left_alone(self, name: str) -> None:
+        """Note that a function was left unchanged, as nothing in it can need lifting."""
+        self._line({"left_alone": name})
+
     def uncounted(self, sentence: str) -> None:
         """Note, in one sentence, a use of a guarded function that cannot be counted."""
         self._line({"uncounted": sentence})
@@ -123,6 +127,8 @@ class ProcessReport:
         Name of each function that ran without the guard, mapped to the reason.
     uncounted
         One sentence for each use of a guarded function that cannot be counted.
+    left_alone
+        Names of the functions that were left unchanged, as nothing in them can need lifting.
     """
 
     pid: int
@@ -133,6 +139,7 @@ class ProcessReport:
     sites: tuple[dict[str, Any], ...]
     unguarded: Mapping[str, str]
     uncounted: tuple[str, ...]
+    left_alone: frozenset[str] = frozenset()
 
 
 def read_journals(folder: Path) -> list[ProcessReport]:
@@ -174,4 +181,5 @@ def _read(path: Path) -> ProcessReport | None:
         ),
         unguarded={entry["unguarded"]: entry["why"] for entry in entries if "unguarded" in entry},
         uncounted=tuple(entry["uncounted"] for entry in entries if "uncounted" in entry),
+        left_alone=frozenset(entry["left_alone"] for entry in entries if "left_alone" in entry),
     )

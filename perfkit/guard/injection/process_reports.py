@@ -30,7 +30,7 @@ def read_reports(folder: Path, jax_processes: Sequence[JaxProcess] = ()) -> dict
     -------
     dict
         ``processes``: number of guarded processes that loaded JAX. ``guarded_equations``,
-        ``lifted``, ``zeroed``, ``sites`` and ``unguarded_functions`` as
+        ``lifted``, ``zeroed``, ``sites``, ``unguarded_functions`` and ``left_alone`` as
         :meth:`perfkit.guard.injection.ledger.Ledger.as_dict` returns them, over all processes.
         ``not_counted``: one sentence for each process whose counts are incomplete or missing.
     """
@@ -45,6 +45,7 @@ def read_reports(folder: Path, jax_processes: Sequence[JaxProcess] = ()) -> dict
         "unguarded_functions": {
             name: why for report in reports for name, why in report.unguarded.items()
         },
+        "left_alone": len(frozenset().union(*(report.left_alone for report in reports))),
         "not_counted": [
             *dict.fromkeys(sentence for report in reports for sentence in report.uncounted),
             *filter(None, map(_incomplete_sentence, reports)),
