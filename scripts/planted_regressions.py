@@ -20,6 +20,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,10 +80,19 @@ def plants(slowdown: float) -> list[Plant]:
 
 
 class Scratch:
-    """A clone with its own asv configuration."""
+    """A clone with its own asv configuration.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder
+        Where to clone to.
+    variables
+        Environment variables of the benchmarks.
+    """
+
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self._folder = folder
+        self._variables = variables
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
         self.base = self.git("rev-parse", "HEAD")
         configuration = load_json(str(ROOT / CONFIGURATION), js_comments=True)
@@ -130,6 +140,7 @@ class Scratch:
         variables = {
             "PERFKIT_BENCH_PROCESSES": str(processes),
             "PERFKIT_BENCH_SIZES": "1",
+            **self._variables,
             # asv stores a description of the machine in the home folder; the script must not change
             # that of the user.
             "HOME": str(self._folder.parent),
@@ -189,12 +200,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2, help="interleaved rounds (default 2)")
     parser.add_argument("--factor", type=float, default=1.05, help="asv's --factor (default 1.05)")
     parser.add_argument("--no-control", action="store_true", help="leave the control out")
+    parser.add_argument(
+        "--brief", action="store_true", help="measure only stock, and one pass of each trial"
+    )
     given = parser.parse_args()
     if given.share is not None:
         share_packages(given.share)
         return 0
     with tempfile.TemporaryDirectory(prefix="perfkit-planted-") as folder:
-        scratch = Scratch(Path(folder) / "clone")
+        brief = {"PERFKIT_BENCH_CONFIGURATIONS": "stock", "PERFKIT_BENCH_PASSES": "1"}
+        scratch = Scratch(Path(folder) / "clone", brief if given.brief else {})
         scratch.run("asv", "machine", "--yes")
         right = [
             show(plant, scratch, given.processes, given.rounds, given.factor)
