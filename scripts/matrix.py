@@ -18,7 +18,6 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -110,7 +109,7 @@ def find_python(version: str) -> Path:
         if root
         for path in sorted(Path(root).glob(f"versions/{version}.*/bin/python"))
     ]
-    for candidate in (f"python{version}", *installed):
+    for candidate in (f"python{version}", *map(str, installed)):
         code = "import sys, venv; print(sys.executable, '{}.{}'.format(*sys.version_info[:2]))"
         try:
             done = subprocess.run(
@@ -133,15 +132,16 @@ def python_of(environment: Environment, folder: Path) -> Path:
     if environment.shares:
         # Written each time: the environment outlives the one whose packages it shares.
         packages = folder / "lib" / f"python{environment.python}" / "site-packages"
-        shared = sysconfig.get_path("purelib")
-        (packages / "shared.pth").write_text(f"{shared}\n", encoding="utf-8")
+        shared = [folder for folder in sys.path if folder.endswith("site-packages")]
+        (packages / "shared.pth").write_text("\n".join([*shared, ""]), encoding="utf-8")
     if not (folder / COMPLETE).exists():
         constraints = folder / "constraints.txt"
         pinned = constraints_for(CONSTRAINTS.read_text(encoding="utf-8"), environment)
         constraints.write_text(pinned, encoding="utf-8")
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
         pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-        subprocess.run([*pip, "--constraint", constraints, *requirements(project)], check=True)
+        pip += ["--constraint", str(constraints)]
+        subprocess.run([*pip, *requirements(project)], check=True)
         (folder / COMPLETE).touch()
     return python
 
@@ -158,7 +158,7 @@ def run_tests(environment: Environment, tests: Sequence[str]) -> tuple[bool, str
     begin_s = time.monotonic()
     python = python_of(environment, folder_of(environment))
     built_s = time.monotonic() - begin_s
-    command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--quiet", *tests]
+    command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", "--quiet", *tests]
     done = subprocess.run(
         command,
         cwd=ROOT,

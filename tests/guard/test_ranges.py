@@ -12,7 +12,7 @@ import pytest
 from jax import Array, lax
 
 from perfkit.guard.analysis.inference import TraitInference, trait_of
-from perfkit.guard.analysis.ranges import Range
+from perfkit.guard.analysis.interval import Range
 from perfkit.guard.analysis.structure import as_program
 from perfkit.guard.counts import GuardReport
 from perfkit.guard.injection.guarded_jit import make_guarded_jit
@@ -21,8 +21,8 @@ from perfkit.guard.transform import guard
 from tests.support.guard_programs import karras_schedule, sampler
 
 KEY = jax.random.PRNGKey(0)
-SOME = np.float32([0.25, 0.5, 1.0, 3.0, 7.5])
-MIXED = np.float32([-2.0, -0.0, 0.0, 1.0, 3.5])
+SOME = np.array([0.25, 0.5, 1.0, 3.0, 7.5], np.float32)
+MIXED = np.array([-2.0, -0.0, 0.0, 1.0, 3.5], np.float32)
 
 
 def range_of(function: Callable[..., Any], *constants: Any) -> Range:
@@ -52,8 +52,10 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "bfloat16": (lambda a: a.astype(jnp.bfloat16) * jnp.bfloat16(1.01), (SOME,)),
     "integers": (lambda a: (jnp.arange(7) * 3 - 2).astype(jnp.float32) + a[0], (SOME,)),
     "truncation": (lambda a: (a * 1.7).astype(jnp.int32), (MIXED,)),
-    "overflow of integers": (lambda a: a + np.int8(100), (np.int8([1, 100]),)),
-    "bits": (lambda a: (a >> np.uint32(1)) | (a & np.uint32(6)), (np.uint32([3, 12]),)),
+    "truncation of NaN": (lambda a: (a / 0 * 0 + 5.5).astype(jnp.int32), (SOME,)),
+    "sorted pairs": (lambda a: lax.sort((a.astype(jnp.int8), a * 1e6), num_keys=1)[1], (SOME,)),
+    "overflow of integers": (lambda a: a + np.int8(100), (np.array([1, 100], np.int8),)),
+    "bits": (lambda a: (a >> np.uint32(1)) | (a & np.uint32(6)), (np.array([3, 12], np.uint32),)),
     "loop": (lambda a: lax.scan(lambda c, x: (0.5 * c + x, c), a[0], a)[1], (SOME,)),
     "a uniform draw": (lambda key: jax.random.uniform(key, (999,)), (KEY,)),
 }
@@ -78,10 +80,10 @@ def test_ranges_are_narrow_where_arithmetic_is_exact() -> None:
 
 def test_a_range_that_is_not_exact_is_rounded_outward() -> None:
     third = np.float32(1) / np.float32(3)
-    low, high = range_of(lambda a: a / 3, np.float32([1.0]))
+    low, high = range_of(lambda a: a / 3, np.array([1.0], np.float32))
     assert low < third < high
     # The sum of 1 and 2**-30 is no float32: either neighbour may be the result.
-    assert range_of(lambda a: a + 2.0**-30, np.float32([1.0])) == (1.0, 1 + 2.0**-23)
+    assert range_of(lambda a: a + 2.0**-30, np.array([1.0], np.float32)) == (1.0, 1 + 2.0**-23)
 
 
 def normal(key: Array) -> Array:
@@ -151,16 +153,12 @@ def test_a_function_that_is_left_alone_is_analysed_once_for_each_shape() -> None
         traced.append(offset.shape)
         return jax.random.normal(key, offset.shape) + offset
 
-    expected = jax.jit(draw)(KEY, jnp.ones(2))
-    traced.clear()
     function = make_guarded_jit(jax.jit, Ledger(), False)(draw)
-    np.testing.assert_array_equal(function(KEY, jnp.ones(2)), expected)
-    once = len(traced)
-    for _ in range(3):
-        function(KEY, jnp.ones(2))
-    assert len(traced) == once
-    function(KEY, jnp.ones(3))
-    assert traced.count((3,)) == traced.count((2,))
+    for shape in [(2,), (3,)]:
+        for _ in range(3):
+            function(KEY, jnp.ones(shape))
+        # Once to analyse it and once to compile it.
+        assert traced.count(shape) == 2
 
 
 def test_functions_inside_one_that_is_left_alone_are_left_alone() -> None:
@@ -172,7 +170,7 @@ def test_functions_inside_one_that_is_left_alone_are_left_alone() -> None:
         return jnp.sqrt(x - 1)
 
     @jit
-    def whole(key: Array) -> Array:
+    def whole(key: Array) -> Any:
         return root(2 + jax.random.uniform(key, (3,)))
 
     np.testing.assert_array_equal(whole(KEY), jnp.sqrt(1 + jax.random.uniform(KEY, (3,))))

@@ -18,7 +18,8 @@ import numpy as np
 from jax import Array
 from jax.extend.core import JaxprEqn, Literal
 
-from perfkit.guard.analysis.ranges import ANYWHERE, Range, range_of_array, range_of_result
+from perfkit.guard.analysis.interval import ANYWHERE, Range
+from perfkit.guard.analysis.ranges import range_of_array, range_of_result
 from perfkit.guard.analysis.structure import dtype_of
 
 LARGEST_CONSTANT_READ = 1 << 20

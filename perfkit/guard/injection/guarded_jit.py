@@ -329,9 +329,9 @@ def _covered() -> Iterator[None]:
 def _described(leaf: Any, has_static: bool) -> Hashable:
     """Return what a traced program may depend on of one leaf of its arguments."""
     if is_array(leaf):
-        return jax.typeof(leaf).str_short()
+        return str(jax.typeof(leaf))
     if isinstance(leaf, (bool, int, float, complex)) and not has_static:
-        return type(leaf)
+        return type(leaf).__name__
     # A new object each time if it cannot be hashed: such a function is analysed at every call.
     return leaf if isinstance(leaf, Hashable) else object()
 
