@@ -65,7 +65,7 @@ asv-rest: asv-check
 	$(QUICK) --bench '^(?!af3\.|itself\.TrialOverhead)'
 
 matrix: env
-	$(BIN)/python scripts/matrix.py
+	$(BIN)/python -m scripts.matrix
 
 clean:
 	rm -rf $(VENV) perfkit-results .asv

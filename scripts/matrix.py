@@ -3,8 +3,8 @@
 `.ci/matrix.toml` has one line for each environment, and the tests. Environments are built once, in
 perfkit's cache folder, and run at the same time:
 
-    .venv/bin/python scripts/matrix.py            # all lines
-    .venv/bin/python scripts/matrix.py --only 1   # the first line
+    .venv/bin/python -m scripts.matrix            # all lines
+    .venv/bin/python -m scripts.matrix --only 1   # the first line
 
 An environment of the Python that runs this script shares the packages that this Python has; only
 those that differ are installed in it. The exit code is 0 if all tests pass.
@@ -26,6 +26,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from perfkit.paths import cache_folder
+from scripts.shared_packages import share_packages
 
 ROOT = Path(__file__).parents[1]
 MATRIX = ROOT / ".ci" / "matrix.toml"
@@ -130,10 +131,8 @@ def python_of(environment: Environment, folder: Path) -> Path:
         base = Path(sys.executable) if environment.shares else find_python(environment.python)
         subprocess.run([base, "-m", "venv", "--clear", "--without-pip", folder], check=True)
     if environment.shares:
-        # Written each time: the environment outlives the one whose packages it shares.
-        packages = folder / "lib" / f"python{environment.python}" / "site-packages"
-        shared = [folder for folder in sys.path if folder.endswith("site-packages")]
-        (packages / "shared.pth").write_text("\n".join([*shared, ""]), encoding="utf-8")
+        # Each time: the environment outlives the one whose packages it shares.
+        share_packages(folder)
     if not (folder / COMPLETE).exists():
         constraints = folder / "constraints.txt"
         pinned = constraints_for(CONSTRAINTS.read_text(encoding="utf-8"), environment)

@@ -18,7 +18,6 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from pathlib import Path
 
 from asv.util import load_json
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 CONFIGURATION = "asv.conf.json"
 TIMES = r"GenCastParts\.time_steady"
 ANSWERS = r"GenCastAnswers\.track_agreement_distance"
@@ -97,7 +96,7 @@ class Scratch:
         self.base = self.git("rev-parse", "HEAD")
         configuration = load_json(str(ROOT / CONFIGURATION), js_comments=True)
         configuration["install_command"] = [
-            f"{sys.executable} {Path(__file__).resolve()} --share {{env_dir}}",
+            f"{sys.executable} {ROOT / 'scripts' / 'shared_packages.py'} {{env_dir}}",
             "python -m pip install --quiet --no-deps --no-index {wheel_file}",
         ]
         (folder / CONFIGURATION).write_text(json.dumps(configuration), encoding="utf-8")
@@ -161,13 +160,6 @@ class Scratch:
         return done
 
 
-def share_packages(environment: Path) -> None:
-    """Let an environment of asv see the packages of this Python, after its own."""
-    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    packages = environment / "lib" / name / "site-packages"
-    (packages / "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-
-
 def show(plant: Plant, scratch: Scratch, processes: int, rounds: int, factor: float) -> bool:
     """Run `asv continuous` on a plant; True if it reports the plant as expected."""
     planted = scratch.commit(plant)
@@ -194,7 +186,6 @@ def show(plant: Plant, scratch: Scratch, processes: int, rounds: int, factor: fl
 def main() -> int:
     """Run all plants; return 0 if asv reported each of them as expected."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--share", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--slowdown", type=float, default=0.1, help="fraction (default 0.1)")
     parser.add_argument("--processes", type=int, default=6, help="trials in a round (default 6)")
     parser.add_argument("--rounds", type=int, default=2, help="interleaved rounds (default 2)")
@@ -204,9 +195,6 @@ def main() -> int:
         "--brief", action="store_true", help="measure only stock, and one pass of each trial"
     )
     given = parser.parse_args()
-    if given.share is not None:
-        share_packages(given.share)
-        return 0
     with tempfile.TemporaryDirectory(prefix="perfkit-planted-") as folder:
         brief = {"PERFKIT_BENCH_CONFIGURATIONS": "stock", "PERFKIT_BENCH_PASSES": "1"}
         scratch = Scratch(Path(folder) / "clone", brief if given.brief else {})
