@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Touched when the environment holds what pyproject.toml and constraints.txt say.
 STAMP := $(VENV)/.installed
 
-.PHONY: help env tune tune-gencast test lint types check asv clean
+.PHONY: help env tune tune-gencast test lint types check asv asv-check asv-af3 asv-rest matrix clean
 
 help:
 	@echo "make tune   tune AlphaFold 3 on the shipped ubiquitin (20 minutes, installation included)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test   run the tests"
 	@echo "make check  lint, types and tests"
 	@echo "make asv    check the benchmarks and run each of them once"
+	@echo "make matrix run the small tests next to the oldest and the newest jaxlib"
 	@echo "make env    only create the environment"
 
 env: $(STAMP)
@@ -45,12 +46,26 @@ types: env
 
 check: lint types test
 
-# A new machine is asked for its name by asv; a name that was given before is kept.
+# The results of a quick run are not kept, so that two halves can run side by side.
 asv: env
+	$(MAKE) --jobs 2 --output-sync=target asv-af3 asv-rest
+
+QUICK := PERFKIT_BENCH_PROCESSES=1 PERFKIT_BENCH_PASSES=1 PERFKIT_BENCH_SIZES=1 \
+	$(BIN)/asv run --quick --show-stderr --environment existing:$(BIN)/python
+
+# A new machine is asked for its name by asv; a name that was given before is kept.
+asv-check: env
 	test -f $(HOME)/.asv-machine.json || $(BIN)/asv machine --yes
 	$(BIN)/asv check --environment existing:$(BIN)/python
-	PERFKIT_BENCH_PROCESSES=1 PERFKIT_BENCH_PASSES=1 PERFKIT_BENCH_SIZES=1 \
-		$(BIN)/asv run --quick --show-stderr --environment existing:$(BIN)/python
+
+asv-af3: asv-check
+	$(QUICK) --bench '^af3\.' --bench '^itself\.TrialOverhead'
+
+asv-rest: asv-check
+	$(QUICK) --bench '^(?!af3\.|itself\.TrialOverhead)'
+
+matrix: env
+	$(BIN)/python -m scripts.matrix
 
 clean:
 	rm -rf $(VENV) perfkit-results .asv

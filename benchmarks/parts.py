@@ -105,7 +105,7 @@ class ModelParts(abc.ABC):
 
     def __init_subclass__(cls) -> None:
         sizes = list(cls.subject.inputs)[: trials.SIZES]
-        cls.params = (sizes, [trials.STOCK, trials.RECOMMENDED])
+        cls.params = (sizes, list(trials.CONFIGURATIONS))
         cls.version = cls.subject.version
 
     def __init__(self) -> None:

@@ -35,10 +35,15 @@ PASSES = int(os.environ.get("PERFKIT_BENCH_PASSES", "3"))
 SIZES = int(os.environ.get("PERFKIT_BENCH_SIZES", "2"))
 """Number of sizes of each model that are measured, the cheapest first."""
 
+STOCK, RECOMMENDED, FLOAT32 = "stock", "recommended", "float32"
+
+CONFIGURATIONS = tuple(
+    os.environ.get("PERFKIT_BENCH_CONFIGURATIONS", f"{STOCK},{RECOMMENDED}").split(",")
+)
+"""Names of the configurations that are measured in turns."""
+
 PRESET_VARIABLE = "PERFKIT_PRESET"
 """Environment variable with the path of another preset to measure as ``recommended``."""
-
-STOCK, RECOMMENDED, FLOAT32 = "stock", "recommended", "float32"
 
 HERE = Path(__file__).parent
 
@@ -170,9 +175,9 @@ def chosen_python() -> ChosenPython:
 
 
 def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], list[Record]]:
-    """Measure the stock and the recommended configuration at every size, in turns.
+    """Measure the :data:`CONFIGURATIONS` at every size, in turns.
 
-    Each of :data:`PROCESSES` blocks starts both configurations in new processes. From the second
+    Each of :data:`PROCESSES` blocks starts all configurations in new processes. From the second
     block on, programs are loaded from a compilation cache.
 
     Parameters
@@ -190,7 +195,8 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], li
     from perfkit.trial.request import TrialFiles
     from perfkit.tuning.session import Session
 
-    configurations = subject.configurations()
+    both = subject.configurations()
+    configurations = {name: both[name] for name in CONFIGURATIONS}
     names = {configuration.digest: name for name, configuration in configurations.items()}
     runner = make_runner(folder)
     found: dict[tuple[int, str], list[Record]] = {}
@@ -237,11 +243,15 @@ def measure_observed(subject: Subject, folder: Path) -> Record:
     from perfkit.observers.registry import make_observers
     from perfkit.trial.launcher import run_trial
     from perfkit.trial.observed import ObservedTrial
-    from perfkit.trial.request import TrialRequest
+    from perfkit.trial.request import TrialFiles, TrialRequest
 
     workload, stock = subject.workload(subject.cheapest), subject.configurations()[STOCK]
     observers = tuple(make_observers(["xla"]))
-    request = TrialRequest(workload, stock, folder, observers=observers, **chosen_python())
+    # The second process runs the program that the first has compiled.
+    files = TrialFiles(compile_cache=folder / "compile-cache")
+    request = TrialRequest(
+        workload, stock, folder, files=files, observers=observers, **chosen_python()
+    )
     return run_trial(ObservedTrial(request), 1)
 
 

@@ -18,14 +18,14 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from asv.util import load_json
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 CONFIGURATION = "asv.conf.json"
 TIMES = r"GenCastParts\.time_steady"
 ANSWERS = r"GenCastAnswers\.track_agreement_distance"
@@ -79,15 +79,24 @@ def plants(slowdown: float) -> list[Plant]:
 
 
 class Scratch:
-    """A clone with its own asv configuration."""
+    """A clone with its own asv configuration.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder
+        Where to clone to.
+    variables
+        Environment variables of the benchmarks.
+    """
+
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self._folder = folder
+        self._variables = variables
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
         self.base = self.git("rev-parse", "HEAD")
         configuration = load_json(str(ROOT / CONFIGURATION), js_comments=True)
         configuration["install_command"] = [
-            f"{sys.executable} {Path(__file__).resolve()} --share {{env_dir}}",
+            f"{sys.executable} {ROOT / 'scripts' / 'shared_packages.py'} {{env_dir}}",
             "python -m pip install --quiet --no-deps --no-index {wheel_file}",
         ]
         (folder / CONFIGURATION).write_text(json.dumps(configuration), encoding="utf-8")
@@ -130,6 +139,7 @@ class Scratch:
         variables = {
             "PERFKIT_BENCH_PROCESSES": str(processes),
             "PERFKIT_BENCH_SIZES": "1",
+            **self._variables,
             # asv stores a description of the machine in the home folder; the script must not change
             # that of the user.
             "HOME": str(self._folder.parent),
@@ -148,13 +158,6 @@ class Scratch:
         )
         print(done.stdout, flush=True)
         return done
-
-
-def share_packages(environment: Path) -> None:
-    """Let an environment of asv see the packages of this Python, after its own."""
-    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    packages = environment / "lib" / name / "site-packages"
-    (packages / "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
 
 
 def show(plant: Plant, scratch: Scratch, processes: int, rounds: int, factor: float) -> bool:
@@ -183,18 +186,18 @@ def show(plant: Plant, scratch: Scratch, processes: int, rounds: int, factor: fl
 def main() -> int:
     """Run all plants; return 0 if asv reported each of them as expected."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--share", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--slowdown", type=float, default=0.1, help="fraction (default 0.1)")
     parser.add_argument("--processes", type=int, default=6, help="trials in a round (default 6)")
     parser.add_argument("--rounds", type=int, default=2, help="interleaved rounds (default 2)")
     parser.add_argument("--factor", type=float, default=1.05, help="asv's --factor (default 1.05)")
     parser.add_argument("--no-control", action="store_true", help="leave the control out")
+    parser.add_argument(
+        "--brief", action="store_true", help="measure only stock, and one pass of each trial"
+    )
     given = parser.parse_args()
-    if given.share is not None:
-        share_packages(given.share)
-        return 0
     with tempfile.TemporaryDirectory(prefix="perfkit-planted-") as folder:
-        scratch = Scratch(Path(folder) / "clone")
+        brief = {"PERFKIT_BENCH_CONFIGURATIONS": "stock", "PERFKIT_BENCH_PASSES": "1"}
+        scratch = Scratch(Path(folder) / "clone", brief if given.brief else {})
         scratch.run("asv", "machine", "--yes")
         right = [
             show(plant, scratch, given.processes, given.rounds, given.factor)

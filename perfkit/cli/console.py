@@ -39,6 +39,14 @@ WIDTH_WITHOUT_TERMINAL = 160
 """Columns of the tables in a log file."""
 
 
+ANOTHER_PROGRAM = (
+    "No value was changed, but a guarded program is compiled differently and rounds differently: "
+    "after hundreds of steps its structure differs from the unguarded one by chaos, not by an "
+    "error (`perfkit compare A B --structures` compares the distributions over seeds)"
+)
+"""What a reader must know who compares a guarded prediction with an unguarded one."""
+
+
 class _VisibleConsole(RichConsole):
     """Escapes control characters instead of sending them to the terminal."""
 
@@ -279,7 +287,11 @@ class StudyProgress:
 def guard_sentence(guard: GuardRecord) -> str:
     """The counts of the domain guard in one line."""
     unguarded = guard.unguarded_functions
+    if guard.left_alone and not guard.guarded_equations and not unguarded:
+        return "nothing can need lifting: program left alone"
     rest = f"; not guarded: {', '.join(unguarded)}" if unguarded else ""
+    if not guard.lifted and not guard.zeroed and guard.guarded_equations:
+        rest += f". {ANOTHER_PROGRAM}"
     return (
         f"{guard.lifted} operands lifted and {guard.zeroed} differences zeroed, "
         f"{guard.guarded_equations} operations guarded{rest}"

@@ -37,7 +37,7 @@ def guard_report(
     -------
     dict
         ``processes``: number of guarded processes that loaded JAX. ``guarded_equations``,
-        ``lifted``, ``zeroed``, ``sites`` and ``unguarded_functions`` as
+        ``lifted``, ``zeroed``, ``sites``, ``unguarded_functions`` and ``left_alone`` as
         :meth:`perfkit.guard.injection.ledger.Ledger.as_dict` returns them, over all processes.
         ``not_counted``: one sentence for each process whose counts are incomplete or missing.
     """
@@ -52,6 +52,7 @@ def guard_report(
         "unguarded_functions": {
             name: why for report in reports for name, why in report.unguarded.items()
         },
+        "left_alone": len(frozenset().union(*(report.left_alone for report in reports))),
         "not_counted": [
             *dict.fromkeys(sentence for report in reports for sentence in report.uncounted),
             *filter(None, map(_incomplete_sentence, reports)),

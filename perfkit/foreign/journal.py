@@ -81,6 +81,10 @@ class Journal:
         """Note that a function runs without the guard, and why."""
         self.note({"unguarded": name, "why": why})
 
+    def left_alone(self, name: str) -> None:
+        """Note that a function was left unchanged, as nothing in it can need lifting."""
+        self.note({"left_alone": name})
+
     def uncounted(self, sentence: str) -> None:
         """Note, in one sentence, a use of a guarded function that cannot be counted."""
         self.note({"uncounted": sentence})

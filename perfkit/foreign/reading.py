@@ -49,6 +49,8 @@ class ProcessReport:
         Name of each function that ran without the guard, mapped to the reason.
     uncounted
         One sentence for each use of a guarded function that cannot be counted.
+    left_alone
+        Names of the functions that were left unchanged, as nothing in them can need lifting.
     took_effect, could_not
         Settings that took effect or could not be applied, and how often.
     events
@@ -73,6 +75,7 @@ class ProcessReport:
     sites: tuple[dict[str, Any], ...]
     unguarded: Mapping[str, str]
     uncounted: tuple[str, ...]
+    left_alone: frozenset[str]
     took_effect: tuple[Counted, ...]
     could_not: tuple[Counted, ...]
     events: Mapping[str, int]
@@ -128,6 +131,7 @@ def _read(path: Path) -> ProcessReport | None:
         ),
         unguarded={entry["unguarded"]: entry["why"] for entry in entries if "unguarded" in entry},
         uncounted=tuple(entry["uncounted"] for entry in entries if "uncounted" in entry),
+        left_alone=frozenset(entry["left_alone"] for entry in entries if "left_alone" in entry),
         took_effect=_rows(entries, "took_effect", numbers),
         could_not=_rows(entries, "could_not", numbers),
         events={row.entry["name"]: row.first for row in events},

@@ -28,6 +28,7 @@ from perfkit.guard.analysis.structure import as_program
 from perfkit.guard.analysis.traits import Trait
 from perfkit.guard.counts import GuardReport
 from perfkit.guard.interpreter import evaluate
+from perfkit.guard.plan import Plan
 from perfkit.guard.planner import Planner
 from perfkit.guard.unreachable import unreachable_sites
 
@@ -64,14 +65,21 @@ def guard[Result](
     there, so its derivative is zero.
 
     Operands inside their domain are not changed. The guard reads them, though, and XLA may then
-    fuse the program differently: the last bit of some results may differ.
+    fuse the program differently: the last bit of some results may differ. A sampler of hundreds of
+    steps amplifies such a difference to another sample; that is chaos, not an error. A function is
+    left unchanged if its constants show that no operand can leave its domain
+    (:mod:`perfkit.guard.analysis.ranges`).
     """
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> tuple[Result, GuardReport]:
         if not enabled:
             return function(*args, **kwargs), GuardReport(jnp.zeros((0, 2), jnp.int32), ())
-        result, report = evaluate_guarded(Traced.of(function, args, kwargs), zero_rounding)
+        traced = Traced.of(function, args, kwargs)
+        plan = plan_traced(traced, zero_rounding)
+        if not plan.sites:
+            return function(*args, **kwargs), _report(plan, jnp.zeros((0, 2), jnp.int32))
+        result, report = _carry_out(plan, traced, zero_rounding)
         return cast("Result", result), report
 
     return guarded
@@ -116,8 +124,6 @@ class Traced:
 def evaluate_guarded(traced: Traced, zero_rounding: bool) -> tuple[object, GuardReport]:
     """Evaluate a traced function under the guard.
 
-    The plan assumes nothing about the arguments, so it holds for all arguments of these shapes.
-
     Parameters
     ----------
     traced
@@ -125,14 +131,28 @@ def evaluate_guarded(traced: Traced, zero_rounding: bool) -> tuple[object, Guard
     zero_rounding
         As for :func:`guard`.
     """
+    return _carry_out(plan_traced(traced, zero_rounding), traced, zero_rounding)
+
+
+def plan_traced(traced: Traced, zero_rounding: bool) -> Plan:
+    """Plan a traced function.
+
+    The plan assumes nothing about the arguments, so it holds for all arguments of these shapes.
+    """
     program = as_program(traced.closed)
     operands = [Trait()] * len(program.jaxpr.invars)
     results = len(program.jaxpr.outvars)
-    depths, divisors = [-1] * results, [False] * results
-    plan = Planner(zero_rounding).plan(program, operands, depths, divisors)
+    return Planner(zero_rounding).plan(program, operands, [-1] * results, [False] * results)
+
+
+def _carry_out(plan: Plan, traced: Traced, zero_rounding: bool) -> tuple[object, GuardReport]:
     outcome = evaluate(plan, traced.arrays, [None] * len(traced.arrays), zero_rounding)
     result = jax.tree_util.tree_unflatten(traced.out_tree, outcome.values)
-    return result, GuardReport(outcome.counts, plan.sites, unreachable_sites(program))
+    return result, _report(plan, outcome.counts)
+
+
+def _report(plan: Plan, counts: Array) -> GuardReport:
+    return GuardReport(counts, plan.sites, unreachable_sites(plan.program))
 
 
 def is_array(leaf: object) -> bool:

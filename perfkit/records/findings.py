@@ -152,6 +152,8 @@ class GuardRecord(OpenModel):
         Counts by line of source code; lines without counts are left out.
     unguarded_functions
         Functions that the guard cannot transform, and why.
+    left_alone
+        Number of functions that were compiled unchanged, as nothing in them can need lifting.
     """
 
     mode: str
@@ -160,6 +162,7 @@ class GuardRecord(OpenModel):
     guarded_equations: Count = 0
     sites: list[SiteRecord] = Field(default_factory=list)
     unguarded_functions: dict[str, str] = Field(default_factory=dict)
+    left_alone: Count = 0
 
 
 class MachineRecord(OpenModel):

@@ -189,7 +189,9 @@ def _workload_figures(
             "Ratios of interleaved passes, and the agreement with the float32 reference. Intervals "
             "are exact 95 % intervals from six or more pairs of fresh processes; ratios without an "
             "interval are from screening, or from too few pairs. Configurations with a cross are "
-            "not recommended."
+            "not recommended. Agreement is judged after few sampling steps: after hundreds, two "
+            "correct programs give two samples by chaos, and what they share is the distribution "
+            "over seeds (perfkit compare A B --structures)."
         )
         figures.append(PageFigure("Speed-up over stock", caption, speedup_figure(speedup)))
     passes = passes_info(records, recommendation)

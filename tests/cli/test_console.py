@@ -8,7 +8,8 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from perfkit.cli.console import Console, cell
+from perfkit.cli.console import Console, cell, guard_sentence
+from perfkit.records.findings import GuardRecord
 from perfkit.records.schema import Outcome
 from perfkit.tuning.goals.goal import make_goal
 from perfkit.tuning.recommend import recommend
@@ -77,3 +78,17 @@ def test_a_record_ends_with_its_notices(
         "note: one",
         f"note: {label}",
     ]
+
+
+def test_a_guard_says_what_it_did_and_what_its_program_means() -> None:
+    lifted = GuardRecord(mode="lift", lifted=3, zeroed=0, guarded_equations=2)
+    assert guard_sentence(lifted) == (
+        "3 operands lifted and 0 differences zeroed, 2 operations guarded"
+    )
+    nothing = guard_sentence(lifted.model_copy(update={"lifted": 0}))
+    assert "differs from the unguarded one by chaos, not by an error" in nothing
+    alone = GuardRecord(mode="lift", lifted=0, zeroed=0, left_alone=1)
+    assert guard_sentence(alone) == "nothing can need lifting: program left alone"
+    # A function that runs without the guard may need it.
+    unguarded = alone.model_copy(update={"unguarded_functions": {"step": "no rule"}})
+    assert guard_sentence(unguarded).endswith("0 operations guarded; not guarded: step")

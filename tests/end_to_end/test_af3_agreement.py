@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.request import TrialFiles, TrialRequest
 
 pytest.importorskip("alphafold3", reason="the trials need the af3 extra")
+
+PROGRAMS = "programs"
 
 KNOBS = {"bucket": "exact", "msa_rows": "needed", "precision": "float32"}
 
@@ -36,10 +39,12 @@ weights.synthetic_parameters_mapped = perturbed
 """A ``sitecustomize`` module that makes one of the model's weights 1 % too large."""
 
 
-def run(folder: Path, files: TrialFiles) -> Record:
+def run(folder: Path, programs: Path, files: TrialFiles) -> Record:
+    """Run a trial; the weights are arguments, so that all trials run one compiled program."""
     model = get_model("af3")
     workload = model.workload({"size": 8}, {"steps": 1})
     configuration = Catalogue(model.knobs).configuration(KNOBS)
+    files = dataclasses.replace(files, compile_cache=programs)
     request = TrialRequest(workload, configuration, folder, files=files)
     return run_trial(TrialProcess(request), 0)
 
@@ -47,7 +52,7 @@ def run(folder: Path, files: TrialFiles) -> Record:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reference")
-    record = run(folder, TrialFiles(save_compared=folder / "reference.answers"))
+    record = run(folder, folder / PROGRAMS, TrialFiles(save_compared=folder / "reference.answers"))
     assert record.outcome is Outcome.OK
     return folder / "reference.answers"
 
@@ -70,7 +75,7 @@ def test_one_weight_perturbed_by_one_per_cent_disagrees(
     paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.setenv("PERFKIT_PERTURBED", module)
-    record = run(tmp_path, TrialFiles(reference=reference))
+    record = run(tmp_path, reference.parent / PROGRAMS, TrialFiles(reference=reference))
     assert record.outcome is Outcome.DISAGREES, record.reason
     assert record.agreement is not None
     classes = {each.name: each.reached for each in record.agreement.quantities}
@@ -81,5 +86,5 @@ def test_one_weight_perturbed_by_one_per_cent_disagrees(
 
 
 def test_the_same_weights_agree(reference: Path, tmp_path: Path) -> None:
-    record = run(tmp_path, TrialFiles(reference=reference))
+    record = run(tmp_path, reference.parent / PROGRAMS, TrialFiles(reference=reference))
     assert record.outcome is Outcome.OK, record.reason

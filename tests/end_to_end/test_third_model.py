@@ -21,8 +21,6 @@ from tests.support.plugin import install
 
 pytest.importorskip("jax", reason="the trials are real")
 
-pytestmark = pytest.mark.alone
-
 MACHINES = """
 [[machine]]
 name = "here"

@@ -172,6 +172,16 @@ def test_counts_of_processes_of_one_program_are_added_up(tmp_path: Path) -> None
     assert report["sites"] == [{**SITE, "lifted": 5, "zeroed": 0}]
 
 
+def test_functions_that_were_left_alone_are_counted_once(tmp_path: Path) -> None:
+    for names in (("draw", "step"), ("draw",)):
+        journal = Journal(tmp_path)
+        for name in names:
+            journal.left_alone(name)
+        journal.end()
+    report = read_reports(tmp_path)
+    assert (report["left_alone"], report["guarded_equations"]) == (2, 0)
+
+
 def test_a_truncated_journal_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "journal-1-1.jsonl").write_text("", encoding="utf-8")
     (tmp_path / "journal-2-1.jsonl").write_text('{"pid": 2, "comm', encoding="utf-8")

@@ -23,6 +23,7 @@ from tests.support.guard_programs import (
     planted,
     sampler,
 )
+from tests.support.versions import NOT_IN_0_10
 
 LEVELS = karras_schedule()
 
@@ -153,7 +154,7 @@ def test_an_integer_power_of_a_negative_number_is_not_guarded() -> None:
     [
         (lambda a: 1 / (a * a), np.inf),
         (lambda a: a / (a * a), np.inf),
-        (lambda a: (a * a) / (a * a), np.nan),
+        pytest.param(lambda a: (a * a) / (a * a), np.nan, marks=NOT_IN_0_10),
         (lambda a: a / a**2, np.inf),
         (lambda a: (a * a) ** -1, np.inf),
         (lambda a: lax.rem(jnp.float32(0), a * a), np.nan),
@@ -372,8 +373,7 @@ def test_static_arguments_steer_the_control_flow() -> None:
 
 def test_derivatives_pass_through() -> None:
     def loss(x: Array) -> tuple[Array, GuardReport]:
-        value, report = guard(lambda y: jnp.sum(jax.nn.softplus(y) + jnp.sqrt(y * y - 1)))(x)
-        return value, report
+        return guard(lambda y: jnp.sum(jax.nn.softplus(y) + jnp.sqrt(y * y - 1)))(x)
 
     x = jnp.asarray([2.0, 3.0])
     gradient, _ = jax.grad(loss, has_aux=True)(x)

@@ -45,6 +45,10 @@ different kinds of machines are shown, but not judged."""
 def main(arguments: list[str]) -> int:
     """Compare and print; 1 when something regressed, else 0."""
     given = _parser().parse_args(arguments)
+    if given.structures:
+        from perfkit.cli.commands import compare_structures
+
+        return compare_structures.main(Path(given.old), Path(given.new))
     result = compare(
         given.old, given.new, factor=given.factor, results=given.results, machine=given.machine
     )
@@ -66,6 +70,12 @@ def _parser() -> Parser:
     kinds = "folder of records, result file of asv, or commit with results of asv"
     parser.add_argument("old", help=f"baseline: {kinds}")
     parser.add_argument("new", help="candidate: the same kind as the baseline")
+    parser.add_argument(
+        "--structures",
+        action="store_true",
+        help="compare two folders of predicted structures instead, by their distributions over "
+        "random seeds (at least 7): the measure of sameness at full fidelity",
+    )
     parser.add_argument(
         "--factor",
         type=float,

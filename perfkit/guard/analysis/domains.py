@@ -66,7 +66,8 @@ finite number into infinity: ``log`` of a small random draw must stay finite."""
 def needs_lift(equation: JaxprEqn, operands: Sequence[Trait], zero_rounding: bool) -> bool:
     """Return whether rounding can take the first operand of an equation out of its domain.
 
-    For example ``sqrt(a - b)`` needs a lift, and ``sqrt(x * x)`` does not.
+    For example ``sqrt(a - b)`` needs a lift; ``sqrt(x * x)`` does not, nor does ``sqrt(a - b)`` if
+    constants show that ``a`` is the larger.
 
     Parameters
     ----------
@@ -86,6 +87,8 @@ def needs_lift(equation: JaxprEqn, operands: Sequence[Trait], zero_rounding: boo
         return False
     if zero_rounding and equation.primitive.name in FINITE_AT_ZERO:
         return operands[0].cancels
+    if operands[0].within.is_within(domain.low, domain.high):
+        return False
     if operands[0].nonnegative and domain.high is None:
         return domain.low is not None and domain.low > 0
     return operands[0].cancels or domain.low != 0.0

@@ -50,10 +50,10 @@ class TraitInference:
         carry = slice(flow.consts, flow.consts + flow.carry)
         while True:
             results = self._outputs(flow.programs[0], inside)[: flow.carry]
-            joined = _joined(inside[carry], results)
-            if joined == inside[carry]:
+            widened = [one.widen(other) for one, other in zip(inside[carry], results, strict=True)]
+            if widened == inside[carry]:
                 return inside
-            inside[carry] = joined
+            inside[carry] = widened
 
     def _infer(self, program: Program, operands: Sequence[Trait]) -> dict[Var, Trait]:
         jaxpr = program.jaxpr

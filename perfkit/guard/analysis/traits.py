@@ -1,4 +1,4 @@
-"""Traits: what tracing shows of a value, namely its sign and whether terms may cancel in it.
+"""Traits: what tracing shows of a value: its sign, its range, whether terms may cancel in it.
 
 Traits decide where a guard is needed; they cost nothing when the program runs. For example
 ``x * x`` is nonnegative and needs no guard; ``a - b`` and ``jnp.maximum(a - b, 0)`` are
@@ -18,10 +18,12 @@ import numpy as np
 from jax import Array
 from jax.extend.core import JaxprEqn, Literal
 
+from perfkit.guard.analysis.interval import ANYWHERE, Range
+from perfkit.guard.analysis.ranges import range_of_array, range_of_result
 from perfkit.guard.analysis.structure import dtype_of
 
 LARGEST_CONSTANT_READ = 1 << 20
-"""Number of elements up to which the signs of a constant array are read while tracing."""
+"""Number of elements up to which a constant array is read while tracing."""
 
 SHAPE_OPERATIONS = frozenset(
     {
@@ -92,18 +94,29 @@ class Trait:
         clamped.
     constant
         The number that every element equals, or None if that is not known.
+    within
+        The range of all elements.
     """
 
     nonnegative: bool = False
     cancels: bool = False
     constant: float | None = None
+    within: Range = ANYWHERE
 
     def join(self, other: Trait) -> Trait:
         """Return the trait of a value that is one of two, for example in two branches."""
+        return self._either(other, self.within.join(other.within))
+
+    def widen(self, other: Trait) -> Trait:
+        """Return the trait of a loop's carry: one of two, and possibly of many more."""
+        return self._either(other, self.within.widen(other.within))
+
+    def _either(self, other: Trait, within: Range) -> Trait:
         return Trait(
             self.nonnegative and other.nonnegative,
             self.cancels or other.cancels,
             self.constant if self.constant == other.constant else None,
+            within,
         )
 
 
@@ -116,7 +129,8 @@ def trait_of_constant(value: Any) -> Trait:
     if not is_numeric or array.size > LARGEST_CONSTANT_READ or np.iscomplexobj(array):
         return Trait()
     constant = float(np.asarray(array)) if array.ndim == 0 else None
-    return Trait(nonnegative=not bool(np.any(np.asarray(array) < 0)), constant=constant)
+    nonnegative = not bool(np.any(np.asarray(array) < 0))
+    return Trait(nonnegative, constant=constant, within=range_of_array(array))
 
 
 def trait_of_result(equation: JaxprEqn, operands: Sequence[Trait]) -> Trait:
@@ -124,15 +138,18 @@ def trait_of_result(equation: JaxprEqn, operands: Sequence[Trait]) -> Trait:
     name = equation.primitive.name
     dtype = dtype_of(equation.outvars[0])
     folded = _folded(name, [operand.constant for operand in operands])
+    within = range_of_result(equation, [operand.within for operand in operands])
     if folded is not None:
-        return Trait(nonnegative=not folded < 0, constant=folded)
+        return Trait(nonnegative=not folded < 0, constant=folded, within=within)
     if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
         is_unsigned = dtype is not None and (
             jnp.issubdtype(dtype, jnp.unsignedinteger) or jnp.issubdtype(dtype, jnp.bool_)
         )
-        return Trait(nonnegative=is_unsigned or _nonnegative(name, equation, operands))
+        nonnegative = is_unsigned or _nonnegative(name, equation, operands)
+        return Trait(nonnegative, within=within)
     nonnegative = _nonnegative(name, equation, operands)
-    return Trait(nonnegative, _cancels(name, nonnegative, equation, operands))
+    cancels = _cancels(name, nonnegative, equation, operands)
+    return Trait(nonnegative, cancels, within=within)
 
 
 def _folded(name: str, constants: Sequence[float | None]) -> float | None:

@@ -12,14 +12,16 @@ import contextlib
 import functools
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import jax
 
 from perfkit.guard.counts import GuardReport
 from perfkit.guard.injection.ledger import Ledger
-from perfkit.guard.transform import Traced, evaluate_guarded
+from perfkit.guard.transform import Traced, evaluate_guarded, is_array
+
+_STATIC = ("static_argnums", "static_argnames", "static_broadcasted_argnums")
 
 Evaluate = Callable[[Traced, bool], tuple[object, GuardReport]]
 """Evaluates a traced function under the guard, with or without ``zero_rounding``."""
@@ -27,6 +29,20 @@ Evaluate = Callable[[Traced, bool], tuple[object, GuardReport]]
 
 class GuardFailureError(Exception):
     """The guard cannot be put into a function that JAX itself can trace."""
+
+
+class NothingToLiftError(Exception):
+    """The analysis shows that nothing in a function can need lifting.
+
+    Parameters
+    ----------
+    report
+        The report of the function, which has no guarded equation.
+    """
+
+    def __init__(self, report: GuardReport) -> None:
+        super().__init__("nothing can need lifting")
+        self.report = report
 
 
 def make_guarded_jit(
@@ -113,6 +129,7 @@ class GuardedFunction:
         if "out_axes" in options:
             options = {**options, "out_axes": (options["out_axes"], 0)}
         self._guarded: Any = plain_jit(self._with_report(), **options)
+        self._left_alone: set[Hashable] = set()
 
     def uncounted(self, purpose: str, use: Callable[[Any], Any]) -> Any:
         """Use a guarded function of JAX's own type, for callers that accept nothing else.
@@ -138,26 +155,32 @@ class GuardedFunction:
         except GuardFailureError as error:
             self._note_failure(error)
             return use(self._plain)
+        except NothingToLiftError as found:
+            self._ledger.note_left_alone(self._name(), found.report)
+            return _covering(use, self._plain)
         self._ledger.note_uncounted(self._name(), purpose)
         return used
 
     def clear_cache(self) -> None:
         """Clear the caches of the compiled functions."""
+        self._left_alone.clear()
         self._plain.clear_cache()
         if self._guarded is not None:
             self._guarded.clear_cache()
 
     def lower(self, *args: Any, **kwargs: Any) -> Any:
         """Lower for ahead-of-time compilation."""
-        return self._attempt_stage(lambda function: function.lower(*args, **kwargs))
+        return self._attempt_stage(lambda function: function.lower(*args, **kwargs), args, kwargs)
 
     def trace(self, *args: Any, **kwargs: Any) -> Any:
         """Trace for ahead-of-time compilation."""
-        return self._attempt_stage(lambda function: function.trace(*args, **kwargs))
+        return self._attempt_stage(lambda function: function.trace(*args, **kwargs), args, kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
-        outcome, is_guarded = self._attempt(lambda function: function(*args, **kwargs))
+        outcome, is_guarded = self._attempt(
+            lambda function: function(*args, **kwargs), args, kwargs
+        )
         return _without_report(self._ledger, outcome) if is_guarded else outcome
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -186,28 +209,45 @@ class GuardedFunction:
             with _covered():
                 traced = Traced.of(self._function, args, kwargs)
             try:
-                return self._evaluate(traced)
+                result, report = self._evaluate(traced)
             except Exception as error:
                 raise GuardFailureError(str(error)) from error
+            if not report.sites:
+                raise NothingToLiftError(report)
+            return result, report
 
         return with_report
 
-    def _attempt(self, use: Callable[[Any], Any]) -> tuple[Any, bool]:
+    def _attempt(self, use: Callable[[Any], Any], args: Any, kwargs: Any) -> tuple[Any, bool]:
         """Use the guarded function, or the plain one if an outer guard covers it already.
 
         If the guard cannot be put in, the function runs without it from then on, and the ledger
-        notes that. Returns what ``use`` returned, and whether the function was guarded.
+        notes that. A function in which nothing can need lifting is used unchanged, for arguments
+        of these shapes. Returns what ``use`` returned, and whether the function was guarded.
         """
-        if self._guarded is not None and not _tracing.covered:
+        if self._guarded is None or _tracing.covered:
+            return use(self._plain), False
+        if not self._left_alone or self._signature(args, kwargs) not in self._left_alone:
             try:
                 return use(self._guarded), True
             except GuardFailureError as error:
                 self._guarded = None
                 self._note_failure(error)
-        return use(self._plain), False
+                return use(self._plain), False
+            except NothingToLiftError as found:
+                self._left_alone.add(self._signature(args, kwargs))
+                self._ledger.note_left_alone(self._name(), found.report)
+        return _covering(use, self._plain), False
 
-    def _attempt_stage(self, use: Callable[[Any], Any]) -> Any:
-        stage, is_guarded = self._attempt(use)
+    def _signature(self, args: Any, kwargs: Any) -> Hashable:
+        """Return what the traced program depends on: shapes, dtypes and static arguments."""
+        leaves, tree = jax.tree_util.tree_flatten((args, kwargs))
+        has_static = any(self._options.get(name) is not None for name in _STATIC)
+        x64: Any = jax.config
+        return tree, tuple(_described(leaf, has_static) for leaf in leaves), x64.jax_enable_x64
+
+    def _attempt_stage(self, use: Callable[[Any], Any], args: Any, kwargs: Any) -> Any:
+        stage, is_guarded = self._attempt(use, args, kwargs)
         if not is_guarded:
             return stage
         return GuardedStage(stage, self._ledger, lambda purpose: self.uncounted(purpose, use))
@@ -284,6 +324,22 @@ def _covered() -> Iterator[None]:
         yield
     finally:
         _tracing.covered = before
+
+
+def _described(leaf: Any, has_static: bool) -> Hashable:
+    """Return what a traced program may depend on of one leaf of its arguments."""
+    if is_array(leaf):
+        return str(jax.typeof(leaf))
+    if isinstance(leaf, (bool, int, float, complex)) and not has_static:
+        return type(leaf).__name__
+    # A new object each time if it cannot be hashed: such a function is analysed at every call.
+    return leaf if isinstance(leaf, Hashable) else object()
+
+
+def _covering(use: Callable[[Any], Any], plain: Any) -> Any:
+    """Use a function that is left alone; the functions that it calls are left alone with it."""
+    with _covered():
+        return use(plain)
 
 
 def _without_report(ledger: Ledger, outcome: tuple[Any, GuardReport]) -> Any:

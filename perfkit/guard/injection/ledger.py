@@ -40,6 +40,10 @@ class Journal(Protocol):
         """Note that a function runs without the guard, and why."""
         ...
 
+    def left_alone(self, name: str) -> None:
+        """Note that a function was left unchanged, as nothing in it can need lifting."""
+        ...
+
     def uncounted(self, sentence: str) -> None:
         """Note, in one sentence, a use of a guarded function that cannot be counted."""
         ...
@@ -77,6 +81,7 @@ class Ledger:
         self._totals: dict[Site, np.ndarray[Any, np.dtype[np.int64]]] = {}
         self._rows: dict[Site, int] = {}
         self._unguarded: dict[str, str] = {}
+        self._left_alone: set[str] = set()
 
     def wait_for_calls(self) -> None:
         """From now on, wait for each call to end and count it at once.
@@ -102,6 +107,24 @@ class Ledger:
         with self._lock:
             self._note_unguarded(name, why)
 
+    def note_left_alone(self, name: str, report: GuardReport) -> None:
+        """Note that a function was left unchanged, as nothing in it can need lifting.
+
+        Parameters
+        ----------
+        name
+            Name of the function.
+        report
+            Its report, which has no guarded equation. What the guard cannot enter is noted instead.
+        """
+        with self._lock:
+            self._note_unreachable(report)
+            if report.unreachable or name in self._left_alone:
+                return
+            self._left_alone.add(name)
+            if self._journal is not None:
+                self._journal.left_alone(name)
+
     def note_uncounted(self, name: str, purpose: str) -> None:
         """Note that a function is guarded, but used for a purpose where nothing is counted."""
         if self._journal is not None:
@@ -119,10 +142,15 @@ class Ledger:
     def as_dict(self) -> dict[str, object]:
         """Return the counts as plain data for JSON.
 
-        As :func:`perfkit.guard.counts.summarize`, with the key ``unguarded_functions``: names of
-        functions that run without the guard, mapped to the reason.
+        As :func:`perfkit.guard.counts.summarize`, with two further keys. ``unguarded_functions``:
+        names of functions that run without the guard, mapped to the reason. ``left_alone``: number
+        of functions that were left unchanged, as nothing in them can need lifting.
         """
-        return {**summarize(self.rows()), "unguarded_functions": dict(self._unguarded)}
+        return {
+            **summarize(self.rows()),
+            "unguarded_functions": dict(self._unguarded),
+            "left_alone": len(self._left_alone),
+        }
 
     def end(self, *, waits: bool) -> None:
         """Write to the journal that the process ends, with the counts up to then.
