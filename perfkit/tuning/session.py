@@ -146,6 +146,8 @@ class Session:
         Stores a record.
     fits
         Whether memory holds the given trials side by side.
+    block
+        Name of the block; by default a new one. Sessions that take their passes in turns share it.
     """
 
     def __init__(
@@ -155,13 +157,14 @@ class Session:
         study: str,
         keep: Callable[[Record], None],
         fits: Callable[[Sequence[Start]], bool] = lambda starts: True,
+        block: str | None = None,
     ) -> None:
         self._runner = runner
         self._progress = progress
         self._study = study
         self._keep = keep
         self._fits = fits
-        self._block = secrets.token_hex(4)
+        self._block = secrets.token_hex(4) if block is None else block
         self._members: dict[str, _Member] = {}
         self._round = 0
         self._turn = 0
