@@ -1,1 +1,1 @@
-"""WHAT AN UPGRADE CHANGES: one model under two versions of jaxlib; where answers or times differ."""
+"""WHAT AN UPGRADE CHANGES: one model under two versions of jaxlib, and where they differ."""

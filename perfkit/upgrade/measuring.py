@@ -74,6 +74,12 @@ class UpgradePlan:
         """File for the compared quantities of a side in a block."""
         return self.store.folder / f"{self.block(number)}-{side.name}.answers"
 
+    def side_of(self, record: Record) -> Side | None:
+        """The side that a record of the comparison belongs to."""
+        found = record.observations.get(OBSERVATION)
+        names = {side.name: side for side in (self.old, self.new)}
+        return None if found is None else names.get(str(found.data.get("side")))
+
     def records(self) -> list[Record]:
         """All records of the comparison so far."""
         return [record for record in self.store.records() if record.study == self.study]
@@ -105,9 +111,9 @@ def pairs_of(plan: UpgradePlan) -> dict[int, Pair]:
     """
     found: dict[tuple[str, str], Record] = {}
     for record in plan.records():
-        side = record.observations.get(OBSERVATION)
+        side = plan.side_of(record)
         if side is not None and record.block and record.outcome is not Outcome.INTERRUPTED:
-            found[record.block, str(side.data["side"])] = record
+            found[record.block, side.name] = record
     numbers = range(plan.pairs)
     keys = {
         number: [(plan.block(number), side.name) for side in (plan.old, plan.new)]

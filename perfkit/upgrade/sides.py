@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from perfkit.diagnose.child_process import last_line
@@ -38,9 +39,9 @@ for name in sys.argv[1:]:
         found[name] = metadata.version(name)
     except metadata.PackageNotFoundError:
         pass
-import jax
+import jaxlib
 import perfkit
-found["jaxlib in use"] = jax.lib.__version__
+found["jaxlib in use"] = jaxlib.__version__
 found["perfkit in use"] = perfkit.__version__
 print(json.dumps(found))
 """
@@ -104,9 +105,7 @@ def make_side(name: str, python: Path) -> Side:
     except OSError as error:
         raise UserError(f"{python} is no Python that runs here ({error.strerror})") from error
     if done.returncode:
-        raise UserError(
-            f"perfkit and JAX cannot be imported by {python}: {last_line(done.stderr)}"
-        )
+        raise UserError(f"perfkit and JAX cannot be imported by {python}: {last_line(done.stderr)}")
     found = json.loads(last_line(done.stdout))
     # Metadata may be those of a package that another one of the path hides.
     found["jaxlib"] = found.pop("jaxlib in use")
@@ -131,8 +130,6 @@ def interpreter_of(jaxlib: str) -> Path:
     """
     if Path(jaxlib).is_file():
         return Path(jaxlib).absolute()
-    from importlib.metadata import version
-
     if jaxlib == version("jaxlib"):
         return Path(sys.executable)
     raise UserError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -86,27 +86,46 @@ class Difference:
         return self.distance / self.tolerance if self.tolerance else self.distance
 
 
-class Runner:
-    """The process that runs pieces under one jaxlib; started when first asked.
+class Runner(Protocol):
+    """Runs pieces under one jaxlib, e.g. :class:`RunnerProcess`."""
+
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Send a request, as :func:`perfkit.upgrade.locate.runner.reply` takes it.
+
+        Its answer must be taken before the next one is sent.
+        """
+        ...
+
+    def take(self) -> Answer:
+        """Wait for the answer to the last request; a crash is an answer, too."""
+        ...
+
+    def close(self) -> None:
+        """Stop running pieces."""
+        ...
+
+
+class RunnerProcess:
+    """A process that runs pieces under its own jaxlib; it is started when first asked.
 
     Parameters
     ----------
     python
         The interpreter.
     environment
-        Environment variables of the process.
+        Environment variables of the process; those of this one by default.
     """
 
     def __init__(self, python: Path, environment: Mapping[str, str] | None = None) -> None:
-        self.python = python
+        self._python = python
         self._environment = dict(os.environ if environment is None else environment)
         self._process: subprocess.Popen[str] | None = None
 
     def send(self, request: Mapping[str, Any]) -> None:
-        """Send a request; its answer must be taken before the next one."""
+        """Send a request, as for :class:`Runner`."""
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [str(self.python), *COMMAND],
+                [str(self._python), *COMMAND],
                 env=self._environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

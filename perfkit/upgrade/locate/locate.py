@@ -10,7 +10,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from perfkit.models import get_model
 from perfkit.models.base import Model
 from perfkit.models.prepared import Prepared
 from perfkit.models.workload import Workload
-from perfkit.observers.trace.hlo import HloModule
-from perfkit.upgrade.locate.bench import Bench, Runner
+from perfkit.observers.trace.hlo import HloModule, Instruction
+from perfkit.upgrade.locate.bench import Bench, RunnerProcess
 from perfkit.upgrade.locate.exact import Judgement, judge
 from perfkit.upgrade.locate.finding import ChangedAnswer, Located, SlowedModule
 from perfkit.upgrade.locate.flat_program import Step, flatten
@@ -185,12 +184,12 @@ def _sentences(steps: Sequence[Step]) -> tuple[str, ...]:
 def _operations(path: Path) -> tuple[str, ...]:
     """The operations of an optimised HLO module that run as operations of their own."""
     program = HloModule.parse(path.read_text())
-    return tuple(
-        f"{one.name} ({one.opcode} of {', '.join(inner)})" if inner else f"{one.name} ({one.opcode})"
-        for name in program.costs
-        for one in (program.instructions[name],)
-        for inner in (_inner_opcodes(program, one.called),)
-    )
+    return tuple(_operation(program, program.instructions[name]) for name in program.costs)
+
+
+def _operation(program: HloModule, one: Instruction) -> str:
+    inner = ", ".join(_inner_opcodes(program, one.called))
+    return f"{one.name} ({one.opcode}{f' of {inner}' if inner else ''})"
 
 
 def _inner_opcodes(program: HloModule, called: Sequence[str]) -> list[str]:
@@ -219,7 +218,7 @@ def main(arguments: Sequence[str]) -> int:
     """Read the request file, search, and write the answer file."""
     request = LocateRequest.read(Path(arguments[0]))
     os.sched_setaffinity(0, request.affinity)
-    bench = Bench(Runner(request.old), Runner(request.new), request.scratch)
+    bench = Bench(RunnerProcess(request.old), RunnerProcess(request.new), request.scratch)
     try:
         with bench:
             model = get_model(request.workload["model"])

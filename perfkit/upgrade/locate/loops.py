@@ -29,7 +29,9 @@ MOST_ITERATIONS = 1_000
 def operand_files(bench: Bench, subject: Subject, operands: Sequence[Operand]) -> list[Path]:
     """Files of operands whose values are known; literals are written to files."""
     return [
-        bench.save(literal_value(operand)) if isinstance(operand, Literal) else _known(subject, operand)
+        bench.save(literal_value(operand))
+        if isinstance(operand, Literal)
+        else _known(subject, operand)
         for operand in operands
     ]
 
@@ -55,9 +57,7 @@ def inner_subject(bench: Bench, subject: Subject, step: Step) -> Subject | None:
     return subject_of(bench, program, operands, subject.iterations)
 
 
-def first_iteration(
-    cutter: Cutter, subject: Subject, step: Step, epsilon: float
-) -> Subject | None:
+def first_iteration(cutter: Cutter, subject: Subject, step: Step, epsilon: float) -> Subject | None:
     """The body of a loop at the first iteration whose results differ between the sides.
 
     Parameters
@@ -123,9 +123,7 @@ class _Loop:
         self._flow = flow
         self._program = program
         self._around = around
-        self._constants = subject_of(
-            cutter.bench, program, [Path()] * len(program.inputs)
-        ).values
+        self._constants = subject_of(cutter.bench, program, [Path()] * len(program.inputs)).values
 
     def scanned(self, files: Sequence[Path]) -> Iterator[Subject]:
         """The iterations of a ``scan`` whose operands are in ``files``."""

@@ -142,7 +142,7 @@ class Search:
         return found
 
     def _inside(self, found: Found) -> Found | None:
-        """Continue inside a range that is a single loop or branch; None if nothing differs there."""
+        """Continue inside a range that is one loop or branch; None if nothing differs there."""
         if len(found.steps) != 1:
             return None
         step = found.steps[0]

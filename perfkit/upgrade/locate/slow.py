@@ -150,8 +150,10 @@ class SlowSearch:
         inner = self._inside(whole.subject, whole.steps[0])
         body = None if inner is None else self._timed(inner, inner.program.steps)
         # An iteration loses a fraction of the seconds, but the same share of its time.
-        if body and body.slower and body.new_s / body.old_s - 1 >= SHARE_OF_SLOWDOWN * (
-            whole.new_s / whole.old_s - 1
+        if (
+            body
+            and body.slower
+            and body.new_s / body.old_s - 1 >= SHARE_OF_SLOWDOWN * (whole.new_s / whole.old_s - 1)
         ):
             return body
         return None
