@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,8 @@ class UpgradeResult:
         Times, memory, modules and answers.
     located
         Which operations give another answer or are slower; None if nothing was searched for.
+    pairs
+        Number of pairs of processes that were compared.
     folder
         Folder of the records.
     interrupted
@@ -63,6 +65,7 @@ class UpgradeResult:
     new: Side
     comparison: UpgradeComparison
     located: Located | None
+    pairs: int
     folder: Path
     interrupted: bool = False
 
@@ -145,13 +148,15 @@ def compare_jaxlib(
     configuration = subject.configuration(knobs or {}, preset)
     subject.refuse_without_memory(configuration)
     reproducers = None if reproduce is None else _new_folder(Path(reproduce))
-    sides = [make_side(name, find_python(given)) for name, given in ((OLD, old), (NEW, new))]
+    old_side = make_side(OLD, find_python(old))
+    new_side = make_side(NEW, find_python(new))
     name = ("upgrade", subject.model.name, subject.workload.name)
     plan = UpgradePlan(
         subject.model,
         subject.workload,
         configuration,
-        *sides,
+        old_side,
+        new_side,
         store=Store(Path(out) if out is not None else default_folder(*name)),
         limits=subject.limits,
         pairs=pairs,
@@ -165,7 +170,9 @@ def compare_jaxlib(
         located = None
         if not interrupted:
             located = _located(plan, comparison, reproducers)
-    return UpgradeResult(plan.old, plan.new, comparison, located, plan.store.folder, interrupted)
+    return UpgradeResult(
+        plan.old, plan.new, comparison, located, len(pairs_of(plan)), plan.store.folder, interrupted
+    )
 
 
 def _new_folder(folder: Path) -> Path:
@@ -192,7 +199,7 @@ def _compared(plan: UpgradePlan, factor: float) -> UpgradeComparison:
     return compare_pairs([pairs[number] for number in sorted(pairs)], answers, factor)
 
 
-def _answers(plan: UpgradePlan, side: Side) -> list[Answers]:
+def _answers(plan: UpgradePlan, side: Side) -> Sequence[Answers]:
     """The answers of a side in its first two blocks, as far as there are any."""
     found = []
     for number in range(min(2, plan.pairs)):

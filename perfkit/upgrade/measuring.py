@@ -193,7 +193,7 @@ class _Block:
         runner = SideRunner(side, plan.store.folder, plan.limits, self._progress.stage)
         return Session(
             runner,
-            self._progress,
+            _SideProgress(self._progress, side),
             plan.study,
             partial(self._keep, side),
             block=plan.block(self._number),
@@ -213,6 +213,37 @@ class _Block:
 
     def _keep(self, side: Side, record: Record) -> None:
         self._plan.store.append(side.finished(record))
+
+
+class _SideProgress:
+    """Progress in which each trial carries the name of its side.
+
+    Parameters
+    ----------
+    progress
+        Receives the events.
+    side
+        The side.
+    """
+
+    def __init__(self, progress: Progress, side: Side) -> None:
+        self._progress = progress
+        self._side = side
+        self.stage = progress.stage
+        self.say = progress.say
+
+    def trial_started(self, role: Role, label: str) -> None:
+        """Pass on a start."""
+        self._progress.trial_started(role, self._named(label))
+
+    def trial_finished(self, record: Record) -> None:
+        """Pass on an end."""
+        label = self._named(record.configuration.label)
+        configuration = record.configuration.model_copy(update={"label": label})
+        self._progress.trial_finished(record.model_copy(update={"configuration": configuration}))
+
+    def _named(self, label: str) -> str:
+        return f"{self._side.label}, {label}"
 
 
 def _labels(plan: UpgradePlan) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.history.verdicts import Verdict
-from perfkit.records.schema import Observation, Record
+from perfkit.records.schema import Observation, Outcome, Record
 from perfkit.upgrade.comparison import Row, compare_answers, compare_pairs
 from perfkit.upgrade.measuring import Pair
 from perfkit.upgrade.module_times import TracedOperation, TracedPass
@@ -82,11 +82,11 @@ def test_too_few_pairs_are_unsure() -> None:
 
 
 def test_a_slower_module_of_an_equal_pass_needs_more_than_six_pairs() -> None:
-    # The error of 5 % is shared by two modules, and six pairs reach 2 / 64 = 3.1 % at best.
+    # Each of two modules has half of the error of 5 %; six pairs of one sign reach 2 / 64 = 3.1 %.
     moved = ({"trunk": 3.0, "head": 1.0}, {"trunk": 2.5, "head": 1.5})
     six = pairs(4.0, 4.0, moved)
     assert compare_pairs(six, None).slower_modules == ()
-    # The second look, at nine pairs, has 2.5 % - 0 left, and nine equal signs reach 2 / 512.
+    # At the second look, nine pairs of one sign reach 2 / 512.
     assert compare_pairs([*six, *six], None).slower_modules == ("head",)
 
 
@@ -116,7 +116,7 @@ def test_the_operations_of_a_slower_module_are_those_of_both_compilers() -> None
 
 
 def test_a_new_side_that_fails_regresses() -> None:
-    crashed = make_record(outcome="crashed", reason="killed by SIGSEGV", steady_s=[])
+    crashed = make_record(outcome=Outcome.CRASHED, reason="killed by SIGSEGV", steady_s=[])
     found = compare_pairs([Pair(record("old", 4.0, EQUAL[0]), crashed)], None)
     assert found.rows == ()
     assert found.regressed

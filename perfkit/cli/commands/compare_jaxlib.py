@@ -15,9 +15,10 @@ from perfkit.cli.workload_arguments import (
 )
 from perfkit.errors import UserError
 from perfkit.history.verdicts import FACTOR, REGRESSIONS, Verdict
-from perfkit.units import distance_text, ratio_text, seconds_text, value_text
+from perfkit.stats.exact import LOOKS
+from perfkit.units import count_text, distance_text, ratio_text, seconds_text, value_text
 from perfkit.upgrade.comparison import AnswerChange, OperationChange, Row
-from perfkit.upgrade.locate.finding import Located
+from perfkit.upgrade.locate.finding import ChangedAnswer, Located, SlowedModule
 
 HELP = ("-h", "--help")
 
@@ -103,6 +104,11 @@ def _show(console: Console, result: UpgradeResult) -> None:
     headers = ("measurement", result.old.label, result.new.label, "new / old", "verdict")
     if comparison.rows:
         console.table(headers, map(_cells, comparison.rows))
+        if result.pairs < LOOKS[0]:
+            console.line(
+                f"{count_text(result.pairs, 'pair')} of processes give no intervals, and without "
+                f"them no verdict on times: --pairs {LOOKS[0]} does"
+            )
     for failure in comparison.failures:
         console.line(failure)
     if comparison.answers is not None:
@@ -164,7 +170,9 @@ def operation_lines(change: OperationChange) -> list[str]:
 
 def located_lines(located: Located) -> list[str]:
     """The result of a search in lines for a person."""
-    found = [*([located.answer] if located.answer is not None else []), *located.slowed]
+    found: list[ChangedAnswer | SlowedModule] = [*located.slowed]
+    if located.answer is not None:
+        found.insert(0, located.answer)
     lines = []
     for each in found:
         lines += each.sentences()

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from perfkit.errors import PerfkitError
+from perfkit.guard.analysis.bounds import float_limits
 from perfkit.upgrade.locate.pieces import Piece
 from perfkit.upgrade.locate.reproduce import distance, read_array
 
@@ -280,8 +281,8 @@ class Bench:
 
 def coarsest_epsilon(dtypes: Sequence[Any]) -> float:
     """Unit in the last place of the coarsest floating type; that of float32 if there is none."""
-    floating = [float(jnp.finfo(each).eps) for each in dtypes if jnp.issubdtype(each, jnp.floating)]
-    return max(floating, default=float(np.finfo(np.float32).eps))
+    floating = [each for each in dtypes if jnp.issubdtype(each, jnp.floating)]
+    return max(float(float_limits(each).eps) for each in (floating or [np.float32]))
 
 
 def _read(path: Path, one: Mapping[str, Any]) -> np.ndarray[Any, Any]:

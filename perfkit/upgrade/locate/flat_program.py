@@ -18,7 +18,13 @@ from jax.extend.core import JaxprEqn, Literal, Var
 
 from perfkit.guard.analysis.origin import join_path
 from perfkit.guard.analysis.source import origin_of
-from perfkit.guard.analysis.structure import Program, control_flow, program_label, repeat
+from perfkit.guard.analysis.structure import (
+    Program,
+    control_flow,
+    dtype_of,
+    program_label,
+    repeat,
+)
 
 type Operand = int | Literal
 """Number of a value, or a literal of the program."""
@@ -214,7 +220,7 @@ def run_steps(
 
 def literal_value(literal: Literal) -> Any:
     """The value of a literal with its dtype."""
-    return jnp.asarray(literal.val, literal.aval.dtype)
+    return jnp.asarray(literal.val, dtype_of(literal))
 
 
 class _Flattener:

@@ -93,8 +93,8 @@ class _Locating:
         if self._request.answer and self._answer is None:
             self._notes.append(
                 f"no operations that jax {jax.__version__} traces give results that differ by more "
-                "than rounding: the model amplifies rounding, or the newer jax traces another "
-                "program"
+                "than rounding: the answers differ by rounding, which a model may amplify, or by "
+                "another program that the newer jax traces"
             )
         return Located(
             self._answer, tuple(self._slowed), tuple(self._notes), tuple(self._reproducers)
@@ -121,10 +121,12 @@ class _Locating:
         hlo = self._hlo(found.piece, found.inputs)
         apart = found.difference.distance
         last = next(step for step in found.steps if found.output in step.results)
+        old_hlo, new_hlo = (_operations(path) for path in hlo.values())
         answer = ChangedAnswer(
             self._model.module_of(last.op_name) or "",
             _sentences(found.steps),
-            *(_operations(path) for path in hlo.values()),
+            old_hlo,
+            new_hlo,
             iterations=found.subject.iterations,
             call=self._calls,
             distance=apart if np.isfinite(apart) else None,
@@ -141,10 +143,12 @@ class _Locating:
         if found is None:
             return SlowedModule(module)
         hlo = self._hlo(found.piece, found.inputs)
+        old_hlo, new_hlo = (_operations(path) for path in hlo.values())
         slowed = SlowedModule(
             module,
             _sentences(found.steps),
-            *(_operations(path) for path in hlo.values()),
+            old_hlo,
+            new_hlo,
             old_s=found.old_s,
             new_s=found.new_s,
         )

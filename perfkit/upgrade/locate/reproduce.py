@@ -28,8 +28,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 import jax.export
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
+from jaxlib import version as jaxlib_version
 
 CASE_FILE, PROGRAM_FILE = "case.json", "program.stablehlo"
 
@@ -44,7 +44,7 @@ type Array = np.ndarray[Any, Any]
 
 def read_array(path: Path, dtype: str) -> Array:
     """Read an array; NumPy's file format does not know bfloat16 and its kin by name."""
-    array = np.load(path)
+    array: Array = np.load(path)
     wanted = jnp.dtype(dtype)
     return array if array.dtype == wanted else array.view(wanted)
 
@@ -146,7 +146,7 @@ def in_turns(other: str) -> bool:
             found[python] = json.loads(done.stdout)
         pairs.append((found[sys.executable], found[other]))
     ours, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
-    lost = sum(first > second for first, second in pairs)
+    lost: int = sum(first > second for first, second in pairs)
     print(
         f"{ours:.6f} s here, {theirs:.6f} s with {other}: ratio {ours / theirs:.2f}, "
         f"slower here in {lost} of {TURNS} turns"
@@ -167,7 +167,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.seconds:
         print(statistics.median(run_s(compiled, inputs, RUNS)))
         return 0
-    print(f"jax {jax.__version__}, jaxlib {jaxlib.__version__}")
+    print(f"jax {jax.__version__}, jaxlib {jaxlib_version.__version__}")
     print(case["found"])
     right = check(case, results(compiled, inputs), folder)
     print(f"one run takes {statistics.median(run_s(compiled, inputs, RUNS)):.6f} s")

@@ -47,7 +47,8 @@ def perturbed(
     if array.dtype.kind not in "fV":
         return array
     signs = np.random.default_rng(seed).choice((-1.0, 1.0), array.shape)
-    return (array.astype(np.float64) * (1 + epsilon * signs)).astype(array.dtype)
+    changed: np.ndarray[Any, Any] = array.astype(np.float64) * (1 + epsilon * signs)
+    return changed.astype(array.dtype)
 
 
 def reply(request: Mapping[str, Any], programs: dict[str, Any]) -> dict[str, Any]:

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from heat_model import Heat
 
 from perfkit.answers.agreement import Tolerance
 from perfkit.models.base import REST
 from perfkit.models.prepared import Prepared
 from perfkit.models.workload import Workload
+
+if TYPE_CHECKING:
+    from tests.support.plugin.heat_model import Heat
+else:
+    # Where the package is installed, its modules are found by these names.
+    from heat_model import Heat
 
 ROWS = 32_769
 """Number of vectors at which the fault shows."""
