@@ -104,9 +104,10 @@ def make_side(name: str, python: Path) -> Side:
         )
     except OSError as error:
         raise UserError(f"{python} is no Python that runs here ({error.strerror})") from error
-    if done.returncode:
-        raise UserError(f"perfkit and JAX cannot be imported by {python}: {last_line(done.stderr)}")
-    found = json.loads(last_line(done.stdout))
+    if done.returncode or not done.stdout.startswith("{"):
+        reason = last_line(done.stderr) or "it printed no message"
+        raise UserError(f"perfkit and JAX cannot be imported by {python}: {reason}")
+    found = json.loads(done.stdout)
     # Metadata may be those of a package that another one of the path hides.
     found["jaxlib"] = found.pop("jaxlib in use")
     if (other := found.pop("perfkit in use")) != __version__:

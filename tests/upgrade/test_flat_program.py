@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-
-jax = pytest.importorskip("jax", reason="programs are traced")
-
-import jax.numpy as jnp
 
 from perfkit.guard.analysis.structure import as_program
 from perfkit.upgrade.locate.flat_program import (
@@ -27,13 +25,14 @@ def flat(function: Any, *arguments: Any) -> FlatProgram:
     return flatten(as_program(jax.make_jaxpr(function)(*arguments)))
 
 
-def double_then_sine(x: Any) -> Any:
-    @jax.jit
-    def sine(x: Any) -> Any:
-        return jnp.sin(x)
+def sine(x: Any) -> Any:
+    return jnp.sin(x)
 
+
+def double_then_sine(x: Any) -> Any:
+    called = jax.jit(sine)
     with jax.named_scope("outer"):
-        return sine(x * 2) + sine(x)
+        return called(x * 2) + called(x)
 
 
 def test_calls_are_replaced_by_what_they_call_and_keep_their_path() -> None:
