@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from perfkit.api.study_results import TuneResult as TuneResult
     from perfkit.api.sweeping import sweep as sweep
     from perfkit.api.tuning import tune as tune
+    from perfkit.api.upgrading import UpgradeResult as UpgradeResult
+    from perfkit.api.upgrading import compare_jaxlib as compare_jaxlib
     from perfkit.errors import UserError as UserError
 
 _MODULES = {
@@ -46,8 +48,10 @@ _MODULES = {
     "RunResult": "perfkit.api.results",
     "SweepResult": "perfkit.api.study_results",
     "TuneResult": "perfkit.api.study_results",
+    "UpgradeResult": "perfkit.api.upgrading",
     "UserError": "perfkit.errors",
     "compare": "perfkit.api.comparing",
+    "compare_jaxlib": "perfkit.api.upgrading",
     "figures": "perfkit.api.reading",
     "knob_catalogue": "perfkit.api.knob_catalogue",
     "load_preset": "perfkit.api.reading",

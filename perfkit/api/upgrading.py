@@ -26,12 +26,8 @@ from perfkit.models import DEFAULT_MODEL
 from perfkit.records.store import Store
 from perfkit.seal import DamagedError
 from perfkit.trial.answers import load_answers
-from perfkit.upgrade.comparison import (
-    Answers,
-    UpgradeComparison,
-    compare_answers,
-    compare_pairs,
-)
+from perfkit.upgrade.answers import Answers, compare_answers
+from perfkit.upgrade.comparison import UpgradeComparison, compare_pairs
 from perfkit.upgrade.locate.finding import Located
 from perfkit.upgrade.locate.request import LocateRequest, locate
 from perfkit.upgrade.measuring import UpgradePlan, measure, pairs_of
@@ -73,6 +69,19 @@ class UpgradeResult:
     def regressed(self) -> bool:
         """Whether the new version is slower, larger, gives another answer or fails."""
         return self.comparison.regressed
+
+    def __repr__(self) -> str:
+        comparison, located = self.comparison, self.located
+        answers = [] if comparison.answers is None else comparison.answers.rows
+        rows = [*(row.cells for row in (*comparison.rows, *comparison.modules)), *answers]
+        return "\n".join(
+            [
+                f"{self.old.label} -> {self.new.label}",
+                *(f"{name}: {', '.join(filter(None, cells))}" for name, *cells in rows),
+                *comparison.failures,
+                *([] if located is None else located.sentences()),
+            ]
+        )
 
 
 def compare_jaxlib(
@@ -215,8 +224,9 @@ def _located(
 ) -> Located | None:
     """Search for the operations that give another answer or are slower, if there are any."""
     answers = comparison.answers
-    differs = answers is not None and (
-        answers.changed or (reproducers is not None and not answers.identical)
+    differs = comparison.one_breaks or (
+        answers is not None
+        and (answers.changed or (reproducers is not None and not answers.identical))
     )
     slowed = comparison.slower_modules if reproducers is not None else ()
     if not differs and not slowed:

@@ -10,9 +10,11 @@ import pytest
 from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.history.verdicts import Verdict
 from perfkit.records.schema import Observation, Outcome, Record
-from perfkit.upgrade.comparison import Row, compare_answers, compare_pairs
+from perfkit.upgrade.answers import compare_answers
+from perfkit.upgrade.comparison import compare_pairs
 from perfkit.upgrade.measuring import Pair
 from perfkit.upgrade.module_times import TracedOperation, TracedPass
+from perfkit.upgrade.rows import Row
 from tests.support.records_factory import make_record
 
 JITTER = (1.0, 1.01, 0.99, 1.02, 0.98, 1.005)
@@ -120,6 +122,7 @@ def test_a_new_side_that_fails_regresses() -> None:
     found = compare_pairs([Pair(record("old", 4.0, EQUAL[0]), crashed)], None)
     assert found.rows == ()
     assert found.regressed
+    assert found.one_breaks
     assert found.failures[0].endswith("outcome crashed: killed by SIGSEGV")
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from perfkit.models.prepared import Prepared
-from perfkit.upgrade.locate.bench import Bench
+from perfkit.upgrade.locate.bench import Bench, RunnerProcess
 from perfkit.upgrade.locate.finding import Located
 from perfkit.upgrade.locate.locate import locate_in_prediction
 from perfkit.upgrade.locate.reproduce import check
@@ -112,6 +112,22 @@ def test_the_iteration_of_a_loop_is_found(tmp_path: Path) -> None:
     assert [number for _, number in located.answer.iterations] == [5]
     assert located.answer.iterations[0][0].endswith("while/body")
     assert primitives(located) == ["dot_general", "integer_pow", "reduce_sum"]
+
+
+def test_a_crash_is_an_answer() -> None:
+    crashing = RunnerProcess(Path("/bin/false"))
+    crashing.send({})
+    assert crashing.take().error == "the process ended with code 1"
+    crashing.close()
+
+
+def test_a_hang_is_an_answer(tmp_path: Path) -> None:
+    sleeper = tmp_path / "python"
+    sleeper.write_text("#!/bin/sh\nexec sleep 60\n")
+    sleeper.chmod(0o755)
+    hanging = RunnerProcess(sleeper, time_limit_s=0.1)
+    hanging.send({})
+    assert hanging.take().error.startswith("no answer in 0.1 s")
 
 
 def test_differences_of_rounding_are_not_reported(tmp_path: Path) -> None:

@@ -14,11 +14,10 @@ from perfkit.cli.workload_arguments import (
     parse_command_line,
 )
 from perfkit.errors import UserError
-from perfkit.history.verdicts import FACTOR, REGRESSIONS, Verdict
+from perfkit.history.verdicts import FACTOR
 from perfkit.stats.exact import LOOKS
-from perfkit.units import count_text, distance_text, ratio_text, seconds_text, value_text
-from perfkit.upgrade.comparison import AnswerChange, OperationChange, Row
-from perfkit.upgrade.locate.finding import ChangedAnswer, Located, SlowedModule
+from perfkit.units import count_text
+from perfkit.upgrade.answers import ANSWER_HEADERS
 
 HELP = ("-h", "--help")
 
@@ -101,9 +100,9 @@ def show_upgrade(arguments: Sequence[str]) -> int:
 def _show(console: Console, result: UpgradeResult) -> None:
     comparison = result.comparison
     console.line(f"{result.old.label} -> {result.new.label}")
-    headers = ("measurement", result.old.label, result.new.label, "new / old", "verdict")
+    headers = (result.old.label, result.new.label, "new / old", "verdict")
     if comparison.rows:
-        console.table(headers, map(_cells, comparison.rows))
+        console.table(("measurement", *headers), (row.cells for row in comparison.rows))
         if result.pairs < LOOKS[0]:
             console.line(
                 f"{count_text(result.pairs, 'pair')} of processes give no intervals, and without "
@@ -112,76 +111,16 @@ def _show(console: Console, result: UpgradeResult) -> None:
     for failure in comparison.failures:
         console.line(failure)
     if comparison.answers is not None:
-        _show_answers(console, comparison.answers)
+        declared = comparison.answers.declared.label
+        title = f"answers of the same input, which may differ in class {declared}"
+        console.table(ANSWER_HEADERS, comparison.answers.rows, title)
     if comparison.modules:
-        console.table(("module", *headers[1:]), map(_cells, comparison.modules))
-    for change in comparison.operations:
-        for line in operation_lines(change):
-            console.line(line)
+        console.table(("module", *headers), (row.cells for row in comparison.modules))
+    sentences = [sentence for change in comparison.operations for sentence in change.sentences()]
     if result.located is not None:
-        for line in located_lines(result.located):
-            console.line(line)
+        sentences += result.located.sentences()
+    for sentence in sentences:
+        console.line(sentence)
     if not comparison.rows and not comparison.failures and not result.interrupted:
         raise UserError(f"{result.folder} holds no pair of trials to compare")
     console.line(f"records: {result.folder}")
-
-
-def _show_answers(console: Console, answers: AnswerChange) -> None:
-    rows = []
-    for quantity in answers.agreement.quantities:
-        repeated = answers.repeated.get(quantity.name)
-        rows.append(
-            (
-                quantity.name,
-                quantity.reached.label,
-                quantity.reason or distance_text(quantity.distance),
-                "" if repeated is None else distance_text(repeated),
-                _verdict(answers.verdict(quantity)),
-            )
-        )
-    title = f"answers of the same input, which may differ in class {answers.declared.label}"
-    console.table(
-        ("quantity", "class", "distance new to old", "distance of two equal runs", "verdict"),
-        rows,
-        title,
-    )
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    ratio = "" if row.ratio is None else ratio_text(row.ratio)
-    values = (value_text(row.old, row.unit), value_text(row.new, row.unit))
-    return (row.name, *values, ratio, _verdict(row.verdict))
-
-
-def _verdict(verdict: Verdict) -> str:
-    return verdict.value.upper() if verdict in REGRESSIONS else verdict.value
-
-
-def operation_lines(change: OperationChange) -> list[str]:
-    """The change of an operation's time in lines for a person."""
-    old, new = (", ".join(hlo) or "nothing" for hlo in (change.old_hlo, change.new_hlo))
-    times = f"{seconds_text(change.old_s)} -> {seconds_text(change.new_s)}"
-    return [
-        f"{change.module}: {change.op_name or 'operations without a path'}: {times}",
-        f"  optimised HLO before: {old}",
-        f"  optimised HLO now:    {new}",
-    ]
-
-
-def located_lines(located: Located) -> list[str]:
-    """The result of a search in lines for a person."""
-    found: list[ChangedAnswer | SlowedModule] = [*located.slowed]
-    if located.answer is not None:
-        found.insert(0, located.answer)
-    lines = []
-    for each in found:
-        lines += each.sentences()
-        if each.operations:
-            lines.append(f"  optimised HLO before: {', '.join(each.old_hlo) or 'none'}")
-            lines.append(f"  optimised HLO now:    {', '.join(each.new_hlo) or 'none'}")
-    lines += [f"note: {note}" for note in located.notes]
-    lines += [
-        f"to reproduce it with JAX and NumPy alone: python {folder}/reproduce.py"
-        for folder in located.reproducers
-    ]
-    return lines

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -28,6 +31,9 @@ root of the number of terms of its longest sum, i.e. 64 for a sum of 4,096 terms
 INPUT_ROUNDING = 16.0
 """Multiple of the change that rounding of the inputs alone makes which still counts as rounding:
 each operation of a range rounds as its inputs do, and conditions what follows in the same way."""
+
+TIME_LIMIT_S = 1800.0
+"""Seconds after which a piece counts as hung; the largest programs compile within minutes."""
 
 COMMAND = ("-m", "perfkit.upgrade.locate.runner")
 
@@ -115,10 +121,18 @@ class RunnerProcess:
         The interpreter.
     environment
         Environment variables of the process; those of this one by default.
+    time_limit_s
+        Seconds after which a piece counts as hung.
     """
 
-    def __init__(self, python: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        python: Path,
+        environment: Mapping[str, str] | None = None,
+        time_limit_s: float = TIME_LIMIT_S,
+    ) -> None:
         self._python = python
+        self._time_limit_s = time_limit_s
         self._environment = dict(os.environ if environment is None else environment)
         self._process: subprocess.Popen[str] | None = None
 
@@ -134,17 +148,25 @@ class RunnerProcess:
                 text=True,
             )
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(dict(request)) + "\n")
-        self._process.stdin.flush()
+        # A process that has just died is reported when its answer is taken.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(dict(request)) + "\n")
+            self._process.stdin.flush()
 
     def take(self) -> Answer:
         """Wait for the answer to the last request; a crash is an answer, too."""
         process = self._process
         assert process is not None
         assert process.stdout is not None
+        watch = threading.Timer(self._time_limit_s, process.kill)
+        watch.start()
         line = process.stdout.readline()
+        watch.cancel()
         if not line:
-            return Answer(error=f"the process ended with code {process.wait()}")
+            code = process.wait()
+            hung = code == -signal.SIGKILL
+            limit = f"no answer in {self._time_limit_s:g} s, or " if hung else ""
+            return Answer(error=f"{limit}the process ended with code {code}")
         answer = json.loads(line)
         if "error" in answer:
             return Answer(error=answer["error"])
@@ -157,7 +179,8 @@ class RunnerProcess:
     def close(self) -> None:
         """End the process."""
         if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
             self._process.wait()
 
 
@@ -240,9 +263,7 @@ class Bench:
                 answers.append(side.take())
         return answers or [side.take() for side in sides]
 
-    def differences(
-        self, piece: Piece, inputs: Sequence[Path], epsilon: float
-    ) -> tuple[list[Difference], list[Answer]]:
+    def differences(self, piece: Piece, inputs: Sequence[Path], epsilon: float) -> list[Difference]:
         """Run a piece on both sides, and compare its results.
 
         Parameters
@@ -256,27 +277,38 @@ class Bench:
         -------
         list of Difference
             One for each result.
-        list of Answer
-            The answers of the old and of the new side.
+
+        Raises
+        ------
+        PerfkitError
+            The piece fails on both sides.
         """
         answers = self.run(piece, inputs, (self.old, self.new), epsilon=epsilon)
-        old, new = answers
-        if old.error and new.error:
-            old.raise_if_failed()
-        if old.error or new.error:
-            numbers = range(len(piece.outputs))
-            return [Difference(number, math.inf, 0.0) for number in numbers], answers
-        return [
-            Difference(
-                number,
-                distance(_read(new.files[number], one), _read(old.files[number], one)),
-                max(
-                    OWN_ROUNDING * epsilon,
-                    INPUT_ROUNDING * min(_sensitivity(answer, number, one) for answer in answers),
-                ),
-            )
-            for number, one in enumerate(piece.outputs)
-        ], answers
+        try:
+            return _differences(piece, *answers, epsilon)
+        finally:
+            # A range of a model may return gigabytes.
+            for answer in answers:
+                for path in (*answer.files, *answer.perturbed):
+                    path.unlink()
+
+
+def _differences(piece: Piece, old: Answer, new: Answer, epsilon: float) -> list[Difference]:
+    if old.error and new.error:
+        old.raise_if_failed()
+    if old.error or new.error:
+        return [Difference(number, math.inf, 0.0) for number in range(len(piece.outputs))]
+    return [
+        Difference(
+            number,
+            distance(_read(new.files[number], one), _read(old.files[number], one)),
+            max(
+                OWN_ROUNDING * epsilon,
+                INPUT_ROUNDING * min(_sensitivity(answer, number, one) for answer in (old, new)),
+            ),
+        )
+        for number, one in enumerate(piece.outputs)
+    ]
 
 
 def coarsest_epsilon(dtypes: Sequence[Any]) -> float:

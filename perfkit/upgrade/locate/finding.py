@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -108,6 +108,23 @@ class Located:
     notes: tuple[str, ...] = ()
     reproducers: tuple[str, ...] = ()
 
+    def sentences(self) -> list[str]:
+        """The result in sentences for a person."""
+        found: list[ChangedAnswer | SlowedModule] = [*self.slowed]
+        if self.answer is not None:
+            found.insert(0, self.answer)
+        sentences = []
+        for each in found:
+            sentences += each.sentences()
+            if each.operations:
+                sentences += hlo_sentences(each.old_hlo, each.new_hlo)
+        sentences += [f"note: {note}" for note in self.notes]
+        sentences += [
+            f"to reproduce it with JAX and NumPy alone: python {folder}/reproduce.py"
+            for folder in self.reproducers
+        ]
+        return sentences
+
     def as_dict(self) -> dict[str, Any]:
         """The result as plain data for JSON."""
         return dataclasses.asdict(self)
@@ -122,6 +139,14 @@ class Located:
             tuple(plain["notes"]),
             tuple(plain["reproducers"]),
         )
+
+
+def hlo_sentences(old: Sequence[str], new: Sequence[str]) -> list[str]:
+    """The operations of two optimised programs for the same part, a sentence each."""
+    return [
+        f"  optimised HLO before: {', '.join(old) or 'none'}",
+        f"  optimised HLO now:    {', '.join(new) or 'none'}",
+    ]
 
 
 _LISTS = ("operations", "old_hlo", "new_hlo")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ class _Locating:
         hlo = self._hlo(found.piece, found.inputs)
         apart = found.difference.distance
         last = next(step for step in found.steps if found.output in step.results)
-        old_hlo, new_hlo = (_operations(path) for path in hlo.values())
+        old_hlo, new_hlo = map(_operations, hlo)
         answer = ChangedAnswer(
             self._model.module_of(last.op_name) or "",
             _sentences(found.steps),
@@ -143,7 +143,7 @@ class _Locating:
         if found is None:
             return SlowedModule(module)
         hlo = self._hlo(found.piece, found.inputs)
-        old_hlo, new_hlo = (_operations(path) for path in hlo.values())
+        old_hlo, new_hlo = map(_operations, hlo)
         slowed = SlowedModule(
             module,
             _sentences(found.steps),
@@ -156,13 +156,13 @@ class _Locating:
         self._reproduce(name, found.piece, found.inputs, slowed.sentences(), hlo)
         return slowed
 
-    def _hlo(self, piece: Piece, inputs: Sequence[Path]) -> dict[str, Path]:
-        """Files of the optimised HLO of a piece by each side; empty if it does not compile."""
-        paths = [self._bench.new_path("optimised") for _ in self._request.labels]
-        self._bench.run(piece, inputs, (self._bench.old, self._bench.new), hlo=paths)
-        for path in paths:
+    def _hlo(self, piece: Piece, inputs: Sequence[Path]) -> tuple[Path, Path]:
+        """Files of the optimised HLO of a piece by each side; empty if it does not run."""
+        old, new = self._bench.new_path("optimised"), self._bench.new_path("optimised")
+        self._bench.run(piece, inputs, (self._bench.old, self._bench.new), hlo=(old, new))
+        for path in (old, new):
             path.touch()
-        return dict(zip(self._request.labels, paths, strict=True))
+        return old, new
 
     def _reproduce(
         self,
@@ -170,13 +170,15 @@ class _Locating:
         piece: Piece,
         inputs: Sequence[Path],
         found: Sequence[str],
-        hlo: Mapping[str, Path],
+        hlo: Sequence[Path],
         expectation: Expectation | None = None,
     ) -> None:
+        """Write a reproducer into the folder that was asked for, if any."""
         if self._request.reproduce is None:
             return
         folder = self._request.reproduce / name
-        named = {file_name(label): path for label, path in hlo.items()}
+        sides = zip(("old", "new"), self._request.labels, hlo, strict=True)
+        named = {file_name(f"{side} {label}"): path for side, label, path in sides}
         write_reproducer(folder, piece, inputs, found, named, expectation)
         self._reproducers.append(str(folder))
 

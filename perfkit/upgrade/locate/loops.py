@@ -78,7 +78,7 @@ def first_iteration(cutter: Cutter, subject: Subject, step: Step, epsilon: float
     """
     for body in iterations(cutter, subject, step):
         piece, inputs = cutter.piece(body, body.program.steps, body.program.results)
-        differences, _ = cutter.bench.differences(piece, inputs, epsilon)
+        differences = cutter.bench.differences(piece, inputs, epsilon)
         if any(each.beyond_rounding for each in differences):
             return body
     return None

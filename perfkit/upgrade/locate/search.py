@@ -89,7 +89,7 @@ class Search:
         made = [number for step in steps for number in step.results]
         dtypes = [avals[number].dtype for number in made if subject.program.is_array(number)]
         epsilon = coarsest_epsilon(dtypes)
-        differences, _ = self._bench.differences(piece, inputs, epsilon)
+        differences = self._bench.differences(piece, inputs, epsilon)
         beyond = [each for each in differences if each.beyond_rounding]
         if not beyond:
             return None
