@@ -178,7 +178,7 @@ def compare_jaxlib(
         comparison = _compared(plan, factor)
         located = None
         if not interrupted:
-            located = _located(plan, comparison, reproducers)
+            located = _located(plan, comparison, reproducers, study.say)
     return UpgradeResult(
         plan.old, plan.new, comparison, located, len(pairs_of(plan)), plan.store.folder, interrupted
     )
@@ -220,7 +220,10 @@ def _answers(plan: UpgradePlan, side: Side) -> Sequence[Answers]:
 
 
 def _located(
-    plan: UpgradePlan, comparison: UpgradeComparison, reproducers: Path | None
+    plan: UpgradePlan,
+    comparison: UpgradeComparison,
+    reproducers: Path | None,
+    say: Callable[[str], None],
 ) -> Located | None:
     """Search for the operations that give another answer or are slower, if there are any."""
     answers = comparison.answers
@@ -231,6 +234,7 @@ def _located(
     slowed = comparison.slower_modules if reproducers is not None else ()
     if not differs and not slowed:
         return None
+    say("searching for the operations that differ: both versions compile ranges of the program")
     configuration = plan.configuration
     with _scratch_folder(plan.store.folder) as scratch:
         request = LocateRequest(

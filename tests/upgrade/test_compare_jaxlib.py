@@ -139,6 +139,12 @@ def test_what_cannot_be_compared_is_refused(
     assert printed.count("\n") == 1
 
 
+def test_the_command_imports_no_jax() -> None:
+    code = "import sys, perfkit.cli.commands.compare_jaxlib; print('jax' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
+
+
 def test_the_help_describes_the_versions(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["compare", "--jaxlib", "--help"])
