@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from perfkit.api.study_results import TuneResult as TuneResult
     from perfkit.api.sweeping import sweep as sweep
     from perfkit.api.tuning import tune as tune
+    from perfkit.api.upgrading import UpgradeResult as UpgradeResult
+    from perfkit.api.upgrading import compare_jaxlib as compare_jaxlib
     from perfkit.errors import UserError as UserError
 
 _MODULES = {
@@ -49,9 +51,11 @@ _MODULES = {
     "RunResult": "perfkit.api.results",
     "SweepResult": "perfkit.api.study_results",
     "TuneResult": "perfkit.api.study_results",
+    "UpgradeResult": "perfkit.api.upgrading",
     "UserError": "perfkit.errors",
     "apply": "perfkit.api.applying",
     "compare": "perfkit.api.comparing",
+    "compare_jaxlib": "perfkit.api.upgrading",
     "figures": "perfkit.api.reading",
     "knob_catalogue": "perfkit.api.knob_catalogue",
     "load_preset": "perfkit.api.reading",

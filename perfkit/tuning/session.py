@@ -112,6 +112,8 @@ class Session:
     fits
         Whether memory holds trials side by side. It is asked before each start, so that a trial
         that needs more memory than was predicted makes the session hold fewer at a time.
+    block
+        Name of the block; by default a new one. Sessions that take their passes in turns share it.
     """
 
     def __init__(
@@ -121,13 +123,14 @@ class Session:
         study: str,
         keep: Callable[[Record], None],
         fits: Fits = lambda starts, living: True,
+        block: str | None = None,
     ) -> None:
         self._runner = runner
         self._progress = progress
         self._study = study
         self._keep = keep
         self._fits = fits
-        self._block = secrets.token_hex(4)
+        self._block = secrets.token_hex(4) if block is None else block
         self._members: dict[str, _Member] = {}
         self._round = 0
         self._turn = 0

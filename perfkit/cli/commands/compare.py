@@ -1,4 +1,4 @@
-"""``perfkit compare``: changes between two folders of records or two asv results."""
+"""``perfkit compare``: changes between two folders of records, asv results or jaxlib versions."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ STYLES = dict.fromkeys(REGRESSIONS, "bold red") | {
 LISTED = 12
 """Most lines on measurements that only one side has; ``--all`` lists all of them."""
 
+JAXLIB_OPTION = "--jaxlib"
+"""Option that measures a model instead of reading what was measured before."""
+
 EXIT_CODES = """\
 exit codes:
   0  no measurement got worse
@@ -39,11 +42,18 @@ exit codes:
 
 Only measurements with the same role, workload, fidelity, configuration, guard and CPUs are
 compared. Measurements without a counterpart are listed as added or removed. Times and memory of
-different kinds of machines are shown, but not judged."""
+different kinds of machines are shown, but not judged.
+
+'perfkit compare --jaxlib OLD NEW --model M' measures a model under two versions of jaxlib instead;
+'perfkit compare --jaxlib --help' describes it."""
 
 
 def main(arguments: list[str]) -> int:
     """Compare and print; 1 when something regressed, else 0."""
+    if any(word.partition("=")[0] == JAXLIB_OPTION for word in arguments):
+        from perfkit.cli.commands.compare_jaxlib import show_upgrade
+
+        return show_upgrade(arguments)
     given = _parser().parse_args(arguments)
     if given.structures:
         from perfkit.cli.commands import compare_structures

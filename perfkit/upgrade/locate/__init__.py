@@ -1,0 +1,1 @@
+"""Search of a traced program for the operations that another jaxlib computes differently."""

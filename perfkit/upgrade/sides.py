@@ -1,0 +1,189 @@
+"""The two environments that are compared, and the trials that run in them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from perfkit.diagnose.child_process import last_line
+from perfkit.errors import UserError
+from perfkit.knobs.configuration import Configuration
+from perfkit.models.workload import Workload
+from perfkit.records.machine import PACKAGES
+from perfkit.records.schema import Observation, Record
+from perfkit.trial.child import ChildProcess
+from perfkit.trial.launcher import TrialProcess
+from perfkit.trial.limits import Limits
+from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
+from perfkit.upgrade.module_times import ModuleTimes
+from perfkit.version import __version__
+
+OLD, NEW = "old", "new"
+
+OBSERVATION = "upgrade"
+"""Observation of a record with its side and the times of its modules."""
+
+PROBE = """
+import json, platform, sys
+from importlib import metadata
+found = {"python": platform.python_version()}
+for name in sys.argv[1:]:
+    try:
+        found[name] = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        pass
+import jaxlib
+import perfkit
+found["jaxlib in use"] = jaxlib.__version__
+found["perfkit in use"] = perfkit.__version__
+print(json.dumps(found))
+"""
+"""Program that writes the versions of an environment as JSON."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two environments.
+
+    Attributes
+    ----------
+    name
+        :data:`OLD` or :data:`NEW`.
+    python
+        Its interpreter.
+    versions
+        Versions of Python and of the packages that a record lists.
+    """
+
+    name: str
+    python: Path
+    versions: Mapping[str, str | None]
+
+    @property
+    def jaxlib(self) -> str:
+        """Version of jaxlib."""
+        return str(self.versions["jaxlib"])
+
+    @property
+    def label(self) -> str:
+        """Name of the side for a reader."""
+        return f"jaxlib {self.jaxlib}"
+
+    def finished(self, record: Record) -> Record:
+        """The record of a trial of this side, with the versions of its environment.
+
+        The times of modules are kept under :data:`OBSERVATION`, next to the name of the side.
+        """
+        observations = dict(record.observations)
+        traced = observations.pop(ModuleTimes.name, Observation())
+        observations[OBSERVATION] = traced.model_copy(
+            update={"data": {**traced.data, "side": self.name}}
+        )
+        versions = {**record.versions, **self.versions}
+        return record.model_copy(update={"observations": observations, "versions": versions})
+
+
+def make_side(name: str, python: Path) -> Side:
+    """Make a side of an interpreter.
+
+    Raises
+    ------
+    UserError
+        The interpreter does not run, or lacks JAX or this version of perfkit.
+    """
+    try:
+        done = subprocess.run(
+            [str(python), "-c", PROBE, *PACKAGES], capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise UserError(f"{python} is no Python that runs here ({error.strerror})") from error
+    if done.returncode or not done.stdout.startswith("{"):
+        reason = last_line(done.stderr) or "it printed no message"
+        raise UserError(f"perfkit and JAX cannot be imported by {python}: {reason}")
+    found = json.loads(done.stdout)
+    # Metadata may be those of a package that another one of the path hides.
+    found["jaxlib"] = found.pop("jaxlib in use")
+    if (other := found.pop("perfkit in use")) != __version__:
+        raise UserError(f"{python} has perfkit {other}, not {__version__}: install the same one")
+    return Side(name, python, found)
+
+
+def interpreter_of(jaxlib: str) -> Path:
+    """The interpreter for a version of jaxlib, or for the path of a Python.
+
+    Parameters
+    ----------
+    jaxlib
+        The version that the running environment has, or the path of the Python of another
+        environment that has perfkit.
+
+    Raises
+    ------
+    UserError
+        There is no environment of this version.
+    """
+    if Path(jaxlib).is_file():
+        return Path(jaxlib).absolute()
+    if jaxlib == version("jaxlib"):
+        return Path(sys.executable)
+    raise UserError(
+        f"there is no environment with jaxlib {jaxlib}: give the path of a Python that has it, "
+        "with perfkit and the package of the model"
+    )
+
+
+class SideRunner:
+    """Makes trials in the environment of a side; a :class:`perfkit.tuning.session.Runner`.
+
+    Parameters
+    ----------
+    side
+        The side.
+    folder
+        Folder of the store.
+    limits
+        Limits of each trial.
+    on_stage
+        Called with the name of each stage when a trial enters it.
+    """
+
+    def __init__(
+        self, side: Side, folder: Path, limits: Limits, on_stage: Callable[[str], None]
+    ) -> None:
+        self._side = side
+        self._folder = folder
+        self._limits = limits
+        self._on_stage = on_stage
+
+    def trial(
+        self,
+        workload: Workload,
+        configuration: Configuration,
+        labels: TrialLabels,
+        files: TrialFiles,
+    ) -> TrialProcess:
+        """A trial that has not been started."""
+        request = TrialRequest(
+            workload,
+            configuration,
+            self._folder,
+            self._limits,
+            labels,
+            files,
+            observers=(ModuleTimes(),),
+        )
+        command = (str(self._side.python), "-m", "perfkit.trial.worker")
+        trial = TrialProcess(request, start_child=partial(ChildProcess, command=command))
+        trial.on_stage = lambda stage: self._on_stage(f"{self._side.label}: {stage}")
+        return trial
+
+    def now_s(self) -> float:
+        """Seconds of the monotonic clock."""
+        return time.monotonic()
