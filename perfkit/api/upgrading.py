@@ -101,7 +101,6 @@ def compare_jaxlib(
     memory_limit: str | int | None = None,
     force: bool = False,
     progress: ProgressLike = None,
-    find_python: Callable[[str], Path] = interpreter_of,
     **options: OptionValue,
 ) -> UpgradeResult:
     """Compare a model under two versions of jaxlib, as ``perfkit compare --jaxlib`` does.
@@ -111,7 +110,8 @@ def compare_jaxlib(
     Parameters
     ----------
     old, new
-        Versions of jaxlib, or paths of interpreters.
+        Versions of jaxlib, or paths of interpreters. A version is installed once, in an
+        environment of its own.
     model
         Name of the model.
     knobs, preset
@@ -131,16 +131,14 @@ def compare_jaxlib(
         ``low`` (the default) or ``production``.
     time_limit, memory_limit, force, progress
         As for :func:`perfkit.run`.
-    find_python
-        Returns the interpreter of a version; raises UserError where there is none.
     **options
         The model's own options and fidelity axes, as on the command line.
 
     Raises
     ------
     UserError
-        An argument is impossible, a version cannot be used, the input is bad, or a folder cannot
-        be written.
+        An argument is impossible, a version does not install, the input is bad, or a folder
+        cannot be written.
     """
     at_least("pairs", pairs, 1)
     at_least("passes", passes, 1)
@@ -157,8 +155,10 @@ def compare_jaxlib(
     configuration = subject.configuration(knobs or {}, preset)
     subject.refuse_without_memory(configuration)
     reproducers = None if reproduce is None else _new_folder(Path(reproduce))
-    old_side = make_side(OLD, find_python(old))
-    new_side = make_side(NEW, find_python(new))
+    shown = as_progress(progress)
+    with shown.study() as finding:
+        old_side = make_side(OLD, interpreter_of(old, finding.say))
+        new_side = make_side(NEW, interpreter_of(new, finding.say))
     name = ("upgrade", subject.model.name, subject.workload.name)
     plan = UpgradePlan(
         subject.model,
@@ -171,7 +171,6 @@ def compare_jaxlib(
         pairs=pairs,
         passes=passes,
     )
-    shown = as_progress(progress)
     shown.announce(subject.model, [subject.workload])
     with shown.study(trials=2 * pairs) as study:
         interrupted = run_interruptibly(lambda: measure(plan, study), study)

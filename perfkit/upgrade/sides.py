@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 from perfkit.diagnose.child_process import last_line
+from perfkit.environments.environment import environment_for, parse_versions
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
-from perfkit.records.machine import PACKAGES
+from perfkit.records.machine import PACKAGES, available_memory_bytes
 from perfkit.records.schema import Observation, Record
 from perfkit.trial.child import ChildProcess
 from perfkit.trial.launcher import TrialProcess
-from perfkit.trial.limits import Limits
+from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, Limits
 from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
 from perfkit.upgrade.module_times import ModuleTimes
 from perfkit.version import __version__
@@ -115,28 +115,28 @@ def make_side(name: str, python: Path) -> Side:
     return Side(name, python, found)
 
 
-def interpreter_of(jaxlib: str) -> Path:
+def interpreter_of(jaxlib: str, say: Callable[[str], object] = lambda sentence: None) -> Path:
     """The interpreter for a version of jaxlib, or for the path of a Python.
 
     Parameters
     ----------
     jaxlib
-        The version that the running environment has, or the path of the Python of another
-        environment that has perfkit.
+        The version, which is installed into an environment of its own unless there is one, or the
+        path of the Python of another environment that has perfkit.
+    say
+        Called with a sentence before something is installed.
 
     Raises
     ------
     UserError
-        There is no environment of this version.
+        The text is neither, or the version does not install.
     """
     if Path(jaxlib).is_file():
         return Path(jaxlib).absolute()
-    if jaxlib == version("jaxlib"):
-        return Path(sys.executable)
-    raise UserError(
-        f"there is no environment with jaxlib {jaxlib}: give the path of a Python that has it, "
-        "with perfkit and the package of the model"
-    )
+    if os.sep in jaxlib:
+        raise UserError(f"{jaxlib} is no file: give a version of jaxlib, or the path of a Python")
+    (version,) = parse_versions([jaxlib])
+    return environment_for(version, say).python
 
 
 class SideRunner:
@@ -183,6 +183,10 @@ class SideRunner:
         trial = TrialProcess(request, start_child=partial(ChildProcess, command=command))
         trial.on_stage = lambda stage: self._on_stage(f"{self._side.label}: {stage}")
         return trial
+
+    def available_bytes(self) -> float:
+        """Free memory within every limit on this process."""
+        return available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY
 
     def now_s(self) -> float:
         """Seconds of the monotonic clock."""
