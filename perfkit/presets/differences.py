@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.models import get_model
-from perfkit.packages import Package, provider_of
+from perfkit.packages import PROVIDERS, Package, provider_of
 from perfkit.presets.advice import cpu_text
 from perfkit.presets.known import KnownPreset, MeasuredMachine, read_known_preset
 from perfkit.presets.nearness import Here, here
@@ -65,15 +65,31 @@ def differences(preset: Path | str, found: Here | None = None) -> list[str]:
 
 def preset_differences(preset: KnownPreset, found: Here | None = None) -> list[str]:
     """The same as :func:`differences`, for a preset that has been read."""
-    origin = Origin(
-        preset.title,
-        preset.package,
-        preset.measured.versions.get(JAXLIB),
-        _machine(preset.measured.machine),
-    )
     package = provider_of(get_model(preset.model).package())
     found = found or here()
-    return environment_differences([origin], found.versions, package, found.machine)
+    return environment_differences([_origin(preset)], found.versions, package, found.machine)
+
+
+def foreign_differences(
+    preset: Path | str, versions: Mapping[str, str], machine: MachineRecord
+) -> list[str]:
+    """The same as :func:`differences`, for the environment of a program of others.
+
+    Parameters
+    ----------
+    preset
+        File of the preset.
+    versions
+        Versions of the distributions that the program found.
+    machine
+        The machine that it ran on.
+    """
+    known = read_known_preset(Path(preset))
+    name = get_model(known.model).package()
+    found = [one for one in PROVIDERS.get(name, (name,)) if one in versions]
+    # With several distributions of one package, that of the last installation is in use.
+    package = Package(name, found[0], versions[found[0]]) if len(found) == 1 else None
+    return environment_differences([_origin(known)], versions, package, machine)
 
 
 def environment_differences(
@@ -114,6 +130,15 @@ def environment_differences(
                 "time and memory may differ"
             )
     return sentences
+
+
+def _origin(preset: KnownPreset) -> Origin:
+    return Origin(
+        preset.title,
+        preset.package,
+        preset.measured.versions.get(JAXLIB),
+        _machine(preset.measured.machine),
+    )
 
 
 def _machine(measured: MeasuredMachine) -> MachineRecord:

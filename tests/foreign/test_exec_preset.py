@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -54,6 +55,13 @@ def test_each_setting_has_a_line(runs: tuple[Finished, Finished]) -> None:
     )
     assert line_of(first, "cpus") == "applied in 1 process"
     assert re.fullmatch(r"applied to \d+ programs", line_of(first, "xla_cpu_use_onednn"))
+
+
+def test_a_preset_of_another_jaxlib_is_named(lab: Lab) -> None:
+    preset = lab.preset(KNOBS + "\n[measured.versions]\njaxlib = '0.0.1'")
+    done = lab.exec("--preset", preset, "--", sys.executable, str(lab.program), "16")
+    (line,) = [line for line in own_lines(done) if "was measured with" in line]
+    assert f"with jaxlib 0.0.1, but here is jaxlib {version('jaxlib')}" in line
 
 
 def test_a_second_job_of_the_same_shapes_compiles_nothing(

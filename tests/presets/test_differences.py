@@ -8,7 +8,12 @@ import pytest
 
 from perfkit.errors import UserError
 from perfkit.packages import Package
-from perfkit.presets.differences import Origin, differences, environment_differences
+from perfkit.presets.differences import (
+    Origin,
+    differences,
+    environment_differences,
+    foreign_differences,
+)
 from perfkit.presets.known import read_known_preset
 from perfkit.presets.nearness import version_differences
 from tests.presets.conftest import WritePreset, make_here
@@ -35,6 +40,23 @@ def test_what_is_not_stated_or_not_installed_is_not_compared(write_preset: Write
     path = write_preset("p.toml", machine={"cpu": "AMD EPYC"}, versions={})
     assert differences(path, make_here(family="6", versions={"jaxlib": "0.8.1"})) == []
     assert differences(write_preset("q.toml"), make_here(versions={})) == []
+
+
+def test_the_environment_of_a_program_of_others_is_what_that_program_found(
+    write_preset: WritePreset,
+) -> None:
+    stated = {"import_name": "alphafold3", "distribution": "alphafold3", "version": "3.0.4"}
+    path = write_preset("p.toml", model_package=stated)
+    same = make_here().machine
+    found = {"jaxlib": "0.7.0", "alphafold3": "3.0.4"}
+    assert foreign_differences(path, found, same) == []
+    (sentence,) = foreign_differences(path, {"alphafold3-colabfold": "3.1.18"}, same)
+    assert "alphafold3 3.0.4, but here is alphafold3-colabfold 3.1.18" in sentence
+    (sentence,) = foreign_differences(path, {"jaxlib": "0.10.2"}, same)
+    assert "with jaxlib 0.7.0, but here is jaxlib 0.10.2" in sentence
+    # Two distributions of one package do not tell which of them is in use.
+    both = {"alphafold3": "3.0.4", "alphafold3-colabfold": "3.1.18"}
+    assert foreign_differences(path, both, same) == []
 
 
 def test_a_file_that_is_no_preset_is_refused(tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ def main(arguments: list[str]) -> int:
     options = ForeignOptions(bucket_step=given.bucket_step)
     run = run_foreign(ForeignRequest(tuple(given.command), preset, guard, options))
     _report(run)
+    if given.preset is not None:
+        _report_differences(given.preset, run)
     if given.record is not None:
         _keep_record(run, given.record)
     if given.guard_report is not None:
@@ -166,6 +168,17 @@ def _report(run: ForeignRun) -> None:
         for site in counts.sites:
             _print(f"  {site_sentence(site)}")
     _print(summary_sentence(run))
+
+
+def _report_differences(preset: Path, run: ForeignRun) -> None:
+    """Report that the preset was measured with another jaxlib, package or CPU, if it was."""
+    from perfkit.presets.differences import foreign_differences
+    from perfkit.records.machine import fingerprint
+
+    # Applying a preset does not need its measurements, which a person may have edited.
+    with contextlib.suppress(UserError):
+        for sentence in foreign_differences(preset, run.report.versions, fingerprint()):
+            _print(sentence)
 
 
 def _keep_record(run: ForeignRun, folder: Path) -> None:
