@@ -85,9 +85,9 @@ class MemoryRoom:
             else:
                 resident[process] = use.resident_bytes
         total = 0.0
-        for process, sizes in needed.items():
+        for key, sizes in needed.items():
             # It may hold more than its trials need, e.g. programs of trials that have ended.
-            held = resident[process] + further[process] if process in resident else 0.0
+            held = resident[key] + further[key] if key in resident else 0.0
             total += max(process_bytes(sizes), held)
         living_bytes = {use.pid: use.resident_bytes for use in uses.values()}
         return total < self._bound_bytes(living_bytes.values())
