@@ -19,6 +19,7 @@ from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.knob import Knob, Layer
 from perfkit.knobs.parsers import one_of
 from perfkit.models.workload import Workload
+from perfkit.packages import OWN
 from perfkit.records.schema import Compilation, Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialFiles, TrialLabels
@@ -130,6 +131,10 @@ class SimulatedModel:
         self.knobs = tuple(
             Knob(name, "off", Layer.MODEL, True, name, one_of("on", "off")) for name in factors
         )
+
+    def package(self, workload: Workload | None = None) -> str:
+        """This package: no other code predicts."""
+        return OWN
 
     def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
         """Zero: memory is not simulated."""
