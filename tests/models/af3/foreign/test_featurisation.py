@@ -53,7 +53,7 @@ class Featurisation:
     """
 
     def __init__(self, *, tokens: int, atoms: int, rows: int = 3, without: str = "") -> None:
-        self.module: Any = ModuleType("alphafold3.data.featurisation")
+        module: Any = ModuleType("alphafold3.data.featurisation")
         self.calls: list[tuple[Sequence[int], bool]] = []
 
         def featurise_input(
@@ -65,7 +65,8 @@ class Featurisation:
             made.pop(without, None)
             return [made, dict(made)]
 
-        self.module.featurise_input = featurise_input
+        module.featurise_input = featurise_input
+        self.module = module
 
     def run(
         self,
