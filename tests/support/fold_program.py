@@ -122,12 +122,13 @@ def write_weights(path: Path, folder: Path) -> None:
             stream.write(params.encode_record(shape.module, shape.name, values.astype(dtype)))
 
 
-def main(inputs: Path, weights: Path, output: Path, bfloat16: str) -> None:
+def main(arguments: list[str]) -> None:
     """Predict all inputs of a folder."""
-    runner = ModelRunner(make_config(bfloat16), weights)
+    inputs, weights, output = map(Path, arguments[:3])
+    runner = ModelRunner(make_config(bfloat16=arguments[3]), weights)
     for path in sorted(inputs.glob("*.json")):
         predict(path, runner, output)
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), sys.argv[4])
+    main(sys.argv[1:])

@@ -102,7 +102,7 @@ def _adapt_precision(module: ModuleType, value: str, report: SettingsReport) -> 
         return casting.Bfloat16Cast(functools.partial(predict, self))(inputs, **named)
 
     def in_bfloat16_network(self: Any, inputs: Any, **named: Any) -> Any:
-        denoiser = getattr(self, "_denoiser", None)
+        denoiser: Any = getattr(self, "_denoiser", None)
         network = getattr(denoiser, "_predictor", None)
         if network is None:
             report.could_not(PRECISION.name, "this GenCast keeps its network elsewhere")

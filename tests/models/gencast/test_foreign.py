@@ -117,6 +117,7 @@ def test_the_published_package_forecasts_as_perfkits_trials_do(
     monkeypatch: pytest.MonkeyPatch, small_model: dict[str, str], precision: str
 ) -> None:
     def forecast(engine: str, overrides: dict[str, str]) -> dict[str, Any]:
+        options: dict[str, str | int | float | bool]
         options = {**small_model, "resolution": 15.0, "engine": engine}
         prepared = MODEL.prepare(MODEL.workload(options, {}), overrides)
         step = jax.jit(prepared.function).lower(*prepared.arguments).compile()

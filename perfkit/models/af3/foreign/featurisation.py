@@ -35,6 +35,9 @@ SLOT_STEPS = 8
 """Number of different sizes of the room for atoms in a bucket, where the number of programs is
 limited."""
 
+TOKEN_FEATURES = ("seq_mask", "pred_dense_atom_mask")
+"""Features from which the tokens and the atoms of an input are counted."""
+
 type Batch = Mapping[str, Any]
 """Name of a feature -> its values."""
 
@@ -86,6 +89,7 @@ def adapt_featurisation(
     """
     featurise = module.featurise_input
     signature = inspect.signature(featurise)
+    takes_buckets = "buckets" in signature.parameters
     padding = _Padding(settings, options.bucket_step, report)
 
     @functools.wraps(featurise)
@@ -97,18 +101,24 @@ def adapt_featurisation(
             padding.refuse(f"the program runs {', '.join(others)}, another network")
             return featurise(*call.args, **call.kwargs)
 
-        def in_buckets(buckets: Sequence[int], *, again: bool = False) -> Sequence[Batch]:
-            call.arguments["buckets"] = buckets
+        own_buckets = call.arguments.get("buckets")
+
+        def in_buckets(buckets: Sequence[int] | None, *, again: bool = False) -> Sequence[Batch]:
+            if takes_buckets:
+                call.arguments["buckets"] = buckets
             if again and "verbose" in signature.parameters:
                 # The program's output stays what it is without perfkit.
                 call.arguments["verbose"] = False
             batches: Sequence[Batch] = featurise(*call.args, **call.kwargs)
             return batches
 
-        if "buckets" in signature.parameters and BUCKET.name in settings:
-            batches = padding.in_needed_bucket(name, in_buckets)
-        else:
-            batches = featurise(*call.args, **call.kwargs)
+        chooses = takes_buckets and BUCKET.name in settings
+        batches = in_buckets(padding.bucket_sizes() if chooses else own_buckets)
+        if not all(feature in batches[0] for feature in TOKEN_FEATURES):
+            padding.refuse("this alphafold3 has other features")
+            return in_buckets(own_buckets, again=True)
+        if chooses:
+            batches = padding.in_needed_bucket(name, batches, in_buckets)
         report.predicts(name, tokens_of(batches[0]))
         if MSA_ROWS.name in settings:
             batches = padding.with_rows(name, batches, network_is_adapted=in_use.is_adapted)
@@ -117,7 +127,7 @@ def adapt_featurisation(
         return batches
 
     module.featurise_input = featurise_input  # type: ignore[attr-defined]  # a module of another program
-    if "buckets" not in signature.parameters and BUCKET.name in settings:
+    if not takes_buckets and BUCKET.name in settings:
         report.could_not(BUCKET.name, "this alphafold3 does not let programs choose the bucket")
 
 
@@ -152,24 +162,28 @@ class _Padding:
             if knob.name in self._settings:
                 self._report.could_not(knob.name, reason)
 
+    def bucket_sizes(self) -> Sequence[int]:
+        """Return the buckets to choose from."""
+        return bucket_sizes(self._settings[BUCKET.name], self._step)
+
     def in_needed_bucket(
-        self, name: str, featurise: Callable[..., Sequence[Batch]]
+        self, name: str, batches: Sequence[Batch], featurise: Callable[..., Sequence[Batch]]
     ) -> Sequence[Batch]:
-        """Featurise in the smallest bucket that the setting allows and that keeps the answer.
+        """Featurise again if the answer needs a larger bucket.
 
         Parameters
         ----------
         name
             Name of the input.
+        batches
+            Features of each seed, in the smallest bucket.
         featurise
-            Featurises in the best of some buckets.
+            Featurises in the best of some buckets; ``again`` keeps it from printing.
         """
         value = self._settings[BUCKET.name]
-        sizes = bucket_sizes(value, self._step)
-        batches = featurise(sizes)
         needed = needed_bucket(batches[0])
         if needed > len(batches[0]["seq_mask"]):
-            larger = [size for size in sizes if size >= needed]
+            larger = [size for size in self.bucket_sizes() if size >= needed]
             batches = featurise(larger, again=True)
         bucket = len(batches[0]["seq_mask"])
         tokens = tokens_of(batches[0])

@@ -103,7 +103,7 @@ def _changed(config: Any, changes: Mapping[str, Change], report: SettingsReport)
     """Return a copy of the configuration with changed global options."""
     config = copy.deepcopy(config)
     options = config.global_config
-    if PRECISION.name not in changes and options.bfloat16 != "all":
+    if PRECISION.name not in changes and getattr(options, "bfloat16", "all") != "all":
         report.say(
             f"the program runs with bfloat16='{options.bfloat16}', and the preset was measured "
             "with 'all', as it sets no precision"

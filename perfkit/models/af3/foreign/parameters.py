@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -36,6 +37,9 @@ def adapt_parameters(
     """
     load = module.get_model_haiku_params
     widens = settings.get(PRECISION.name) == FLOAT32
+    bakes = settings.get(PARAMETERS.name) == CONSTANTS
+    if not (widens or bakes):
+        return
     loaded: list[Any] = []
 
     @functools.wraps(load)
@@ -43,15 +47,14 @@ def adapt_parameters(
         parameters = load(*given, **named)
         if widens:
             parameters = widened(parameters)
-        loaded.append(parameters)
+        if bakes:
+            loaded.append(parameters)
         return parameters
 
-    if settings.get(PARAMETERS.name) == CONSTANTS:
+    if bakes:
         import jax
 
         jax.jit = baking_jit(jax.jit, loaded, report)
-    elif not widens:
-        return
     module.get_model_haiku_params = get_model_haiku_params  # type: ignore[attr-defined]  # a module of another program
 
 
@@ -143,24 +146,36 @@ class _BakingFunction:
         self._jit = jit
         self._loaded = loaded
         self._report = report
-        self._baked: dict[int, Callable[..., Any]] = {}
+        self._baked: list[tuple[list[Any], Callable[..., Any]]] = []
 
     def __call__(self, *given: Any, **named: Any) -> Any:
         """Call the function."""
-        # Only the very object that was loaded is known not to change between calls. The list keeps
-        # it alive, so that its identity stays its own.
+        # Parameters that the program makes itself may be others at each call.
         if not given or not any(given[0] is known for known in self._loaded):
             return self._jitted(*given, **named)
         parameters, *rest = given
-        if id(parameters) not in self._baked:
-            self._baked[id(parameters)] = self._jit(self._with(parameters))
-        return self._baked[id(parameters)](*rest, **named)
+        return self._baked_with(parameters)(*rest, **named)
 
     def __getattr__(self, name: str) -> Any:
         """Take every other attribute, such as ``lower``, from the jitted function."""
         if name.startswith("__") or "_jitted" not in self.__dict__:
             raise AttributeError(name)
         return getattr(self._jitted, name)
+
+    def _baked_with(self, parameters: Any) -> Callable[..., Any]:
+        """Return the jitted function of the other arguments.
+
+        Arrays cannot change, but the program can put others into the dictionaries that it loaded.
+        """
+        import jax
+
+        leaves, structure = jax.tree.flatten(parameters)
+        for known, function in self._baked:
+            if len(known) == len(leaves) and all(map(operator.is_, known, leaves)):
+                return function
+        function = self._jit(self._with(jax.tree.unflatten(structure, leaves)))
+        self._baked.append((leaves, function))
+        return function
 
     def _with(self, parameters: Any) -> Callable[..., Any]:
         def baked(*given: Any, **named: Any) -> Any:

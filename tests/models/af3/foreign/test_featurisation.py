@@ -48,10 +48,12 @@ class Featurisation:
     ----------
     tokens, atoms, rows
         Tokens, atoms and MSA rows of every input.
+    without
+        A feature that it lacks.
     """
 
-    def __init__(self, *, tokens: int, atoms: int, rows: int = 3) -> None:
-        self.module: Any = ModuleType("alphafold3.data.featurisation")
+    def __init__(self, *, tokens: int, atoms: int, rows: int = 3, without: str = "") -> None:
+        module: Any = ModuleType("alphafold3.data.featurisation")
         self.calls: list[tuple[Sequence[int], bool]] = []
 
         def featurise_input(
@@ -59,9 +61,12 @@ class Featurisation:
         ) -> list[dict[str, np.ndarray]]:
             self.calls.append((buckets, verbose))
             bucket = next(size for size in buckets if size >= tokens)
-            return [features(bucket, tokens=tokens, atoms=atoms, rows=rows) for _ in "12"]
+            made = features(bucket, tokens=tokens, atoms=atoms, rows=rows)
+            made.pop(without, None)
+            return [made, dict(made)]
 
-        self.module.featurise_input = featurise_input
+        module.featurise_input = featurise_input
+        self.module = module
 
     def run(
         self,
@@ -146,6 +151,15 @@ def test_rows_stay_where_the_network_would_repeat_the_last_one() -> None:
     batch, report = Featurisation(tokens=100, atoms=800).run(ALL, network_is_adapted=False)
     assert len(batch["msa"]) == MSA_SIZE
     assert [name for name, _ in report.refusals] == ["msa_rows"]
+
+
+def test_features_of_an_unknown_version_are_those_of_the_program() -> None:
+    featurisation = Featurisation(tokens=100, atoms=800, without="seq_mask")
+    batch, report = featurisation.run(ALL)
+    assert len(batch["msa_mask"][0]) == 256
+    assert [buckets for buckets, _ in featurisation.calls][-1] == (256, 512)
+    assert report.effects == []
+    assert {name for name, _ in report.refusals} == ALL.keys()
 
 
 @pytest.mark.parametrize(

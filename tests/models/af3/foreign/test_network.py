@@ -128,6 +128,9 @@ def test_loaded_parameters_become_constants_once_for_each_program() -> None:
     apply = jit(network.apply)
     assert np.array_equal(apply(first, None, np.ones((1, 3))), [[3.0, 3.0]])
     assert np.array_equal(apply(second, None, np.ones((1, 3))), [[6.0, 6.0]])
+    # So have loaded parameters of which the program replaces an array.
+    first["layer"]["w"] = jnp.full((3, 2), 5.0)
+    assert np.array_equal(apply(first, None, np.ones((1, 3))), [[15.0, 15.0]])
 
 
 def test_parameters_that_were_not_loaded_stay_arguments() -> None:
