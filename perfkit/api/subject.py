@@ -231,10 +231,16 @@ def make_subjects(
 
 
 def preset_warnings(preset: Path | str | None) -> list[str]:
-    """How the environment differs from that of a preset; see :mod:`perfkit.presets.differences`."""
+    """How the environment differs from that of a preset; see :mod:`perfkit.presets.differences`.
+
+    Measurements that cannot be read are reported too: they do not keep a preset from being applied.
+    """
     from perfkit.presets.differences import differences
 
-    return [] if preset is None else differences(preset)
+    try:
+        return [] if preset is None else differences(preset)
+    except UserError as error:
+        return [str(error)]
 
 
 def seconds_of(duration: str | float) -> float:

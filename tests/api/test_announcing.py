@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from importlib.metadata import version
+from pathlib import Path
 
 from perfkit.api.progress import package_lines
+from perfkit.api.subject import preset_warnings
 from perfkit.api.tuning import start_warnings
 from perfkit.knobs.configuration import STOCK
 from perfkit.models.gencast.model import GenCast
@@ -40,6 +42,14 @@ def test_memory_that_is_not_known_for_the_package_is_noted() -> None:
         "  note: memory is predicted as for one or two; trials show what perfkit "
         f"{__version__} needs",
     ]
+
+
+def test_a_preset_is_applied_although_its_measurements_cannot_be_read(tmp_path: Path) -> None:
+    assert preset_warnings(None) == []
+    path = tmp_path / "preset.toml"
+    path.write_text("model = 'gencast'\n[knobs]\n[measured]\nsize = 'large'\n")
+    (sentence,) = preset_warnings(path)
+    assert sentence.startswith(f"the measurements of the preset {path} cannot be read: size: ")
 
 
 def test_one_sentence_covers_the_starting_points_of_other_environments() -> None:

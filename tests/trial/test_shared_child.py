@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
@@ -101,6 +102,24 @@ def test_a_process_is_shared_only_by_trials_with_its_environment_and_cpus(
     assert stock.pid != one_cpu.pid
     assert one_cpu.finish().outcome is Outcome.OK
     assert stock.finish().outcome is Outcome.OK
+
+
+def test_the_memory_of_a_trial_is_that_of_its_process(
+    request_: TrialRequest, shared: SharedChildren
+) -> None:
+    trial = _opened(request_, shared)
+    starting = trial.memory()
+    assert starting is not None
+    assert (starting.pid, starting.passed) == (trial.pid, False)
+    assert trial.wait_ready()
+    use = trial.memory()
+    assert use is not None
+    assert use.passed
+    rss_bytes = psutil.Process(use.pid).memory_info().rss
+    assert use.resident_bytes == pytest.approx(rss_bytes, rel=0.05)
+    assert use.peak_bytes >= use.resident_bytes
+    assert trial.finish().outcome is Outcome.OK
+    assert trial.memory() is None
 
 
 def test_a_process_that_no_trial_uses_ends_when_another_one_starts(

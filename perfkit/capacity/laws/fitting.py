@@ -107,7 +107,7 @@ def _ensure_comparable(records: Sequence[Record]) -> None:
 
 def _package_text(record: Record) -> str:
     """The package of a record's model; the versions alone show it in older records."""
-    name = get_model(record.workload.model).package(None)
+    name = get_model(record.workload.model).package()
     package = record.model_package or measured_package(name, record.versions)
     return "unknown" if package is None else package.text
 
