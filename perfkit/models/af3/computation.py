@@ -12,7 +12,7 @@ from perfkit.errors import UserError
 from perfkit.models.af3.depth import first_blocks, make_shallow
 from perfkit.models.af3.featurise import Batch, featurise
 from perfkit.models.af3.knobs import UPSTREAM_MSA_ROWS, Settings
-from perfkit.models.af3.output import ensure_available, write_predictions
+from perfkit.models.af3.output import ensure_writable, write_predictions
 from perfkit.models.af3.package import model_config, transformed
 from perfkit.models.af3.padding import (
     KEYS,
@@ -108,7 +108,7 @@ def prepare(
     import jax
     import jax.numpy as jnp
 
-    ensure_available(files)
+    file_notices = ensure_writable(files)
     batches, bucket_notices = featurise_in_bucket(fold_input, settings.bucket, features)
     used_rows = max(used_msa_rows(batch.numeric) for batch in batches)
     rows = settings.msa_rows or min(used_rows, UPSTREAM_MSA_ROWS)
@@ -177,6 +177,7 @@ def prepare(
             *notices,
             *bucket_notices,
             *msa_row_notices(used_rows, rows),
+            *file_notices,
         ),
         labels=labels,
     )

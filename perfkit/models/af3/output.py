@@ -7,7 +7,7 @@ import inspect
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 TERMS_OF_USE = "OUTPUT_TERMS_OF_USE.md"
 """File of the package with the terms of use of predictions."""
+
+COMPRESS, KEEP_LICENCE = "compress", "keep_license"
+"""Parameters of upstream's ``write_output`` that not every package has."""
 
 SCORE_COLUMNS = ("seed", "sample", "ranking_score")
 
@@ -67,7 +70,7 @@ def write_predictions(
     outputs
         Upstream's result for each seed.
     folder
-        Folder to write into. Nothing is written outside it.
+        Folder to write into, empty or not there yet. Nothing is written outside it.
     identifier
         Identifier of the parameters, which upstream stores with a result.
     notices
@@ -119,22 +122,35 @@ def write_predictions(
     return writer.written
 
 
-def ensure_available(options: FileOptions) -> None:
-    """Refuse files that the installed package cannot write, before anything is predicted.
+def ensure_writable(options: FileOptions) -> tuple[str, ...]:
+    """Check what the installed package can write, before anything is predicted.
+
+    Returns
+    -------
+    tuple of str
+        A sentence if the package cannot leave the licence out of mmCIF files.
 
     Raises
     ------
     UserError
         The package cannot compress.
     """
-    from alphafold3.model import post_processing
-
-    known = inspect.signature(post_processing.write_output).parameters
-    if options.compress and "compress" not in known:
+    offered = _offered_by_upstream()
+    if options.compress and COMPRESS not in offered:
         raise UserError(
             "the installed alphafold3 cannot compress its files: leave out "
             "--compress-large-output-files, or install a newer version"
         )
+    if options.terms_of_use or KEEP_LICENCE in offered:
+        return ()
+    return ("the installed alphafold3 always writes the licence into mmCIF files: it stays there",)
+
+
+def _offered_by_upstream() -> Collection[str]:
+    """The parameters of upstream's function that writes a sample; packages differ in them."""
+    from alphafold3.model import post_processing
+
+    return inspect.signature(post_processing.write_output).parameters
 
 
 def embeddings_of(result: Mapping[str, Any], tokens: int) -> dict[str, np.ndarray]:
@@ -182,24 +198,19 @@ class _Writer:
         """Write the structure and the confidences of one sample with upstream's own function."""
         from alphafold3.model import post_processing
 
-        compression = {"compress": True} if self._options.compress else {}
-        made = _made_in(
-            folder,
-            lambda: post_processing.write_output(
-                inference_result=prediction, output_dir=folder, name=name, **compression
-            ),
-        )
-        if not self._options.terms_of_use:
-            for path in made:
-                if path.name.removesuffix(_COMPRESSED).endswith(".cif"):
-                    _change(path, _without_licence)
-        self._keep(made)
+        wanted = {COMPRESS: self._options.compress, KEEP_LICENCE: self._options.terms_of_use}
+        offered = _offered_by_upstream()
+        chosen = {option: value for option, value in wanted.items() if option in offered}
+        write = partial(post_processing.write_output, prediction, folder, name=name, **chosen)
+        self._keep(_made_in(folder, write))
 
     def embeddings(self, arrays: dict[str, np.ndarray], folder: Path, name: str) -> None:
         """Write the embeddings of a seed with upstream's own function."""
         from alphafold3.model import post_processing
 
-        self._keep(_made_in(folder, lambda: post_processing.write_embeddings(arrays, folder, name)))
+        self._keep(
+            _made_in(folder, partial(post_processing.write_embeddings, arrays, folder, name))
+        )
 
     def distogram(self, histogram: np.ndarray, folder: Path, name: str) -> None:
         """Write the distogram of a seed, [n, n, 64], as float16."""
@@ -294,14 +305,6 @@ _LABELS: Mapping[str, Callable[[Sequence[str], str], str]] = {
     ".csv": partial(_as_comments, "\r\n"),
 }
 """Suffix of a text file -> function that adds notices to its text."""
-
-
-def _without_licence(mmcif: str) -> str:
-    """Remove the comment with the licence that upstream puts before the data."""
-    from alphafold3.model import mmcif_metadata
-
-    comment: str = mmcif_metadata.add_legal_comment("")
-    return mmcif.removeprefix(comment)
 
 
 def _change(path: Path, change: Callable[[str], str]) -> None:

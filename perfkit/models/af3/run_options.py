@@ -58,7 +58,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         _TERMS,
         bool,
-        "save the terms of use of the output, and the licence in mmCIF files (default true)",
+        "save the terms of use of predictions, and their licence in mmCIF files (default true)",
         default=True,
         predicts=True,
     ),

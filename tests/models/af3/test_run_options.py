@@ -18,6 +18,7 @@ from perfkit.models.af3.inputs.fold_input import load_fold_input
 from perfkit.models.af3.inputs.several import each_input, with_seeds
 from perfkit.models.af3.model import AlphaFold3
 from perfkit.models.af3.run_options import UPSTREAM_FEATURES, FeatureOptions, FileOptions
+from perfkit.models.costs import Options
 from tests.support.fold_documents import document, ligand, protein, write_input
 
 type Load = Callable[[str], tuple[Any, tuple[str, ...]]]
@@ -74,7 +75,8 @@ def test_options_that_name_no_inputs_are_refused(
 
 def test_seeds_count_up_from_the_only_seed(tmp_path: Path) -> None:
     path = write_input(tmp_path / "five.json", protein(), seeds=[5])
-    model, options = AlphaFold3(), {"input": str(path), "num-seeds": 3}
+    model = AlphaFold3()
+    options: Options = {"input": str(path), "num-seeds": 3}
     assert with_seeds(load_fold_input(path)[0], 3).rng_seeds == (5, 6, 7)
     # Nobody who asks for three seeds wants the first alone, unless it is said.
     assert model.workload(options, {}).fidelity["seeds"] == 3
@@ -133,7 +135,7 @@ def test_a_choice_of_the_features_is_another_input_and_one_of_the_files_is_not()
 
 def test_files_are_upstream_s_unless_chosen() -> None:
     assert FileOptions.of({}) == FileOptions(False, False, True, False)
-    chosen = {"save-distogram": True, "save-terms-of-use": False, "input": "x"}
+    chosen: Options = {"save-distogram": True, "save-terms-of-use": False, "input": "x"}
     assert FileOptions.of(chosen) == FileOptions(False, True, False, False)
 
 
