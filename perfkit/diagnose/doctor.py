@@ -75,18 +75,18 @@ def check_up(
     UserError
         XLA does not start under the setup.
     """
-    # Nothing else may run while the noise is measured.
-    noise = None
-    if not quick:
-        progress("noise of the machine")
-        noise = look_at_noise()
-    progress("environment")
-    environment, models = environment_facts(), models_found()
+    # First of all, because it fails if XLA does not start.
     progress("known answers")
     diagnosis = examine(setup)
     remedies = None
     if not quick and not diagnosis.healthy:
         remedies = find_remedies(setup, diagnosis, progress=progress)
+    progress("environment")
+    environment, models = environment_facts(), models_found()
+    noise = None
+    if not quick:
+        progress("noise of the machine")
+        noise = look_at_noise()
     if others:
         progress("known answers of other environments")
     return Checkup(diagnosis, environment, models, remedies, examine_others(setup, others), noise)
