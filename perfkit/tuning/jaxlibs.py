@@ -225,7 +225,9 @@ def _sentence(
     slower = [v for v, ratio in ratios.items() if ratio is not None and ratio.surely_above(1.0)]
     same = [version for version in ratios if version not in slower]
     shown = f"{seconds_interval_text(first.row.time_s)} with {first.configuration}"
-    if slower:
+    if not ratios:
+        sentences.append(f"jaxlib {first.jaxlib} is the only version that is right here: {shown}")
+    elif slower:
         gains = ", ".join(
             f"{ratio_text(ratio)} as fast as {version}"
             for version, ratio in ratios.items()
@@ -237,8 +239,6 @@ def _sentence(
     if same:
         listed = " and ".join(same)
         sentences.append(f"Its time cannot be told apart from that of {listed} with these runs")
-    elif not slower:
-        sentences.append("No other version is right")
     return ". ".join(sentences) + "."
 
 

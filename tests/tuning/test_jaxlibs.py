@@ -73,8 +73,8 @@ def test_a_version_with_a_wrong_answer_is_not_recommended_however_fast() -> None
     known = {RUNNING: RIGHT, OTHER: WRONG}
     found = _compared(_blocks({RUNNING: 10.0, OTHER: 1.0}, 6), known)
     assert found.sentence == (
-        "jaxlib 7.10 gives 1 known answer of 13 wrong on this CPU. jaxlib 8.0 is right and has the "
-        "shortest time: 10.0 s [10.0, 10.0] with stock. No other version is right."
+        "jaxlib 7.10 gives 1 known answer of 13 wrong on this CPU. jaxlib 8.0 is the only version "
+        "that is right here: 10.0 s [10.0, 10.0] with stock."
     )
     table = jaxlib_table(found)
     assert [row[2] for row in table.rows] == ["1 of 13 WRONG: arctan", "all 13 right"]
