@@ -180,6 +180,13 @@ def test_functions_inside_one_that_is_left_alone_are_left_alone() -> None:
     assert len(ledger.rows()) == 1
 
 
+def test_a_program_with_an_open_shape_is_analysed() -> None:
+    (size,) = jax.export.symbolic_shape("n")
+    open_shape = jax.ShapeDtypeStruct((size,), jnp.float32)
+    report: GuardReport = jax.eval_shape(guard(lambda x: jnp.sqrt(jnp.sum(x))), open_shape)[1]
+    assert len(report.sites) == 1
+
+
 def test_what_the_guard_cannot_enter_is_not_said_to_need_nothing() -> None:
     ledger = Ledger()
 

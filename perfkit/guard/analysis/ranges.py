@@ -49,7 +49,7 @@ def range_of_result(equation: JaxprEqn, operands: Sequence[Range]) -> Range:
     dtypes: set[Any] = set(map(dtype_of, equation.outvars))
     dtype = dtypes.pop()
     # One range stands for all results, whose dtypes may limit them differently.
-    if dtypes or not _is_real(dtype):
+    if dtypes or not _is_real(dtype) or not _has_known_shapes(equation):
         return ANYWHERE
     rule = RULES.get(equation.primitive.name)
     known = [_in_dtype(atom, own) for atom, own in zip(equation.invars, operands, strict=True)]
@@ -63,6 +63,12 @@ def range_of_result(equation: JaxprEqn, operands: Sequence[Range]) -> Range:
     units = APPROXIMATION_UNITS if equation.primitive.name in APPROXIMATED else 0.0
     # The ends are computed in float64, which rounds as often as a result in float64.
     return _outward(found, dtype, units + (dtype == np.float64))
+
+
+def _has_known_shapes(equation: JaxprEqn) -> bool:
+    """Return whether all shapes are numbers; programs that are exported may leave some open."""
+    shapes = (getattr(atom.aval, "shape", ()) for atom in (*equation.invars, *equation.outvars))
+    return all(isinstance(size, int) for shape in shapes for size in shape)
 
 
 def _is_real(dtype: Any) -> bool:

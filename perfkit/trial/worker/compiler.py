@@ -42,6 +42,9 @@ class Compiler:
             return
         self._programs = Programs(shared, own)
         jax.config.update("jax_compilation_cache_dir", str(self._programs.offer()))
+        # XLA's own caches are for GPUs. In jax 0.10 their path is part of the key of a program,
+        # which then no other trial finds.
+        jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
         # Only these events show a cache hit: the compile call looks the same either way.
