@@ -19,6 +19,8 @@ from perfkit.stats.exact import LOOKS
 from perfkit.units import count_text
 from perfkit.upgrade.answers import ANSWER_HEADERS
 
+JAXLIB_OPTION = "--jaxlib"
+
 HELP = ("-h", "--help")
 
 
@@ -26,7 +28,7 @@ def _add(parser: Parser) -> None:
     add_knob_argument(parser)
     upgrade = parser.add_argument_group("the two versions")
     upgrade.add_argument(
-        "--jaxlib",
+        JAXLIB_OPTION,
         nargs=2,
         required=True,
         metavar=("OLD", "NEW"),
@@ -66,7 +68,8 @@ def show_upgrade(arguments: Sequence[str]) -> int:
         What follows ``perfkit compare``.
     """
     # argparse would take --help for one of the two versions.
-    words = ["--help"] if any(word in HELP for word in arguments) else arguments
+    asks_help = any(word in HELP for word in arguments)
+    words = [word for word in arguments if not (asks_help and word == JAXLIB_OPTION)]
     given = parse_command_line(
         "compare",
         "Measure a model under two versions of jaxlib, in new processes and in turns, and show "
