@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.api.upgrading import PAIRS, UpgradeResult, compare_jaxlib
+from perfkit.cli.commands.compare import JAXLIB_OPTION
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
@@ -18,8 +19,6 @@ from perfkit.history.verdicts import FACTOR
 from perfkit.stats.exact import LOOKS
 from perfkit.units import count_text
 from perfkit.upgrade.answers import ANSWER_HEADERS
-
-JAXLIB_OPTION = "--jaxlib"
 
 HELP = ("-h", "--help")
 
