@@ -25,7 +25,7 @@ class Row:
     ratio
         ``new / old``, from the pairs; None if a side is zero.
     verdict
-        Worse, better, same, or unsure if there are too few pairs for an interval.
+        Worse, better, same, or unsure if noise may explain the change.
     """
 
     name: str
@@ -78,12 +78,11 @@ def make_row(
         return Row(name, unit, *medians, None, Verdict.SAME if old == new else Verdict.UNSURE)
     logarithms = log_ratios(new, old)
     ratio = sequential_ratio(logarithms)
-    large = not 1 / factor < ratio.median < factor
     verdict = Verdict.SAME
-    if large and not ratio.known:
+    if not 1 / factor < ratio.median < factor:
         verdict = Verdict.UNSURE
-    elif large and ratio.surely_above(1.0) and is_worse(logarithms):
-        verdict = Verdict.WORSE
-    elif large and ratio.surely_below(1.0):
-        verdict = Verdict.BETTER
+        if ratio.surely_above(1.0) and is_worse(logarithms):
+            verdict = Verdict.WORSE
+        elif ratio.surely_below(1.0):
+            verdict = Verdict.BETTER
     return Row(name, unit, *medians, ratio, verdict)

@@ -40,6 +40,7 @@ def packages(folder: Path) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_equal_versions_give_equal_answers_and_the_same_command_measures_nothing_again(
     tmp_path: Path,
 ) -> None:

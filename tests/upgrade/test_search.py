@@ -152,6 +152,22 @@ def test_the_slowed_operation_of_a_module_is_found(tmp_path: Path) -> None:
     assert located.reproducers == (str(tmp_path / "reproducers" / "time-waves"),)
 
 
+def test_a_slowed_operation_inside_a_loop_is_found(tmp_path: Path) -> None:
+    def function(x: Any) -> Any:
+        def step(now: Any, _: Any) -> Any:
+            with jax.named_scope("waves"):
+                waves = jnp.tanh(now) + jnp.exp(now)
+            return waves - 1, None
+
+        return jax.lax.scan(step, x * 2, None, length=3)[0]
+
+    def slow_tanh(text: str) -> float:
+        return 1.0 + 2.0 * text.count("stablehlo.tanh")
+
+    located = locate(function, tmp_path, PlantedSide(run_s=slow_tanh), slowed=("waves",))
+    assert [sentence.split("(")[0] for sentence in located.slowed[0].operations] == ["tanh"]
+
+
 def test_a_module_without_a_slower_part_is_reported_as_such(tmp_path: Path) -> None:
     located = locate(squared_lengths, tmp_path, PlantedSide(), slowed=("lengths",))
     assert located.reproducers == ()

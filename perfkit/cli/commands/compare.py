@@ -51,6 +51,7 @@ different kinds of machines are shown, but not judged.
 def main(arguments: list[str]) -> int:
     """Compare and print; 1 when something regressed, else 0."""
     if any(word.partition("=")[0] == JAXLIB_OPTION for word in arguments):
+        # What measures takes longer to import than what only reads.
         from perfkit.cli.commands.compare_jaxlib import show_upgrade
 
         return show_upgrade(arguments)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.api.upgrading import PAIRS, UpgradeResult, compare_jaxlib
+from perfkit.cli.commands.compare import JAXLIB_OPTION
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import (
     Parser,
@@ -26,7 +27,7 @@ def _add(parser: Parser) -> None:
     add_knob_argument(parser)
     upgrade = parser.add_argument_group("the two versions")
     upgrade.add_argument(
-        "--jaxlib",
+        JAXLIB_OPTION,
         nargs=2,
         required=True,
         metavar=("OLD", "NEW"),
@@ -66,7 +67,8 @@ def show_upgrade(arguments: Sequence[str]) -> int:
         What follows ``perfkit compare``.
     """
     # argparse would take --help for one of the two versions.
-    words = ["--help"] if any(word in HELP for word in arguments) else arguments
+    asks_help = any(word in HELP for word in arguments)
+    words = [word for word in arguments if not (asks_help and word == JAXLIB_OPTION)]
     given = parse_command_line(
         "compare",
         "Measure a model under two versions of jaxlib, in new processes and in turns, and show "

@@ -283,12 +283,12 @@ class Bench:
         PerfkitError
             The piece fails on both sides.
         """
-        answers = self.run(piece, inputs, (self.old, self.new), epsilon=epsilon)
+        old, new = self.run(piece, inputs, (self.old, self.new), epsilon=epsilon)
         try:
-            return _differences(piece, *answers, epsilon)
+            return _differences(piece, old, new, epsilon)
         finally:
             # A range of a model may return gigabytes.
-            for answer in answers:
+            for answer in (old, new):
                 for path in (*answer.files, *answer.perturbed):
                     path.unlink()
 

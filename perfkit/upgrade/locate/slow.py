@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfkit.guard.analysis.structure import control_flow
 from perfkit.upgrade.locate.bench import Bench
 from perfkit.upgrade.locate.cutter import Cutter
-from perfkit.upgrade.locate.flat_program import Step, live_in
-from perfkit.upgrade.locate.loops import inner_subject, iterations
+from perfkit.upgrade.locate.flat_program import Step, flatten, live_in
+from perfkit.upgrade.locate.loops import inner_subject, iterations, scope_inside
 from perfkit.upgrade.locate.pieces import Piece
 from perfkit.upgrade.locate.reproduce import RUNS, TURNS
 from perfkit.upgrade.locate.subject import Subject
@@ -90,14 +91,27 @@ class SlowSearch:
         if own:
             return subject, steps[own[0] : own[-1] + 1]
         for step in steps:
-            inner = self._inside(subject, step)
-            place = None if inner is None else self._place(inner, module)
-            if place is not None:
-                return place
+            if self._holds(step, module):
+                inner = self._inside(subject, step)
+                place = None if inner is None else self._place(inner, module)
+                if place is not None:
+                    return place
         return None
 
+    def _holds(self, step: Step, module: str) -> bool:
+        """Whether a loop or branch has operations of a module in it, at any depth."""
+        flow = control_flow(step.equation)
+        programs = () if flow is None else flow.programs
+        return any(
+            self._module_of(inner.op_name) == module or self._holds(inner, module)
+            for branch, program in enumerate(programs)
+            for inner in flatten(program, scope_inside(step, branch)).steps
+        )
+
     def _inside(self, subject: Subject, step: Step) -> Subject | None:
-        """The program inside a loop, at its first iteration, or inside a branch."""
+        """The program inside a loop, at its first iteration, or inside a branch, if it is one."""
+        if control_flow(step.equation) is None:
+            return None
         if not all(map(subject.program.is_array, live_in([step]))):
             return None
         self._cutter.find(subject, live_in([step]))
