@@ -173,7 +173,7 @@ class _BakingFunction:
         for known, function in self._baked:
             if len(known) == len(leaves) and all(map(operator.is_, known, leaves)):
                 return function
-        function = self._jit(self._with(jax.tree.unflatten(structure, leaves)))
+        function: Callable[..., Any] = self._jit(self._with(jax.tree.unflatten(structure, leaves)))
         self._baked.append((leaves, function))
         return function
 
