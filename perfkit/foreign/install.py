@@ -28,7 +28,6 @@ STARTED = "started"
 _OWN_WORKER = "perfkit.trial.worker"
 """Module of perfkit's own trials, whose settings nothing from outside may change."""
 
-
 _begun = False
 
 
