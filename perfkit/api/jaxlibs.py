@@ -11,6 +11,7 @@ from perfkit.api.jaxlib_files import VERSIONS_FOLDER, save_known_answers
 from perfkit.api.progress import CallProgress, run_interruptibly
 from perfkit.api.subject import Subject
 from perfkit.diagnose.jaxlibs import examine_environment, known_answers_of
+from perfkit.diagnose.standing import remember
 from perfkit.environments.environment import (
     Environment,
     environments_for,
@@ -126,7 +127,10 @@ def make_versions(given: str | Sequence[str], progress: CallProgress) -> Version
         known = {}
         for environment in environments:
             shown.say(f"known answers of jaxlib {environment.jaxlib}")
-            known[environment.jaxlib] = known_answers_of(examine_environment(environment))
+            diagnosis = examine_environment(environment)
+            interpreter = environment.interpreter
+            remember(diagnosis, build=None if interpreter is None else interpreter.jaxlib_build)
+            known[environment.jaxlib] = known_answers_of(diagnosis)
     return Versions(running, environments, known)
 
 

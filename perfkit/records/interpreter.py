@@ -29,6 +29,11 @@ class Interpreter:
     builds: tuple[tuple[str, str], ...]
 
     @property
+    def jaxlib_build(self) -> str | None:
+        """Build of jaxlib; None where it is not installed."""
+        return dict(self.builds).get("jaxlib")
+
+    @property
     def jaxlib(self) -> str:
         """Version of jaxlib; empty where it is not installed."""
         return dict(self.versions).get("jaxlib", "")

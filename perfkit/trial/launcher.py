@@ -95,7 +95,9 @@ class TrialProcess:
         self._monitor: Monitor | None = None
         self._verdict: tuple[Outcome, str] | None = None
         self._affinity = allowed_cpus()
-        self._inherited = inherited_by(request.configuration)
+        interpreter = request.interpreter
+        build = None if interpreter is None else interpreter.jaxlib_build
+        self._inherited = inherited_by(request.configuration, build)
         self._progress = TrialProgress(shared_start=request.labels.shared_start)
 
     @property
