@@ -35,7 +35,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 FOLLOW_JAX = frozenset({"flax", "jax", "jaxlib", "optax", "orbax-checkpoint", "qwix", "tokamax"})
 """Packages whose pinned versions need the pinned JAX: pip finds those that fit another one."""
 
-EXTRAS = ("af3", "gencast")
+EXTRAS = ("af3-colabfold", "gencast")
 TEST_TOOLS = ("hypothesis", "pytest")
 
 COMPLETE = ".complete"

@@ -157,6 +157,9 @@ def _use_cache(jax: Any, folder: Path, report: JournalReport) -> None:
         report.say("the compile cache is off: JAX_ENABLE_COMPILATION_CACHE disables it")
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
+    # XLA's own caches are for GPUs. In jax 0.10 their path is part of the key of a program, so that
+    # another folder finds none.
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
     # Every program of a second run is read, however small it is.
     for option in (
         "jax_persistent_cache_min_compile_time_secs",

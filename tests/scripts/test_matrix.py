@@ -56,7 +56,7 @@ def test_only_jax_and_what_follows_it_is_not_pinned_by_the_constraints() -> None
 
 
 def test_an_environment_holds_perfkit_s_packages_and_those_of_both_models() -> None:
-    extras = {"af3": ["tokamax"], "gencast": ["xarray"], "search": ["optuna"]}
+    extras = {"af3-colabfold": ["tokamax"], "gencast": ["xarray"], "search": ["optuna"]}
     project = {"project": {"dependencies": ["rich"], "optional-dependencies": extras}}
     found = requirements(project)
     assert found[:3] == ["rich", "tokamax", "xarray"]

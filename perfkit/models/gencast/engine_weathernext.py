@@ -91,7 +91,8 @@ def weathernext_step(
         }
         nothing_called = {
             _CALLS: jnp.zeros((), jnp.int32),
-            _FIRST_CALL: jnp.zeros((nlat * nlon, batch, task.output_channels), dtype),
+            # The published cast keeps states of bfloat16 as float32, which differs in the loop.
+            _FIRST_CALL: jnp.zeros((nlat * nlon, batch, task.output_channels), jnp.float32),
         }
         # Haiku's type annotations do not show that a state is a mapping.
         state: Any
@@ -107,7 +108,7 @@ def weathernext_step(
             name: xarray_jax.unwrap_data(predicted[name].transpose(*dimensions_of(name)))
             for name in task.target_variables
         }
-        return fields, state[_NO_MODULE][_FIRST_CALL]
+        return fields, state[_NO_MODULE][_FIRST_CALL].astype(dtype)
 
     return step, jax.tree.map(np.asarray, loaded.params)
 

@@ -173,9 +173,9 @@ class _BakingFunction:
         for known, function in self._baked:
             if len(known) == len(leaves) and all(map(operator.is_, known, leaves)):
                 return function
-        function: Callable[..., Any] = self._jit(self._with(jax.tree.unflatten(structure, leaves)))
-        self._baked.append((leaves, function))
-        return function
+        made: Callable[..., Any] = self._jit(self._with(jax.tree.unflatten(structure, leaves)))
+        self._baked.append((leaves, made))
+        return made
 
     def _with(self, parameters: Any) -> Callable[..., Any]:
         def baked(*given: Any, **named: Any) -> Any:
