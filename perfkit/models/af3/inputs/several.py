@@ -45,7 +45,7 @@ def each_input(options: Options) -> list[Options]:
             if key in options:
                 raise UserError(f"--{INPUT_DIR} and --{key} exclude each other: give one of them")
         files = inputs_in(Path(str(options[INPUT_DIR])))
-    elif "input" in options and "job" not in options:
+    elif "input" in options and not {"job", "size"} & options.keys():
         files = [Path(str(options["input"]))]
     else:
         return [options]
