@@ -32,9 +32,9 @@ tune-gencast: env
 tune: env
 	$(BIN)/perfkit tune --model af3
 
-# Tests that measure run alone; the others run two at a time, file by file.
+# Tests that measure run alone; the others run two at a time, file by file, long ones first.
 test: env
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGUMENTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 lint: env
 	$(BIN)/ruff check .

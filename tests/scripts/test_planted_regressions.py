@@ -11,6 +11,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "planted_regressions.py"
 pytest.importorskip("trimesh", reason="the plants are in GenCast")
 
 
+@pytest.mark.long
 def test_asv_finds_a_planted_slowdown_and_a_planted_change_of_the_answer() -> None:
     # Five times as slow: other tests on the same machine slow a trial down by less.
     small = ("--slowdown", "4.0", "--processes", "8", "--rounds", "1", "--no-control", "--brief")
