@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,9 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_cached() -> Iterator[None]:
+def _nothing_cached(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # Python finds a package that is imported already, wherever the path leads.
+    monkeypatch.delitem(sys.modules, "alphafold3", raising=False)
     provider_of.cache_clear()
     yield
     provider_of.cache_clear()

@@ -88,7 +88,7 @@ class ProcessReport:
     @property
     def imported_jax(self) -> bool:
         """Whether the process imported JAX."""
-        return bool(self.versions or self.sites)
+        return bool(self.versions or self.sites or self.left_alone)
 
 
 def read_journals(folder: Path) -> list[ProcessReport]:

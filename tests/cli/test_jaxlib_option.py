@@ -27,5 +27,5 @@ def test_what_is_no_version_is_named(command: Callable[[list[str]], int]) -> Non
 
 
 def test_doctor_compares_versions_under_stock_settings_only() -> None:
-    with pytest.raises(UserError, match="leave out --preset and --knob"):
+    with pytest.raises(UserError, match="leave out --preset, --knob and --python"):
         doctor.main(["--jaxlib", "0.11.0", "--knob", "xla_cpu_max_isa=AVX"])

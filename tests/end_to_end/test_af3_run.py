@@ -159,7 +159,8 @@ def test_the_record_is_whole(finished: tuple[Path, str]) -> None:
     (record,) = read_records(finished[0])
     assert record.outcome is Outcome.OK
     assert [stage.name for stage in record.stages] == list(StageName)
-    assert record.configuration.settings == dict(knob.split("=") for knob in KNOBS)
+    knobs = dict(knob.split("=") for knob in KNOBS)
+    assert record.configuration.settings == {**knobs, "precision": "float32"}
     assert record.workload.size == RESIDUES
     assert record.finite is not None
     assert record.finite.finite is True

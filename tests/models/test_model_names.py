@@ -17,12 +17,9 @@ NAMED = re.compile("|".join([*model_names(), "alphafold"]), re.IGNORECASE)
 
 ALLOWED = {
     "cli/main.py": {"Measure, guard, tune and plan AlphaFold 3 and GenCast runs on CPUs."},
-    # An extra of perfkit to install.
-    "knobs/installed_flags.py": {
-        "jaxlib is not installed; install perfkit with its 'af3' extra: make env"
-    },
     # Distributions whose versions a record states.
     "records/machine.py": {"alphafold3", "alphafold3-colabfold"},
+    "packages.py": {"alphafold3", "alphafold3-colabfold"},
     "history/record_snapshot.py": {"alphafold3", "alphafold3-colabfold"},
     # First letters of environment variables.
     "knobs/inherited.py": {"AF3_"},
