@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-EXTRAS = "af3,gencast,profile,dev"
+EXTRAS = "af3-colabfold,gencast,profile,dev"
 
 
 def main() -> int:
