@@ -10,17 +10,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit.answers.finite import check_finite
-from perfkit.diagnose.child_process import last_line
+from perfkit.diagnose.child_process import search_in_child
 from perfkit.diagnose.locate.finding import Finding, finding_from_dict
-from perfkit.errors import PerfkitError, UserError
+from perfkit.errors import UserError
 from perfkit.knobs.environment import child_environment
 from perfkit.models import get_model
 from perfkit.models.workload import Workload
@@ -92,23 +90,12 @@ def locate_in_workload(
         "affinity": configuration.affinity(),
         "guard": guard,
     }
-    with tempfile.TemporaryDirectory(prefix="perfkit-locate-") as folder:
-        request_file, answer_file = Path(folder) / "request.json", Path(folder) / "answer.json"
-        request_file.write_text(json.dumps(request), encoding="utf-8")
-        module = "perfkit.diagnose.locate.workload"
-        done = subprocess.run(
-            [sys.executable, "-m", module, str(request_file), str(answer_file)],
-            env=child_environment(configuration),
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        message = last_line(done.stderr) or "it printed no message"
-        if done.returncode == UserError.exit_code:
-            raise UserError(message)
-        if done.returncode:
-            raise PerfkitError(f"the search ended with code {done.returncode}: {message}")
-        answer = json.loads(answer_file.read_text(encoding="utf-8"))
+    answer = search_in_child(
+        "perfkit.diagnose.locate.workload",
+        request,
+        sys.executable,
+        child_environment(configuration),
+    )
     finding = None if answer["finding"] is None else finding_from_dict(answer["finding"])
     return SearchResult(finding, answer["call"])
 

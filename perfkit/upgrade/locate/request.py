@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from perfkit.diagnose.child_process import last_line
-from perfkit.errors import PerfkitError, UserError
+from perfkit.diagnose.child_process import search_in_child
 from perfkit.upgrade.locate.finding import Located
 
 MODULE = "perfkit.upgrade.locate.locate"
@@ -54,13 +51,9 @@ class LocateRequest:
     scratch: Path
     reproduce: Path | None
 
-    def write(self, path: Path) -> None:
-        """Write the request to a file."""
-        path.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
-
     @classmethod
     def read(cls, path: Path) -> LocateRequest:
-        """Read the request that :meth:`write` wrote."""
+        """Read the request in a file that :func:`locate` wrote."""
         plain = json.loads(path.read_text(encoding="utf-8"))
         for name in ("old", "new", "scratch"):
             plain[name] = Path(plain[name])
@@ -90,19 +83,4 @@ def locate(request: LocateRequest, python: Path, environment: Mapping[str, str])
     PerfkitError
         The process died; the message ends with the last line that it printed.
     """
-    with tempfile.TemporaryDirectory(prefix="perfkit-upgrade-") as folder:
-        request_file, answer_file = Path(folder) / "request.json", Path(folder) / "answer.json"
-        request.write(request_file)
-        done = subprocess.run(
-            [str(python), "-m", MODULE, str(request_file), str(answer_file)],
-            env=dict(environment),
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        message = last_line(done.stderr) or "it printed no message"
-        if done.returncode == UserError.exit_code:
-            raise UserError(message)
-        if done.returncode:
-            raise PerfkitError(f"the search ended with code {done.returncode}: {message}")
-        return Located.from_dict(json.loads(answer_file.read_text(encoding="utf-8")))
+    return Located.from_dict(search_in_child(MODULE, asdict(request), python, environment))
