@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,30 @@ def prepare_jax(jax: Any, plan: ForeignPlan, report: JournalReport) -> None:
     if plan.programs is not None:
         _use_cache(jax, Path(plan.programs) / programs_key(versions), report)
     _Compilations(jax, flags, report).listen()
+
+
+def keep_programs(jax: Any, folder: Path, unless: Container[str] = ()) -> None:
+    """Have JAX keep all compiled programs in a folder, however small they are.
+
+    Parameters
+    ----------
+    jax
+        The module ``jax``.
+    folder
+        The folder.
+    unless
+        Names of environment variables whose options are left as they are.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    # XLA's own caches are for GPUs. In jax 0.10 their path is part of the key of a program, so that
+    # another folder finds none.
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
+    for option in (
+        "jax_persistent_cache_min_compile_time_secs",
+        "jax_persistent_cache_min_entry_size_bytes",
+    ):
+        if option.upper() not in unless:
+            jax.config.update(option, 0)
 
 
 def programs_key(versions: Mapping[str, str]) -> str:
@@ -156,17 +180,7 @@ def _use_cache(jax: Any, folder: Path, report: JournalReport) -> None:
     if not jax.config.jax_enable_compilation_cache:
         report.say("the compile cache is off: JAX_ENABLE_COMPILATION_CACHE disables it")
         return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    # XLA's own caches are for GPUs. In jax 0.10 their path is part of the key of a program, so that
-    # another folder finds none.
-    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
-    # Every program of a second run is read, however small it is.
-    for option in (
-        "jax_persistent_cache_min_compile_time_secs",
-        "jax_persistent_cache_min_entry_size_bytes",
-    ):
-        if option.upper() not in os.environ:
-            jax.config.update(option, 0)
+    keep_programs(jax, folder, unless=os.environ)
 
 
 class _Compilations:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from perfkit.foreign.jax_setup import keep_programs
 from perfkit.knobs.knob import CompilerOption
 from perfkit.trial.worker.cache import Program
 from perfkit.trial.worker.programs import Programs
@@ -41,12 +42,7 @@ class Compiler:
             jax.config.update("jax_enable_compilation_cache", False)
             return
         self._programs = Programs(shared, own)
-        jax.config.update("jax_compilation_cache_dir", str(self._programs.offer()))
-        # XLA's own caches are for GPUs. In jax 0.10 their path is part of the key of a program,
-        # which then no other trial finds.
-        jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+        keep_programs(jax, self._programs.offer())
         # Only these events show a cache hit: the compile call looks the same either way.
         jax.monitoring.register_event_listener(lambda event, **_: self._events.append(event))
 
