@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from perfkit.foreign.process_watch import JaxProcess
-from perfkit.foreign.reading import ProcessReport, read_journals, unreached
+from perfkit.foreign.reading import ProcessReport, unreached
 
 SHOWN_CHARACTERS = 160
 """Number of characters of a command line that a sentence shows."""
 
 _COUNTS = ("lifted", "zeroed")
-
-
-def read_reports(folder: Path, jax_processes: Sequence[JaxProcess] = ()) -> dict[str, Any]:
-    """Add up the journals that guarded processes left in a folder; see :func:`guard_report`."""
-    return guard_report(read_journals(folder), jax_processes)
 
 
 def guard_report(

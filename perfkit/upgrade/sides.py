@@ -18,7 +18,7 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.records.machine import PACKAGES, available_memory_bytes
 from perfkit.records.schema import Observation, Record
-from perfkit.trial.child import ChildProcess
+from perfkit.trial.child import ChildProcess, worker_command
 from perfkit.trial.launcher import TrialProcess
 from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, Limits
 from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
@@ -140,7 +140,7 @@ def interpreter_of(jaxlib: str, say: Callable[[str], object] = lambda sentence: 
 
 
 class SideRunner:
-    """Makes trials in the environment of a side; a :class:`perfkit.tuning.session.Runner`.
+    """Makes trials in the environment of a side; a :class:`perfkit.tuning.runner.Runner`.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ class SideRunner:
             files,
             observers=(ModuleTimes(),),
         )
-        command = (str(self._side.python), "-m", "perfkit.trial.worker")
+        command = worker_command(str(self._side.python))
         trial = TrialProcess(request, start_child=partial(ChildProcess, command=command))
         trial.on_stage = lambda stage: self._on_stage(f"{self._side.label}: {stage}")
         return trial

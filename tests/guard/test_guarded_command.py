@@ -12,7 +12,7 @@ import pytest
 
 from perfkit.cli.commands import exec_command
 from perfkit.errors import UserError
-from perfkit.foreign.guard_report import read_reports
+from perfkit.foreign.guard_report import guard_report
 from perfkit.foreign.journal import Journal
 from perfkit.foreign.process_watch import JaxProcess
 from perfkit.foreign.reading import read_journals
@@ -156,7 +156,7 @@ def test_a_killed_process_leaves_all_its_counts(tmp_path: Path) -> None:
     (left,) = read_journals(tmp_path)
     assert (left.calls, left.counted, left.ended) == (3000, 2990, False)
     assert [site["lifted"] for site in left.sites] == list(range(3000))
-    report = read_reports(tmp_path)
+    report = guard_report(read_journals(tmp_path))
     assert (report["lifted"], report["zeroed"]) == (2999 * 3000 // 2, 3000)
     (sentence,) = report["not_counted"]
     assert "crashed: 2990 of its 3000 guarded calls are counted" in sentence
@@ -167,7 +167,7 @@ def test_counts_of_processes_of_one_program_are_added_up(tmp_path: Path) -> None
         journal = Journal(tmp_path)
         journal.add(journal.new_row(SITE), lifted, 0)
         journal.end()
-    report = read_reports(tmp_path)
+    report = guard_report(read_journals(tmp_path))
     assert (report["processes"], report["guarded_equations"], report["lifted"]) == (2, 1, 5)
     assert report["sites"] == [{**SITE, "lifted": 5, "zeroed": 0}]
 
@@ -178,7 +178,7 @@ def test_functions_that_were_left_alone_are_counted_once(tmp_path: Path) -> None
         for name in names:
             journal.left_alone(name)
         journal.end()
-    report = read_reports(tmp_path)
+    report = guard_report(read_journals(tmp_path))
     assert (report["left_alone"], report["guarded_equations"]) == (2, 0)
 
 
@@ -193,7 +193,7 @@ def test_a_fork_of_a_guarded_process_needs_no_journal_of_its_own(tmp_path: Path)
     Journal(tmp_path).end()
     (own,) = read_journals(tmp_path)
     fork = JaxProcess(pid=1, command=own.command, has_plan=True)
-    assert read_reports(tmp_path, [fork])["not_counted"] == []
+    assert guard_report(read_journals(tmp_path), [fork])["not_counted"] == []
     without = JaxProcess(pid=1, command="python -I x.py", has_plan=True)
-    (sentence,) = read_reports(tmp_path, [without])["not_counted"]
+    (sentence,) = guard_report(read_journals(tmp_path), [without])["not_counted"]
     assert sentence.startswith("process 1 (python -I x.py) loaded JAX without the guard")

@@ -20,7 +20,7 @@ import pytest
 from jax import Array
 from jax.experimental import serialize_executable
 
-from perfkit.foreign.guard_report import read_reports
+from perfkit.foreign.guard_report import guard_report
 from perfkit.foreign.hook import foreign_environment
 from perfkit.foreign.journal import Journal
 from perfkit.foreign.plan import MODE_LIFT, ForeignPlan
@@ -257,7 +257,7 @@ def test_an_unmodified_program_is_guarded_and_leaves_a_report(
     environment = foreign_environment(before, ForeignPlan(str(tmp_path), MODE_LIFT))
     output = run_program(tmp_path, environment, words)
     assert output == ["[0.0, 0.0] [0.0, 0.0]", "SourceFileLoader True"]
-    report = read_reports(tmp_path)
+    report = guard_report(read_journals(tmp_path))
     assert (report["processes"], report["lifted"]) == (1, 2)
     assert {site["function"] for site in report["sites"]} == {"step", "<lambda>"}
 
@@ -269,4 +269,4 @@ def test_a_program_without_jax_leaves_no_report(tmp_path: Path) -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False False"
-    assert read_reports(tmp_path)["processes"] == 0
+    assert guard_report(read_journals(tmp_path))["processes"] == 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -123,10 +123,6 @@ class FlatProgram:
         """Whether a value is an array that a file can hold; a PRNG key or a token is not."""
         dtype = getattr(self.avals[number], "dtype", None)
         return dtype is not None and not jnp.issubdtype(dtype, jax.dtypes.extended)
-
-    def keeping(self, steps: Sequence[Step], outputs: Sequence[int]) -> FlatProgram:
-        """The program with only some of its steps, and with other results."""
-        return replace(self, steps=tuple(steps), outputs=tuple(outputs))
 
 
 def live_in(steps: Sequence[Step], outputs: Sequence[int] = ()) -> list[int]:
