@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,11 +26,14 @@ from perfkit.records.stages import StageName
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
+from perfkit.tuning.blocks import COMPILED_FOLDER
+from perfkit.tuning.memory_room import MemoryRoom
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.runner import Runner
 from perfkit.tuning.search.evidence import ATTEMPTS, gives_up
-from perfkit.tuning.search.settings import process_settings, program_settings
-from perfkit.tuning.session import Fits, Session, Start
+from perfkit.tuning.search.settings import cache_name, program_settings
+from perfkit.tuning.session import Session, Start
+from perfkit.tuning.study_records import StudyRecords
 from perfkit.units import seconds_text
 
 QUIET_SHARE = 0.05
@@ -38,9 +42,6 @@ QUIET_SHARE = 0.05
 SKIPPED_S = 0.05
 """Seconds below which a trial did not go through a stage, because its process had done so for
 another trial. Imports, preparation and lowering take 0.2 s and more."""
-
-COMPILED_FOLDER = "compiled"
-"""Folder in the store with the compilation caches."""
 
 BLOCKS_PER_BASE = 6
 """Blocks that one process of stock is measured with. A killed recording loses the passes of stock
@@ -101,8 +102,8 @@ class Recording:
         Makes the trials.
     progress
         Receives the events, and a sentence after each block.
-    fits
-        Whether memory holds the given trials side by side.
+    allowed_bytes
+        Memory for all trials together.
     """
 
     def __init__(
@@ -110,12 +111,20 @@ class Recording:
         plan: RecordingPlan,
         runner: Runner,
         progress: Progress,
-        fits: Fits = lambda starts, living: True,
+        allowed_bytes: float = math.inf,
     ) -> None:
         self._plan = plan
         self._runner = runner
         self._progress = progress
-        self._fits = fits
+        self._kept = StudyRecords(plan.store, plan.study)
+        self._room = MemoryRoom(
+            plan.model,
+            plan.catalogue,
+            (plan.workload,),
+            self._kept.all,
+            allowed_bytes,
+            runner.available_bytes,
+        )
         self._reference_file = reference_file(plan.store.folder, plan.workload)
 
     def run(self) -> None:
@@ -152,14 +161,12 @@ class Recording:
 
     def records(self) -> list[Record]:
         """All records of the recording so far."""
-        return [one for one in self._plan.store.records() if one.study == self._plan.study]
+        return self._kept.all()
 
     def _measure(self, session: Session, block: Sequence[Configuration]) -> None:
         """Measure the configurations of a block in turns with stock, and end their trials."""
-        if (
-            not session.is_open(STOCK)
-            and not session.open_all([self._candidate(STOCK, Role.BASE)])[0]
-        ):
+        base = self._candidate(STOCK, Role.BASE)
+        if not session.is_open(STOCK) and not session.open_all([base])[0]:
             raise UserError("stock failed, so that nothing can be compared with it")
         # One after the other: the seconds of a compilation that shares the CPUs are not comparable.
         alive = [one for one in block if session.open_all([self._candidate(one, Role.SWEEP)])[0]]
@@ -220,9 +227,7 @@ class Recording:
             )
 
     def _candidate(self, configuration: Configuration, role: Role) -> Start:
-        # An allocator does not change the program, so that it is compiled once for all of them.
-        common = process_settings(program_settings(configuration.settings))
-        folder = self._plan.store.folder / COMPILED_FOLDER / short_digest(common)
+        folder = self._plan.store.folder / COMPILED_FOLDER / cache_name(configuration.settings)
         files = TrialFiles(reference=self._reference_file, compile_cache=folder)
         return self._start(configuration, role, files)
 
@@ -231,8 +236,9 @@ class Recording:
         return Start(plan.workload, configuration, role, files, plan.shared_processes)
 
     def _session(self) -> Session:
-        plan = self._plan
-        return Session(self._runner, self._progress, plan.study, plan.store.append, self._fits)
+        return Session(
+            self._runner, self._progress, self._plan.study, self._kept.keep, self._room.holds
+        )
 
 
 def paired_passes(records: Iterable[Record]) -> Mapping[str, list[tuple[float, float]]]:

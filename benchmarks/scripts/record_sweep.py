@@ -33,8 +33,6 @@ from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.limits import Limits
 from perfkit.tuning.live import LiveRunner
-from perfkit.tuning.memory_room import MemoryRoom
-from perfkit.tuning.runner import Runner
 from perfkit.tuning.space import search_space
 from perfkit.units import parse_duration
 
@@ -141,12 +139,8 @@ def _record(given: argparse.Namespace) -> None:
         traced=given.trace,
         shared_processes=not given.own_processes,
     )
-    room_bytes = MEMORY_SHARE * available_memory_bytes()
-    runner: Runner = LiveRunner(given.out, Limits(), lambda stage: None)
-    room = MemoryRoom(
-        model, catalogue, (workload,), plan.store.records, room_bytes, runner.available_bytes
-    )
-    recording = Recording(plan, runner, Lines(), room.holds)
+    runner = LiveRunner(given.out, Limits(), lambda stage: None)
+    recording = Recording(plan, runner, Lines(), MEMORY_SHARE * available_memory_bytes())
     recording.run()
     path = given.sweep or given.out / f"sweep{SUFFIX}"
     write_sweep(path, sweep_of(plan, recording.records()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models.base import Model, memory_is_known
@@ -22,6 +23,21 @@ holds its code and its parameters; temporary buffers are freed after each pass, 
 packages are there once. With AlphaFold 3 and 76 tokens, a process grew from 2.0 GB with one program
 to 4.0 GB with nine, estimated at 2.7 GB each, and by 1.35 GB for parameters as constants, estimated
 at 5.25 GB."""
+
+
+class Peak(NamedTuple):
+    """Largest memory of the processes of one configuration.
+
+    Attributes
+    ----------
+    bytes
+        Peak of the resident memory.
+    settings
+        Settings of the configuration.
+    """
+
+    bytes: int
+    settings: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -92,7 +108,7 @@ class MemoryRoom:
         living_bytes = {use.pid: use.resident_bytes for use in uses.values()}
         return total < self._bound_bytes(living_bytes.values())
 
-    def _is_known(self, peaks: Mapping[tuple[str, str], int], living: Sequence[Living]) -> bool:
+    def _is_known(self, peaks: Mapping[tuple[str, str], Peak], living: Sequence[Living]) -> bool:
         """Whether there is a measurement, or an estimate that holds for the installed package."""
         if peaks or any(one.use is not None and one.use.passed for one in living):
             return True
@@ -109,7 +125,7 @@ class MemoryRoom:
         self,
         start: Start,
         use: MemoryUse | None,
-        peaks: Mapping[tuple[str, str], int],
+        peaks: Mapping[tuple[str, str], Peak],
         factor: float,
     ) -> float:
         estimate = self.model.memory_estimate_bytes(start.workload, start.configuration) * factor
@@ -118,28 +134,26 @@ class MemoryRoom:
             return estimate
         if use is not None and use.passed:
             return float(use.peak_bytes)
-        return peaks.get((start.workload.digest, start.configuration.digest), estimate)
+        earlier = peaks.get((start.workload.digest, start.configuration.digest))
+        return estimate if earlier is None else float(earlier.bytes)
 
-    def _peaks(self) -> dict[tuple[str, str], int]:
+    def _peaks(self) -> dict[tuple[str, str], Peak]:
         """Digests of workload and configuration -> largest peak of a process of its own."""
-        found: dict[tuple[str, str], int] = {}
+        found: dict[tuple[str, str], Peak] = {}
         for record in self.records():
             if record.shared_process or record.stage(StageName.FIRST) is None:
                 continue
             key = (record.workload.digest, record.configuration.digest)
-            found[key] = max(found.get(key, 0), record.peak_rss_bytes)
-        return {key: peak for key, peak in found.items() if peak}
+            if record.peak_rss_bytes > (found[key].bytes if key in found else 0):
+                found[key] = Peak(record.peak_rss_bytes, record.configuration.settings)
+        return found
 
-    def _factor(self, peaks: Mapping[tuple[str, str], int], living: Sequence[Living]) -> float:
+    def _factor(self, peaks: Mapping[tuple[str, str], Peak], living: Sequence[Living]) -> float:
         """The largest factor by which a process of its own exceeded its estimate, at least 1."""
         workloads = {workload.digest: workload for workload in self.workloads}
-        known = {
-            record.configuration.digest: self.catalogue.configuration(record.configuration.settings)
-            for record in self.records()
-        }
         measured = [
-            (workloads[workload], known[configuration], peak)
-            for (workload, configuration), peak in peaks.items()
+            (workloads[workload], self.catalogue.configuration(peak.settings), peak.bytes)
+            for (workload, _), peak in peaks.items()
             if workload in workloads
         ]
         measured += [

@@ -33,6 +33,7 @@ from perfkit.tuning.session import Session
 from perfkit.tuning.side_by_side.measuring import InstanceCosts, measure_instances
 from perfkit.tuning.space import search_space
 from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.study_records import StudyRecords
 from perfkit.tuning.study_trials import SharingRunner, StudyTrials
 
 NO_REFERENCE = Stop(
@@ -88,9 +89,8 @@ class Study:
         self._space = space or search_space(plan.model, plan.workload, plan.catalogue)
         self._deadline_s = runner.now_s() + plan.budget_s
         self._session: Session | None = None
-        # Reading the store takes longer than a pass of a small program.
-        self._records: list[Record] | None = None
-        self._trials = StudyTrials(plan, runner, progress, self._keep, self.records)
+        self._kept = StudyRecords(plan.store, plan.study)
+        self._trials = StudyTrials(plan, runner, progress, self._kept)
         self._costs = MeasuredCosts(
             plan.model,
             plan.workload,
@@ -122,16 +122,7 @@ class Study:
 
     def records(self) -> list[Record]:
         """All records of the study so far, of every role."""
-        if self._records is None:
-            plan = self._plan
-            self._records = [r for r in plan.store.records() if r.study == plan.study]
-        return list(self._records)
-
-    def _keep(self, record: Record) -> None:
-        """Store a record of the study."""
-        self._plan.store.append(record)
-        if self._records is not None:
-            self._records.append(record)
+        return self._kept.all()
 
     def recommendation(self) -> Recommendation:
         """The recommendation that the records so far support."""
@@ -353,7 +344,7 @@ class Study:
             cache=self.compiled_folder,
         )
         # It has stored records of its own.
-        self._records = None
+        self._kept.read_again()
 
     # -- evidence -----------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -11,16 +11,16 @@ from perfkit.files import short_digest
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.records.roles import Role
-from perfkit.records.schema import Record
 from perfkit.trial.request import TrialFiles, reference_file
 from perfkit.tuning.blocks import COMPILED_FOLDER
 from perfkit.tuning.memory_room import MemoryRoom
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.runner import Runner
-from perfkit.tuning.search.settings import process_settings, program_settings
+from perfkit.tuning.search.settings import cache_name, process_settings
 from perfkit.tuning.search.strategy import Screen
 from perfkit.tuning.session import Living, Session, Start
 from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.study_records import StudyRecords
 
 
 class SharingRunner(Runner, Protocol):
@@ -42,10 +42,8 @@ class StudyTrials:
         Makes the trials.
     progress
         Receives the events.
-    keep
-        Stores a record.
-    records
-        Returns the records of the study so far.
+    kept
+        The records of the study.
     """
 
     def __init__(
@@ -53,18 +51,17 @@ class StudyTrials:
         plan: StudyPlan,
         runner: SharingRunner,
         progress: Progress,
-        keep: Callable[[Record], None],
-        records: Callable[[], Sequence[Record]],
+        kept: StudyRecords,
     ) -> None:
         self._plan = plan
         self._runner = runner
         self._progress = progress
-        self._keep = keep
+        self._kept = kept
         self._room = MemoryRoom(
             plan.model,
             plan.catalogue,
             (plan.workload, plan.screened),
-            records,
+            kept.all,
             plan.memory_bytes,
             runner.available_bytes,
         )
@@ -76,7 +73,7 @@ class StudyTrials:
 
     def session(self) -> Session:
         """A new session, whose records are kept in the store."""
-        return Session(self._runner, self._progress, self._plan.study, self._keep, self.fit)
+        return Session(self._runner, self._progress, self._plan.study, self._kept.keep, self.fit)
 
     def fit(self, starts: Sequence[Start], living: Sequence[Living] = ()) -> bool:
         """Whether memory holds trials side by side; see :meth:`MemoryRoom.holds`."""
@@ -132,9 +129,7 @@ class StudyTrials:
     def _start(
         self, workload: Workload, configuration: Configuration, role: Role, *, shared: bool
     ) -> Start:
-        # JAX's cache does not know the size of the thread pool that a program was compiled for.
-        common = process_settings(program_settings(configuration.settings))
-        name = short_digest(common) if shared else configuration.digest
+        name = cache_name(configuration.settings) if shared else configuration.digest
         files = TrialFiles(
             reference=reference_file(self._plan.store.folder, workload),
             compile_cache=self.compiled_folder / name,

@@ -25,6 +25,7 @@ from perfkit.tuning.memory_room import MemoryRoom
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.runner import Runner
 from perfkit.tuning.session import Session, Start
+from perfkit.tuning.study_records import StudyRecords
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,9 @@ class Sweep:
         self._plan = plan
         self._runner = runner
         self._progress = progress
+        self._kept = StudyRecords(plan.store, plan.study)
         self._room = MemoryRoom(
-            plan.model, plan.catalogue, plan.workloads, self.records, math.inf, available_bytes
+            plan.model, plan.catalogue, plan.workloads, self._kept.all, math.inf, available_bytes
         )
 
     def run(self) -> None:
@@ -190,9 +192,8 @@ class Sweep:
         return reference_file(self._plan.store.folder, workload, interpreter)
 
     def _session(self) -> Session:
-        plan = self._plan
         return Session(
-            self._runner, self._progress, plan.study, plan.store.append, self._room.holds
+            self._runner, self._progress, self._plan.study, self._kept.keep, self._room.holds
         )
 
 

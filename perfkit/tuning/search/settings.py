@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from perfkit.files import short_digest
 from perfkit.knobs.allocators import ALLOCATOR_KNOB
 from perfkit.knobs.cpus import CPUS_KNOB
 from perfkit.knobs.jaxlib import JAXLIB
@@ -26,6 +27,14 @@ def process_settings(settings: Settings) -> Settings:
     flags = {name: value for name, value in settings if name.startswith("xla_")}
     common = _OF_PROCESS | (flags.keys() - compiler_options(flags).keys())
     return tuple((name, value) for name, value in settings if name in common)
+
+
+def cache_name(settings: Settings) -> str:
+    """Name of the folder in which processes with these settings share their compiled programs.
+
+    JAX's cache does not know the size of the thread pool that a program was compiled for.
+    """
+    return short_digest(process_settings(program_settings(settings)))
 
 
 def program_settings(settings: Settings) -> Settings:
