@@ -113,8 +113,7 @@ def installed_flags(interpreter: Interpreter | None = None) -> dict[str, str]:
     """
     if interpreter is None:
         return cached_flags(installed_build("jaxlib"), read_flags)
-    build = dict(interpreter.builds).get("jaxlib")
-    return cached_flags(build, lambda: read_flags(interpreter.python))
+    return cached_flags(interpreter.jaxlib_build, lambda: read_flags(interpreter.python))
 
 
 @cache

@@ -8,7 +8,7 @@ from pathlib import Path
 from perfkit.errors import UserError
 from perfkit.files import short_digest
 from perfkit.paths import cache_folder
-from perfkit.records.machine import fingerprint
+from perfkit.records.machine import cpu_identity
 from perfkit.trial.worker.programs import Programs
 from perfkit.tuning.preset import Preset
 
@@ -42,8 +42,7 @@ class KeptPrograms:
     """
 
     def __init__(self, shared: Path, own: Path) -> None:
-        machine = fingerprint()
-        self._cpu = short_digest([machine.cpu, machine.instruction_sets])
+        self._cpu = short_digest(cpu_identity())
         self._shared = shared
         self.own = own
 
