@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from perfkit.observers.observer import Child, Finding, ObservedRun, Observer, Process
 from perfkit.observers.pace import Pace
-from perfkit.observers.process_tree import TICKS_PER_S, TreeSample, descendants
+from perfkit.observers.process_tree import TICKS_PER_S, TreeSample, descendants, thinned
 from perfkit.records.schema import Stage
 
 LEAST_INTERVAL_S = 0.1
@@ -45,7 +45,7 @@ class _Moment:
     tree_s
         CPU seconds that the process tree has used.
     running
-        Number of threads of the tree in state ``R``.
+        Number of threads of the tree in state ``R``; None if threads were not read.
     threads
         CPU seconds used so far, by thread name.
     """
@@ -54,7 +54,7 @@ class _Moment:
     busy_s: tuple[float, ...]
     steal_s: float
     tree_s: float
-    running: int
+    running: int | None
     threads: Mapping[str, float]
 
 
@@ -106,6 +106,7 @@ class Cpu(Observer):
         self._moments: list[_Moment] = []
         self._tree: list[int] = []
         self._looked_s = float("-inf")
+        self._last: TreeSample | None = None
         self._child: Child | None = None
 
     def started(self, child: Child) -> None:
@@ -114,6 +115,7 @@ class Cpu(Observer):
 
     def sampled(self, sample: TreeSample) -> None:
         """Take a sample if one is due."""
+        self._last = sample
         if self._child is None or not self._pace.due(sample.time_s):
             return
         with self._pace.sampling(sample.time_s):
@@ -128,12 +130,23 @@ class Cpu(Observer):
                 _Moment(sample.time_s, busy_s, steal_s, sample.cpu_s, running, dict(threads))
             )
 
+    def ended(self) -> None:
+        """Close the last window.
+
+        A process with many threads is sampled every few seconds only, so that the CPU time after
+        the last sample may be a large part of a short trial.
+        """
+        last = self._last
+        if last is not None and self._moments and last.time_s > self._moments[-1].time_s:
+            busy_s, steal_s = cpu_times()
+            self._moments.append(_Moment(last.time_s, busy_s, steal_s, last.cpu_s, None, {}))
+
     def results(self, run: ObservedRun) -> Finding:
         """CPU use between samples, by thread and by stage."""
         moments, child = self._moments, self._child
         if child is None or len(moments) < 2:
             return Finding(missing="the trial ended before two samples were taken")
-        kept = moments[:: max(1, -(-len(moments) // KEPT_WINDOWS))]
+        kept = thinned(moments, KEPT_WINDOWS + 1)
         windows = [(a, b, b.time_s - a.time_s) for a, b in pairwise(kept)]
         tree = [max(0.0, b.tree_s - a.tree_s) / t for a, b, t in windows]
         used = [
@@ -203,6 +216,8 @@ def _busy_fractions(
     """Fractions of samples with 0, 1, ... busy CPUs by stage; at most all CPUs are busy."""
     counts: dict[str, Counter[int]] = defaultdict(Counter)
     for moment in moments:
+        if moment.running is None:
+            continue
         at_s = moment.time_s - child.begin_s
         for stage in stages:
             if stage.begin_s <= at_s < stage.begin_s + stage.wall_s:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from perfkit.observers.observer import Child, Finding, ObservedRun, Observer, Process
 from perfkit.observers.pace import Pace
-from perfkit.observers.process_tree import TreeSample
+from perfkit.observers.process_tree import TreeSample, thinned
 from perfkit.records.cgroups import Cgroup, memory_cgroup
 
 STATUS_INTERVAL_S = 0.1
@@ -133,8 +133,8 @@ class Memory(Observer):
         """Memory over time, peaks, and counts of the cgroup during the trial."""
         if not self._moments:
             return Finding(missing="the trial ended before a sample was taken")
-        kept = self._moments[:: max(1, -(-len(self._moments) // KEPT_SAMPLES))]
-        rollups = self._rollups[:: max(1, -(-len(self._rollups) // KEPT_SAMPLES))]
+        kept = thinned(self._moments, KEPT_SAMPLES)
+        rollups = thinned(self._rollups, KEPT_SAMPLES)
         missing = []
         if not self._rollups:
             missing.append("smaps_rollup cannot be read: no proportional set size, no huge pages")

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,11 +94,15 @@ class Timeline:
 
     def thinned(self, most: int) -> Timeline:
         """At most ``most`` samples at even distances, including the first and the last."""
-        count = len(self.samples)
-        if count <= most:
-            return self
-        picked = [self.samples[round(i * (count - 1) / (most - 1))] for i in range(most)]
-        return Timeline(picked)
+        return self if len(self.samples) <= most else Timeline(thinned(self.samples, most))
+
+
+def thinned[T](samples: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` (>= 2) samples at even distances, including the first and the last."""
+    count = len(samples)
+    if count <= most:
+        return list(samples)
+    return [samples[round(i * (count - 1) / (most - 1))] for i in range(most)]
 
 
 def _moment(sample: TreeSample) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from perfkit.observers.cpu import Cpu, CpuResult, cpu_times, thread_states
-from perfkit.observers.observer import ObservedRun
-from tests.support.profiled_programs import observed, wait_until
+from perfkit.observers.observer import Child, ObservedRun
+from perfkit.observers.process_tree import TreeSample
+from tests.support.profiled_programs import WORKLOAD, observed, wait_until
 from tests.support.records_factory import make_stage
 
 pytestmark = pytest.mark.alone
@@ -104,6 +106,18 @@ def test_thread_seconds_and_windows_agree_with_the_count_of_the_process(tmp_path
     assert windows_s == pytest.approx(own_s - started_s, abs=0.1)
     # The last sample has only the main thread; the seconds of ended threads are kept.
     assert sum(seen.threads.values()) == pytest.approx(own_s, abs=0.1)
+
+
+def test_the_time_after_the_last_costly_sample_is_in_the_last_window(tmp_path: Path) -> None:
+    observer = Cpu()
+    observer.started(Child(os.getpid(), tmp_path, 100.0, 2, WORKLOAD))
+    observer.sampled(TreeSample(101.0, 3.0, 0))
+    # A sample of the threads is due after 0.1 s at the earliest.
+    observer.sampled(TreeSample(101.05, 3.04, 0))
+    observer.ended()
+    seen = _result(observer)
+    assert seen is not None
+    assert (seen.begin_s, seen.time_s, seen.tree) == (1.0, [1.05], [0.8])
 
 
 def test_every_cpu_of_the_machine_is_read() -> None:
