@@ -1,6 +1,6 @@
 """Prepares JAX in this process once it is imported: its flags, its cache, and what it reports.
 
-Imports the standard library only; JAX is passed in.
+Imports the standard library only, as the modules of perfkit that it uses; JAX is passed in.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from perfkit.builds import installed_build
 from perfkit.foreign.plan import ForeignPlan
 from perfkit.foreign.settings_report import JournalReport
 
@@ -50,6 +51,15 @@ def prepare_jax(jax: Any, plan: ForeignPlan, report: JournalReport) -> None:
     _report_process_settings(plan, report)
     missing = _drop_missing_flags(plan, report, versions.get("jaxlib", ""))
     flags = {name: value for name, value in plan.flags.items() if name not in missing}
+    report.note(
+        {
+            "jaxlib": {
+                "python": sys.executable,
+                "build": installed_build("jaxlib"),
+                "xla_flags": os.environ.get("XLA_FLAGS", ""),
+            }
+        }
+    )
     if plan.programs is not None:
         _use_cache(jax, Path(plan.programs) / programs_key(versions), report)
     _Compilations(jax, flags, report).listen()

@@ -57,6 +57,8 @@ class ProcessReport:
         What happened in JAX -> how often.
     versions
         Version of Python and of installed packages; empty if the process did not import JAX.
+    jaxlib
+        ``python``, ``build`` and ``xla_flags`` of a process that imported JAX, else empty.
     models
         Models whose packages the program imported, mapped to the package.
     sentences
@@ -80,6 +82,7 @@ class ProcessReport:
     could_not: tuple[Counted, ...]
     events: Mapping[str, int]
     versions: Mapping[str, str]
+    jaxlib: Mapping[str, str]
     models: Mapping[str, str]
     sentences: tuple[str, ...]
     inputs: tuple[tuple[str, int], ...]
@@ -136,6 +139,7 @@ def _read(path: Path) -> ProcessReport | None:
         could_not=_rows(entries, "could_not", numbers),
         events={row.entry["name"]: row.first for row in events},
         versions=_merged(entries, "versions"),
+        jaxlib=_merged(entries, "jaxlib"),
         models=_merged(entries, "models"),
         sentences=tuple(entry["sentence"] for entry in entries if "sentence" in entry),
         inputs=tuple((entry["input"], entry["size"]) for entry in entries if "input" in entry),

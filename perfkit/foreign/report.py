@@ -55,6 +55,25 @@ class Compilations:
 
 
 @dataclass(frozen=True)
+class JaxlibOfProcess:
+    """The jaxlib that a process of the command ran on.
+
+    Attributes
+    ----------
+    python
+        The Python of the process.
+    build
+        The build of jaxlib, see :func:`perfkit.builds.installed_build`.
+    xla_flags
+        The value of ``XLA_FLAGS``.
+    """
+
+    python: Path
+    build: str
+    xla_flags: str
+
+
+@dataclass(frozen=True)
 class ForeignReport:
     """What became of a plan.
 
@@ -72,6 +91,8 @@ class ForeignReport:
         What was compiled.
     versions
         Version of Python and of packages; of the first process that imported JAX.
+    jaxlib
+        The jaxlib of that process; None if it is no installed distribution.
     models
         Models whose packages the program imported, mapped to the package.
     inputs
@@ -88,6 +109,7 @@ class ForeignReport:
     settings: Mapping[str, SettingOutcome]
     compilations: Compilations
     versions: Mapping[str, str]
+    jaxlib: JaxlibOfProcess | None
     models: Mapping[str, str]
     inputs: tuple[tuple[str, int], ...]
     sentences: tuple[str, ...]
@@ -114,11 +136,20 @@ def read_report(folder: Path, jax_processes: Sequence[JaxProcess] = ()) -> Forei
         settings=_outcomes(reports),
         compilations=_compilations(reports),
         versions=next((report.versions for report in with_jax), {}),
+        jaxlib=_jaxlib(with_jax),
         models={name: package for report in reports for name, package in report.models.items()},
         inputs=tuple(dict.fromkeys(found for report in reports for found in report.inputs)),
         sentences=tuple(dict.fromkeys([*said, *hook_failures(folder)])),
         guard=guard_report(reports, jax_processes),
     )
+
+
+def _jaxlib(with_jax: Sequence[ProcessReport]) -> JaxlibOfProcess | None:
+    for report in with_jax[:1]:
+        match report.jaxlib:
+            case {"python": str(python), "build": str(build), "xla_flags": str(flags)}:
+                return JaxlibOfProcess(Path(python), build, flags)
+    return None
 
 
 def _unreached_sentence(process: JaxProcess) -> str:

@@ -13,6 +13,7 @@ import perfkit
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_records
+from perfkit.trial.conditions.jaxlib_standing import CHECK_VARIABLE, Standing, store_standing
 from tests.foreign.conftest import Finished, Here, Lab
 
 pytest.importorskip("jax", reason="the foreign program runs it")
@@ -165,3 +166,18 @@ def test_a_program_of_another_model_or_that_predicts_nothing_is_named(
     finished = here.exec(*words, str(lab.program.parent))
     assert finished.returncode == 0
     assert any(expected in line for line in own_lines(finished)), finished.stderr
+
+
+def test_a_jaxlib_with_wrong_answers_is_named_and_recorded(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERFKIT_CACHE", lab.environment["PERFKIT_CACHE"])
+    store_standing(Standing(version("jaxlib"), "", 13, ("arctan",)))
+    monkeypatch.setitem(lab.environment, "XLA_FLAGS", "")
+    monkeypatch.setitem(lab.environment, CHECK_VARIABLE, "on")
+    done = lab.exec("--record", "warned", "--", sys.executable, str(lab.program), "16")
+    warning = f"jaxlib {version('jaxlib')} gives 1 of 13 known answers wrong on this CPU (arctan)"
+    assert any(line.startswith(f"warning: {warning}") for line in own_lines(done)), done.stderr
+    assert done.returncode == 0
+    (record,) = read_records(lab.folder / "warned")
+    assert any(notice.startswith(warning) for notice in record.notices)

@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> int:
     options = ForeignOptions(bucket_step=given.bucket_step)
     run = run_foreign(ForeignRequest(tuple(given.command), preset, guard, options))
     _report(run)
+    _report_jaxlib(run)
     if given.preset is not None:
         _report_differences(given.preset, run)
     if given.record is not None:
@@ -168,6 +169,26 @@ def _report(run: ForeignRun) -> None:
         for site in counts.sites:
             _print(f"  {site_sentence(site)}")
     _print(summary_sentence(run))
+
+
+def _report_jaxlib(run: ForeignRun) -> None:
+    """Report that answers of the command's jaxlib are wrong on this CPU, if they are.
+
+    Which jaxlib that is, only the command knows. Unless the same build has been examined here
+    before, it is examined now, and only after a command that succeeded.
+    """
+    jaxlib = run.report.jaxlib
+    if jaxlib is None:
+        return
+    from perfkit.diagnose.standing import is_examined, jaxlib_warning
+
+    if not is_examined(jaxlib.xla_flags, build=jaxlib.build):
+        if run.ended.code != 0:
+            return
+        _print("known answers of this jaxlib are examined once on this CPU: about ten seconds")
+    warning = jaxlib_warning(jaxlib.xla_flags, python=jaxlib.python, build=jaxlib.build)
+    if warning is not None:
+        _print(f"warning: {warning}")
 
 
 def _report_differences(preset: Path, run: ForeignRun) -> None:

@@ -27,6 +27,7 @@ from perfkit.records.schema import (
     WorkloadRecord,
 )
 from perfkit.records.stages import StageName
+from perfkit.trial.conditions.jaxlib_standing import standing_notices
 from perfkit.trial.record_making import samples_of
 from perfkit.tuning.foreign_runs.run import ForeignRun
 
@@ -70,7 +71,7 @@ def foreign_record(run: ForeignRun) -> Record:
         guard=_guard(run),
         observations={OBSERVATION: Observation(data=_observed(run))},
         restrictions=restrictions_here()[0],
-        notices=[NOTICE, *run.sentences, *run.report.sentences],
+        notices=[NOTICE, *run.sentences, *run.report.sentences, *_jaxlib_notices(run.report)],
         outcome=outcome,
         reason=reason,
     )
@@ -99,6 +100,12 @@ def _model(run: ForeignRun) -> str:
     if run.request.preset is not None and (run.request.preset.model in used or not used):
         return run.request.preset.model
     return next(iter(used), UNKNOWN_MODEL)
+
+
+def _jaxlib_notices(report: ForeignReport) -> tuple[str, ...]:
+    """The warning about wrong answers of the command's jaxlib, if it was examined."""
+    used = report.jaxlib
+    return () if used is None else standing_notices(used.xla_flags, used.build)
 
 
 def _versions(report: ForeignReport) -> dict[str, str | None]:
