@@ -181,7 +181,8 @@ def first_error(output: str, status: int) -> str:
         Its exit status, which is reported if it wrote nothing.
     """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
+    # gcc's driver collect2 reports no more than that the linker failed.
+    errors = [line for line in lines if "error:" in line and not line.startswith("collect2")]
     return next(iter(errors or lines), f"exit status {status}")
 
 

@@ -108,8 +108,8 @@ def chosen_level(environment: Mapping[str, str] = os.environ) -> str | None:
         The forced level is unknown, or the CPU does not have it.
     """
     here = levels_here()
-    forced = environment.get(LEVEL_VARIABLE)
-    if not forced:
+    forced = forced_level(environment)
+    if forced is None:
         return here[-1] if here else None
     names = [level.name for level in LEVELS]
     if forced not in names:
@@ -120,6 +120,11 @@ def chosen_level(environment: Mapping[str, str] = os.environ) -> str | None:
             + (f"it has {', '.join(here)}" if here else "unset it")
         )
     return forced
+
+
+def forced_level(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The level that the user forces, without a check; None if the user forces none."""
+    return environment.get(LEVEL_VARIABLE) or None
 
 
 def _cpu_flags() -> frozenset[str]:
