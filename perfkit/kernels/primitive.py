@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
+from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import batching, mlir
 
 from perfkit.kernels.build.library import registered_name
@@ -78,16 +78,15 @@ def call_kernel(
 def _typed(value: Attribute) -> np.generic:
     if isinstance(value, np.generic):
         return value
-    kind = {bool: np.bool_, int: np.int64, float: np.float64}[type(value)]
-    return kind(value)
+    if isinstance(value, bool):
+        return np.bool_(value)
+    return np.int64(value) if isinstance(value, int) else np.float64(value)
 
 
-@KERNEL.def_abstract_eval
-def _results(*operands: Any, target: str, attributes: Any, jaxpr: ClosedJaxpr) -> list[Any]:
+def _results(*operands: Any, target: str, attributes: Any, jaxpr: Any) -> list[Any]:
     return list(jaxpr.out_avals)
 
 
-@KERNEL.def_impl
 def _execute(*operands: Any, **parameters: Any) -> list[jax.Array]:
     return list(_compiled(**parameters)(*operands))
 
@@ -103,14 +102,16 @@ def _as_form(operands: Sequence[Any], dims: Sequence[Any], **parameters: Any) ->
     return results, [0] * len(results)
 
 
-def _lower_form(ctx: Any, *operands: Any, target: str, attributes: Any, jaxpr: ClosedJaxpr) -> Any:
+def _lower_form(ctx: Any, *operands: Any, target: str, attributes: Any, jaxpr: Any) -> Any:
     return mlir.lower_fun(jaxpr_as_fun(jaxpr), multiple_results=True)(ctx, *operands)
 
 
-def _lower_call(ctx: Any, *operands: Any, target: str, attributes: Any, jaxpr: ClosedJaxpr) -> Any:
+def _lower_call(ctx: Any, *operands: Any, target: str, attributes: Any, jaxpr: Any) -> Any:
     return jax.ffi.ffi_lowering(target)(ctx, *operands, **dict(attributes))
 
 
+KERNEL.def_abstract_eval(_results)
+KERNEL.def_impl(_execute)
 batching.primitive_batchers[KERNEL] = _as_form
 mlir.register_lowering(KERNEL, _lower_form)
 mlir.register_lowering(KERNEL, _lower_call, platform="cpu")

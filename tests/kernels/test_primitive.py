@@ -46,13 +46,11 @@ def test_every_row_is_computed_once_in_every_call(row_sum_target: str) -> None:
 
 
 def test_vmap_maps_the_jax_form(row_sum_target: str) -> None:
-    batches = X.reshape(3, 100, 77)
-    np.testing.assert_allclose(
-        jax.vmap(negative_squares)(batches), SQUARES.reshape(3, 100), rtol=1e-5
-    )
-    transposed = np.moveaxis(batches, 0, 2)
-    mapped = jax.vmap(negative_squares, in_axes=2)(transposed)
-    np.testing.assert_allclose(mapped, SQUARES.reshape(3, 100), rtol=1e-5)
+    batches = jnp.asarray(X).reshape(3, 100, 77)
+    for axis in (0, 2):
+        moved = jnp.moveaxis(batches, 0, axis)
+        mapped: jax.Array = jax.vmap(negative_squares, in_axes=axis)(moved)
+        np.testing.assert_allclose(mapped, SQUARES.reshape(3, 100), rtol=1e-5)
 
 
 def test_nan_and_infinity_pass(row_sum_target: str) -> None:
