@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 from perfkit.errors import UserError
 
 CACHE_VARIABLE = "PERFKIT_CACHE"
@@ -26,9 +24,7 @@ def cache_folder(*parts: str) -> Path:
     UserError
         The folder cannot be created.
     """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    root = Path(chosen) if chosen else platformdirs.user_cache_path("perfkit")
-    folder = root.joinpath(*parts)
+    folder = _root().joinpath(*parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -37,3 +33,13 @@ def cache_folder(*parts: str) -> Path:
             f"set {CACHE_VARIABLE} to a writable folder"
         ) from error
     return folder
+
+
+def _root() -> Path:
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    # Programs of others import this module without perfkit's dependencies.
+    import platformdirs
+
+    return platformdirs.user_cache_path("perfkit")

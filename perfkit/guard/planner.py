@@ -22,6 +22,7 @@ from perfkit.guard.analysis.origin import join_path
 from perfkit.guard.analysis.poles import Poles
 from perfkit.guard.analysis.source import origin_of
 from perfkit.guard.analysis.structure import (
+    NATIVE,
     ControlFlow,
     Program,
     control_flow,
@@ -194,7 +195,10 @@ class _BackwardPass:
     def _visit_flow(
         self, index: int, equation: JaxprEqn, flow: ControlFlow, inputs: Sequence[Trait]
     ) -> None:
-        depths = self._wanted(equation)
+        # A native kernel is kept unless its program itself has something to guard. Its results
+        # count as known to their own precision.
+        is_native = equation.primitive.name == NATIVE
+        depths = [-1] * len(equation.outvars) if is_native else self._wanted(equation)
         divisors = [out in self._poles for out in equation.outvars]
         plans, needs = self._planner.plan_flow(flow, inputs, depths, divisors)
         if any(plan.sites for plan in plans) or max(depths, default=-1) >= 0:

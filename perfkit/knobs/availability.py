@@ -28,6 +28,9 @@ def why_not_here(knob: Knob, value: str, host: Host) -> str | None:
         return None if value in host.allocators else not_installed(value)
     if knob.name == CPUS_KNOB.name:
         return _why_not_cpus(int(value), host)
+    reason = knob.why_not(value, host)
+    if reason is not None:
+        return reason
     search = knob.search
     if search is None or value not in search.values or search.useful(value, host):
         return None

@@ -59,6 +59,10 @@ def everywhere(value: str, host: Host) -> bool:
     return True
 
 
+def no_reason(value: str, host: Host) -> None:
+    """None: every machine can use the value."""
+
+
 @dataclass(frozen=True)
 class Search:
     """How a search tries the values of a knob.
@@ -124,6 +128,10 @@ class Knob:
         For an XLA flag that is also an option of a single compilation: turns a canonical value
         into what ``compiler_options`` of JAX's ``compile`` takes, or into None if that value is
         possible only for a whole process. None for every other knob.
+    why_not
+        Why a machine cannot use a value: a clause without a full stop, None if it can. The machine
+        is this one, as far as the host does not describe it. By default, every machine can use
+        every value, as far as the knob decides.
     """
 
     name: str
@@ -134,6 +142,7 @@ class Knob:
     parse: Parser = field(default=any_text, compare=False)
     search: Search | None = None
     option: Callable[[str], CompilerOption | None] | None = field(default=None, compare=False)
+    why_not: Callable[[str, Host], str | None] = field(default=no_reason, compare=False)
 
     @property
     def per_compilation(self) -> bool:

@@ -30,9 +30,14 @@ CALLS = frozenset(
         "custom_vjp_call_jaxpr",
         "custom_vmap_call",
         "xla_metadata_call",
+        "perfkit_kernel",
     }
 )
 """Primitives that run one program on their operands, unchanged."""
+
+NATIVE = "perfkit_kernel"
+"""The call among :data:`CALLS` that stands for its program: a native kernel, which computes the
+same. Rebuilding it loses the kernel."""
 
 REMATERIALISED = frozenset({"remat2", "checkpoint", "remat"})
 """The calls among :data:`CALLS` whose intermediate values are recomputed for derivatives."""

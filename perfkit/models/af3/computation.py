@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from perfkit.errors import UserError
 from perfkit.models.af3.depth import first_blocks, make_shallow
 from perfkit.models.af3.featurise import Batch, featurise
+from perfkit.models.af3.kernels import load_kernels, native_kernels
 from perfkit.models.af3.knobs import UPSTREAM_MSA_ROWS, Settings
 from perfkit.models.af3.output import ensure_writable, write_predictions
 from perfkit.models.af3.package import model_config, transformed
@@ -104,9 +106,14 @@ def prepare(
     ------
     UserError
         The input or the parameters are bad.
+    ConfigurationRefusedError
+        The settings ask for native kernels, which cannot be built here.
     """
     import jax
     import jax.numpy as jnp
+
+    # Their compilation belongs to no stage that is timed for comparison.
+    kernel_notices = load_kernels() if settings.native_kernels else ()
 
     file_notices = ensure_writable(files)
     batches, bucket_notices = featurise_in_bucket(fold_input, settings.bucket, features)
@@ -127,7 +134,8 @@ def prepare(
     forward = transformed(config)
 
     def predict(weights: PyTree, key: Any, example: PyTree) -> PyTree:
-        return _only_what_is_compared(forward.apply(weights, key, example))
+        with native_kernels() if settings.native_kernels else contextlib.nullcontext():
+            return _only_what_is_compared(forward.apply(weights, key, example))
 
     examples = [
         {name: jnp.asarray(value) for name, value in _trimmed(batch, settings, rows).items()}
@@ -178,6 +186,7 @@ def prepare(
             *bucket_notices,
             *msa_row_notices(used_rows, rows),
             *file_notices,
+            *kernel_notices,
         ),
         labels=labels,
     )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from perfkit.errors import UserError
-from perfkit.knobs.knob import Bundle, Knob, Layer, Search
+from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
 from perfkit.knobs.parsers import one_of, word_or_count
+from perfkit.models.af3.kernels import why_no_native_kernels
 from perfkit.models.shared_knobs import (
     BFLOAT16,
     CONSTANTS,
@@ -18,6 +19,8 @@ from perfkit.models.shared_knobs import (
 )
 
 UPSTREAM = "upstream"
+XLA = "xla"
+NATIVE = "native"
 EXACT = "exact"
 NEEDED = "needed"
 WHOLE = "whole"
@@ -57,13 +60,33 @@ ATOM_SLOTS = Knob(
     parse=one_of(UPSTREAM, NEEDED),
     search=Search((NEEDED,), order=3, bundle=Bundle.MAJOR),
 )
+
+
+def _why_not_native(value: str, host: Host) -> str | None:
+    """Why a machine cannot use a value of the knob ``kernels``."""
+    return why_no_native_kernels() if value == NATIVE else None
+
+
+KERNELS = Knob(
+    name="kernels",
+    default=XLA,
+    layer=Layer.MODEL,
+    exact=True,
+    summary="triangle attention, triangle multiplication and transitions as XLA compiles them, or "
+    "as native kernels, which the C++ compiler of this machine builds on first use",
+    parse=one_of(XLA, NATIVE),
+    # The main gain on large inputs. Not part of a bundle: kernels that a machine cannot build must
+    # not fail the other knobs.
+    search=Search((NATIVE,), order=4),
+    why_not=_why_not_native,
+)
 ATTENTION_CHUNK = Knob(
     name="pair_attention_chunk",
     default=UPSTREAM,
     layer=Layer.MODEL,
     exact=True,
     summary="rows of the pair representation that attend together: upstream's 128 (32 above 1536 "
-    "tokens), all (whole), or a number",
+    "tokens; all with native kernels), all (whole), or a number",
     parse=word_or_count(UPSTREAM, WHOLE),
     search=Search(("32", "8", WHOLE), order=25),
 )
@@ -91,6 +114,7 @@ KNOBS = (
     BUCKET,
     MSA_ROWS,
     ATOM_SLOTS,
+    KERNELS,
     ATTENTION_CHUNK,
     TRANSITION_SHARD,
     PRECISION,
@@ -141,6 +165,8 @@ class Settings:
         Rows of the MSA in the trunk, or None for as many as the input has.
     fewest_atom_slots
         Whether there is room only for the atoms of the input, instead of 24 slots per token.
+    native_kernels
+        Whether the network runs with native kernels.
     attention_chunk, transition_shard
         Rows of the pair representation that are computed together: ``upstream``, ``whole`` or a
         number.
@@ -153,6 +179,7 @@ class Settings:
     bucket: int
     msa_rows: int | None
     fewest_atom_slots: bool
+    native_kernels: bool
     attention_chunk: str
     transition_shard: str
     precision: str
@@ -164,10 +191,17 @@ class Settings:
         return upstream_bfloat16(self.precision)
 
     @property
+    def attends_natively(self) -> bool:
+        """Whether the native kernel computes triangle attention."""
+        return self.native_kernels and self.attention_chunk in (UPSTREAM, WHOLE)
+
+    @property
     def upstream_rows(self) -> dict[str, RowSpec]:
         """Values of upstream's options of ``global_config`` that the knobs set."""
+        chunk = self.attention_chunk
         chosen = {
-            ATTENTION_CHUNK.name: self.attention_chunk,
+            # The kernel takes all rows only, and its logits take no memory.
+            ATTENTION_CHUNK.name: WHOLE if self.attends_natively else chunk,
             TRANSITION_SHARD.name: self.transition_shard,
         }
         return {
@@ -212,6 +246,7 @@ def settings_for(overrides: Mapping[str, str], tokens: int) -> Settings:
         bucket=_bucket(values[BUCKET.name], tokens),
         msa_rows=None if rows == NEEDED else int(rows),
         fewest_atom_slots=values[ATOM_SLOTS.name] == NEEDED,
+        native_kernels=values[KERNELS.name] == NATIVE,
         attention_chunk=values[ATTENTION_CHUNK.name],
         transition_shard=values[TRANSITION_SHARD.name],
         precision=values[PRECISION.name],

@@ -16,10 +16,13 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.models.af3.depth import BLOCKS as BLOCKS_OF_STACKS
 from perfkit.models.af3.depth import stack_name
+from perfkit.models.af3.kernels import why_no_native_kernels
 from perfkit.models.af3.knobs import (
     BUCKET,
     EXACT,
+    KERNELS,
     KNOBS,
+    NATIVE,
     PRECISION,
     UPSTREAM,
     UPSTREAM_ROWS,
@@ -218,8 +221,11 @@ class AlphaFold3:
         return chosen
 
     def check(self, workload: Workload, configuration: Configuration) -> None:
-        """Refuse a bucket that is smaller than the input."""
-        settings_for(configuration.overrides(), workload.size)
+        """Refuse a bucket that is smaller than the input, and kernels that cannot be built."""
+        settings = settings_for(configuration.overrides(), workload.size)
+        reason = why_no_native_kernels() if settings.native_kernels else None
+        if reason is not None:
+            raise UserError(f"knob {KERNELS.name!r} cannot be {NATIVE!r} here: {reason}")
 
     def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
         """Return float32 if the network computes without bfloat16, else bfloat16."""
@@ -275,9 +281,11 @@ class AlphaFold3:
     def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
         """Whether a value can make a difference.
 
-        An exact bucket needs padding to remove. Pair representations need more rows than are
-        computed together.
+        Native kernels need a compiler on this machine. An exact bucket needs padding to remove.
+        Pair representations need more rows than are computed together.
         """
+        if name == KERNELS.name:
+            return value != NATIVE or why_no_native_kernels() is None
         if name in UPSTREAM_ROWS:
             tokens = workload.size
             return rows_together(name, value, tokens) != rows_together(name, UPSTREAM, tokens)

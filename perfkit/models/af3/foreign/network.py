@@ -9,13 +9,17 @@ from types import ModuleType
 from typing import Any
 
 from perfkit.foreign.adapter import SettingsReport
+from perfkit.models.af3.foreign.native_kernels import NativeKernels
 from perfkit.models.af3.foreign.networks_in_use import OWN_NETWORK, NetworksInUse, network_of
 from perfkit.models.af3.knobs import (
+    ATTENTION_CHUNK,
+    KERNELS,
     MSA_ROWS,
     NEEDED,
     PRECISION,
     ROW_OPTIONS,
     UPSTREAM,
+    WHOLE,
     row_spec,
     upstream_bfloat16,
 )
@@ -52,6 +56,7 @@ def adapt_network(
     settings: Mapping[str, str],
     report: SettingsReport,
     in_use: NetworksInUse,
+    kernels: NativeKernels | None = None,
 ) -> None:
     """Make ``alphafold3.model.model.Model`` follow the settings.
 
@@ -67,7 +72,10 @@ def adapt_network(
         Where to report what became of each setting.
     in_use
         Is marked as adapted.
+    kernels
+        Native kernels of the settings; made from them by default.
     """
+    kernels = NativeKernels(settings, report) if kernels is None else kernels
     model = module.Model
     build: Callable[..., None] = model.__init__
     predict: Callable[..., Any] = model.__call__
@@ -78,24 +86,30 @@ def adapt_network(
         network = network_of(config.global_config)
         if network == OWN_NETWORK:
             config = _changed(config, changes, report)
+            if kernels.take_all_rows and kernels.are_loaded():
+                setattr(config.global_config, ROW_OPTIONS[ATTENTION_CHUNK.name], row_spec(WHOLE))
         else:
-            for knob in changes:
+            for knob in (*changes, *((KERNELS.name,) if kernels.are_set else ())):
                 report.could_not(knob, f"the program runs {network}, another network")
         build(self, config, *given, **named)
 
     @functools.wraps(predict)
     def predict_with_settings(self: Any, batch: Any, *given: Any, **named: Any) -> Any:
         before = self.config
-        if network_of(before.global_config) == OWN_NETWORK:
+        if network_of(before.global_config) != OWN_NETWORK:
+            return predict(self, batch, *given, **named)
+        if MSA_ROWS.name in settings:
             self.config = _with_rows(before, batch, settings[MSA_ROWS.name], report)
         try:
-            return predict(self, batch, *given, **named)
+            with kernels.tracing():
+                return predict(self, batch, *given, **named)
         finally:
             self.config = before
 
     model.__init__ = build_with_settings
-    if MSA_ROWS.name in settings:
+    if MSA_ROWS.name in settings or kernels.are_set:
         model.__call__ = predict_with_settings
+    if MSA_ROWS.name in settings:
         in_use.is_adapted = True
 
 

@@ -1,0 +1,1 @@
+"""Native kernels: C++ functions that traced programs call through JAX's FFI."""

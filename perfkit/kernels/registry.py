@@ -1,0 +1,16 @@
+"""The kernels that perfkit has."""
+
+from __future__ import annotations
+
+from perfkit.kernels.kernel import Kernel
+
+KERNELS: tuple[Kernel, ...] = (
+    Kernel("transition", "transition.cc", ("GluTransition",)),
+    Kernel("triangle attention", "triangle_attention.cc", ("PairBias", "TriangleAttention")),
+    Kernel(
+        "triangle multiplication",
+        "triangle_multiplication.cc",
+        ("triangle_contract", "triangle_epilogue"),
+    ),
+)
+"""All kernels. One library holds them."""

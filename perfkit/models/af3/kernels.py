@@ -1,0 +1,114 @@
+"""Native kernels in AlphaFold 3: whether there are any, and the network's places for them.
+
+The ColabFold build asks four variables of its module ``modules`` for kernels while it is traced.
+DeepMind's package has no such places.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from perfkit.errors import ConfigurationRefusedError
+from perfkit.kernels.build.availability import why_no_kernels
+from perfkit.kernels.build.levels import LEVEL_VARIABLE, forced_level
+
+MODULES = "alphafold3.model.network.modules"
+"""Module of the network with the places for kernels."""
+
+PLACES = ("PACKED_ATTENTION", "PAIR_PROJECTIONS", "TRIMUL_KERNELS", "GLU_TRANSITION")
+"""Variables of :data:`MODULES`. Each is None, or a function that is asked for a kernel by dtype and
+shape and may return None."""
+
+NO_PLACES = "the installed alphafold3 has no places for kernels, as only ColabFold's build has"
+
+
+def why_no_native_kernels() -> str | None:
+    """Why AlphaFold 3 cannot run with native kernels here; None if it can.
+
+    A clause without a full stop. An ``alphafold3`` that is not installed is no reason: other
+    messages say what to install. Imports neither JAX nor ``alphafold3``.
+    """
+    return why_no_kernels() or (None if _has_places() else NO_PLACES)
+
+
+@functools.cache
+def _has_places() -> bool:
+    """Whether the installed package has the places; True if there is no package."""
+    package, *below = MODULES.split(".")
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:
+        # A module that a program made up has no specification.
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        return True
+    source = Path(spec.submodule_search_locations[0], *below).with_suffix(".py")
+    try:
+        text = source.read_text()
+    except OSError:
+        return False
+    return all(f"\n{place} = " in text for place in PLACES)
+
+
+def load_kernels() -> tuple[str, ...]:
+    """Compile the kernels if necessary and load them, so that tracing finds them.
+
+    Returns
+    -------
+    tuple of str
+        A sentence if the user forces a level of instruction sets.
+
+    Raises
+    ------
+    ConfigurationRefusedError
+        There are no kernels here, or they cannot be built or loaded.
+    UserError
+        The forced level is wrong, or the cache cannot be written.
+    """
+    from perfkit.kernels.build.library import load, recipe_here
+
+    reason = why_no_native_kernels()
+    if reason is not None:
+        raise ConfigurationRefusedError(f"there are no native kernels here: {reason}")
+    load(recipe_here())
+    level = forced_level()
+    if level is None:
+        return ()
+    return (f"the native kernels are compiled for {level}, as {LEVEL_VARIABLE} says",)
+
+
+def hooks() -> dict[str, Callable[..., Any]]:
+    """The functions that answer the network: place -> function. Imports JAX."""
+    from perfkit.kernels.transition import glu_transition
+    from perfkit.kernels.triangle_attention import packed_attention, pair_projections
+    from perfkit.kernels.triangle_multiplication import triangle_kernels
+
+    return {
+        "PACKED_ATTENTION": packed_attention,
+        "PAIR_PROJECTIONS": pair_projections,
+        "TRIMUL_KERNELS": triangle_kernels,
+        "GLU_TRANSITION": glu_transition,
+    }
+
+
+@contextlib.contextmanager
+def native_kernels() -> Iterator[None]:
+    """Trace the network with native kernels in this block.
+
+    One process traces programs with and without kernels, so the places are restored at the end.
+    """
+    modules = importlib.import_module(MODULES)
+    before = {place: getattr(modules, place) for place in PLACES}
+    try:
+        for place, function in hooks().items():
+            setattr(modules, place, function)
+        yield
+    finally:
+        for place, function in before.items():
+            setattr(modules, place, function)
