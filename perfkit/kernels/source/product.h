@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "pack.h"
 #include "product_fma.h"
 #include "vector.h"
 
@@ -55,7 +56,8 @@ int64_t packed_size(int64_t k, int64_t n) {
 
 // Packs B[k, n], whose element (i, j) is b[i * row_stride + j * column_stride], for product().
 //
-// `packed` should be aligned to 64 bytes, as scratch() is.
+// `packed` should be aligned to 64 bytes, as scratch() is. Blocks of columns whose first column is a
+// multiple of 16 may be packed one by one: that of column j starts at packed_size<T>(k, j).
 template <class T>
 void pack(const T* b, int64_t row_stride, int64_t column_stride, int64_t k, int64_t n, T* packed);
 

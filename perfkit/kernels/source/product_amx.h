@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "pack.h"
 #include "product_fma.h"
 #include "vector.h"
 

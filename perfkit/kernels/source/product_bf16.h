@@ -6,26 +6,12 @@
 #include <cstdint>
 #include <cstring>
 
+#include "pack.h"
 #include "product_fma.h"
 #include "vector.h"
 
 namespace perfkit {
 namespace detail {
-
-// Packs B as pairs of rows: (2 i, j) and (2 i + 1, j) are neighbours. Rows from k to `depth` are 0.
-inline void pack_pairs(const bfloat16* b, int64_t row_stride, int64_t column_stride, int64_t k,
-                       int64_t depth, int64_t n, bfloat16* packed) {
-  for (int64_t j0 = 0; j0 < n; j0 += kPanelColumns, packed += depth * kPanelColumns) {
-    const int64_t columns = std::min(kPanelColumns, n - j0);
-    for (int64_t i = 0; i < depth; ++i) {
-      const bfloat16* row = b + i * row_stride + j0 * column_stride;
-      bfloat16* out = packed + i / 2 * 2 * kPanelColumns + i % 2;
-      for (int64_t j = 0; j < kPanelColumns; ++j) {
-        out[2 * j] = i < k && j < columns ? row[j * column_stride] : bfloat16{0};
-      }
-    }
-  }
-}
 
 // Adds the products of one pair of rows of B to a block of sums.
 template <int row_count, int panel_count>

@@ -5,12 +5,10 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "pack.h"
 #include "vector.h"
 
 namespace perfkit {
-
-// Columns of a panel of packed B.
-constexpr int64_t kPanelColumns = 16;
 
 namespace detail {
 
@@ -51,21 +49,6 @@ void blocked(const typename Kernel::Left* a, int64_t lda, const typename Kernel:
     }
     k0 += Kernel::inner;
   } while (k0 < k);
-}
-
-// Packs B as float32, row after row in each panel.
-template <class T>
-void pack_rows(const T* b, int64_t row_stride, int64_t column_stride, int64_t k, int64_t n,
-               float* packed) {
-  for (int64_t j0 = 0; j0 < n; j0 += kPanelColumns, packed += k * kPanelColumns) {
-    const int64_t columns = std::min(kPanelColumns, n - j0);
-    for (int64_t i = 0; i < k; ++i) {
-      const T* row = b + i * row_stride + j0 * column_stride;
-      float* out = packed + i * kPanelColumns;
-      for (int64_t j = 0; j < columns; ++j) out[j] = to_float(row[j * column_stride]);
-      for (int64_t j = columns; j < kPanelColumns; ++j) out[j] = 0.0f;
-    }
-  }
 }
 
 // A block of row_count x panel_count panels of C in registers.

@@ -136,6 +136,14 @@ inline Floats scale_by_power(Floats a, Floats n) { return {_mm512_scalef_ps(a.la
 inline Floats zero_below(Floats a, Floats x, Floats y) {
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.lanes, y.lanes, _CMP_NLT_UQ), a.lanes)};
 }
+// The distance of x from the next whole number below it.
+inline Floats fraction(Floats x) {
+  return {_mm512_reduce_ps(x.lanes, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
+}
+// a * 2^n for n rounded down to a whole number.
+inline Floats scale_by_power_below(Floats a, Floats n) { return scale_by_power(a, n); }
+// 1 / a with a relative error of 2^-14.
+inline Floats rough_reciprocal(Floats a) { return {_mm512_rcp14_ps(a.lanes)}; }
 // 1 / a to one unit in the last place, for 2^-126 <= a <= 2^126.
 inline Floats reciprocal(Floats a) {
   const Floats y = {_mm512_rcp14_ps(a.lanes)};
@@ -244,8 +252,25 @@ inline Floats scale_by_power(Floats a, Floats n) {
 inline Floats zero_below(Floats a, Floats x, Floats y) {
   return {_mm256_and_ps(a.lanes, _mm256_cmp_ps(x.lanes, y.lanes, _CMP_NLT_UQ))};
 }
+inline Floats floor(Floats a) {
+  return {_mm256_round_ps(a.lanes, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
+}
+// Powers of two whose exponent is beyond these are infinity or 0 in float32.
+inline Floats limited_exponent(Floats n) {
+  return min(broadcast(129.0f), max(broadcast(-151.0f), n));
+}
+// The distance of x from the next whole number below it.
+inline Floats fraction(Floats x) {
+  const Floats limited = limited_exponent(x);
+  return limited - floor(limited);
+}
+// a * 2^n for n rounded down to a whole number.
+inline Floats scale_by_power_below(Floats a, Floats n) {
+  return scale_by_power(a, floor(limited_exponent(n)));
+}
 // 1 / a.
 inline Floats reciprocal(Floats a) { return broadcast(1.0f) / a; }
+inline Floats rough_reciprocal(Floats a) { return reciprocal(a); }
 
 #endif
 
@@ -276,6 +301,31 @@ inline Floats sigmoid(Floats x) {
   const Floats lowest = broadcast(-87.0f);
   const Floats e = exp(zeros() - max(lowest, x));
   return zero_below(reciprocal(e + broadcast(1.0f)), x, lowest);
+}
+
+// 2^x with a relative error of 4e-6; NaN stays NaN, infinities give infinity and 0.
+inline Floats exp2_for_bfloat16(Floats x) {
+  // Interpolates 2^r at 0 and at the other zeros of a Chebyshev polynomial of degree 5.
+  const Floats r = fraction(x);
+  Floats p = broadcast(0.0135554181f);
+  p = fma(p, r, broadcast(0.05200013179f));
+  p = fma(p, r, broadcast(0.2414167865f));
+  p = fma(p, r, broadcast(0.6930232572f));
+  p = fma(p, r, broadcast(1.0f));
+  return scale_by_power_below(p, x);
+}
+
+// e^x with a relative error of 4e-6 + 6e-8 |x|, a hundredth of a unit of bfloat16.
+inline Floats exp_for_bfloat16(Floats x) {
+  return exp2_for_bfloat16(x * broadcast(1.44269504088896341f));
+}
+
+// 1 / (1 + e^-x) with a relative error of 1e-4 at most, a fortieth of a unit of bfloat16.
+//
+// NaN stays NaN, infinities give 0 and 1.
+inline Floats sigmoid_for_bfloat16(Floats x) {
+  const Floats e = exp2_for_bfloat16(x * broadcast(-1.44269504088896341f));
+  return rough_reciprocal(e + broadcast(1.0f));
 }
 
 namespace detail {
