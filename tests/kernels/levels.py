@@ -26,9 +26,11 @@ ALL_LEVELS = [
 
 @contextlib.contextmanager
 def loaded(
-    level: str, kernels: Sequence[Kernel], sources: Path, cache: Path
+    level: str, kernels: Sequence[Kernel], sources: Path, folders: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
     """The library of a level, in use while the context lasts; skips a level the CPU does not have.
+
+    A library is built once for all tests of a session.
 
     Yields
     ------
@@ -41,6 +43,6 @@ def loaded(
     if level not in levels_here():
         pytest.skip(f"this CPU has no {level}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE_VARIABLE, str(cache))
+        patch.setenv(CACHE_VARIABLE, str(folders.getbasetemp() / "kernels"))
         recipe = dataclasses.replace(recipe_here(kernels, sources), level=level)
         yield load(recipe)

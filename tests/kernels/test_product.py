@@ -27,7 +27,7 @@ def targets(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
     """Registered names of the handlers of one level."""
-    with loaded(request.param, (KERNEL,), SOURCES, tmp_path_factory.mktemp("cache")) as names:
+    with loaded(request.param, (KERNEL,), SOURCES, tmp_path_factory) as names:
         yield names
 
 
@@ -39,7 +39,7 @@ def called(target: str, shape: tuple[int, ...], dtype: Any, *operands: Any, **op
     return np.asarray(values, np.float64)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     m=st.integers(1, 70),
     n=st.integers(1, 150),
@@ -58,16 +58,17 @@ def test_products_agree_with_float64(
     accumulate: bool,
 ) -> None:
     random = np.random.default_rng([m, n, k])
-    b = jnp.asarray(random.normal(size=(k, n)), dtype)
+    b = random.normal(size=(k, n)).astype(jnp.dtype(dtype))
     # A is a part of a wider matrix whose other columns must not be read into the result.
-    a = jnp.full((m, k + 3), jnp.nan, dtype).at[:, :k].set(random.normal(size=(m, k)))
+    a = np.full((m, k + 3), np.nan, jnp.dtype(dtype))
+    a[:, :k] = random.normal(size=(m, k))
     initial = random.normal(size=(m, (n + 15) // 16 * 16)).astype(np.float32)
     got = called(
         targets["perfkit.TestProduct"],
         initial.shape,
         np.float32,
         a,
-        b.T if transposed else b,
+        np.ascontiguousarray(b.T) if transposed else b,
         initial,
         transposed=transposed,
         accumulate=accumulate,
@@ -81,7 +82,8 @@ def test_products_agree_with_float64(
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_nan_or_infinity_stays_in_its_row(targets: dict[str, str], dtype: str) -> None:
-    a = jnp.ones((40, 50), dtype).at[3, 7].set(jnp.nan).at[39, 49].set(jnp.inf)
+    a = np.ones((40, 50), jnp.dtype(dtype))
+    a[3, 7], a[39, 49] = np.nan, np.inf
     initial = np.zeros((40, 32), np.float32)
     got = called(
         targets["perfkit.TestProduct"],

@@ -15,15 +15,15 @@ constexpr float kLayerNormEpsilon = 1e-5f;
 // out = (x - mean) * scale / sqrt(variance + epsilon) + offset for every row of x[rows, channels].
 //
 // The variance is the mean of the squared differences from the mean (two passes), so that it is
-// never negative. `out` may be `x`. Rows of both are contiguous.
+// never negative. `out` may be `x`. Rows of x are contiguous, those of out `out_stride` apart.
 template <class T>
 void layer_norm(const T* x, const float* scale, const float* offset, T* out, int64_t rows,
-                int64_t channels) {
+                int64_t channels, int64_t out_stride) {
   constexpr int64_t width = Floats::width;
   const int64_t whole = channels / width * width;
   const int64_t tail = channels - whole;
   const float share = 1.0f / static_cast<float>(channels);
-  for (int64_t row = 0; row < rows; ++row, x += channels, out += channels) {
+  for (int64_t row = 0; row < rows; ++row, x += channels, out += out_stride) {
     Floats total = zeros();
     for (int64_t c = 0; c < whole; c += width) total = total + load(x + c);
     if (tail) total = total + load_partial(x + whole, tail);
@@ -52,6 +52,13 @@ void layer_norm(const T* x, const float* scale, const float* offset, T* out, int
       store_partial(out + whole, fma(factor, difference, load_partial(offset + whole, tail)), tail);
     }
   }
+}
+
+// The same with contiguous rows of `out`.
+template <class T>
+void layer_norm(const T* x, const float* scale, const float* offset, T* out, int64_t rows,
+                int64_t channels) {
+  layer_norm<T>(x, scale, offset, out, rows, channels, channels);
 }
 
 }  // namespace perfkit

@@ -76,7 +76,9 @@ void pack_contiguous_columns(const T* b, int64_t column_stride, int64_t k, int64
       decltype(Floats::lanes) lanes[width];
       for (int j = 0; j < width; ++j) {
         const T* column = b + (j0 + j) * column_stride + i;
-        lanes[j] = (j0 + j < columns ? load_partial(column, rows) : zeros()).lanes;
+        Floats values = zeros();
+        if (j0 + j < columns) values = rows == width ? load(column) : load_partial(column, rows);
+        lanes[j] = values.lanes;
       }
       transpose(lanes);
       for (int64_t r = 0; r < rows; ++r) {

@@ -54,6 +54,16 @@ int64_t packed_size(int64_t k, int64_t n) {
   return elements * detail::panel_count(n) * kPanelColumns * detail::panel_depth<T>(k);
 }
 
+// A row stride for A or C with `columns` columns, in elements: an odd number of cache lines.
+//
+// The rows of a tile then lie in different sets of the level-1 cache. With a stride of a power of
+// two they replace each other, and a product with C of 256 columns takes twice as long.
+template <class T>
+int64_t padded_stride(int64_t columns) {
+  constexpr int64_t line = 64 / sizeof(T);
+  return (columns + line - 1) / line / 2 * 2 * line + line;
+}
+
 // Packs B[k, n], whose element (i, j) is b[i * row_stride + j * column_stride], for product().
 //
 // `packed` should be aligned to 64 bytes, as scratch() is. Blocks of columns whose first column is a

@@ -49,9 +49,9 @@ struct Transition {
   }
 
   // hidden = swish(gate) * value for pairs of panels of `products`.
-  static void combine(const float* products, int64_t block_rows, int64_t panels, T* out,
-                      int64_t out_stride) {
-    for (int64_t r = 0; r < block_rows; ++r, products += 2 * panels * kPanelColumns) {
+  static void combine(const float* products, int64_t stride, int64_t block_rows, int64_t panels,
+                      T* out, int64_t out_stride) {
+    for (int64_t r = 0; r < block_rows; ++r, products += stride) {
       for (int64_t column = 0; column < panels * kPanelColumns; column += Floats::width) {
         const float* gates = products + column + column / kPanelColumns * kPanelColumns;
         const Floats gate = load(gates);
@@ -82,27 +82,29 @@ struct Transition {
 
   void run_block(int64_t first, int64_t block_rows) const {
     const auto kept = [](T value) { return to_float(value) != 0.0f; };
-    const int64_t out_stride = rounded_up(channels, kPanelColumns);
+    const int64_t out_stride = padded_stride<float>(channels);
     float* sums = scratch<float>(kResult, block_rows * out_stride);
     if (keep != nullptr && std::none_of(keep + first, keep + first + block_rows, kept)) {
       finish(sums, out_stride, first, block_rows);
       return;
     }
     const ProductSession session;
-    T* normalised = scratch<T>(kNormalised, block_rows * channels);
-    layer_norm<T>(x + first * channels, scale, offset, normalised, block_rows, channels);
+    const int64_t in_stride = padded_stride<T>(channels);
+    T* normalised = scratch<T>(kNormalised, block_rows * in_stride);
+    layer_norm<T>(x + first * channels, scale, offset, normalised, block_rows, channels, in_stride);
     constexpr int64_t kPanels = kHiddenColumns / kPanelColumns;
-    float* products = scratch<float>(kProducts, block_rows * 2 * kHiddenColumns);
-    const int64_t hidden_stride = hidden_panels() * kPanelColumns;
-    T* wide = scratch<T>(kHidden, block_rows * hidden_stride);
+    const int64_t product_stride = padded_stride<float>(2 * kHiddenColumns);
+    float* products = scratch<float>(kProducts, block_rows * product_stride);
+    const int64_t wide_stride = padded_stride<T>(hidden_panels() * kPanelColumns);
+    T* wide = scratch<T>(kHidden, block_rows * wide_stride);
     for (int64_t panel = 0; panel < hidden_panels(); panel += kPanels) {
       const int64_t panels = std::min(kPanels, hidden_panels() - panel);
-      const int64_t columns = 2 * panels * kPanelColumns;
-      product<T>(normalised, channels, packed_in + 2 * panel * panel_size(), products, columns,
-                 block_rows, columns, channels, false);
-      combine(products, block_rows, panels, wide + panel * kPanelColumns, hidden_stride);
+      product<T>(normalised, in_stride, packed_in + 2 * panel * panel_size(), products,
+                 product_stride, block_rows, 2 * panels * kPanelColumns, channels, false);
+      combine(products, product_stride, block_rows, panels, wide + panel * kPanelColumns,
+              wide_stride);
     }
-    product<T>(wide, hidden_stride, packed_out, sums, out_stride, block_rows, channels, hidden,
+    product<T>(wide, wide_stride, packed_out, sums, out_stride, block_rows, channels, hidden,
                false);
     finish(sums, out_stride, first, block_rows);
   }
