@@ -51,7 +51,9 @@ class PendingProjections:
     weights: jax.Array
     shape: tuple[int, ...]
 
-    def reshape(self, rows: int, columns: int, _: int, heads: int, head_dim: int) -> PendingProjections:
+    def reshape(
+        self, rows: int, columns: int, _: int, heads: int, head_dim: int
+    ) -> PendingProjections:
         """Return the projections with the shape ``(rows, columns, 4, heads, head_dim)``."""
         shape = (rows, columns, 4, heads, head_dim)
         return PendingProjections(self.x, self.scale, self.offset, self.weights, shape)

@@ -20,6 +20,12 @@ inline void convert(const float* x, int64_t count, float* out) {
 }
 // count is a multiple of 16.
 inline void convert(const float* x, int64_t count, bfloat16* out) {
+#if defined(__AVX512BF16__)
+  // A tile loads 64 bytes at a time, which come sooner from one store than from two.
+  for (; count >= 32; count -= 32, x += 32, out += 32)
+    _mm512_storeu_si512(out, reinterpret_cast<__m512i>(
+                                 _mm512_cvtne2ps_pbh(load(x + 16).lanes, load(x).lanes)));
+#endif
   for (int64_t i = 0; i < count; i += Floats::width) store(out + i, load(x + i));
 }
 

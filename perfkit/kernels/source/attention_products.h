@@ -1,9 +1,9 @@
 // Products of attention: small matrices whose right operand changes with each row of the pair.
 //
 // product.h packs its right operand into panels of its own, which pays when the operand is used for
-// many rows. Keys and values are used by one row of the pair only, so they are written once, by the
-// epilogue of the projection, in the layout that the products here read: rows of `kDepth` consecutive
-// elements of the inner dimension, one group of 4 bytes for each column.
+// many rows. Keys and values are used by one row of the pair only, so the epilogue of their
+// projection writes them in the layout that the products here read: a row of a panel holds kDepth
+// consecutive elements of the inner dimension, as a group of 4 bytes, for each column.
 #ifndef PERFKIT_KERNELS_ATTENTION_PRODUCTS_H_
 #define PERFKIT_KERNELS_ATTENTION_PRODUCTS_H_
 
@@ -21,6 +21,9 @@ namespace attention {
 // Elements of the inner dimension in one group of 4 bytes.
 template <class Operand>
 constexpr int64_t kDepth = 4 / static_cast<int64_t>(sizeof(Operand));
+
+// Rows of the left operand of a product.
+constexpr int64_t kBlock = 16;
 
 #if defined(__AVX512BF16__)
 template <class T>

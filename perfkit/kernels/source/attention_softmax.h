@@ -18,9 +18,6 @@ constexpr float kLog2E = 1.44269504088896341f;
 constexpr float kLargest = std::numeric_limits<float>::max();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Rows of queries in a block.
-constexpr int64_t kBlock = 16;
-
 // Which keys a row of the pair attends to.
 //
 // keep[g] has a bit for each of the keys 16 g ... 16 g + 15. fill[key] replaces the logit of a key
@@ -68,6 +65,21 @@ inline Floats power_of_two(Floats t) {
 #endif
 }
 
+// The sigmoid of a gate, to the precision of an operand.
+template <class Operand>
+inline Floats opened(Floats gate) {
+#if defined(__AVX512BF16__)
+  if constexpr (!std::is_same_v<Operand, float>) {
+    // Below this limit e^-gate may exceed the range of _mm512_rcp14_ps, and the sigmoid is 0.
+    const Floats lowest = broadcast(-87.0f);
+    const Floats power = power_of_two<Operand>(max(lowest, gate) * broadcast(-kLog2E));
+    const Floats share = {_mm512_rcp14_ps((power + broadcast(1.0f)).lanes)};
+    return zero_below(share, gate, lowest);
+  }
+#endif
+  return sigmoid(gate);
+}
+
 // Two vectors of consecutive numbers, as operands of a product.
 inline void store_operands(float* p, Floats first, Floats second) {
   store(p, first);
@@ -92,15 +104,21 @@ inline Floats masked(Floats logits, const KeyMask& mask, int64_t key) {
 #endif
 }
 
-// Turns products of queries and keys into weights that are not yet divided by their sum.
+// The softmax of a block of rows over the keys seen so far.
+struct SoftmaxState {
+  float largest[kBlock];  // largest logit, with the factor log2(e)
+  float sums[kBlock];     // of the weights, before these are rounded
+  float factors[kBlock];  // by which the last keys made all earlier weights smaller
+};
+
+// Turns products of queries and keys into weights relative to the largest logit so far.
 //
 // products[rows, keys] (row stride ld) are overwritten. bias[rows, keys] and `scale` hold the
-// factor log2(e). The reciprocal of the sum of a row's weights, which are summed before they are
-// rounded, goes to reciprocals[row]. `keys` is a multiple of 32.
+// factor log2(e). `first` says that no keys came before; `keys` is a multiple of 32.
 template <bool kMasked, class Operand>
 inline void softmax_rows(float* products, int64_t ld, const float* bias, int64_t ld_bias,
-                         const KeyMask& mask, float scale, int64_t rows, int64_t keys,
-                         Operand* weights, int64_t ld_weights, float* reciprocals) {
+                         const KeyMask& mask, float scale, int64_t rows, int64_t keys, bool first,
+                         Operand* weights, int64_t ld_weights, SoftmaxState& state) {
   constexpr int64_t width = Floats::width;
   const Floats factor = broadcast(scale);
   for (int64_t row = 0; row < rows; ++row) {
@@ -116,30 +134,42 @@ inline void softmax_rows(float* products, int64_t ld, const float* bias, int64_t
         largest[v] = max(logit, largest[v]);
       }
     // A NaN that max() drops comes back through the sum of the weights.
-    const Floats shift = broadcast(maximum(max(largest[0], largest[1])));
+    const float here = maximum(max(largest[0], largest[1]));
+    const float before = first ? -kInfinity : state.largest[row];
+    const float most = here > before ? here : before;
+    // Without any finite logit the weights are 0, not NaN: later keys may have one.
+    const Floats shift = broadcast(most == -kInfinity ? 0.0f : most);
+    state.largest[row] = most;
     Floats sums[2] = {zeros(), zeros()};
     Operand* row_weights = weights + row * ld_weights;
     for (int64_t key = 0; key < keys; key += 2 * width) {
-      const Floats first = power_of_two<Operand>(load(logits + key) - shift);
-      const Floats second = power_of_two<Operand>(load(logits + key + width) - shift);
-      sums[0] = sums[0] + first;
-      sums[1] = sums[1] + second;
-      store_operands(row_weights + key, first, second);
+      const Floats one = power_of_two<Operand>(load(logits + key) - shift);
+      const Floats two = power_of_two<Operand>(load(logits + key + width) - shift);
+      sums[0] = sums[0] + one;
+      sums[1] = sums[1] + two;
+      store_operands(row_weights + key, one, two);
     }
-    reciprocals[row] = 1.0f / sum(sums[0] + sums[1]);
+    const float added = sum(sums[0] + sums[1]);
+    if (first) {
+      state.sums[row] = added;
+    } else {
+      const Floats rest = power_of_two<float>(broadcast(before) - shift);
+      store_partial(state.factors + row, rest, 1);
+      state.sums[row] = state.sums[row] * state.factors[row] + added;
+    }
   }
 }
 
 template <class Operand>
 inline void softmax(float* products, int64_t ld, const float* bias, int64_t ld_bias,
-                    const KeyMask& mask, float scale, int64_t rows, int64_t keys, Operand* weights,
-                    int64_t ld_weights, float* reciprocals) {
+                    const KeyMask& mask, float scale, int64_t rows, int64_t keys, bool first,
+                    Operand* weights, int64_t ld_weights, SoftmaxState& state) {
   if (mask.all)
-    softmax_rows<false>(products, ld, bias, ld_bias, mask, scale, rows, keys, weights, ld_weights,
-                        reciprocals);
+    softmax_rows<false>(products, ld, bias, ld_bias, mask, scale, rows, keys, first, weights,
+                        ld_weights, state);
   else
-    softmax_rows<true>(products, ld, bias, ld_bias, mask, scale, rows, keys, weights, ld_weights,
-                       reciprocals);
+    softmax_rows<true>(products, ld, bias, ld_bias, mask, scale, rows, keys, first, weights,
+                       ld_weights, state);
 }
 
 // out[rows, keys] = bias log2(e) in float32, with zeros from `count` to `keys`.

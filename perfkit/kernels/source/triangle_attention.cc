@@ -1,14 +1,15 @@
-// Triangle attention of the Pairformer, along rows or columns of the pair, in two passes over it.
+// Triangle attention of the Pairformer, along rows or columns of the pair, in one pass over it:
+// layer norm, projections to queries, keys, values and gates, attention, gate, output projection
+// and residual for a few rows (or columns) of the pair at a time. The bias comes from pair_bias.cc.
 //
-// pair_bias: layer norm and the projection to one bias for each head.
-// triangle_attention: layer norm, projections to queries, keys, values and gates, attention, gate,
-// output projection and residual for a few rows (or columns) of the pair at a time. Nothing but the
-// pair and the bias is in main memory: the projections of a row and a block of 16 rows of logits
-// stay in the cache of the core. A column is gathered when it is normalised, so that both
-// directions do the same work.
+// Nothing but the pair and the bias is in main memory: the projections of a row and a block of 16
+// rows of logits stay in the cache of the core. A column is gathered when it is normalised, so that
+// both directions do the same work.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "attention_panels.h"
 #include "attention_products.h"
@@ -27,10 +28,14 @@ using attention::kDepth;
 using attention::OperandOf;
 
 // Buffers of a thread, see scratch().
-enum Slot { kNormed, kRow, kKeys, kValues, kMixed, kLogits, kBias, kWeights, kBlockBuffer, kMask, kFill };
+enum Slot { kNormed, kRow, kQueries, kKeys, kValues, kGates, kMixed, kLogits };
+enum MoreSlots { kBias = kLogits + 1, kWeights, kProjected, kMask, kFill, kPacked };
 
-constexpr int64_t kGroupBytes = 1 << 20;  // half of the second-level cache of a server core
+// What a few rows of attention may take of the second-level cache, 1 to 2 MiB in a server's core.
+constexpr int64_t kGroupBytes = 1280 << 10;
 constexpr int64_t kLargestGroup = 8;
+// With so many keys, a block of logits, its bias and its weights fit into the first-level cache.
+constexpr int64_t kMostKeys = 320;
 
 int64_t rounded_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -58,8 +63,7 @@ struct Attention {
   float softmax_scale;
 
   // Weights as right operands, shared by all threads.
-  Operand* query_gate;  // for each head: [channels, 2 head_dim]
-  Operand* key_value;
+  Operand* projections;  // for each head: [channels, 4 head_dim]
   Operand* output;
 
   int64_t width() const { return heads * head_dim; }
@@ -68,8 +72,9 @@ struct Attention {
   int64_t query_depth() const {
     return std::is_same_v<Operand, float> ? head_dim : rounded_up(head_dim, 32);
   }
-  int64_t panel_size() const { return channels * 2 * head_dim; }
-  int64_t panel_stride() const { return 2 * head_dim * kDepth<Operand>; }
+  int64_t panel_size() const { return channels * 4 * head_dim; }
+  int64_t panel_stride() const { return 4 * head_dim * kDepth<Operand>; }
+  int64_t query_size() const { return keys() * query_depth(); }
   // 64 bytes more than a multiple of 128 bytes, so that the rows of a tile lie in different sets
   // of the cache.
   int64_t key_stride() const { return (keys() + 16) * kDepth<Operand>; }
@@ -77,40 +82,49 @@ struct Attention {
   int64_t value_stride() const { return head_dim * kDepth<Operand>; }
   int64_t value_size() const { return keys() * head_dim; }
 
+  // Keys that are in the softmax at a time, a multiple of 32.
+  int64_t keys_at_once() const {
+    const int64_t parts = (keys() + kMostKeys - 1) / kMostKeys;
+    return rounded_up((keys() + parts - 1) / parts, 32);
+  }
+
   int64_t bytes_of_row() const {
     return static_cast<int64_t>(sizeof(Operand)) *
-           (keys() * (channels + width()) + key_size() + value_size());
+           (keys() * (channels + width()) + query_size() + key_size() + 2 * value_size());
   }
 
   void pack() {
-    for (int64_t head = 0; head < heads; ++head) {
-      const auto panel = [&](int64_t projection, Operand* to) {
-        attention::pack_weights(weights + projection * channels * width() + head * head_dim,
-                                width(), channels, head_dim, to, panel_stride());
-      };
-      const int64_t half = head_dim * kDepth<Operand>;
-      panel(0, query_gate + head * panel_size());
-      panel(3, query_gate + head * panel_size() + half);
-      panel(1, key_value + head * panel_size());
-      panel(2, key_value + head * panel_size() + half);
-    }
+    for (int64_t head = 0; head < heads; ++head)
+      for (int64_t part = 0; part < 4; ++part)
+        attention::pack_weights(
+            weights + part * channels * width() + head * head_dim, width(), channels, head_dim,
+            projections + head * panel_size() + part * head_dim * kDepth<Operand>, panel_stride());
     attention::pack_weights(output_weights, channels, width(), channels, output,
                             channels * kDepth<Operand>);
   }
 
-  void normalise(int64_t row, Operand* normed) const {
-    const T* token = x + row * row_stride;
-    for (int64_t i = 0; i < tokens; ++i, token += token_stride, normed += channels) {
-      if constexpr (std::is_same_v<Operand, T>) {
-        layer_norm(token, scale, offset, normed, 1, channels);
-      } else {
-        T* rounded = scratch<T>(kRow, channels);
-        layer_norm(token, scale, offset, rounded, 1, channels);
-        for (int64_t c = 0; c < channels; c += Floats::width) store(normed + c, load(rounded + c));
-      }
+  // The layer norm of rows of attention. The rows take turns, because in columns of the pair they
+  // are neighbours in memory.
+  void normalise(int64_t first, int64_t count, Operand* normed) const {
+    const int64_t size = keys() * channels;
+    for (int64_t block = 0; block < tokens; block += kBlock)
+      for (int64_t i = 0; i < count; ++i)
+        for (int64_t token = block; token < std::min(block + kBlock, tokens); ++token)
+          normalise_token(x + (first + i) * row_stride + token * token_stride,
+                          normed + i * size + token * channels);
+    for (int64_t i = 0; i < count; ++i)
+      std::memset(static_cast<void*>(normed + i * size + tokens * channels), 0,
+                  static_cast<size_t>((keys() - tokens) * channels) * sizeof(Operand));
+  }
+
+  void normalise_token(const T* token, Operand* normed) const {
+    if constexpr (std::is_same_v<Operand, T>) {
+      layer_norm(token, scale, offset, normed, 1, channels);
+    } else {
+      T* rounded = scratch<T>(kRow, channels);
+      layer_norm(token, scale, offset, rounded, 1, channels);
+      for (int64_t c = 0; c < channels; c += Floats::width) store(normed + c, load(rounded + c));
     }
-    std::memset(static_cast<void*>(normed), 0,
-                static_cast<size_t>((keys() - tokens) * channels) * sizeof(Operand));
   }
 
   attention::KeyMask key_mask(int64_t row, uint16_t* keep, float* fill) const {
@@ -126,104 +140,159 @@ struct Attention {
     return {keep, fill, all};
   }
 
-  // The keys and values of one head and one row.
-  void project_keys(const Operand* normed, int64_t head, Operand* key_panel,
-                    Operand* value_panel) const {
-    float* block = scratch<float>(kBlockBuffer, kBlock * 2 * head_dim);
-    for (int64_t key = 0; key < keys(); key += kBlock) {
-      attention::multiply(normed + key * channels, channels, key_value + head * panel_size(),
-                          panel_stride(), block, 2 * head_dim, 2 * head_dim, channels);
-      attention::store_keys(block, 2 * head_dim, head_dim, key_panel + key * kDepth<Operand>,
-                            key_stride());
-      attention::store_values(block + head_dim, 2 * head_dim, head_dim,
-                              value_panel + key / kDepth<Operand> * value_stride(),
-                              value_stride());
+  // Where the projections of a head are, for one row of attention.
+  struct Projected {
+    Operand* queries;  // [keys, query_depth]
+    Operand* keys;     // panel of the transposed keys
+    Operand* values;   // panel
+    Operand* gates;    // [keys, head_dim], after the sigmoid
+  };
+
+  void project(const Operand* normed, int64_t head, const Projected& to) const {
+    const int64_t columns = 4 * head_dim;
+    float* products = scratch<float>(kProjected, 2 * kBlock * columns);
+    float* next = products + kBlock * columns;
+    const auto multiply_block = [&](int64_t token, float* out) {
+      attention::multiply(normed + token * channels, channels, projections + head * panel_size(),
+                          panel_stride(), out, columns, columns, channels);
+    };
+    multiply_block(0, products);
+    for (int64_t token = 0; token < keys(); token += kBlock, std::swap(products, next)) {
+      // Tiles compute the next products while vectors store these.
+      if (token + kBlock < keys()) multiply_block(token + kBlock, next);
+      store_projections(products, head, token, to);
     }
   }
 
-  // Gated attention of the first `count` of 16 queries to all keys of the row.
-  void attend(const Operand* normed, int64_t head, int64_t count, const Operand* key_panel,
-              const Operand* value_panel, const float* block_bias,
-              const attention::KeyMask& key_mask, Operand* mixed) const {
-    const int64_t stride = keys() + 16, weight_stride = keys() + 32;
-    float* block = scratch<float>(kBlockBuffer, kBlock * 2 * head_dim);
-    float* logits = scratch<float>(kLogits, kBlock * stride);
-    Operand* shares = scratch<Operand>(kWeights, kBlock * weight_stride);
-    alignas(64) Operand queries[kBlock * 32] = {};
-    alignas(64) float values[kBlock * 32];
-    float reciprocals[kBlock];
-    attention::multiply(normed, channels, query_gate + head * panel_size(), panel_stride(), block,
-                        2 * head_dim, 2 * head_dim, channels);
-    for (int64_t query = 0; query < kBlock; ++query)
-      attention::convert(block + query * 2 * head_dim, head_dim, queries + query * query_depth());
-    attention::multiply(queries, query_depth(), key_panel, key_stride(), logits, stride, keys(),
-                        query_depth());
-    attention::softmax(logits, stride, block_bias, stride, key_mask,
-                       softmax_scale * attention::kLog2E, count, keys(), shares, weight_stride,
-                       reciprocals);
-    attention::multiply(shares, weight_stride, value_panel, value_stride(), values, head_dim,
-                        head_dim, keys());
-    for (int64_t query = 0; query < count; ++query) {
-      const Floats factor = broadcast(reciprocals[query]);
+  void store_projections(const float* products, int64_t head, int64_t token,
+                         const Projected& to) const {
+    const int64_t columns = 4 * head_dim;
+    attention::store_keys(products + head_dim, columns, head_dim, to.keys + token * kDepth<Operand>,
+                          key_stride());
+    attention::store_values(products + 2 * head_dim, columns, head_dim,
+                            to.values + token / kDepth<Operand> * value_stride(), value_stride());
+    for (int64_t i = 0; i < kBlock; ++i) {
+      const float* row = products + i * columns;
+      attention::convert(row, head_dim, to.queries + (token + i) * query_depth());
       for (int64_t d = 0; d < head_dim; d += Floats::width) {
-        const Floats gate = load(block + query * 2 * head_dim + head_dim + d) +
-                            load(gate_bias + head * head_dim + d);
-        const Floats mean = load(values + query * head_dim + d) * factor;
-        store(mixed + query * width() + d, mean * sigmoid(gate));
+        const Floats gate = load(row + 3 * head_dim + d) + load(gate_bias + head * head_dim + d);
+        store(to.gates + (token + i) * head_dim + d, attention::opened<Operand>(gate));
       }
     }
   }
 
-  // The output projection of a row, with its bias and the residual.
-  void project_output(const Operand* mixed, int64_t row) const {
-    float* block = scratch<float>(kBlockBuffer, kBlock * channels);
-    for (int64_t first = 0; first < tokens; first += kBlock) {
-      attention::multiply(mixed + first * width(), width(), output, channels * kDepth<Operand>,
-                          block, channels, channels, width());
-      const int64_t count = std::min(kBlock, tokens - first);
+  // Attention of one head in `count` rows, which share the bias of each block of queries.
+  void attend(int64_t head, int64_t count, const Projected* projected,
+              const attention::KeyMask* masks, Operand* mixed) const {
+    const int64_t stride = keys() + 16, step = keys_at_once(), weight_stride = step + 32;
+    const int64_t parts = (keys() + step - 1) / step, in_block = count * parts;
+    const int64_t blocks = (tokens + kBlock - 1) / kBlock;
+    float* block_bias = scratch<float>(kBias, kBlock * stride);
+    float* logits = scratch<float>(kLogits, kBlock * (step + 16));
+    Operand* weights = scratch<Operand>(kWeights, kBlock * weight_stride);
+    alignas(64) float means[kBlock * 32], added[kBlock * 32];
+    attention::SoftmaxState state;
+    // The products of queries and keys of one piece: a block of queries, a row, a part of its keys.
+    const auto multiply_queries = [&](int64_t piece) {
+      const Projected& row = projected[piece % in_block / parts];
+      const int64_t key = piece % parts * step;
+      attention::multiply(row.queries + piece / in_block * kBlock * query_depth(), query_depth(),
+                          row.keys + key * kDepth<Operand>, key_stride(), logits, step + 16,
+                          std::min(step, keys() - key), query_depth());
+    };
+    multiply_queries(0);
+    for (int64_t piece = 0; piece < blocks * in_block; ++piece) {
+      const int64_t query = piece / in_block * kBlock, i = piece % in_block / parts;
+      const int64_t key = piece % parts * step, here = std::min(step, keys() - key);
+      const int64_t queries = std::min(kBlock, tokens - query);
+      if (piece % in_block == 0)
+        attention::scaled_bias(bias + (head * tokens + query) * tokens, tokens, queries, tokens,
+                               keys(), block_bias, stride);
+      const attention::KeyMask mask = {masks[i].keep + key / 16, masks[i].fill + key, masks[i].all};
+      attention::softmax(logits, step + 16, block_bias + key, stride, mask,
+                         softmax_scale * attention::kLog2E, queries, here, key == 0, weights,
+                         weight_stride, state);
+      // The next products come first, because the softmax waits for them and not for the means.
+      if (piece + 1 < blocks * in_block) multiply_queries(piece + 1);
+      attention::multiply(weights, weight_stride,
+                          projected[i].values + key / kDepth<Operand> * value_stride(),
+                          value_stride(), key == 0 ? means : added, head_dim, head_dim, here);
+      if (key != 0) add_means(queries, added, state, means);
+      if (key + here == keys())
+        store_gated(queries, means, state, projected[i].gates + query * head_dim,
+                    mixed + (i * keys() + query) * width() + head * head_dim);
+    }
+  }
+
+  void add_means(int64_t count, const float* added, const attention::SoftmaxState& state,
+                 float* means) const {
+    for (int64_t query = 0; query < count; ++query) {
+      const Floats factor = broadcast(state.factors[query]);
+      for (int64_t at = query * head_dim; at < (query + 1) * head_dim; at += Floats::width)
+        store(means + at, fma(load(means + at), factor, load(added + at)));
+    }
+  }
+
+  void store_gated(int64_t count, const float* means, const attention::SoftmaxState& state,
+                   const Operand* gates, Operand* mixed) const {
+    for (int64_t query = 0; query < count; ++query) {
+      const Floats factor = broadcast(1.0f / state.sums[query]);
+      for (int64_t d = 0; d < head_dim; d += Floats::width) {
+        const int64_t at = query * head_dim + d;
+        store(mixed + query * width() + d, load(means + at) * factor * load(gates + at));
+      }
+    }
+  }
+
+  // The output projection of rows of attention, with its bias and the residual.
+  void project_output(const Operand* mixed, int64_t first, int64_t count) const {
+    float* products = scratch<float>(kProjected, kBlock * channels);
+    for (int64_t block = 0; block < tokens; block += kBlock)
       for (int64_t i = 0; i < count; ++i) {
-        const int64_t at = row * row_stride + (first + i) * token_stride;
-        for (int64_t c = 0; c < channels; c += Floats::width) {
-          Floats sum = load(block + i * channels + c) + load(output_bias + c);
-          if (residual != nullptr) sum = sum + load(residual + at + c);
-          store(out + at + c, sum);
-        }
+        attention::multiply(mixed + (i * keys() + block) * width(), width(), output,
+                            channels * kDepth<Operand>, products, channels, channels, width());
+        for (int64_t token = block; token < std::min(block + kBlock, tokens); ++token)
+          store_output((first + i) * row_stride + token * token_stride,
+                       products + (token - block) * channels);
       }
+  }
+
+  void store_output(int64_t at, const float* products) const {
+    for (int64_t c = 0; c < channels; c += Floats::width) {
+      Floats sum = load(products + c) + load(output_bias + c);
+      if (residual != nullptr) sum = sum + load(residual + at + c);
+      store(out + at + c, sum);
     }
   }
 
-  // Rows `first` ... `last` - 1. They share the bias of each block of queries while it is in cache.
+  // Rows `first` ... `last` - 1 of attention.
   void run(int64_t first, int64_t last) const {
     attention::TileScope tiles;
     const int64_t count = last - first, normed_size = keys() * channels;
-    const int64_t mixed_size = keys() * width(), stride = keys() + 16;
     Operand* normed = scratch<Operand>(kNormed, count * normed_size);
+    Operand* queries = scratch<Operand>(kQueries, count * query_size());
     Operand* key_panels = scratch<Operand>(kKeys, count * key_size());
-    Operand* value_panels = scratch<Operand>(kValues, count * value_size());
-    Operand* mixed = scratch<Operand>(kMixed, count * mixed_size);
-    float* block_bias = scratch<float>(kBias, kBlock * stride);
+    Operand* values = scratch<Operand>(kValues, count * value_size());
+    Operand* gates = scratch<Operand>(kGates, count * value_size());
+    Operand* mixed = scratch<Operand>(kMixed, count * keys() * width());
     uint16_t* keep = scratch<uint16_t>(kMask, count * keys() / 16);
     float* fill = scratch<float>(kFill, count * keys());
     attention::KeyMask masks[kLargestGroup];
+    Projected projected[kLargestGroup];
+    // Behind head_dim, queries are zeros.
+    std::memset(static_cast<void*>(queries), 0,
+                static_cast<size_t>(count * query_size()) * sizeof(Operand));
+    normalise(first, count, normed);
     for (int64_t i = 0; i < count; ++i) {
-      normalise(first + i, normed + i * normed_size);
       masks[i] = key_mask(first + i, keep + i * keys() / 16, fill + i * keys());
+      projected[i] = {queries + i * query_size(), key_panels + i * key_size(),
+                      values + i * value_size(), gates + i * value_size()};
     }
     for (int64_t head = 0; head < heads; ++head) {
-      for (int64_t i = 0; i < count; ++i)
-        project_keys(normed + i * normed_size, head, key_panels + i * key_size(),
-                     value_panels + i * value_size());
-      for (int64_t query = 0; query < tokens; query += kBlock) {
-        const int64_t queries = std::min(kBlock, tokens - query);
-        attention::scaled_bias(bias + (head * tokens + query) * tokens, tokens, queries, tokens,
-                               keys(), block_bias, stride);
-        for (int64_t i = 0; i < count; ++i)
-          attend(normed + i * normed_size + query * channels, head, queries,
-                 key_panels + i * key_size(), value_panels + i * value_size(), block_bias,
-                 masks[i], mixed + i * mixed_size + query * width() + head * head_dim);
-      }
+      for (int64_t i = 0; i < count; ++i) project(normed + i * normed_size, head, projected[i]);
+      attend(head, count, projected, masks, mixed);
     }
-    for (int64_t i = 0; i < count; ++i) project_output(mixed + i * mixed_size, first + i);
+    project_output(mixed, first, count);
   }
 
   void run_all(ffi::ThreadPool pool) {
@@ -275,10 +344,9 @@ void attend_all(ffi::ThreadPool pool, const ffi::AnyBuffer& x, const ffi::AnyBuf
   work.softmax_scale = static_cast<float>(softmax_scale);
   const int64_t panels = work.heads * work.panel_size();
   // The memory belongs to this thread, which waits for the others.
-  Operand* packed = scratch<Operand>(kFill + 1, 2 * panels + work.width() * work.channels);
-  work.query_gate = packed;
-  work.key_value = packed + panels;
-  work.output = packed + 2 * panels;
+  Operand* packed = scratch<Operand>(kPacked, panels + work.width() * work.channels);
+  work.projections = packed;
+  work.output = packed + panels;
   work.pack();
   work.run_all(pool);
 }
@@ -297,54 +365,6 @@ ffi::Error triangle_attention(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBu
     attend(static_cast<float*>(out->untyped_data()));
   else
     attend(static_cast<bfloat16*>(out->untyped_data()));
-  return ffi::Error::Success();
-}
-
-// bias[heads, rows] = layer_norm(x[rows, channels]) weights[channels, heads].
-template <class T>
-void bias_all(ffi::ThreadPool pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& scale,
-              const ffi::AnyBuffer& offset, const ffi::AnyBuffer& weights, T* bias) {
-  using Operand = OperandOf<T>;
-  constexpr int64_t piece = 1024;
-  const int64_t channels = x.dimensions()[1], rows = x.dimensions()[0];
-  const int64_t heads = weights.dimensions()[1], columns = rounded_up(heads, 16);
-  const int64_t stride = columns * kDepth<Operand>;
-  Operand* panel = scratch<Operand>(kFill + 1, channels * columns);
-  std::memset(static_cast<void*>(panel), 0,
-              static_cast<size_t>(channels * columns) * sizeof(Operand));
-  attention::pack_weights(data<T>(weights), heads, channels, heads, panel, stride);
-  parallel_for(pool, (rows + piece - 1) / piece, [&](int64_t index) {
-    attention::TileScope tiles;
-    Operand* normed = scratch<Operand>(kNormed, kBlock * channels);
-    T* rounded = scratch<T>(kRow, kBlock * channels);
-    float* block = scratch<float>(kBlockBuffer, kBlock * columns);
-    const int64_t last = std::min(rows, (index + 1) * piece);
-    for (int64_t row = index * piece; row < last; row += kBlock) {
-      const int64_t count = std::min(kBlock, last - row);
-      const T* first = data<T>(x) + row * channels;
-      layer_norm(first, data<float>(scale), data<float>(offset), rounded, count, channels);
-      const Operand* operand = normed;
-      if constexpr (std::is_same_v<Operand, T>) {
-        operand = rounded;
-      } else {
-        for (int64_t i = 0; i < count * channels; i += Floats::width)
-          store(normed + i, load(rounded + i));
-      }
-      attention::multiply(operand, channels, panel, stride, block, columns, columns, channels);
-      for (int64_t head = 0; head < heads; ++head)
-        for (int64_t i = 0; i < count; ++i)
-          bias[head * rows + row + i] = from_float<T>(block[i * columns + head]);
-    }
-  });
-}
-
-ffi::Error pair_bias(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer scale,
-                     ffi::AnyBuffer offset, ffi::AnyBuffer weights,
-                     ffi::Result<ffi::AnyBuffer> bias) {
-  if (x.element_type() == ffi::F32)
-    bias_all(pool, x, scale, offset, weights, static_cast<float*>(bias->untyped_data()));
-  else
-    bias_all(pool, x, scale, offset, weights, static_cast<bfloat16*>(bias->untyped_data()));
   return ffi::Error::Success();
 }
 
@@ -368,12 +388,3 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(TriangleAttention, perfkit::triangle_attention,
                                   .Attr<bool>("column")
                                   .Attr<bool>("add_residual")
                                   .Attr<double>("softmax_scale"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(PairBias, perfkit::pair_bias,
-                              xla::ffi::Ffi::Bind()
-                                  .Ctx<xla::ffi::ThreadPool>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>());
