@@ -1,0 +1,316 @@
+"""Triangle attention of the Pairformer in one native kernel, for AlphaFold 3's hooks.
+
+AlphaFold 3 asks for three functions: projections, attention and output projection. Between them
+the projections would go through main memory, which costs more than the arithmetic. The first two
+functions therefore only collect their arguments, and the third calls the kernel, which computes
+all of it for a few rows of the pair at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from perfkit.kernels.primitive import call_kernel
+
+SERVED_HEAD_DIMS = (16, 32)
+"""Channels of a head that the kernel serves: those of the template stack and of the trunk."""
+
+_DTYPES = (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16))
+
+_DEPTH = 32
+"""A tile of AMX holds this many bfloat16 numbers of the inner dimension of a product."""
+
+_EPSILON = 1e-5
+"""The epsilon of ``hk.LayerNorm``."""
+
+
+@dataclass(frozen=True)
+class PendingProjections:
+    """Queries, keys, values and gates of all pairs that are not yet computed.
+
+    Attributes
+    ----------
+    x
+        The pair, shape ``(rows * columns, channels)``.
+    scale, offset
+        Parameters of the layer norm, float32, shape ``(channels,)``.
+    weights
+        Weights of queries, keys, values and gates, shape ``(4, channels, heads * head_dim)``.
+    shape
+        Shape of the projections, ``(rows, columns, 4, heads, head_dim)`` after :meth:`reshape`.
+    """
+
+    x: jax.Array
+    scale: jax.Array
+    offset: jax.Array
+    weights: jax.Array
+    shape: tuple[int, ...]
+
+    def reshape(
+        self, rows: int, columns: int, _: int, heads: int, head_dim: int
+    ) -> PendingProjections:
+        """Return the projections with the shape ``(rows, columns, 4, heads, head_dim)``."""
+        shape = (rows, columns, 4, heads, head_dim)
+        return PendingProjections(self.x, self.scale, self.offset, self.weights, shape)
+
+
+@dataclass(frozen=True)
+class PendingAttention:
+    """Gated attention that is not yet computed.
+
+    Attributes
+    ----------
+    projections
+        What it attends with.
+    bias
+        Shape ``(heads, tokens, tokens)``.
+    mask
+        Which keys count, bool, shape ``(rows of attention, tokens)``.
+    gate_bias
+        Shape ``(heads, head_dim)``.
+    softmax_scale
+        Factor of the products of queries and keys.
+    column
+        Whether the rows of attention are the columns of the pair.
+    """
+
+    projections: PendingProjections
+    bias: jax.Array
+    mask: jax.Array
+    gate_bias: jax.Array
+    softmax_scale: float
+    column: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the result, ``(rows, columns, heads, head_dim)``."""
+        rows, columns, _, heads, head_dim = self.projections.shape
+        return (rows, columns, heads, head_dim)
+
+    def reshape(self, *_: int) -> PendingAttention:
+        """Return the attention itself: the kernel needs no other shape."""
+        return self
+
+
+def packed_attention(dtype: jnp.dtype, head_dim: int) -> Callable[..., object] | None:
+    """Return the hook ``PACKED_ATTENTION`` of AlphaFold 3.
+
+    Parameters
+    ----------
+    dtype
+        Dtype of the pair.
+    head_dim
+        Channels of a head.
+
+    Returns
+    -------
+    callable or None
+        ``f(p, bias, key_mask, gate_bias, *, sm_scale, column)``; None if this is not served.
+    """
+    if jnp.dtype(dtype) not in _DTYPES or head_dim not in SERVED_HEAD_DIMS:
+        return None
+    return _attend
+
+
+def pair_projections(
+    dtype: jnp.dtype, channels: int, num_head: int, head_dim: int
+) -> tuple[Callable[..., object], Callable[..., jax.Array]] | None:
+    """Return the hook ``PAIR_PROJECTIONS`` of AlphaFold 3.
+
+    Parameters
+    ----------
+    dtype
+        Dtype of the pair.
+    channels
+        Channels of the pair.
+    num_head, head_dim
+        Number of heads and channels of each.
+
+    Returns
+    -------
+    tuple of callables or None
+        ``ln_projection(x, ln_scale, ln_offset, w, wb[, keep])`` and ``output_projection(o, w, b[,
+        residual, keep])``; None if this is not served. ``keep``, the pairs that are not padding,
+        is not used.
+    """
+    multiples = channels % _DEPTH == 0 and num_head * head_dim % _DEPTH == 0
+    if packed_attention(dtype, head_dim) is None or not multiples:
+        return None
+    return partial(_project, num_head), _project_output
+
+
+def _project(
+    num_head: int,
+    x: jax.Array,
+    ln_scale: jax.Array,
+    ln_offset: jax.Array,
+    w: jax.Array,
+    wb: jax.Array,
+    keep: jax.Array | None = None,
+) -> tuple[PendingProjections, jax.Array, None]:
+    pairs, _ = x.shape
+    scale, offset = ln_scale.astype(jnp.float32), ln_offset.astype(jnp.float32)
+    (bias,) = call_kernel(
+        "perfkit.PairBias",
+        bias_form,
+        x,
+        scale,
+        offset,
+        wb.astype(x.dtype),
+        results=[jax.ShapeDtypeStruct((num_head, pairs), x.dtype)],
+    )
+    return PendingProjections(x, scale, offset, w.astype(x.dtype), (pairs, *w.shape)), bias, None
+
+
+def _attend(
+    p: PendingProjections | jax.Array,
+    bias: jax.Array,
+    kmask: jax.Array,
+    gate_bias: jax.Array,
+    kv: None = None,
+    *,
+    sm_scale: float,
+    column: bool,
+) -> PendingAttention | jax.Array:
+    if isinstance(p, PendingProjections):
+        return PendingAttention(p, bias, kmask, gate_bias, sm_scale, column)
+    # The number of channels is not served by pair_projections: the projections are computed.
+    projected = jnp.swapaxes(p, 0, 1) if column else p
+    gated = _gated_attention(projected, bias, kmask, gate_bias, sm_scale)
+    return jnp.swapaxes(gated, 0, 1) if column else gated
+
+
+def _project_output(
+    o: PendingAttention,
+    w: jax.Array,
+    b: jax.Array,
+    residual: jax.Array | None = None,
+    keep: jax.Array | None = None,
+) -> jax.Array:
+    projections = o.projections
+    rows, columns = projections.shape[:2]
+    shape = (rows, columns, projections.x.shape[-1])
+    x = projections.x.reshape(shape)
+    dtype = x.dtype
+    settings = {
+        "column": o.column,
+        "add_residual": residual is not None,
+        "softmax_scale": float(o.softmax_scale),
+    }
+    (out,) = call_kernel(
+        "perfkit.TriangleAttention",
+        partial(attention_form, **settings),
+        x,
+        projections.scale,
+        projections.offset,
+        projections.weights,
+        o.bias.astype(dtype),
+        o.mask,
+        o.gate_bias.astype(dtype),
+        w.astype(dtype),
+        b.astype(dtype),
+        x if residual is None else residual.astype(dtype).reshape(shape),
+        results=[jax.ShapeDtypeStruct(shape, dtype)],
+        **settings,
+    )
+    return out.reshape(rows * columns, -1)
+
+
+def bias_form(x: jax.Array, scale: jax.Array, offset: jax.Array, weights: jax.Array) -> jax.Array:
+    """Return the pair bias, shape ``(heads, pairs)``: the JAX form of ``PairBias``.
+
+    Parameters
+    ----------
+    x
+        The pair, shape ``(pairs, channels)``.
+    scale, offset
+        Parameters of the layer norm, shape ``(channels,)``.
+    weights
+        Shape ``(channels, heads)``.
+    """
+    return jnp.einsum("mc,ch->hm", _layer_norm(x, scale, offset), weights)
+
+
+def attention_form(
+    x: jax.Array,
+    scale: jax.Array,
+    offset: jax.Array,
+    weights: jax.Array,
+    bias: jax.Array,
+    mask: jax.Array,
+    gate_bias: jax.Array,
+    output_weights: jax.Array,
+    output_bias: jax.Array,
+    residual: jax.Array,
+    *,
+    column: bool,
+    add_residual: bool,
+    softmax_scale: float,
+) -> jax.Array:
+    """Return the update of the pair, shape of ``x``: the JAX form of ``TriangleAttention``.
+
+    Parameters
+    ----------
+    x
+        The pair, shape ``(rows, columns, channels)``.
+    scale, offset, weights, bias, mask, gate_bias
+        As in :class:`PendingProjections` and :class:`PendingAttention`.
+    output_weights, output_bias
+        Shapes ``(heads * head_dim, channels)`` and ``(channels,)``.
+    residual
+        Added to the result with ``add_residual``; shape of ``x``.
+    column
+        Whether to attend along columns of the pair instead of rows.
+    add_residual
+        Whether to add ``residual``.
+    softmax_scale
+        Factor of the products of queries and keys.
+    """
+    normed = _layer_norm(x, scale, offset)
+    if column:
+        normed = jnp.swapaxes(normed, 0, 1)
+    heads, head_dim = gate_bias.shape
+    projected = jnp.einsum("xyc,gcw->xygw", normed, weights)
+    projected = projected.reshape(*projected.shape[:3], heads, head_dim)
+    gated = _gated_attention(projected, bias, mask, gate_bias, softmax_scale)
+    if column:
+        gated = jnp.swapaxes(gated, 0, 1)
+    flat = gated.reshape(*gated.shape[:2], heads * head_dim)
+    out = jnp.einsum("xyw,wc->xyc", flat, output_weights) + output_bias
+    return residual + out if add_residual else out
+
+
+def _layer_norm(x: jax.Array, scale: jax.Array, offset: jax.Array) -> jax.Array:
+    """Return the layer norm of the last axis, computed in float32, in the dtype of ``x``."""
+    wide = x.astype(jnp.float32)
+    centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+    return (centred * jax.lax.rsqrt(variance + _EPSILON) * scale + offset).astype(x.dtype)
+
+
+def _gated_attention(
+    projected: jax.Array, bias: jax.Array, mask: jax.Array, gate_bias: jax.Array, scale: float
+) -> jax.Array:
+    """Return gated attention within each row, shape ``(rows, tokens, heads, head_dim)``.
+
+    The logits and the softmax are float32 and a masked logit is the most negative float32, as in
+    ``tokamax.dot_product_attention`` with the implementation ``xla``.
+    """
+    query, key, value, gate = (projected[:, :, part] for part in range(4))
+    logits = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=jnp.float32)
+    logits = logits * scale + bias
+    logits = jnp.where(mask[:, None, None, :], logits, jnp.finfo(jnp.float32).min)
+    shares = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+    shares = shares / jnp.sum(shares, axis=-1, keepdims=True)
+    mixed = jnp.einsum(
+        "bhqk,bkhd->bqhd",
+        shares.astype(value.dtype),
+        value,
+        preferred_element_type=jnp.float32,
+    ).astype(value.dtype)
+    return mixed * jax.nn.sigmoid(gate + gate_bias)
