@@ -22,6 +22,10 @@
 
 namespace perfkit {
 
+// Values of the inner dimension in a tile.
+template <class T>
+constexpr int64_t kDepth = kSide * kValues<T>;
+
 // Without a product of bfloat16 pairs, the left operand is held in float32: it is broadcast value
 // by value, and separating the pairs once serves many columns.
 #if defined(__AVX512BF16__)
@@ -32,13 +36,13 @@ template <class T>
 constexpr bool kWideLeft = kValues<T> == 2;
 #endif
 
-// What block_product() reads of the left operand for each word.
+// What BlockProduct reads of the left operand for each word.
 template <class T>
 struct LeftTile {
   static constexpr int64_t words = kWideLeft<T> ? 2 * kTile : kTile;
 };
 
-// Writes left tiles in the form that block_product() reads. `wide` holds LeftTile<T>::words words
+// Writes left tiles in the form that BlockProduct reads. `wide` holds LeftTile<T>::words words
 // a tile; returns `tiles` itself where these are that form.
 template <class T>
 inline const uint32_t* widen_left(const uint32_t* tiles, int64_t count, uint32_t* wide) {
@@ -52,7 +56,7 @@ inline const uint32_t* widen_left(const uint32_t* tiles, int64_t count, uint32_t
   return wide;
 }
 
-// Results of block_product(): tiles (first left, first right), (first, second), (second, first),
+// Results of BlockProduct: tiles (first left, first right), (first, second), (second, first),
 // (second, second) of 16 x 16 float32, row-major.
 constexpr int64_t kBlockResults = 4 * kTile;
 
@@ -82,28 +86,6 @@ class TileRegisters {
   TileRegisters(const TileRegisters&) = delete;
   TileRegisters& operator=(const TileRegisters&) = delete;
 };
-
-inline void block_product_amx(const uint32_t* left0, const uint32_t* left1, const uint32_t* right0,
-                              const uint32_t* right1, int64_t tiles, float* results) {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  for (int64_t t = 0; t < tiles; ++t) {
-    _tile_loadd(4, left0 + t * kTile, 64);
-    _tile_loadd(6, right0 + t * kTile, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, right1 + t * kTile, 64);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, left1 + t * kTile, 64);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_stored(0, results, 64);
-  _tile_stored(1, results + kTile, 64);
-  _tile_stored(2, results + 2 * kTile, 64);
-  _tile_stored(3, results + 3 * kTile, 64);
-}
 
 #else
 
@@ -139,7 +121,7 @@ inline Floats add_product(Floats sum, const uint32_t* left, const Floats* right,
   }
 }
 
-// A part of one result of block_product(): kRows rows, kVectors vectors of columns.
+// A part of the results of BlockProduct: kRows rows, kVectors vectors of columns.
 template <class T, int kRows, int kVectors>
 inline void vector_product(const uint32_t* left, const uint32_t* const* right, int64_t tiles,
                            float* const* results) {
@@ -177,41 +159,89 @@ inline void vector_product(const uint32_t* left, const uint32_t* const* right, i
   }
 }
 
-// results = [left0; left1] [right0, right1] over `tiles` tiles of the inner dimension.
+// [left0; left1] [right0, right1] over `tiles` tiles of the inner dimension.
+//
+// The caller divides the work into steps and does other work between them, which the processor
+// overlaps with products of the tile registers. Without these, finish() does all the work.
 template <class T>
-inline void block_product(const uint32_t* left0, const uint32_t* left1, const uint32_t* right0,
-                          const uint32_t* right1, int64_t tiles, float* results) {
+class BlockProduct {
+ public:
+  BlockProduct(const uint32_t* left0, const uint32_t* left1, const uint32_t* right0,
+               const uint32_t* right1, int64_t tiles)
+      : left_{left0, left1}, right_{right0, right1}, tiles_(tiles) {
 #if defined(__AMX_BF16__)
-  if constexpr (std::is_same_v<T, bfloat16>) {
-    block_product_amx(left0, left1, right0, right1, tiles, results);
-    return;
-  }
+    if constexpr (kUsesTiles) {
+      // The loads of tiles do not declare that they read memory: what was written comes first.
+      __asm__ volatile("" ::: "memory");
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    }
 #endif
-  // Sixteen sums with AVX-512, eight with AVX2: what two units with a latency of 4 need, and more
-  // where the registers suffice.
-  constexpr int kRows = Floats::width == 16 ? 8 : 4;
-  constexpr int64_t scale = LeftTile<T>::words / kTile;
-  for (int l = 0; l < 2; ++l) {
-    const uint32_t* left = l == 0 ? left0 : left1;
-    float* block = results + 2 * l * kTile;
-    for (int64_t row = 0; row < kSide; row += kRows) {
-      const uint32_t* rows = left + row * kSide * scale;
-      float* out = block + row * kSide;
-      if constexpr (Floats::width == 16) {
-        const uint32_t* right[] = {right0, right1};
-        float* const outs[] = {out, out + kTile};
-        vector_product<T, kRows, 2>(rows, right, tiles, outs);
-      } else {
-        for (int r = 0; r < 2; ++r) {
-          const uint32_t* base = r == 0 ? right0 : right1;
-          const uint32_t* right[] = {base, base + 8};
-          float* const outs[] = {out + r * kTile, out + r * kTile + 8};
-          vector_product<T, kRows, 2>(rows, right, tiles, outs);
+  }
+
+  int64_t tiles() const { return tiles_; }
+
+  // Adds the products of tiles first to last - 1. All tiles must be added once.
+  void add([[maybe_unused]] int64_t first, [[maybe_unused]] int64_t last) const {
+#if defined(__AMX_BF16__)
+    if constexpr (kUsesTiles) {
+      for (int64_t t = first; t < last; ++t) {
+        _tile_loadd(4, left_[0] + t * kTile, 64);
+        _tile_loadd(6, right_[0] + t * kTile, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, right_[1] + t * kTile, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, left_[1] + t * kTile, 64);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+      }
+    }
+#endif
+  }
+
+  // Writes the kBlockResults results.
+  void finish(float* results) const {
+#if defined(__AMX_BF16__)
+    if constexpr (kUsesTiles) {
+      _tile_stored(0, results, 64);
+      _tile_stored(1, results + kTile, 64);
+      _tile_stored(2, results + 2 * kTile, 64);
+      _tile_stored(3, results + 3 * kTile, 64);
+      return;
+    }
+#endif
+    // Sixteen sums with AVX-512 and eight with AVX2, which two units with a latency of 4 need.
+    constexpr int kRows = Floats::width == 16 ? 8 : 4;
+    constexpr int64_t scale = LeftTile<T>::words / kTile;
+    for (int l = 0; l < 2; ++l) {
+      for (int64_t row = 0; row < kSide; row += kRows) {
+        const uint32_t* rows = left_[l] + row * kSide * scale;
+        float* out = results + 2 * l * kTile + row * kSide;
+        if constexpr (Floats::width == 16) {
+          float* const outs[] = {out, out + kTile};
+          vector_product<T, kRows, 2>(rows, right_, tiles_, outs);
+        } else {
+          for (int r = 0; r < 2; ++r) {
+            const uint32_t* halves[] = {right_[r], right_[r] + 8};
+            float* const outs[] = {out + r * kTile, out + r * kTile + 8};
+            vector_product<T, kRows, 2>(rows, halves, tiles_, outs);
+          }
         }
       }
     }
   }
-}
+
+ private:
+#if defined(__AMX_BF16__)
+  static constexpr bool kUsesTiles = std::is_same_v<T, bfloat16>;
+#endif
+
+  const uint32_t* left_[2];
+  const uint32_t* right_[2];
+  int64_t tiles_;
+};
 
 }  // namespace perfkit
 
