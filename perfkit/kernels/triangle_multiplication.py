@@ -160,7 +160,7 @@ def epilogue(
     x
         Pair representation, ``(positions, channels)``.
     in_ln_scale, in_ln_offset
-        Parameters of the layer norm of ``x``, from which the gate is made; float32, ``(channels,)``.
+        Parameters of the layer norm of ``x``, which the gate reads; float32, ``(channels,)``.
     ln_scale, ln_offset
         Parameters of the layer norm of the product, float32, ``(hidden,)``.
     output, output_bias

@@ -100,10 +100,10 @@ def operands(n: int, channels: int, hidden: int, dtype: str, seed: int = 0) -> O
     )
 
 
-def distance(values: jax.Array, expected: jax.Array) -> float:
-    """Relative RMS distance."""
+def agrees(values: jax.Array, expected: jax.Array, tolerance: float) -> bool:
+    """Whether the relative RMS distance is within the tolerance."""
     found, wanted = np.asarray(values, np.float64), np.asarray(expected, np.float64)
-    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
+    return bool(np.linalg.norm(found - wanted) <= tolerance * np.linalg.norm(wanted))
 
 
 # Sizes around the blocks of the kernels: 16 rows, 16 (float32) or 32 (bfloat16) inner positions.
@@ -111,22 +111,23 @@ SIZES = st.sampled_from([1, 5, 16, 17, 33, 50])
 CHANNELS = st.sampled_from([32, 64, 96])
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(n=SIZES, channels=CHANNELS, hidden=CHANNELS, dtype=st.sampled_from(DTYPES))
 def check_products(n: int, channels: int, hidden: int, dtype: str) -> None:
     given_operands = operands(n, channels, hidden, dtype).contract
     for equation in EQUATIONS:
         found = contract(*given_operands, equation=equation)
-        expected = contract_form(*given_operands, equation=equation)
-        assert found.shape == (hidden, n, n) and found.dtype == dtype
-        assert distance(found, expected) < DISTANCES[dtype]
+        form = jax.jit(functools.partial(contract_form, equation=equation))
+        assert found.shape == (hidden, n, n)
+        assert found.dtype == dtype
+        assert agrees(found, form(*given_operands), DISTANCES[dtype])
 
 
 def test_the_product_is_that_of_the_jax_form(level: str) -> None:
     check_products()
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(
     n=SIZES,
     channels=CHANNELS,
@@ -137,9 +138,9 @@ def test_the_product_is_that_of_the_jax_form(level: str) -> None:
 def check_epilogue(n: int, channels: int, hidden: int, dtype: str, add_input: bool) -> None:
     given_operands = operands(n, channels, hidden, dtype).epilogue
     found = epilogue(*given_operands, add_input=add_input)
-    expected = epilogue_form(*given_operands, add_input=add_input)
+    form = jax.jit(functools.partial(epilogue_form, add_input=add_input))
     assert found.dtype == dtype
-    assert distance(found, expected) < DISTANCES[dtype]
+    assert agrees(found, form(*given_operands), DISTANCES[dtype])
 
 
 def test_the_output_is_that_of_the_jax_form(level: str) -> None:
@@ -214,10 +215,10 @@ def upstream() -> Any:
 
 def module_output(equation: str, dtype: str, hook: Callable[..., Any] | None) -> jax.Array:
     """Output of upstream's module for 37 tokens and 64 channels with random parameters."""
+    modules = upstream()
     from alphafold3.model import model_config
     from alphafold3.model.components import utils
 
-    modules = upstream()
     configuration = modules.TriangleMultiplication.Config(equation=equation)
     options = model_config.GlobalConfig(flash_attention_implementation="xla")
     x, *_, mask = operands(37, 64, 64, dtype).contract
@@ -264,7 +265,7 @@ def test_upstreams_module_gives_the_same_update(
         return triangle_kernels(dtype, channels, hidden)
 
     expected = module_output(equation, dtype, None)
-    assert distance(module_output(equation, dtype, hook), expected) < tolerance
+    assert agrees(module_output(equation, dtype, hook), expected, tolerance)
     assert set(calls) == {(64, 64)}
 
 
