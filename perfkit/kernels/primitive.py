@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import batching, mlir
@@ -39,8 +40,8 @@ def call_kernel(
         FFI target of the kernel: ``perfkit.`` and the symbol of its handler.
     form
         The JAX form: the same computation in plain JAX, called with the operands. It returns one
-        array or a sequence of arrays. It runs under ``vmap`` and on other platforms, and the guard
-        and the locator see it.
+        array or a sequence of arrays. It runs on other platforms, and the guard and the locator see
+        it.
     *operands
         Arrays, row-major in the kernel.
     results
@@ -96,9 +97,29 @@ def _compiled(**parameters: Any) -> Callable[..., Any]:
     return jax.jit(lambda *operands: KERNEL.bind(*operands, **parameters))
 
 
-def _as_form(operands: Sequence[Any], dims: Sequence[Any], **parameters: Any) -> Any:
-    """Map the JAX form, because a kernel knows no batch."""
-    results = jax.vmap(jaxpr_as_fun(parameters["jaxpr"]), in_axes=tuple(dims))(*operands)
+def _one_after_another(
+    operands: Sequence[Any], dims: Sequence[Any], **parameters: Any
+) -> tuple[list[jax.Array], list[int]]:
+    """Map a kernel over a batch: a loop of calls, since a single call uses all threads."""
+    mapped = [dim is not batching.not_mapped for dim in dims]
+    batch = [
+        jnp.moveaxis(x, dim, 0)
+        for x, dim, is_mapped in zip(operands, dims, mapped, strict=True)
+        if is_mapped
+    ]
+
+    def call(parts: Sequence[jax.Array]) -> list[jax.Array]:
+        left = iter(parts)
+        own = [
+            next(left) if is_mapped else x for x, is_mapped in zip(operands, mapped, strict=True)
+        ]
+        return list(KERNEL.bind(*own, **parameters))
+
+    if batch[0].shape[0] == 1:
+        # Without a loop, XLA may run other operations at the same time.
+        results = [x[None] for x in call([x[0] for x in batch])]
+    else:
+        results = jax.lax.map(call, batch)
     return results, [0] * len(results)
 
 
@@ -112,6 +133,6 @@ def _lower_call(ctx: Any, *operands: Any, target: str, attributes: Any, jaxpr: A
 
 KERNEL.def_abstract_eval(_results)
 KERNEL.def_impl(_execute)
-batching.primitive_batchers[KERNEL] = _as_form
+batching.primitive_batchers[KERNEL] = _one_after_another
 mlir.register_lowering(KERNEL, _lower_form)
 mlir.register_lowering(KERNEL, _lower_call, platform="cpu")

@@ -45,12 +45,15 @@ def test_every_row_is_computed_once_in_every_call(row_sum_target: str) -> None:
     np.testing.assert_array_equal(totals, 2000)
 
 
-def test_vmap_maps_the_jax_form(row_sum_target: str) -> None:
+def test_vmap_calls_the_kernel_for_each_element_of_the_batch(row_sum_target: str) -> None:
     batches = jnp.asarray(X).reshape(3, 100, 77)
     for axis in (0, 2):
         moved = jnp.moveaxis(batches, 0, axis)
-        mapped: jax.Array = jax.vmap(negative_squares, in_axes=axis)(moved)
-        np.testing.assert_allclose(mapped, SQUARES.reshape(3, 100), rtol=1e-5)
+        function = jax.jit(jax.vmap(negative_squares, in_axes=axis))
+        np.testing.assert_allclose(function(moved), SQUARES.reshape(3, 100), rtol=1e-5)
+        assert row_sum_target in function.lower(moved).as_text()
+    single = jax.vmap(negative_squares)(jnp.asarray(X)[None])
+    np.testing.assert_allclose(single[0], SQUARES, rtol=1e-5)
 
 
 def test_nan_and_infinity_pass(row_sum_target: str) -> None:
