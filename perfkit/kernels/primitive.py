@@ -101,7 +101,7 @@ def _one_after_another(
     operands: Sequence[Any], dims: Sequence[Any], **parameters: Any
 ) -> tuple[list[jax.Array], list[int]]:
     """Map a kernel over a batch: a loop of calls, since a single call uses all threads."""
-    mapped = [dim is not batching.not_mapped for dim in dims]
+    mapped = [dim is not None for dim in dims]
     batch = [
         jnp.moveaxis(x, dim, 0)
         for x, dim, is_mapped in zip(operands, dims, mapped, strict=True)
