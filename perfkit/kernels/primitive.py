@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import batching, mlir
@@ -39,8 +40,8 @@ def call_kernel(
         FFI target of the kernel: ``perfkit.`` and the symbol of its handler.
     form
         The JAX form: the same computation in plain JAX, called with the operands. It returns one
-        array or a sequence of arrays. It runs under ``vmap`` and on other platforms, and the guard
-        and the locator see it.
+        array or a sequence of arrays. The guard and the locator see it, and it runs on other
+        platforms. Under ``vmap``, the kernel runs for one element of the batch after another.
     *operands
         Arrays, row-major in the kernel.
     results
@@ -96,9 +97,25 @@ def _compiled(**parameters: Any) -> Callable[..., Any]:
     return jax.jit(lambda *operands: KERNEL.bind(*operands, **parameters))
 
 
-def _as_form(operands: Sequence[Any], dims: Sequence[Any], **parameters: Any) -> Any:
-    """Map the JAX form, because a kernel knows no batch."""
-    results = jax.vmap(jaxpr_as_fun(parameters["jaxpr"]), in_axes=tuple(dims))(*operands)
+def _one_after_another(operands: Sequence[Any], dims: Sequence[Any], **parameters: Any) -> Any:
+    """Call the kernel for one element of the batch after another; each call uses all threads.
+
+    The JAX form would need the memory that the kernel saves, as many times as there are elements.
+    """
+    mapped = [position for position, axis in enumerate(dims) if axis is not batching.not_mapped]
+    batches = [jnp.moveaxis(operands[position], dims[position], 0) for position in mapped]
+
+    def call(elements: Sequence[Any]) -> list[Any]:
+        values = list(operands)
+        for position, element in zip(mapped, elements, strict=True):
+            values[position] = element
+        return list(KERNEL.bind(*values, **parameters))
+
+    if batches[0].shape[0] == 1:
+        # A loop of one iteration would only keep XLA from fusing across it.
+        results = [result[None] for result in call([batch[0] for batch in batches])]
+    else:
+        results = jax.lax.map(call, batches)
     return results, [0] * len(results)
 
 
@@ -112,6 +129,6 @@ def _lower_call(ctx: Any, *operands: Any, target: str, attributes: Any, jaxpr: A
 
 KERNEL.def_abstract_eval(_results)
 KERNEL.def_impl(_execute)
-batching.primitive_batchers[KERNEL] = _as_form
+batching.primitive_batchers[KERNEL] = _one_after_another
 mlir.register_lowering(KERNEL, _lower_form)
 mlir.register_lowering(KERNEL, _lower_call, platform="cpu")

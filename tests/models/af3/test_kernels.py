@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from perfkit.models.af3.kernels import (
 )
 from perfkit.models.af3.knobs import KNOBS, settings_for
 from perfkit.models.af3.model import AlphaFold3
+from perfkit.models.af3.package import import_model
 from perfkit.models.workload import Workload
 
 WORKLOAD = Workload("af3", "synthetic", 256, {"size": 256}, {"samples": 1}, "0123")
@@ -90,8 +92,7 @@ def test_a_source_that_does_not_compile_refuses_the_configuration(
 
 def test_the_places_are_filled_while_a_network_is_traced_and_restored() -> None:
     pytest.importorskip("alphafold3", reason="upstream's places for kernels")
-    import importlib
-
+    import_model()
     modules = importlib.import_module(MODULES)
 
     def places() -> dict[str, object]:
