@@ -6,7 +6,8 @@ from perfkit.kernels.kernel import Kernel
 
 KERNELS: tuple[Kernel, ...] = (
     Kernel("transition", "transition.cc", ("GluTransition",)),
-    Kernel("triangle attention", "triangle_attention.cc", ("PairBias", "TriangleAttention")),
+    Kernel("pair bias", "pair_bias.cc", ("PairBias",)),
+    Kernel("triangle attention", "triangle_attention.cc", ("TriangleAttention",)),
     Kernel(
         "triangle multiplication",
         "triangle_multiplication.cc",
