@@ -40,8 +40,8 @@ def call_kernel(
         FFI target of the kernel: ``perfkit.`` and the symbol of its handler.
     form
         The JAX form: the same computation in plain JAX, called with the operands. It returns one
-        array or a sequence of arrays. It runs on other platforms, and the guard and the locator see
-        it.
+        array or a sequence of arrays. The guard and the locator see it, and it runs on other
+        platforms. Under ``vmap``, the kernel runs for one element of the batch after another.
     *operands
         Arrays, row-major in the kernel.
     results
@@ -97,29 +97,25 @@ def _compiled(**parameters: Any) -> Callable[..., Any]:
     return jax.jit(lambda *operands: KERNEL.bind(*operands, **parameters))
 
 
-def _one_after_another(
-    operands: Sequence[Any], dims: Sequence[Any], **parameters: Any
-) -> tuple[list[jax.Array], list[int]]:
-    """Map a kernel over a batch: a loop of calls, since a single call uses all threads."""
-    mapped = [dim is not None for dim in dims]
-    batch = [
-        jnp.moveaxis(x, dim, 0)
-        for x, dim, is_mapped in zip(operands, dims, mapped, strict=True)
-        if is_mapped
-    ]
+def _one_after_another(operands: Sequence[Any], dims: Sequence[Any], **parameters: Any) -> Any:
+    """Call the kernel for one element of the batch after another; each call uses all threads.
 
-    def call(parts: Sequence[jax.Array]) -> list[jax.Array]:
-        left = iter(parts)
-        own = [
-            next(left) if is_mapped else x for x, is_mapped in zip(operands, mapped, strict=True)
-        ]
-        return list(KERNEL.bind(*own, **parameters))
+    The JAX form would need the memory that the kernel saves, as many times as there are elements.
+    """
+    mapped = [position for position, axis in enumerate(dims) if axis is not None]
+    batches = [jnp.moveaxis(operands[position], dims[position], 0) for position in mapped]
 
-    if batch[0].shape[0] == 1:
-        # Without a loop, XLA may run other operations at the same time.
-        results = [x[None] for x in call([x[0] for x in batch])]
+    def call(elements: Sequence[Any]) -> list[Any]:
+        values = list(operands)
+        for position, element in zip(mapped, elements, strict=True):
+            values[position] = element
+        return list(KERNEL.bind(*values, **parameters))
+
+    if batches[0].shape[0] == 1:
+        # A loop of one iteration would only keep XLA from fusing across it.
+        results = [result[None] for result in call([batch[0] for batch in batches])]
     else:
-        results = jax.lax.map(call, batch)
+        results = jax.lax.map(call, batches)
     return results, [0] * len(results)
 
 

@@ -11,6 +11,7 @@ from perfkit.errors import UserError
 from perfkit.knobs.allocators import ALLOCATORS
 from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.knob import Host
+from perfkit.models.af3.kernels import why_no_native_kernels
 from perfkit.models.af3.model import AlphaFold3
 from perfkit.models.base import Model
 from perfkit.models.gencast.model import GenCast
@@ -18,6 +19,9 @@ from perfkit.models.workload import Workload
 from perfkit.tuning.search.strategy import Change, SearchSpace
 from perfkit.tuning.space import search_space
 from tests.support.replay import WORKLOAD
+
+NATIVE_KERNELS = [] if why_no_native_kernels() else [(("kernels", "native"),)]
+"""The step that tries native kernels, which need a compiler on this machine."""
 
 SCHEDULERS = ["CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED", "CPU_SCHEDULER_TYPE_CONCURRENCY_OPTIMIZED"]
 
@@ -39,6 +43,7 @@ def test_alphafold_on_a_large_machine() -> None:
         (("bucket", "exact"),),
         (("msa_rows", "needed"),),
         (("atom_slots", "needed"),),
+        *NATIVE_KERNELS,
         (("xla_cpu_prefer_vector_width", "512"),),
         (("allocator", "jemalloc-hugepages"),),
         (("pair_attention_chunk", "32"),),

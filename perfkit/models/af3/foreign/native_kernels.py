@@ -27,6 +27,15 @@ class NativeKernels:
         Says why there are no kernels here.
     load
         Loads the kernels.
+    trace
+        Fills the network's places for kernels while it is traced.
+
+    Attributes
+    ----------
+    are_set
+        Whether the settings ask for kernels and this machine can have them.
+    take_all_rows
+        Whether triangle attention takes all rows at once with the kernels.
     """
 
     def __init__(
@@ -35,9 +44,11 @@ class NativeKernels:
         report: SettingsReport,
         why_not: Callable[[], str | None] = why_no_native_kernels,
         load: Load = load_kernels,
+        trace: Callable[[], contextlib.AbstractContextManager[None]] = native_kernels,
     ) -> None:
         self._report = report
         self._load = load
+        self._trace = trace
         self._are_loaded: bool | None = None
         self.are_set = settings.get(KERNELS.name) == NATIVE
         self.take_all_rows = settings.get(ATTENTION_CHUNK.name, UPSTREAM) in (UPSTREAM, WHOLE)
@@ -59,7 +70,7 @@ class NativeKernels:
         if not self.are_loaded():
             return contextlib.nullcontext()
         self._report.took_effect(KERNELS.name)
-        return native_kernels()
+        return self._trace()
 
     def _try_to_load(self) -> bool:
         try:

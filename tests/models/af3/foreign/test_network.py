@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 from collections.abc import Mapping
 from types import ModuleType, SimpleNamespace
@@ -13,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from perfkit.errors import ConfigurationRefusedError
+from perfkit.models.af3.foreign.native_kernels import NativeKernels
 from perfkit.models.af3.foreign.network import adapt_network
 from perfkit.models.af3.foreign.networks_in_use import NetworksInUse
 from perfkit.models.af3.foreign.parameters import baking_jit, widened
@@ -33,7 +37,10 @@ def config(**options: Any) -> Any:
 
 
 def configuration_seen(
-    given: Any, settings: Mapping[str, str], rows: int = 8
+    given: Any,
+    settings: Mapping[str, str],
+    rows: int = 8,
+    kernels: NativeKernels | None = None,
 ) -> tuple[Any, KeptReport]:
     """Build a network from a configuration, call it with some MSA rows, return what it sees."""
 
@@ -47,7 +54,7 @@ def configuration_seen(
     module: Any = ModuleType("alphafold3.model.model")
     module.Model = Model
     report, in_use = KeptReport(), NetworksInUse()
-    adapt_network(module, settings, report, in_use)
+    adapt_network(module, settings, report, in_use, kernels)
     assert in_use.is_adapted == ("msa_rows" in settings)
     return module.Model(given)({"msa": np.zeros((rows, 5))}), report
 
@@ -99,6 +106,71 @@ def test_an_option_that_the_package_lacks_is_reported() -> None:
     assert report.refusals == [
         ("pair_transition_shard", "this alphafold3 has no option pair_transition_shard_spec")
     ]
+
+
+@dataclasses.dataclass
+class Loads:
+    """Stand-in for loading the kernels, which counts and may fail."""
+
+    error: Exception | None = None
+    count: int = 0
+
+    def __call__(self) -> tuple[str, ...]:
+        self.count += 1
+        if self.error is not None:
+            raise self.error
+        return ("a notice",)
+
+
+def kernels_of(
+    report: KeptReport, load: Loads, reason: str | None = None, **settings: str
+) -> NativeKernels:
+    """Make the native kernels of a program that is run with ``kernels=native``."""
+    given = {"kernels": "native", **settings}
+    return NativeKernels(given, report, lambda: reason, load, contextlib.nullcontext)
+
+
+def test_native_kernels_are_loaded_once_and_count_once_for_each_program() -> None:
+    report, load = KeptReport(), Loads()
+    kernels = kernels_of(report, load)
+    assert kernels.take_all_rows
+    for _ in range(2):
+        with kernels.tracing():
+            pass
+    assert load.count == 1
+    assert report.effects == [("kernels", "")] * 2
+    assert report.sentences == ["a notice"]
+
+
+def test_the_network_attends_in_all_rows_with_native_kernels() -> None:
+    report = KeptReport()
+    seen, _ = configuration_seen(config(), {}, kernels=kernels_of(report, Loads()))
+    assert seen.global_config.pair_attention_chunk_size == ((None, None),)
+    rows = kernels_of(report, Loads(), pair_attention_chunk="32")
+    assert not rows.take_all_rows
+
+
+def test_kernels_that_a_program_cannot_have_are_reported_and_left_out() -> None:
+    report = KeptReport()
+    kernels = kernels_of(report, Loads(), "there is no C++ compiler")
+    assert report.refusals == [("kernels", "there is no C++ compiler")]
+    assert not kernels.are_loaded()
+    failing, load = KeptReport(), Loads(ConfigurationRefusedError("x.cc: error"))
+    kernels = kernels_of(failing, load)
+    seen, _ = configuration_seen(config(), {}, kernels=kernels)
+    assert seen == config()
+    assert failing.refusals == [("kernels", "x.cc: error")]
+    assert failing.effects == []
+    assert load.count == 1
+
+
+def test_kernels_in_another_network_are_reported() -> None:
+    report, load = KeptReport(), Loads()
+    other = config(model="boltz2")
+    seen, given = configuration_seen(other, {}, kernels=kernels_of(report, load))
+    assert seen == other
+    assert given.refusals == [("kernels", "the program runs boltz2, another network")]
+    assert load.count == 0
 
 
 def test_a_precision_that_the_preset_was_not_measured_with_is_said() -> None:
