@@ -11,6 +11,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from perfkit.kernels.primitive import call_kernel
 
@@ -23,7 +24,9 @@ DTYPES = (jnp.float32, jnp.bfloat16)
 """Dtypes that the kernel serves."""
 
 
-def glu_transition(dtype: object, channels: int, hidden: int) -> Callable[..., jax.Array] | None:
+def glu_transition(
+    dtype: npt.DTypeLike, channels: int, hidden: int
+) -> Callable[..., jax.Array] | None:
     """The kernel of a transition block.
 
     Parameters

@@ -88,10 +88,10 @@ def test_kernel_agrees_with_its_jax_form(
 def test_rows_that_are_not_finite_pass_as_in_the_jax_form(any_level: str, dtype: str) -> None:
     x, *parameters = operands(140, 32, 48, dtype)
     x = x.at[0, 3].set(jnp.nan).at[50, 0].set(jnp.inf).at[139, 31].set(-jnp.inf)
-    keep = jnp.ones(140, dtype).at[50].set(0)
+    arrays = [x, *parameters, jnp.ones(140, dtype).at[50].set(0)]
     for add_input in (False, True):
-        got = transition(x, *parameters, keep, add_input=add_input)
-        assert_close(got, transition_form(x, *parameters, keep, add_input=add_input), dtype)
+        got = transition(*arrays, add_input=add_input)
+        assert_close(got, transition_form(*arrays, add_input=add_input), dtype)
     assert np.isnan(np.asarray(got[0], np.float32)).all()
     np.testing.assert_array_equal(got[50], x[50])
 
@@ -99,9 +99,10 @@ def test_rows_that_are_not_finite_pass_as_in_the_jax_form(any_level: str, dtype:
 def test_blocks_without_a_kept_row_hold_the_input(highest_level: None) -> None:
     x, *parameters = operands(600, 64, 128, "bfloat16")
     keep = jnp.zeros(600).at[:100].set(0.5)
-    got = transition(x, *parameters, keep, add_input=True)
+    arrays = [x, *parameters, keep]
+    got = transition(*arrays, add_input=True)
     np.testing.assert_array_equal(got[100:], x[100:])
-    assert_close(got, transition_form(x, *parameters, keep, add_input=True), "bfloat16")
+    assert_close(got, transition_form(*arrays, add_input=True), "bfloat16")
 
 
 def test_vmap_and_leading_axes(highest_level: None) -> None:

@@ -119,8 +119,9 @@ struct TileKernel {
   using Right = bfloat16;
   static constexpr int64_t rows = 2 * kTileRows;
   static constexpr int64_t panels = 2;
-  static constexpr int64_t inner = 512;
-  static constexpr int64_t outer = 128;
+  // 64 rows of A, of C and two panels of B stay in the level-2 cache together.
+  static constexpr int64_t inner = 1024;
+  static constexpr int64_t outer = 64;
 
   static Block<bfloat16> read(const bfloat16* a, int64_t lda, int64_t, int64_t) {
     return {a, lda};
