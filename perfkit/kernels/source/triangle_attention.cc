@@ -46,15 +46,13 @@ struct Attention {
   using Operand = OperandOf<T>;
 
   const T* x;
-  const float* scale;
-  const float* offset;
+  const float *scale, *offset;
   const T* weights;  // [4, channels, heads head_dim]: queries, keys, values, gates
   const T* bias;     // [heads, tokens, tokens]
   const bool* mask;  // [rows, tokens]
   const T* gate_bias;
-  const T* output_weights;  // [heads head_dim, channels]
-  const T* output_bias;
-  const T* residual;  // nullptr for none
+  const T *output_weights, *output_bias;  // [heads head_dim, channels], [channels]
+  const T* residual;                      // nullptr for none
   T* out;
   // Rows of attention and tokens in a row, whatever the direction, and the distance in the pair
   // from one to the next in elements.
@@ -109,12 +107,20 @@ struct Attention {
     const int64_t size = keys() * channels;
     for (int64_t block = 0; block < tokens; block += kBlock)
       for (int64_t i = 0; i < count; ++i)
-        for (int64_t token = block; token < std::min(block + kBlock, tokens); ++token)
-          normalise_token(x + (first + i) * row_stride + token * token_stride,
-                          normed + i * size + token * channels);
+        for (int64_t token = block; token < std::min(block + kBlock, tokens); ++token) {
+          const T* from = x + (first + i) * row_stride + token * token_stride;
+          if (token + kBlock < tokens) prefetch(from + kBlock * token_stride);
+          normalise_token(from, normed + i * size + token * channels);
+        }
     for (int64_t i = 0; i < count; ++i)
       std::memset(static_cast<void*>(normed + i * size + tokens * channels), 0,
                   static_cast<size_t>((keys() - tokens) * channels) * sizeof(Operand));
+  }
+
+  // In columns of the pair, the channels of each token lie in another page of memory.
+  void prefetch(const T* token) const {
+    for (int64_t c = 0; c < channels; c += 64 / static_cast<int64_t>(sizeof(T)))
+      __builtin_prefetch(token + c);
   }
 
   void normalise_token(const T* token, Operand* normed) const {
@@ -251,9 +257,13 @@ struct Attention {
       for (int64_t i = 0; i < count; ++i) {
         attention::multiply(mixed + (i * keys() + block) * width(), width(), output,
                             channels * kDepth<Operand>, products, channels, channels, width());
-        for (int64_t token = block; token < std::min(block + kBlock, tokens); ++token)
-          store_output((first + i) * row_stride + token * token_stride,
-                       products + (token - block) * channels);
+        for (int64_t token = block; token < std::min(block + kBlock, tokens); ++token) {
+          const int64_t at = (first + i) * row_stride + token * token_stride;
+          const int64_t next = at + (token + kBlock < tokens ? kBlock * token_stride : 0);
+          prefetch(out + next);
+          if (residual != nullptr) prefetch(residual + next);
+          store_output(at, products + (token - block) * channels);
+        }
       }
   }
 
