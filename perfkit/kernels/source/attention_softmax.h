@@ -35,48 +35,26 @@ struct KeyMask {
 // by up to 2e-3. NaN stays NaN; minus infinity gives 0.
 template <class Operand>
 inline Floats power_of_two(Floats t) {
-#if defined(__AVX512F__)
-  // _mm512_scalef_ps takes the floor of its exponent itself.
-  const Floats fraction = {_mm512_reduce_ps(t.lanes, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
-#else
-  // 2^-151 is 0 in float32, 2^128 is infinity.
-  t = min(broadcast(128.0f), max(broadcast(-151.0f), t));
-  const Floats whole = {_mm256_floor_ps(t.lanes)};
-  const Floats fraction = t - whole;
-#endif
+  const Floats part = fraction(t);
   Floats p;
   if constexpr (std::is_same_v<Operand, float>) {
     p = broadcast(1.8671300495043397e-3f);
-    p = fma(p, fraction, broadcast(9.017030708491802e-3f));
-    p = fma(p, fraction, broadcast(5.579991266131401e-2f));
-    p = fma(p, fraction, broadcast(2.4016444385051727e-1f));
-    p = fma(p, fraction, broadcast(6.931512951850891e-1f));
+    p = fma(p, part, broadcast(9.017030708491802e-3f));
+    p = fma(p, part, broadcast(5.579991266131401e-2f));
+    p = fma(p, part, broadcast(2.4016444385051727e-1f));
+    p = fma(p, part, broadcast(6.931512951850891e-1f));
   } else {
     p = broadcast(7.706703990697861e-2f);
-    p = fma(p, fraction, broadcast(2.2764499485492706e-1f));
-    p = fma(p, fraction, broadcast(6.951167583465576e-1f));
+    p = fma(p, part, broadcast(2.2764499485492706e-1f));
+    p = fma(p, part, broadcast(6.951167583465576e-1f));
   }
-  p = fma(p, fraction, broadcast(1.0f));
-#if defined(__AVX512F__)
-  return {_mm512_scalef_ps(p.lanes, t.lanes)};
-#else
-  return scale_by_power(p, whole);
-#endif
+  return scale_by_power_below(fma(p, part, broadcast(1.0f)), t);
 }
 
 // The sigmoid of a gate, to the precision of an operand.
 template <class Operand>
 inline Floats opened(Floats gate) {
-#if defined(__AVX512BF16__)
-  if constexpr (!std::is_same_v<Operand, float>) {
-    // Below this limit e^-gate may exceed the range of _mm512_rcp14_ps, and the sigmoid is 0.
-    const Floats lowest = broadcast(-87.0f);
-    const Floats power = power_of_two<Operand>(max(lowest, gate) * broadcast(-kLog2E));
-    const Floats share = {_mm512_rcp14_ps((power + broadcast(1.0f)).lanes)};
-    return zero_below(share, gate, lowest);
-  }
-#endif
-  return sigmoid(gate);
+  return std::is_same_v<Operand, float> ? sigmoid(gate) : sigmoid_for_bfloat16(gate);
 }
 
 // Two vectors of consecutive numbers, as operands of a product.

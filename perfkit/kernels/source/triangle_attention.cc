@@ -16,6 +16,7 @@
 #include "attention_softmax.h"
 #include "layer_norm.h"
 #include "parallel.h"
+#include "product.h"
 #include "vector.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -102,7 +103,7 @@ struct Attention {
   }
 
   // The layer norm of rows of attention. The rows take turns, because in columns of the pair they
-  // are neighbours in memory.
+  // are neighbours in memory, while the tokens of a column lie in different pages.
   void normalise(int64_t first, int64_t count, Operand* normed) const {
     const int64_t size = keys() * channels;
     for (int64_t block = 0; block < tokens; block += kBlock)
@@ -117,7 +118,6 @@ struct Attention {
                   static_cast<size_t>((keys() - tokens) * channels) * sizeof(Operand));
   }
 
-  // In columns of the pair, the channels of each token lie in another page of memory.
   void prefetch(const T* token) const {
     for (int64_t c = 0; c < channels; c += 64 / static_cast<int64_t>(sizeof(T)))
       __builtin_prefetch(token + c);
@@ -277,7 +277,7 @@ struct Attention {
 
   // Rows `first` ... `last` - 1 of attention.
   void run(int64_t first, int64_t last) const {
-    attention::TileScope tiles;
+    const ProductSession session;
     const int64_t count = last - first, normed_size = keys() * channels;
     Operand* normed = scratch<Operand>(kNormed, count * normed_size);
     Operand* queries = scratch<Operand>(kQueries, count * query_size());
@@ -318,9 +318,7 @@ struct Attention {
 };
 
 template <class T>
-const T* data(const ffi::AnyBuffer& buffer) {
-  return static_cast<const T*>(buffer.untyped_data());
-}
+const T* data(const ffi::AnyBuffer& buffer) { return static_cast<const T*>(buffer.untyped_data()); }
 
 template <class T>
 void attend_all(ffi::ThreadPool pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& scale,
