@@ -254,7 +254,7 @@ def test_infinities_and_nan_pass_as_in_the_jax_form(level: str, dtype: str) -> N
     bias[0, 3] = -np.inf
     bias[1, 4, 5] = np.inf
     bias[0, 6, :10] = -np.inf
-    bias[1, 7] = -3.3e38
+    bias[1, 7] = {"float32": np.finfo(np.float32).min, "bfloat16": -3.3895314e38}[dtype]
     bias[0, 8, 2] = np.nan
     x = case.x.copy()
     x[11, 12, 0] = np.nan

@@ -151,11 +151,13 @@ inline void softmax(float* products, int64_t ld, const float* bias, int64_t ld_b
 
 // out[rows, keys] = bias log2(e) in float32, with zeros from `count` to `keys`.
 //
-// A finite bias stays finite: a whole row of the most negative number has equal weights.
+// A finite bias stays finite, so that a whole row of the most negative number has equal weights;
+// numbers beyond 2.3e38 become equal. The most negative bfloat16 is still above KeyMask's fill.
 template <class T>
 inline void scaled_bias(const T* bias, int64_t ld_bias, int64_t rows, int64_t count, int64_t keys,
                         float* out, int64_t ld) {
-  const Floats log2e = broadcast(kLog2E), most = broadcast(kLargest), least = broadcast(-kLargest);
+  const float limit = std::is_same_v<T, float> ? kLargest : 3.3895314e38f;
+  const Floats log2e = broadcast(kLog2E), most = broadcast(limit), least = broadcast(-limit);
   const Floats far = broadcast(2e38f);
   const auto scaled = [&](Floats b) {
     // b + far and b - far are infinite only where b is.

@@ -29,8 +29,8 @@ using attention::kDepth;
 using attention::OperandOf;
 
 // Buffers of a thread, see scratch().
-enum Slot { kNormed, kRow, kQueries, kKeys, kValues, kGates, kMixed, kLogits };
-enum MoreSlots { kBias = kLogits + 1, kWeights, kProjected, kMask, kFill, kPacked };
+enum Slot { kNormed, kRow, kQueries, kKeys, kValues, kGates, kMixed,
+            kLogits, kBias, kWeights, kProjected, kMask, kFill, kPacked };
 
 // What a few rows of attention may take of the second-level cache, 1 to 2 MiB in a server's core.
 constexpr int64_t kGroupBytes = 1280 << 10;
