@@ -14,6 +14,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from perfkit.kernels.primitive import call_kernel
 
@@ -197,14 +198,11 @@ def _project_output(
     shape = (rows, columns, projections.x.shape[-1])
     x = projections.x.reshape(shape)
     dtype = x.dtype
-    settings = {
-        "column": o.column,
-        "add_residual": residual is not None,
-        "softmax_scale": float(o.softmax_scale),
-    }
+    column, add_residual, scale = o.column, residual is not None, float(o.softmax_scale)
+    form = partial(attention_form, column=column, add_residual=add_residual, softmax_scale=scale)
     (out,) = call_kernel(
         "perfkit.TriangleAttention",
-        partial(attention_form, **settings),
+        form,
         x,
         projections.scale,
         projections.offset,
@@ -216,7 +214,9 @@ def _project_output(
         b.astype(dtype),
         x if residual is None else residual.astype(dtype).reshape(shape),
         results=[jax.ShapeDtypeStruct(shape, dtype)],
-        **settings,
+        column=column,
+        add_residual=add_residual,
+        softmax_scale=scale,
     )
     return out.reshape(rows * columns, -1)
 
@@ -304,7 +304,7 @@ def _gated_attention(
     query, key, value, gate = (projected[:, :, part] for part in range(4))
     logits = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=jnp.float32)
     logits = logits * scale + bias
-    logits = jnp.where(mask[:, None, None, :], logits, jnp.finfo(jnp.float32).min)
+    logits = jnp.where(mask[:, None, None, :], logits, np.finfo(np.float32).min)
     shares = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
     shares = shares / jnp.sum(shares, axis=-1, keepdims=True)
     mixed = jnp.einsum(

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(
     why_no_kernels() is not None, reason=f"no native kernels here: {why_no_kernels()}"
 )
 
-LEVELS = [
+LEVELS: list[Any] = [
     pytest.param(level, marks=() if level == levels_here()[-1] else pytest.mark.slow)
     for level in levels_here()
 ] or ["none"]
@@ -82,13 +82,12 @@ class Operands:
 
     def rounded(self, dtype: str) -> Operands:
         """The numbers that are in this dtype, in float32."""
-        kept = {"scale", "offset", "mask"}
-        return Operands(
-            **{
-                name: value if name in kept else np.array(jnp.asarray(value, dtype), np.float32)
-                for name, value in vars(self).items()
-            }
-        )
+        rounded: dict[str, Any] = {
+            name: np.array(jnp.asarray(value, dtype), np.float32)
+            for name, value in vars(self).items()
+            if name not in ("scale", "offset", "mask")
+        }
+        return dataclasses.replace(self, **rounded)
 
 
 def operands(
@@ -130,10 +129,10 @@ def native(
     assert project is not None
     x = jnp.asarray(given.x, dtype).reshape(-1, channels)
     as_dtype = {name: jnp.asarray(value, dtype) for name, value in vars(given).items()}
-    p: Any
-    p, computed, _ = project[0](  # type: ignore[misc]
+    projected: Any = project[0](
         x, given.scale, given.offset, as_dtype["weights"], as_dtype["bias_weights"]
     )
+    p, computed, _ = projected
     if bias is None:
         bias = computed.reshape(heads, rows, columns)
     o: Any = attend(
@@ -187,7 +186,7 @@ def expected(
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_kernel_computes_its_jax_form(level: str, dtype: str) -> None:
-    @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(
         tokens=st.sampled_from([1, 7, 16, 33, 50]),
         sizes=st.sampled_from([(64, 4, 16), (128, 4, 32), (32, 3, 32), (96, 2, 16)]),
@@ -255,7 +254,7 @@ def test_infinities_and_nan_pass_as_in_the_jax_form(level: str, dtype: str) -> N
     bias[0, 3] = -np.inf
     bias[1, 4, 5] = np.inf
     bias[0, 6, :10] = -np.inf
-    bias[1, 7] = float(jnp.finfo(dtype).min)
+    bias[1, 7] = {"float32": np.finfo(np.float32).min, "bfloat16": -3.3895314e38}[dtype]
     bias[0, 8, 2] = np.nan
     x = case.x.copy()
     x[11, 12, 0] = np.nan
@@ -297,21 +296,19 @@ def test_what_the_kernel_does_not_serve_stays_with_xla(
     assert pair_projections(jnp.dtype(dtype), channels, heads, head_dim) is None
 
 
+BOTH_HOOKS = ("PACKED_ATTENTION", "PAIR_PROJECTIONS")
+
 TOLERANCES = {"update": Tolerance(float32=1e-5, bfloat16=0.05)}
 
 
 @pytest.mark.parametrize(
     ("dtype", "column", "hooks"),
     [
-        ("float32", True, ("PACKED_ATTENTION", "PAIR_PROJECTIONS")),
-        ("bfloat16", False, ("PACKED_ATTENTION", "PAIR_PROJECTIONS")),
-        pytest.param(
-            "float32", False, ("PACKED_ATTENTION", "PAIR_PROJECTIONS"), marks=pytest.mark.slow
-        ),
-        pytest.param(
-            "bfloat16", True, ("PACKED_ATTENTION", "PAIR_PROJECTIONS"), marks=pytest.mark.slow
-        ),
-        pytest.param("float32", True, ("PACKED_ATTENTION",), marks=pytest.mark.slow),
+        ("bfloat16", True, BOTH_HOOKS),
+        pytest.param("float32", True, BOTH_HOOKS, marks=pytest.mark.slow),
+        pytest.param("float32", False, BOTH_HOOKS, marks=pytest.mark.slow),
+        pytest.param("bfloat16", False, BOTH_HOOKS, marks=pytest.mark.slow),
+        pytest.param("float32", True, BOTH_HOOKS[:1], marks=pytest.mark.slow),
     ],
 )
 def test_the_module_of_alphafold_gives_the_same_with_the_hooks(
@@ -328,8 +325,8 @@ def test_the_module_of_alphafold_gives_the_same_with_the_hooks(
 
     load_level(levels_here()[-1])
     generator = np.random.default_rng(0)
-    pair = jnp.asarray(generator.normal(size=(37, 37, 64)), dtype)
-    mask = jnp.asarray(generator.random((37, 37)) < 0.8, dtype)
+    pair = jnp.asarray(generator.normal(size=(21, 21, 64)), dtype)
+    mask = jnp.asarray(generator.random((21, 21)) < 0.8, dtype)
 
     def update(act: Any, pair_mask: Any) -> Any:
         config = model_config.GlobalConfig()
@@ -345,13 +342,13 @@ def test_the_module_of_alphafold_gives_the_same_with_the_hooks(
     # Upstream begins with zeros for the gate and the output, which would hide both.
     parameters = jax.tree.map(
         lambda leaf: jnp.asarray(generator.normal(size=leaf.shape), leaf.dtype) / 8,
-        transformed.init(key, pair, mask),
+        jax.jit(transformed.init)(key, pair, mask),
     )
-    stock = transformed.apply(parameters, key, pair, mask)
+    stock = jax.jit(transformed.apply)(parameters, key, pair, mask)
     try:
         for hook in hooks:
             setattr(modules, hook, getattr(triangle_attention, hook.lower()))
-        kernel = transformed.apply(parameters, key, pair, mask)
+        kernel = jax.jit(lambda *given: transformed.apply(*given))(parameters, key, pair, mask)
     finally:
         for hook in hooks:
             setattr(modules, hook, None)

@@ -34,35 +34,6 @@ template <class T>
 using OperandOf = float;
 #endif
 
-#if defined(__AMX_BF16__)
-// Loads the tile configuration that all products here share: 8 tiles of 16 rows of 64 bytes.
-//
-// Another library may have changed the configuration of this thread since the last call, so the
-// caller configures once for each piece of work, not once for each thread.
-class TileScope {
- public:
-  TileScope() {
-    alignas(64) uint8_t configuration[64] = {1};
-    for (int tile = 0; tile < 8; ++tile) {
-      const uint16_t bytes = 64;
-      std::memcpy(configuration + 16 + 2 * tile, &bytes, 2);
-      configuration[48 + tile] = 16;
-    }
-    _tile_loadconfig(configuration);
-  }
-  ~TileScope() { _tile_release(); }
-  TileScope(const TileScope&) = delete;
-  TileScope& operator=(const TileScope&) = delete;
-};
-#else
-// There are no tiles to configure.
-class TileScope {
- public:
-  TileScope() {}
-  ~TileScope() {}
-};
-#endif
-
 inline Floats multiply_add(Floats sums, const float* element, Floats columns) {
   return fma(broadcast(*element), columns, sums);
 }
@@ -182,7 +153,7 @@ inline void multiply_narrow_tiles(const bfloat16* a, int64_t lda, const bfloat16
 //
 // A has unit column stride and row stride lda; row g of B holds the elements g kDepth ... of the
 // inner dimension, kDepth of them for each column, and ldb elements lie between its rows. n is a
-// multiple of 16; k is a multiple of 32 for bfloat16. With tiles, the caller holds a TileScope.
+// multiple of 16; k is a multiple of 32 for bfloat16. The caller holds a ProductSession.
 template <class Operand>
 inline void multiply(const Operand* a, int64_t lda, const Operand* b, int64_t ldb, float* c,
                      int64_t ldc, int64_t n, int64_t k) {

@@ -31,53 +31,30 @@ struct KeyMask {
 };
 
 // 2^t with a polynomial for 0 <= t - floor(t) < 1 whose value at 0 is 1, fitted for the smallest
-// relative error: 8e-8 for float, 3e-6 for weights that are rounded to bfloat16 (4e-3). NaN stays
-// NaN; minus infinity gives 0.
+// relative error: 8e-8 for float, 9e-5 for results that are rounded to bfloat16, which changes them
+// by up to 2e-3. NaN stays NaN; minus infinity gives 0.
 template <class Operand>
 inline Floats power_of_two(Floats t) {
-#if defined(__AVX512F__)
-  // _mm512_scalef_ps takes the floor of its exponent itself.
-  const Floats fraction = {_mm512_reduce_ps(t.lanes, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
-#else
-  // 2^-151 is 0 in float32, 2^128 is infinity.
-  t = min(broadcast(128.0f), max(broadcast(-151.0f), t));
-  const Floats whole = {_mm256_floor_ps(t.lanes)};
-  const Floats fraction = t - whole;
-#endif
+  const Floats part = fraction(t);
   Floats p;
   if constexpr (std::is_same_v<Operand, float>) {
     p = broadcast(1.8671300495043397e-3f);
-    p = fma(p, fraction, broadcast(9.017030708491802e-3f));
-    p = fma(p, fraction, broadcast(5.579991266131401e-2f));
-    p = fma(p, fraction, broadcast(2.4016444385051727e-1f));
-    p = fma(p, fraction, broadcast(6.931512951850891e-1f));
+    p = fma(p, part, broadcast(9.017030708491802e-3f));
+    p = fma(p, part, broadcast(5.579991266131401e-2f));
+    p = fma(p, part, broadcast(2.4016444385051727e-1f));
+    p = fma(p, part, broadcast(6.931512951850891e-1f));
   } else {
-    p = broadcast(1.3426684774458408e-2f);
-    p = fma(p, fraction, broadcast(5.2242472767829895e-2f));
-    p = fma(p, fraction, broadcast(2.41280198097229e-1f));
-    p = fma(p, fraction, broadcast(6.930448412895203e-1f));
+    p = broadcast(7.706703990697861e-2f);
+    p = fma(p, part, broadcast(2.2764499485492706e-1f));
+    p = fma(p, part, broadcast(6.951167583465576e-1f));
   }
-  p = fma(p, fraction, broadcast(1.0f));
-#if defined(__AVX512F__)
-  return {_mm512_scalef_ps(p.lanes, t.lanes)};
-#else
-  return scale_by_power(p, whole);
-#endif
+  return scale_by_power_below(fma(p, part, broadcast(1.0f)), t);
 }
 
 // The sigmoid of a gate, to the precision of an operand.
 template <class Operand>
 inline Floats opened(Floats gate) {
-#if defined(__AVX512BF16__)
-  if constexpr (!std::is_same_v<Operand, float>) {
-    // Below this limit e^-gate may exceed the range of _mm512_rcp14_ps, and the sigmoid is 0.
-    const Floats lowest = broadcast(-87.0f);
-    const Floats power = power_of_two<Operand>(max(lowest, gate) * broadcast(-kLog2E));
-    const Floats share = {_mm512_rcp14_ps((power + broadcast(1.0f)).lanes)};
-    return zero_below(share, gate, lowest);
-  }
-#endif
-  return sigmoid(gate);
+  return std::is_same_v<Operand, float> ? sigmoid(gate) : sigmoid_for_bfloat16(gate);
 }
 
 // Two vectors of consecutive numbers, as operands of a product.
@@ -174,11 +151,13 @@ inline void softmax(float* products, int64_t ld, const float* bias, int64_t ld_b
 
 // out[rows, keys] = bias log2(e) in float32, with zeros from `count` to `keys`.
 //
-// A finite bias stays finite: a whole row of the most negative number has equal weights.
+// A finite bias stays finite, so that a whole row of the most negative number has equal weights;
+// numbers beyond 2.3e38 become equal. The most negative bfloat16 is still above KeyMask's fill.
 template <class T>
 inline void scaled_bias(const T* bias, int64_t ld_bias, int64_t rows, int64_t count, int64_t keys,
                         float* out, int64_t ld) {
-  const Floats log2e = broadcast(kLog2E), most = broadcast(kLargest), least = broadcast(-kLargest);
+  const float limit = std::is_same_v<T, float> ? kLargest : 3.3895314e38f;
+  const Floats log2e = broadcast(kLog2E), most = broadcast(limit), least = broadcast(-limit);
   const Floats far = broadcast(2e38f);
   const auto scaled = [&](Floats b) {
     // b + far and b - far are infinite only where b is.

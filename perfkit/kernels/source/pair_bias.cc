@@ -8,6 +8,7 @@
 #include "attention_products.h"
 #include "layer_norm.h"
 #include "parallel.h"
+#include "product.h"
 #include "vector.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -37,7 +38,7 @@ void bias_all(ffi::ThreadPool pool, const ffi::AnyBuffer& x, const ffi::AnyBuffe
   attention::pack_weights(static_cast<const T*>(weights.untyped_data()), heads, channels, heads,
                           panel, stride);
   parallel_for(pool, (rows + piece - 1) / piece, [&](int64_t index) {
-    attention::TileScope tiles;
+    const ProductSession session;
     Operand* normed = scratch<Operand>(kNormed, kBlock * channels);
     T* rounded = scratch<T>(kRounded, kBlock * channels);
     float* block = scratch<float>(kProducts, kBlock * columns);

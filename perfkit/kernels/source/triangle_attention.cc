@@ -16,6 +16,7 @@
 #include "attention_softmax.h"
 #include "layer_norm.h"
 #include "parallel.h"
+#include "product.h"
 #include "vector.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -28,8 +29,8 @@ using attention::kDepth;
 using attention::OperandOf;
 
 // Buffers of a thread, see scratch().
-enum Slot { kNormed, kRow, kQueries, kKeys, kValues, kGates, kMixed, kLogits };
-enum MoreSlots { kBias = kLogits + 1, kWeights, kProjected, kMask, kFill, kPacked };
+enum Slot { kNormed, kRow, kQueries, kKeys, kValues, kGates, kMixed,
+            kLogits, kBias, kWeights, kProjected, kMask, kFill, kPacked };
 
 // What a few rows of attention may take of the second-level cache, 1 to 2 MiB in a server's core.
 constexpr int64_t kGroupBytes = 1280 << 10;
@@ -46,15 +47,13 @@ struct Attention {
   using Operand = OperandOf<T>;
 
   const T* x;
-  const float* scale;
-  const float* offset;
+  const float *scale, *offset;
   const T* weights;  // [4, channels, heads head_dim]: queries, keys, values, gates
   const T* bias;     // [heads, tokens, tokens]
   const bool* mask;  // [rows, tokens]
   const T* gate_bias;
-  const T* output_weights;  // [heads head_dim, channels]
-  const T* output_bias;
-  const T* residual;  // nullptr for none
+  const T *output_weights, *output_bias;  // [heads head_dim, channels], [channels]
+  const T* residual;                      // nullptr for none
   T* out;
   // Rows of attention and tokens in a row, whatever the direction, and the distance in the pair
   // from one to the next in elements.
@@ -104,17 +103,24 @@ struct Attention {
   }
 
   // The layer norm of rows of attention. The rows take turns, because in columns of the pair they
-  // are neighbours in memory.
+  // are neighbours in memory, while the tokens of a column lie in different pages.
   void normalise(int64_t first, int64_t count, Operand* normed) const {
     const int64_t size = keys() * channels;
     for (int64_t block = 0; block < tokens; block += kBlock)
       for (int64_t i = 0; i < count; ++i)
-        for (int64_t token = block; token < std::min(block + kBlock, tokens); ++token)
-          normalise_token(x + (first + i) * row_stride + token * token_stride,
-                          normed + i * size + token * channels);
+        for (int64_t token = block; token < std::min(block + kBlock, tokens); ++token) {
+          const T* from = x + (first + i) * row_stride + token * token_stride;
+          if (token + kBlock < tokens) prefetch(from + kBlock * token_stride);
+          normalise_token(from, normed + i * size + token * channels);
+        }
     for (int64_t i = 0; i < count; ++i)
       std::memset(static_cast<void*>(normed + i * size + tokens * channels), 0,
                   static_cast<size_t>((keys() - tokens) * channels) * sizeof(Operand));
+  }
+
+  void prefetch(const T* token) const {
+    for (int64_t c = 0; c < channels; c += 64 / static_cast<int64_t>(sizeof(T)))
+      __builtin_prefetch(token + c);
   }
 
   void normalise_token(const T* token, Operand* normed) const {
@@ -251,9 +257,13 @@ struct Attention {
       for (int64_t i = 0; i < count; ++i) {
         attention::multiply(mixed + (i * keys() + block) * width(), width(), output,
                             channels * kDepth<Operand>, products, channels, channels, width());
-        for (int64_t token = block; token < std::min(block + kBlock, tokens); ++token)
-          store_output((first + i) * row_stride + token * token_stride,
-                       products + (token - block) * channels);
+        for (int64_t token = block; token < std::min(block + kBlock, tokens); ++token) {
+          const int64_t at = (first + i) * row_stride + token * token_stride;
+          const int64_t next = at + (token + kBlock < tokens ? kBlock * token_stride : 0);
+          prefetch(out + next);
+          if (residual != nullptr) prefetch(residual + next);
+          store_output(at, products + (token - block) * channels);
+        }
       }
   }
 
@@ -267,7 +277,7 @@ struct Attention {
 
   // Rows `first` ... `last` - 1 of attention.
   void run(int64_t first, int64_t last) const {
-    attention::TileScope tiles;
+    const ProductSession session;
     const int64_t count = last - first, normed_size = keys() * channels;
     Operand* normed = scratch<Operand>(kNormed, count * normed_size);
     Operand* queries = scratch<Operand>(kQueries, count * query_size());
@@ -308,9 +318,7 @@ struct Attention {
 };
 
 template <class T>
-const T* data(const ffi::AnyBuffer& buffer) {
-  return static_cast<const T*>(buffer.untyped_data());
-}
+const T* data(const ffi::AnyBuffer& buffer) { return static_cast<const T*>(buffer.untyped_data()); }
 
 template <class T>
 void attend_all(ffi::ThreadPool pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& scale,
