@@ -10,14 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from perfkit.kernels.kernel import Kernel
 from perfkit.kernels.primitive import call_kernel
-
-KERNEL = Kernel(
-    name="triangle multiplication",
-    source="triangle_multiplication.cc",
-    handlers=("triangle_contract", "triangle_epilogue"),
-)
 
 EQUATIONS = {"cik,cjk->cij": True, "ckj,cki->cij": False}
 """The products, and whether they are those of outgoing edges."""
@@ -92,7 +85,7 @@ def contract(
         ``(hidden, n, n)`` in the type of ``x``.
     """
     n, hidden = x.shape[0], projection.shape[1] // 2
-    tiles = jax.ShapeDtypeStruct((_operand_bytes(n, hidden, x.dtype),), jnp.uint8)
+    tiles = jax.ShapeDtypeStruct((2 * hidden, _channel_bytes(n, x.dtype)), jnp.uint8)
 
     def form(*operands: jax.Array) -> tuple[jax.Array, jax.Array]:
         # The tiles are working memory of the kernel, which XLA places with its own buffers.
@@ -235,8 +228,8 @@ def _linear(x: jax.Array, weights: jax.Array, bias: jax.Array) -> jax.Array:
     return jnp.dot(x, weights, preferred_element_type=jnp.float32) + bias.astype(jnp.float32)
 
 
-def _operand_bytes(n: int, hidden: int, dtype: np.dtype[np.generic]) -> int:
-    """Bytes of the tiles of a and b: ``Operands`` in ``triangle_multiplication.cc``."""
+def _channel_bytes(n: int, dtype: np.dtype[np.generic]) -> int:
+    """Bytes of the tiles of a or b of one channel: ``Operands`` in ``triangle_contract.h``."""
     depth = _TILE_BYTES // _TILE_ROWS // dtype.itemsize
     tiles = -(-n // _TILE_ROWS) * -(-n // depth)
-    return 2 * hidden * (tiles | 1) * _TILE_BYTES
+    return (tiles | 1) * _TILE_BYTES

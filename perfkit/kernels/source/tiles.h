@@ -80,6 +80,8 @@ class TileRegisters {
       configuration[16 + 2 * tile] = 64;
       configuration[48 + tile] = 16;
     }
+    // gcc's intrinsic declares that it reads eight bytes: the barrier keeps the others.
+    __asm__ volatile("" ::"r"(configuration) : "memory");
     _tile_loadconfig(configuration);
   }
   ~TileRegisters() { _tile_release(); }
@@ -203,15 +205,26 @@ class BlockProduct {
 
   // Writes the kBlockResults results.
   void finish(float* results) const {
-#if defined(__AMX_BF16__)
     if constexpr (kUsesTiles) {
+#if defined(__AMX_BF16__)
       _tile_stored(0, results, 64);
       _tile_stored(1, results + kTile, 64);
       _tile_stored(2, results + 2 * kTile, 64);
       _tile_stored(3, results + 3 * kTile, 64);
-      return;
-    }
 #endif
+    } else {
+      multiply_vectors(results);
+    }
+  }
+
+ private:
+#if defined(__AMX_BF16__)
+  static constexpr bool kUsesTiles = std::is_same_v<T, bfloat16>;
+#else
+  static constexpr bool kUsesTiles = false;
+#endif
+
+  void multiply_vectors(float* results) const {
     // Sixteen sums with AVX-512 and eight with AVX2, which two units with a latency of 4 need.
     constexpr int kRows = Floats::width == 16 ? 8 : 4;
     constexpr int64_t scale = LeftTile<T>::words / kTile;
@@ -232,11 +245,6 @@ class BlockProduct {
       }
     }
   }
-
- private:
-#if defined(__AMX_BF16__)
-  static constexpr bool kUsesTiles = std::is_same_v<T, bfloat16>;
-#endif
 
   const uint32_t* left_[2];
   const uint32_t* right_[2];

@@ -25,8 +25,12 @@ struct Epilogue {
   Weights<T> output, gate;
   T* out;
 
-  // Positions first to first + count - 1, at most 32.
-  void run_pair(int64_t first, int64_t count) const {
+  // Positions whose product is copied together.
+  static constexpr int64_t kPositions = 256;
+
+  // Positions first to first + count - 1, at most 32. `block` holds the product from the first of
+  // these on, with kPositions elements for each channel.
+  void run_pair(int64_t first, int64_t count, const T* block) const {
     constexpr int64_t depth = kDepth<T>;
     const int64_t words = channels / kValues<T>;
     const int64_t panel_words = words * kSide;
@@ -58,7 +62,7 @@ struct Epilogue {
                       words, raw + p * panel_words);
       normalize_panel<T>(raw + p * panel_words, channels, in_scale, in_offset,
                          normed + p * panel_words);
-      panel_from_channels<T>(product + position, positions, present, hidden, product_panel);
+      panel_from_channels<T>(block + p * kSide, kPositions, present, hidden, product_panel);
       normalize_panel<T>(product_panel, hidden, scale, offset, product_panel);
     }
     const auto output_of = [&](int64_t c) {
@@ -138,13 +142,25 @@ struct Epilogue {
     }
   }
 
+  // Copies the product of a block of positions. Its channels may lie at a distance at which they
+  // share one set of a cache, which would not keep a line of each until its second half is read.
+  const T* copy_block(int64_t first, int64_t count) const {
+    T* block = scratch<T>(kStaging, hidden * kPositions);
+    for (int64_t channel = 0; channel < hidden; ++channel) {
+      std::memcpy(block + channel * kPositions, product + channel * positions + first,
+                  static_cast<size_t>(count) * sizeof(T));
+    }
+    return block;
+  }
+
   void run(xla::ffi::ThreadPool pool) const {
-    constexpr int64_t kPositions = 256;
     parallel_for(pool, divided(positions, kPositions), [&](int64_t index) {
+      const int64_t begin = index * kPositions;
+      const int64_t end = std::min(begin + kPositions, positions);
       const TileRegisters registers;
-      const int64_t last = std::min((index + 1) * kPositions, positions);
-      for (int64_t first = index * kPositions; first < last; first += 2 * kSide) {
-        run_pair(first, std::min(2 * kSide, last - first));
+      const T* block = copy_block(begin, end - begin);
+      for (int64_t first = begin; first < end; first += 2 * kSide) {
+        run_pair(first, std::min(2 * kSide, end - first), block + first - begin);
       }
     });
   }
