@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 KERNEL_PRIMITIVE = "perfkit_kernel"
 """Primitive of a native kernel. Its products are those of the JAX form among its parameters."""
 
-_CALL = re.compile(r"p?jit\(.*\)|eval_jaxpr|closed_call|core_call|custom_[jv][jv]p_call|remat2?")
+_CALL = re.compile(
+    r"p?jit\(.*\)|eval_jaxpr|closed_call|core_call|checkpoint|remat2?|composite|"
+    r"custom_(jvp_call|vjp_call|vjp_call_jaxpr|vmap_call)"
+)
+"""Names of :data:`perfkit.guard.analysis.structure.CALLS` in the paths of HLO."""
+
 _BRANCH = re.compile(r"(branch_\d+)_fun")
 
 

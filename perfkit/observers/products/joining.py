@@ -32,9 +32,10 @@ class Use:
         The shape.
     times
         How often a pass computes it.
+    found
+        How many of these were found in the trace.
     seconds
-        Wall seconds of the traced pass in operations that compute it; None where it was not found
-        in the trace.
+        Wall seconds of the traced pass in the operations that compute those.
     modules
         FLOPs by module of the model.
     assumed
@@ -43,7 +44,8 @@ class Use:
 
     product: Product
     times: int = 0
-    seconds: float | None = None
+    found: int = 0
+    seconds: float = 0.0
     modules: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     assumed: int = 0
 
@@ -104,7 +106,8 @@ def uses_of(
             use.modules[module_of(one.path) or unnamed] += own * one.product.flop
             if found is not None and whole:
                 share = weights[place] / whole
-                use.seconds = (use.seconds or 0.0) + found.seconds * share
+                use.seconds += found.seconds * share
+                use.found += own
     return [use for use in uses.values() if use.times]
 
 

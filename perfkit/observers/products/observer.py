@@ -134,9 +134,7 @@ class Products(Observer):
 
 
 def _expected_s(use: Use, ceilings: Ceilings) -> float:
-    """Seconds of a shape in the pass, or the least that they can be."""
-    if use.seconds is not None:
-        return use.seconds
+    """Seconds of a shape in the pass; for those not found in the trace, the least there can be."""
     product = use.product
     copied_s = product.bytes / ceilings.copy_bytes_per_s
-    return use.times * max(ceiling_s(product, ceilings), copied_s)
+    return use.seconds + (use.times - use.found) * max(ceiling_s(product, ceilings), copied_s)

@@ -34,15 +34,17 @@ class ProductRow(BaseModel):
         Number of further modules.
     times
         How often a pass computes it.
+    found
+        How many of these were found in the trace; those that the compiler merged or rewrote are
+        not.
     flop, bytes
         Work of one, and size of its operands and its result.
     pass_s
-        Wall seconds of the traced pass in operations that compute it; None if it was not found in
-        the trace.
+        Wall seconds of the traced pass in operations that compute those found; None if none was.
     share
         The same as a share of the pass, between 0 and 1.
     compute, bandwidth
-        Achieved rates in the pass as fractions of the measured ceilings.
+        Achieved rates of those found as fractions of the measured ceilings.
     xla, onednn
         Seconds of one when it is computed alone; None where it was not measured.
     """
@@ -53,6 +55,7 @@ class ProductRow(BaseModel):
     modules: list[str]
     more_modules: int
     times: int
+    found: int
     flop: float
     bytes: float
     pass_s: float | None
@@ -65,12 +68,12 @@ class ProductRow(BaseModel):
     @property
     def flops_per_s(self) -> float | None:
         """Achieved FLOP/s in the pass."""
-        return self.times * self.flop / self.pass_s if self.pass_s else None
+        return self.found * self.flop / self.pass_s if self.pass_s else None
 
     @property
     def bytes_per_s(self) -> float | None:
         """Achieved bytes/s in the pass, with each operand read once."""
-        return self.times * self.bytes / self.pass_s if self.pass_s else None
+        return self.found * self.bytes / self.pass_s if self.pass_s else None
 
 
 class ProductsResult(BaseModel):
@@ -154,14 +157,15 @@ def result_of(
         floor_s += least_s
         unmeasured_s += 0.0 if alone_s else bound_s
         xla_s += use.times * xla[product].best_s if product in xla else bound_s
-        costs[product] = least_s if use.seconds is None else use.seconds
+        lost = 1 - use.found / use.times
+        costs[product] = use.seconds + lost * least_s
     largest = sorted(uses, key=lambda use: -costs[use.product])[:KEPT_PRODUCTS]
     return ProductsResult(
         shapes=len(uses),
         timed=sum(use.product in xla for use in uses),
         flops=sum(use.times * use.product.flop for use in uses),
         traced_s=traced_s,
-        found_s=sum(use.seconds or 0.0 for use in uses),
+        found_s=sum(use.seconds for use in uses),
         floor_s=floor_s,
         unmeasured_s=unmeasured_s,
         xla_s=xla_s,
@@ -177,15 +181,16 @@ def result_of(
 def _row(
     use: Use, traced_s: float, ceilings: Ceilings, xla: Timing | None, onednn: Timing | None
 ) -> ProductRow:
-    product, seconds = use.product, use.seconds
+    product, seconds = use.product, use.seconds if use.found else None
     modules = sorted(use.modules, key=lambda name: -use.modules[name])
-    least_s = use.times * ceiling_s(product, ceilings)
-    copied_s = use.times * product.bytes / ceilings.copy_bytes_per_s
+    least_s = use.found * ceiling_s(product, ceilings)
+    copied_s = use.found * product.bytes / ceilings.copy_bytes_per_s
     return ProductRow(
         label=product.label,
         modules=modules[:KEPT_MODULES],
         more_modules=max(0, len(modules) - KEPT_MODULES),
         times=use.times,
+        found=use.found,
         flop=product.flop,
         bytes=product.bytes,
         pass_s=seconds,

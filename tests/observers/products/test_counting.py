@@ -113,7 +113,7 @@ def test_axes_of_size_one_make_no_other_shape() -> None:
             "jit(f)/cond/branch_1_fun/jit(_einsum)/bk,kn->bn/dot_general",
             "cond/branch_1/bk,kn->bn/dot_general",
         ),
-        ("scan/body/closed_call/x/dot_general", "while/body/x/dot_general"),
+        ("scan/body/closed_call/checkpoint/x/dot_general", "while/body/x/dot_general"),
     ],
 )
 def test_calls_leave_no_trace_in_paths(op_name: str, path: str) -> None:
