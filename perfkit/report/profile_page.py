@@ -127,7 +127,7 @@ def _products_section(record: Record) -> PageSection:
         "that XLA fused into them. Time alone is the same number of products with nothing else "
         "running: the fastest call, and the median in brackets. Ceilings are the machine's largest "
         "product of the type and its copy. Letters are the roles of the axes: b batch, k "
-        "contracted, m and n the rest.",
+        "contracted, m and n the rest. A number after a module is that of further modules.",
         plain=(product_table(seen), floor_table(seen, steady_s(record))),
     )
 

@@ -100,7 +100,7 @@ def product_table(seen: ProductsResult) -> PlainTable:
 
 def _product_cells(row: ProductRow) -> tuple[str, ...]:
     more = row.more_modules + len(row.modules) - 1
-    module = row.modules[0] + (f" and {more} more" if more else "")
+    module = row.modules[0] + (f" +{more}" if more else "")
     if row.pass_s is None or row.share is None:
         return (row.label, module, f"{row.times:,}", *(NOTHING,) * (2 + len(RATE_HEADERS)))
     return (
@@ -121,7 +121,8 @@ def _alone_text(alone: Timing | None, times: int) -> str:
     if alone is None:
         return NOTHING
     best, median = seconds_text(times * alone.best_s), seconds_text(times * alone.median_s)
-    return f"{best} ({median})"
+    (best_number, _, unit), (median_number, _, other) = best.partition(" "), median.partition(" ")
+    return f"{best_number} ({median_number}) {unit}" if unit == other else f"{best} ({median})"
 
 
 def floor_table(seen: ProductsResult, pass_s: float | None) -> PlainTable:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 ITEM_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
 """Bytes of an element; other types are counted as four."""
 
-CEILING_TYPES = {"bfloat16": "bf16", "float16": "f16"}
-"""JAX type -> XLA type, for :meth:`perfkit.observers.roofline.ceilings.Ceilings.flops_per_s`."""
+XLA_TYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32", "float64": "f64"}
+"""JAX type -> XLA type."""
 
 TOGETHER_FLOP = 4e9
 """As many products are measured together as have this work, so that a call's own cost vanishes."""
@@ -91,8 +91,8 @@ class Product:
 
     @property
     def ceiling_type(self) -> str:
-        """Type whose ceiling the product is compared with, as XLA names it."""
-        return CEILING_TYPES.get(self.left_type, "f32")
+        """Type of the operands as XLA names it, which decides on the ceiling."""
+        return XLA_TYPES.get(self.left_type, self.left_type)
 
     @property
     def together(self) -> int:
@@ -101,7 +101,7 @@ class Product:
 
     @property
     def label(self) -> str:
-        """E.g. ``bfloat16 bmk[4,256,32] x bnk[4,256,32]``.
+        """E.g. ``bf16 bmk[4,256,32] x bnk[4,256,32]``.
 
         The letters are the roles of the axes: b for batch, k for contracted, m and n for the rest.
         Equal shapes with axes in other roles differ in speed.
@@ -113,8 +113,9 @@ class Product:
             )
         ]
         kinds = {self.left_type, self.right_type, self.result_type}
-        result = f" -> {self.result_type}" if len(kinds) > 1 else ""
-        return f"{self.left_type} {sides[0]} x {sides[1]}{result}"
+        result_type = XLA_TYPES.get(self.result_type, self.result_type)
+        result = f" -> {result_type}" if len(kinds) > 1 else ""
+        return f"{self.ceiling_type} {sides[0]} x {sides[1]}{result}"
 
 
 def _free(shape: tuple[int, ...], taken: Axes) -> list[int]:

@@ -35,8 +35,8 @@ def test_products_inside_calls_and_scans_count_once_per_iteration_and_call() -> 
     x, weights = jnp.ones((7, 4)), jnp.ones((STEPS, 4, 2, 4))
     found = counted(network, x, weights, jnp.ones((3, 6, 8), jnp.bfloat16), calls=2)
     assert [(one.product.label, one.times, one.certain) for one in found] == [
-        ("float32 mk[7,4] x knn[4,2,4]", 2 * STEPS, True),
-        ("bfloat16 bmk[3,6,8] x bnk[3,6,8]", 2, True),
+        ("f32 mk[7,4] x knn[4,2,4]", 2 * STEPS, True),
+        ("bf16 bmk[3,6,8] x bnk[3,6,8]", 2, True),
     ]
     work = sum(one.times * one.product.flop for one in found)
     assert work == 2 * (STEPS * 2 * 7 * 4 * 8 + 2 * 3 * 6 * 6 * 8)
@@ -99,7 +99,7 @@ def test_axes_of_size_one_make_no_other_shape() -> None:
         return jnp.einsum("abk,kn->abn", wide, weights), jnp.einsum("bak,kn->ban", narrow, weights)
 
     found = counted(network, jnp.ones((5, 1, 8)), jnp.ones((1, 5, 8)))
-    assert Counter(one.product.label for one in found) == {"float32 mk[5,8] x kn[8,3]": 2}
+    assert Counter(one.product.label for one in found) == {"f32 mk[5,8] x kn[8,3]": 2}
 
 
 @pytest.mark.parametrize(
