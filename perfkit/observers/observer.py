@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import JsonValue
 
+from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.observers.process_tree import TreeSample
 from perfkit.records.schema import Compilation, Stage
 
@@ -55,6 +56,8 @@ class Child:
         Number of CPUs that the child may use.
     workload
         Workload of the trial.
+    configuration
+        Configuration of the trial.
     """
 
     pid: int
@@ -62,6 +65,7 @@ class Child:
     begin_s: float
     cpus: int
     workload: Workload
+    configuration: Configuration = STOCK
 
 
 @dataclass(frozen=True)

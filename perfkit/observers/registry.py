@@ -15,6 +15,7 @@ OBSERVERS = {
     "memray": "perfkit.observers.memray_heap:MemrayHeap",
     "py-spy": "perfkit.observers.py_spy:PySpy",
     "xla": "perfkit.observers.trace.xla_trace:XlaTrace",
+    "products": "perfkit.observers.products.observer:Products",
     "perf": "perfkit.observers.perf_events:PerfEvents",
 }
 """Module and class by name; a module is imported only when its observer is used."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from perfkit.observers.cpu import CpuResult
 from perfkit.observers.memray_heap import HeapResult
 from perfkit.observers.perf_events import PerfResult
+from perfkit.observers.products.result import ProductsResult
 from perfkit.observers.py_spy import PythonResult
 from perfkit.observers.reading import found
-from perfkit.observers.roofline.limit import ModuleResult
 from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.records.schema import Record
 from perfkit.report import facts
@@ -28,9 +28,15 @@ from perfkit.report.figures.utilisation import (
     utilisation_info,
 )
 from perfkit.report.page import PageContent, PageFigure, PageLink, PageSection, render_page
-from perfkit.report.plain_table import NOTHING, PlainTable
-from perfkit.report.profile_summary import profile_summary
-from perfkit.units import GIGA, bytes_text, percent_text, seconds_text
+from perfkit.report.plain_table import PlainTable
+from perfkit.report.profile_summary import profile_summary, steady_s
+from perfkit.report.profile_tables import (
+    floor_table,
+    module_table,
+    operation_table,
+    product_table,
+)
+from perfkit.units import bytes_text, percent_text, seconds_text
 
 TABLE_MODULES = 25
 """Modules in the table, longest time first."""
@@ -67,6 +73,7 @@ def profile_page(record: Record, folder: Path) -> str:
             ),
             sections=(
                 _xla_section(record),
+                _products_section(record),
                 _cpu_section(record),
                 _memory_section(record),
                 _python_section(record),
@@ -106,69 +113,23 @@ def _xla_section(record: Record) -> PageSection:
         "one thread is busy, or wait. The largest share is the limit. Own work is limited by "
         "compute or bandwidth, whichever is closer to its ceiling.",
         figures=tuple(figures),
-        plain=(_module_table(seen), _operation_table(seen)),
+        plain=(module_table(seen, TABLE_MODULES), operation_table(seen)),
     )
 
 
-MODULE_HEADERS = (
-    "module",
-    "time",
-    "share",
-    "limit",
-    "own work",
-    "one thread",
-    "kernel",
-    "waiting",
-    "GFLOP/s",
-    "of ceiling",
-    "GB/s",
-    "of ceiling",
-)
-
-
-def _module_table(seen: XlaResult) -> PlainTable:
-    return PlainTable(
-        "Modules",
-        MODULE_HEADERS,
-        tuple(_module_row(module) for module in seen.modules[:TABLE_MODULES]),
+def _products_section(record: Record) -> PageSection:
+    seen = found(record, "products", ProductsResult)
+    if seen is None:
+        return PageSection("Matrix products")
+    return PageSection(
+        "Matrix products",
+        lead="Time in the pass is that of the operations that compute a product, with everything "
+        "that XLA fused into them. Time alone is the same number of products with nothing else "
+        "running: the fastest call, and the median in brackets. Ceilings are the machine's largest "
+        "product of the type and its copy. Letters are the roles of the axes: b batch, k "
+        "contracted, m and n the rest. A number after a module is that of further modules.",
+        plain=(product_table(seen), floor_table(seen, steady_s(record))),
     )
-
-
-def _module_row(module: ModuleResult) -> tuple[str, ...]:
-    shares = (module.working, module.single, module.kernel, module.waiting)
-    return (
-        module.name,
-        seconds_text(module.seconds),
-        percent_text(module.share),
-        module.limit.value,
-        *(percent_text(share) for share in shares),
-        f"{module.flops_per_s / GIGA:.1f}",
-        percent_text(module.compute),
-        f"{module.bytes_per_s / GIGA:.2f}",
-        percent_text(module.bandwidth),
-    )
-
-
-def _operation_table(seen: XlaResult) -> PlainTable:
-    rows = (
-        (
-            operation.name,
-            operation.module,
-            seconds_text(operation.seconds),
-            percent_text(operation.seconds / seen.pass_s),
-            f"{operation.runs:,}",
-            _rate_text(operation.flops, operation.seconds, 1),
-            _rate_text(operation.bytes, operation.seconds, 2),
-        )
-        for operation in seen.operations
-    )
-    headers = ("operation", "module", "time", "share", "runs", "GFLOP/s", "GB/s")
-    return PlainTable("HLO operations with the longest time", headers, tuple(rows))
-
-
-def _rate_text(count: float, seconds: float, digits: int) -> str:
-    """Billions per second; nothing for an operation that took no time."""
-    return f"{count / seconds / GIGA:.{digits}f}" if seconds else NOTHING
 
 
 def _cpu_section(record: Record) -> PageSection:

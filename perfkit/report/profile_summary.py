@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
+
 from perfkit.observers.cpu import CpuResult
 from perfkit.observers.memory import MemoryResult
 from perfkit.observers.memray_heap import HeapResult
+from perfkit.observers.products.result import ProductsResult
 from perfkit.observers.reading import found
 from perfkit.observers.roofline.limit import Limit, ModuleResult
 from perfkit.observers.trace.xla_trace import XlaResult
@@ -18,7 +21,12 @@ COSTLIEST = 3
 
 def profile_summary(record: Record) -> list[str]:
     """Sentences of the summary, most important first."""
-    return [*module_sentences(record), *_cpu_sentences(record), *_memory_sentences(record)]
+    return [
+        *module_sentences(record),
+        *product_sentences(record),
+        *_cpu_sentences(record),
+        *_memory_sentences(record),
+    ]
 
 
 def module_sentences(record: Record) -> list[str]:
@@ -61,6 +69,33 @@ def limit_text(module: ModuleResult, cpus: int) -> str:
             f"{percent_text(module.kernel)} of the CPU time; {busy}; {reached})"
         )
     return f"{module.limit} ({reached}; {busy})"
+
+
+def product_sentences(record: Record) -> list[str]:
+    """The work of all matrix products, and the floor that they set for the pass."""
+    seen = found(record, "products", ProductsResult)
+    if seen is None or not seen.shapes:
+        return []
+    libraries = "the faster of XLA and oneDNN" if seen.has_onednn else "XLA"
+    pass_s = steady_s(record)
+    sentence = (
+        f"floor: the matrix products of a pass ({seen.flops / GIGA:,.0f} GFLOP in "
+        f"{count_text(seen.shapes, 'shape')}) take at least {seconds_text(seen.floor_s)} in "
+        f"{libraries}, each shape by itself"
+    )
+    if pass_s is None or not seen.floor_s:
+        return [sentence]
+    return [
+        f"{sentence}; a pass takes {seconds_text(pass_s)}, so that other kernels for them make it "
+        f"at most {max(1.0, pass_s / seen.floor_s):.2f} times as fast, and only if all else "
+        "took no time"
+    ]
+
+
+def steady_s(record: Record) -> float | None:
+    """Median wall seconds of the timed passes; None without one."""
+    times = [stage.wall_s for stage in record.steady]
+    return statistics.median(times) if times else None
 
 
 def _cpu_sentences(record: Record) -> list[str]:

@@ -237,6 +237,7 @@ class TrialProcess:
             self._progress.begin_s,
             len(self._affinity),
             request.workload,
+            request.configuration,
         )
         # A shared process keeps the limit that it was started with.
         kept_bytes = child.memory_limit_bytes

@@ -11,7 +11,7 @@ from perfkit.observers.observer import Child, ExtraPass, Finding, ObservedRun, O
 from perfkit.observers.trace.attribution import attribute, tallied
 from perfkit.observers.trace.events import read_events, trace_of
 from perfkit.observers.trace.hlo import HloModule
-from perfkit.observers.trace.xla_trace import HLO_FILE, MARK_FILE, TRACE_FOLDER, UNNAMED
+from perfkit.observers.trace.traced_pass import HLO_FILE, MARK_FILE, TRACE_FOLDER, UNNAMED
 
 KEPT_OPERATIONS = 60
 """Largest number of operations in a record."""

@@ -12,7 +12,8 @@ from perfkit.errors import PerfkitError
 from perfkit.models.workload import Workload
 from perfkit.observers.observer import Child, ObservedRun
 from perfkit.observers.roofline.ceilings import Ceilings
-from perfkit.observers.trace.xla_trace import MARK_FILE, TRACE_FOLDER, XlaTrace
+from perfkit.observers.trace.traced_pass import MARK_FILE, TRACE_FOLDER
+from perfkit.observers.trace.xla_trace import XlaTrace
 
 WORKLOAD = Workload("af3", "ubiquitin", 76, {}, {"recycles": 0}, "0123")
 NOTHING_RAN = ObservedRun((), None)

@@ -9,6 +9,8 @@ import pytest
 from perfkit.errors import UserError
 from perfkit.observers.cpu import CpuResult
 from perfkit.observers.memory import MemoryResult
+from perfkit.observers.products.result import ProductRow, ProductsResult
+from perfkit.observers.products.timing import Timing
 from perfkit.observers.roofline.limit import Limit, ModuleResult
 from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.records.schema import Observation, Record
@@ -23,7 +25,8 @@ from perfkit.report.figures.utilisation import (
     utilisation_info,
 )
 from perfkit.report.profile_page import profile_page
-from perfkit.report.profile_summary import profile_summary
+from perfkit.report.profile_summary import profile_summary, steady_s
+from perfkit.report.profile_tables import product_table
 from tests.support.records_factory import make_record, make_workload
 
 
@@ -92,6 +95,37 @@ MEMORY = MemoryResult(
 )
 
 
+PRODUCTS = ProductsResult(
+    shapes=1,
+    timed=1,
+    flops=80e9,
+    traced_s=10.0,
+    found_s=2.0,
+    floor_s=0.5,
+    unmeasured_s=0.0,
+    xla_s=0.8,
+    ceiling_s=0.4,
+    rows=[
+        ProductRow(
+            label="bf16 mk[8,4] x kn[4,2]",
+            modules=["pairformer", "msa"],
+            more_modules=0,
+            times=4,
+            found=4,
+            flop=20e9,
+            bytes=1e9,
+            pass_s=2.0,
+            share=0.2,
+            compute=0.2,
+            bandwidth=0.2,
+            xla=Timing(0.2, 0.24, 5),
+            onednn=Timing(0.125, 0.15, 5),
+        )
+    ],
+    ceilings=XLA.ceilings,
+)
+
+
 @pytest.fixture
 def record() -> Record:
     seen = {"xla": XLA, "cpu": CPU, "memory": MEMORY}
@@ -114,6 +148,31 @@ def test_the_summary_names_the_three_costliest_modules_with_their_limits(record:
     assert "limited by waiting (no CPU is busy 70 % of the time" in third
     assert busy == ("busy during steady passes: 0 CPUs 10 %, 1 CPU 30 %, 2 CPUs 60 % of the time")
     assert memory == "memory: resident peak 26 B, proportional peak 22 B"
+
+
+def test_the_summary_holds_the_floor_against_the_timed_pass(record: Record) -> None:
+    seen = record.observations | {"products": Observation(data=PRODUCTS.model_dump(mode="json"))}
+    both = record.model_copy(update={"observations": seen})
+    pass_s = steady_s(both)
+    assert pass_s is not None
+    (floor,) = (line for line in profile_summary(both) if line.startswith("floor: "))
+    assert "(80 GFLOP in 1 shape) take at least 500 ms in the faster of XLA and oneDNN" in floor
+    assert f"at most {pass_s / 0.5:.2f} times as fast" in floor
+
+
+def test_the_table_of_products_has_rates_in_the_pass_and_times_alone() -> None:
+    table = product_table(PRODUCTS)
+    # 4 x 20 GFLOP in 2 s; four of 0.2 and 0.125 s.
+    assert table.rows == (
+        (
+            *("bf16 mk[8,4] x kn[4,2]", "pairformer +1", "4", "2.00 s", "20 %"),
+            *("40.0", "20 %", "2.00", "20 %", "800 (960) ms", "500 (600) ms"),
+        ),
+    )
+    bare = PRODUCTS.model_copy(
+        update={"rows": [PRODUCTS.rows[0].model_copy(update={"onednn": None})]}
+    )
+    assert product_table(bare).headers == table.headers[:-1]
 
 
 def test_a_record_without_observations_has_no_summary() -> None:

@@ -19,6 +19,8 @@ from perfkit.observers.cpu import CpuResult
 from perfkit.observers.memory import MemoryResult
 from perfkit.observers.memray_heap import HeapResult
 from perfkit.observers.observer import Child, Finding, ObservedRun, Observer, Process
+from perfkit.observers.products.onednn import installed_library
+from perfkit.observers.products.result import ProductsResult
 from perfkit.observers.py_spy import PythonResult
 from perfkit.observers.reading import found
 from perfkit.observers.registry import OBSERVERS, make_observers
@@ -95,6 +97,23 @@ def test_the_traced_pass_is_divided_without_a_rest(record: Record) -> None:
     assert flops == pytest.approx(3 * record.compilation.flops, rel=0.1)
 
 
+def test_the_products_are_those_of_the_traced_pass(record: Record) -> None:
+    seen, traced = found(record, "products", ProductsResult), found(record, "xla", XlaResult)
+    assert seen is not None
+    assert traced is not None
+    # Elementwise work and reductions are the small rest of XLA's count.
+    whole = sum(module.flops for module in traced.modules)
+    assert 0.9 * whole < seen.flops < whole
+    assert 0.5 * seen.traced_s < seen.found_s <= seen.traced_s
+    assert 0 < seen.floor_s <= seen.xla_s
+    # Blocks of the mesh transformer: 16 in the network, in three calls of the denoiser.
+    (widening,) = (row for row in seen.rows if row.label.endswith("[42,512] x kn[512,2048]"))
+    assert (widening.modules, widening.times) == (["mesh transformer"], 48)
+    assert widening.found == widening.times
+    assert all(row.xla is not None and row.xla.best_s <= row.xla.median_s for row in seen.rows)
+    assert seen.has_onednn == (installed_library() is not None)
+
+
 def test_observers_of_further_children_see_heap_and_python(record: Record) -> None:
     heap, python = found(record, "memray", HeapResult), found(record, "py-spy", PythonResult)
     assert heap is not None
@@ -122,6 +141,7 @@ def test_every_artifact_is_a_file_next_to_the_page(record: Record, folder: Path)
 
 def test_the_summary_names_three_modules_with_their_limits(record: Record) -> None:
     sentences = profile_summary(record)
+    assert any(sentence.startswith("floor: the matrix products") for sentence in sentences)
     seen = found(record, "xla", XlaResult)
     assert seen is not None
     for number, module in enumerate(seen.modules[:3], start=1):
@@ -133,7 +153,12 @@ def test_the_page_links_every_artifact(record: Record, folder: Path) -> None:
     page = profile_page(record, folder)
     for path in record.artifacts.values():
         assert f'href="{path.replace("+", "%2B")}"' in page
-    for heading in ("Roofline", "Time by module of the model", "CPUs in use over time"):
+    for heading in (
+        "Matrix products by shape",
+        "Roofline",
+        "Time by module of the model",
+        "CPUs in use over time",
+    ):
         assert heading in page
 
 

@@ -16,6 +16,7 @@ from perfkit.cli.workload_arguments import (
 )
 from perfkit.observers.registry import OBSERVERS
 from perfkit.report.profile_summary import profile_summary
+from perfkit.report.profile_tables import terminal_tables
 
 
 def _add(parser: Parser) -> None:
@@ -48,6 +49,8 @@ def main(arguments: list[str]) -> int:
         progress=console,
     )
     console.record(result.record, result.folder)
+    for table in terminal_tables(result.record):
+        console.table(table.headers, table.rows, table.heading)
     for line in profile_summary(result.record):
         console.line(line)
     console.line(f"page: {result.page}")

@@ -31,3 +31,8 @@ class Origin:
 def join_path(outer: str, inner: str) -> str:
     """Join two module paths, the second below the first; either may be empty."""
     return "/".join(part for part in (outer, inner) if part)
+
+
+def in_hlo(path: str) -> str:
+    """A module path with the names that optimised HLO gives to loops."""
+    return path.replace("scan/body", "while/body")

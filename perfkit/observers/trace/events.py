@@ -71,7 +71,12 @@ def read_events(folder: Path) -> list[Event]:
     PerfkitError
         The profiler left no trace.
     """
-    with gzip.open(trace_file(folder), "rt", encoding="utf-8") as stream:
+    return read_trace(trace_file(folder))
+
+
+def read_trace(file: Path) -> list[Event]:
+    """All events of a trace in Chrome's format."""
+    with gzip.open(file, "rt", encoding="utf-8") as stream:
         events: list[Event] = json.load(stream)["traceEvents"]
     return events
 

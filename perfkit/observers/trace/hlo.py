@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 ITEM_BYTES = {
     "pred": 1, "s4": 1, "u4": 1, "s8": 1, "u8": 1, "f8e4m3fn": 1, "f8e5m2": 1,
@@ -133,6 +134,14 @@ class Instruction:
 type Computation = dict[str, Instruction]
 
 
+class Dot(NamedTuple):
+    """A matrix product in an operation: its ``op_name``, FLOPs and elements of the result."""
+
+    op_name: str
+    flops: float
+    elements: int
+
+
 @dataclass(frozen=True)
 class Cost:
     """Cost of one run of an operation.
@@ -147,12 +156,15 @@ class Cost:
         Bytes that are read and written.
     dtype
         Element type of the operands of the largest matrix product; empty without a product.
+    products
+        The matrix products.
     """
 
     kind: Kind
     flops: float
     bytes: float
     dtype: str
+    products: tuple[Dot, ...] = ()
 
 
 @dataclass
@@ -244,7 +256,8 @@ class HloModule:
             heaviest, inside = max(dots, key=lambda pair: _flops(*pair))
             first = inside.get(heaviest.operands[0])
             dtype = first.arrays[0].dtype if first else heaviest.arrays[0].dtype
-        return Cost(_kind(opcodes), flops, self._bytes(one, around), dtype)
+        products = tuple(Dot(leaf.op_name, _flops(leaf, at), leaf.elements) for leaf, at in dots)
+        return Cost(_kind(opcodes), flops, self._bytes(one, around), dtype, products)
 
     def _leaves(
         self, one: Instruction, around: Computation

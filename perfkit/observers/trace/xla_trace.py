@@ -6,8 +6,6 @@ ceilings show the capacity of the machine; samples of the process show its use o
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
@@ -18,28 +16,17 @@ from perfkit.observers.observer import Child, ExtraPass, Finding, ObservedRun, O
 from perfkit.observers.pass_sampler import PassSample, PassSampler
 from perfkit.observers.roofline.ceilings import Ceilings, measured_ceilings
 from perfkit.observers.roofline.limit import ModuleResult, judge
-from perfkit.observers.trace.attribution import (
-    Span,
-    add_samples,
-    attribute,
-    tallied,
-    tallied_by_kind,
+from perfkit.observers.trace.attribution import Span, add_samples, tallied, tallied_by_kind
+from perfkit.observers.trace.traced_pass import (
+    HLO_FILE,
+    MOST_EVENTS,
+    has_traced_pass,
+    kept_trace,
+    read_traced_pass,
 )
-from perfkit.observers.trace.events import clock_offset_s, read_events, trace_file, trace_of
-from perfkit.observers.trace.hlo import HloModule
 
-TRACE_FOLDER = "trace"
-HLO_FILE = "optimised.hlo.txt"
-MARK_FILE = "pass.json"
-UNNAMED = "no module"
-"""Module of the time before the first operation that belongs to a module."""
-
-PERFETTO_FILE = "xla.perfetto-trace.json.gz"
 KEPT_OPERATIONS = 20
 """Largest number of operations in a record."""
-
-MOST_EVENTS = 1_000_000
-"""The profiler writes at most this number of events into its file."""
 
 
 class OperationResult(BaseModel):
@@ -133,24 +120,21 @@ class XlaTrace(Observer):
 
     def results(self, run: ObservedRun) -> Finding:
         """The tables, and the trace as a file for Perfetto."""
-        if self._child is None or not (self._child.folder / MARK_FILE).exists():
+        if self._child is None or not has_traced_pass(self._child.folder):
             return Finding(missing="the child ended before its traced pass did")
         folder = self._child.folder
-        try:
-            events = read_events(folder / TRACE_FOLDER)
-            ceilings = self._find_ceilings()
-        except PerfkitError as error:
-            return Finding(missing=str(error))
         from perfkit.models import get_model
 
-        program = HloModule.parse((folder / HLO_FILE).read_text())
         module_of = get_model(self._child.workload.model).module_of
-        spans = attribute(trace_of(events), program, module_of, UNNAMED)
+        try:
+            perfetto = kept_trace(folder)
+            ceilings = self._find_ceilings()
+            traced = read_traced_pass(folder, module_of)
+        except PerfkitError as error:
+            return Finding(missing=str(error))
+        spans, pass_s, cpus = traced.spans, traced.seconds, self._child.cpus
         modules = tallied(spans, lambda span: span.owner)
-        offset_s = clock_offset_s(events, json.loads((folder / MARK_FILE).read_text())["begin_s"])
-        cpus = self._child.cpus
-        add_samples(modules, spans, self._samples, offset_s, cpus)
-        pass_s = spans[-1].end_s - spans[0].begin_s if spans else 0.0
+        add_samples(modules, spans, self._samples, traced.offset_s, cpus)
         found = XlaResult(
             pass_s=pass_s,
             kinds=tallied_by_kind(spans),
@@ -160,11 +144,8 @@ class XlaTrace(Observer):
             cpus=cpus,
         )
         missing = ""
-        if len(events) >= MOST_EVENTS:
+        if not traced.complete:
             missing = f"the profiler kept only the first {MOST_EVENTS:,} events of the pass"
-        perfetto = folder / PERFETTO_FILE
-        shutil.copyfile(trace_file(folder / TRACE_FOLDER), perfetto)
-        shutil.rmtree(folder / TRACE_FOLDER)
         files = {"xla trace for Perfetto": perfetto, "optimised HLO": folder / HLO_FILE}
         return Finding(found.model_dump(mode="json"), files, missing)
 

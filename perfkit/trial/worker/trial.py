@@ -240,7 +240,12 @@ class OpenTrial:
         from perfkit.observers.trace.attribution import attribute, seconds_by_owner
         from perfkit.observers.trace.events import PASS_MARK, read_events, trace_of
         from perfkit.observers.trace.hlo import HloModule
-        from perfkit.observers.trace.xla_trace import HLO_FILE, MARK_FILE, TRACE_FOLDER
+        from perfkit.observers.trace.traced_pass import (
+            HLO_FILE,
+            MARK_FILE,
+            PRODUCTS_FILE,
+            TRACE_FOLDER,
+        )
         from perfkit.records.depths import SHALLOW_DEPTH
 
         folder = self._folder / TRACE_FOLDER
@@ -253,6 +258,7 @@ class OpenTrial:
                 ready.one_pass()
         if self._spec.observers:
             (self._folder / HLO_FILE).write_text(ready.compiled.as_text())
+            ready.write_products(self._folder / PRODUCTS_FILE)
             (self._folder / MARK_FILE).write_text(json.dumps({"begin_s": begin_s}))
             self._channel.send(EventKind.TRACED)
             return
@@ -292,9 +298,23 @@ class _Ready:
         self.ledger = ledger
         self.checker = checker
         self._prepared = prepared
+        self._calls = 0
 
     def one_pass(self) -> PyTree:
         """Run one whole prediction and wait for its outputs."""
         import jax
 
-        return jax.block_until_ready(self._prepared.drive(self.compiled))
+        self._calls = 0
+        return jax.block_until_ready(self._prepared.drive(self._call))
+
+    def write_products(self, file: Path) -> None:
+        """Write the matrix products of the last pass to a file."""
+        from perfkit.observers.products.counting import write_products
+
+        prepared = self._prepared
+        write_products(file, prepared.function, prepared.arguments, self._calls)
+
+    def _call(self, *arguments: PyTree) -> PyTree:
+        """One call of the compiled program."""
+        self._calls += 1
+        return self.compiled(*arguments)

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import JaxprEqn, Literal, Var
 
-from perfkit.guard.analysis.origin import join_path
+from perfkit.guard.analysis.origin import in_hlo, join_path
 from perfkit.guard.analysis.source import origin_of
 from perfkit.guard.analysis.structure import (
     Program,
@@ -172,11 +172,6 @@ def flatten(program: Program, scope: str = "") -> FlatProgram:
     return FlatProgram(
         tuple(flattener.steps), tuple(inputs), tuple(outputs), flattener.constants, flattener.avals
     )
-
-
-def in_hlo(path: str) -> str:
-    """A module path with the names that optimised HLO gives to loops."""
-    return path.replace("scan/body", "while/body")
 
 
 def run_steps(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jax.extend.core import Literal
 
-from perfkit.guard.analysis.origin import join_path
+from perfkit.guard.analysis.origin import in_hlo, join_path
 from perfkit.guard.analysis.structure import ControlFlow, control_flow, program_label
 from perfkit.upgrade.locate.bench import Bench
 from perfkit.upgrade.locate.cutter import Cutter
@@ -17,7 +17,6 @@ from perfkit.upgrade.locate.flat_program import (
     Operand,
     Step,
     flatten,
-    in_hlo,
     literal_value,
 )
 from perfkit.upgrade.locate.subject import Subject, subject_of
