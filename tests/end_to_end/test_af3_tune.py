@@ -1,24 +1,20 @@
 """A tuning of the real AlphaFold 3 through the command line, at a small fidelity and budget.
 
-What must hold is stated here on the plain JSON of the records, without perfkit's own statistics.
+The budget allows references, stock and the screening of what cuts padding.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import statistics
 import subprocess
 import sys
 import tomllib
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy.stats import wilcoxon
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.long
 
 ARGUMENTS = [
     "tune",
@@ -28,8 +24,12 @@ ARGUMENTS = [
     "12",
     "--steps",
     "1",
+    "--knob",
+    "bucket=exact",
+    "--knob",
+    "msa_rows=needed",
     "--budget",
-    "4m",
+    "140s",
     "--no-extrapolation",
     "--out",
 ]
@@ -44,10 +44,6 @@ COMPARED = {
     "plddt",
     "pae",
 }
-BLOCKS_LEAST = 6
-"""Pairs of processes without which no 95 % interval of a rank test excludes equality: all of five
-agree by accident with a probability of 2 / 2**5 = 6 %."""
-
 type Json = dict[str, Any]
 
 
@@ -80,24 +76,6 @@ def preset(tuned: tuple[Path, str]) -> Json:
     return tomllib.loads((tuned[0] / "preset.toml").read_text())
 
 
-def _confirmed(records: list[Json], digest: str) -> list[float]:
-    """Seconds of stock over those of a configuration, one ratio per confirmation block."""
-    blocks: dict[str, dict[str, dict[int, float]]] = defaultdict(dict)
-    stock = next(one for one in records if not one["configuration"]["settings"])
-    for one in records:
-        if one["role"] == "confirm":
-            passes = [stage for stage in one["stages"] if stage["name"] == "steady"]
-            own = {stage["round"]: stage["wall_s"] for stage in passes}
-            blocks[one["block"]][one["configuration"]["digest"]] = own
-    ratios = []
-    for members in blocks.values():
-        slow, fast = members.get(stock["configuration"]["digest"], {}), members.get(digest, {})
-        common = [slow[number] / fast[number] for number in slow if number in fast]
-        if common:
-            ratios.append(statistics.geometric_mean(common))
-    return ratios
-
-
 def test_stock_agrees_with_the_float32_reference(records: list[Json]) -> None:
     reference = next(one for one in records if one["role"] == "reference")
     assert reference["configuration"]["settings"] == {"precision": "float32"}
@@ -108,40 +86,18 @@ def test_stock_agrees_with_the_float32_reference(records: list[Json]) -> None:
     assert {entry["name"] for entry in stock["agreement"]["quantities"]} == COMPARED
 
 
-def test_the_recommended_configuration_is_right_and_surely_faster(
+def test_what_was_tried_agrees_and_is_recommended_only_once_confirmed(
     records: list[Json], preset: Json
 ) -> None:
     assert preset["model"] == "af3"
-    own = [one for one in records if one["configuration"]["settings"] == preset["knobs"]]
-    assert own[-1]["outcome"] == "ok"
+    chosen = {"bucket": "exact", "msa_rows": "needed"}
+    own = [one for one in records if one["configuration"]["settings"] == chosen]
     judged = [one["agreement"]["class"] for one in own if one["agreement"] is not None]
     assert judged
     assert "none" not in judged
-    if preset["knobs"]:
-        ratios = _confirmed(records, own[-1]["configuration"]["digest"])
-        assert len(ratios) >= BLOCKS_LEAST
-        logarithms = [math.log(ratio) for ratio in ratios]
-        assert wilcoxon(logarithms, alternative="greater").pvalue < 0.025
-        low, high = preset["measured"]["speedup_interval"]
-        # The file holds three decimals.
-        assert 1.0 < low < statistics.median(ratios) + 0.001
-        assert statistics.median(ratios) - 0.001 < high
-
-
-def test_stock_is_recommended_only_where_nothing_was_faster_in_every_block(
-    records: list[Json], preset: Json
-) -> None:
-    """A loaded machine may leave no time to confirm anything within the budget."""
-    right = {
-        one["configuration"]["digest"]
-        for one in records
-        if one["outcome"] == "ok" and one["configuration"]["settings"]
-    } - {one["configuration"]["digest"] for one in records if one["outcome"] == "disagrees"}
-    ratios = {digest: _confirmed(records, digest) for digest in right}
-    faster = {
-        digest for digest, own in ratios.items() if len(own) >= BLOCKS_LEAST and min(own) > 1.0
-    }
-    assert bool(preset["knobs"]) or len(faster) == 0
+    # Six pairs of processes with a stock pass of many seconds do not fit into the budget.
+    assert {one["role"] for one in own} <= {"screen", "confirm"}
+    assert preset["knobs"] == {}
 
 
 def test_the_terminal_ends_with_table_preset_and_page(tuned: tuple[Path, str]) -> None:
