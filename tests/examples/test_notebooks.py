@@ -11,6 +11,8 @@ pytest.importorskip("nbclient", reason="notebooks are run by the dev extra")
 import nbclient
 import nbformat
 
+pytestmark = pytest.mark.long
+
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples").glob("*.ipynb"))
 
 SHORTENED = {"rounds=5": "rounds=2", 'budget="45s"': 'budget="20s"'}

@@ -21,6 +21,8 @@ from perfkit.models.af3.model import AlphaFold3
 from perfkit.models.af3.package import import_model, model_config
 from perfkit.models.workload import Workload
 
+pytestmark = pytest.mark.long
+
 CHUNK, SHARD = ATTENTION_CHUNK.name, TRANSITION_SHARD.name
 
 

@@ -27,6 +27,8 @@ from perfkit.models.prepared import Prepared
 from perfkit.models.workload import Workload
 from tests.support.quick_compilation import quick_jit
 
+pytestmark = pytest.mark.long
+
 type Options = Mapping[str, str]
 
 MODEL = GenCast()
