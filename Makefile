@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # Touched when the environment holds what pyproject.toml and constraints.txt say.
 STAMP := $(VENV)/.installed
 
-.PHONY: help env tune tune-gencast test lint types check asv asv-check asv-af3 asv-rest matrix clean
+.PHONY: help env tune tune-gencast test lint types check asv asv-check asv-af3 asv-rest matrix \
+	matrix-environments clean
 
 help:
 	@echo "make tune   tune AlphaFold 3 on the shipped ubiquitin (20 minutes, installation included)"
@@ -51,6 +52,7 @@ asv: env
 	$(MAKE) --jobs 2 --output-sync=target asv-af3 asv-rest
 
 QUICK := PERFKIT_BENCH_PROCESSES=1 PERFKIT_BENCH_PASSES=1 PERFKIT_BENCH_SIZES=1 \
+	PERFKIT_BENCH_RECORDS=1000 \
 	$(BIN)/asv run --quick --show-stderr --environment existing:$(BIN)/python
 
 # A new machine is asked for its name by asv; a name that was given before is kept.
@@ -66,6 +68,10 @@ asv-rest: asv-check
 
 matrix: env
 	$(BIN)/python -m scripts.matrix
+
+# Only builds what `make matrix` would build first.
+matrix-environments: env
+	$(BIN)/python -m scripts.matrix --build
 
 clean:
 	rm -rf $(VENV) perfkit-results .asv

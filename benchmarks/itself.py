@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -16,12 +17,15 @@ from benchmarks.attributes import attributes
 if TYPE_CHECKING:
     from perfkit.records.schema import Record
 
-RECORDS = JOBS = 10_000
+RECORDS = JOBS = int(os.environ.get("PERFKIT_BENCH_RECORDS", "10000"))
+"""Number of records that are loaded, and of jobs that are planned. A quick run, whose results are
+not kept, takes fewer."""
+
 ROUNDS = min(8, trials.PASSES * trials.PROCESSES)
 """Interleaved passes of each side of an overhead."""
 
 RECORDED = trials.HERE.parent / "reports" / "af3-ubiquitin" / "records-vm.jsonl"
-"""Real records; the benchmarks copy them until there are ten thousand."""
+"""Real records; the benchmarks copy them until there are :data:`RECORDS`."""
 
 
 class StartUp:

@@ -5,6 +5,7 @@ perfkit's cache folder, and run at the same time:
 
     .venv/bin/python -m scripts.matrix            # all lines
     .venv/bin/python -m scripts.matrix --only 1   # the first line
+    .venv/bin/python -m scripts.matrix --build    # environments, without the tests
 
 An environment of the Python that runs this script shares the packages that this Python has; only
 those that differ are installed in it. The exit code is 0 if all tests pass.
@@ -152,10 +153,15 @@ def folder_of(environment: Environment) -> Path:
     return cache_folder("matrix", digest)
 
 
+def build(environment: Environment) -> Path:
+    """Return the Python of an environment, which is built in its folder unless it is there."""
+    return python_of(environment, folder_of(environment))
+
+
 def run_tests(environment: Environment, tests: Sequence[str]) -> tuple[bool, str]:
     """Run the tests in an environment; return whether they passed, and the output."""
     begin_s = time.monotonic()
-    python = python_of(environment, folder_of(environment))
+    python = build(environment)
     built_s = time.monotonic() - begin_s
     command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", "--quiet", *tests]
     done = subprocess.run(
@@ -179,9 +185,13 @@ def main() -> int:
     parser.add_argument(
         "--only", type=int, choices=range(1, len(environments) + 1), help="number of a line"
     )
+    parser.add_argument("--build", action="store_true", help="only build the environments")
     given = parser.parse_args()
     chosen = environments if given.only is None else [environments[given.only - 1]]
     with ThreadPoolExecutor(len(chosen)) as pool:
+        if given.build:
+            list(pool.map(build, chosen))
+            return 0
         results = list(pool.map(lambda environment: run_tests(environment, tests), chosen))
     for _, output in results:
         print(re.sub(r"\n{3,}", "\n\n", output), flush=True)

@@ -62,8 +62,10 @@ def plants(slowdown: float) -> list[Plant]:
     loop = "perfkit/models/gencast/computation.py"
     line = "            predicted = {name: np.asarray(v) for name, v in step("
     line += "inputs, forcings, this).items()}\n"
+    # Waits busily: a program that sleeps for a second counts as held up, and its pass is dropped.
     slow = "            import time; begin_s = time.monotonic()\n" + line
-    slow += f"            time.sleep({slowdown} * (time.monotonic() - begin_s))\n"
+    slow += f"            end_s = time.monotonic() + {slowdown} * (time.monotonic() - begin_s)\n"
+    slow += "            while time.monotonic() < end_s:\n                pass\n"
     gelu = "jax.nn.gelu(x, approximate={})"
     return [
         Plant("control: nothing is changed", loop, line, f"\n{line}", TIMES, found=False),

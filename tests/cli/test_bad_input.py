@@ -41,11 +41,11 @@ def _document(*sequences: dict[str, Any]) -> str:
     ids=["empty", "malformed", "no job", "zero length", "unknown residue", "unknown component"],
 )
 def test_a_bad_input_file_is_refused(
-    perfkit: Perfkit, refused: Refused, tmp_path: Path, content: str, message: str
+    perfkit_here: Perfkit, refused: Refused, tmp_path: Path, content: str, message: str
 ) -> None:
     path = tmp_path / "input.json"
     path.write_text(content)
-    refused(perfkit("run", "--input", str(path)), message)
+    refused(perfkit_here("run", "--input", str(path)), message)
 
 
 @pytest.mark.parametrize(
@@ -106,16 +106,27 @@ def test_a_bad_input_file_is_refused(
         ("sweep --sizes 8 --knob bucket=4,exact", "smaller than the input"),
         ("sweep --sizes 8 --memory-limit 1GB", "needs about"),
         ("report nowhere", "there is no folder nowhere"),
-        ("exec --preset none.toml -- true", "none.toml cannot be read"),
-        ("exec --instance 1/2 -- true", "--instance needs --preset"),
         ("tnue", "unknown command 'tnue'; the nearest is 'tune'"),
         ("run --no-such-option", "unrecognized arguments"),
     ],
 )
 def test_a_bad_command_line_is_refused(
+    perfkit_here: Perfkit, refused: Refused, arguments: str, message: str
+) -> None:
+    refused(perfkit_here(*arguments.split()), message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--preset none.toml -- true", "none.toml cannot be read"),
+        ("--instance 1/2 -- true", "--instance needs --preset"),
+    ],
+)
+def test_a_bad_command_line_of_exec_is_refused(
     perfkit: Perfkit, refused: Refused, arguments: str, message: str
 ) -> None:
-    refused(perfkit(*arguments.split()), message)
+    refused(perfkit("exec", *arguments.split()), message)
 
 
 @pytest.mark.parametrize("package", ["alphafold3", "jax", "tokamax"])
@@ -130,8 +141,8 @@ def test_a_missing_extra_ends_in_one_line_that_names_what_to_install(
 
 
 def test_a_preset_with_an_impossible_value_is_refused(
-    perfkit: Perfkit, refused: Refused, tmp_path: Path
+    perfkit_here: Perfkit, refused: Refused, tmp_path: Path
 ) -> None:
     path = tmp_path / "preset.toml"
     path.write_text("model = 'af3'\n[knobs]\nbucket = 'exat'\n")
-    refused(perfkit("run", "--preset", str(path)), "the nearest is 'exact'")
+    refused(perfkit_here("run", "--preset", str(path)), "the nearest is 'exact'")

@@ -178,17 +178,18 @@ def test_exec_guards_a_command_and_returns_zero_on_request(
     assert (counted["lifted"], counted["zeroed"]) == counts
 
 
-@pytest.mark.parametrize("source", ["preset", "knob"])
-def test_doctor_applies_the_given_settings(perfkit: Perfkit, tmp_path: Path, source: str) -> None:
-    given = {
-        "preset": ["--preset", _preset(tmp_path, "xla_cpu_prefer_vector_width = 512\n")],
-        "knob": ["--knob", "xla_cpu_prefer_vector_width=512"],
-    }
-    finished = perfkit("doctor", "--json", *given[source])
+def test_doctor_applies_the_settings_of_a_preset_and_of_the_command_line(
+    perfkit: Perfkit, tmp_path: Path
+) -> None:
+    preset = _preset(tmp_path, "xla_cpu_prefer_vector_width = 512\n")
+    finished = perfkit(
+        "doctor", "--json", "--preset", preset, "--knob", "xla_cpu_use_xnnpack=false"
+    )
     assert finished.returncode == 0, finished.stderr
     shown = json.loads(finished.stdout)
     assert shown["healthy"]
-    assert "--xla_cpu_prefer_vector_width=512" in shown["xla_flags"].split()
+    flags = shown["xla_flags"].split()
+    assert {"--xla_cpu_prefer_vector_width=512", "--xla_cpu_use_xnnpack=false"} <= set(flags)
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,10 @@ def every_six_hours(dataset: xarray.Dataset) -> xarray.Dataset:
     ids=["unknown variable", "level", "time step", "reversed", "not equidistant", "NaN"],
 )
 def test_a_bad_dataset_is_refused(
-    perfkit: Perfkit, refused: Refused, tmp_path: Path, change: Change, message: str
+    perfkit_here: Perfkit, refused: Refused, tmp_path: Path, change: Change, message: str
 ) -> None:
     path = changed(change, tmp_path / "bad.nc")
-    finished = perfkit("run", "--model", "gencast", "--input", str(path))
+    finished = perfkit_here("run", "--model", "gencast", "--input", str(path))
     refused(finished, message)
 
 
@@ -91,14 +91,14 @@ def test_a_bad_dataset_is_refused(
     ],
 )
 def test_a_bad_command_line_is_refused(
-    perfkit: Perfkit, refused: Refused, arguments: str, message: str
+    perfkit_here: Perfkit, refused: Refused, arguments: str, message: str
 ) -> None:
-    finished = perfkit("run", "--model", "gencast", *arguments.split())
+    finished = perfkit_here("run", "--model", "gencast", *arguments.split())
     refused(finished, message)
 
 
 def test_a_checkpoint_of_graphcast_is_refused_by_name(
-    perfkit: Perfkit, refused: Refused, tmp_path: Path
+    perfkit_here: Perfkit, refused: Refused, tmp_path: Path
 ) -> None:
     path = tmp_path / "graphcast.npz"
     arrays: dict[str, Any] = {
@@ -108,13 +108,13 @@ def test_a_checkpoint_of_graphcast_is_refused_by_name(
     np.savez(path, **arrays)
     given = ("--checkpoint", str(path), "--stats", str(DATA / "data"))
     refused(
-        perfkit("tune", "--model", "gencast", *given),
+        perfkit_here("tune", "--model", "gencast", *given),
         "is a GraphCast checkpoint; give one of the GenCast params files",
     )
 
 
 def test_statistics_without_a_variable_are_refused(
-    perfkit: Perfkit, refused: Refused, tmp_path: Path
+    perfkit_here: Perfkit, refused: Refused, tmp_path: Path
 ) -> None:
     folder = tmp_path / "stats"
     folder.mkdir()
@@ -125,6 +125,6 @@ def test_statistics_without_a_variable_are_refused(
     lacking.to_netcdf(folder / "mean_by_level.nc", engine="h5netcdf")
     given = ("--checkpoint", str(TINY), "--stats", str(folder))
     refused(
-        perfkit("run", "--model", "gencast", "--resolution", "10", *given),
+        perfkit_here("run", "--model", "gencast", "--resolution", "10", *given),
         "has no statistics of geopotential",
     )

@@ -46,8 +46,8 @@ def test_reasons_are_listed_below_the_table_and_an_allocator_only_once() -> None
     assert len([line for line in lines if "cmeel-mimalloc" in line]) == 1
 
 
-def test_knobs_as_json(perfkit: Perfkit) -> None:
-    finished = perfkit("knobs", "--json")
+def test_knobs_as_json(perfkit_here: Perfkit) -> None:
+    finished = perfkit_here("knobs", "--json")
     found = json.loads(finished.stdout)
     assert found["model"] == "af3"
     assert found["further_flags"] == {}
@@ -77,10 +77,12 @@ def test_recommend_needs_no_jax(perfkit: Perfkit) -> None:
     assert any("times as fast as stock" in line for line in rest)
 
 
-def test_recommend_as_json_and_as_a_preset(perfkit: Perfkit, tmp_path: Path) -> None:
+def test_recommend_as_json_and_as_a_preset(
+    perfkit: Perfkit, perfkit_here: Perfkit, tmp_path: Path
+) -> None:
     path = tmp_path / "preset.toml"
     options = ["--model", "gencast", "--size", "65160", "--preset-out", str(path)]
-    finished = perfkit("recommend", *options, "--json")
+    finished = perfkit_here("recommend", *options, "--json")
     found = json.loads(finished.stdout)
     assert found["preset"] == "gencast-1deg"
     assert found["shipped"] is True
@@ -92,9 +94,9 @@ def test_recommend_as_json_and_as_a_preset(perfkit: Perfkit, tmp_path: Path) -> 
 
 
 def test_recommend_looks_into_the_results_of_the_current_folder(
-    perfkit: Perfkit, tmp_path: Path
+    perfkit_here: Perfkit, tmp_path: Path
 ) -> None:
-    machine = json.loads(perfkit("knobs", "--json").stdout)["machine"]
+    machine = json.loads(perfkit_here("knobs", "--json").stdout)["machine"]
     folder = tmp_path / "work/perfkit-results/tune-af3-own"
     folder.mkdir(parents=True)
     (folder / "preset.toml").write_text(
@@ -102,8 +104,8 @@ def test_recommend_looks_into_the_results_of_the_current_folder(
         f"[measured.machine]\ninstruction_sets = {machine['instruction_sets']}\n"
         f"cpu_family = '999'\nlogical_cpus = {machine['cpus']}\n"
     )
-    alone = perfkit("recommend", "--size", "99", "--json")
-    named = perfkit("recommend", "--size", "99", "--json", "--from", "perfkit-results")
+    alone = perfkit_here("recommend", "--size", "99", "--json")
+    named = perfkit_here("recommend", "--size", "99", "--json", "--from", "perfkit-results")
     assert json.loads(alone.stdout) == json.loads(named.stdout)
     known = json.loads(alone.stdout)
     own = "perfkit-results/tune-af3-own/preset.toml"
@@ -126,6 +128,6 @@ def test_recommend_looks_into_the_results_of_the_current_folder(
     ],
 )
 def test_bad_input_is_refused(
-    perfkit: Perfkit, refused: Refused, arguments: str, message: str
+    perfkit_here: Perfkit, refused: Refused, arguments: str, message: str
 ) -> None:
-    refused(perfkit(*arguments.split()), message)
+    refused(perfkit_here(*arguments.split()), message)

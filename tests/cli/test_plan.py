@@ -69,14 +69,16 @@ def test_a_plan_imports_no_jax(perfkit: Perfkit, folder: Path) -> None:
 
 
 def test_a_change_of_the_queue_is_compared_with_the_queue_as_given(
-    perfkit: Perfkit, folder: Path
+    perfkit_here: Perfkit, folder: Path
 ) -> None:
-    finished = perfkit(*GOOD.split(), "--seeds", "3")
+    finished = perfkit_here(*GOOD.split(), "--seeds", "3")
     assert "this is with seeds 3; the queue as given: 3 jobs done after" in finished.stdout
 
 
-def test_a_deadline_and_a_budget_give_numbers_of_machines(perfkit: Perfkit, folder: Path) -> None:
-    finished = perfkit(*GOOD.split(), "--deadline", "24h", "--budget", "100")
+def test_a_deadline_and_a_budget_give_numbers_of_machines(
+    perfkit_here: Perfkit, folder: Path
+) -> None:
+    finished = perfkit_here(*GOOD.split(), "--deadline", "24h", "--budget", "100")
     assert finished.returncode == 0, finished.stderr
     (_, needed) = finished.stdout.split("Machines needed if only one kind is used")
     # Machines, then hours and money with their intervals.
@@ -103,17 +105,19 @@ def test_a_deadline_and_a_budget_give_numbers_of_machines(perfkit: Perfkit, fold
     ],
 )
 def test_bad_input_is_one_sentence(
-    perfkit: Perfkit, folder: Path, file: str, text: str, message: str
+    perfkit_here: Perfkit, folder: Path, file: str, text: str, message: str
 ) -> None:
     (folder / file).write_text(text)
-    _refused(perfkit(*GOOD.split()), message)
+    _refused(perfkit_here(*GOOD.split()), message)
     assert not (folder / "work" / "out").exists()
 
 
-def test_keep_going_plans_the_rest_and_lists_the_rejects(perfkit: Perfkit, folder: Path) -> None:
+def test_keep_going_plans_the_rest_and_lists_the_rejects(
+    perfkit_here: Perfkit, folder: Path
+) -> None:
     (folder / "jobs.csv").write_text("name,tokens\na,40\nbad,-1\nhuge,4000\na,50\n")
     (folder / "machines.toml").write_text(MACHINES + '[[machine]]\nname = "x"\ncores = 2\n')
-    finished = perfkit(*GOOD.split(), "--keep-going")
+    finished = perfkit_here(*GOOD.split(), "--keep-going")
     assert finished.returncode == 0, finished.stderr
     assert "1 job done after" in finished.stdout
     listed = finished.stdout.split("Not planned")[1]
@@ -150,9 +154,9 @@ def test_keep_going_plans_the_rest_and_lists_the_rejects(perfkit: Perfkit, folde
     ],
 )
 def test_a_bad_command_line_is_one_sentence(
-    perfkit: Perfkit, folder: Path, arguments: str, message: str
+    perfkit_here: Perfkit, folder: Path, arguments: str, message: str
 ) -> None:
-    _refused(perfkit(*arguments.split()), message)
+    _refused(perfkit_here(*arguments.split()), message)
 
 
 def _store(folder: Path, sizes: tuple[int, ...]) -> None:
@@ -162,19 +166,19 @@ def _store(folder: Path, sizes: tuple[int, ...]) -> None:
 
 
 def test_records_of_the_published_implementation_are_not_fitted(
-    perfkit: Perfkit, folder: Path
+    perfkit_here: Perfkit, folder: Path
 ) -> None:
     one = record(16)
     workload = one.workload.model_copy(
         update={"model": "gencast", "source": {"engine": "weathernext"}}
     )
     Store(folder / "records").append(one.model_copy(update={"workload": workload}))
-    _refused(perfkit("plan", "fit", "--from", "../records"), "not those of 'weathernext'")
+    _refused(perfkit_here("plan", "fit", "--from", "../records"), "not those of 'weathernext'")
 
 
-def test_existing_records_are_fitted(perfkit: Perfkit, folder: Path) -> None:
+def test_existing_records_are_fitted(perfkit_here: Perfkit, folder: Path) -> None:
     _store(folder, (16, 24, 32, 48, 64, 96))
-    finished = perfkit("plan", "fit", "--from", "../records", "--out", "fitted")
+    finished = perfkit_here("plan", "fit", "--from", "../records", "--out", "fitted")
     assert finished.returncode == 0, finished.stderr
     assert "Held out" in finished.stdout
     assert (folder / "work" / "fitted" / "fit.json").exists()
@@ -190,7 +194,7 @@ def test_existing_records_are_fitted(perfkit: Perfkit, folder: Path) -> None:
     ],
 )
 def test_too_few_or_equal_points_are_refused(
-    perfkit: Perfkit, folder: Path, sizes: tuple[int, ...], message: str
+    perfkit_here: Perfkit, folder: Path, sizes: tuple[int, ...], message: str
 ) -> None:
     _store(folder, sizes)
-    _refused(perfkit("plan", "fit", "--from", "../records"), message)
+    _refused(perfkit_here("plan", "fit", "--from", "../records"), message)

@@ -16,6 +16,8 @@ from perfkit.trial.request import TrialFiles, TrialRequest
 
 pytest.importorskip("alphafold3", reason="the trials need the af3 extra")
 
+pytestmark = pytest.mark.long
+
 PROGRAMS = "programs"
 
 KNOBS = {"bucket": "exact", "msa_rows": "needed", "precision": "float32"}

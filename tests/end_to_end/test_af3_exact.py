@@ -13,6 +13,8 @@ import pytest
 
 pytest.importorskip("alphafold3", reason="the real model")
 
+pytestmark = pytest.mark.long
+
 PADDED = {"bucket": "24", "precision": "float32"}
 CUT = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed", "precision": "float32"}
 

@@ -1,38 +1,33 @@
 """A tuning of the real AlphaFold 3 through the command line, at a small fidelity and budget.
 
-What must hold is stated here on the plain JSON of the records, without perfkit's own statistics.
+The budgets are just enough for the references and the screening of what cuts padding.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import statistics
 import subprocess
 import sys
 import tomllib
-from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy.stats import wilcoxon
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.long
+
+CUT_PADDING = {"bucket": "exact", "msa_rows": "needed"}
 
 ARGUMENTS = [
-    "tune",
-    "--model",
-    "af3",
-    "--size",
-    "12",
-    "--steps",
-    "1",
-    "--budget",
-    "4m",
-    "--no-extrapolation",
+    *("tune", "--model", "af3", "--size", "12", "--steps", "1", "--no-extrapolation"),
+    *(word for name, value in CUT_PADDING.items() for word in ("--knob", f"{name}={value}")),
     "--out",
 ]
+
+BUDGETS = ("60s", "75s", "100s", "150s", "250s", "500s", "900s")
+"""Each call continues where the one before ended. On an idle machine the first measures the
+references, the second screens; time that is left would be spent on confirmation."""
 COMPARED = {
     "single_embedding",
     "pair_embedding",
@@ -44,25 +39,44 @@ COMPARED = {
     "plddt",
     "pae",
 }
-BLOCKS_LEAST = 6
-"""Pairs of processes without which no 95 % interval of a rank test excludes equality: all of five
-agree by accident with a probability of 2 / 2**5 = 6 %."""
-
 type Json = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of a finished tuning, and what it printed."""
-    out = tmp_path_factory.mktemp("tune") / "results"
-    ended = subprocess.run(
-        [sys.executable, "-m", "perfkit", *ARGUMENTS, str(out)],
-        capture_output=True,
-        text=True,
-        check=False,
+@dataclass(frozen=True)
+class Tuned:
+    """A finished tuning.
+
+    Attributes
+    ----------
+    out
+        Folder of its results.
+    arguments
+        Command line after ``perfkit``.
+    printed
+        Standard output.
+    """
+
+    out: Path
+    arguments: list[str]
+    printed: str
+
+
+def _tune(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "perfkit", *arguments], capture_output=True, text=True, check=False
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return out, ended.stdout
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
+    """Tunings with growing budgets, until a candidate was screened."""
+    out = tmp_path_factory.mktemp("tune") / "results"
+    for budget in BUDGETS:
+        arguments = [*ARGUMENTS, str(out), "--budget", budget]
+        ended = _tune(arguments)
+        if ended.returncode == 0 and "screen" in {one["role"] for one in _read(out)}:
+            return Tuned(out, arguments, ended.stdout)
+    pytest.fail(f"no candidate was screened:\n{ended.stdout}\n{ended.stderr}")
 
 
 def _read(folder: Path) -> list[Json]:
@@ -71,31 +85,8 @@ def _read(folder: Path) -> list[Json]:
 
 
 @pytest.fixture(scope="module")
-def records(tuned: tuple[Path, str]) -> list[Json]:
-    return _read(tuned[0])
-
-
-@pytest.fixture(scope="module")
-def preset(tuned: tuple[Path, str]) -> Json:
-    return tomllib.loads((tuned[0] / "preset.toml").read_text())
-
-
-def _confirmed(records: list[Json], digest: str) -> list[float]:
-    """Seconds of stock over those of a configuration, one ratio per confirmation block."""
-    blocks: dict[str, dict[str, dict[int, float]]] = defaultdict(dict)
-    stock = next(one for one in records if not one["configuration"]["settings"])
-    for one in records:
-        if one["role"] == "confirm":
-            passes = [stage for stage in one["stages"] if stage["name"] == "steady"]
-            own = {stage["round"]: stage["wall_s"] for stage in passes}
-            blocks[one["block"]][one["configuration"]["digest"]] = own
-    ratios = []
-    for members in blocks.values():
-        slow, fast = members.get(stock["configuration"]["digest"], {}), members.get(digest, {})
-        common = [slow[number] / fast[number] for number in slow if number in fast]
-        if common:
-            ratios.append(statistics.geometric_mean(common))
-    return ratios
+def records(tuned: Tuned) -> list[Json]:
+    return _read(tuned.out)
 
 
 def test_stock_agrees_with_the_float32_reference(records: list[Json]) -> None:
@@ -108,61 +99,33 @@ def test_stock_agrees_with_the_float32_reference(records: list[Json]) -> None:
     assert {entry["name"] for entry in stock["agreement"]["quantities"]} == COMPARED
 
 
-def test_the_recommended_configuration_is_right_and_surely_faster(
-    records: list[Json], preset: Json
+def test_the_screened_candidate_agrees_and_only_it_may_be_recommended(
+    tuned: Tuned, records: list[Json]
 ) -> None:
-    assert preset["model"] == "af3"
-    own = [one for one in records if one["configuration"]["settings"] == preset["knobs"]]
-    assert own[-1]["outcome"] == "ok"
-    judged = [one["agreement"]["class"] for one in own if one["agreement"] is not None]
+    tried = [one for one in records if one["role"] == "screen"]
+    assert CUT_PADDING in [one["configuration"]["settings"] for one in tried]
+    assert {one["outcome"] for one in tried} == {"ok"}
+    judged = [one["agreement"]["class"] for one in tried if one["agreement"] is not None]
     assert judged
     assert "none" not in judged
-    if preset["knobs"]:
-        ratios = _confirmed(records, own[-1]["configuration"]["digest"])
-        assert len(ratios) >= BLOCKS_LEAST
-        logarithms = [math.log(ratio) for ratio in ratios]
-        assert wilcoxon(logarithms, alternative="greater").pvalue < 0.025
-        low, high = preset["measured"]["speedup_interval"]
-        # The file holds three decimals.
-        assert 1.0 < low < statistics.median(ratios) + 0.001
-        assert statistics.median(ratios) - 0.001 < high
+    preset = tomllib.loads((tuned.out / "preset.toml").read_text())
+    assert preset["model"] == "af3"
+    assert preset["knobs"].items() <= CUT_PADDING.items()
 
 
-def test_stock_is_recommended_only_where_nothing_was_faster_in_every_block(
-    records: list[Json], preset: Json
-) -> None:
-    """A loaded machine may leave no time to confirm anything within the budget."""
-    right = {
-        one["configuration"]["digest"]
-        for one in records
-        if one["outcome"] == "ok" and one["configuration"]["settings"]
-    } - {one["configuration"]["digest"] for one in records if one["outcome"] == "disagrees"}
-    ratios = {digest: _confirmed(records, digest) for digest in right}
-    faster = {
-        digest for digest, own in ratios.items() if len(own) >= BLOCKS_LEAST and min(own) > 1.0
-    }
-    assert bool(preset["knobs"]) or len(faster) == 0
+def test_the_terminal_ends_with_table_preset_and_page(tuned: Tuned) -> None:
+    assert "synthetic weights" in tuned.printed
+    assert "stock" in tuned.printed
+    assert f"preset: {tuned.out / 'preset.toml'}" in tuned.printed
+    assert f"page: {tuned.out / 'report.html'}" in tuned.printed
 
 
-def test_the_terminal_ends_with_table_preset_and_page(tuned: tuple[Path, str]) -> None:
-    out, printed = tuned
-    assert "synthetic weights" in printed
-    assert "stock" in printed
-    assert f"preset: {out / 'preset.toml'}" in printed
-    assert f"page: {out / 'report.html'}" in printed
-
-
-def test_the_page_names_the_input_and_its_weights(tuned: tuple[Path, str]) -> None:
-    page = (tuned[0] / "report.html").read_text()
+def test_the_page_names_the_input_and_its_weights(tuned: Tuned) -> None:
+    page = (tuned.out / "report.html").read_text()
     assert "synthetic-12-1" in page
     assert "the structure means nothing" in page
 
 
-def test_repeating_the_command_measures_nothing_again(
-    tuned: tuple[Path, str], records: list[Json]
-) -> None:
-    out, _ = tuned
-    subprocess.run(
-        [sys.executable, "-m", "perfkit", *ARGUMENTS, str(out)], check=True, capture_output=True
-    )
-    assert len(_read(out)) == len(records)
+def test_repeating_the_command_measures_nothing_again(tuned: Tuned, records: list[Json]) -> None:
+    assert _tune(tuned.arguments).returncode == 0
+    assert len(_read(tuned.out)) == len(records)

@@ -16,6 +16,8 @@ from perfkit.records.journal import PATTERN
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store, read_records
 
+pytestmark = pytest.mark.long
+
 ARGUMENTS = ["tune", "--model", "af3", "--size", "8", "--steps", "1", "--no-extrapolation", "--out"]
 
 

@@ -18,7 +18,6 @@ CANDIDATES = ("0.12.0", "0.11.2")
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_a_sweep_runs_each_version_in_its_own_environment(tmp_path: Path) -> None:
     running = running_jaxlib()
     other = next(version for version in CANDIDATES if version != running)

@@ -1,4 +1,4 @@
-"""The command line on a model that another package adds: run, tune, fit, calibrate and plan."""
+"""The command line on a model that another package adds: run, fit, calibrate and plan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,12 +88,6 @@ def test_several_inputs_have_folders_of_their_own(perfkit: Perfkit, tmp_path: Pa
     assert not any("is not empty" in notice for notice in records[1].notices)
     perfkit("run --model heat --edge 8 --passes 0 --out several --force-output-dir")
     assert {path.name for path in (out / "plate-8").iterdir()} == {"notes.txt", "plate.npy"}
-
-
-def test_it_is_tuned(perfkit: Perfkit, tmp_path: Path) -> None:
-    perfkit("tune --model heat --edge 32 --budget 20s --out tuned")
-    assert tomllib.loads((tmp_path / "tuned" / "preset.toml").read_text())["model"] == "heat"
-    assert (tmp_path / "tuned" / "report.html").exists()
 
 
 SIDE_BY_SIDE = """

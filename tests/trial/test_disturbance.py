@@ -17,8 +17,6 @@ from perfkit.trial.launcher import MAX_ATTEMPTS, TrialProcess
 from perfkit.trial.request import TrialRequest
 from tests.support.three_numbers import start_three_numbers, three_numbers
 
-pytestmark = pytest.mark.alone
-
 
 def _samples(*periods: tuple[float, float, float]) -> list[TreeSample]:
     """Samples of periods, each given as its seconds, CPUs in use, and seconds between samples."""

@@ -37,7 +37,7 @@ from tests.support.three_numbers import start_three_numbers, three_numbers
 pytest.importorskip("jax", reason="trials run the gencast extra")
 pytest.importorskip("h5netcdf", reason="trials run the gencast extra")
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

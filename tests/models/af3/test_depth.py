@@ -148,13 +148,15 @@ class Passes:
 def passes() -> Passes:
     jax = pytest.importorskip("jax")
     pytest.importorskip("alphafold3", reason="the real model")
+    from tests.support.quick_compilation import quick_jit
+
     workload = MODEL.workload({"size": 12}, {"steps": 2})
     shallow_of_it = MODEL.shallow(workload)
     assert shallow_of_it is not None
     cut = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed"}
     full = MODEL.prepare(workload, cut)
     shallow = MODEL.prepare(shallow_of_it, cut)
-    outputs = shallow.drive(jax.jit(shallow.function))
+    outputs = shallow.drive(quick_jit(shallow.function))
     return Passes(
         shallow, outputs, full.arguments, [jax.eval_shape(full.function, *full.arguments)]
     )

@@ -101,14 +101,13 @@ class Prediction:
 
 @pytest.fixture(scope="module")
 def prediction() -> Prediction:
-    import jax
-
     from benchmarks.shallow_af3 import FEWEST, prepare
     from perfkit.models.af3.inputs.fold_input import synthetic_protein
+    from tests.support.quick_compilation import quick_jit
 
     fold_input = dataclasses.replace(synthetic_protein(TOKENS, seed=1), rng_seeds=(1, 7))
     prepared = prepare(fold_input, FEWEST, labels=("low",), files=EVERYTHING)
-    compiled = jax.jit(prepared.function).lower(*prepared.arguments).compile()
+    compiled = quick_jit(prepared.function).lower(*prepared.arguments).compile()
     # The knobs FEWEST ask for a bucket of exactly two tokens.
     batches, _ = featurise_in_bucket(fold_input, TOKENS)
     return Prediction(fold_input, prepared, batches, prepared.drive(compiled))

@@ -20,6 +20,7 @@ from perfkit.models.gencast.inputs.checkpoint import (
 )
 from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
 from perfkit.models.gencast.model import GenCast
+from tests.support.quick_compilation import quick_jit
 
 MODEL = GenCast()
 
@@ -59,7 +60,7 @@ def test_the_shallow_network_runs_and_has_the_outputs_of_the_full_one(
 
     def ran(given: Any) -> tuple[Any, Any]:
         prepared = MODEL.prepare(given, {})
-        return prepared, prepared.drive(jax.jit(prepared.function))
+        return prepared, prepared.drive(quick_jit(prepared.function))
 
     prepared, outputs = ran(shallow)
     _, expected = ran(workload)

@@ -25,6 +25,9 @@ from perfkit.models.gencast.network import denoiser
 from perfkit.models.gencast.network.denoiser_network import run_network
 from perfkit.models.prepared import Prepared
 from perfkit.models.workload import Workload
+from tests.support.quick_compilation import quick_jit
+
+pytestmark = pytest.mark.long
 
 type Options = Mapping[str, str]
 
@@ -33,7 +36,7 @@ MODEL = GenCast()
 
 def run(workload: Workload, overrides: Mapping[str, str]) -> tuple[Prepared, Any]:
     prepared = MODEL.prepare(workload, overrides)
-    compiled = jax.jit(prepared.function).lower(*prepared.arguments).compile()
+    compiled = quick_jit(prepared.function).lower(*prepared.arguments).compile()
     return prepared, prepared.drive(compiled)
 
 

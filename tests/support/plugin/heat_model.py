@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from pydantic import Field
 from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Configuration
-from perfkit.knobs.knob import Knob, Layer
+from perfkit.knobs.knob import Knob, Layer, Search
 from perfkit.knobs.parsers import any_text
 from perfkit.models.base import REST, Option
 from perfkit.models.costs import (
@@ -229,9 +230,9 @@ class Heat:
             steps = self.stacks(workload)["step"].shallow
         padded = overrides.get(PADDED.name, PADDED.default)
         nodes = edge if padded == "exact" else int(padded)
-        conduct = np.eye(nodes, dtype=np.float32) * 0.8
-        conduct += 0.1 * (np.eye(nodes, k=1) + np.eye(nodes, k=-1)).astype(np.float32)
-        plate = np.ones((nodes, nodes), np.float32)
+        conduct, plate = np.zeros((2, nodes, nodes), np.float32)
+        conduct[:edge, :edge] = 0.8 * np.eye(edge) + 0.1 * (np.eye(edge, k=1) + np.eye(edge, k=-1))
+        plate[:edge, :edge] = 1.0
 
         def function(conduct: Any, plate: Any) -> Any:
             def step(_: Any, now: Any) -> Any:
@@ -253,3 +254,14 @@ class Heat:
             write=write,
         )
         return without_files(prepared) if shallow else prepared
+
+
+class WastefulHeat(Heat):
+    """The same in stock with so much padding that no noise hides what it costs."""
+
+    name = "wasteful"
+    knobs = (dataclasses.replace(PADDED, default="1024", search=Search(("exact",), order=1)),)
+
+    def prepare(self, workload: Workload, overrides: Mapping[str, str]) -> Prepared:
+        """The loop over padded plates, unless another padding is chosen."""
+        return super().prepare(workload, {PADDED.name: self.knobs[0].default, **overrides})

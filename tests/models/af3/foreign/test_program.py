@@ -22,6 +22,8 @@ from tests.support.fold_documents import protein, write_input
 
 pytest.importorskip("alphafold3", reason="the extra af3 is not installed")
 
+pytestmark = pytest.mark.long
+
 PROGRAM = Path(__file__).parents[3] / "support" / "fold_program.py"
 
 SETTINGS = {
