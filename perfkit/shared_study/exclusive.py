@@ -1,4 +1,4 @@
-"""Create a file with its content in one step, unless it exists: on any file system, for all hosts."""
+"""Create a file with its content in one step, unless it exists; all hosts agree on who did."""
 
 from __future__ import annotations
 
@@ -76,4 +76,4 @@ def names_in(folder: Path) -> list[str]:
         probe.touch()
     finally:
         remove(probe)
-    return os.listdir(folder)
+    return [path.name for path in folder.iterdir()]

@@ -15,6 +15,7 @@ from perfkit.records.journal import PATTERN as JOURNALS
 from perfkit.records.journal import remove_journal
 from perfkit.records.schema import Record
 from perfkit.records.store import Store, read_folder
+from perfkit.records.upgrades import read_record
 from perfkit.shared_study.exclusive import create, names_in
 from perfkit.shared_study.leases import HeldLease, Leases, Silence, Worker
 from perfkit.shared_study.plan import Unit, read_plan
@@ -174,17 +175,26 @@ class SharedStudy:
         OSError
             The folder cannot be written.
         """
-        path = self.folder / f"{RECORDS_PREFIX}{claim.unit.key}{RECORDS_SUFFIX}"
+        path = self._records_file(claim.unit)
         content = "".join(record.model_dump_json() + "\n" for record in records)
         kept = not claim.lease.is_lost() and create(path, content.encode())
         for record in records:
             remove_journal(self.folder, record.id)
         return kept
 
+    def records_of(self, unit: Unit) -> list[Record]:
+        """Records of a finished unit."""
+        path = self._records_file(unit)
+        lines = path.read_text("utf-8").split("\n")
+        return [read_record(json.loads(line)) for line in lines if line]
+
     def records(self) -> list[Record]:
         """Records of all finished units, oldest first."""
         study = self.plan.study
         return [one for one in read_folder(self.folder).records if one.study == study]
+
+    def _records_file(self, unit: Unit) -> Path:
+        return self.folder / f"{RECORDS_PREFIX}{unit.key}{RECORDS_SUFFIX}"
 
     def _is_hopeless(self, key: str, numbers: Sequence[int]) -> bool:
         """Give a free unit up if too many workers were lost during it, or failed to run it."""

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,9 +23,7 @@ from perfkit.shared_study.leases import Silence, Worker
 from perfkit.shared_study.plan import PLAN_NAME, Unit, read_plan, write_plan
 from perfkit.shared_study.study import SharedStudy, UnitStore
 from perfkit.shared_study.worker import CANCELLED, FINISHED, REFUSED, work
-from tests.support.toy_worker import ToyExecutor, toy_plan, toy_record, toy_study
-
-ROOT = Path(__file__).parents[2]
+from tests.support.toy_worker import ToyExecutor, toy_command, toy_plan, toy_record, toy_study
 
 
 class Clock:
@@ -62,12 +59,7 @@ def _started(folder: Path, count: int) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def _start(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.toy_worker", str(folder)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    return subprocess.Popen(toy_command(folder), stdout=subprocess.PIPE, text=True)
 
 
 def test_killed_workers_lose_no_unit_and_repeat_none_that_is_finished(tmp_path: Path) -> None:

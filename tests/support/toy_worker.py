@@ -1,4 +1,4 @@
-"""A worker of a shared study whose units sleep: ``python -m tests.support.toy_worker FOLDER``.
+"""A worker of a shared study whose units sleep, for :func:`toy_command`.
 
 Units are labelled ``NAME SECONDS``. Each attempt appends a line to ``begun`` in the folder, so that
 tests count how often a unit was begun.
@@ -19,6 +19,18 @@ from perfkit.shared_study.study import SharedStudy
 from perfkit.shared_study.worker import end_on_time_limit, this_worker, work
 from perfkit.trial.interrupts import install_interrupt_handlers
 from tests.support.records_factory import make_record
+
+ROOT = Path(__file__).parents[2]
+
+SLOW = "slow"
+"""File in the folder of the study; while it exists, nothing can be written to the folder."""
+
+
+def toy_command(folder: Path) -> tuple[str, ...]:
+    """Command of a worker, which runs in any current folder."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+    code += "from tests.support.toy_worker import main; main(sys.argv[1])"
+    return (sys.executable, "-c", code, str(folder))
 
 
 class ToyExecutor:
@@ -73,8 +85,17 @@ def toy_record(identifier: str, study: SharedStudy) -> Record:
     return make_record(identifier=identifier).model_copy(update={"study": study.plan.study})
 
 
-if __name__ == "__main__":
+def main(folder: str) -> None:
+    """Work on a study in a process of its own."""
     install_interrupt_handlers()
     end_on_time_limit()
-    shared = SharedStudy(Path(sys.argv[1]))
+    sync = os.fsync
+
+    def slow_sync(descriptor: int) -> None:
+        while Path(folder, SLOW).exists():
+            time.sleep(0.05)
+        sync(descriptor)
+
+    os.fsync = slow_sync
+    shared = SharedStudy(Path(folder))
     print(work(shared, ToyExecutor(shared), this_worker(), print), flush=True)
