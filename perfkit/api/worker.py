@@ -15,7 +15,12 @@ from perfkit.shared_study.study import SharedStudy
 from perfkit.shared_study.worker import Executor, end_on_time_limit, this_worker, work
 from perfkit.trial.interrupts import EXIT_CODE, install_interrupt_handlers
 
-KINDS = {"run": "perfkit.api.shared_run", "sweep": "perfkit.api.shared_sweep"}
+KINDS = {
+    "fit": "perfkit.api.shared_whole",
+    "run": "perfkit.api.shared_run",
+    "sweep": "perfkit.api.shared_sweep",
+    "tune": "perfkit.api.shared_whole",
+}
 """Module by kind of study; its function ``make_executor`` is given the study."""
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from perfkit.api.elsewhere import Elsewhere
+from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import Parser
 from perfkit.cluster.place import TIME_S, WORKERS, Options
 from perfkit.cluster.places import LOCAL, PLACES
@@ -104,3 +106,29 @@ def _passed_on(texts: Sequence[str]) -> dict[str, str | None]:
         name, equals, value = text.lstrip("-").partition("=")
         found[name] = value if equals else None
     return found
+
+
+def call_and_show(
+    kind: str, arguments: Mapping[str, Any], where: Elsewhere, console: Console
+) -> int:
+    """Let a worker make a call, and print which files it left; 0 if it has ended, else 1.
+
+    Parameters
+    ----------
+    kind
+        A key of :data:`perfkit.api.shared_whole.CALLS`.
+    arguments
+        Arguments of the call.
+    where
+        The place.
+    console
+        Follows the study.
+    """
+    from perfkit.api.shared_whole import call_elsewhere
+
+    result = call_elsewhere(kind, arguments, where, console)
+    for path in result.files:
+        console.line(f"written: {path}")
+    if result.unfinished:
+        console.line(result.unfinished)
+    return 1 if result.unfinished else 0

@@ -16,6 +16,7 @@ _SUBMIT = """#!/bin/sh
 set -e
 case $0 in */*) CDPATH='' cd -- "${{0%/*}}" ;; *) ;; esac
 mkdir -p logs
+# shellcheck disable=SC2016 # Options are words, and nothing in them is to be expanded.
 exec sbatch {options} "$@" worker.sh
 """
 

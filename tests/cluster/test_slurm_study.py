@@ -24,6 +24,7 @@ from perfkit.shared_study.leases import Worker
 from perfkit.shared_study.plan import read_plan
 from perfkit.shared_study.study import SharedStudy
 from tests.support.local_slurm import Slurm, local_slurm
+from tests.support.plugin import install
 from tests.support.toy_worker import SLOW, toy_command, toy_plan, toy_study
 
 pytestmark = pytest.mark.slow
@@ -69,6 +70,10 @@ def _at_work(study: SharedStudy) -> list[Worker]:
     return [worker for worker, end in study.workers() if end is None and worker.job in living]
 
 
+def _state(study: SharedStudy, worker: Worker) -> JobState:
+    return next(job.state for job in jobs_of(study) if job.id == worker.job)
+
+
 def test_every_way_to_lose_a_worker_leaves_each_unit_one_record(
     on_cluster: Slurm, tmp_path: Path
 ) -> None:
@@ -80,14 +85,12 @@ def test_every_way_to_lose_a_worker_leaves_each_unit_one_record(
 
     os.kill(killed.pid, signal.SIGKILL)
     on_cluster.run("scancel", str(cancelled.job))
-    _wait(lambda: not {killed.name, cancelled.name} & {one.name for one in _at_work(study)})
-    jobs = {job.id: job for job in jobs_of(study)}
-    assert jobs[str(cancelled.job)].state is JobState.CANCELLED
-    assert jobs[str(killed.job)].state is JobState.FAILED
+    _wait(lambda: _state(study, cancelled) is JobState.CANCELLED)
+    _wait(lambda: _state(study, killed) is JobState.FAILED)
 
     on_cluster.restart_controller()
     # Whoever comes back starts new workers; those that run are not disturbed.
-    _wait(lambda: "n1" in _answer(on_cluster, "sinfo", "--noheader", "--format=%n %T"))
+    _wait(lambda: "n1" in _answer(on_cluster, "sinfo", "--noheader", "--format=%N"))
     on_cluster.run("scontrol", "requeue", str(requeued.job))
     _submit(study)
     (tmp_path / SLOW).touch()
@@ -112,36 +115,66 @@ def _answer(cluster: Slurm, *command: str) -> str:
     return done.stdout
 
 
-def test_a_sweep_of_a_model_runs_on_slurm(on_cluster: Slurm, tmp_path: Path) -> None:
+type Perfkit = Callable[[str], str]
+
+
+@pytest.fixture
+def perfkit(on_cluster: Slurm, tmp_path: Path) -> Perfkit:
+    """Run a command with a small model installed, and return what it prints."""
+    pytest.importorskip("jax", reason="the trials are real")
+    (tmp_path / "packages").mkdir()
+    environment = on_cluster.environment | {"PYTHONPATH": str(install(tmp_path / "packages"))}
+
+    def run(words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "perfkit", *words.split()],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        logs = [path.read_bytes() for path in tmp_path.rglob("sharing/logs/*")]
+        assert done.returncode == 0, (done.stdout, done.stderr, logs)
+        return done.stdout
+
+    return run
+
+
+def test_a_sweep_of_a_model_runs_on_slurm(perfkit: Perfkit, tmp_path: Path) -> None:
     """Stock and one change: one reference, and one block on one node with its control."""
-    pytest.importorskip("jax", reason="the predictions need the gencast extra")
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "perfkit"]
-    words = ["sweep", "--model", "gencast", "--resolution", "10", "--mesh", "1", "--levels", "2"]
-    words += ["--knob", "precision=float32,bfloat16", "--rounds", "1", "--out", str(out)]
-    words += ["--on", "slurm", "--exclusive", "--array-limit", "1", "--time", "9m"]
-    done = subprocess.run(
-        [*command, *words], env=on_cluster.environment, capture_output=True, text=True, check=False
+    shown = perfkit(
+        "sweep --model heat --sizes 16 --cpus all,1 --rounds 2 --out out "
+        "--on slurm --exclusive --array-limit 1 --time 9m"
     )
-    logs = "\n".join(path.read_text() for path in (out / "sharing" / "logs").glob("*.[oe][ur][tr]"))
-    assert done.returncode == 0, done.stdout + done.stderr + logs
-    assert "sweep of 1 units: 0 queued, 0 running, 1 done, 0 failed" in done.stdout
-    records = read_folder(out).records
+    assert "sweep of 1 units: 0 queued, 0 running, 1 done, 0 failed" in shown
+    records = read_folder(tmp_path / "out").records
     assert Counter(record.role for record in records) == Counter(["reference", "base", "sweep"])
     assert {record.outcome for record in records} == {Outcome.OK}
+    assert len({record.machine.node for record in records}) == 1
     assert {record.machine.node for record in records} < set(NODES)
-    assert {record.study for record in records} == {read_plan(out).study}
-    assert {record.allowed_cpus for record in records} == {2}
+    assert {record.study for record in records} == {read_plan(tmp_path / "out").study}
     base, change = (one for one in records if one.role != "reference")
     assert base.block == change.block
-    page = (out / "report.html").read_text()
-    assert "bfloat16" in page
-    shown = subprocess.run(
-        [*command, "status", str(out)],
-        env=on_cluster.environment,
-        capture_output=True,
-        text=True,
-        check=False,
+    assert (base.allowed_cpus, change.allowed_cpus) == (2, 1)
+    assert "cpus=1" in (tmp_path / "out" / "report.html").read_text()
+    assert re.search(r"cpus=1\s*│\s*done\s*│\s*n\d", perfkit("status out"))
+
+
+def test_the_inputs_of_a_run_are_shared_by_the_workers_of_a_script(
+    perfkit: Perfkit, on_cluster: Slurm, tmp_path: Path
+) -> None:
+    words = "run --model heat --edges 8,12,8 --passes 0 --out out --on slurm --cpus-per-worker 1"
+    perfkit(f"{words} --array-limit 2 --script")
+    environment = on_cluster.environment | {"PYTHONPATH": str(tmp_path / "packages")}
+    script = tmp_path / "out" / "sharing" / "submit.sh"
+    subprocess.run(["sh", str(script), "--mem=100M"], env=environment, check=True)
+    study = SharedStudy(tmp_path / "out")
+    _wait(lambda: not study.open_units(), 90)
+    assert Counter(record.workload.name for record in study.records()) == Counter(
+        {"plate-8": 2, "plate-12": 1}
     )
-    assert shown.returncode == 0, shown.stderr
-    assert re.search(r"precision=bfloat16\s*│\s*done\s*│\s*n\d", shown.stdout)
+    assert {record.outcome for record in study.records()} == {Outcome.OK}
+    assert len(list((tmp_path / "out").glob("plate-*/plate.npy"))) == 3
+    # The same command finds the study finished, and prints what it finds.
+    assert perfkit(words).count("outcome ok") == 3

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 from perfkit.files import short_digest
 from perfkit.records.schema import Record
@@ -96,6 +97,6 @@ def main(folder: str) -> None:
             time.sleep(0.05)
         sync(descriptor)
 
-    os.fsync = slow_sync
-    shared = SharedStudy(Path(folder))
-    print(work(shared, ToyExecutor(shared), this_worker(), print), flush=True)
+    with patch.object(os, "fsync", slow_sync):
+        shared = SharedStudy(Path(folder))
+        print(work(shared, ToyExecutor(shared), this_worker(), print), flush=True)
