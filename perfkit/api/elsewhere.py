@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from perfkit.cluster.array_script import write_array_script
-from perfkit.cluster.place import Options, Submission
+from perfkit.cluster.place import JobState, Options, Submission
 from perfkit.cluster.places import LOCAL, make_place
 from perfkit.cluster.slurm_place import check_slurm_options
 from perfkit.cluster.study_status import StudyStatus, UnitState, UnitStatus, jobs_of, study_status
@@ -158,7 +158,7 @@ def follow(
 
     Ctrl-C ends the following, not the study: the state at that moment is returned.
     """
-    say(f"{study.folder}: {len(study.jobs())} submissions; {LEFT}, see: {_status(study.folder)}")
+    say(f"{LEFT}, see: {_status(study.folder)}")
     known: dict[str, UnitStatus] = {}
     status = study_status(study, [])
     try:
@@ -229,7 +229,9 @@ def cancel_study(folder: Path) -> int:
     ended = 0
     for place, jobs in study.jobs():
         at = make_place(place)
-        living = [job.id for job in at.jobs(jobs) if not job.state.is_over]
+        asked = at.jobs(jobs)
+        # A job that nobody knows the state of may run.
+        living = [job.id for job in asked if not job.state.is_over or job.state is JobState.UNKNOWN]
         at.cancel(living)
         ended += len(living)
     return ended

@@ -38,13 +38,7 @@ def add_place_arguments(parser: Parser) -> None:
         help=f"workers at the same time (default {WORKERS}); with --on local, this many worker "
         "processes share the work",
     )
-    group.add_argument(
-        "--place-option",
-        action="append",
-        default=[],
-        metavar="NAME[=VALUE]",
-        help="any other option of sbatch, e.g. account=LAB; repeatable",
-    )
+    add_passed_on_argument(group)
     group.add_argument(
         "--script",
         action="store_true",
@@ -54,6 +48,17 @@ def add_place_arguments(parser: Parser) -> None:
         "--no-follow",
         action="store_true",
         help="submit the workers and return; 'perfkit status' shows what they do",
+    )
+
+
+def add_passed_on_argument(parser: argparse._ActionsContainer) -> None:
+    """Add ``--place-option``."""
+    parser.add_argument(
+        "--place-option",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        help="any other option of sbatch, e.g. account=LAB; repeatable",
     )
 
 
@@ -95,12 +100,13 @@ def elsewhere_of(arguments: argparse.Namespace) -> Elsewhere | None:
         exclusive=arguments.exclusive,
         cpus=cpus,
         workers=WORKERS if limit is None else limit,
-        passed_on=_passed_on(arguments.place_option),
+        passed_on=passed_on_of(arguments.place_option),
     )
     return Elsewhere(arguments.on, options, arguments.script, not arguments.no_follow)
 
 
-def _passed_on(texts: Sequence[str]) -> dict[str, str | None]:
+def passed_on_of(texts: Sequence[str]) -> dict[str, str | None]:
+    """Options as given with ``--place-option``, by name; None for those without a value."""
     found: dict[str, str | None] = {}
     for text in texts:
         name, equals, value = text.lstrip("-").partition("=")

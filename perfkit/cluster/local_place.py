@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,8 +21,8 @@ STARTED_FIELD = 19
 class LocalPlace:
     """Starts workers in sessions of their own.
 
-    A job is called ``PID-START``, where START is the time at which the process started: process IDs
-    are used again.
+    A job is called ``HOST:PID-START``, where START is the time at which the process started:
+    process IDs are used again.
     """
 
     def check(self, options: Options) -> None:
@@ -49,15 +50,12 @@ class LocalPlace:
                 raise UserError(f"a worker cannot be started ({reason_of(error)})") from error
             # The worker goes on without this process, which need not wait for it.
             process.returncode = 0
-            jobs.append(f"{process.pid}-{_started(process.pid)}")
+            jobs.append(f"{socket.gethostname()}:{process.pid}-{_started(process.pid)}")
         return jobs
 
     def jobs(self, jobs: Sequence[str]) -> list[Job]:
         """The states; how a worker ended is in its own note, not known here."""
-        return [
-            Job(job, JobState.RUNNING if _pid_of(job) is not None else JobState.ENDED)
-            for job in jobs
-        ]
+        return [_state(job) for job in jobs]
 
     def cancel(self, jobs: Sequence[str]) -> None:
         """Ask the workers to end."""
@@ -68,12 +66,20 @@ class LocalPlace:
                     os.kill(pid, signal.SIGTERM)
 
 
+def _state(job: str) -> Job:
+    host = job.partition(":")[0]
+    if host != socket.gethostname():
+        return Job(job, JobState.UNKNOWN, f"ask on {host}")
+    return Job(job, JobState.RUNNING if _pid_of(job) is not None else JobState.ENDED)
+
+
 def _pid_of(job: str) -> int | None:
-    """The process of a job that runs; None if it has ended."""
-    pid, _, started = job.partition("-")
-    if not pid.isdecimal() or started in ("", "0") or _started(int(pid)) != started:
+    """The process of a job that runs on this host; None if there is none."""
+    host, _, process = job.partition(":")
+    pid, _, started = process.partition("-")
+    if host != socket.gethostname() or not pid.isdecimal() or started in ("", "0"):
         return None
-    return int(pid)
+    return int(pid) if _started(int(pid)) == started else None
 
 
 def _started(pid: int) -> str:

@@ -6,7 +6,7 @@ import math
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +96,23 @@ def check_slurm_options(options: Options) -> None:
             "a worker needs to know its CPUs: give --cpus-per-worker N, or --exclusive for whole "
             "nodes"
         )
-    named = {"--partition": options.partition, **dict(options.passed_on)}
-    for name, value in named.items():
-        if name != "--partition" and not OPTION_NAME.fullmatch(name):
+    if options.partition is not None and not options.partition.isprintable():
+        raise UserError(
+            f"the name of the partition holds control characters: {options.partition!r}"
+        )
+    refuse_options(options.passed_on)
+
+
+def refuse_options(passed_on: Mapping[str, str | None]) -> None:
+    """Refuse options of ``sbatch`` that are none, or whose values would make further lines.
+
+    Raises
+    ------
+    UserError
+        An option is impossible.
+    """
+    for name, value in passed_on.items():
+        if not OPTION_NAME.fullmatch(name):
             raise UserError(
                 f"--place-option takes the long name of an option of sbatch, not {name!r}"
             )

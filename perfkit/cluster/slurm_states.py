@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Callable, Sequence
@@ -80,14 +81,15 @@ def slurm_jobs(jobs: Sequence[str], run: Run = run_program) -> list[Job]:
     """
     asked = [job for job in jobs if JOB.fullmatch(job)]
     if not asked:
-        return [Job(job, JobState.UNKNOWN, NOT_KNOWN) for job in jobs]
-    queue = run(["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r|%N"])
+        return [Job(job, JobState.ENDED, NOT_KNOWN) for job in jobs]
+    own = f"--user={os.getuid()}"
+    queue = run(["squeue", "--noheader", own, "--array", "--states=all", "--format=%i|%T|%r|%N"])
     listed = ",".join(dict.fromkeys(job.partition("_")[0] for job in asked))
     fields = "--format=JobID,State,ExitCode,NodeList"
     ended = run(["sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={listed}", fields])
     found = _read(ended or "") | _read(queue or "")
-    missing = NO_ANSWER if queue is None else NOT_KNOWN
-    return [found.get(job, Job(job, JobState.UNKNOWN, missing)) for job in jobs]
+    gone = (JobState.UNKNOWN, NO_ANSWER) if queue is None else (JobState.ENDED, NOT_KNOWN)
+    return [found.get(job, Job(job, *gone)) for job in jobs]
 
 
 def _read(text: str) -> dict[str, Job]:

@@ -14,7 +14,7 @@ from perfkit.files import reason_of, remove, write_whole
 from perfkit.records.journal import PATTERN as JOURNALS
 from perfkit.records.journal import remove_journal
 from perfkit.records.schema import Record
-from perfkit.records.store import Store, read_folder
+from perfkit.records.store import Store
 from perfkit.records.upgrades import read_record
 from perfkit.shared_study.exclusive import create, names_in
 from perfkit.shared_study.leases import HeldLease, Leases, Silence, Worker
@@ -98,6 +98,7 @@ class SharedStudy:
                 "the folder of the study"
             ) from error
         self.leases = Leases(self.sharing)
+        self._known: dict[str, list[Record]] = {}
 
     # -- units --------------------------------------------------------------------------------
 
@@ -175,7 +176,7 @@ class SharedStudy:
         OSError
             The folder cannot be written.
         """
-        path = self._records_file(claim.unit)
+        path = self._records_file(claim.unit.key)
         content = "".join(record.model_dump_json() + "\n" for record in records)
         kept = not claim.lease.is_lost() and create(path, content.encode())
         for record in records:
@@ -183,18 +184,21 @@ class SharedStudy:
         return kept
 
     def records_of(self, unit: Unit) -> list[Record]:
-        """Records of a finished unit."""
-        path = self._records_file(unit)
-        lines = path.read_text("utf-8").split("\n")
-        return [read_record(json.loads(line)) for line in lines if line]
+        """Records of a finished unit, which never change."""
+        if unit.key not in self._known:
+            lines = self._records_file(unit.key).read_text("utf-8").split("\n")
+            self._known[unit.key] = [read_record(json.loads(line)) for line in lines if line]
+        return list(self._known[unit.key])
 
     def records(self) -> list[Record]:
-        """Records of all finished units, oldest first."""
-        study = self.plan.study
-        return [one for one in read_folder(self.folder).records if one.study == study]
+        """Records of all finished units, of those that others needed too; oldest first."""
+        found: list[Record] = []
+        for key in self.finished():
+            found += self.records_of(Unit(key=key, label=""))
+        return sorted(found, key=lambda record: record.created)
 
-    def _records_file(self, unit: Unit) -> Path:
-        return self.folder / f"{RECORDS_PREFIX}{unit.key}{RECORDS_SUFFIX}"
+    def _records_file(self, key: str) -> Path:
+        return self.folder / f"{RECORDS_PREFIX}{key}{RECORDS_SUFFIX}"
 
     def _is_hopeless(self, key: str, numbers: Sequence[int]) -> bool:
         """Give a free unit up if too many workers were lost during it, or failed to run it."""

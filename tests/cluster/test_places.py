@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -84,9 +85,15 @@ def test_local_workers_are_found_again_and_cancelled(tmp_path: Path) -> None:
 
 
 def test_a_process_id_that_is_used_again_is_no_job(tmp_path: Path) -> None:
-    assert LocalPlace().jobs([f"{os.getpid()}-1", "x", ""]) == [
-        Job(name, JobState.ENDED) for name in (f"{os.getpid()}-1", "x", "")
+    host = socket.gethostname()
+    jobs = [f"{host}:{os.getpid()}-1", f"{host}:x", ""]
+    assert [job.state for job in LocalPlace().jobs(jobs)] == [
+        JobState.ENDED,
+        JobState.ENDED,
+        JobState.UNKNOWN,
     ]
+    (job,) = LocalPlace().jobs(["elsewhere:1-1"])
+    assert job == Job("elsewhere:1-1", JobState.UNKNOWN, "ask on elsewhere")
 
 
 def _slurm_says(squeue: str | None, sacct: str | None) -> list[tuple[JobState, str]]:
