@@ -14,6 +14,7 @@ from perfkit.api.reporting import PAGE_NAME
 from perfkit.api.study_results import SweepResult
 from perfkit.api.subject import Fidelity, OptionValue, default_folder
 from perfkit.api.sweep_arguments import SweepArguments, check_sweep
+from perfkit.file_names import file_name
 from perfkit.models import DEFAULT_MODEL
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
@@ -162,9 +163,12 @@ def finish_sweep(
                 title += f", {kind}" if len(kinds) > 1 else ""
                 rankings.append((title, recommend(own)))
     page = None
-    if records:
-        page = folder / PAGE_NAME
-        title = f"sweep of {len(plan.workloads)} inputs with {plan.model.name}"
-        document = study_page(records, None, [], title, None, jaxlibs=comparisons)
-        write_report(page, document)
+    title = f"sweep of {len(plan.workloads)} inputs with {plan.model.name}"
+    # A page compares what ran on one kind of machine. The kind with the most trials comes first.
+    for kind, measured in sorted(kinds.items(), key=lambda one: -len(one[1])):
+        name = PAGE_NAME if page is None else f"{file_name(f'report-{kind}')}.html"
+        full_title = title if len(kinds) == 1 else f"{title}, {kind}"
+        document = study_page(measured, None, [], full_title, None, jaxlibs=comparisons)
+        write_report(folder / name, document)
+        page = page or folder / name
     return SweepResult(tuple(records), tuple(rankings), folder, page, interrupted, comparisons)

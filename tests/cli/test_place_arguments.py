@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,10 @@ def test_a_status_shows_every_unit_and_why(
     shown = capsys.readouterr().out
     assert "toy of 3 units: 2 queued, 0 running, 1 done, 0 failed" in shown
     assert "given back by n2: ended by a signal" in shown
+    assert status.main([str(tmp_path), "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)
+    assert state["counts"] == {"queued": 2, "running": 0, "done": 1, "failed": 0}
+    assert [unit["state"] for unit in state["units"]] == ["done", "queued", "queued"]
     assert cancel.main([str(tmp_path)]) == 0
     assert study.cancelled
 

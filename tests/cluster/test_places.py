@@ -127,8 +127,7 @@ def test_the_accounting_knows_jobs_that_have_left_the_queue() -> None:
 def test_silence_of_slurm_is_not_the_end_of_a_job() -> None:
     assert _slurm_says(None, None) == [(JobState.UNKNOWN, "Slurm does not answer")] * 2
     assert (
-        _slurm_says("", "garbage\n|||\n")
-        == [(JobState.UNKNOWN, "Slurm no longer knows the job")] * 2
+        _slurm_says("", "garbage\n|||\n") == [(JobState.ENDED, "Slurm no longer knows the job")] * 2
     )
 
 

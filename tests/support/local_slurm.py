@@ -30,9 +30,9 @@ class Slurm:
     daemons: dict[str, subprocess.Popen[bytes]]
 
     def restart_controller(self) -> None:
-        """Kill the controller, and start it again."""
-        self.daemons["slurmctld"].kill()
-        self.daemons["slurmctld"].wait()
+        """End the controller, and start it again. Killed, it would forget the last seconds."""
+        self.daemons["slurmctld"].terminate()
+        self.daemons["slurmctld"].wait(timeout=30)
         self.daemons["slurmctld"] = _start(["slurmctld", "-D"], self.environment)
 
     def run(self, *command: str) -> str:

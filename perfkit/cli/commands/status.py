@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from perfkit.api.elsewhere import FOLLOW_S, status_of
@@ -28,14 +30,19 @@ def main(arguments: list[str]) -> int:
         help=f"print the counts every {FOLLOW_S:g} s until no unit is open; Ctrl-C does not end "
         "the study",
     )
+    parser.add_argument("--json", action="store_true", help="print the state as JSON")
     given = parser.parse_args(arguments)
     console = Console()
     status = status_of(given.study)
     while given.watch and not status.is_finished and status.has_workers:
-        console.line(status.sentence)
+        if not given.json:
+            console.line(status.sentence)
         time.sleep(FOLLOW_S)
         status = status_of(given.study)
-    show_status(console, status)
+    if given.json:
+        print(json.dumps({**asdict(status), "counts": status.counts}, indent=1))
+    else:
+        show_status(console, status)
     return 1 if status.counts[UnitState.FAILED] else 0
 
 
