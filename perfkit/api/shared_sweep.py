@@ -7,9 +7,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from perfkit.api.elsewhere import Call, Elsewhere, as_json, share, unfinished_sentence
+from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.progress import CallProgress, SilentProgress
 from perfkit.api.study_results import SweepResult
 from perfkit.api.sweep_arguments import SweepArguments, check_sweep
+from perfkit.api.sweep_page import finish_sweep
 from perfkit.errors import UserError
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Configuration
@@ -52,8 +54,6 @@ def sweep_elsewhere(
     UserError
         An argument is impossible, or the workers cannot be started.
     """
-    from perfkit.api.sweeping import finish_sweep
-
     if arguments.jaxlib is not None:
         raise UserError(
             "--jaxlib compares versions on this machine only: leave out --on, or --jaxlib"
@@ -92,7 +92,10 @@ class SweepExecutor:
 
     def __init__(self, study: SharedStudy) -> None:
         arguments = SweepArguments(**study.plan.arguments)  # type: ignore[arg-type]
-        self._checked = check_sweep(arguments, SilentProgress(), here=False)
+        progress = SilentProgress()
+        self._checked = check_sweep(arguments, progress, here=False)
+        # Records hold what was found of the jaxlib of their node.
+        jaxlib_warnings(progress)
         self._observe = arguments.observe
         self._study = study
         plan = self._checked.plan(UnitStore(study.folder))

@@ -56,7 +56,15 @@ def main(arguments: list[str]) -> int:
     def say(line: str) -> None:
         print(printable(line), flush=True)
 
-    say(work(study, make_executor(study), this_worker(), say))
+    worker = this_worker()
+    try:
+        executor = make_executor(study)
+    except UserError as error:
+        # 'perfkit status' shows why this node cannot work on the study.
+        study.enter(worker)
+        study.leave(worker, str(error))
+        raise
+    say(work(study, executor, worker, say))
     return 0
 
 

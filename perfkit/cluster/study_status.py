@@ -13,6 +13,7 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.shared_study.leases import Lease
 from perfkit.shared_study.plan import Unit
 from perfkit.shared_study.study import SharedStudy
+from perfkit.shared_study.worker import FINISHED
 from perfkit.units import seconds_text
 
 
@@ -61,12 +62,15 @@ class StudyStatus:
         The jobs of all submissions, oldest first.
     cancelled
         Whether the study was cancelled.
+    endings
+        Why workers ended that did not work until no unit was open, one sentence each.
     """
 
     kind: str
     units: tuple[UnitStatus, ...]
     jobs: tuple[Job, ...]
     cancelled: bool
+    endings: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[UnitState, int]:
@@ -124,7 +128,14 @@ def study_status(study: SharedStudy, jobs: Sequence[Job]) -> StudyStatus:
             units.append(_open(study, unit, newest, by_id))
         else:
             units.append(UnitStatus(unit.label, UnitState.QUEUED))
-    return StudyStatus(study.plan.kind, tuple(units), tuple(jobs), study.cancelled)
+    endings = [
+        f"a worker on {worker.place} ended: {reason}"
+        for worker, reason in study.workers()
+        if reason not in (None, FINISHED)
+    ]
+    return StudyStatus(
+        study.plan.kind, tuple(units), tuple(jobs), study.cancelled, tuple(dict.fromkeys(endings))
+    )
 
 
 def _done(unit: Unit, records: Iterable[Record]) -> UnitStatus:

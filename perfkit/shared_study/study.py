@@ -147,7 +147,7 @@ class SharedStudy:
             if self._is_hopeless(unit.key, numbers):
                 return None
             if newest.released is None and newest.worker is not None:
-                self._drop_journals(newest.worker)
+                self.drop_journals(newest.worker)
         number = newest.number + 1 if newest is not None else 1
         lease = self.leases.take(unit.key, number, worker)
         if lease is None:
@@ -197,6 +197,15 @@ class SharedStudy:
             found += self.records_of(Unit(key=key, label=""))
         return sorted(found, key=lambda record: record.created)
 
+    def drop_journals(self, worker: Worker) -> None:
+        """Remove the journals of a worker that left a unit: it is measured again from the start."""
+        for path in self.folder.glob(JOURNALS):
+            with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+                with path.open("rb") as stream:
+                    writer = json.loads(stream.readline())["writer"]
+                if (writer["host"], writer["pid"]) == (worker.host, worker.pid):
+                    path.unlink()
+
     def _records_file(self, key: str) -> Path:
         return self.folder / f"{RECORDS_PREFIX}{key}{RECORDS_SUFFIX}"
 
@@ -216,15 +225,6 @@ class SharedStudy:
         reason = f"given up after {len(spoilt)} attempts; the last one: {reason}\n"
         create(self.sharing / f"{key}.given-up", reason.encode())
         return True
-
-    def _drop_journals(self, worker: Worker) -> None:
-        """Remove the journals of a lost worker: its trials are measured again from the start."""
-        for path in self.folder.glob(JOURNALS):
-            with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-                with path.open("rb") as stream:
-                    writer = json.loads(stream.readline())["writer"]
-                if (writer["host"], writer["pid"]) == (worker.host, worker.pid):
-                    path.unlink()
 
     # -- workers and jobs -----------------------------------------------------------------------
 

@@ -154,7 +154,7 @@ def work(
                 clock.sleep(min(study.plan.lease_s / POLLS_PER_LEASE, LONGEST_POLL_S))
                 continue
             try:
-                _run(study, executor, claim, say)
+                _run(study, executor, claim, worker, say)
             except UserError as error:
                 refused.add(claim.unit.key)
                 say(f"{claim.unit.label}: {error}")
@@ -195,7 +195,11 @@ def _claim(
 
 
 def _run(
-    study: SharedStudy, executor: Executor, claim: Claim, say: Callable[[str], object]
+    study: SharedStudy,
+    executor: Executor,
+    claim: Claim,
+    worker: Worker,
+    say: Callable[[str], object],
 ) -> None:
     say(f"{claim.unit.label}: begun")
     try:
@@ -203,6 +207,7 @@ def _run(
             records = executor.execute(claim.unit)
             kept = study.commit(claim, records)
     except BaseException as error:
+        study.drop_journals(worker)
         interrupted = isinstance(error, KeyboardInterrupt)
         claim.lease.release(INTERRUPTED if interrupted else f"{FAILED_PREFIX}{error}")
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perfkit.api.sweeping import finish_sweep
+from perfkit.api.sweep_page import finish_sweep
 from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.records.schema import Record, WorkloadRecord
 from perfkit.records.store import Store

@@ -81,6 +81,8 @@ def test_local_workers_are_found_again_and_cancelled(tmp_path: Path) -> None:
     status = study_status(study, place.jobs(jobs))
     assert status.units[0].state is UnitState.QUEUED
     assert status.units[0].why.endswith(": ended by a signal")
+    (ending,) = status.endings
+    assert ending.endswith(" ended: ended by a signal")
     assert not status.has_workers
 
 

@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 
 from perfkit.errors import UserError
+from perfkit.records.journal import Journal
 from perfkit.records.schema import Record
 from perfkit.records.store import read_folder
 from perfkit.shared_study import exclusive
 from perfkit.shared_study.leases import Silence, Worker
 from perfkit.shared_study.plan import PLAN_NAME, Unit, read_plan, write_plan
 from perfkit.shared_study.study import SharedStudy, UnitStore
-from perfkit.shared_study.worker import CANCELLED, FINISHED, REFUSED, work
+from perfkit.shared_study.worker import CANCELLED, FINISHED, REFUSED, this_worker, work
 from tests.support.toy_worker import ToyExecutor, toy_command, toy_plan, toy_record, toy_study
 
 
@@ -230,6 +231,22 @@ def test_the_journals_of_a_lost_worker_leave_no_second_record(tmp_path: Path) ->
     assert claim is not None
     assert study.commit(claim, [toy_record("b", study)])
     assert {path.name for path in tmp_path.glob("under-way-*")} == {"under-way-other.jsonl"}
+
+
+class Journaling(ToyExecutor):
+    """Is interrupted during a trial, which has a journal."""
+
+    def execute(self, unit: Unit) -> Sequence[Record]:
+        Journal(self.study.folder, toy_record("a", self.study))
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_unit_leaves_no_record(tmp_path: Path) -> None:
+    study = toy_study(tmp_path, toy_plan([0.0]))
+    with pytest.raises(KeyboardInterrupt):
+        work(study, Journaling(study), this_worker(), print, Clock())
+    assert read_folder(tmp_path).records == ()
+    assert study.claim(study.plan.units[0], _worker("b"), Silence(lambda: 0.0)) is not None
 
 
 def test_the_records_of_a_unit_are_those_of_a_store(tmp_path: Path) -> None:

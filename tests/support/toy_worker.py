@@ -37,14 +37,14 @@ def toy_command(folder: Path) -> tuple[str, ...]:
 class ToyExecutor:
     """Runs units that sleep.
 
-    Parameters
+    Attributes
     ----------
     study
         The study.
     """
 
     def __init__(self, study: SharedStudy) -> None:
-        self._study = study
+        self.study = study
 
     def prerequisite(self, unit: Unit) -> Unit | None:
         """None."""
@@ -53,11 +53,11 @@ class ToyExecutor:
     def execute(self, unit: Unit) -> Sequence[Record]:
         """Sleep, and return one record with the name of the unit."""
         name, seconds = unit.label.split()
-        descriptor = os.open(self._study.folder / "begun", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        descriptor = os.open(self.study.folder / "begun", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.write(descriptor, f"{name} {os.getpid()}\n".encode())
         os.close(descriptor)
         time.sleep(float(seconds))
-        return [toy_record(f"{name}-{os.getpid()}", self._study)]
+        return [toy_record(f"{name}-{os.getpid()}", self.study)]
 
 
 def toy_plan(
