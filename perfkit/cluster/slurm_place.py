@@ -167,7 +167,7 @@ def _parameters(options: Options, workers: int) -> dict[str, Any]:
 
 
 def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
     return printable(next((line for line in reversed(lines) if "error" in line.lower()), lines[-1]))
 
 
