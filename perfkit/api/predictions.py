@@ -96,7 +96,9 @@ class PlannedRun:
         return self.out / file_name(self.subject.workload.name) if named else self.out
 
 
-def planned_runs(arguments: RunArguments, options: Mapping[str, OptionValue]) -> list[PlannedRun]:
+def planned_runs(
+    arguments: RunArguments, options: Mapping[str, OptionValue], *, here: bool = True
+) -> list[PlannedRun]:
     """Check the arguments of a call, and list its predictions in the order in which they run.
 
     Parameters
@@ -105,6 +107,8 @@ def planned_runs(arguments: RunArguments, options: Mapping[str, OptionValue]) ->
         Arguments of the call.
     options
         The model's options and fidelity axes; they may name several inputs.
+    here
+        Whether this machine predicts all of them: its memory has to suffice.
 
     Raises
     ------
@@ -130,7 +134,8 @@ def planned_runs(arguments: RunArguments, options: Mapping[str, OptionValue]) ->
     planned: list[PlannedRun] = []
     for subject in subjects:
         configuration = subject.configuration(arguments.knobs or {}, arguments.preset)
-        subject.refuse_without_memory(configuration)
+        if here:
+            subject.refuse_without_memory(configuration)
         planned.append(PlannedRun(subject, configuration, out))
         _own_folder(arguments, planned[-1])
     if arguments.force_output_dir:
@@ -181,7 +186,7 @@ def predictions(arguments: RunArguments, planned: Sequence[PlannedRun]) -> Itera
             return
 
 
-def predict(arguments: RunArguments, planned: PlannedRun) -> RunResult:
+def predict(arguments: RunArguments, planned: PlannedRun, store: Store | None = None) -> RunResult:
     """Run a prediction in a process of its own.
 
     Parameters
@@ -190,6 +195,8 @@ def predict(arguments: RunArguments, planned: PlannedRun) -> RunResult:
         Arguments of the call.
     planned
         The prediction, from :func:`planned_runs`.
+    store
+        Store of the record; by default the one in the folder of the predictions.
 
     Raises
     ------
@@ -221,7 +228,9 @@ def predict(arguments: RunArguments, planned: PlannedRun) -> RunResult:
     )
     progress = as_progress(arguments.progress)
     warnings = preset_warnings(arguments.preset)
-    return measure(planned.subject, request, arguments.passes, progress, warnings, arguments.locate)
+    return measure(
+        planned.subject, request, arguments.passes, progress, warnings, arguments.locate, store
+    )
 
 
 def measure(
@@ -231,6 +240,7 @@ def measure(
     progress: CallProgress,
     warnings: Sequence[str],
     locate: bool = False,
+    store: Store | None = None,
 ) -> RunResult:
     """Run a trial and keep its record.
 
@@ -248,9 +258,11 @@ def measure(
         Sentences that are printed before the trial starts.
     locate
         Whether to search for the first bad value if the answer is not finite.
+    store
+        Store of the record; by default the one in the folder of the trial.
     """
     folder = request.store_folder
-    store = Store(folder)
+    store = Store(folder) if store is None else store
     warnings = (*warnings, *jaxlib_warnings(progress, request.configuration))
     progress.announce(subject.model, [request.workload], warnings)
     trial = ObservedTrial(request)

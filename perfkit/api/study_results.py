@@ -84,6 +84,8 @@ class SweepResult:
     jaxlibs
         For each workload: its configurations under each version of jaxlib; empty where no
         versions were compared.
+    unfinished
+        Why workers left a part of the grid unmeasured; empty if they did not.
     """
 
     records: tuple[Record, ...]
@@ -92,17 +94,21 @@ class SweepResult:
     page: Path | None
     interrupted: bool = False
     jaxlibs: tuple[JaxlibComparison, ...] = ()
+    unfinished: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether every trial that was not interrupted ended well."""
-        return all(record.outcome in (Outcome.OK, Outcome.INTERRUPTED) for record in self.records)
+        """Whether every trial that was not interrupted ended well, and none is missing."""
+        return not self.unfinished and all(
+            record.outcome in (Outcome.OK, Outcome.INTERRUPTED) for record in self.records
+        )
 
     def __repr__(self) -> str:
         rankings = [f"{title}: {ranking.sentence}" for title, ranking in self.rankings]
         versions = [each.sentence for each in self.jaxlibs]
         count = f"{len(self.records)} trials"
-        return "\n".join([count, *rankings, *versions, f"page: {self.page}"])
+        left = [self.unfinished] if self.unfinished else []
+        return "\n".join([count, *rankings, *versions, *left, f"page: {self.page}"])
 
     def _repr_html_(self) -> str:
         parts = [

@@ -22,6 +22,8 @@ COMMANDS = {
     "recommend": "name the known preset nearest to this machine, without measuring",
     "knobs": "list what can be set, and what is worth trying on this machine",
     "sweep": "measure a full grid of sizes, CPUs and knob values",
+    "status": "show what is queued, running, done or failed in a study that workers share",
+    "cancel": "end the workers of a study, and keep what is finished",
     "profile": "show where time and memory go, and what limits each module",
     "guard": "check answers under several compiler settings, or locate the first NaN or infinity",
     "doctor": "examine the environment, jaxlib's answers on this CPU and the noise",

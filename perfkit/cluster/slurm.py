@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,12 +13,14 @@ from pathlib import Path
 
 from perfkit.capacity.queue.machines import Machine
 from perfkit.capacity.queue.plan import Plan, PlannedJob
+from perfkit.cluster.slurm_place import refuse_options
 from perfkit.cluster.task import write_list
 from perfkit.errors import UserError
 from perfkit.file_names import file_name
 from perfkit.files import write_whole
 from perfkit.knobs.cpus import CPUS_KNOB
 from perfkit.models import get_model
+from perfkit.printable import printable
 from perfkit.tuning.preset import write_preset
 
 ARRAY_LENGTH = 1000
@@ -126,6 +130,37 @@ def write_scripts(out: Path, plan: Plan, *, cached: bool) -> Path:
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror})") from error
     return script
+
+
+def submit_scripts(script: Path, passed_on: Mapping[str, str | None]) -> list[str]:
+    """Submit a plan, and return what ``sbatch`` says of each array.
+
+    Parameters
+    ----------
+    script
+        The script that :func:`write_scripts` has written.
+    passed_on
+        Further options of every ``sbatch`` by name, without dashes; None for those without a value.
+
+    Raises
+    ------
+    UserError
+        An option is impossible, ``sbatch`` is not found, or Slurm refuses an array.
+    """
+    refuse_options(passed_on)
+    if shutil.which("sbatch") is None:
+        raise UserError(f"sbatch is not found: run sh {shlex.quote(str(script))} where Slurm is")
+    words = [
+        f"--{name}" if text is None else f"--{name}={text}" for name, text in passed_on.items()
+    ]
+    done = subprocess.run(
+        ["sh", str(script), *words], capture_output=True, text=True, errors="replace", check=False
+    )
+    lines = done.stdout.splitlines()
+    if done.returncode != 0:
+        before = f" after {len(lines)} arrays were submitted" if lines else ""
+        raise UserError(f"Slurm refused the plan{before}: {printable(done.stderr.strip())}")
+    return lines
 
 
 _SUBMIT_HEAD = """#!/bin/sh

@@ -173,9 +173,11 @@ class MachineRecord(OpenModel):
     Attributes
     ----------
     digest
-        Digest of all values below except ``host``; equal on equal machines.
+        Digest of all values below except ``host`` and ``node``; equal on equal machines.
     host
         Host name.
+    node
+        Name of the node by the batch system; None outside of a job.
     cpu, cpu_family, cpu_model
         Name, family and model number of the CPU.
     instruction_sets
@@ -196,6 +198,7 @@ class MachineRecord(OpenModel):
 
     digest: str | None = None
     host: str | None = None
+    node: str | None = None
     cpu: str | None = None
     cpu_family: str | None = None
     cpu_model: str | None = None

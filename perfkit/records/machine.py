@@ -42,6 +42,10 @@ PACKAGES = ("jax", "jaxlib", "numpy", "dm-haiku", "tokamax", *MODEL_PACKAGES)
 """Distributions whose version can change the time or the answer of a trial."""
 
 
+NODE_VARIABLE = "SLURMD_NODENAME"
+"""Variable in which Slurm names the node of a job."""
+
+
 def _read(path: str | Path) -> str | None:
     try:
         return Path(path).read_text().strip()
@@ -101,7 +105,12 @@ def fingerprint(
         **_cgroup_facts(limits or cgroup_limits()),
     }
     return MachineRecord.model_validate(
-        facts | {"digest": short_digest(facts), "host": platform.node()}
+        facts
+        | {
+            "digest": short_digest(facts),
+            "host": platform.node(),
+            "node": os.environ.get(NODE_VARIABLE),
+        }
     )
 
 

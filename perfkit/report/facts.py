@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from perfkit.records.schema import Record
 from perfkit.report.page import Facts
+from perfkit.tuning.nodes import node_sentences
 from perfkit.units import bytes_text, count_text
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -17,6 +18,7 @@ LISTED_SKIPPED = 5
 
 MACHINE_FACTS = (
     ("host", "host"),
+    ("node", "node"),
     ("cpu", "CPU"),
     ("logical_cpus", "logical CPUs"),
     ("physical_cores", "physical cores"),
@@ -79,7 +81,7 @@ def notices(records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def warnings(records: Sequence[Record]) -> tuple[str, ...]:
-    """Warnings of all trials, and warnings on mixed machines or versions.
+    """Warnings of all trials, and warnings on slow nodes and on mixed machines or versions.
 
     Warnings that differ only in their numbers become one, with the range of each number and the
     number of trials that have the warning.
@@ -92,7 +94,7 @@ def warnings(records: Sequence[Record]) -> tuple[str, ...]:
         f"{_with_ranges(pieces, numbers)} ({len(numbers)} of {count_text(len(records), 'trial')})"
         for pieces, numbers in kinds.items()
     ]
-    return (*merged, *_mixed(records))
+    return (*merged, *node_sentences(records), *_mixed(records))
 
 
 def skipped_warnings(noun: str, skipped: Sequence[str]) -> tuple[str, ...]:

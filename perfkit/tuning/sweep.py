@@ -48,6 +48,9 @@ class SweepPlan:
         The Python by version of jaxlib, for configurations that set one.
     reference_jaxlib
         Version of jaxlib that computes the reference, None for that of this Python.
+    name
+        Digest of the study that the records belong to; by default that of this grid on this
+        machine. Workers on several machines share one.
     """
 
     model: Model
@@ -58,6 +61,7 @@ class SweepPlan:
     rounds: int = 3
     interpreters: Mapping[str, Interpreter] = field(default_factory=dict)
     reference_jaxlib: str | None = None
+    name: str | None = None
 
     @property
     def reference(self) -> Configuration:
@@ -70,6 +74,8 @@ class SweepPlan:
     @cached_property
     def study(self) -> str:
         """Digest of the sweep: the same command resumes it."""
+        if self.name is not None:
+            return self.name
         same: list[JsonData] = [
             "sweep",
             setting_digest(),
@@ -85,6 +91,16 @@ class SweepPlan:
     def trials(self) -> int:
         """Number of trials of a whole sweep, without the references."""
         return len(self.workloads) * len(self.configurations)
+
+    def blocks(self) -> list[tuple[Workload, tuple[Configuration, ...]]]:
+        """The grid in parts that can be measured apart from each other.
+
+        Each one holds the first configuration, as the control of the others, which differ in the
+        version of jaxlib only. The first blocks of all workloads come first.
+        """
+        first, *others = self.configurations
+        members = [(first, *group) for group in _groups(others)] or [(first,)]
+        return [(workload, each) for each in members for workload in self.workloads]
 
 
 class Sweep:
@@ -131,14 +147,15 @@ class Sweep:
                 if not self._has(workload, configuration)
             ]
             if missing:
-                self._reference(workload)
-                self._measure(workload, missing)
+                self.measure_reference(workload)
+                self.measure(workload, missing)
 
     def records(self) -> list[Record]:
         """All records of the sweep so far."""
         return [r for r in self._plan.store.records() if r.study == self._plan.study]
 
-    def _measure(self, workload: Workload, missing: Sequence[Configuration]) -> None:
+    def measure(self, workload: Workload, missing: Sequence[Configuration]) -> None:
+        """Measure configurations of a workload in turns with the first one of the plan."""
         first, *others = self._plan.configurations
         files = self._files(workload)
         groups = _groups([other for other in others if other in missing])
@@ -164,10 +181,11 @@ class Sweep:
             if alive and not paired:
                 session.rounds([first], self._plan.rounds)
 
-    def _reference(self, workload: Workload) -> None:
-        if holds_answers(self._reference_file(workload)):
+    def measure_reference(self, workload: Workload) -> None:
+        """Compute the answer that others are compared with, unless the store holds it."""
+        if holds_answers(self.reference_file(workload)):
             return
-        files = TrialFiles(save_compared=self._reference_file(workload))
+        files = TrialFiles(save_compared=self.reference_file(workload))
         with self._session() as session:
             session.open(workload, self._plan.reference, Role.REFERENCE, files)
 
@@ -183,10 +201,11 @@ class Sweep:
         )
 
     def _files(self, workload: Workload) -> TrialFiles:
-        path = self._reference_file(workload)
+        path = self.reference_file(workload)
         return TrialFiles(reference=path if path.exists() else None)
 
-    def _reference_file(self, workload: Workload) -> Path:
+    def reference_file(self, workload: Workload) -> Path:
+        """File of the answer of the reference on this kind of machine."""
         version = self._plan.reference.jaxlib
         interpreter = None if version is None else self._plan.interpreters[version]
         return reference_file(self._plan.store.folder, workload, interpreter)

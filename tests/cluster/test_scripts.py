@@ -17,7 +17,7 @@ from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import make_plan
-from perfkit.cluster.slurm import write_scripts
+from perfkit.cluster.slurm import submit_scripts, write_scripts
 from perfkit.cluster.task import CPUS_VARIABLE, TASK_VARIABLE, command_of, write_list
 from perfkit.errors import UserError
 from perfkit.models.costs import Job
@@ -145,6 +145,24 @@ def test_the_submission_is_one_sbatch_with_the_options_that_were_given(
     assert words[-3:] == ["--account=a b", "task.sh", "array-1.json"]
     assert all(word.startswith("--") for word in words[:-2])
     assert _canaries(tmp_path) == []
+
+
+def test_a_plan_is_submitted_with_further_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _plan_in(tmp_path / "out", tmp_path, names=["plain"])
+    fake = tmp_path / "sbatch"
+    fake.write_text('#!/bin/sh\necho "$@"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    script = tmp_path / "out" / "slurm" / "submit.sh"
+    (said,) = submit_scripts(script, {"account": "a b", "hold": None})
+    assert said.endswith("--account=a b --hold task.sh array-1.json")
+    with pytest.raises(UserError, match="not 'x y'"):
+        submit_scripts(script, {"x y": None})
+    fake.write_text("#!/bin/sh\necho no such account >&2\nexit 1\n")
+    with pytest.raises(UserError, match="Slurm refused the plan: no such account"):
+        submit_scripts(script, {})
 
 
 def test_the_scripts_pass_shellcheck(wild: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -13,6 +14,8 @@ from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import make_plan
+from perfkit.cluster.place import JobState, Options, Place, Submission
+from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.knob import Knob, Layer, Search
 from perfkit.knobs.parsers import one_of
@@ -25,6 +28,7 @@ from perfkit.tuning.search.strategy import SearchSpace
 from perfkit.tuning.study import Study
 from perfkit.tuning.study_plan import StudyPlan
 from tests.support.planted import study
+from tests.support.processes import wait_for_end
 from tests.support.records_factory import make_record, make_stage
 from tests.support.replay import MODEL, RECORDED, Listener, WatchedRunner, roles
 
@@ -58,6 +62,7 @@ def test_every_file_that_the_page_refers_to_exists() -> None:
         "perfkit/tuning/search/first_gain.py",
         "perfkit/tuning/goals/cpu_time.py",
         "perfkit/cluster/local.py",
+        "perfkit/cluster/ssh_place.py",
     }
 
 
@@ -142,3 +147,24 @@ def test_the_place_writes_a_script_that_runs_each_job_once(tmp_path: Path, cache
     assert ["--compile-cache" in one for one in words] == [cached, cached]
     folders = {Path(one[one.index("--out") + 1]).parent for one in words}
     assert folders == {tmp_path / "results"}
+
+
+def test_the_place_for_workers_starts_them_finds_them_and_ends_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place: Place = _names('"""Workers on hosts')["SshPlace"]()
+    monkeypatch.delenv("PERFKIT_HOSTS", raising=False)
+    with pytest.raises(UserError, match="set PERFKIT_HOSTS"):
+        place.check(Options())
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nexec sh -c "$3"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PERFKIT_HOSTS", "a b c")
+    jobs = place.submit(Submission(("sleep", "60"), 2, tmp_path))
+    assert [job.split(":")[0] for job in jobs] == ["a", "b"]
+    assert [job.state for job in place.jobs(jobs)] == [JobState.RUNNING] * 2
+    place.cancel(jobs)
+    for job in jobs:
+        wait_for_end(int(job.split(":")[1]))
+    assert [job.state for job in place.jobs(jobs)] == [JobState.ENDED] * 2

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo")
-NODE = "localhost"
+NODES = ("localhost",)
 CPUS = 2
 MEMORY_MB = 8000
 READY_S = 60.0
@@ -27,6 +27,13 @@ class Slurm:
     """A running Slurm; its commands find it through ``environment``."""
 
     environment: dict[str, str]
+    daemons: dict[str, subprocess.Popen[bytes]]
+
+    def restart_controller(self) -> None:
+        """End the controller, and start it again. Killed, it would forget the last seconds."""
+        self.daemons["slurmctld"].terminate()
+        self.daemons["slurmctld"].wait(timeout=30)
+        self.daemons["slurmctld"] = _start(["slurmctld", "-D"], self.environment)
 
     def run(self, *command: str) -> str:
         """The standard output of a command that must succeed."""
@@ -50,15 +57,20 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _configuration(folder: Path) -> str:
+def _configuration(folder: Path, nodes: Sequence[str]) -> str:
+    host = socket.gethostname()
+    named = "\n".join(
+        f"NodeName={node} NodeAddr=127.0.0.1 NodeHostname={host} Port={_free_port()} "
+        f"CPUs={CPUS} RealMemory={MEMORY_MB} State=UNKNOWN"
+        for node in nodes
+    )
     return f"""
 ClusterName=perfkit
-SlurmctldHost={socket.gethostname()}(127.0.0.1)
+SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmctldPort={_free_port()}
-SlurmdPort={_free_port()}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CryptoType=crypto/munge
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
@@ -67,64 +79,68 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 ReturnToService=2
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-SlurmdSpoolDir={folder}/spool
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmdSpoolDir={folder}/spool-%n
 StateSaveLocation={folder}/state
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
-NodeName={NODE} NodeAddr=127.0.0.1 NodeHostname={socket.gethostname()} \\
-    CPUs={CPUS} RealMemory={MEMORY_MB} State=UNKNOWN
-PartitionName=main Nodes={NODE} Default=YES MaxTime=INFINITE State=UP
+KillWait=5
+OverTimeLimit=0
+{named}
+PartitionName=main Nodes={",".join(nodes)} Default=YES MaxTime=INFINITE State=UP
 """
 
 
 @contextmanager
-def local_slurm(folder: Path) -> Iterator[Slurm]:
-    """Run Slurm's daemons on loopback for a block; skip the test where they are not installed."""
+def local_slurm(folder: Path, nodes: Sequence[str] = NODES) -> Iterator[Slurm]:
+    """Run Slurm's daemons on loopback for a block; skip the test where they are not installed.
+
+    Each node has a daemon of its own on this machine.
+    """
     missing = [name for name in PROGRAMS if shutil.which(name, path=_PATH) is None]
     if missing:
         pytest.skip(f"Slurm is not installed ({', '.join(missing)}): apt install slurm-wlm munge")
     if os.getuid() != 0:
         pytest.skip("a Slurm of the test's own needs root")
-    for name in ("spool", "state"):
+    for name in ("state", *(f"spool-{node}" for node in nodes)):
         (folder / name).mkdir()
-    (folder / "slurm.conf").write_text(_configuration(folder))
+    (folder / "slurm.conf").write_text(_configuration(folder, nodes))
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(1024))
     key.chmod(0o600)
     # munged refuses sockets below folders that others could replace.
     folder.chmod(0o711)
     environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": _PATH}
-    commands = (
-        [
+    commands = {
+        "munged": [
             "munged", "--foreground", "--force", f"--key-file={key}",
             f"--socket={folder}/munge.socket", f"--pid-file={folder}/munged.pid",
             f"--log-file={folder}/munged.log", f"--seed-file={folder}/munged.seed",
         ],
-        ["slurmctld", "-D"],
-        ["slurmd", "-D", "-N", NODE],
-    )  # fmt: skip
-    daemons = []
+        "slurmctld": ["slurmctld", "-D"],
+        **{node: ["slurmd", "-D", "-N", node] for node in nodes},
+    }  # fmt: skip
+    running = Slurm(environment, {})
     try:
-        for command in commands:
-            daemons.append(
-                subprocess.Popen(
-                    command,
-                    env=environment,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-            )
-            time.sleep(1.0)
-        running = Slurm(environment)
+        for name, command in commands.items():
+            running.daemons[name] = _start(command, environment)
+            if name not in nodes:
+                time.sleep(1.0)
         _wait_until_idle(running, folder)
         yield running
     finally:
-        for daemon in reversed(daemons):
+        for daemon in reversed(running.daemons.values()):
             daemon.terminate()
+        for daemon in running.daemons.values():
             daemon.wait(timeout=20)
+
+
+def _start(command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"

@@ -6,7 +6,9 @@ import shlex
 from pathlib import Path
 
 from perfkit.cli.console import Console
+from perfkit.cli.place_arguments import add_passed_on_argument, passed_on_of
 from perfkit.cli.workload_arguments import Parser
+from perfkit.errors import UserError
 from perfkit.models import DEFAULT_MODEL, get_model, model_names
 
 FIT = "fit"
@@ -73,6 +75,13 @@ def _parser() -> Parser:
         help="list jobs and machines that cannot be used, and plan the rest",
     )
     parser.add_argument("--out", type=Path, help="folder for plan, page and Slurm script")
+    parser.add_argument(
+        "--on",
+        choices=("local", "slurm"),
+        default="local",
+        help="slurm: also submit the jobs, as the Slurm script does (default local: only plan)",
+    )
+    add_passed_on_argument(parser)
     return parser
 
 
@@ -98,6 +107,9 @@ def main(arguments: list[str]) -> int:
     from perfkit.cli.commands.plan_output import print_needs, print_plan
 
     given = _parser().parse_args(arguments)
+    passed_on = passed_on_of(given.place_option)
+    if passed_on and given.on == "local":
+        raise UserError("--place-option is for sbatch: add --on slurm, or leave it out")
     result = plan(
         fit=given.fit,
         jobs=given.jobs,
@@ -122,6 +134,12 @@ def main(arguments: list[str]) -> int:
         print_needs(console, result.needs, result.plan.inventory.currency)
     console.line(f"plan: {result.files.csv}, {result.files.json}")
     console.line(f"page: {result.files.page}")
+    if given.on == "slurm":
+        from perfkit.cluster.slurm import submit_scripts
+
+        for line in submit_scripts(result.files.script, passed_on):
+            console.line(line)
+        return 0
     script = shlex.quote(str(result.files.script))
     console.line(f"Slurm: sh {script} submits the jobs with their presets")
     return 0

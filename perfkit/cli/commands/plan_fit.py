@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from perfkit.api.fitting import FitResult, fit_model, fit_records
 from perfkit.cli.commands.plan_output import print_fit
 from perfkit.cli.console import Console
+from perfkit.cli.place_arguments import add_place_arguments, call_and_show, elsewhere_of
 from perfkit.cli.workload_arguments import (
+    CommandLine,
     Parser,
     add_knob_argument,
     knobs_of,
@@ -29,7 +32,11 @@ def main(arguments: list[str]) -> int:
     if any(argument.partition("=")[0] == "--from" for argument in arguments):
         result = _fit_existing(arguments)
     else:
-        result = _measure(arguments, console)
+        given = parse_command_line("plan fit", SUMMARY, arguments, _add)
+        where = elsewhere_of(given.arguments)
+        if where is not None:
+            return call_and_show("fit", _call(given), where, console)
+        result = fit_model(**_call(given), progress=console)
     print_fit(console, result.fit)
     path = shlex.quote(str(result.path))
     console.line(f"fit: {result.path} (plan with it: perfkit plan --fit {path})")
@@ -56,12 +63,13 @@ def _add(parser: Parser) -> None:
     )
     parser.add_argument("--repeats", type=int, default=1, help="trials of each size (default 1)")
     parser.add_argument("--out", type=Path, help="folder for records, fit and page")
+    add_place_arguments(parser)
 
 
-def _measure(arguments: Sequence[str], console: Console) -> FitResult:
-    given = parse_command_line("plan fit", SUMMARY, arguments, _add)
+def _call(given: CommandLine) -> dict[str, Any]:
+    """The arguments of :func:`fit_model`."""
     own = given.arguments
-    return fit_model(
+    return dict(
         **given.subject,
         sizes=own.sizes,
         held_out=own.held_out,
@@ -72,7 +80,6 @@ def _measure(arguments: Sequence[str], console: Console) -> FitResult:
         knobs=knobs_of(own),
         preset=own.preset,
         out=own.out,
-        progress=console,
     )
 
 

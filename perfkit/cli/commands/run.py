@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from perfkit.api.predictions import GUARDS
 from perfkit.api.results import RunResult
 from perfkit.api.running import run_each
 from perfkit.cli.console import Console
+from perfkit.cli.place_arguments import add_place_arguments, elsewhere_of
 from perfkit.cli.workload_arguments import (
     Parser,
     add_knob_argument,
@@ -49,6 +51,7 @@ def _add(parser: Parser) -> None:
     parser.add_argument(
         "--passes", type=int, default=1, help="timed passes after the first (default 1)"
     )
+    add_place_arguments(parser)
 
 
 def main(arguments: list[str], run: Callable[..., Iterable[RunResult]] = run_each) -> int:
@@ -76,6 +79,11 @@ def main(arguments: list[str], run: Callable[..., Iterable[RunResult]] = run_eac
     )
     own = given.arguments
     console = Console()
+    where = elsewhere_of(own)
+    if where is not None:
+        from perfkit.api.shared_run import run_elsewhere
+
+        run = partial(run_elsewhere, where)
     results = run(
         **given.subject,
         knobs=knobs_of(own),

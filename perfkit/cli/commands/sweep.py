@@ -6,6 +6,7 @@ from pathlib import Path
 
 from perfkit.api.sweeping import sweep
 from perfkit.cli.console import Console
+from perfkit.cli.place_arguments import add_place_arguments, elsewhere_of
 from perfkit.cli.workload_arguments import (
     Parser,
     add_jaxlib_argument,
@@ -37,6 +38,7 @@ def _add(parser: Parser) -> None:
     add_jaxlib_argument(parser, "each combination is measured under each of them, in turns")
     add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for records and page")
+    add_place_arguments(parser)
 
 
 def main(arguments: list[str]) -> int:
@@ -60,12 +62,15 @@ def main(arguments: list[str]) -> int:
         observe=observers_of(own),
         out=own.out,
         progress=console,
+        elsewhere=elsewhere_of(own),
     )
     for title, ranking in result.rankings:
         console.line(title)
         console.recommendation(ranking, [])
     for comparison in result.jaxlibs:
         console.jaxlibs(comparison)
+    if result.unfinished:
+        console.line(result.unfinished)
     if result.page is not None:
         console.line(f"page: {result.page}")
     if result.interrupted:

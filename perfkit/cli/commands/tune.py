@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perfkit.api.tuning import tune
 from perfkit.cli.console import Console
+from perfkit.cli.place_arguments import add_place_arguments, call_and_show, elsewhere_of
 from perfkit.cli.workload_arguments import (
     Parser,
     add_jaxlib_argument,
@@ -43,6 +44,7 @@ def _add(parser: Parser) -> None:
         help="do not measure the parts that give the time of a production prediction",
     )
     _add_goal(parser)
+    add_place_arguments(parser)
 
 
 def _add_goal(parser: Parser) -> None:
@@ -125,7 +127,7 @@ def main(arguments: list[str]) -> int:
     )
     own = given.arguments
     console = Console()
-    result = tune(
+    chosen = dict(
         **given.subject,
         budget=own.budget,
         knobs=_searched(own.knob) or None,
@@ -144,8 +146,11 @@ def main(arguments: list[str]) -> int:
         pareto=own.pareto,
         jaxlib=own.jaxlib,
         out=own.out,
-        progress=console,
     )
+    where = elsewhere_of(own)
+    if where is not None:
+        return call_and_show("tune", chosen, where, console)
+    result = tune(**chosen, progress=console)
     console.recommendation(result.recommendation, result.extrapolations)
     if result.jaxlibs is not None:
         console.jaxlibs(result.jaxlibs)

@@ -1,0 +1,281 @@
+"""A shared study as its workers and its followers see it: open units, leases and records."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from perfkit.errors import UserError
+from perfkit.files import reason_of, remove, write_whole
+from perfkit.records.journal import PATTERN as JOURNALS
+from perfkit.records.journal import remove_journal
+from perfkit.records.schema import Record
+from perfkit.records.store import Store
+from perfkit.records.upgrades import read_record
+from perfkit.shared_study.exclusive import create, names_in
+from perfkit.shared_study.leases import HeldLease, Leases, Silence, Worker
+from perfkit.shared_study.plan import Unit, read_plan
+
+SHARING = "sharing"
+"""Folder below that of the study for everything that is not a record."""
+
+RECORDS_PREFIX, RECORDS_SUFFIX = "records-unit-", ".jsonl"
+"""The file of a unit's records is one of those that a store consists of."""
+
+
+FAILED_PREFIX = "failed: "
+"""Begin of the reason of a lease that was released because the unit could not be run."""
+
+
+class UnitStore(Store):
+    """A store that keeps the records of a unit in memory until they are committed.
+
+    It shows no records of others, so that a unit is measured whole, and adopts no journals: those
+    of other workers belong to trials that run.
+
+    Parameters
+    ----------
+    folder
+        Folder of the study.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._kept: list[Record] = []
+
+    def append(self, record: Record) -> None:
+        """Keep a record."""
+        self._kept.append(record)
+
+    def records(self) -> list[Record]:
+        """The records of this unit so far."""
+        return list(self._kept)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A unit that this process has taken.
+
+    Attributes
+    ----------
+    unit
+        The unit.
+    lease
+        Its lease.
+    """
+
+    unit: Unit
+    lease: HeldLease
+
+
+class SharedStudy:
+    """A shared study.
+
+    Parameters
+    ----------
+    folder
+        Folder of the study, which holds a plan.
+
+    Raises
+    ------
+    UserError
+        The folder holds no plan, or it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.plan = read_plan(folder)
+        self.sharing = folder / SHARING
+        try:
+            self.sharing.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{self.sharing} cannot be created ({reason_of(error)}): workers need to write to "
+                "the folder of the study"
+            ) from error
+        self.leases = Leases(self.sharing)
+        self._known: dict[str, list[Record]] = {}
+
+    # -- units --------------------------------------------------------------------------------
+
+    def finished(self) -> set[str]:
+        """Keys of the units whose records are committed."""
+        return {
+            name.removeprefix(RECORDS_PREFIX).removesuffix(RECORDS_SUFFIX)
+            for name in names_in(self.folder)
+            if name.startswith(RECORDS_PREFIX) and name.endswith(RECORDS_SUFFIX)
+        }
+
+    def given_up(self) -> dict[str, str]:
+        """The reason by key of each unit that was given up."""
+        return {
+            path.name.removesuffix(".given-up"): path.read_text("utf-8", "replace").strip()
+            for path in self.sharing.glob("*.given-up")
+        }
+
+    def open_units(self) -> list[Unit]:
+        """Units of the plan that are neither finished nor given up, in their order."""
+        closed = self.finished() | self.given_up().keys()
+        return [unit for unit in self.plan.units if unit.key not in closed]
+
+    def claim(self, unit: Unit, worker: Worker, silence: Silence) -> Claim | None:
+        """Take a unit, unless another worker holds it, has finished it, or it is given up.
+
+        Parameters
+        ----------
+        unit
+            The unit, of the plan or of a worker's own.
+        worker
+            This process.
+        silence
+            How long leases have been silent. It belongs to this process and is kept between calls.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be read or written.
+        """
+        numbers = self.leases.numbers().get(unit.key, [])
+        newest = self.leases.read(unit.key, numbers[-1]) if numbers else None
+        if newest is not None:
+            if newest.released is None and silence.of(newest) <= self.plan.lease_s:
+                return None
+            if self._is_hopeless(unit.key, numbers):
+                return None
+            if newest.released is None and newest.worker is not None:
+                self.drop_journals(newest.worker)
+        number = newest.number + 1 if newest is not None else 1
+        lease = self.leases.take(unit.key, number, worker)
+        if lease is None:
+            return None
+        # The names that the choice was made by may have been those of a cache.
+        if unit.key in self.finished() or unit.key in self.given_up():
+            lease.release("finished by another worker")
+            return None
+        return Claim(unit, lease)
+
+    def commit(self, claim: Claim, records: Sequence[Record]) -> bool:
+        """Make records those of a unit; False if the unit was lost to another worker.
+
+        Records of a worker that lost its lease are dropped: it was suspended, or the folder was
+        out of reach, and the unit is measured again.
+
+        Parameters
+        ----------
+        claim
+            The unit.
+        records
+            All of its records.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be written.
+        """
+        path = self._records_file(claim.unit.key)
+        content = "".join(record.model_dump_json() + "\n" for record in records)
+        kept = not claim.lease.is_lost() and create(path, content.encode())
+        for record in records:
+            remove_journal(self.folder, record.id)
+        return kept
+
+    def records_of(self, unit: Unit) -> list[Record]:
+        """Records of a finished unit, which never change."""
+        if unit.key not in self._known:
+            lines = self._records_file(unit.key).read_text("utf-8").split("\n")
+            self._known[unit.key] = [read_record(json.loads(line)) for line in lines if line]
+        return list(self._known[unit.key])
+
+    def records(self) -> list[Record]:
+        """Records of all finished units, of those that others needed too; oldest first."""
+        found: list[Record] = []
+        for key in self.finished():
+            found += self.records_of(Unit(key=key, label=""))
+        return sorted(found, key=lambda record: record.created)
+
+    def drop_journals(self, worker: Worker) -> None:
+        """Remove the journals of a worker that left a unit: it is measured again from the start."""
+        for path in self.folder.glob(JOURNALS):
+            with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+                with path.open("rb") as stream:
+                    writer = json.loads(stream.readline())["writer"]
+                if (writer["host"], writer["pid"]) == (worker.host, worker.pid):
+                    path.unlink()
+
+    def _records_file(self, key: str) -> Path:
+        return self.folder / f"{RECORDS_PREFIX}{key}{RECORDS_SUFFIX}"
+
+    def _is_hopeless(self, key: str, numbers: Sequence[int]) -> bool:
+        """Give a free unit up if too many workers were lost during it, or failed to run it."""
+        leases = [self.leases.read(key, number) for number in numbers]
+        spoilt = [
+            lease
+            for lease in leases
+            if lease.released is None or lease.released.startswith(FAILED_PREFIX)
+        ]
+        if len(spoilt) < self.plan.most_lost:
+            return False
+        last = spoilt[-1]
+        where = "" if last.worker is None else f" on {last.worker.place}"
+        reason = last.released or f"the worker{where} was lost during it"
+        reason = f"given up after {len(spoilt)} attempts; the last one: {reason}\n"
+        create(self.sharing / f"{key}.given-up", reason.encode())
+        return True
+
+    # -- workers and jobs -----------------------------------------------------------------------
+
+    def enter(self, worker: Worker) -> None:
+        """Note that a worker has begun."""
+        self._write(f"workers/{worker.name}.json", asdict(worker))
+
+    def leave(self, worker: Worker, reason: str) -> None:
+        """Note why a worker has ended."""
+        self._write(f"workers/{worker.name}.end", {"reason": reason})
+
+    def workers(self) -> list[tuple[Worker, str | None]]:
+        """All workers, with why they ended; None for those that run or were lost."""
+        found = []
+        for path in sorted((self.sharing / "workers").glob("*.json")):
+            with suppress(OSError, ValueError, TypeError, RecursionError):
+                worker = Worker(**json.loads(path.read_bytes()))
+                end = path.with_suffix(".end")
+                reason = json.loads(end.read_bytes())["reason"] if end.exists() else None
+                found.append((worker, reason))
+        return found
+
+    def note_jobs(self, place: str, jobs: Sequence[str]) -> None:
+        """Note the jobs of a submission, so that whoever comes back finds them."""
+        self._write(f"jobs/{secrets.token_hex(6)}.json", {"place": place, "jobs": list(jobs)})
+
+    def jobs(self) -> list[tuple[str, list[str]]]:
+        """Place and jobs of each submission."""
+        found = []
+        for path in sorted((self.sharing / "jobs").glob("*.json")):
+            with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+                noted = json.loads(path.read_bytes())
+                found.append((str(noted["place"]), [str(job) for job in noted["jobs"]]))
+        return found
+
+    @property
+    def _cancelled(self) -> Path:
+        return self.sharing / "cancelled"
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether no further unit is to be begun."""
+        return self._cancelled.exists()
+
+    def cancel(self) -> None:
+        """Let the workers begin no further unit."""
+        write_whole(self._cancelled, "", "mark of a cancelled study")
+
+    def resume(self) -> None:
+        """Let workers begin units again."""
+        remove(self._cancelled)
+
+    def _write(self, name: str, content: dict[str, object]) -> None:
+        write_whole(self.sharing / name, json.dumps(content) + "\n", "note of the shared study")

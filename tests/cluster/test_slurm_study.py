@@ -1,0 +1,180 @@
+"""Shared studies on a real Slurm with three nodes: workers are lost in every way, no unit is."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from perfkit.cluster.place import JobState, Options, Submission
+from perfkit.cluster.slurm_place import SlurmPlace
+from perfkit.cluster.study_status import UnitState, jobs_of, study_status
+from perfkit.records.schema import Outcome
+from perfkit.records.store import read_folder
+from perfkit.shared_study.leases import Worker
+from perfkit.shared_study.plan import read_plan
+from perfkit.shared_study.study import SharedStudy
+from tests.support.local_slurm import Slurm, local_slurm
+from tests.support.plugin import install
+from tests.support.toy_worker import SLOW, toy_command, toy_plan, toy_study
+
+pytestmark = pytest.mark.slow
+
+NODES = ("n1", "n2", "n3")
+OPTIONS = Options(exclusive=True, workers=3, time_s=600.0)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    pytest.importorskip("submitit", reason="submitit is in the slurm extra")
+    with local_slurm(tmp_path_factory.mktemp("slurm"), NODES) as running:
+        yield running
+
+
+@pytest.fixture
+def on_cluster(cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slurm]:
+    """Slurm's commands find the cluster; no job is left at the end."""
+    for name in ("SLURM_CONF", "PATH"):
+        monkeypatch.setenv(name, cluster.environment[name])
+    yield cluster
+    cluster.run("scancel", "--me")
+    cluster.wait_until_empty(60)
+
+
+def _submit(study: SharedStudy) -> None:
+    logs = study.sharing / "logs"
+    logs.mkdir(exist_ok=True)
+    jobs = SlurmPlace().submit(Submission(toy_command(study.folder), 3, logs, OPTIONS))
+    study.note_jobs("slurm", jobs)
+
+
+def _wait(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
+    deadline_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+
+
+def _at_work(study: SharedStudy) -> list[Worker]:
+    """Workers that run, as their notes and Slurm say."""
+    living = {job.id for job in jobs_of(study) if job.state is JobState.RUNNING}
+    return [worker for worker, end in study.workers() if end is None and worker.job in living]
+
+
+def _state(study: SharedStudy, worker: Worker) -> JobState:
+    return next(job.state for job in jobs_of(study) if job.id == worker.job)
+
+
+def test_every_way_to_lose_a_worker_leaves_each_unit_one_record(
+    on_cluster: Slurm, tmp_path: Path
+) -> None:
+    study = toy_study(tmp_path, toy_plan([0.6] * 20, lease_s=3.0))
+    _submit(study)
+    _wait(lambda: len(_at_work(study)) == 3)
+    killed, cancelled, requeued = random.Random(0).sample(_at_work(study), 3)
+    assert {worker.node for worker in (killed, cancelled, requeued)} == set(NODES)
+
+    os.kill(killed.pid, signal.SIGKILL)
+    on_cluster.run("scancel", str(cancelled.job))
+    _wait(lambda: _state(study, cancelled) is JobState.CANCELLED)
+    _wait(lambda: _state(study, killed) is JobState.FAILED)
+
+    on_cluster.restart_controller()
+    # Whoever comes back starts new workers; those that run are not disturbed.
+    _wait(lambda: bool(_answer(on_cluster, "sinfo", "--noheader")))
+    on_cluster.run("scontrol", "requeue", str(requeued.job))
+    _submit(study)
+    (tmp_path / SLOW).touch()
+    time.sleep(5.0)
+    (tmp_path / SLOW).unlink()
+    _wait(lambda: bool(_at_work(study)))
+    # Slurm sends this signal before a time limit.
+    on_cluster.run("scancel", "--signal=USR2", str(_at_work(study)[0].job))
+
+    _wait(lambda: not study.open_units(), 120)
+    status = study_status(study, jobs_of(study))
+    assert status.counts[UnitState.DONE] == 20
+    names = Counter(record.id.rpartition("-")[0] for record in study.records())
+    assert names == Counter(f"unit-{number}" for number in range(20))
+    assert len(read_folder(tmp_path).records) == 20
+
+
+def _answer(cluster: Slurm, *command: str) -> str:
+    done = subprocess.run(
+        command, env=cluster.environment, capture_output=True, text=True, check=False
+    )
+    return done.stdout
+
+
+type Perfkit = Callable[[str], str]
+
+
+@pytest.fixture
+def perfkit(on_cluster: Slurm, tmp_path: Path) -> Perfkit:
+    """Run a command with a small model installed, and return what it prints."""
+    pytest.importorskip("jax", reason="the trials are real")
+    (tmp_path / "packages").mkdir()
+    environment = on_cluster.environment | {"PYTHONPATH": str(install(tmp_path / "packages"))}
+
+    def run(words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "perfkit", *words.split()],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        logs = [path.read_bytes() for path in tmp_path.rglob("sharing/logs/*")]
+        assert done.returncode == 0, (done.stdout, done.stderr, logs)
+        return done.stdout
+
+    return run
+
+
+def test_a_sweep_of_a_model_runs_on_slurm(perfkit: Perfkit, tmp_path: Path) -> None:
+    """Stock and one change: one reference, and one block on one node with its control."""
+    shown = perfkit(
+        "sweep --model heat --sizes 16 --cpus all,1 --rounds 2 --out out "
+        "--on slurm --exclusive --array-limit 1 --time 9m"
+    )
+    assert "sweep of 1 units: 0 queued, 0 running, 1 done, 0 failed" in shown
+    records = read_folder(tmp_path / "out").records
+    assert Counter(record.role for record in records) == Counter(["reference", "base", "sweep"])
+    assert {record.outcome for record in records} == {Outcome.OK}
+    assert len({record.machine.node for record in records}) == 1
+    assert {record.machine.node for record in records} < set(NODES)
+    assert {record.study for record in records} == {read_plan(tmp_path / "out").study}
+    base, change = (one for one in records if one.role != "reference")
+    assert base.block == change.block
+    assert (base.allowed_cpus, change.allowed_cpus) == (2, 1)
+    assert "cpus=1" in (tmp_path / "out" / "report.html").read_text()
+    assert re.search(r"cpus=1\s*│\s*done\s*│\s*n\d", perfkit("status out"))
+
+
+def test_the_inputs_of_a_run_are_shared_by_the_workers_of_a_script(
+    perfkit: Perfkit, on_cluster: Slurm, tmp_path: Path
+) -> None:
+    words = "run --model heat --edges 8,12,8 --passes 0 --out out --on slurm --cpus-per-worker 1"
+    perfkit(f"{words} --array-limit 2 --script")
+    environment = on_cluster.environment | {"PYTHONPATH": str(tmp_path / "packages")}
+    script = tmp_path / "out" / "sharing" / "submit.sh"
+    subprocess.run(["sh", str(script), "--mem=100M"], env=environment, check=True)
+    study = SharedStudy(tmp_path / "out")
+    _wait(lambda: not study.open_units(), 90)
+    assert Counter(record.workload.name for record in study.records()) == Counter(
+        {"plate-8": 2, "plate-12": 1}
+    )
+    assert {record.outcome for record in study.records()} == {Outcome.OK}
+    assert len(list((tmp_path / "out").glob("plate-*/plate.npy"))) == 3
+    # The same command finds the study finished, and prints what it finds.
+    assert perfkit(words).count("outcome ok") == 3
