@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/find_python.sh
 	if ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
 		echo "creating $(VENV) with $$python"; rm -rf $(VENV); "$$python" -m venv $(VENV); \
 	fi
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[af3-colabfold,gencast,plan,profile,search,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[af3-colabfold,gencast,plan,profile,search,docs,dev]'
 	@touch $(STAMP)
 
 tune-gencast: env
