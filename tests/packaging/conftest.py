@@ -77,7 +77,15 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
         shutil.copy(ROOT / name, source)
     out = tmp_path_factory.mktemp("distributions")
     # Without isolation: the build needs only setuptools, which the environment has.
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, source]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--outdir",
+        out,
+        source,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (sdist,) = out.glob("*.tar.gz")
@@ -99,7 +107,16 @@ def installed(distributions: Distributions, tmp_path_factory: pytest.TempPathFac
     (own,) = folder.glob("lib/python*/site-packages")
     shared = [path for path in sys.path if Path(path).name == "site-packages"]
     (own / "shared.pth").write_text("".join(f"{path}\n" for path in shared))
-    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        "--no-deps",
+    ]
     # perfkit is in a shared folder, too; pip must neither keep nor remove that one.
     command += ["--no-index", "--ignore-installed", distributions.wheel]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

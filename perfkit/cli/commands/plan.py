@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.workload_arguments import Parser
 from perfkit.models import DEFAULT_MODEL, get_model, model_names
 
@@ -73,6 +75,7 @@ def _parser() -> Parser:
         help="list jobs and machines that cannot be used, and plan the rest",
     )
     parser.add_argument("--out", type=Path, help="folder for plan, page and Slurm script")
+    add_json_argument(parser)
     return parser
 
 
@@ -116,7 +119,7 @@ def main(arguments: list[str]) -> int:
         out=given.out,
         **{axis: getattr(given, axis) for axis in changeable_axes()},
     )
-    console = Console()
+    console = Console(to_stderr=given.json)
     print_plan(console, result)
     if result.needs:
         print_needs(console, result.needs, result.plan.inventory.currency)
@@ -124,4 +127,8 @@ def main(arguments: list[str]) -> int:
     console.line(f"page: {result.files.page}")
     script = shlex.quote(str(result.files.script))
     console.line(f"Slurm: sh {script} submits the jobs with their presets")
+    if given.json:
+        print_json(
+            {"files": result.files, "plan": json.loads(result.files.json.read_text("utf-8"))}
+        )
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perfkit.api.tuning import tune
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import add_json_argument, print_json, recommendation_data
 from perfkit.cli.workload_arguments import (
     Parser,
     add_jaxlib_argument,
@@ -43,6 +44,7 @@ def _add(parser: Parser) -> None:
         help="do not measure the parts that give the time of a production prediction",
     )
     _add_goal(parser)
+    add_json_argument(parser)
 
 
 def _add_goal(parser: Parser) -> None:
@@ -124,7 +126,7 @@ def main(arguments: list[str]) -> int:
         _add,
     )
     own = given.arguments
-    console = Console()
+    console = Console(to_stderr=own.json)
     result = tune(
         **given.subject,
         budget=own.budget,
@@ -155,6 +157,19 @@ def main(arguments: list[str]) -> int:
     for path in result.front:
         console.line(f"preset on the front of time and memory: {path}")
     console.line(f"page: {result.page}")
+    if own.json:
+        print_json(
+            {
+                "recommendation": recommendation_data(result.recommendation),
+                "production": result.extrapolations,
+                "jaxlibs": result.jaxlibs,
+                "unfinished": result.unfinished,
+                "folder": result.folder,
+                "preset": result.preset,
+                "presets_of_front": result.front,
+                "page": result.page,
+            }
+        )
     if result.interrupted:
         raise KeyboardInterrupt
     return 0 if result.preset is not None else 1
