@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Touched when the environment holds what pyproject.toml and constraints.txt say.
 STAMP := $(VENV)/.installed
 
-.PHONY: help env tune tune-gencast test lint types check asv asv-check asv-af3 asv-rest matrix clean
+.PHONY: help env tune tune-gencast test lint types check asv asv-check asv-af3 asv-rest matrix docs clean
 
 help:
 	@echo "make tune   tune AlphaFold 3 on the shipped ubiquitin (20 minutes, installation included)"
@@ -14,6 +14,7 @@ help:
 	@echo "make check  lint, types and tests"
 	@echo "make asv    check the benchmarks and run each of them once"
 	@echo "make matrix run the small tests next to the oldest and the newest jaxlib"
+	@echo "make docs   build the documentation in perfkit-results/site and check its links"
 	@echo "make env    only create the environment"
 
 env: $(STAMP)
@@ -66,6 +67,11 @@ asv-rest: asv-check
 
 matrix: env
 	$(BIN)/python -m scripts.matrix
+
+# A warning, such as a broken link, is an error. The pages need no network, when built or when read.
+docs: env
+	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "perfkit-results/site/index.html"
 
 clean:
 	rm -rf $(VENV) perfkit-results .asv
