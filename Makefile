@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .PHONY: help env tune tune-gencast test lint types check asv asv-check asv-af3 asv-rest matrix \
-	matrix-environments clean
+	matrix-environments docs clean
 
 help:
 	@echo "make tune   tune AlphaFold 3 on the shipped ubiquitin (20 minutes, installation included)"
@@ -15,6 +15,7 @@ help:
 	@echo "make check  lint, types and tests"
 	@echo "make asv    check the benchmarks and run each of them once"
 	@echo "make matrix run the small tests next to the oldest and the newest jaxlib"
+	@echo "make docs   build the documentation in perfkit-results/site and check its links"
 	@echo "make env    only create the environment"
 
 env: $(STAMP)
@@ -24,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/find_python.sh
 	if ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
 		echo "creating $(VENV) with $$python"; rm -rf $(VENV); "$$python" -m venv $(VENV); \
 	fi
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[af3-colabfold,gencast,plan,profile,search,slurm,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[af3-colabfold,gencast,plan,profile,search,slurm,docs,dev]'
 	@touch $(STAMP)
 
 tune-gencast: env
@@ -72,6 +73,11 @@ matrix: env
 # Only builds what `make matrix` would build first.
 matrix-environments: env
 	$(BIN)/python -m scripts.matrix --build
+
+# A warning, such as a broken link, is an error. The pages need no network, when built or when read.
+docs: env
+	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "perfkit-results/site/index.html"
 
 clean:
 	rm -rf $(VENV) perfkit-results .asv

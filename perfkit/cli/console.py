@@ -71,10 +71,15 @@ class Console:
 
     Names, reasons and notices come from files. Control characters in them are escaped, so that a
     line stays one line. It is a :class:`perfkit.api.progress.CallProgress`.
+
+    Parameters
+    ----------
+    to_stderr
+        Whether to print on standard error, because standard output is for JSON.
     """
 
-    def __init__(self) -> None:
-        self.rich: RichConsole = _VisibleConsole(highlight=False)
+    def __init__(self, *, to_stderr: bool = False) -> None:
+        self.rich: RichConsole = _VisibleConsole(highlight=False, stderr=to_stderr)
         if not self.rich.is_terminal:
             # Without a terminal rich assumes 80 columns, which breaks the tables' lines.
             self.rich.width = WIDTH_WITHOUT_TERMINAL

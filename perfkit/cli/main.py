@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Callable
 
+from perfkit.cli.completion import complete, offered, typed_words
 from perfkit.errors import UserError, unknown_name
 from perfkit.foreign.supervise import SignalCode, signals_for_main_thread
 from perfkit.printable import printable
@@ -33,8 +34,18 @@ COMMANDS = {
     "report": "render the report of a folder of records, or of asv results",
     "exec": "run any command under a preset, the domain guard, or both",
     "preset": "show a preset in a form that works without perfkit",
+    "completion": "print the code by which bash, zsh or fish completes perfkit's commands",
 }
 """Name and summary of each subcommand."""
+
+EXIT_CODES = """\
+exit codes:
+  0    success
+  1    a run failed, an answer is wrong, something regressed, or nothing can be recommended
+  2    bad input, or a file or a package that you can mend; one sentence says what
+  130  ended by Ctrl-C or SIGTERM; all finished measurements are kept
+'perfkit exec' ends with the exit code of its command."""
+"""What a process of ``perfkit`` ends with."""
 
 MODULES = {"exec": "exec_command"}
 """Modules whose names differ from their subcommands'."""
@@ -75,11 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="perfkit",
         description="Measure, guard, tune and plan AlphaFold 3 and GenCast runs on CPUs.",
-        epilog=f"commands:\n{listed}\n\n'perfkit COMMAND --help' describes a command.",
+        epilog=f"commands:\n{listed}\n\n'perfkit COMMAND --help' describes a command.\n\n"
+        f"{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"perfkit {__version__}")
-    parser.add_argument("command", metavar="COMMAND", help="one of the commands below")
+    command = parser.add_argument("command", metavar="COMMAND", help="one of the commands below")
+    offered(command, COMMANDS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 
@@ -100,7 +113,14 @@ def main(arguments: list[str], load: Callable[[str], Command] = load_command) ->
         Exit code: 0 for success, 1 for a run that failed, 2 for an error that the user can fix,
         130 for Ctrl-C.
     """
-    chosen = _parser().parse_args(arguments)
+    typed = typed_words()
+    if typed is not None:
+        # The parser of the command completes its own arguments, and ends the process.
+        arguments = typed if typed[:1] and typed[0] in COMMANDS else []
+    parser = _parser()
+    if typed is not None and not arguments:
+        complete(parser, words=1)
+    chosen = parser.parse_args(arguments)
     try:
         if chosen.command not in COMMANDS:
             raise unknown_name("command", chosen.command, COMMANDS)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from perfkit.api.subject import FIDELITIES, Subject, make_subject
+from perfkit.cli.completion import complete, offered
+from perfkit.cli.examples import example_text
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, Configuration, parse_values
 from perfkit.models import DEFAULT_MODEL, get_model, model_names
@@ -19,8 +21,40 @@ from perfkit.trial.limits import Limits
 from perfkit.units import cut
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps a description, and leaves lists and examples, which have several lines, as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return "".join(indent + line for line in text.splitlines(keepends=True))
+        return super()._fill_text(text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
-    """Reports a bad command line as a :class:`UserError`: one sentence, exit code 2."""
+    """Shows examples in its help, and completes words for the shell.
+
+    It reports a bad command line as a :class:`UserError`: one sentence, exit code 2.
+
+    Parameters
+    ----------
+    prog
+        Name of the program and of the subcommand.
+    epilog
+        Text of several lines in front of the examples of the subcommand.
+    **options
+        Other options of :class:`argparse.ArgumentParser`.
+    """
+
+    def __init__(self, prog: str, epilog: str = "", **options: Any) -> None:
+        shown = "\n\n".join(filter(None, (epilog, example_text(prog))))
+        super().__init__(prog, epilog=shown, formatter_class=HelpFormatter, **options)
+
+    def parse_args(  # type: ignore[override]  # no caller passes a namespace of its own
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """Parse a command line; if the shell asks for completions, print those and exit."""
+        complete(self, words=len(self.prog.split()))
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise the error; argparse calls this."""
@@ -121,9 +155,10 @@ def parse_command_line(
     first.add_argument("--model", default=DEFAULT_MODEL)
     model = get_model(first.parse_known_args(list(arguments))[0].model)
     parser = Parser(prog=f"perfkit {command}", description=summary)
-    parser.add_argument(
+    model_argument = parser.add_argument(
         "--model", default=DEFAULT_MODEL, help=f"model that predicts: {', '.join(model_names())}"
     )
+    offered(model_argument, model_names())
     _add_input_arguments(parser, model, predicts)
     _add_fidelity_arguments(parser, model, predicts)
     limits = parser.add_argument_group("limits of each trial")
@@ -250,13 +285,14 @@ def add_observe_argument(parser: Parser, default: Sequence[str] = ()) -> None:
     default
         Names of the observers that look at a trial when none is named.
     """
-    parser.add_argument(
+    argument = parser.add_argument(
         "--observe",
         action="append",
         metavar="NAME",
         help=f"observer of each trial: {', '.join(OBSERVERS)}; repeatable "
         f"(default {'all' if default else 'none'})",
     )
+    offered(argument, OBSERVERS)
     parser.set_defaults(observers=tuple(default))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from perfkit.api.fitting import calibrate_machine
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.workload_arguments import (
     Parser,
     add_knob_argument,
@@ -20,6 +21,7 @@ def _add(parser: Parser) -> None:
         "--rounds", type=int, default=5, help="timed passes of each trial (default 5)"
     )
     parser.add_argument("--out", type=Path, help="folder for records and calibration.toml")
+    add_json_argument(parser)
 
 
 def main(arguments: list[str]) -> int:
@@ -32,7 +34,7 @@ def main(arguments: list[str]) -> int:
         _add,
     )
     own = given.arguments
-    console = Console()
+    console = Console(to_stderr=own.json)
     result = calibrate_machine(
         **given.subject,
         rounds=own.rounds,
@@ -51,4 +53,6 @@ def main(arguments: list[str]) -> int:
     console.line(
         f"calibration: {result.path} (name it as 'calibration' of a machine in the inventory)"
     )
+    if own.json:
+        print_json({"path": result.path, "calibration": result.calibration})
     return 0

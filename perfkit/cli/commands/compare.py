@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from rich.table import Table
 
 from perfkit.api.comparing import compare
 from perfkit.cli.console import Console, cell
+from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.workload_arguments import Parser
 from perfkit.errors import UserError
 from perfkit.history.asv_results import DEFAULT_RESULTS
@@ -59,15 +59,17 @@ def main(arguments: list[str]) -> int:
     if given.structures:
         from perfkit.cli.commands import compare_structures
 
-        return compare_structures.main(Path(given.old), Path(given.new))
+        return compare_structures.main(Path(given.old), Path(given.new), as_json=given.json)
     result = compare(
         given.old, given.new, factor=given.factor, results=given.results, machine=given.machine
     )
-    console = Console()
+    console = Console(to_stderr=given.json)
     for warning in result.skipped:
         console.line(f"warning: {warning}")
     for comparison in result.comparisons:
         _print(console, comparison, given.all)
+    if given.json:
+        print_json([_data(comparison) for comparison in result.comparisons])
     return int(result.regressed)
 
 
@@ -76,7 +78,6 @@ def _parser() -> Parser:
         prog="perfkit compare",
         description="Show what changed between two folders of records, or two results of asv.",
         epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kinds = "folder of records, result file of asv, or commit with results of asv"
     parser.add_argument("old", help=f"baseline: {kinds}")
@@ -101,6 +102,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--machine", help="name that asv gave a machine: compare only its results")
     parser.add_argument("--all", action="store_true", help="also list unchanged measurements")
+    add_json_argument(parser)
     return parser
 
 
@@ -126,6 +128,29 @@ def _print(console: Console, comparison: Comparison, everything: bool) -> None:
         raise UserError(f"{old.label} and {new.label} have no measurement in common")
     count = f"{len(common)} measurement{'s' if len(common) != 1 else ''}"
     console.line(f"{count} compared: {comparison.sentence()}")
+
+
+def _data(comparison: Comparison) -> dict[str, object]:
+    """A comparison with all its rows, for JSON."""
+    return {
+        "old": comparison.old.label,
+        "new": comparison.new.label,
+        "sentence": comparison.sentence(),
+        "differences": comparison.differences,
+        "rows": [
+            {
+                "name": row.name,
+                "kind": row.entry.kind,
+                "unit": row.entry.unit,
+                "old": None if row.old is None else row.old.value,
+                "new": None if row.new is None else row.new.value,
+                "ratio": row.ratio,
+                "verdict": row.verdict,
+                "reason": row.entry.reason,
+            }
+            for row in comparison.rows
+        ],
+    }
 
 
 def _list_single(console: Console, comparison: Comparison, verdict: Verdict, where: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from perfkit.api.upgrading import PAIRS, UpgradeResult, compare_jaxlib
 from perfkit.cli.commands.compare import JAXLIB_OPTION
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.workload_arguments import (
     Parser,
     add_knob_argument,
@@ -56,6 +57,7 @@ def _add(parser: Parser) -> None:
         help=f"smallest ratio of times or memory to report (default {FACTOR})",
     )
     upgrade.add_argument("--out", type=Path, help="folder for the records")
+    add_json_argument(parser)
 
 
 def show_upgrade(arguments: Sequence[str]) -> int:
@@ -78,7 +80,7 @@ def show_upgrade(arguments: Sequence[str]) -> int:
         _add,
     )
     own = given.arguments
-    console = Console()
+    console = Console(to_stderr=own.json)
     old, new = own.jaxlib
     result = compare_jaxlib(
         old,
@@ -94,6 +96,17 @@ def show_upgrade(arguments: Sequence[str]) -> int:
         progress=console,
     )
     _show(console, result)
+    if own.json:
+        print_json(
+            {
+                "old": result.old.label,
+                "new": result.new.label,
+                "comparison": result.comparison,
+                "located": () if result.located is None else result.located.sentences(),
+                "pairs": result.pairs,
+                "folder": result.folder,
+            }
+        )
     if result.interrupted:
         raise KeyboardInterrupt
     return int(result.regressed)

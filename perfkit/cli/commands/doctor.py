@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perfkit.api.progress import SilentProgress
 from perfkit.cli.commands.doctor_output import show_checkup
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import print_json
 from perfkit.cli.workload_arguments import Parser, add_jaxlib_argument
 from perfkit.diagnose.checkup import Checkup
 from perfkit.diagnose.doctor import check_up, setup_under
@@ -42,7 +40,7 @@ def main(arguments: list[str], check_up: Callable[..., Checkup] = check_up) -> i
     if given.noise:
         from perfkit.cli.commands.doctor_noise import show_noise
 
-        return show_noise(given.model, given.pairs, given.out)
+        return show_noise(given.model, given.pairs, given.out, as_json=given.json)
     if given.jaxlib is not None:
         if given.preset is not None or given.knob or given.python:
             raise UserError(
@@ -62,8 +60,7 @@ def main(arguments: list[str], check_up: Callable[..., Checkup] = check_up) -> i
     with shown.trial("examining") as progress:
         checkup = check_up(setup, others=given.python, quick=given.quick, progress=progress)
     if given.json:
-        json.dump(checkup.as_dict(), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json(checkup.as_dict())
     else:
         show_checkup(console, checkup)
     return 0 if checkup.diagnosis.healthy else 1
@@ -76,7 +73,6 @@ def _parser() -> Parser:
         "its jaxlib and this CPU, search flags that mend wrong answers, and end with a verdict. "
         "XLA_FLAGS and the preset or knobs given apply.",
         epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(

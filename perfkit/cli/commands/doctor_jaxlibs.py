@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 
 from perfkit.cli.console import Console, StudyProgress
+from perfkit.cli.json_output import print_json
 from perfkit.diagnose.jaxlibs import VersionsExamination, examine_versions
 from perfkit.environments.environment import parse_versions
 from perfkit.models import get_model
@@ -63,8 +62,7 @@ def _dump(examined: VersionsExamination) -> None:
         "versions": {version: each.as_dict() for version, each in examined.diagnoses.items()},
         "verdict": "" if examined.comparison is None else examined.comparison.sentence,
     }
-    json.dump(found, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+    print_json(found)
 
 
 def _show(console: Console, examined: VersionsExamination) -> None:

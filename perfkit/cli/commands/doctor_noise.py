@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from perfkit.cli.console import Console, StudyProgress
+from perfkit.cli.json_output import print_json
 from perfkit.diagnose.noise import NoiseMeasurement, measure_machine_noise, smallest_workload
 from perfkit.errors import UserError
 from perfkit.models import get_model
@@ -15,7 +16,7 @@ from perfkit.tuning.noise import VISIBLE
 from perfkit.units import percent_text, ratio_text, seconds_text
 
 
-def show_noise(model_name: str, pairs: int, out: Path | None) -> int:
+def show_noise(model_name: str, pairs: int, out: Path | None, *, as_json: bool = False) -> int:
     """Measure the noise of this machine and print it.
 
     Parameters
@@ -26,6 +27,8 @@ def show_noise(model_name: str, pairs: int, out: Path | None) -> int:
         Number of pairs of processes, at least 2.
     out
         Folder for the records; None keeps none.
+    as_json
+        Whether to print the noise as JSON in addition.
 
     Raises
     ------
@@ -35,11 +38,13 @@ def show_noise(model_name: str, pairs: int, out: Path | None) -> int:
     if pairs < 2:
         raise UserError(f"--pairs takes 2 or more, not {pairs}: one pair shows no noise")
     model = get_model(model_name)
-    console = Console()
+    console = Console(to_stderr=as_json)
     console.workload(smallest_workload(model), model)
     with StudyProgress(console, trials=2 * pairs) as progress:
         measured = measure_machine_noise(model, pairs=pairs, folder=out, progress=progress)
     _show(console, measured)
+    if as_json:
+        print_json({"noise": measured.noise, "took_s": measured.took_s})
     return 0
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -14,6 +12,7 @@ from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.progress import SilentProgress, record_line
 from perfkit.api.subject import default_folder
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import print_json
 from perfkit.cli.workload_arguments import (
     Parser,
     Request,
@@ -113,7 +112,7 @@ def _stability(request: Request) -> int:
     if given.json:
         jaxlib_warnings(SilentProgress())
         rows = run_stability(plan)
-        _print_json(stability_as_dict(request.workload, rows))
+        print_json(stability_as_dict(request.workload, rows))
     else:
         console = Console()
         console.announce(model, [request.workload], jaxlib_warnings(console))
@@ -157,7 +156,7 @@ def _locate(request: Request, locate: Locate) -> int:
             console.workload(request.workload, request.model)
         result = locate(request.workload, configuration, GUARD_OFF)
     if given.json:
-        _print_json(result.as_dict())
+        print_json(result.as_dict())
     else:
         for sentence in result.sentences():
             console.line(sentence)
@@ -169,7 +168,7 @@ def _remedies(*, as_json: bool) -> int:
 
     remedies = compare_remedies()
     if as_json:
-        _print_json([remedy.as_dict() for remedy in remedies])
+        print_json([remedy.as_dict() for remedy in remedies])
     else:
         _show_remedies(Console(), remedies)
     return 0
@@ -187,8 +186,3 @@ def _show_remedies(console: Console, remedies: Sequence[Remedy]) -> None:
             "yes" if remedy.hides_nan else "no",
         )
     console.rich.print(table)
-
-
-def _print_json(plain: Any) -> None:
-    json.dump(plain, sys.stdout, indent=2)
-    sys.stdout.write("\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from perfkit.api.knob_catalogue import KnobCatalogue, KnobEntry, knob_catalogue
 from perfkit.cli.console import Console, cell
+from perfkit.cli.json_output import print_json
 from perfkit.cli.workload_arguments import Parser
 from perfkit.models import DEFAULT_MODEL, model_names
 from perfkit.printable import printable
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     catalogue = knob_catalogue(given.model, all_flags=given.all_flags)
     if given.json:
-        print(json.dumps(catalogue_data(catalogue), indent=2))
+        print_json(catalogue_data(catalogue))
     else:
         _print(Console(), catalogue)
     return 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.place_arguments import add_passed_on_argument, passed_on_of
 from perfkit.cli.workload_arguments import Parser
 from perfkit.errors import UserError
@@ -82,6 +84,7 @@ def _parser() -> Parser:
         help="slurm: also submit the jobs, as the Slurm script does (default local: only plan)",
     )
     add_passed_on_argument(parser)
+    add_json_argument(parser)
     return parser
 
 
@@ -128,7 +131,7 @@ def main(arguments: list[str]) -> int:
         out=given.out,
         **{axis: getattr(given, axis) for axis in changeable_axes()},
     )
-    console = Console()
+    console = Console(to_stderr=given.json)
     print_plan(console, result)
     if result.needs:
         print_needs(console, result.needs, result.plan.inventory.currency)
@@ -142,4 +145,8 @@ def main(arguments: list[str]) -> int:
         return 0
     script = shlex.quote(str(result.files.script))
     console.line(f"Slurm: sh {script} submits the jobs with their presets")
+    if given.json:
+        print_json(
+            {"files": result.files, "plan": json.loads(result.files.json.read_text("utf-8"))}
+        )
     return 0

@@ -10,6 +10,7 @@ from typing import Any
 from perfkit.api.fitting import FitResult, fit_model, fit_records
 from perfkit.cli.commands.plan_output import print_fit
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.place_arguments import add_place_arguments, call_and_show, elsewhere_of
 from perfkit.cli.workload_arguments import (
     CommandLine,
@@ -28,7 +29,8 @@ SUMMARY = (
 
 def main(arguments: list[str]) -> int:
     """Measure and fit, or fit existing records; 0 when there is a fit."""
-    console = Console()
+    as_json = "--json" in arguments
+    console = Console(to_stderr=as_json)
     if any(argument.partition("=")[0] == "--from" for argument in arguments):
         result = _fit_existing(arguments)
     else:
@@ -41,6 +43,8 @@ def main(arguments: list[str]) -> int:
     path = shlex.quote(str(result.path))
     console.line(f"fit: {result.path} (plan with it: perfkit plan --fit {path})")
     console.line(f"page: {result.page}")
+    if as_json:
+        print_json({"path": result.path, "page": result.page, "fit": result.fit})
     return 0
 
 
@@ -64,6 +68,7 @@ def _add(parser: Parser) -> None:
     parser.add_argument("--repeats", type=int, default=1, help="trials of each size (default 1)")
     parser.add_argument("--out", type=Path, help="folder for records, fit and page")
     add_place_arguments(parser)
+    add_json_argument(parser)
 
 
 def _call(given: CommandLine) -> dict[str, Any]:
@@ -94,5 +99,6 @@ def _fit_existing(arguments: Sequence[str]) -> FitResult:
     parser.add_argument(
         "--out", type=Path, help="folder for fit and page (default: the folder of the records)"
     )
+    add_json_argument(parser)
     given = parser.parse_args(list(arguments))
     return fit_records(given.folder, configuration=given.configuration, out=given.out)

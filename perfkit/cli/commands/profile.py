@@ -6,6 +6,7 @@ from pathlib import Path
 
 from perfkit.api.running import profile
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.workload_arguments import (
     Parser,
     add_knob_argument,
@@ -26,6 +27,7 @@ def _add(parser: Parser) -> None:
     parser.add_argument(
         "--passes", type=int, default=1, help="timed passes after the first (default 1)"
     )
+    add_json_argument(parser)
 
 
 def main(arguments: list[str]) -> int:
@@ -38,7 +40,7 @@ def main(arguments: list[str]) -> int:
         _add,
     )
     own = given.arguments
-    console = Console()
+    console = Console(to_stderr=own.json)
     result = profile(
         **given.subject,
         knobs=knobs_of(own),
@@ -54,6 +56,8 @@ def main(arguments: list[str]) -> int:
     for line in profile_summary(result.record):
         console.line(line)
     console.line(f"page: {result.page}")
+    if own.json:
+        print_json({"folder": result.folder, "page": result.page, "record": result.record})
     if result.interrupted:
         raise KeyboardInterrupt
     return 0 if result.ok else 1

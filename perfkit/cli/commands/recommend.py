@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from perfkit.api.recommending import recommend
 from perfkit.api.subject import RESULTS_FOLDER
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import print_json
 from perfkit.cli.workload_arguments import Parser
 from perfkit.models import DEFAULT_MODEL, model_names
 from perfkit.presets.advice import Advice
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         preset_out=given.preset_out,
     )
     if given.json:
-        print(json.dumps(advice_data(advice), indent=2))
+        print_json(advice_data(advice))
     else:
         _print(Console(), advice, given.preset_out)
     return 0

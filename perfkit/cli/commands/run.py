@@ -10,6 +10,7 @@ from perfkit.api.predictions import GUARDS
 from perfkit.api.results import RunResult
 from perfkit.api.running import run_each
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.place_arguments import add_place_arguments, elsewhere_of
 from perfkit.cli.workload_arguments import (
     Parser,
@@ -52,6 +53,7 @@ def _add(parser: Parser) -> None:
         "--passes", type=int, default=1, help="timed passes after the first (default 1)"
     )
     add_place_arguments(parser)
+    add_json_argument(parser)
 
 
 def main(arguments: list[str], run: Callable[..., Iterable[RunResult]] = run_each) -> int:
@@ -78,7 +80,7 @@ def main(arguments: list[str], run: Callable[..., Iterable[RunResult]] = run_eac
         "run", "Run guarded, measured predictions.", arguments, _add, predicts=True
     )
     own = given.arguments
-    console = Console()
+    console = Console(to_stderr=own.json)
     where = elsewhere_of(own)
     if where is not None:
         from perfkit.api.shared_run import run_elsewhere
@@ -98,15 +100,18 @@ def main(arguments: list[str], run: Callable[..., Iterable[RunResult]] = run_eac
         progress=console,
     )
     failed: list[str] = []
-    count = 0
-    for count, result in enumerate(results, 1):  # noqa: B007
+    shown: list[dict[str, object]] = []
+    for result in results:
         console.record(result.record, result.folder)
+        shown.append({"folder": result.folder, "record": result.record})
         if result.interrupted:
             raise KeyboardInterrupt
         if result.not_written:
             raise NotWrittenError(result.record.reason)
         if not result.ok:
             failed.append(result.record.workload.name)
-    if failed and count > 1:
-        console.line(f"{len(failed)} of {count} predictions failed: {', '.join(failed)}")
+    if failed and len(shown) > 1:
+        console.line(f"{len(failed)} of {len(shown)} predictions failed: {', '.join(failed)}")
+    if own.json:
+        print_json(shown)
     return 1 if failed else 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from perfkit.api.sweeping import sweep
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import add_json_argument, print_json, recommendation_data
 from perfkit.cli.place_arguments import add_place_arguments, elsewhere_of
 from perfkit.cli.workload_arguments import (
     Parser,
@@ -39,6 +40,7 @@ def _add(parser: Parser) -> None:
     add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for records and page")
     add_place_arguments(parser)
+    add_json_argument(parser)
 
 
 def main(arguments: list[str]) -> int:
@@ -50,7 +52,7 @@ def main(arguments: list[str]) -> int:
         _add,
     )
     own = given.arguments
-    console = Console()
+    console = Console(to_stderr=own.json)
     result = sweep(
         **given.subject,
         sizes=own.sizes,
@@ -73,6 +75,16 @@ def main(arguments: list[str]) -> int:
         console.line(result.unfinished)
     if result.page is not None:
         console.line(f"page: {result.page}")
+    if own.json:
+        rankings = [{"of": of, **recommendation_data(each)} for of, each in result.rankings]
+        print_json(
+            {
+                "rankings": rankings,
+                "jaxlibs": result.jaxlibs,
+                "folder": result.folder,
+                "page": result.page,
+            }
+        )
     if result.interrupted:
         raise KeyboardInterrupt
     return 0 if result.ok else 1

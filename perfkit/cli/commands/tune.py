@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perfkit.api.tuning import tune
 from perfkit.cli.console import Console
+from perfkit.cli.json_output import add_json_argument, print_json, recommendation_data
 from perfkit.cli.place_arguments import add_place_arguments, call_and_show, elsewhere_of
 from perfkit.cli.workload_arguments import (
     Parser,
@@ -45,6 +46,7 @@ def _add(parser: Parser) -> None:
     )
     _add_goal(parser)
     add_place_arguments(parser)
+    add_json_argument(parser)
 
 
 def _add_goal(parser: Parser) -> None:
@@ -126,7 +128,7 @@ def main(arguments: list[str]) -> int:
         _add,
     )
     own = given.arguments
-    console = Console()
+    console = Console(to_stderr=own.json)
     chosen = dict(
         **given.subject,
         budget=own.budget,
@@ -160,6 +162,19 @@ def main(arguments: list[str]) -> int:
     for path in result.front:
         console.line(f"preset on the front of time and memory: {path}")
     console.line(f"page: {result.page}")
+    if own.json:
+        print_json(
+            {
+                "recommendation": recommendation_data(result.recommendation),
+                "production": result.extrapolations,
+                "jaxlibs": result.jaxlibs,
+                "unfinished": result.unfinished,
+                "folder": result.folder,
+                "preset": result.preset,
+                "presets_of_front": result.front,
+                "page": result.page,
+            }
+        )
     if result.interrupted:
         raise KeyboardInterrupt
     return 0 if result.preset is not None else 1

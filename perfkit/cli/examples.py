@@ -1,0 +1,46 @@
+"""Examples of each subcommand for its help."""
+
+from __future__ import annotations
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "run": ("perfkit run --model af3 --input protein.json --model-dir weights --out predictions",),
+    "tune": (
+        "perfkit tune --model af3 --input protein.json --budget 1h",
+        "perfkit tune --model gencast --resolution 2 --mesh 3",
+    ),
+    "recommend": ("perfkit recommend --model af3 --size 300 --preset-out preset.toml",),
+    "knobs": ("perfkit knobs --model gencast",),
+    "sweep": (
+        "perfkit sweep --model af3 --sizes 32,64 --cpus 1,2 --knob allocator=glibc,jemalloc",
+    ),
+    "profile": ("perfkit profile --model af3 --size 64 --observe xla",),
+    "guard": (
+        "perfkit guard --model gencast --resolution 4",
+        "perfkit guard --model af3 --size 16 --locate",
+    ),
+    "doctor": ("perfkit doctor", "perfkit doctor --jaxlib 0.11.0,0.12.0.1"),
+    "plan": (
+        "perfkit plan --jobs queue.csv --machines machines.toml --fit fit.json --deadline 12h",
+        "perfkit plan --here --size 200,400 --fit fit.json",
+    ),
+    "plan fit": ("perfkit plan fit --model af3 --sizes 32,48,64,96 --held-out 80",),
+    "calibrate": ("perfkit calibrate --model af3",),
+    "compare": (
+        "perfkit compare results/monday results/friday",
+        "perfkit compare --jaxlib 0.11.0 0.12.0.1 --model af3 --size 64",
+    ),
+    "report": ("perfkit report perfkit-results/tune-ubiquitin --html page.html",),
+    "exec": ("perfkit exec --preset preset.toml -- python run_alphafold.py --json_path=job.json",),
+    "preset": ("perfkit preset show preset.toml --as slurm",),
+    "completion": ('eval "$(perfkit completion bash)"', "perfkit completion fish | source"),
+}
+"""Command lines by subcommand."""
+
+
+def example_text(prog: str) -> str:
+    """The examples of ``perfkit COMMAND`` as lines; empty for a parser without any."""
+    lines = EXAMPLES.get(prog.removeprefix("perfkit "), ())
+    if not lines:
+        return ""
+    title = "example:" if len(lines) == 1 else "examples:"
+    return "\n".join((title, *(f"  {line}" for line in lines)))

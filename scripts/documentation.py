@@ -1,0 +1,170 @@
+"""Parts of the documentation that are generated from the code; MkDocs calls this module as a hook.
+
+A line of a page that holds nothing but ``{{ NAME ARGUMENT }}`` is replaced: see :data:`PARTS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from perfkit.cli.main import COMMANDS, main
+from perfkit.diagnose.advisories import ADVISORIES, Version
+
+ROOT = Path(__file__).parents[1]
+
+_PLACE = re.compile(r"^\{\{ (\w+) ?(.*?) \}\}$", re.MULTILINE)
+
+_LINK = re.compile(r"\]\((?!https?:|#)([^)]+)\)")
+
+
+def on_page_markdown(markdown: str, **options: Any) -> str:
+    """Fill the generated parts in; MkDocs calls this for each page."""
+    return _PLACE.sub(lambda found: PARTS[found[1]](found[2]), markdown)
+
+
+def described(owner: type) -> dict[str, str]:
+    """Descriptions of attributes by name, from the numpydoc section *Attributes* of a class."""
+    doc = inspect.cleandoc(owner.__doc__ or "")
+    _, _, section = doc.partition("Attributes\n----------\n")
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in section.splitlines():
+        if line and not line.startswith(" "):
+            if not re.fullmatch(r"\w+(, \w+)*", line):
+                break
+            names = line.split(", ")
+        else:
+            for name in names:
+                found[name] = f"{found.get(name, '')} {line.strip()}".strip()
+    return found
+
+
+def fields(argument: str) -> str:
+    """Table of the fields of a pydantic model: name, type, default and description.
+
+    Parameters
+    ----------
+    argument
+        Path of the model, and optionally that of a class that describes equally named attributes.
+    """
+    model, *others = (_imported(path) for path in argument.split())
+    if not issubclass(model, BaseModel):
+        raise TypeError(f"{model} has no fields")
+    texts = {name: text for owner in (*others, model) for name, text in described(owner).items()}
+    rows = []
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        shown = "required" if default is PydanticUndefined else f"`{_text(default)}`"
+        rows.append(
+            (f"`{field.alias or name}`", f"`{_type(field.annotation)}`", shown, texts.get(name, ""))
+        )
+    return _table(("key", "type", "default", "meaning"), rows)
+
+
+def command(argument: str) -> str:
+    """Help of a command."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
+        main([*argument.split(), "--help"])
+    return f"```text\n{output.getvalue().strip()}\n```"
+
+
+def commands(argument: str) -> str:
+    """Help of all commands, each under a heading."""
+    names = [*COMMANDS, "plan fit", "compare --jaxlib"]
+    return "\n\n".join(f"## perfkit {name}\n\n{command(name)}" for name in sorted(names))
+
+
+def advisories(argument: str) -> str:
+    """Known faults of jaxlib."""
+    rows = [
+        (_versions(each.first, each.last), each.fault, each.reference, each.remedy)
+        for each in ADVISORIES
+    ]
+    return _table(("jaxlib", "fault", "reference", "remedy"), rows)
+
+
+def document(argument: str) -> str:
+    """Text of a Markdown file of the repository; links to other files lose their target."""
+    text = (ROOT / argument).read_text(encoding="utf-8")
+    # The headings of the file become those of the page.
+    return _LINK.sub(lambda found: f"]({_page(argument, found[1])})", text)
+
+
+PARTS: dict[str, Callable[[str], str]] = {
+    "fields": fields,
+    "command": command,
+    "commands": commands,
+    "advisories": advisories,
+    "document": document,
+}
+"""Generated parts by name; each takes the text behind its name."""
+
+PAGES = {
+    "reports/README.md": "reports.md",
+    "reports/knobs-by-machine/README.md": "knobs-by-machine.md",
+    "reports/stability/README.md": "stability.md",
+    "docs/how-to-add.md": "how-to-add.md",
+    "docs/method.md": "method.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CODE_OF_CONDUCT.md": "code-of-conduct.md",
+    "LICENSE": "license.md",
+}
+"""Page of each file that other files refer to."""
+
+
+def _page(source: str, target: str) -> str:
+    """The page that a link of a file leads to."""
+    path, _, anchor = target.partition("#")
+    file = (ROOT / source).parent.joinpath(path).resolve().relative_to(ROOT).as_posix()
+    return PAGES[file] + (f"#{anchor}" if anchor else "")
+
+
+def _imported(path: str) -> type:
+    module, _, name = path.rpartition(".")
+    found: type = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _type(annotation: Any) -> str:
+    """A type as a reader of a file understands it."""
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    # The bounds of Annotated types and the modules of names are details of the code.
+    while (
+        shorter := re.sub(r"(?:typing\.)?Annotated\[([^\[\],]+),.*?\)\](?=[,\]| ]|$)", r"\1", text)
+    ) != text:
+        text = shorter
+    return re.sub(r"\b\w+(?:\.\w+)*\.(?=\w)", "", text).replace("NoneType", "None")
+
+
+def _text(default: object) -> str:
+    if default is None:
+        return "none"
+    return str(default.value) if hasattr(default, "value") else repr(default).replace("'", '"')
+
+
+def _versions(first: Version | None, last: Version | None) -> str:
+    ends = [".".join(map(str, each)) for each in (first, last) if each is not None]
+    return " to ".join(dict.fromkeys(ends)) or "all"
+
+
+def _table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    return "\n".join(_lines(headers, rows))
+
+
+def _lines(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(headers)} |"
+    yield f"|{'---|' * len(headers)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
