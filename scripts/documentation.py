@@ -159,7 +159,7 @@ def _versions(first: Version | None, last: Version | None) -> str:
     return " to ".join(dict.fromkeys(ends)) or "all"
 
 
-def _table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(_lines(headers, rows))
 
 
