@@ -186,7 +186,7 @@ def expected(
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_kernel_computes_its_jax_form(level: str, dtype: str) -> None:
-    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(
         tokens=st.sampled_from([1, 7, 16, 33, 50]),
         sizes=st.sampled_from([(64, 4, 16), (128, 4, 32), (32, 3, 32), (96, 2, 16)]),
