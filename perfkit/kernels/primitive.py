@@ -102,6 +102,7 @@ def _one_after_another(operands: Sequence[Any], dims: Sequence[Any], **parameter
 
     The JAX form would need the memory that the kernel saves, as many times as there are elements.
     """
+    # JAX marks operands without a batch by None.
     mapped = [position for position, axis in enumerate(dims) if axis is not None]
     batches = [jnp.moveaxis(operands[position], dims[position], 0) for position in mapped]
 
