@@ -11,6 +11,7 @@ import inspect
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def described(owner: type) -> dict[str, str]:
         else:
             for name in names:
                 found[name] = f"{found.get(name, '')} {line.strip()}".strip()
-    return found
+    # Roles of Sphinx have no meaning in Markdown.
+    return {name: re.sub(r":\w+:`([^`]+)`", r"`\1`", text) for name, text in found.items()}
 
 
 def fields(argument: str) -> str:
@@ -95,9 +97,8 @@ def advisories(argument: str) -> str:
 
 
 def document(argument: str) -> str:
-    """Text of a Markdown file of the repository; links to other files lose their target."""
+    """Text of a Markdown file of the repository; its links lead to the pages of their files."""
     text = (ROOT / argument).read_text(encoding="utf-8")
-    # The headings of the file become those of the page.
     return _LINK.sub(lambda found: f"]({_page(argument, found[1])})", text)
 
 
@@ -140,18 +141,18 @@ def _imported(path: str) -> type:
 def _type(annotation: Any) -> str:
     """A type as a reader of a file understands it."""
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    # The bounds of Annotated types and the modules of names are details of the code.
-    while (
-        shorter := re.sub(r"(?:typing\.)?Annotated\[([^\[\],]+),.*?\)\](?=[,\]| ]|$)", r"\1", text)
-    ) != text:
-        text = shorter
-    return re.sub(r"\b\w+(?:\.\w+)*\.(?=\w)", "", text).replace("NoneType", "None")
+    # Bounds of types and modules of names are details of the code.
+    text = re.sub(r"\b\w+(?:\.\w+)*\.(?=\w)", "", text).replace("NoneType", "None")
+    if optional := re.fullmatch(r"Optional\[(?:Annotated\[)?([\w\[\]]+?)(?:, .*)?\]", text):
+        return f"{optional[1]} | None"
+    return re.sub(r"Annotated\[([^\[\],]+), .*\]", r"\1", text)
 
 
 def _text(default: object) -> str:
-    if default is None:
+    """A default; the fields of a model have their own in its table."""
+    if default is None or isinstance(default, BaseModel):
         return "none"
-    return str(default.value) if hasattr(default, "value") else repr(default).replace("'", '"')
+    return str(default.value) if isinstance(default, Enum) else repr(default).replace("'", '"')
 
 
 def _versions(first: Version | None, last: Version | None) -> str:

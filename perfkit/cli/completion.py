@@ -52,7 +52,7 @@ def typed_words() -> list[str] | None:
 
     _, _, _, words, _ = split_line(os.environ["COMP_LINE"], int(os.environ["COMP_POINT"]))
     # An option whose value is being typed has none yet.
-    return list(words[1:-1] if words[-1].startswith("-") else words[1:])
+    return list(words[1:-1] if words and words[-1].startswith("-") else words[1:])
 
 
 def complete(parser: argparse.ArgumentParser, words: int) -> None:
