@@ -1,9 +1,10 @@
 // Matrix products of one thread: C[m, n] (+)= A[m, k] B[k, n], accumulated in float32.
 //
-// B is packed once and used with many blocks of A. Its layout is the same for every ISA level:
-// panels of 16 columns, in which the rows follow each other. With products of bfloat16 pairs
-// (AVX-512 BF16, AMX) two rows are interleaved. Levels without them keep B in float32 and convert
-// blocks of A. The blocks of A and B that are in use fit the level-1 and level-2 caches.
+// B is packed once and used with many blocks of A. Packed B consists of panels of 16 columns, in
+// which the rows follow each other. With products of bfloat16 pairs (AVX-512 BF16, AMX) two rows
+// are interleaved. Levels without them keep B in float32 and convert blocks of A. The blocks of A
+// and B that are in use fit the level-1 and level-2 caches; C does if the caller multiplies blocks
+// of rows and uses each result before the next.
 //
 //     pack<T>(b, row_stride, column_stride, k, n, packed);
 //     const ProductSession session;  // worthwhile around several small products
@@ -57,7 +58,7 @@ int64_t packed_size(int64_t k, int64_t n) {
 // A row stride for A or C with `columns` columns, in elements: an odd number of cache lines.
 //
 // The rows of a tile then lie in different sets of the level-1 cache. With a stride of a power of
-// two they replace each other, and a product with C of 256 columns takes twice as long.
+// two they replace each other: with AMX, 256 x 256 x 256 then took 1.8 times as long.
 template <class T>
 int64_t padded_stride(int64_t columns) {
   constexpr int64_t line = 64 / sizeof(T);
@@ -66,8 +67,8 @@ int64_t padded_stride(int64_t columns) {
 
 // Packs B[k, n], whose element (i, j) is b[i * row_stride + j * column_stride], for product().
 //
-// `packed` should be aligned to 64 bytes, as scratch() is. Blocks of columns whose first column is a
-// multiple of 16 may be packed one by one: that of column j starts at packed_size<T>(k, j).
+// `packed` should be aligned to 64 bytes, as scratch() is. Blocks of columns whose first column is
+// a multiple of 16 may be packed one by one: that of column j starts at packed_size<T>(k, j).
 template <class T>
 void pack(const T* b, int64_t row_stride, int64_t column_stride, int64_t k, int64_t n, T* packed);
 
@@ -81,8 +82,8 @@ void product(const T* a, int64_t lda, const T* packed, float* c, int64_t ldc, in
 
 // Prepares this thread for products; product() inside of its lifetime saves the preparation.
 //
-// AMX needs its tiles configured, which takes as long as a product of 64 x 64 x 64. Other code
-// that uses AMX must not run on this thread during the lifetime. Sessions may be nested.
+// AMX needs its tiles configured. Other code that uses AMX must not run on this thread during the
+// lifetime. Sessions may be nested.
 #if defined(__AMX_BF16__)
 using ProductSession = detail::TileSession;
 #else

@@ -157,6 +157,7 @@ inline void tile_product(const bfloat16* a, int64_t lda, const bfloat16* packed,
   const TileSession session;
   const int64_t depth = (k + kTileInner - 1) / kTileInner * kTileInner;
   const int64_t columns = (n + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
+  const size_t row_bytes = static_cast<size_t>(columns) * sizeof(float);
   // Tiles are loaded by instructions whose reads the compiler does not see.
   __asm__ volatile("" ::: "memory");
   const int64_t direct = depth == k ? m / kTileRows * kTileRows : 0;
@@ -174,14 +175,14 @@ inline void tile_product(const bfloat16* a, int64_t lda, const bfloat16* packed,
       sums = scratch<float>(kTileSumSlot, padded_rows * columns);
       stride = columns;
       for (int64_t r = 0; accumulate && r < rows; ++r) {
-        std::memcpy(sums + r * columns, out + r * ldc, static_cast<size_t>(columns) * sizeof(float));
+        std::memcpy(sums + r * columns, out + r * ldc, row_bytes);
       }
     }
     __asm__ volatile("" ::: "memory");
     blocked<TileKernel>(block.data, depth, packed, depth, sums, stride, padded_rows, n, depth,
                         accumulate);
     for (int64_t r = 0; sums != out && r < rows; ++r) {
-      std::memcpy(out + r * ldc, sums + r * columns, static_cast<size_t>(columns) * sizeof(float));
+      std::memcpy(out + r * ldc, sums + r * columns, row_bytes);
     }
   }
 }

@@ -194,6 +194,7 @@ inline Floats load_partial(const float* p, int64_t count) {
   return {_mm256_maskload_ps(p, first_lanes(count))};
 }
 inline Floats load_partial(const bfloat16* p, int64_t count) {
+  if (count == Floats::width) return load(p);
   bfloat16 padded[8] = {};
   std::memcpy(padded, p, static_cast<size_t>(count) * sizeof(bfloat16));
   return load(padded);
@@ -202,6 +203,7 @@ inline void store_partial(float* p, Floats v, int64_t count) {
   _mm256_maskstore_ps(p, first_lanes(count), v.lanes);
 }
 inline void store_partial(bfloat16* p, Floats v, int64_t count) {
+  if (count == Floats::width) return store(p, v);
   bfloat16 padded[8];
   store(padded, v);
   std::memcpy(p, padded, static_cast<size_t>(count) * sizeof(bfloat16));
