@@ -69,6 +69,10 @@ def peak_resident_bytes(settings: Settings, samples: int) -> int:
         rows_together(ATTENTION_CHUNK.name, value, tokens)
         for value in (settings.attention_chunk, UPSTREAM)
     ]
+    # Native attention holds no logits, so that all rows take no more than upstream's. How much less
+    # they take is not yet measured: the estimate is an upper bound.
+    if settings.attends_natively:
+        attending[0] = attending[1]
     temporary += ATTENTION_BYTES * tokens**2 * max(0, attending[0] - attending[1])
     outputs = OUTPUT_BYTES * tokens**2
     return int(PROCESS_BYTES + copies * parameter_bytes + LIBRARY_SHARE * temporary + outputs)

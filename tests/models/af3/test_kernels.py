@@ -71,6 +71,15 @@ def test_native_attention_takes_all_rows(
     assert settings_for(overrides, 256).upstream_rows == options
 
 
+def test_native_attention_in_all_rows_needs_no_memory_for_logits() -> None:
+    def estimate(**overrides: str) -> int:
+        configuration = Catalogue(KNOBS).configuration(overrides)
+        return AlphaFold3().memory_estimate_bytes(WORKLOAD, configuration)
+
+    assert estimate(pair_attention_chunk="whole") > estimate()
+    assert estimate(kernels="native", pair_attention_chunk="whole") == estimate()
+
+
 def test_a_source_that_does_not_compile_refuses_the_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
