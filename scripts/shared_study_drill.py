@@ -2,7 +2,7 @@
 
 ::
 
-    python -m scripts.shared_study_drill [--kills 100] [--units 1200] [--workers 4]
+    python -m scripts.shared_study_drill [--kills 100] [--units 600] [--workers 4]
 
 Units sleep for 0.2 s. A worker is killed with SIGKILL, or suspended for longer than its lease
 lasts, at random moments, and replaced. Each unit must end with exactly one record.
@@ -83,7 +83,7 @@ def main() -> int:
     """Run the drill and print the counts; 0 if each unit has exactly one record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--units", type=int, default=1200)
+    parser.add_argument("--units", type=int, default=600)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
