@@ -10,7 +10,7 @@ import importlib
 import inspect
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -160,11 +160,11 @@ def _versions(first: Version | None, last: Version | None) -> str:
     return " to ".join(dict.fromkeys(ends)) or "all"
 
 
-def _table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(_lines(headers, rows))
 
 
-def _lines(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _lines(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     yield f"| {' | '.join(headers)} |"
     yield f"|{'---|' * len(headers)}"
     for row in rows:
