@@ -164,7 +164,7 @@ def _table(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(_lines(headers, rows))
 
 
-def _lines(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _lines(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     yield f"| {' | '.join(headers)} |"
     yield f"|{'---|' * len(headers)}"
     for row in rows:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.cli.main import COMMANDS, main
+from perfkit.models import model_names
 from perfkit.tuning.goals.objectives import OBJECTIVES
 from perfkit.tuning.search.registry import DEFAULT_STRATEGY, STRATEGIES
 
@@ -54,7 +55,8 @@ def _commands(page: Path) -> Iterator[list[str]]:
 
 def _help(words: list[str]) -> str:
     """Help of the command that a line calls, for the model that it names."""
-    model = [f"--model={words[words.index('--model') + 1]}"] if "--model" in words else []
+    # Models of plugins, which pages show as examples, are not installed here.
+    model = [f"--model={word}" for word in words if word in model_names()]
     name = words[1:3] if words[1:3] == ["plan", "fit"] else words[1:2]
     upgrade = ["--jaxlib"] if words[1] == "compare" and "--jaxlib" in words else []
     output = io.StringIO()
