@@ -11,7 +11,7 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel(
         "triangle multiplication",
         "triangle_multiplication.cc",
-        ("triangle_contract", "triangle_epilogue"),
+        ("TriangleContract", "TriangleEpilogue"),
     ),
 )
 """All kernels. One library holds them."""

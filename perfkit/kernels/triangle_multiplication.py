@@ -92,7 +92,7 @@ def contract(
         return contract_form(*operands, equation=equation), jnp.zeros(tiles.shape, tiles.dtype)
 
     product, _ = call_kernel(
-        "perfkit.triangle_contract",
+        "perfkit.TriangleContract",
         form,
         x,
         ln_scale,
@@ -172,7 +172,7 @@ def epilogue(
         ``(positions, channels)`` in the type of ``x``.
     """
     (result,) = call_kernel(
-        "perfkit.triangle_epilogue",
+        "perfkit.TriangleEpilogue",
         functools.partial(epilogue_form, add_input=add_input),
         product,
         x,

@@ -91,9 +91,11 @@ class Recipe:
     @property
     def depends_on(self) -> dict[str, JsonData]:
         """Key of the library: all files that may be included, the compiler, options and jaxlib."""
-        files = {*self.sources, *SOURCE_FOLDER.glob("*.h"), *self.folder.glob("*.h")}
         contents: dict[str, JsonData] = {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for folder in dict.fromkeys((SOURCE_FOLDER, self.folder))
+            for path in sorted([*folder.rglob("*.h"), *self.sources])
+            if path.is_relative_to(folder)
         }
         return {
             "sources": contents,

@@ -4,11 +4,11 @@
 #include <cstring>
 #include <type_traits>
 
-#include "attention_panels.h"
-#include "attention_products.h"
+#include "attention/attention_panels.h"
+#include "attention/attention_products.h"
 #include "layer_norm.h"
 #include "parallel.h"
-#include "product.h"
+#include "product/product.h"
 #include "vector.h"
 #include "xla/ffi/api/ffi.h"
 

@@ -8,7 +8,7 @@
 
 #include "layer_norm.h"
 #include "parallel.h"
-#include "product.h"
+#include "product/product.h"
 #include "vector.h"
 #include "xla/ffi/api/ffi.h"
 

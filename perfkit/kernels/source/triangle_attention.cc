@@ -11,12 +11,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "attention_panels.h"
-#include "attention_products.h"
-#include "attention_softmax.h"
+#include "attention/attention_panels.h"
+#include "attention/attention_products.h"
+#include "attention/attention_softmax.h"
 #include "layer_norm.h"
 #include "parallel.h"
-#include "product.h"
+#include "product/product.h"
 #include "vector.h"
 #include "xla/ffi/api/ffi.h"
 

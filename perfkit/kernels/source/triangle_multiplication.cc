@@ -1,10 +1,10 @@
 // Handlers of triangle multiplication.
 #include <cstdint>
 
-#include "triangle_contract.h"
-#include "triangle_epilogue.h"
+#include "triangle/triangle_contract.h"
+#include "triangle/triangle_epilogue.h"
 #include "vector.h"
-#include "weights.h"
+#include "triangle/weights.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace perfkit {
@@ -112,7 +112,7 @@ ffi::Error epilogue_any(ffi::ThreadPool pool, ffi::AnyBuffer product, ffi::AnyBu
 }  // namespace
 }  // namespace perfkit
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(triangle_contract, perfkit::contract_any,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(TriangleContract, perfkit::contract_any,
                               xla::ffi::Ffi::Bind()
                                   .Ctx<xla::ffi::ThreadPool>()
                                   .Arg<xla::ffi::AnyBuffer>()
@@ -127,7 +127,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(triangle_contract, perfkit::contract_any,
                                   .Ret<xla::ffi::AnyBuffer>()
                                   .Ret<xla::ffi::AnyBuffer>());
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(triangle_epilogue, perfkit::epilogue_any,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(TriangleEpilogue, perfkit::epilogue_any,
                               xla::ffi::Ffi::Bind()
                                   .Ctx<xla::ffi::ThreadPool>()
                                   .Arg<xla::ffi::AnyBuffer>()

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "layer_norm.h"
-#include "product.h"
+#include "product/product.h"
 #include "vector.h"
 #include "xla/ffi/api/ffi.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "pack.h"
+#include "product/pack.h"
 #include "vector.h"
 
 namespace perfkit {

@@ -13,7 +13,7 @@
 #include <type_traits>
 
 #include "vector.h"
-#include "words.h"
+#include "triangle/words.h"
 
 #if defined(__AMX_BF16__)
 #include <sys/syscall.h>

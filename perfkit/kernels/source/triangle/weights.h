@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
-#include "panels.h"
-#include "tiles.h"
-#include "words.h"
+#include "triangle/panels.h"
+#include "triangle/tiles.h"
+#include "triangle/words.h"
 
 namespace perfkit {
 

@@ -8,7 +8,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "attention_products.h"
+#include "attention/attention_products.h"
 #include "vector.h"
 
 namespace perfkit {

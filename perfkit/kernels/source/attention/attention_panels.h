@@ -9,7 +9,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "attention_products.h"
+#include "attention/attention_products.h"
 #include "vector.h"
 
 namespace perfkit {

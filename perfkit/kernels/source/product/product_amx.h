@@ -10,8 +10,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "pack.h"
-#include "product_fma.h"
+#include "product/pack.h"
+#include "product/product_fma.h"
 #include "vector.h"
 
 namespace perfkit {

@@ -12,7 +12,7 @@
 
 #include "layer_norm.h"
 #include "vector.h"
-#include "words.h"
+#include "triangle/words.h"
 
 namespace perfkit {
 

@@ -6,12 +6,12 @@
 #include <cstdint>
 #include <cstring>
 
-#include "panels.h"
+#include "triangle/panels.h"
 #include "parallel.h"
-#include "tiles.h"
+#include "triangle/tiles.h"
 #include "vector.h"
-#include "weights.h"
-#include "words.h"
+#include "triangle/weights.h"
+#include "triangle/words.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace perfkit {
