@@ -13,6 +13,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "sweep": (
         "perfkit sweep --model af3 --sizes 32,64 --cpus 1,2 --knob allocator=glibc,jemalloc",
     ),
+    "status": ("perfkit status sweep --watch",),
+    "cancel": ("perfkit cancel sweep",),
     "profile": ("perfkit profile --model af3 --size 64 --observe xla",),
     "guard": (
         "perfkit guard --model gencast --resolution 4",

@@ -16,7 +16,7 @@ from tests.support.records_factory import make_record
 
 REPORTS = Path(__file__).parents[2] / "reports"
 
-WITHOUT_TABLE = {"completion", "exec", "preset", "report"}
+WITHOUT_TABLE = {"cancel", "completion", "exec", "preset", "report"}
 """Commands that print no table."""
 
 

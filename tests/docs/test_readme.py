@@ -49,7 +49,8 @@ def test_every_strategy_is_described_and_the_default_is_marked() -> None:
 def _commands(page: Path) -> Iterator[list[str]]:
     """Command lines of perfkit in the code blocks of a page, as words."""
     for block in re.findall(r"^ *```\w*\n(.*?)^ *```", page.read_text("utf-8"), re.M | re.S):
-        for line in re.findall(r"^ *(?:\$ )?(perfkit [a-z].*)$", block, re.M):
+        joined = block.replace("\\\n", " ")
+        for line in re.findall(r"^ *(?:\$ )?(perfkit [a-z].*)$", joined, re.M):
             yield shlex.split(line, comments=True)
 
 

@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 
 import perfkit
+from perfkit.cli.examples import EXAMPLES
 from perfkit.models import model_names
 
 PACKAGE = Path(perfkit.__file__).parent
 NAMED = re.compile("|".join([*model_names(), "alphafold"]), re.IGNORECASE)
 
 ALLOWED = {
+    # Command lines in the help.
+    "cli/examples.py": {
+        line for lines in EXAMPLES.values() for line in lines if NAMED.search(line)
+    },
     "cli/main.py": {"Measure, guard, tune and plan AlphaFold 3 and GenCast runs on CPUs."},
     # Distributions whose versions a record states.
     "records/machine.py": {"alphafold3", "alphafold3-colabfold"},

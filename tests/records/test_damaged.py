@@ -163,7 +163,7 @@ def test_a_folder_named_like_a_file_of_records_is_skipped(tmp_path: Path) -> Non
 
 def test_unknown_fields_of_another_version_are_kept(tmp_path: Path) -> None:
     data = thinned(shipped("af3-ubiquitin")[1])
-    data["machine"]["numa_nodes"] = 2
+    data["machine"] |= {"node": "n17", "numa_nodes": 2}
     data["restrictions"] = {"nice": 3, "io_priority": 4}
     (record,) = read_folder(written(tmp_path, [json.dumps(data).encode()])).records
     again = json.loads(record.model_dump_json())
