@@ -52,9 +52,16 @@ check: lint types test
 asv: env
 	$(MAKE) --jobs 2 --output-sync=target asv-af3 asv-rest
 
-QUICK := PERFKIT_BENCH_PROCESSES=1 PERFKIT_BENCH_PASSES=1 PERFKIT_BENCH_SIZES=1 \
-	PERFKIT_BENCH_RECORDS=1000 \
-	$(BIN)/asv run --quick --show-stderr --environment existing:$(BIN)/python
+# asv writes the machine's file in the home folder anew whenever it starts, and reads it at the same
+# time in the other half, so that each half has a home of its own. Caches stay where they are.
+define quick
+	mkdir -p .asv/home-$(1)
+	cp $(HOME)/.asv-machine.json .asv/home-$(1)/
+	XDG_CACHE_HOME=$${XDG_CACHE_HOME:-$(HOME)/.cache} GIT_CONFIG_GLOBAL=$(HOME)/.gitconfig \
+	HOME=$(CURDIR)/.asv/home-$(1) PERFKIT_BENCH_PROCESSES=1 PERFKIT_BENCH_PASSES=1 \
+	PERFKIT_BENCH_SIZES=1 PERFKIT_BENCH_RECORDS=1000 \
+	$(BIN)/asv run --quick --show-stderr --environment existing:$(BIN)/python $(2)
+endef
 
 # A new machine is asked for its name by asv; a name that was given before is kept.
 asv-check: env
@@ -62,10 +69,10 @@ asv-check: env
 	$(BIN)/asv check --environment existing:$(BIN)/python
 
 asv-af3: asv-check
-	$(QUICK) --bench '^af3\.' --bench '^itself\.TrialOverhead'
+	$(call quick,af3,--bench '^af3\.' --bench '^itself\.TrialOverhead')
 
 asv-rest: asv-check
-	$(QUICK) --bench '^(?!af3\.|itself\.TrialOverhead)'
+	$(call quick,rest,--bench '^(?!af3\.|itself\.TrialOverhead)')
 
 matrix: env
 	$(BIN)/python -m scripts.matrix
