@@ -91,7 +91,7 @@ def measured(study: Path, records: Sequence[Record], row: Row) -> dict[str, Any]
     """
     speedup = row.speedup
     assert speedup is not None
-    context = measured_context(records[-1])
+    context = measured_context(records)
     versions = {name: context["versions"][name] for name in VERSIONS if name in context["versions"]}
     found: dict[str, Any] = {
         **context,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ from perfkit.errors import UserError
 from perfkit.files import remove, write_whole
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
+from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.schema import Record
 from perfkit.records.settings import present_settings
 
@@ -164,14 +165,17 @@ def _measured(row: Row, measured: dict[str, Any]) -> dict[str, Any]:
     return measured
 
 
-def measured_context(record: Record) -> dict[str, Any]:
+def measured_context(records: Sequence[Record]) -> dict[str, Any]:
     """The context of a measurement, for :func:`save_preset`.
 
     Parameters
     ----------
-    record
-        The last record of the study.
+    records
+        Records of the study. The last one of the whole network counts: what was screened after it
+        on a shallow network is not what the preset states.
     """
+    whole = [record for record in records if record.workload.depth == FULL_DEPTH]
+    record = (whole or records)[-1]
     machine = record.machine.known()
     shown = (
         *("cpu", "cpu_family", "cpu_model", "instruction_sets"),

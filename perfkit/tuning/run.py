@@ -136,7 +136,7 @@ def tune_workload(
     front: tuple[Path, ...] = ()
     if recommendation.best is not None:
         preset = folder / PRESET_NAME
-        context = measured_context(records[-1])
+        context = measured_context(records)
         save_preset(preset, model.name, recommendation, context)
         front = save_front(folder, model.name, recommendation, context)
     return TuningResult(

@@ -9,11 +9,19 @@ import pytest
 
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK, Catalogue
+from perfkit.records.depths import SHALLOW_DEPTH
 from perfkit.tuning.apply import preset_environment
 from perfkit.tuning.goals.goal import make_goal
-from perfkit.tuning.preset import PresetInstances, load_preset, save_front, save_preset
+from perfkit.tuning.preset import (
+    PresetInstances,
+    load_preset,
+    measured_context,
+    save_front,
+    save_preset,
+)
 from perfkit.tuning.recommend import Recommendation, recommend
 from tests.support.confirmations import TWOFOLD, confirmed
+from tests.support.records_factory import make_record
 from tests.support.replay import Fields, record
 
 REPOSITORY = Path(__file__).parents[2]
@@ -170,3 +178,14 @@ def test_applying_a_preset_keeps_variables_that_are_set_already() -> None:
 
 def test_applying_stock_changes_nothing() -> None:
     assert preset_environment(STOCK, {"A": "1"}) == {"A": "1"}
+
+
+def test_a_preset_states_the_last_trial_of_the_whole_network() -> None:
+    whole = make_record(created="2026-01-02T10:00:00+00:00", notices=["synthetic weights"])
+    shallow = make_record(
+        created="2026-01-02T11:00:00+00:00",
+        notices=["the shallow network"],
+        workload=whole.workload.model_copy(update={"depth": SHALLOW_DEPTH}),
+    )
+    context = measured_context([whole, shallow])
+    assert (context["measured_at"], context["notices"]) == (whole.created, ["synthetic weights"])
