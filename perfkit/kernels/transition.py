@@ -10,18 +10,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import numpy.typing as npt
 
+from perfkit.kernels.forms import is_served, layer_norm
 from perfkit.kernels.primitive import call_kernel
 
 TARGET = "perfkit.GluTransition"
-
-EPSILON = 1e-5
-"""Added to the variance in the layer norm, as in ``haiku.LayerNorm``."""
-
-DTYPES = (jnp.float32, jnp.bfloat16)
-"""Dtypes that the kernel serves."""
 
 
 def glu_transition(
@@ -42,7 +36,7 @@ def glu_transition(
         :func:`transition`; None for other dtypes than float32 and bfloat16, and for a block without
         channels.
     """
-    if np.dtype(dtype) not in {np.dtype(each) for each in DTYPES} or min(channels, hidden) < 1:
+    if not is_served(dtype) or min(channels, hidden) < 1:
         return None
     return transition
 
@@ -117,11 +111,7 @@ def transition_form(
     add_input: bool,
 ) -> jax.Array:
     """The JAX form of the kernel; parameters as in :func:`transition`, with ``x`` of two axes."""
-    wide = x.astype(jnp.float32)
-    centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
-    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
-    normalised = centred * (ln_scale * jax.lax.rsqrt(variance + EPSILON)) + ln_offset
-    normalised = normalised.astype(x.dtype)
+    normalised = layer_norm(x, ln_scale, ln_offset)
     gate = jnp.matmul(normalised, wa, preferred_element_type=jnp.float32)
     value = jnp.matmul(normalised, wb, preferred_element_type=jnp.float32)
     gated = (jax.nn.swish(gate) * value).astype(x.dtype)
@@ -129,4 +119,4 @@ def transition_form(
     if keep is not None:
         factor = keep.astype(jnp.float32)[:, None]
         update = jnp.where(factor == 0, 0, update * factor)
-    return (wide + update if add_input else update).astype(x.dtype)
+    return (x.astype(jnp.float32) + update if add_input else update).astype(x.dtype)

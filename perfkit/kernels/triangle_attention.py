@@ -16,18 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from perfkit.kernels.forms import is_served, layer_norm
 from perfkit.kernels.primitive import call_kernel
 
 SERVED_HEAD_DIMS = (16, 32)
 """Channels of a head that the kernel serves: those of the template stack and of the trunk."""
 
-_DTYPES = (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16))
-
 _DEPTH = 32
 """A tile of AMX holds this many bfloat16 numbers of the inner dimension of a product."""
-
-_EPSILON = 1e-5
-"""The epsilon of ``hk.LayerNorm``."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,7 @@ def packed_attention(dtype: jnp.dtype, head_dim: int) -> Callable[..., object] |
     callable or None
         ``f(p, bias, key_mask, gate_bias, *, sm_scale, column)``; None if this is not served.
     """
-    if jnp.dtype(dtype) not in _DTYPES or head_dim not in SERVED_HEAD_DIMS:
+    if not is_served(dtype) or head_dim not in SERVED_HEAD_DIMS:
         return None
     return _attend
 
@@ -233,7 +229,7 @@ def bias_form(x: jax.Array, scale: jax.Array, offset: jax.Array, weights: jax.Ar
     weights
         Shape ``(channels, heads)``.
     """
-    return jnp.einsum("mc,ch->hm", _layer_norm(x, scale, offset), weights)
+    return jnp.einsum("mc,ch->hm", layer_norm(x, scale, offset), weights)
 
 
 def attention_form(
@@ -271,7 +267,7 @@ def attention_form(
     softmax_scale
         Factor of the products of queries and keys.
     """
-    normed = _layer_norm(x, scale, offset)
+    normed = layer_norm(x, scale, offset)
     if column:
         normed = jnp.swapaxes(normed, 0, 1)
     heads, head_dim = gate_bias.shape
@@ -283,14 +279,6 @@ def attention_form(
     flat = gated.reshape(*gated.shape[:2], heads * head_dim)
     out = jnp.einsum("xyw,wc->xyc", flat, output_weights) + output_bias
     return residual + out if add_residual else out
-
-
-def _layer_norm(x: jax.Array, scale: jax.Array, offset: jax.Array) -> jax.Array:
-    """Return the layer norm of the last axis, computed in float32, in the dtype of ``x``."""
-    wide = x.astype(jnp.float32)
-    centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
-    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
-    return (centred * jax.lax.rsqrt(variance + _EPSILON) * scale + offset).astype(x.dtype)
 
 
 def _gated_attention(

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from perfkit.kernels.forms import is_served, layer_norm
 from perfkit.kernels.primitive import call_kernel
 
 EQUATIONS = {"cik,cjk->cij": True, "ckj,cki->cij": False}
 """The products, and whether they are those of outgoing edges."""
 
-LAYER_NORM_EPSILON = 1e-5
 _TILE_ROWS = 16
 _TILE_BYTES = 1024
 _MOST_CHANNELS = 1024
@@ -43,7 +43,7 @@ def triangle_kernels(
     tuple of callables or None
         :func:`contract` and :func:`epilogue`; None if they do not serve the arguments.
     """
-    if jnp.dtype(dtype) not in (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16)):
+    if not is_served(dtype):
         return None
     if any(size % 32 or not 0 < size <= _MOST_CHANNELS for size in (channels, hidden)):
         return None
@@ -121,7 +121,7 @@ def contract_form(
     equation: str,
 ) -> jax.Array:
     """Compute :func:`contract` in JAX."""
-    normed = _layer_norm(x, ln_scale, ln_offset)
+    normed = layer_norm(x, ln_scale, ln_offset)
     values = _linear(normed, projection, projection_bias)
     gates = _linear(normed, gate, gate_bias)
     gated = values * jax.nn.sigmoid(gates) * mask.astype(jnp.float32)[..., None]
@@ -206,21 +206,12 @@ def epilogue_form(
     add_input: bool,
 ) -> jax.Array:
     """Compute :func:`epilogue` in JAX, at all positions."""
-    normed = _layer_norm(product.T, ln_scale, ln_offset)
-    gates = _linear(_layer_norm(x, in_ln_scale, in_ln_offset), gate, gate_bias)
+    normed = layer_norm(product.T, ln_scale, ln_offset)
+    gates = _linear(layer_norm(x, in_ln_scale, in_ln_offset), gate, gate_bias)
     result = _linear(normed, output, output_bias) * jax.nn.sigmoid(gates)
     if add_input:
         result = result + x.astype(jnp.float32)
     return result.astype(x.dtype)
-
-
-def _layer_norm(x: jax.Array, scale: jax.Array, offset: jax.Array) -> jax.Array:
-    """Layer norm over the last axis in float32, rounded to the type of ``x``."""
-    wide = x.astype(jnp.float32)
-    centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
-    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
-    inverse = jax.lax.rsqrt(variance + LAYER_NORM_EPSILON)
-    return (centred * inverse * scale + offset).astype(x.dtype)
 
 
 def _linear(x: jax.Array, weights: jax.Array, bias: jax.Array) -> jax.Array:
