@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -37,6 +38,14 @@ KEY_DIGITS = 16
 
 STALE_S = 24 * 3600.0
 """Age in seconds from which a scratch file counts as left over by a killed process."""
+
+KEPT_BYTES = 8 * 10**9
+"""Bytes of large files that a folder of the cache keeps. An upgrade of a model's package makes new
+ones of 2.2 GB (synthetic weights in two precisions), and nothing reads the old ones again."""
+
+IN_USE_S = 24 * 3600.0
+"""A file that was used within these seconds is kept, whatever the folder holds: another process
+may be about to open it."""
 
 LOGGER = logging.getLogger("perfkit.cache")
 """Logs one warning per damaged entry that is rebuilt."""
@@ -125,6 +134,9 @@ def cached_file(
 ) -> tuple[Path, JsonData]:
     """Return the file of an entry after a check, and write it if it is missing or damaged.
 
+    A new file displaces those of its folder that were not used for the longest time, where all of
+    them take more than :data:`KEPT_BYTES`.
+
     Parameters
     ----------
     entry
@@ -198,6 +210,9 @@ def _load_file(entry: Entry) -> tuple[Path, JsonData] | None:
             raise DamagedError(f"damaged: the checksum of {path.name} differs")
     except OSError as error:
         raise DamagedError(f"damaged: {path.name} is unreadable ({reason_of(error)})") from error
+    with contextlib.suppress(OSError):
+        # The time of the last use, see _remove_least_used. A cache may be read-only.
+        os.utime(path)
     return path, content.get("value")
 
 
@@ -223,6 +238,7 @@ def _build_file(
         "value": value,
     }
     _store(entry, content)
+    _remove_least_used(path)
     return path, value
 
 
@@ -252,6 +268,26 @@ def _remove_stale(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > STALE_S:
                 path.unlink()
+
+
+def _remove_least_used(new: Path) -> None:
+    """Remove the entries whose files were not used for the longest time until a folder is small."""
+    used: list[tuple[float, int, Path]] = []
+    for path in new.parent.glob(f"*{new.suffix}"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            used.append((status.st_mtime, status.st_size, path))
+    total_bytes = sum(size for _, size, _ in used)
+    for last_use, size, path in sorted(used):
+        if total_bytes <= KEPT_BYTES or time.time() - last_use < IN_USE_S:
+            break
+        entry = path.with_name(f"{path.stem.partition('-')[0]}.json")
+        with contextlib.suppress(OSError):
+            # An entry that was built again has another file.
+            if path.name.encode() in entry.read_bytes():
+                entry.unlink()
+        remove(path)
+        total_bytes -= size
 
 
 def _warn_damaged(entry: Entry, error: DamagedError) -> None:

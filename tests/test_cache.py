@@ -195,6 +195,37 @@ def test_scratch_files_of_killed_processes_are_removed_after_a_day(tmp_path: Pat
     assert (old.exists(), new.exists()) == (False, True)
 
 
+def _entry(number: int) -> Entry:
+    return Entry("numbers", "list of numbers", {"number": number})
+
+
+def test_a_new_file_displaces_the_entry_that_was_not_used_for_the_longest_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cache, "KEPT_BYTES", 2 * len(PAYLOAD))
+    builder = Builder()
+    first, second = (cached_file(_entry(number), ".bin", builder.file)[0] for number in (1, 2))
+    now = time.time()
+    for path, days in ((first, 9), (second, 8)):
+        os.utime(path, (now - days * 86_400,) * 2)
+    cached_file(_entry(1), ".bin", builder.file)
+    assert builder.built == 2
+    third, _ = cached_file(_entry(3), ".bin", builder.file)
+
+    # The first one is older, but was read a moment ago.
+    assert [path.exists() for path in (first, second, third)] == [True, False, True]
+    assert not _entry(2).path.exists()
+    cached_file(_entry(2), ".bin", builder.file)
+    assert builder.built == 4
+    assert caplog.messages == []
+
+
+def test_files_in_use_are_never_displaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "KEPT_BYTES", 1)
+    files = [cached_file(_entry(number), ".bin", Builder().file)[0] for number in range(3)]
+    assert all(path.exists() for path in files)
+
+
 _BUILD = """
 import logging, sys, time
 from pathlib import Path

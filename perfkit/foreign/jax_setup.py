@@ -12,6 +12,7 @@ import platform
 import sys
 from collections.abc import Container, Iterable, Mapping
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ COMPILE = "compile"
 _REQUEST = "/jax/compilation_cache/compile_requests_use_cache"
 _HIT = "/jax/compilation_cache/cache_hits"
 _COMPILED = "/jax/core/compile/backend_compile_duration"
+
+KEPT_BYTES = 5 * 10**9
+"""Bytes of compiled programs that are kept for each preset and version. A program of AlphaFold 3
+takes 10 to 100 MB, and a queue of many sizes compiles one for each."""
 
 _BLOCK_BYTES = 1 << 24
 _KEY_DIGITS = 8
@@ -191,6 +196,10 @@ def _use_cache(jax: Any, folder: Path, report: JournalReport) -> None:
         report.say("the compile cache is off: JAX_ENABLE_COMPILATION_CACHE disables it")
         return
     keep_programs(jax, folder, unless=os.environ)
+    # JAX drops the programs that were not used for the longest time, but locks its folder with a
+    # package that it does not require.
+    if "JAX_COMPILATION_CACHE_MAX_SIZE" not in os.environ and find_spec("filelock") is not None:
+        jax.config.update("jax_compilation_cache_max_size", KEPT_BYTES)
 
 
 class _Compilations:

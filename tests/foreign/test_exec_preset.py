@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -17,6 +18,8 @@ from perfkit.trial.conditions.jaxlib_standing import CHECK_VARIABLE, Standing, s
 from tests.foreign.conftest import Finished, Here, Lab
 
 pytest.importorskip("jax", reason="the foreign program runs it")
+
+LIMIT = "JAX_COMPILATION_CACHE_MAX_SIZE"
 
 KNOBS = "padded = '32'\ncpus = 1\nxla_cpu_use_onednn = true"
 
@@ -79,6 +82,21 @@ def test_a_second_job_of_the_same_shapes_compiles_nothing(
     summary = own_lines(runs[1])[-2]
     assert summary.endswith(f"{programs} of {programs} programs from the compile cache")
     assert re.match(r"wall [\d.]+ m?s, CPU [\d.]+ m?s, peak memory [\d.]+ MB, ", summary)
+
+
+@pytest.mark.parametrize(("own", "limit"), [({}, 5 * 10**9), ({LIMIT: "7000000"}, 7_000_000)])
+def test_the_compile_cache_is_limited_unless_the_user_limits_it(
+    lab: Lab,
+    here: Here,
+    monkeypatch: pytest.MonkeyPatch,
+    own: Mapping[str, str],
+    limit: int,
+) -> None:
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    shows = f"import jax; print(jax.config.{LIMIT.lower()})"
+    finished = here.exec("--preset", lab.preset(KNOBS), "--", sys.executable, "-c", shows)
+    assert finished.stdout == f"{limit}\n", finished.stderr
 
 
 def records(lab: Lab) -> list[Record]:
