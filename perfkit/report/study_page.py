@@ -25,6 +25,13 @@ from perfkit.report.search_section import SearchNotes, search_section
 from perfkit.report.selection import StudyRecords, predictions
 from perfkit.report.status import Status
 from perfkit.report.tables import configuration_table
+from perfkit.report.thinning import (
+    latest_trials,
+    passes_sentence,
+    shortlist,
+    thinned_passes,
+    thinned_timeline,
+)
 from perfkit.tuning.extrapolate import Extrapolation
 from perfkit.tuning.jaxlibs import JaxlibComparison
 from perfkit.tuning.recommend import Recommendation, recommend
@@ -151,12 +158,13 @@ def _workload_sections(
     for study in studies:
         alone = len(studies) == 1
         ranked = recommendation if alone and recommendation is not None else recommend(study.ranked)
+        shown = shortlist(ranked)
         sections.append(
             PageSection(
                 heading="Configurations" if alone else _heading(study.workload),
-                lead="" if alone else _lead(ranked),
-                figures=_workload_figures(study.full, ranked),
-                table=configuration_table(ranked),
+                lead=" ".join(filter(None, ("" if alone else _lead(ranked), shown.sentence))),
+                figures=_workload_figures(shown.records(study.full), shown.recommendation),
+                table=configuration_table(shown.recommendation),
                 plain=choice_tables(ranked),
             )
         )
@@ -196,8 +204,10 @@ def _workload_figures(
         figures.append(PageFigure("Speed-up over stock", caption, speedup_figure(speedup)))
     passes = passes_info(records, recommendation)
     if passes.groups:
-        caption = "Every timed pass. A slope within one configuration is drift of the machine."
-        figures.append(PageFigure("Steady time of all trials", caption, passes_figure(passes)))
+        drawn = thinned_passes(passes)
+        caption = passes_sentence(passes, drawn)
+        caption += " A slope within one configuration is drift of the machine."
+        figures.append(PageFigure("Steady time of all trials", caption, passes_figure(drawn)))
     memory = memory_info(recommendation)
     if memory.rows:
         caption = "Largest resident set of the process tree in any trial, including compilation."
@@ -218,11 +228,14 @@ def _workload_figures(
         )
         heading = "Throughput by number of instances"
         figures.append(PageFigure(heading, caption, instances_figure(instances)))
-    stages = stages_info(records)
+    latest = latest_trials(records)
+    stages = stages_info(latest)
     if stages.bars:
         caption = "Trials in order of time. The steady time never includes compilation."
+        if len(latest) < len(records):
+            caption += f" The last trial of each configuration, {len(latest)} of {len(records):,}."
         figures.append(PageFigure("Stages of each trial", caption, stages_figure(stages)))
-    timeline = timeline_info(records, recommendation)
+    timeline = thinned_timeline(timeline_info(records, recommendation))
     if timeline.panels:
         caption = (
             "Sampled from outside the process. Bands are stages, in the colours of the figure "
