@@ -31,7 +31,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "perfkit compare results/monday results/friday",
         "perfkit compare --jaxlib 0.11.0 0.12.0.1 --model af3 --size 64",
     ),
-    "report": ("perfkit report perfkit-results/tune-ubiquitin --html page.html",),
+    "report": (
+        "perfkit report perfkit-results/tune-ubiquitin --html page.html",
+        "perfkit report perfkit-results/tune-ubiquitin --bundle ubiquitin.zip",
+    ),
     "exec": ("perfkit exec --preset preset.toml -- python run_alphafold.py --json_path=job.json",),
     "preset": ("perfkit preset show preset.toml --as slurm",),
     "completion": ('eval "$(perfkit completion bash)"', "perfkit completion fish | source"),
