@@ -11,10 +11,10 @@ from perfkit.errors import UserError
 from perfkit.history.asv_results import is_results_folder, read_results
 from perfkit.records.schema import Record
 from perfkit.records.store import PATTERN, read_folder
-from perfkit.report.history_page import history_page
-from perfkit.report.search_section import SearchNotes
+from perfkit.report.history.page import history_page
 from perfkit.report.selection import predictions
-from perfkit.report.study_page import study_page
+from perfkit.report.study.page import study_page
+from perfkit.report.study.search_section import SearchNotes
 from perfkit.report.writing import write_report
 from perfkit.tuning.jaxlibs import JaxlibComparison
 from perfkit.tuning.notes import StudyNotes, read_notes

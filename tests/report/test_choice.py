@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from perfkit.records.schema import Record
-from perfkit.report.choice import choice_tables, equals_info
 from perfkit.report.figures.search.instances import (
     InstancesPoint,
     instances_figure,
     instances_info,
 )
 from perfkit.report.figures.time_memory import time_memory_figure, time_memory_info
-from perfkit.report.study_page import study_page
+from perfkit.report.study.choice import choice_tables, equals_info
+from perfkit.report.study.page import study_page
 from perfkit.stats.interval import Interval
 from perfkit.tuning.recommend import Recommendation, recommend
 from perfkit.tuning.side_by_side.instances import Instances

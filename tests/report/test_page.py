@@ -15,7 +15,7 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.upgrades import read_record
 from perfkit.report.facts import warnings
 from perfkit.report.page import Facts, PageContent, PageSection, render_page
-from perfkit.report.study_page import study_page
+from perfkit.report.study.page import study_page
 from perfkit.report.writing import write_report
 from perfkit.stats.interval import Interval
 from perfkit.tuning.extrapolate import Check, Extrapolation, Part

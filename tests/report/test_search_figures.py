@@ -24,9 +24,9 @@ from perfkit.report.figures.search.screening import (
     screening_figure,
     screening_info,
 )
-from perfkit.report.search_section import SearchNotes, search_section
 from perfkit.report.selection import predictions
 from perfkit.report.status import Status
+from perfkit.report.study.search_section import SearchNotes, search_section
 from perfkit.stats.interval import Interval
 from perfkit.tuning.importance import KnobImportance
 from perfkit.tuning.recommend import recommend

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from perfkit.observers.memory import MemoryResult
 from perfkit.observers.reading import found
 from perfkit.records.schema import Record
-from perfkit.report.profile_summary import memory_peaks
+from perfkit.report.profile.summary import memory_peaks
 from perfkit.report.style import (
     BLACK,
     BLUE,

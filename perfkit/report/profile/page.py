@@ -29,8 +29,8 @@ from perfkit.report.figures.utilisation import (
 )
 from perfkit.report.page import PageContent, PageFigure, PageLink, PageSection, render_page
 from perfkit.report.plain_table import PlainTable
-from perfkit.report.profile_summary import profile_summary, steady_s
-from perfkit.report.profile_tables import (
+from perfkit.report.profile.summary import profile_summary, steady_s
+from perfkit.report.profile.tables import (
     floor_table,
     module_table,
     operation_table,

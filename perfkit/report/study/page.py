@@ -9,7 +9,6 @@ from pathlib import Path
 from perfkit.errors import UserError
 from perfkit.records.schema import Record, WorkloadRecord
 from perfkit.report import facts
-from perfkit.report.choice import choice_tables
 from perfkit.report.figures.memory import memory_figure, memory_info
 from perfkit.report.figures.passes import passes_figure, passes_info
 from perfkit.report.figures.production import check_text, production_figure, production_info
@@ -19,11 +18,12 @@ from perfkit.report.figures.speedup import speedup_figure, speedup_info
 from perfkit.report.figures.stages import stages_figure, stages_info
 from perfkit.report.figures.time_memory import time_memory_figure, time_memory_info
 from perfkit.report.figures.timeline import timeline_figure, timeline_info
-from perfkit.report.jaxlib_tables import jaxlib_section
 from perfkit.report.page import PageContent, PageFigure, PageSection, render_page
-from perfkit.report.search_section import SearchNotes, search_section
 from perfkit.report.selection import StudyRecords, predictions
 from perfkit.report.status import Status
+from perfkit.report.study.choice import choice_tables
+from perfkit.report.study.jaxlib_tables import jaxlib_section
+from perfkit.report.study.search_section import SearchNotes, search_section
 from perfkit.report.tables import configuration_table
 from perfkit.tuning.extrapolate import Extrapolation
 from perfkit.tuning.jaxlibs import JaxlibComparison
