@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from perfkit.report.style import SERIES, labelled_rows, rows_height_px, styled, wrapped
+from perfkit.report.style import ROW_SHARE, SERIES, headed_rows, styled, wrapped
 from perfkit.tuning.extrapolate import Extrapolation
 from perfkit.units import HOUR_S, MINUTE_S, percent_text, seconds_text
 
@@ -120,7 +120,7 @@ def production_figure(info: ProductionInfo) -> go.Figure:
                 x=[part.total_s / unit_s for _, part in chosen],
                 y=[row for row, _ in chosen],
                 orientation="h",
-                width=0.6,
+                width=ROW_SHARE,
                 name=wrapped(name.replace("_", " ")),
                 marker={"color": SERIES[index % len(SERIES)]},
                 hovertext=[
@@ -141,8 +141,7 @@ def production_figure(info: ProductionInfo) -> go.Figure:
             showarrow=False,
             text=f"<b>{seconds_text(bar.total_s)}</b>{_check(bar)}",
         )
-    styled(figure, rows_height_px(labels, extra_px=110))
-    labelled_rows(figure, labels)
+    headed_rows(styled(figure), labels)
     # The range leaves room for the total at the end of the longest bar.
     figure.update_xaxes(title_text=f"{unit} per prediction", range=[0, 1.35 * longest_s / unit_s])
     return figure
