@@ -14,6 +14,7 @@ from perfkit.records.store import PATTERN, read_folder
 from perfkit.report.history.page import history_page
 from perfkit.report.selection import predictions
 from perfkit.report.study.page import study_page
+from perfkit.report.study.production import stored_extrapolations
 from perfkit.report.study.search_section import SearchNotes
 from perfkit.report.writing import write_report
 from perfkit.tuning.jaxlibs import JaxlibComparison
@@ -123,10 +124,12 @@ def page_of_records(
     title = f"{last.name} ({last.size}) with {last.model}"
     if notes is None:
         best = recommend(records)
-        return study_page(records, best, [], title, preset, skipped, jaxlibs=jaxlibs)
+        times = stored_extrapolations(records, best)
+        return study_page(records, best, times, title, preset, skipped, jaxlibs=jaxlibs)
     search = SearchNotes(notes.not_tried, notes.not_installed)
     best = recommend(records, notes.goal.goal())
-    return study_page(records, best, [], title, preset, skipped, search, jaxlibs)
+    times = stored_extrapolations(records, best)
+    return study_page(records, best, times, title, preset, skipped, search, jaxlibs)
 
 
 def _holds_asv_results(folder: Path) -> bool:

@@ -24,6 +24,15 @@ BLACK = "#222222"
 GREY = "#8a8f98"
 PALE = "#dfe3e8"
 
+TEXT_COLOURS = {
+    SKY: "#1F6E9C",
+    GREEN: "#00704F",
+    ORANGE: "#8A5A00",
+    VERMILION: "#B34700",
+    GREY: "#5A616B",
+}
+"""Darker shades for text, with a contrast of at least 4.5 to white (WCAG 2.2, 1.4.3)."""
+
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK, GREY)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon", "star")
 
@@ -194,7 +203,7 @@ def headed_rows(figure: go.Figure, headings: Sequence[str], extra_px: float = 12
 
 def coloured(text: str, colour: str) -> str:
     """A text in a colour, as plotly's markup; the text is escaped already."""
-    return f'<span style="color:{colour}">{text}</span>'
+    return f'<span style="color:{TEXT_COLOURS.get(colour, colour)}">{text}</span>'
 
 
 def spread_axis(values: Sequence[float]) -> dict[str, object]:
