@@ -6,17 +6,14 @@ from collections.abc import Sequence
 
 from perfkit.history.comparison import Comparison, Row
 from perfkit.history.snapshot import Entry
-from perfkit.history.verdicts import Verdict
+from perfkit.history.verdicts import QUIET
 from perfkit.records.schema import Record
 from perfkit.report import facts
 from perfkit.report.figures.changes import changes_figure, changes_info
 from perfkit.report.figures.sides import NEW, OLD, Side, SidesInfo, sides_figure, sides_info
 from perfkit.report.page import Facts, PageContent, PageFigure, PageSection, render_page
 from perfkit.report.plain_table import NOTHING, PlainTable
-from perfkit.units import bytes_text, count_text, ratio_text, seconds_text, value_text
-
-QUIET = (Verdict.SAME, Verdict.ADDED, Verdict.GONE)
-"""Verdicts that are only in the table of all measurements."""
+from perfkit.units import bytes_text, count_text, ratio_text, seconds_text
 
 MOST_ROWS = 1000
 """Most rows of a table."""
@@ -148,22 +145,15 @@ def _cells(row: Row) -> tuple[str, ...]:
     reason = f": {row.entry.reason}" if row.entry.reason else ""
     return (
         row.name,
-        entry_text(row.old),
-        entry_text(row.new),
+        _entry_text(row.old),
+        _entry_text(row.new),
         NOTHING if row.ratio is None else ratio_text(row.ratio),
         f"{row.verdict}{reason}",
     )
 
 
-def entry_text(entry: Entry | None) -> str:
-    """The value of an entry with its unit, or why there is none."""
-    if entry is None:
-        return NOTHING
-    if entry.display:
-        return entry.display
-    if entry.value is None:
-        return "failed"
-    return value_text(entry.value, entry.unit) if entry.measured else "no number"
+def _entry_text(entry: Entry | None) -> str:
+    return NOTHING if entry is None else entry.text
 
 
 def _time_text(side: Side | None) -> str:

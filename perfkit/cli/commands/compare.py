@@ -14,12 +14,10 @@ from perfkit.errors import UserError
 from perfkit.history.asv_results import DEFAULT_RESULTS
 from perfkit.history.comparison import Comparison, Row
 from perfkit.history.snapshot import Entry
-from perfkit.history.verdicts import FACTOR, REGRESSIONS, Verdict
-from perfkit.units import ratio_text, value_text
+from perfkit.history.verdicts import FACTOR, QUIET, REGRESSIONS, Verdict
+from perfkit.units import ratio_text
 
 LOUD = {verdict: verdict.value.upper() for verdict in REGRESSIONS}
-
-QUIET = (Verdict.SAME, Verdict.ADDED, Verdict.GONE)
 
 STYLES = dict.fromkeys(REGRESSIONS, "bold red") | {
     Verdict.ANSWER_CLOSER: "bold yellow",
@@ -128,7 +126,7 @@ def _print(console: Console, comparison: Comparison, everything: bool, *, compar
     rows = [row for row in comparison.rows if everything or row.verdict not in QUIET]
     for row in rows:
         verdict = LOUD.get(row.verdict, str(row.verdict))
-        cells = (row.name, _value(row.old), _value(row.new), _ratio(row), verdict)
+        cells = (row.name, _text(row.old), _text(row.new), _ratio(row), verdict)
         table.add_row(*map(cell, cells), style=STYLES.get(row.verdict))
     if rows:
         console.rich.print(table)
@@ -182,13 +180,5 @@ def _ratio(row: Row) -> str:
     return "" if row.ratio is None else ratio_text(row.ratio)
 
 
-def _value(entry: Entry | None) -> str:
-    if entry is None:
-        return ""
-    if entry.display:
-        return entry.display
-    if entry.value is None:
-        return "failed"
-    if not entry.measured:
-        return "no number"
-    return value_text(entry.value, entry.unit)
+def _text(entry: Entry | None) -> str:
+    return "" if entry is None else entry.text

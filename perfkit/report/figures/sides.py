@@ -10,8 +10,8 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.records.roles import NOT_COMPARED
-from perfkit.records.schema import Outcome, Record, WorkloadRecord
-from perfkit.report.facts import fidelity_text
+from perfkit.records.schema import Outcome, Record
+from perfkit.report.facts import workload_text
 from perfkit.report.style import (
     BLACK,
     BLUE,
@@ -115,7 +115,7 @@ def sides_info(old: Sequence[Record], new: Sequence[Record]) -> SidesInfo | None
             sides = [_side(group[key].get(label, ())) for group in (before, after)]
             if any(sides):
                 some = (before[key].get(label) or after[key].get(label) or [])[-1]
-                rows.append(SidesRow(_workload_text(some.workload), label, *sides))
+                rows.append(SidesRow(workload_text(some.workload), label, *sides))
     rows.sort(key=lambda row: (row.workload, row.old is None or row.new is None, _fastest_s(row)))
     return SidesInfo(tuple(rows)) if rows else None
 
@@ -201,10 +201,6 @@ def _side(records: Sequence[Record]) -> Side | None:
 
 def _fastest_s(row: SidesRow) -> float:
     return min(side.time_s for side in (row.old, row.new) if side is not None)
-
-
-def _workload_text(workload: WorkloadRecord) -> str:
-    return f"{workload.name} ({workload.size}; {fidelity_text(workload.fidelity)})"
 
 
 def _heading(row: SidesRow, *, several: bool) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from perfkit.errors import UserError
-from perfkit.records.schema import Record, WorkloadRecord
+from perfkit.records.schema import Record
 from perfkit.report import facts
 from perfkit.report.figures.production import check_text
 from perfkit.report.page import PageContent, PageSection, render_page
@@ -162,7 +162,7 @@ def _effects(
         return _with_parts(found, versions, with_search=alone)
     parts = (
         _with_parts(
-            effects_section(workload_heading(study.workload), study, best, search, _lead(best)),
+            effects_section(facts.workload_text(study.workload), study, best, search, _lead(best)),
             with_search=False,
         )
         for study, best in ranked
@@ -178,7 +178,7 @@ def _where(ranked: Sequence[Ranked], extrapolations: Sequence[Extrapolation]) ->
         WHERE,
         figures=production_figures(extrapolations),
         parts=tuple(
-            where_section(workload_heading(one.workload), one, best) for one, best in ranked
+            where_section(facts.workload_text(one.workload), one, best) for one, best in ranked
         ),
     )
 
@@ -193,7 +193,7 @@ def _trust(ranked: Sequence[Ranked], records: Sequence[Record]) -> PageSection:
         TRUST,
         plain=notices_table(records),
         parts=tuple(
-            trust_section(workload_heading(one.workload), one, best, tolerances)
+            trust_section(facts.workload_text(one.workload), one, best, tolerances)
             for one, best in ranked
         ),
     )
@@ -210,9 +210,3 @@ def _lead(recommendation: Recommendation) -> str:
     if best is None or best is recommendation.stock:
         return ""
     return f"{best.label}: {recommendation.sentence}"
-
-
-def workload_heading(workload: WorkloadRecord) -> str:
-    """Name, size and fidelity of a workload."""
-    fidelity = facts.fidelity_text(workload.fidelity)
-    return f"{workload.name}, size {workload.size}" + (f" ({fidelity})" if fidelity else "")
