@@ -112,8 +112,8 @@ def test_knobs_are_shown_by_importance_with_the_gain_of_their_best_value() -> No
     )
     figure = importance_figure(info)
     assert [note.text for note in figure.layout.annotations] == [
-        "<b>80 %</b>, best exact<br>1.60x [1.50, 1.70]",
-        "<b>20 %</b>, best needed<br>1.05x",
+        'bucket<br><span style="color:#0072B2"><b>80 %</b>, best exact<br>1.60x [1.50, 1.70]</span>',
+        'msa_rows<br><span style="color:#5A616B"><b>20 %</b>, best needed<br>1.05x</span>',
     ]
     (dots,) = figure.data
     assert list(dots.error_x.array) == pytest.approx([0.1, 0.0])
@@ -133,7 +133,6 @@ def test_the_section_lists_what_was_not_tried_and_what_is_not_installed(
     assert [figure.heading for figure in section.figures] == [
         "Configurations looked at",
         "Screening (shallow network)",
-        "Importance of the knobs",
     ]
     assert [table.heading for table in section.plain] == [
         "2 configurations that screening did not choose",

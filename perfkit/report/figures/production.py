@@ -100,12 +100,11 @@ def check_text(extrapolation: Extrapolation) -> str:
 
 
 def production_figure(info: ProductionInfo) -> go.Figure:
-    """One stacked bar per configuration with its total at the end."""
+    """One stacked bar per configuration, below its total."""
     longest_s = max(bar.total_s for bar in info.bars)
     unit_s, unit = next(
         ((unit_s, name) for least, unit_s, name in UNITS if longest_s >= least), (1, "seconds")
     )
-    labels = [wrapped(bar.label) for bar in info.bars]
     figure = go.Figure()
     names = list(dict.fromkeys(part.name for bar in info.bars for part in bar.parts))
     for index, name in enumerate(names):
@@ -132,18 +131,12 @@ def production_figure(info: ProductionInfo) -> go.Figure:
                 hoverinfo="text",
             )
         )
-    for row, bar in enumerate(info.bars):
-        figure.add_annotation(
-            x=bar.total_s / unit_s,
-            y=row,
-            xanchor="left",
-            xshift=6,
-            showarrow=False,
-            text=f"<b>{seconds_text(bar.total_s)}</b>{_check(bar)}",
-        )
-    headed_rows(styled(figure), labels)
-    # The range leaves room for the total at the end of the longest bar.
-    figure.update_xaxes(title_text=f"{unit} per prediction", range=[0, 1.35 * longest_s / unit_s])
+    headings = [
+        f"{wrapped(bar.label)}<br><b>{seconds_text(bar.total_s)}</b>{_check(bar)}"
+        for bar in info.bars
+    ]
+    headed_rows(styled(figure), headings)
+    figure.update_xaxes(title_text=f"{unit} per prediction", rangemode="tozero")
     return figure
 
 
