@@ -111,10 +111,10 @@ def test_knobs_are_shown_by_importance_with_the_gain_of_their_best_value() -> No
         ImportanceRow("msa_rows", 0.2, "needed", Interval(1.05, None, None, 2)),
     )
     figure = importance_figure(info)
-    assert [note.text for note in figure.layout.annotations] == [
-        'bucket<br><span style="color:#0072B2"><b>80 %</b>, best exact<br>1.60x [1.50, 1.70]</span>',
-        'msa_rows<br><span style="color:#5A616B"><b>20 %</b>, best needed<br>1.05x</span>',
-    ]
+    bucket, rows = (note.text for note in figure.layout.annotations)
+    assert bucket.startswith("bucket<br>")
+    assert "<b>80 %</b>, best exact<br>1.60x [1.50, 1.70]" in bucket
+    assert "<b>20 %</b>, best needed<br>1.05x" in rows
     (dots,) = figure.data
     assert list(dots.error_x.array) == pytest.approx([0.1, 0.0])
     assert list(dots.error_x.arrayminus) == pytest.approx([0.1, 0.0])
