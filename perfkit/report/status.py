@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from perfkit.knobs.configuration import STOCK_LABEL
@@ -67,27 +66,3 @@ def outcome_text(outcome: Outcome, reason: str) -> str:
     """The outcome in words, with its reason if there is one."""
     words = outcome.value.replace("_", " ")
     return f"{words}: {reason}" if reason else words
-
-
-def foremost[T](rows: Sequence[T], status: Callable[[T], Status], most: int) -> tuple[T, ...]:
-    """The first rows, and those of stock and of the recommended configuration.
-
-    Parameters
-    ----------
-    rows
-        Rows, the most important first.
-    status
-        Gives the status of a row.
-    most
-        Most rows.
-    """
-    if len(rows) <= most:
-        return tuple(rows)
-    always = [status(row) in (Status.STOCK, Status.RECOMMENDED) for row in rows]
-    room = most - sum(always)
-    kept = []
-    for row, needed in zip(rows, always, strict=True):
-        if needed or room > 0:
-            kept.append(row)
-            room -= not needed
-    return tuple(kept)

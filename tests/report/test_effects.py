@@ -18,7 +18,6 @@ from perfkit.report.figures.search.effects import (
 from perfkit.report.figures.search.interactions import interactions_figure, interactions_info
 from perfkit.report.figures.search.parallel import parallel_figure, parallel_info
 from perfkit.report.names import Names, difference_text
-from perfkit.report.status import Status, foremost
 from perfkit.stats.interval import Interval
 from perfkit.tuning.importance import SettingEffect
 from perfkit.tuning.interactions import Interaction
@@ -182,10 +181,3 @@ def test_a_long_name_is_the_difference_from_the_recommended_configuration(
     assert names["other"] == "recommended, msa_rows=all, cpu_flag=1, without kernels"
     assert names[stock.digest] == "row 0"
     assert Names([further], None)["other"] == "y" * 80
-
-
-def test_stock_and_the_recommended_configuration_are_always_shown() -> None:
-    agrees, stock = Status.AGREES, Status.STOCK
-    rows = [(1, agrees), (2, Status.RECOMMENDED), (3, agrees), (4, agrees), (5, stock)]
-    assert [row[0] for row in foremost(rows, lambda row: row[1], 3)] == [1, 2, 5]
-    assert foremost(rows, lambda row: row[1], 5) == tuple(rows)

@@ -7,13 +7,10 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.report.names import Names
-from perfkit.report.status import Status, foremost, status_of
+from perfkit.report.status import Status, status_of
 from perfkit.report.style import MARKS, ROW_SHARE, headed_rows, styled, wrapped
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import GIGA, bytes_text
-
-MOST_ROWS = 30
-"""Most rows of the figure."""
 
 
 class MemoryRow(NamedTuple):
@@ -43,31 +40,27 @@ class MemoryInfo(NamedTuple):
     Attributes
     ----------
     rows
-        The first configurations with a known peak, in the recommendation's order.
+        Configurations with a known peak, in the recommendation's order.
     """
 
     rows: tuple[MemoryRow, ...]
 
 
-def memory_info(recommendation: Recommendation, most: int = MOST_ROWS) -> MemoryInfo:
-    """Peak memory of the configurations for which it was measured.
-
-    Parameters
-    ----------
-    recommendation
-        Recommendation of the study.
-    most
-        Most rows; stock and the recommended configuration are always among them.
-    """
+def memory_info(recommendation: Recommendation) -> MemoryInfo:
+    """Peak memory of every configuration for which it was measured."""
     names = Names.of(recommendation)
-    rows = [
-        MemoryRow(
-            row.label, names[row.digest], row.peak_rss_bytes, status_of(row, recommendation.best)
+    return MemoryInfo(
+        tuple(
+            MemoryRow(
+                row.label,
+                names[row.digest],
+                row.peak_rss_bytes,
+                status_of(row, recommendation.best),
+            )
+            for row in recommendation.rows
+            if row.peak_rss_bytes > 0
         )
-        for row in recommendation.rows
-        if row.peak_rss_bytes > 0
-    ]
-    return MemoryInfo(foremost(rows, lambda row: row.status, most))
+    )
 
 
 def memory_figure(info: MemoryInfo) -> go.Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -74,12 +75,14 @@ def passes_info(records: Sequence[Record], recommendation: Recommendation) -> Pa
     begins = {record.id: datetime.fromisoformat(record.created).timestamp() for record in records}
     origin = min(begins.values(), default=0.0)
     names = Names.of(recommendation)
+    own: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        own[record.configuration.digest].append(record)
     groups = []
     for row in recommendation.rows:
         passes = sorted(
             (begins[record.id] - origin + stage.begin_s, stage.wall_s)
-            for record in records
-            if record.configuration.digest == row.digest
+            for record in own[row.digest]
             for stage in record.steady
         )
         if passes:

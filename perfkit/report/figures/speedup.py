@@ -12,7 +12,6 @@ from perfkit.report.names import Names
 from perfkit.report.status import (
     Status,
     agreement_text,
-    foremost,
     only_screened,
     outcome_text,
     status_of,
@@ -21,9 +20,6 @@ from perfkit.report.style import MARKS, error_bars, shortened, wrapped
 from perfkit.stats.interval import Interval
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import ratio_text
-
-MOST_ROWS = 30
-"""Most rows of the figure."""
 
 NOTE_WIDTH = 42
 """Most characters of a note."""
@@ -61,25 +57,15 @@ class SpeedupInfo(NamedTuple):
     rows
         Configurations in the recommendation's order, fastest first, without those that were only
         screened on a shallow network.
-    left_out
-        Number of further configurations, which are slower.
     """
 
     rows: tuple[SpeedupRow, ...]
-    left_out: int = 0
 
 
-def speedup_info(recommendation: Recommendation, most: int = MOST_ROWS) -> SpeedupInfo:
-    """Speed-up, status and note of the configurations that were measured on the whole network.
+def speedup_info(recommendation: Recommendation) -> SpeedupInfo:
+    """Speed-up, status and note of every configuration that was measured on the whole network.
 
     A configuration without a trial that reached a pass is among them, with the reason.
-
-    Parameters
-    ----------
-    recommendation
-        Recommendation of the study.
-    most
-        Most rows; stock and the recommended configuration are always among them.
     """
     names = Names.of(recommendation)
     rows = []
@@ -93,8 +79,7 @@ def speedup_info(recommendation: Recommendation, most: int = MOST_ROWS) -> Speed
         elif row.outcome is not Outcome.OK:
             note = outcome_text(row.outcome, row.reason)
         rows.append(SpeedupRow(row.label, names[row.digest], row.speedup, status, note))
-    kept = foremost(rows, lambda row: row.status, most)
-    return SpeedupInfo(kept, len(rows) - len(kept))
+    return SpeedupInfo(tuple(rows))
 
 
 def speedup_figure(info: SpeedupInfo) -> go.Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from perfkit.records.schema import Record
@@ -22,10 +23,13 @@ from perfkit.report.status import Status
 from perfkit.report.study.choice import choice_tables
 from perfkit.report.study.search_section import SearchNotes, search_section
 from perfkit.report.tables import configuration_table
-from perfkit.tuning.importance import importance, setting_effects
+from perfkit.report.thinning import Shortlist, shortlist
+from perfkit.tuning.importance import SettingEffect, setting_effects
 from perfkit.tuning.interactions import interactions
 from perfkit.tuning.recommend import Recommendation
-from perfkit.units import count_text
+
+MOST_DRAWN = 30
+"""Most configurations in a figure with a row for each."""
 
 PARALLEL_PX = 720
 """Least width of the parallel coordinates, in pixels."""
@@ -53,19 +57,21 @@ def effects_section(
     lead
         Sentence before that on the effects; empty for none.
     """
-    effects = effects_info(setting_effects(study.ranked), recommendation, notes.not_tried)
-    leads = (lead, "" if effects is None else effects_sentence(effects))
+    measured = setting_effects(study.ranked)
+    effects = effects_info(measured, recommendation, notes.not_tried)
+    tabulated, drawn = shortlist(recommendation), shortlist(recommendation, MOST_DRAWN)
+    leads = (lead, "" if effects is None else effects_sentence(effects), tabulated.sentence)
     return PageSection(
         heading,
         lead=" ".join(filter(None, leads)),
         figures=(
             *_effect_figures(effects),
             *_interaction_figures(study.ranked),
-            *_speedup_figures(recommendation),
-            *_parallel_figures(study.ranked, recommendation),
-            *_memory_figures(recommendation),
+            *_speedup_figures(drawn),
+            *_parallel_figures(measured, recommendation),
+            *_memory_figures(recommendation, drawn),
         ),
-        table=configuration_table(recommendation),
+        table=configuration_table(tabulated.recommendation),
         plain=choice_tables(recommendation),
         parts=(search_section(study, recommendation, notes),),
     )
@@ -113,8 +119,8 @@ def _interaction_figures(records: Sequence[Record]) -> list[PageFigure]:
     ]
 
 
-def _speedup_figures(recommendation: Recommendation) -> list[PageFigure]:
-    info = speedup_info(recommendation)
+def _speedup_figures(drawn: Shortlist) -> list[PageFigure]:
+    info = speedup_info(drawn.recommendation)
     if not any(row.speedup and row.status is not Status.STOCK for row in info.rows):
         return []
     caption = (
@@ -125,20 +131,21 @@ def _speedup_figures(recommendation: Recommendation) -> list[PageFigure]:
         "correct programs give two samples by chaos, and what they share is the distribution "
         "over seeds (perfkit compare A B --structures)."
     )
-    if info.left_out:
-        caption += f" {count_text(info.left_out, 'more configuration')} are only in the table."
     return [
         PageFigure(
-            "Speed-up over stock", caption, speedup_figure(info), alt=recommendation.sentence
+            "Speed-up over stock",
+            f"{caption} {drawn.sentence}".strip(),
+            speedup_figure(info),
+            alt=drawn.recommendation.sentence,
         )
     ]
 
 
 def _parallel_figures(
-    records: Sequence[Record], recommendation: Recommendation
+    effects: Sequence[SettingEffect], recommendation: Recommendation
 ) -> list[PageFigure]:
-    order = [one.knob for one in importance(records)] if len(recommendation.rows) > 1 else []
-    info = parallel_info(recommendation, order)
+    strongest = sorted(effects, key=lambda one: -abs(math.log(one.gain.median)))
+    info = parallel_info(recommendation, [one.knob for one in strongest])
     if info is None:
         return []
     caption = (
@@ -158,7 +165,7 @@ def _parallel_figures(
     ]
 
 
-def _memory_figures(recommendation: Recommendation) -> list[PageFigure]:
+def _memory_figures(recommendation: Recommendation, drawn: Shortlist) -> list[PageFigure]:
     figures = []
     points = time_memory_info(recommendation)
     if len(points.points) > 1:
@@ -171,7 +178,7 @@ def _memory_figures(recommendation: Recommendation) -> list[PageFigure]:
                 "and memory (Pareto front)."
             )
         figures.append(PageFigure("Time against memory", caption, time_memory_figure(points)))
-    memory = memory_info(recommendation)
+    memory = memory_info(drawn.recommendation)
     if memory.rows:
         caption = "Largest resident set of the process tree in any trial, including compilation."
         figures.append(PageFigure("Peak memory", caption, memory_figure(memory)))

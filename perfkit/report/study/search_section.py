@@ -15,7 +15,9 @@ from perfkit.report.figures.search.screening import (
 from perfkit.report.page import PageFigure, PageSection
 from perfkit.report.plain_table import PlainTable
 from perfkit.report.selection import StudyRecords
+from perfkit.report.status import only_screened
 from perfkit.report.tables import SCREENED_HEADERS, screened_table
+from perfkit.report.thinning import shortlist
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import count_text
 
@@ -87,11 +89,14 @@ def _screening_caption(info: ScreeningInfo) -> str:
 
 
 def _screened_table(recommendation: Recommendation) -> tuple[PlainTable, ...]:
-    rows = screened_table(recommendation)
-    if not rows:
+    shown = screened_table(shortlist(recommendation).recommendation)
+    if not shown:
         return ()
-    heading = f"{count_text(len(rows), 'configuration')} that screening did not choose"
-    return (PlainTable(heading, SCREENED_HEADERS, rows, folded=True),)
+    total = sum(only_screened(row) for row in recommendation.rows)
+    heading = f"{count_text(total, 'configuration')} that screening did not choose"
+    if len(shown) < total:
+        heading += f" (the {len(shown)} with the largest gains)"
+    return (PlainTable(heading, SCREENED_HEADERS, shown, folded=True),)
 
 
 def _list_table(heading: str, header: str, sentences: Sequence[str]) -> tuple[PlainTable, ...]:

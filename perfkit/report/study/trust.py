@@ -15,8 +15,12 @@ from perfkit.report.figures.passes import passes_figure, passes_info
 from perfkit.report.page import PageFigure, PageSection
 from perfkit.report.plain_table import PlainTable
 from perfkit.report.selection import StudyRecords
+from perfkit.report.thinning import passes_sentence, shortlist, thinned_passes
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import count_text, percent_text
+
+MOST_DRAWN = 30
+"""Most configurations in the figure of passes."""
 
 MOST_GUARDED = 20
 """Most configurations in the table of guard counts."""
@@ -51,10 +55,13 @@ def trust_section(
         figures.append(
             PageFigure("Agreement with the reference", caption, agreement_figure(agreement))
         )
-    passes = passes_info(study.full, recommendation)
+    shown = shortlist(recommendation, MOST_DRAWN)
+    passes = passes_info(shown.records(study.full), shown.recommendation)
     if passes.groups:
-        caption = "Every timed pass. A slope within one configuration is drift of the machine."
-        figures.append(PageFigure("Steady time of all trials", caption, passes_figure(passes)))
+        drawn = thinned_passes(passes)
+        caption = passes_sentence(passes, drawn)
+        caption += " A slope within one configuration is drift of the machine."
+        figures.append(PageFigure("Steady time of all trials", caption, passes_figure(drawn)))
     tables = (noise_table(study.full), load_table(study.ranked), guard_table(study.ranked))
     return PageSection(
         heading,

@@ -12,12 +12,12 @@ from perfkit.report.figures.timeline import timeline_figure, timeline_info
 from perfkit.report.page import PageFigure, PageSection
 from perfkit.report.profile.sections import observed_sections
 from perfkit.report.selection import StudyRecords
+from perfkit.report.thinning import latest_trials, shortlist, thinned_timeline
 from perfkit.tuning.extrapolate import Extrapolation
 from perfkit.tuning.recommend import Recommendation
-from perfkit.units import count_text
 
 MOST_STAGES = 30
-"""Most trials in the figure of stages: the last ones."""
+"""Most trials in the figure of stages."""
 
 TIMELINE_PX = 640
 """Least width of the timelines, in pixels: two columns."""
@@ -58,13 +58,14 @@ def where_section(
     """
     records = study.full
     figures = [*production_figures(extrapolations)]
-    stages = stages_info(records[-MOST_STAGES:])
+    latest = latest_trials(shortlist(recommendation, MOST_STAGES).records(records), MOST_STAGES)
+    stages = stages_info(latest)
     if stages.bars:
         caption = "Trials in order of time. The steady time never includes compilation."
-        if len(records) > MOST_STAGES:
-            caption += f" The last {count_text(MOST_STAGES, 'trial')} of {len(records)}."
+        if len(latest) < len(records):
+            caption += f" The last trial of each configuration, {len(latest)} of {len(records):,}."
         figures.append(PageFigure("Stages of each trial", caption, stages_figure(stages)))
-    timeline = timeline_info(records, recommendation)
+    timeline = thinned_timeline(timeline_info(records, recommendation))
     if timeline.panels:
         caption = (
             "Sampled from outside the process. Bands are stages, in the colours of the figure "
