@@ -6,26 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from perfkit.api.jaxlib_files import KNOWN_FILE, VERSIONS_FOLDER, stored_comparisons
 from perfkit.capacity.laws.fit import FIT_NAME, ModelFit
 from perfkit.errors import UserError
 from perfkit.history.asv_results import is_results_folder, read_results
-from perfkit.models import get_model
-from perfkit.models.workload import Workload
-from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 from perfkit.records.store import PATTERN, read_folder
 from perfkit.report.export.frames import Tables
 from perfkit.report.export.other_tables import fit_tables, history_tables, profile_tables
 from perfkit.report.export.study_tables import study_tables
 from perfkit.report.fit_page import fit_page
-from perfkit.report.history_page import history_page
-from perfkit.report.profile_page import profile_page
-from perfkit.report.search_section import SearchNotes
+from perfkit.report.history.page import history_page
+from perfkit.report.profile.page import profile_page
 from perfkit.report.selection import predictions
-from perfkit.report.study_page import NO_NOTES, study_page
+from perfkit.report.study.page import NO_NOTES, study_page
+from perfkit.report.study.production import stored_extrapolations
+from perfkit.report.study.search_section import SearchNotes
 from perfkit.tuning.extrapolate import Extrapolation
 from perfkit.tuning.jaxlibs import JaxlibComparison
 from perfkit.tuning.notes import FILE_NAME as NOTES_NAME
@@ -181,34 +177,10 @@ def study_content(
         tuple(records),
         f"{last.name} ({last.size}) with {last.model}",
         best,
-        tuple(stored_production_times(records, best)),
+        stored_extrapolations(records, best),
         NO_NOTES if notes is None else SearchNotes(notes.not_tried, notes.not_installed),
         tuple(jaxlibs),
     )
-
-
-def stored_production_times(
-    records: Sequence[Record], recommendation: Recommendation
-) -> list[Extrapolation]:
-    """The production times that the records of a tuning support.
-
-    Returns
-    -------
-    list of Extrapolation
-        Of stock, then of the recommended configuration. Empty where no parts were measured, and
-        where the model or its input, which name the production fidelity, are not on this machine.
-    """
-    if not any(record.role is Role.PARTS for record in records):
-        return []
-    # It imports what starts trials, which most pages do not need.
-    from perfkit.tuning.run import production_times
-
-    last = predictions(records)[-1].workload
-    try:
-        workload = Workload.from_dict(last.model_dump())
-        return production_times(get_model(last.model), workload, records, recommendation)
-    except (UserError, ValidationError):
-        return []
 
 
 def _study_source(folder: Path, records: Sequence[Record], skipped: Sequence[str]) -> ReportSource:

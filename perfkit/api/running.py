@@ -230,7 +230,7 @@ def profile(
     result = measure(subject, request, passes, as_progress(progress), warnings)
     # Drawing takes most of the import of this module, and a plain run draws nothing.
     from perfkit.api.report_sources import PROFILE_PAGE_NAME
-    from perfkit.report.profile_page import profile_page
+    from perfkit.report.profile.page import profile_page
     from perfkit.report.writing import write_report
 
     page = folder / PROFILE_PAGE_NAME

@@ -18,23 +18,28 @@ from perfkit.report.export.frames import (
     plain_frame,
     with_constants,
 )
+from perfkit.report.figures.agreement import AgreementInfo, agreement_info
 from perfkit.report.figures.memory import memory_info
 from perfkit.report.figures.passes import passes_info
 from perfkit.report.figures.production import ProductionInfo, production_info
-from perfkit.report.figures.scaling import scaling_info
+from perfkit.report.figures.scaling import memory_scaling_info, scaling_info
+from perfkit.report.figures.search.effects import EffectRow, effects_info
 from perfkit.report.figures.search.importance import importance_info
 from perfkit.report.figures.search.instances import instances_info
+from perfkit.report.figures.search.interactions import interactions_info
 from perfkit.report.figures.search.looked import LookedInfo, looked_info
 from perfkit.report.figures.search.screening import screening_info
 from perfkit.report.figures.speedup import speedup_info
 from perfkit.report.figures.stages import StagesInfo, stages_info
 from perfkit.report.figures.time_memory import time_memory_info
 from perfkit.report.figures.timeline import TimelineInfo, timeline_info
-from perfkit.report.jaxlib_tables import jaxlib_table
 from perfkit.report.selection import StudyRecords, predictions
 from perfkit.report.status import status_of
+from perfkit.report.study.jaxlib_tables import jaxlib_table
+from perfkit.report.study.production import tolerances_of
 from perfkit.tuning.extrapolate import Extrapolation
-from perfkit.tuning.importance import importance
+from perfkit.tuning.importance import importance, setting_effects
+from perfkit.tuning.interactions import interactions
 from perfkit.tuning.jaxlibs import JaxlibComparison
 from perfkit.tuning.recommend import Recommendation, recommend
 from perfkit.tuning.rows import Row
@@ -46,7 +51,7 @@ def study_tables(
     extrapolations: Sequence[Extrapolation] = (),
     jaxlibs: Sequence[JaxlibComparison] = (),
 ) -> Tables:
-    """The data behind every figure and table of :func:`perfkit.report.study_page.study_page`.
+    """The data behind every figure and table of :func:`perfkit.report.study.page.study_page`.
 
     Nothing is thinned: the tables hold all configurations, passes and samples. Tables of the
     configurations of a workload begin with its name and size, so that those of a sweep are one.
@@ -81,6 +86,7 @@ def study_tables(
                 found.setdefault(name, []).append(with_constants(table, of))
     for name, rows in (
         ("scaling", _scaling(studies)),
+        ("memory-scaling", _memory_scaling(studies)),
         ("production", _production(production_info(extrapolations))),
     ):
         found[name] = [frame(rows)]
@@ -116,9 +122,20 @@ def _tables_of(study: StudyRecords, ranked: Recommendation) -> Iterator[tuple[st
     screening = screening_info(study.screened, ranked, most=len(ranked.rows))
     if screening is not None:
         yield "screening", frame({"where": screening.where, **cells(one)} for one in screening.rows)
+    measured = setting_effects(study.ranked)
+    effects = effects_info(measured, ranked, most=len(measured) + len(ranked.rows))
+    if effects is not None:
+        yield "effects", frame(map(_effect, effects.rows))
+    mixed = interactions(study.ranked)
+    pairs = interactions_info(mixed, most=len(mixed))
+    if pairs is not None:
+        yield "interactions", frame(map(cells, pairs.rows))
     weights = importance_info(importance(study.ranked))
     if weights is not None:
         yield "importance", frame({**cells(one), "method": weights.method} for one in weights.rows)
+    agreement = agreement_info(study.ranked, ranked, tolerances_of(study.workload.model))
+    if agreement is not None:
+        yield "agreement", frame(_distances(agreement))
     instances = instances_info(ranked)
     if instances is not None:
         yield "instances", frame(map(cells, instances.points))
@@ -177,13 +194,42 @@ def _looked(info: LookedInfo) -> Iterator[Cells]:
     )
 
 
+def _effect(row: EffectRow) -> Cells:
+    return {
+        "name": row.name,
+        "effect": row.effect.value,
+        **interval_cells("gain", row.gain),
+        "why": row.why,
+    }
+
+
+def _distances(info: AgreementInfo) -> Iterator[Cells]:
+    for row in info.rows:
+        for point in row.points:
+            yield {**cells(row, ("points",)), **cells(point)}
+
+
 def _scaling(studies: Sequence[StudyRecords]) -> Iterator[Cells]:
     info = scaling_info([record for study in studies for record in study.full])
     if info is None:
         return
     for line in info.lines:
-        for own in elements(line, "x", "time_s"):
+        for own in elements(line, "x", "time_s", without=("law",)):
             yield {"over": info.over, **own}
+
+
+def _memory_scaling(studies: Sequence[StudyRecords]) -> Iterator[Cells]:
+    info = memory_scaling_info([record for study in studies for record in study.full])
+    if info is None:
+        return
+    for line in info.lines:
+        for size, peak in zip(line.sizes, line.peak_rss_bytes, strict=True):
+            yield {
+                "label": line.label,
+                "size": size,
+                "peak_rss_bytes": peak,
+                "machine_bytes": info.machine_bytes,
+            }
 
 
 def _production(info: ProductionInfo | None) -> Iterator[Cells]:

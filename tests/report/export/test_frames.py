@@ -31,6 +31,9 @@ PRODUCTION = Extrapolation(
 )
 
 ELSEWHERE = {
+    "changes_info": "perfkit compare --json prints the comparison",
+    "sides_info": "perfkit compare reads two folders, whose data are exported by themselves",
+    "parallel_info": "its lines are the configurations, which are written with their trials",
     "feasibility_info": "perfkit plan writes plan.csv and plan.json",
     "gantt_info": "perfkit plan writes plan.csv and plan.json",
     "more_machines_info": "perfkit plan writes plan.csv and plan.json",

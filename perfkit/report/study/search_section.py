@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfkit.report.figures.search.importance import importance_figure, importance_info
 from perfkit.report.figures.search.looked import looked_figure, looked_info, looked_sentence
 from perfkit.report.figures.search.screening import (
     SHALLOW,
@@ -19,7 +18,6 @@ from perfkit.report.selection import StudyRecords
 from perfkit.report.status import only_screened
 from perfkit.report.tables import SCREENED_HEADERS, screened_table
 from perfkit.report.thinning import shortlist
-from perfkit.tuning.importance import MAIN_EFFECTS, importance
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import count_text
 
@@ -63,8 +61,6 @@ def search_section(
     if screening is not None:
         heading, caption = f"Screening ({screening.where})", _screening_caption(screening)
         figures.append(PageFigure(heading, caption, screening_figure(screening)))
-    if looked.total:
-        figures += _importance_figures(study)
     return PageSection(
         "Search",
         lead=looked_sentence(looked),
@@ -90,23 +86,6 @@ def _screening_caption(info: ScreeningInfo) -> str:
         left_out = count_text(info.left_out, "configuration")
         caption += f" {left_out} with smaller gains are only in the table below."
     return caption
-
-
-def _importance_figures(study: StudyRecords) -> list[PageFigure]:
-    info = importance_info(importance(study.ranked))
-    if info is None:
-        return []
-    share = "its main effect" if info.method == MAIN_EFFECTS else info.method.upper()
-    caption = (
-        "Gain of the best value of each knob over its default, other settings being equal, and the "
-        f"share of the knob in the importance of all knobs ({share})."
-    )
-    if not all(row.gain.ends for row in info.rows):
-        caption += (
-            " An open dot has no interval: there are too few pairs, or the knob was only set "
-            "together with others, with which it shares their gain equally."
-        )
-    return [PageFigure("Importance of the knobs", caption, importance_figure(info))]
 
 
 def _screened_table(recommendation: Recommendation) -> tuple[PlainTable, ...]:
