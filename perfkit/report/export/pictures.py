@@ -32,7 +32,8 @@ SCRIPT = f"""
 (async () => {{
   const pictures = [];
   for (const plot of document.querySelectorAll(".js-plotly-plot")) {{
-    const heading = (plot.closest("figure") || document).querySelector("h2, h3, h4, figcaption");
+    const figure = plot.closest("figure") || document;
+    const heading = figure.querySelector("h1, h2, h3, h4, h5, h6");
     const size = plot.getBoundingClientRect();
     const data = await Plotly.toImage(
       plot,
