@@ -10,6 +10,7 @@ from perfkit.api.jaxlib_files import KNOWN_FILE, VERSIONS_FOLDER, stored_compari
 from perfkit.capacity.laws.fit import FIT_NAME, ModelFit
 from perfkit.errors import UserError
 from perfkit.history.asv_results import is_results_folder, read_results
+from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 from perfkit.records.store import PATTERN, read_folder
 from perfkit.report.export.frames import Tables
@@ -98,8 +99,8 @@ def read_source(folder: Path, study: str | None = None) -> ReportSource:
 
 
 @dataclass(frozen=True)
-class StudyContent:
-    """What the page of a study shows.
+class StoredStudy:
+    """A study that is read from its records.
 
     Attributes
     ----------
@@ -150,11 +151,11 @@ class StudyContent:
         return study_tables(self.records, self.recommendation, self.extrapolations, self.jaxlibs)
 
 
-def study_content(
+def stored_study(
     records: Sequence[Record],
     jaxlibs: Sequence[JaxlibComparison] = (),
     notes: StudyNotes | None = None,
-) -> StudyContent:
+) -> StoredStudy:
     """What stored records show.
 
     Parameters
@@ -171,9 +172,9 @@ def study_content(
     last = studies[-1].workload
     if len(studies) > 1:
         title = f"sweep with {last.model}"
-        return StudyContent(tuple(records), title, None, jaxlibs=tuple(jaxlibs))
+        return StoredStudy(tuple(records), title, None, jaxlibs=tuple(jaxlibs))
     best = recommend(records, None if notes is None else notes.goal.goal())
-    return StudyContent(
+    return StoredStudy(
         tuple(records),
         f"{last.name} ({last.size}) with {last.model}",
         best,
@@ -185,7 +186,7 @@ def study_content(
 
 def _study_source(folder: Path, records: Sequence[Record], skipped: Sequence[str]) -> ReportSource:
     digest = records[-1].study
-    content = study_content(
+    content = stored_study(
         records,
         stored_comparisons(folder, records),
         None if digest is None else read_notes(folder, digest),
@@ -222,11 +223,13 @@ def _profile_source(folder: Path, record: Record, skipped: Sequence[str]) -> Rep
 
 def _fit_source(folder: Path, records: Sequence[Record], skipped: Sequence[str]) -> ReportSource:
     fit = ModelFit.load(folder / FIT_NAME)
+    # A plan is compared with runs at full fidelity, which no law was fitted to.
+    fitted = [record for record in records if record.role is not Role.FULL_FIDELITY]
     return ReportSource(
         folder,
         PAGE_NAME,
-        lambda reader: fit_page(fit, records),
-        lambda: fit_tables(fit, records),
+        lambda reader: fit_page(fit, fitted),
+        lambda: fit_tables(fit, fitted),
         tuple(records),
         (FIT_NAME,),
         tuple(skipped),

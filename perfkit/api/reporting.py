@@ -6,14 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfkit.api.report_sources import (
-    PAGE_NAME as PAGE_NAME,
-)
-from perfkit.api.report_sources import (
-    ReportSource,
-    read_source,
-    study_content,
-)
+from perfkit.api.report_sources import PAGE_NAME as PAGE_NAME
+from perfkit.api.report_sources import ReportSource, read_source, stored_study
 from perfkit.records.schema import Record
 from perfkit.report.export.browser import Browser, find_browser
 from perfkit.report.export.bundle import BundleContent, check_bundle, write_bundle
@@ -241,4 +235,4 @@ def page_of_records(
         Notes on the tuning that left the records; without them, the shortest prediction is
         recommended.
     """
-    return study_content(records, jaxlibs, notes).page(preset, skipped)
+    return stored_study(records, jaxlibs, notes).page(preset, skipped)

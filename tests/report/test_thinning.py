@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.large_study import write_large_study
-from perfkit.api.report_sources import study_content
+from perfkit.api.report_sources import stored_study
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_folder
 from perfkit.report.figures.passes import PassesInfo, PassGroup
@@ -117,7 +117,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, ...]:
 
 
 def test_the_page_of_a_large_study_is_bounded(large: tuple[Record, ...]) -> None:
-    content = study_content(large)
+    content = stored_study(large)
     assert content.recommendation is not None
     total = len(content.recommendation.rows)
     assert total > 500
