@@ -28,7 +28,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "plan fit": ("perfkit plan fit --model af3 --sizes 32,48,64,96 --held-out 80",),
     "calibrate": ("perfkit calibrate --model af3",),
     "compare": (
-        "perfkit compare results/monday results/friday",
+        "perfkit compare results/monday results/friday --html page.html",
         "perfkit compare --jaxlib 0.11.0 0.12.0.1 --model af3 --size 64",
     ),
     "report": (

@@ -43,10 +43,6 @@ class Names:
     def __getitem__(self, digest: str) -> str:
         return self._names[digest]
 
-    def name(self, digest: str, label: str) -> str:
-        """The name of a configuration, which is its label if the study did not rank it."""
-        return self._names.get(digest, label)
-
     def _name(self, row: Row) -> str:
         if len(row.label) <= SHORT_LABEL or self._best is None:
             return row.label

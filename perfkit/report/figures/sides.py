@@ -31,6 +31,9 @@ MOST_ROWS = 40
 
 OLD, NEW = "old", "new"
 
+type _Key = tuple[str, int, str, tuple[tuple[str, int], ...]]
+"""Model, size, digest of the input, and fidelity."""
+
 
 class Side(NamedTuple):
     """A configuration in one of the folders.
@@ -91,9 +94,6 @@ class SidesInfo(NamedTuple):
     """
 
     rows: tuple[SidesRow, ...]
-
-
-type _Key = tuple[str, int, str, tuple[tuple[str, int], ...]]
 
 
 def sides_info(old: Sequence[Record], new: Sequence[Record]) -> SidesInfo | None:

@@ -7,10 +7,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from perfkit.knobs.configuration import STOCK_LABEL
 from perfkit.models.scripts import own_script
 from perfkit.records.roles import NOT_COMPARED
 from perfkit.records.schema import Outcome, Record
 from perfkit.report import facts
+from perfkit.report.figures.production import check_text
 from perfkit.report.page import PageCommand
 from perfkit.report.plain_table import NOTHING, PlainTable
 from perfkit.report.status import agreement_text
@@ -61,11 +63,28 @@ def commands(
             f"The memory is that of the largest trial, {bytes_text(peak_bytes)}, and a fifth more; "
             "larger inputs need more (perfkit plan)."
         )
-    wrapped = shlex.quote(f"{prefix} {script or 'CMD'}")
-    found.append(
-        PageCommand("As a job of Slurm", f"sbatch {' '.join(options)} --wrap {wrapped}", note)
-    )
-    return tuple(found)
+    words = ("sbatch", *options, "--wrap", shlex.quote(f"{prefix} {script or 'CMD'}"))
+    return (*found, PageCommand("As a job of Slurm", " ".join(words), note))
+
+
+def production_sentences(extrapolations: Sequence[Extrapolation]) -> tuple[str, ...]:
+    """How production times were found, and how far off such a sum was for a longer run.
+
+    Parameters
+    ----------
+    extrapolations
+        Production times, that of stock first; may be empty.
+    """
+    if not extrapolations:
+        return ()
+    checks = [
+        f"With {each.label if each.label == STOCK_LABEL else 'the recommended settings'}, "
+        f"{check_text(each)}."
+        for each in extrapolations
+        if each.check is not None
+    ]
+    lead = "Production times are sums of parts that were measured at low fidelity."
+    return (" ".join((lead, *(checks or ["They were not checked against a longer run."]))),)
 
 
 def peak_memory_bytes(records: Sequence[Record], row: Row | None) -> int:

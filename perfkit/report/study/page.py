@@ -9,13 +9,13 @@ from pathlib import Path
 from perfkit.errors import UserError
 from perfkit.records.schema import Record
 from perfkit.report import facts
-from perfkit.report.figures.production import check_text
 from perfkit.report.page import PageContent, PageSection, render_page
 from perfkit.report.selection import StudyRecords, predictions
 from perfkit.report.study.answer import (
     commands,
     machine_verdict,
     peak_memory_bytes,
+    production_sentences,
     sides_table,
 )
 from perfkit.report.study.effects import effects_section
@@ -30,7 +30,7 @@ from perfkit.report.study.where import production_figures, where_section
 from perfkit.tuning.extrapolate import Extrapolation
 from perfkit.tuning.jaxlibs import JaxlibComparison
 from perfkit.tuning.recommend import Recommendation, recommend
-from perfkit.units import count_text, seconds_interval_text
+from perfkit.units import count_text
 
 NO_NOTES = SearchNotes()
 """Of a study that is read from its records."""
@@ -120,7 +120,7 @@ def study_content(
         sides=sides_table(ordered, recommendation, extrapolations) if recommendation else None,
         settings=tuple(best.settings.items()) if best is not None else (),
         commands=commands(preset_path, model, best, peak_memory_bytes(ordered, best)),
-        production=tuple(map(_checked_sentence, extrapolations)),
+        production=production_sentences(extrapolations),
         notices=facts.notices(ordered),
         warnings=(*facts.skipped_warnings("line", skipped), *facts.warnings(ordered)),
         sections=(
@@ -137,15 +137,6 @@ def _subtitle(records: Sequence[Record]) -> str:
     first, last = (record.created[:16].replace("T", " ") for record in (records[0], records[-1]))
     span = first if first == last else f"{first} to {last}"
     return f"{count_text(len(records), 'trial')}, {span} UTC"
-
-
-def _checked_sentence(extrapolation: Extrapolation) -> str:
-    """How well the sum of the parts of a production prediction agrees with a longer run."""
-    return (
-        f"A production prediction ({facts.fidelity_text(extrapolation.fidelity)}) with "
-        f"{extrapolation.label} takes about {seconds_interval_text(extrapolation.total)}, "
-        f"extrapolated; {check_text(extrapolation)}."
-    )
 
 
 def _effects(
