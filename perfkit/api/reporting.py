@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perfkit.api.report_sources import PAGE_NAME as PAGE_NAME
 from perfkit.api.report_sources import ReportSource, read_source, stored_study
+from perfkit.records.collecting import paused_collection
 from perfkit.records.schema import Record
 from perfkit.report.export.browser import Browser, find_browser
 from perfkit.report.export.bundle import BundleContent, check_bundle, write_bundle
@@ -133,9 +134,10 @@ def render_report(
     """
     outputs = ReportOutputs(*(None if one is None else Path(one) for one in (bundle, data, png)))
     browser = outputs.check()
-    source = read_source(Path(folder), study)
+    with paused_collection():
+        source = read_source(Path(folder), study)
+        document = source.page(source.folder)
     page = source.folder / source.page_name if html is None else Path(html)
-    document = source.page(source.folder)
     write_report(page, document)
     remarks = write_outputs(source, document, outputs, browser)
     return _result(page, source, outputs, remarks)
@@ -161,8 +163,10 @@ def export_results(
     """
     if outputs == ReportOutputs():
         return ReportResult(page)
-    source = read_source(folder, study)
-    remarks = write_outputs(source, source.page(folder), outputs, browser)
+    with paused_collection():
+        source = read_source(folder, study)
+        document = source.page(folder)
+    remarks = write_outputs(source, document, outputs, browser)
     return _result(page, source, outputs, remarks)
 
 

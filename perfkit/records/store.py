@@ -11,6 +11,7 @@ from pathlib import Path
 
 from perfkit.errors import UserError
 from perfkit.printable import printable
+from perfkit.records.collecting import paused_collection
 from perfkit.records.journal import abandoned_records, adopting, remove_journal
 from perfkit.records.reading import read_line
 from perfkit.records.reason import fault_of
@@ -191,6 +192,7 @@ class _Stored:
     newer: NewerSchemaError | None
 
 
+@paused_collection()
 def _stored(folder: Path) -> _Stored:
     """Read the files of finished trials."""
     records: list[Record] = []

@@ -14,6 +14,7 @@ import numpy as np
 
 from perfkit.records.schema import Outcome, Record
 from perfkit.report.figures.passes import PassesInfo, PassGroup
+from perfkit.report.figures.time_memory import TimeMemoryInfo, TimeMemoryPoint
 from perfkit.report.figures.timeline import TimelineInfo, TimelinePanel
 from perfkit.report.status import only_screened
 from perfkit.tuning.recommend import Recommendation
@@ -25,6 +26,12 @@ MOST_CONFIGURATIONS = 60
 
 MOST_POINTS = 600
 """Most points of a line: about two for three pixels of a page."""
+
+MOST_DOTS = 300
+"""Number of dots of a figure up to which none is hidden by others."""
+
+CELLS = (200, 70)
+"""Columns and rows of the grid on which dots are thinned: a third of a dot wide and high."""
 
 MOST_PASSES = 2000
 """Most dots of a figure of passes."""
@@ -187,6 +194,38 @@ def passes_sentence(whole: PassesInfo, drawn: PassesInfo) -> str:
     )
 
 
+def thinned_points(
+    info: TimeMemoryInfo, most: int = MOST_DOTS, cells: tuple[int, int] = CELLS
+) -> TimeMemoryInfo:
+    """The dots that can be seen: of those that lie on each other, the first.
+
+    Parameters
+    ----------
+    info
+        All configurations.
+    most
+        Number of dots up to which all are kept.
+    cells
+        Columns and rows of a grid over the figure; dots of one status in one cell lie on each
+        other.
+    """
+    if len(info.points) <= most:
+        return info
+    columns = _places(np.log([point.time_s for point in info.points]), cells[0])
+    rows = _places(np.array([float(point.peak_rss_bytes) for point in info.points]), cells[1])
+    kept: dict[tuple[int, int, str], TimeMemoryPoint] = {}
+    for column, row, point in zip(columns, rows, info.points, strict=True):
+        kept.setdefault((column, row, point.status), point)
+    return info._replace(points=tuple(kept.values()))
+
+
+def points_sentence(whole: TimeMemoryInfo, drawn: TimeMemoryInfo) -> str:
+    """How many dots are drawn; empty if all are."""
+    if drawn == whole:
+        return ""
+    return f"{len(drawn.points):,} of {len(whole.points):,} dots are drawn: the others lie on them."
+
+
 def thinned_timeline(info: TimelineInfo, most: int = MOST_POINTS) -> TimelineInfo:
     """The samples that can be seen, see :func:`extremes`."""
     return TimelineInfo(tuple(_thinned_panel(panel, most) for panel in info.panels))
@@ -208,3 +247,10 @@ def _thinned_panel(panel: TimelinePanel, most: int) -> TimelinePanel:
         utilisation_time_s=tuple(panel.utilisation_time_s[at] for at in cpus),
         utilisation=tuple(panel.utilisation[at] for at in cpus),
     )
+
+
+def _places(values: np.ndarray, count: int) -> list[int]:
+    """Number of the cell of each value, in ``count`` equal cells from the least to the largest."""
+    span = float(np.ptp(values)) or 1.0
+    places: list[int] = np.floor((values - values.min()) / span * count).astype(int).tolist()
+    return places

@@ -9,6 +9,7 @@ from perfkit.api.report_sources import stored_study
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_folder
 from perfkit.report.figures.passes import PassesInfo, PassGroup
+from perfkit.report.figures.time_memory import TimeMemoryInfo, TimeMemoryPoint
 from perfkit.report.figures.timeline import TimelineInfo, TimelinePanel
 from perfkit.report.status import Status
 from perfkit.report.thinning import (
@@ -16,8 +17,10 @@ from perfkit.report.thinning import (
     extremes,
     latest_trials,
     passes_sentence,
+    points_sentence,
     shortlist,
     thinned_passes,
+    thinned_points,
     thinned_timeline,
 )
 from perfkit.tuning.recommend import recommend
@@ -66,6 +69,26 @@ def test_a_timeline_keeps_the_peak_of_its_memory() -> None:
     assert len(drawn.time_s) == len(drawn.rss_bytes) <= 102
     assert drawn.rss_bytes[drawn.time_s.index(777.0)] == 9
     assert len(drawn.utilisation) == len(drawn.utilisation_time_s) <= 102
+
+
+def test_dots_that_lie_on_each_other_are_drawn_once() -> None:
+    def point(label: str, time_s: float, gigabytes: int, status: Status) -> TimeMemoryPoint:
+        return TimeMemoryPoint(label, time_s, gigabytes * 10**9, 0.9, status)
+
+    points = (
+        point("first", 1.0, 1, Status.AGREES),
+        point("under", 1.001, 1, Status.AGREES),
+        point("failed", 1.001, 1, Status.FAILED),
+        point("slow", 100.0, 1, Status.AGREES),
+        point("large", 1.0, 9, Status.AGREES),
+    )
+    whole = TimeMemoryInfo(points, ((1.0, 10**9),))
+    drawn = thinned_points(whole, most=4)
+    assert [one.label for one in drawn.points] == ["first", "failed", "slow", "large"]
+    assert drawn.front == whole.front
+    assert points_sentence(whole, drawn) == "4 of 5 dots are drawn: the others lie on them."
+    assert thinned_points(whole, most=5) == whole
+    assert points_sentence(whole, whole) == ""
 
 
 def measured(number: int, seconds: float, outcome: Outcome = Outcome.OK) -> list[Record]:

@@ -23,7 +23,12 @@ from perfkit.report.status import Status
 from perfkit.report.study.choice import choice_tables
 from perfkit.report.study.search_section import SearchNotes, search_section
 from perfkit.report.tables import configuration_table
-from perfkit.report.thinning import Shortlist, shortlist
+from perfkit.report.thinning import (
+    Shortlist,
+    points_sentence,
+    shortlist,
+    thinned_points,
+)
 from perfkit.tuning.importance import SettingEffect, setting_effects
 from perfkit.tuning.interactions import interactions
 from perfkit.tuning.recommend import Recommendation
@@ -177,7 +182,9 @@ def _memory_figures(recommendation: Recommendation, drawn: Shortlist) -> list[Pa
                 else " The line joins the configurations of which none has the lower median time "
                 "and memory (Pareto front)."
             )
-        figures.append(PageFigure("Time against memory", caption, time_memory_figure(points)))
+        seen = thinned_points(points)
+        caption = f"{caption} {points_sentence(points, seen)}".strip()
+        figures.append(PageFigure("Time against memory", caption, time_memory_figure(seen)))
     memory = memory_info(drawn.recommendation)
     if memory.rows:
         caption = "Largest resident set of the process tree in any trial, including compilation."
