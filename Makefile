@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .PHONY: help env tune tune-gencast test lint types check asv asv-check asv-af3 asv-rest matrix \
-	matrix-environments docs clean
+	matrix-environments docs reports picture clean
 
 help:
 	@echo "make tune   tune AlphaFold 3 on the shipped ubiquitin (20 minutes, installation included)"
@@ -16,6 +16,7 @@ help:
 	@echo "make asv    check the benchmarks and run each of them once"
 	@echo "make matrix run the small tests next to the oldest and the newest jaxlib"
 	@echo "make docs   build the documentation in perfkit-results/site and check its links"
+	@echo "make reports  build the pages of the studies in reports/ from their data"
 	@echo "make env    only create the environment"
 
 env: $(STAMP)
@@ -25,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/find_python.sh
 	if ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
 		echo "creating $(VENV) with $$python"; rm -rf $(VENV); "$$python" -m venv $(VENV); \
 	fi
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[af3-colabfold,gencast,plan,profile,search,slurm,docs,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[af3-colabfold,gencast,data,plan,profile,search,slurm,docs,dev]'
 	@touch $(STAMP)
 
 tune-gencast: env
@@ -85,6 +86,13 @@ matrix-environments: env
 docs: env
 	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "perfkit-results/site/index.html"
+
+reports: env
+	$(BIN)/python -m scripts.build_reports
+
+# The picture of a page in the README; needs Chromium or Google Chrome.
+picture: env
+	$(BIN)/python -m scripts.build_reports --picture
 
 clean:
 	rm -rf $(VENV) perfkit-results .asv

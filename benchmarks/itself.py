@@ -109,6 +109,23 @@ class TenThousandRecords:
         return records
 
 
+class LongSearch(TenThousandRecords):
+    """The same for a search that tried thousands of configurations in one block."""
+
+    @attributes(timeout=600)
+    def setup_cache(self) -> None:
+        from benchmarks.large_study import write_large_study
+
+        write_large_study(Path("store"), RECORDS)
+
+    @attributes(unit="bytes")
+    def track_page_bytes(self) -> int:
+        """Size of the page, which holds plotly.js."""
+        from perfkit.api.reporting import page_of_records
+
+        return len(page_of_records(self._load(), None).encode())
+
+
 class Setting:
     """The jaxlib that was measured, stored as a result: asv only knows what it installed itself."""
 

@@ -93,6 +93,44 @@ def compare(
     return CompareResult(tuple(comparisons), tuple(dict.fromkeys(skipped)))
 
 
+def write_compare_page(
+    result: CompareResult, old: Path | str, new: Path | str, html: Path | str
+) -> bool:
+    """Write the page of a comparison, as ``perfkit compare --html`` does.
+
+    Parameters
+    ----------
+    result
+        The comparison of ``old`` and ``new``.
+    old, new
+        What was compared, see :func:`compare`.
+    html
+        File to write.
+
+    Returns
+    -------
+    bool
+        Whether the page shows any workload that both sides measured. It may, even if no
+        configuration was measured on both.
+
+    Raises
+    ------
+    UserError
+        The page cannot be written.
+    """
+    from perfkit.report.compare_page import compare_page
+    from perfkit.report.figures.sides import sides_info
+    from perfkit.report.writing import write_report
+
+    before, after = (
+        read_folder(Path(text)).records if _holds_records(str(text)) else () for text in (old, new)
+    )
+    page = compare_page(result.comparisons, before, after, result.skipped)
+    write_report(Path(html), page)
+    in_common = any(comparison.common for comparison in result.comparisons)
+    return in_common or sides_info(before, after) is not None
+
+
 def _pairs(old: str, new: str, results: Path, machine: str | None) -> tuple[list[Pair], list[str]]:
     """The pairs to compare, and one sentence for each line or file that could not be read."""
     folders = [_holds_records(text) for text in (old, new)]

@@ -22,7 +22,7 @@ from perfkit.api.subject import (
 from perfkit.capacity.bounds import MOST_PASSES
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.calibration import Calibration, calibrate, earlier_calibration
-from perfkit.capacity.laws.fit import ModelFit
+from perfkit.capacity.laws.fit import FIT_NAME, ModelFit
 from perfkit.capacity.laws.measure import (
     FitMeasurement,
     FitPlan,
@@ -40,9 +40,6 @@ from perfkit.records.store import Store, read_records
 from perfkit.report.fit_page import fit_page
 from perfkit.report.writing import write_report
 from perfkit.tuning.preset import load_preset
-
-FIT_NAME = "fit.json"
-"""File name of a fit in its folder."""
 
 CALIBRATION_NAME = "calibration.toml"
 """File name of a calibration in its folder."""

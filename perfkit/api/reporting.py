@@ -6,23 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfkit.api.jaxlib_files import stored_comparisons
-from perfkit.errors import UserError
-from perfkit.history.asv_results import is_results_folder, read_results
+from perfkit.api.report_sources import PAGE_NAME as PAGE_NAME
+from perfkit.api.report_sources import ReportSource, read_source, stored_study
+from perfkit.records.collecting import paused_collection
 from perfkit.records.schema import Record
-from perfkit.records.store import PATTERN, read_folder
-from perfkit.report.history_page import history_page
-from perfkit.report.search_section import SearchNotes
-from perfkit.report.selection import predictions
-from perfkit.report.study_page import study_page
+from perfkit.report.export.browser import Browser, find_browser
+from perfkit.report.export.bundle import BundleContent, check_bundle, write_bundle
+from perfkit.report.export.data import DESCRIPTION as DATA
+from perfkit.report.export.data import can_write_parquet, write_data
+from perfkit.report.export.outputs import check_folder
+from perfkit.report.export.pictures import DESCRIPTION as PICTURES
+from perfkit.report.export.pictures import pictures_of, write_pictures
 from perfkit.report.writing import write_report
 from perfkit.tuning.jaxlibs import JaxlibComparison
-from perfkit.tuning.notes import StudyNotes, read_notes
-from perfkit.tuning.preset import PRESET_NAME
-from perfkit.tuning.recommend import recommend
-
-PAGE_NAME = "report.html"
-"""File name of the page in the folder of a run, a tuning, a sweep, a fit or a plan."""
+from perfkit.tuning.notes import StudyNotes
 
 
 @dataclass(frozen=True)
@@ -35,25 +32,89 @@ class ReportResult:
         File of the page.
     skipped
         One sentence for each line or file that could not be read.
+    bundle, data, pictures
+        The bundle, and the folders of data and of pictures; None where they were not asked for.
+    remarks
+        One sentence for each part of them that is missing.
     """
 
     page: Path
     skipped: tuple[str, ...] = ()
+    bundle: Path | None = None
+    data: Path | None = None
+    pictures: Path | None = None
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportOutputs:
+    """What is written in addition to a page.
+
+    Attributes
+    ----------
+    bundle
+        Folder, or file whose name ends in ``.zip``, for the page with everything that it links to
+        and was made from.
+    data
+        Folder for the data behind the figures and tables.
+    png
+        Folder for pictures of the figures.
+    """
+
+    bundle: Path | None = None
+    data: Path | None = None
+    png: Path | None = None
+
+    def check(self) -> Browser | None:
+        """Check that all of it can be written, before anything is computed.
+
+        Returns
+        -------
+        Browser or None
+            The browser that draws the pictures, if there are to be any.
+
+        Raises
+        ------
+        UserError
+            Something of others has the name of an output, or there is no browser.
+        """
+        if self.bundle is not None:
+            check_bundle(self.bundle)
+        if self.data is not None:
+            check_folder(self.data, DATA)
+        if self.png is None:
+            return None
+        check_folder(self.png, PICTURES)
+        return find_browser()
 
 
 def render_report(
-    folder: Path | str, *, study: str | None = None, html: Path | str | None = None
+    folder: Path | str,
+    *,
+    study: str | None = None,
+    html: Path | str | None = None,
+    bundle: Path | str | None = None,
+    data: Path | str | None = None,
+    png: Path | str | None = None,
 ) -> ReportResult:
     """Render the page of a folder of records or of asv results, as ``perfkit report`` does.
 
     Parameters
     ----------
     folder
-        Folder of a run, a tuning or a sweep, or the results folder of asv.
+        Folder of a run, a profile, a tuning, a sweep or a fit, or the results folder of asv.
     study
         Digest of the study to show; needed if the folder holds several.
     html
-        File to write; by default ``report.html`` in the folder.
+        File to write; by default ``report.html`` in the folder, or ``profile.html`` for a profile.
+    bundle
+        Also write the page with its records, preset and artifacts, so that it can be opened on
+        another machine: to a folder, or to a file whose name ends in ``.zip``.
+    data
+        Also write the data behind all figures and tables to this folder, as CSV and, with pyarrow,
+        as Parquet.
+    png
+        Also write pictures of the figures to this folder, drawn by Chromium or Google Chrome.
 
     Returns
     -------
@@ -63,33 +124,96 @@ def render_report(
     Raises
     ------
     UserError
-        The folder holds no records or several studies, or the page cannot be written.
+        The folder holds nothing to show or several studies, something cannot be written, or an
+        output exists that perfkit did not write. Nothing is lost then.
 
     Examples
     --------
     >>> perfkit.render_report("perfkit-results/tune-af3-ubiquitin").page  # doctest: +SKIP
     PosixPath('perfkit-results/tune-af3-ubiquitin/report.html')
     """
-    folder = Path(folder)
-    page = folder / PAGE_NAME if html is None else Path(html)
-    if _holds_asv_results(folder):
-        reading = read_results(folder)
-        write_report(page, history_page(reading.results, reading.skipped))
-        return ReportResult(page, tuple(reading.skipped))
-    stored = read_folder(folder)
-    skipped = [one.sentence() for one in stored.skipped]
-    records = _records_of_study(folder, stored.records, study)
-    preset = folder / PRESET_NAME
-    digest = records[-1].study
-    document = page_of_records(
-        records,
-        preset if preset.exists() else None,
-        skipped,
-        stored_comparisons(folder, records),
-        None if digest is None else read_notes(folder, digest),
-    )
+    outputs = ReportOutputs(*(None if one is None else Path(one) for one in (bundle, data, png)))
+    browser = outputs.check()
+    with paused_collection():
+        source = read_source(Path(folder), study)
+        document = source.page(source.folder)
+    page = source.folder / source.page_name if html is None else Path(html)
     write_report(page, document)
-    return ReportResult(page, tuple(skipped))
+    remarks = write_outputs(source, document, outputs, browser)
+    return _result(page, source, outputs, remarks)
+
+
+def export_results(
+    folder: Path, study: str | None, page: Path, outputs: ReportOutputs, browser: Browser | None
+) -> ReportResult:
+    """Write what is asked for in addition to the page that a study has just left.
+
+    Parameters
+    ----------
+    folder
+        Folder of the study.
+    study
+        Digest of the study.
+    page
+        Its page.
+    outputs
+        What to write.
+    browser
+        Browser that draws the pictures, from :meth:`ReportOutputs.check`.
+    """
+    if outputs == ReportOutputs():
+        return ReportResult(page)
+    with paused_collection():
+        source = read_source(folder, study)
+        document = source.page(folder)
+    remarks = write_outputs(source, document, outputs, browser)
+    return _result(page, source, outputs, remarks)
+
+
+def _result(
+    page: Path, source: ReportSource, outputs: ReportOutputs, remarks: Sequence[str]
+) -> ReportResult:
+    return ReportResult(
+        page, source.skipped, outputs.bundle, outputs.data, outputs.png, tuple(remarks)
+    )
+
+
+def write_outputs(
+    source: ReportSource, document: str, outputs: ReportOutputs, browser: Browser | None
+) -> list[str]:
+    """Write what is asked for in addition to a page.
+
+    Parameters
+    ----------
+    source
+        What the page shows.
+    document
+        HTML of the page.
+    outputs
+        What to write.
+    browser
+        Browser that draws the pictures; None without pictures.
+
+    Returns
+    -------
+    list of str
+        One sentence for each part that is missing.
+    """
+    remarks: list[str] = []
+    if outputs.bundle is not None:
+        # In a bundle, the preset lies next to the page.
+        content = BundleContent(
+            source.page_name, source.page(Path()), source.records, source.folder, source.files
+        )
+        remarks += write_bundle(outputs.bundle, content)
+    if outputs.data is not None:
+        missing = write_data(outputs.data, source.tables(), parquet=can_write_parquet())
+        remarks += [missing] if missing else []
+    if outputs.png is not None and browser is not None:
+        drawn = pictures_of(document, browser)
+        write_pictures(outputs.png, drawn)
+        remarks += [] if drawn else ["the page has no figures, so that there are no pictures"]
+    return remarks
 
 
 def page_of_records(
@@ -99,7 +223,7 @@ def page_of_records(
     jaxlibs: Sequence[JaxlibComparison] = (),
     notes: StudyNotes | None = None,
 ) -> str:
-    """The page of stored records as HTML, made without the model or its input.
+    """The page of stored records as HTML.
 
     Parameters
     ----------
@@ -115,35 +239,4 @@ def page_of_records(
         Notes on the tuning that left the records; without them, the shortest prediction is
         recommended.
     """
-    studies = predictions(records)
-    last = studies[-1].workload
-    if len(studies) > 1:
-        title = f"sweep with {last.model}"
-        return study_page(records, None, [], title, preset, skipped, jaxlibs=jaxlibs)
-    title = f"{last.name} ({last.size}) with {last.model}"
-    if notes is None:
-        best = recommend(records)
-        return study_page(records, best, [], title, preset, skipped, jaxlibs=jaxlibs)
-    search = SearchNotes(notes.not_tried, notes.not_installed)
-    best = recommend(records, notes.goal.goal())
-    return study_page(records, best, [], title, preset, skipped, search, jaxlibs)
-
-
-def _holds_asv_results(folder: Path) -> bool:
-    try:
-        return is_results_folder(folder) and not any(folder.glob(PATTERN))
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read ({error.strerror})") from error
-
-
-def _records_of_study(folder: Path, records: Sequence[Record], study: str | None) -> list[Record]:
-    studies = sorted({record.study for record in records if record.study is not None})
-    if study is None and len(studies) > 1:
-        raise UserError(
-            f"{folder} holds {len(studies)} studies ({', '.join(studies)}): select one with --study"
-        )
-    chosen = [record for record in records if study in (None, record.study)]
-    if not chosen:
-        found = "no records" if study is None else f"no records of study {study}"
-        raise UserError(f"{folder} holds {found} to report on")
-    return chosen
+    return stored_study(records, jaxlibs, notes).page(preset, skipped)

@@ -25,9 +25,6 @@ from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.trial.messages import GUARD_LIFT
 from perfkit.trial.request import TrialRequest
 
-PROFILE_PAGE_NAME = "profile.html"
-"""File name of the page of a profile, in its folder."""
-
 
 def run(
     *,
@@ -232,7 +229,8 @@ def profile(
     warnings = preset_warnings(preset)
     result = measure(subject, request, passes, as_progress(progress), warnings)
     # Drawing takes most of the import of this module, and a plain run draws nothing.
-    from perfkit.report.profile_page import profile_page
+    from perfkit.api.report_sources import PROFILE_PAGE_NAME
+    from perfkit.report.profile.page import profile_page
     from perfkit.report.writing import write_report
 
     page = folder / PROFILE_PAGE_NAME

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from perfkit.api.results import html_lines, html_table
 from perfkit.records.schema import Outcome, Record
-from perfkit.report.jaxlib_tables import jaxlib_table
+from perfkit.report.study.jaxlib_tables import jaxlib_table
 from perfkit.report.tables import HEADERS, configuration_table
 from perfkit.tuning.extrapolate import Extrapolation
 from perfkit.tuning.jaxlibs import JaxlibComparison

@@ -9,7 +9,7 @@ from perfkit.api.reporting import PAGE_NAME
 from perfkit.api.study_results import SweepResult
 from perfkit.file_names import file_name
 from perfkit.records.schema import Record
-from perfkit.report.study_page import study_page
+from perfkit.report.study.page import study_page
 from perfkit.report.writing import write_report
 from perfkit.tuning.jaxlibs import JaxlibComparison
 from perfkit.tuning.nodes import by_kind

@@ -33,8 +33,8 @@ from perfkit.models import DEFAULT_MODEL
 from perfkit.observers.registry import make_observers
 from perfkit.presets.differences import preset_differences
 from perfkit.presets.starting import StartingPoint, starting_points
-from perfkit.report.search_section import SearchNotes
-from perfkit.report.study_page import study_page
+from perfkit.report.study.page import study_page
+from perfkit.report.study.search_section import SearchNotes
 from perfkit.report.writing import write_report
 from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE, make_goal
 from perfkit.tuning.notes import StoredGoal, StudyNotes, write_notes

@@ -182,7 +182,7 @@ class Console:
 
     def jaxlibs(self, comparison: JaxlibComparison) -> None:
         """Print versions of jaxlib side by side, and which is right and fastest."""
-        from perfkit.report.jaxlib_tables import HEADING, jaxlib_table
+        from perfkit.report.study.jaxlib_tables import HEADING, jaxlib_table
 
         table = jaxlib_table(comparison)
         self.table(table.headers, table.rows, f"{HEADING}: {table.heading}")

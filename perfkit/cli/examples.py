@@ -28,10 +28,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "plan fit": ("perfkit plan fit --model af3 --sizes 32,48,64,96 --held-out 80",),
     "calibrate": ("perfkit calibrate --model af3",),
     "compare": (
-        "perfkit compare results/monday results/friday",
+        "perfkit compare results/monday results/friday --html page.html",
         "perfkit compare --jaxlib 0.11.0 0.12.0.1 --model af3 --size 64",
     ),
-    "report": ("perfkit report perfkit-results/tune-ubiquitin --html page.html",),
+    "report": (
+        "perfkit report perfkit-results/tune-ubiquitin --html page.html",
+        "perfkit report perfkit-results/tune-ubiquitin --bundle ubiquitin.zip",
+    ),
     "exec": ("perfkit exec --preset preset.toml -- python run_alphafold.py --json_path=job.json",),
     "preset": ("perfkit preset show preset.toml --as slurm",),
     "completion": ('eval "$(perfkit completion bash)"', "perfkit completion fish | source"),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from perfkit.units import value_text
+
 
 class Kind(enum.StrEnum):
     """The kind of quantity, which decides when it counts as changed. Most important kind first."""
@@ -80,6 +82,15 @@ class Entry:
     def measured(self) -> bool:
         """Whether the value is a finite number."""
         return self.value is not None and math.isfinite(self.value)
+
+    @property
+    def text(self) -> str:
+        """The value with its unit, or why there is none."""
+        if self.display:
+            return self.display
+        if self.value is None:
+            return "failed"
+        return value_text(self.value, self.unit) if self.measured else "no number"
 
 
 @dataclass(frozen=True)

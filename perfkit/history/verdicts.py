@@ -48,6 +48,9 @@ class Verdict(enum.StrEnum):
 REGRESSIONS = (Verdict.WORSE, Verdict.ANSWER_CHANGED, Verdict.LOST, Verdict.FAILED)
 """Verdicts that make ``perfkit compare`` end with exit code 1."""
 
+QUIET = (Verdict.SAME, Verdict.ADDED, Verdict.GONE)
+"""Verdicts that are only shown on request."""
+
 
 class _State(enum.IntEnum):
     """How far a measurement got, worst first."""

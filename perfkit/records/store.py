@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import warnings
@@ -12,10 +11,12 @@ from pathlib import Path
 
 from perfkit.errors import UserError
 from perfkit.printable import printable
+from perfkit.records.collecting import paused_collection
 from perfkit.records.journal import abandoned_records, adopting, remove_journal
+from perfkit.records.reading import read_line
 from perfkit.records.reason import fault_of
 from perfkit.records.schema import Record
-from perfkit.records.upgrades import NewerSchemaError, read_record
+from perfkit.records.upgrades import NewerSchemaError
 
 PATTERN = "records-*.jsonl"
 
@@ -191,6 +192,7 @@ class _Stored:
     newer: NewerSchemaError | None
 
 
+@paused_collection()
 def _stored(folder: Path) -> _Stored:
     """Read the files of finished trials."""
     records: list[Record] = []
@@ -200,7 +202,7 @@ def _stored(folder: Path) -> _Stored:
         try:
             # Only a newline ends a record; str.splitlines also splits at characters that JSON
             # texts may hold.
-            lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+            lines = path.read_bytes().split(b"\n")
         except OSError as error:
             skipped.append(Skipped(path.name, None, fault_of(error)))
             continue
@@ -208,7 +210,7 @@ def _stored(folder: Path) -> _Stored:
             if not line.strip():
                 continue
             try:
-                records.append(read_record(json.loads(line)))
+                records.append(read_line(line))
             except NewerSchemaError as error:
                 newer = error
                 skipped.append(Skipped(path.name, number, str(error)))

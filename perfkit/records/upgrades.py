@@ -14,6 +14,12 @@ from perfkit.records.settings import (
     settings_label,
 )
 
+OLDER_VERSIONS = (1, 2, 3, 4)
+"""Schema versions of which a record only needs the present version number: version 2 added
+observations, version 3 disturbed passes and withheld variables, version 4 depths and shared
+processes, version 5 the model's package and the role of foreign commands. Older records hold none
+of them, so that the defaults apply."""
+
 
 class NewerSchemaError(UserError):
     """A newer perfkit wrote the record."""
@@ -33,10 +39,7 @@ def upgrade(data: dict[str, Any]) -> dict[str, Any]:
             f"a record has schema version {version}, this perfkit reads up to {SCHEMA_VERSION}; "
             "use a newer perfkit"
         )
-    if version in (1, 2, 3, 4):
-        # Version 2 added observations, version 3 disturbed passes and withheld variables, version 4
-        # depths and shared processes, version 5 the model's package and the role of foreign
-        # commands. Older records hold none of them, so that the defaults apply.
+    if version in OLDER_VERSIONS:
         data = data | {"schema_version": SCHEMA_VERSION}
     return _with_present_knobs(data)
 

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from perfkit.records.schema import Record
+from perfkit.records.schema import Record, WorkloadRecord
 from perfkit.report.page import Facts
 from perfkit.tuning.nodes import node_sentences
 from perfkit.units import bytes_text, count_text
@@ -73,6 +73,12 @@ def version_facts(records: Sequence[Record]) -> Facts:
 def fidelity_text(fidelity: Mapping[str, int]) -> str:
     """Format a fidelity, for example ``recycles 1, diffusion steps 2``."""
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fidelity.items())
+
+
+def workload_text(workload: WorkloadRecord) -> str:
+    """Name, size and fidelity of a workload."""
+    fidelity = fidelity_text(workload.fidelity)
+    return f"{workload.name}, size {workload.size}" + (f" ({fidelity})" if fidelity else "")
 
 
 def notices(records: Sequence[Record]) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ Templates lie in ``templates/``. They escape every text, so nothing in a record 
 from __future__ import annotations
 
 import itertools
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
@@ -20,6 +22,12 @@ from perfkit.report.tables import HEADERS, TableRow
 PLOT_OPTIONS = {"displayModeBar": False, "displaylogo": False, "responsive": True}
 """Options of plotly.js. The mode bar covers legends, and one of its buttons uploads the data."""
 
+ANSWER = "Answer"
+"""Heading of the first section."""
+
+LONG_CELL = 26
+"""Characters from which the text of a cell may be wrapped; shorter ones stay on one line."""
+
 
 @dataclass(frozen=True)
 class PageFigure:
@@ -33,11 +41,17 @@ class PageFigure:
         One or two sentences on how to read the figure.
     figure
         The plotly figure.
+    alt
+        Description for readers who do not see the figure; the caption if empty.
+    least_width_px
+        Width below which the figure scrolls in its own box, in pixels; 0 if it fits a phone.
     """
 
     heading: str
     caption: str
     figure: go.Figure
+    alt: str = ""
+    least_width_px: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,36 +74,22 @@ class PageLink:
 
 
 @dataclass(frozen=True)
-class PageSection:
-    """Figures on one topic, followed by tables and links.
+class PageCommand:
+    """A command to copy.
 
     Attributes
     ----------
-    heading
-        Heading of the section.
-    lead
-        One sentence under the heading; empty for none.
-    figures
-        Figures from top to bottom.
-    table
-        Table of configurations, one row per configuration; empty for none.
-    plain
-        Further tables, below the table of configurations.
-    links
-        Links to files, at the end of the section.
+    purpose
+        What the command is for.
+    text
+        The command.
+    note
+        Remark below the command; empty for none.
     """
 
-    heading: str
-    lead: str = ""
-    figures: tuple[PageFigure, ...] = ()
-    table: tuple[TableRow, ...] = ()
-    plain: tuple[PlainTable, ...] = ()
-    links: tuple[PageLink, ...] = ()
-
-    @property
-    def has_content(self) -> bool:
-        """Whether there is anything to show. A section without content is left out of the page."""
-        return bool(self.figures or self.table or self.plain or self.links)
+    purpose: str
+    text: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,61 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class PageSection:
+    """Figures on one topic, followed by tables and links.
+
+    Attributes
+    ----------
+    heading
+        Heading of the section.
+    lead
+        One sentence under the heading; empty for none.
+    figures
+        Figures from top to bottom.
+    table
+        Table of configurations, one row per configuration; empty for none.
+    plain
+        Further tables, below the table of configurations.
+    links
+        Links to files.
+    facts
+        Groups of facts.
+    parts
+        Sections within this one, at its end.
+    """
+
+    heading: str
+    lead: str = ""
+    figures: tuple[PageFigure, ...] = ()
+    table: tuple[TableRow, ...] = ()
+    plain: tuple[PlainTable, ...] = ()
+    links: tuple[PageLink, ...] = ()
+    facts: tuple[Facts, ...] = ()
+    parts: tuple[PageSection, ...] = ()
+
+    @property
+    def has_content(self) -> bool:
+        """Whether there is anything to show. A section without content is left out of the page."""
+        own = (self.figures, self.table, self.plain, self.links)
+        return any(own) or bool(self.shown_facts or self.shown_parts)
+
+    @property
+    def shown_facts(self) -> tuple[Facts, ...]:
+        """The groups of facts with entries."""
+        return tuple(group for group in self.facts if group.entries)
+
+    @property
+    def shown_parts(self) -> tuple[PageSection, ...]:
+        """The sections within this one that have content."""
+        return tuple(part for part in self.parts if part.has_content)
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether this section or one within it has a figure."""
+        return bool(self.figures) or any(part.has_figures for part in self.shown_parts)
+
+
+@dataclass(frozen=True)
 class PageContent:
     """Everything on the page, as plain text and figures. The template escapes the text.
 
@@ -120,10 +175,14 @@ class PageContent:
         Line under the title, for example the number of trials and their dates.
     sentence
         The recommendation in one sentence; empty for none.
+    verdict
+        Whether this machine will do, in one sentence; empty for none.
+    sides
+        Table of stock and of the recommended configuration next to each other, or None.
     settings
         Knob names and values of the recommended configuration.
-    command
-        Command that applies the preset; empty if no preset was saved.
+    commands
+        Commands to copy, for example those that apply the preset.
     production
         Sentences below the recommendation, for example the production time per configuration.
     notices
@@ -139,13 +198,36 @@ class PageContent:
     title: str
     subtitle: str = ""
     sentence: str = ""
+    verdict: str = ""
+    sides: PlainTable | None = None
     settings: tuple[tuple[str, str], ...] = ()
-    command: str = ""
+    commands: tuple[PageCommand, ...] = ()
     production: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     facts: tuple[Facts, ...] = ()
     sections: tuple[PageSection, ...] = ()
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether there is anything in the first section of the page."""
+        texts = (self.sentence, self.verdict, self.settings, self.commands, self.production)
+        return self.sides is not None or any(texts)
+
+
+def anchors(headings: Sequence[str]) -> tuple[str, ...]:
+    """Names of the anchors of headings: their words in lower case, joined by hyphens.
+
+    A name that an earlier heading has already gets a number, and so has one without any letter.
+    """
+    found: list[str] = []
+    for heading in headings:
+        name = "-".join(re.findall(r"[a-z0-9]+", heading.lower())) or "section"
+        number = 1
+        while (chosen := name if number == 1 else f"{name}-{number}") in found:
+            number += 1
+        found.append(chosen)
+    return tuple(found)
 
 
 def render_page(content: PageContent) -> str:
@@ -163,21 +245,22 @@ def render_page(content: PageContent) -> str:
     """
     sections = [section for section in content.sections if section.has_content]
     numbers = itertools.count(1)
+    names = anchors([ANSWER, *(section.heading for section in sections)])
 
-    def plot(figure: go.Figure) -> Markup:
-        return _plot(figure, f"figure-{next(numbers)}")
+    def plot(figure: PageFigure) -> Markup:
+        return _plot(figure.figure, f"figure-{next(numbers)}")
 
-    has_figures = any(section.figures for section in sections)
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             content=content,
             facts=[group for group in content.facts if group.entries],
-            sections=sections,
+            answer=ANSWER,
+            sections=list(zip(sections, names[1:], strict=True)),
             plot=plot,
             # The library itself is the one script that must not be escaped.
-            plotly_js=Markup(get_plotlyjs()) if has_figures else "",
+            plotly_js=Markup(get_plotlyjs()) if any(s.has_figures for s in sections) else "",
         )
     )
 
@@ -192,6 +275,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.globals["configuration_headers"] = HEADERS
+    environment.globals["long_cell"] = LONG_CELL
     return environment
 
 

@@ -24,12 +24,27 @@ BLACK = "#222222"
 GREY = "#8a8f98"
 PALE = "#dfe3e8"
 
+TEXT_COLOURS = {
+    SKY: "#1F6E9C",
+    GREEN: "#00704F",
+    ORANGE: "#8A5A00",
+    VERMILION: "#B34700",
+    GREY: "#5A616B",
+}
+"""Darker shades for text, with a contrast of at least 4.5 to white (WCAG 2.2, 1.4.3)."""
+
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK, GREY)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon", "star")
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', sans-serif"
 LABEL_WIDTH = 44
-"""Characters per line of an axis label. Longer lines leave too little room for the data."""
+"""Characters per line of a label. Longer lines do not fit on a phone."""
+
+ROW_SHARE = 0.36
+"""Height of a bar as a share of its row, see :func:`headed_rows`."""
+
+LINE_PX = 17
+"""Height in pixels of a line of a heading or label."""
 
 WORD_WIDTH = 64
 """Length up to which a single word is not broken, in characters."""
@@ -85,7 +100,7 @@ def shortened(text: str, width: int = LABEL_WIDTH) -> str:
     return html.escape(text if len(text) <= width else text[: width - 1].rstrip() + "…")
 
 
-def styled(figure: go.Figure, height_px: float) -> go.Figure:
+def styled(figure: go.Figure, height_px: float = 400) -> go.Figure:
     """Apply the common font, margins, legend and grid to a figure and return it.
 
     Parameters
@@ -132,7 +147,7 @@ def labelled_rows(figure: go.Figure, labels: Sequence[str]) -> go.Figure:
 
 
 def rows_height_px(labels: Sequence[str], extra_px: float = 90, least_lines: int = 1) -> float:
-    """Height in pixels of a figure with labelled rows.
+    """Height in pixels of a figure with rows of :func:`labelled_rows`.
 
     Parameters
     ----------
@@ -145,6 +160,50 @@ def rows_height_px(labels: Sequence[str], extra_px: float = 90, least_lines: int
     """
     lines = max((label.count("<br>") + 1 for label in labels), default=1)
     return extra_px + len(labels) * (12 + 17 * max(lines, least_lines))
+
+
+def headed_rows(figure: go.Figure, headings: Sequence[str], extra_px: float = 120) -> go.Figure:
+    """Put a heading above each of the rows 0, 1, ... from the top, and return the figure.
+
+    A heading takes no width from the data, so that a row with a long name also fits on a phone.
+    Bars in the rows are :data:`ROW_SHARE` high.
+
+    Parameters
+    ----------
+    figure
+        Figure to change; its height is set.
+    headings
+        Headings, with plotly's markup already escaped; lines are separated by ``<br>``.
+    extra_px
+        Height of everything else: axis, margins, and a legend of several lines on a phone.
+    """
+    lines = max((heading.count("<br>") + 1 for heading in headings), default=1)
+    row_px = (LINE_PX * lines + 7) / (1 - ROW_SHARE)
+    above, below = 1 - ROW_SHARE / 2, ROW_SHARE / 2 + 0.1
+    for position, heading in enumerate(headings):
+        figure.add_annotation(
+            x=0,
+            y=position - ROW_SHARE / 2,
+            xref="paper",
+            yref="y",
+            xanchor="left",
+            yanchor="bottom",
+            align="left",
+            borderpad=0,
+            showarrow=False,
+            text=heading,
+            font={"size": 12.5},
+        )
+    figure.update_yaxes(
+        range=[len(headings) - 1 + below, -above], showgrid=False, showticklabels=False
+    )
+    figure.update_layout(height=extra_px + row_px * (max(0, len(headings) - 1) + above + below))
+    return figure
+
+
+def coloured(text: str, colour: str) -> str:
+    """A text in a colour, as plotly's markup; the text is escaped already."""
+    return f'<span style="color:{TEXT_COLOURS.get(colour, colour)}">{text}</span>'
 
 
 def spread_axis(values: Sequence[float]) -> dict[str, object]:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from perfkit.records.schema import Record
-from perfkit.stats.interval import CONFIDENCE
+from perfkit.stats.interval import CONFIDENCE, Interval
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.gains import compared_pairs, log_gains
 from perfkit.tuning.search.optuna_studies import finished_trial, quiet_optuna
@@ -74,6 +74,25 @@ class KnobImportance:
 
 
 @dataclass(frozen=True)
+class SettingEffect:
+    """The effect of one value of a knob, other settings being equal.
+
+    Attributes
+    ----------
+    knob, value
+        The setting.
+    gain
+        Time with the default divided by time with ``value``: the mean effect over the pairs that
+        differ in the knob, with its 95 % interval if the pairs support one. The count is that of
+        the pairs of processes that differ in the knob.
+    """
+
+    knob: str
+    value: str
+    gain: Interval
+
+
+@dataclass(frozen=True)
 class _Effects:
     """The effect of each setting on the logarithm of the gain, other settings being equal.
 
@@ -130,6 +149,26 @@ def importance(records: Sequence[Record]) -> tuple[KnobImportance, ...]:
     shares, method = _shares(_settings_of(used), gains, effects, knobs)
     found = [_importance_of(knob, shares[knob], effects, method) for knob in knobs]
     return tuple(sorted(found, key=lambda one: (-one.importance, one.knob)))
+
+
+def setting_effects(records: Sequence[Record]) -> tuple[SettingEffect, ...]:
+    """The effect of every setting that was compared with stock, the largest gain first.
+
+    Parameters
+    ----------
+    records
+        As for :func:`importance`, which describes the linear model.
+    """
+    pairs = compared_pairs(Evidence.of_records(records))
+    connected = log_gains(pairs)
+    effects = _effects([pair for pair in pairs if pair.first.digest in connected])
+    found = []
+    for (knob, value), middle in effects.log_gains.items():
+        half = effects.half_widths.get((knob, value))
+        ends = (None, None) if half is None else (math.exp(middle - half), math.exp(middle + half))
+        gain = Interval(math.exp(middle), *ends, effects.counts[knob])
+        found.append(SettingEffect(knob, value, gain))
+    return tuple(sorted(found, key=lambda one: (-one.gain.median, one.knob, one.value)))
 
 
 def _importance_of(knob: str, share: float, effects: _Effects, method: str) -> KnobImportance:

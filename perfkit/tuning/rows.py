@@ -187,16 +187,16 @@ def _speedups(evidence: Evidence) -> dict[str, Interval]:
     """
     medians = evidence.round_medians()
     found: dict[str, Interval] = {}
-    frontier = [STOCK.digest]
+    frontier = {STOCK.digest}
     while frontier:
-        reached: list[str] = []
+        reached = set[str]()
         for (base, other), (ratio, rounds) in medians.items():
             if base not in frontier or other == STOCK.digest or other in found:
                 continue
             before = found[base] if base in found else Interval(1.0, None, None, rounds)
             count = min(before.count, rounds)
             found[other] = Interval(before.median * ratio, None, None, count)
-            reached.append(other)
+            reached.add(other)
         frontier = reached
     confirmed: Mapping[str, Interval | None] = {
         digest: evidence.confirmation(STOCK.digest, digest) for digest in evidence.finalists

@@ -12,7 +12,7 @@ from perfkit.history.asv_results import read_results
 from perfkit.history.comparison import compare_snapshots
 from perfkit.history.series import series_of_results
 from perfkit.history.verdicts import Verdict
-from perfkit.report.history_page import history_page
+from perfkit.report.history.page import history_page
 from tests.support.mutations import mutated
 
 type WriteResult = Callable[..., Path]

@@ -11,7 +11,7 @@ from perfkit.history.asv_results import read_results
 from perfkit.history.series import Series, series_of_results
 from perfkit.history.snapshot import Kind
 from perfkit.report.figures.history import history_figure, history_info
-from perfkit.report.history_page import history_page
+from perfkit.report.history.page import history_page
 
 type WriteResult = Callable[..., Path]
 

@@ -9,12 +9,22 @@ import pytest
 from perfkit.records.schema import Outcome, Record, Samples
 from perfkit.report.figures.memory import MemoryRow, memory_info
 from perfkit.report.figures.passes import passes_figure, passes_info
+from perfkit.report.figures.power_law import power_law
 from perfkit.report.figures.production import (
     ProductionPart,
     production_figure,
     production_info,
 )
-from perfkit.report.figures.scaling import ScalingLine, scaling_figure, scaling_info
+from perfkit.report.figures.scaling import (
+    MemoryLine,
+    MemoryScalingInfo,
+    ScalingLine,
+    law_sentence,
+    memory_scaling_figure,
+    memory_scaling_info,
+    scaling_figure,
+    scaling_info,
+)
 from perfkit.report.figures.speedup import speedup_figure, speedup_info
 from perfkit.report.figures.stages import stages_info
 from perfkit.report.figures.time_memory import time_memory_info
@@ -47,8 +57,9 @@ def test_a_speedup_row_notes_the_agreement_or_the_failure(study: list[Record]) -
 
 def test_the_speedup_figure_has_a_row_for_a_rejected_configuration(study: list[Record]) -> None:
     figure = speedup_figure(speedup_info(recommend(study)))
-    assert list(figure.layout.yaxis.ticktext)[-1] == "cpu_max_isa=AVX10"
-    assert any("rejected: XLA does not know" in note.text for note in figure.layout.annotations)
+    last = figure.layout.annotations[-1].text
+    assert last.startswith("cpu_max_isa=AVX10<br>")
+    assert "rejected: XLA does not know" in last
     dots = {trace.name: list(trace.x) for trace in figure.data}
     assert dots == {"recommended": [2.0], "stock": [1.0], "disagrees": [4.0]}
 
@@ -78,9 +89,19 @@ def test_only_stock_and_the_recommended_configuration_are_joined_by_lines(
 
 def test_memory_shows_the_peak_of_every_configuration_with_one(study: list[Record]) -> None:
     assert memory_info(recommend(study)).rows == (
-        MemoryRow("cpu_enable_fast_math=true", 3_000_000_000, Status.DISAGREES),
-        MemoryRow("allocator=jemalloc bucket=exact", 3_500_000_000, Status.RECOMMENDED),
-        MemoryRow("stock", 3_000_000_000, Status.STOCK),
+        MemoryRow(
+            "cpu_enable_fast_math=true",
+            "cpu_enable_fast_math=true",
+            3_000_000_000,
+            Status.DISAGREES,
+        ),
+        MemoryRow(
+            "allocator=jemalloc bucket=exact",
+            "allocator=jemalloc bucket=exact",
+            3_500_000_000,
+            Status.RECOMMENDED,
+        ),
+        MemoryRow("stock", "stock", 3_000_000_000, Status.STOCK),
     )
 
 
@@ -180,6 +201,51 @@ def test_a_single_size_and_number_of_cpus_has_no_scaling(study: list[Record]) ->
     assert scaling_info(study) is None
 
 
+def test_three_sizes_have_a_law_and_four_a_band() -> None:
+    records = [sweep_record(size, 2, 0.01 * size**1.5, {}) for size in (16, 64, 256, 1024)]
+    three, four = (scaling_info(records[:count]) for count in (3, 4))
+    assert three is not None
+    assert four is not None
+    law = three.lines[0].law
+    assert law is not None
+    assert law.exponent.median == pytest.approx(1.5)
+    assert law.exponent.ends is None
+    assert law.low == ()
+    law = four.lines[0].law
+    assert law is not None
+    # The points lie on the law, so that its interval has no width.
+    assert law.exponent.ends == pytest.approx((1.5, 1.5))
+    assert law.high == pytest.approx(law.y)
+    assert law_sentence(four) == "Exponents of size: stock, 2 CPUs: 1.50 [1.50, 1.50]."
+
+
+def test_the_interval_of_an_exponent_is_that_of_the_slope() -> None:
+    # y = 1, 2, 2, 4 at x = 1, 2, 4, 8 in powers of two: (0, 0), (1, 1), (2, 1), (3, 2). The slope
+    # is 3 / 5 with residual variance 0.2 / 2, so its standard error is sqrt(0.1 / 5), and Student's
+    # quantile for two degrees of freedom is 4.303.
+    law = power_law([1, 2, 4, 8], [1, 2, 2, 4])
+    assert law is not None
+    assert law.exponent.median == pytest.approx(0.6)
+    reach = 4.3027 * (0.1 / 5) ** 0.5
+    assert law.exponent.ends == pytest.approx((0.6 - reach, 0.6 + reach), rel=1e-4)
+    assert law.y[0] == pytest.approx(2**0.1)
+
+
+def test_memory_by_size_is_held_against_the_memory_of_the_machine() -> None:
+    records = [
+        make_record(workload=make_workload(size=size), peak_rss_bytes=peak)
+        for size, peak in ((64, 3_000_000_000), (32, 2_000_000_000), (64, 4_000_000_000))
+    ]
+    info = memory_scaling_info(records)
+    assert info == MemoryScalingInfo(
+        (MemoryLine("stock", (32, 64), (2_000_000_000, 4_000_000_000)),), 16_000_000_000
+    )
+    figure = memory_scaling_figure(info)
+    assert list(figure.data[0].y) == [2.0, 4.0]
+    assert figure.layout.shapes[0].y0 == 16.0
+    assert memory_scaling_info(records[:1]) is None
+
+
 def test_failed_trials_are_left_out_of_a_sweep(
     failures: Callable[[int], list[Record]],
 ) -> None:
@@ -220,8 +286,8 @@ def test_the_production_figure_shows_totals_and_the_error_of_the_check() -> None
     figure = production_figure(info)
     assert figure.layout.xaxis.title.text == "minutes per prediction"
     assert [note.text for note in figure.layout.annotations] == [
-        "<b>2 min 20 s</b>",
-        "<b>35.0 s</b> (check +10 %)",
+        "stock<br><b>2 min 20 s</b>",
+        "bucket=exact<br><b>35.0 s</b> (check +10 %)",
     ]
     assert list(figure.data[0].x) == [132.0 / 60, 33.0 / 60]
 

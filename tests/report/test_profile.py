@@ -24,9 +24,9 @@ from perfkit.report.figures.utilisation import (
     utilisation_figure,
     utilisation_info,
 )
-from perfkit.report.profile_page import profile_page
-from perfkit.report.profile_summary import profile_summary, steady_s
-from perfkit.report.profile_tables import product_table
+from perfkit.report.profile.page import profile_page
+from perfkit.report.profile.summary import profile_summary, steady_s
+from perfkit.report.profile.tables import product_table
 from tests.support.records_factory import make_record, make_workload
 
 

@@ -27,8 +27,8 @@ from perfkit.observers.registry import OBSERVERS, make_observers
 from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import StageName
-from perfkit.report.profile_page import profile_page
-from perfkit.report.profile_summary import profile_summary
+from perfkit.report.profile.page import profile_page
+from perfkit.report.profile.summary import profile_summary
 from perfkit.trial.launcher import run_trial
 from perfkit.trial.observed import ObservedTrial
 from perfkit.trial.request import TrialRequest

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from perfkit.records.schema import Outcome, Record
-from perfkit.report.jaxlib_tables import jaxlib_table
+from perfkit.report.study.jaxlib_tables import jaxlib_table
 from perfkit.tuning.jaxlibs import (
     JaxlibComparison,
     KnownAnswers,

@@ -34,6 +34,9 @@ from perfkit.records.settings import StoredSettings
 from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.units import cut
 
+FIT_NAME = "fit.json"
+"""File name of a fit in its folder."""
+
 FIT_VERSION = 2
 """Version of the file's layout; version 2 added the model's package."""
 

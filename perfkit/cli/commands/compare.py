@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from perfkit.api.comparing import compare
+from perfkit.api.comparing import compare, write_compare_page
 from perfkit.cli.console import Console, cell
 from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.workload_arguments import Parser
@@ -14,12 +14,10 @@ from perfkit.errors import UserError
 from perfkit.history.asv_results import DEFAULT_RESULTS
 from perfkit.history.comparison import Comparison, Row
 from perfkit.history.snapshot import Entry
-from perfkit.history.verdicts import FACTOR, REGRESSIONS, Verdict
-from perfkit.units import ratio_text, value_text
+from perfkit.history.verdicts import FACTOR, QUIET, REGRESSIONS, Verdict
+from perfkit.units import ratio_text
 
 LOUD = {verdict: verdict.value.upper() for verdict in REGRESSIONS}
-
-QUIET = (Verdict.SAME, Verdict.ADDED, Verdict.GONE)
 
 STYLES = dict.fromkeys(REGRESSIONS, "bold red") | {
     Verdict.ANSWER_CLOSER: "bold yellow",
@@ -66,8 +64,14 @@ def main(arguments: list[str]) -> int:
     console = Console(to_stderr=given.json)
     for warning in result.skipped:
         console.line(f"warning: {warning}")
+    # The page shows next to each other what has no measurement in common, such as two presets.
+    comparable = given.html is not None and write_compare_page(
+        result, given.old, given.new, given.html
+    )
     for comparison in result.comparisons:
-        _print(console, comparison, given.all)
+        _print(console, comparison, given.all, comparable=comparable)
+    if given.html is not None:
+        console.line(f"page: {given.html}")
     if given.json:
         print_json([_data(comparison) for comparison in result.comparisons])
     return int(result.regressed)
@@ -101,12 +105,19 @@ def _parser() -> Parser:
         help=f"asv's results folder, for commits (default {DEFAULT_RESULTS})",
     )
     parser.add_argument("--machine", help="name that asv gave a machine: compare only its results")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="also write a page, which shows two folders of records next to each other even if no "
+        "configuration is in both: two presets, or two machines",
+    )
     parser.add_argument("--all", action="store_true", help="also list unchanged measurements")
     add_json_argument(parser)
     return parser
 
 
-def _print(console: Console, comparison: Comparison, everything: bool) -> None:
+def _print(console: Console, comparison: Comparison, everything: bool, *, comparable: bool) -> None:
     old, new = comparison.old, comparison.new
     console.line(f"{old.label} -> {new.label} ({new.metadata.get('machine', 'this machine')})")
     for difference in comparison.differences:
@@ -115,7 +126,7 @@ def _print(console: Console, comparison: Comparison, everything: bool) -> None:
     rows = [row for row in comparison.rows if everything or row.verdict not in QUIET]
     for row in rows:
         verdict = LOUD.get(row.verdict, str(row.verdict))
-        cells = (row.name, _value(row.old), _value(row.new), _ratio(row), verdict)
+        cells = (row.name, _text(row.old), _text(row.new), _ratio(row), verdict)
         table.add_row(*map(cell, cells), style=STYLES.get(row.verdict))
     if rows:
         console.rich.print(table)
@@ -124,6 +135,9 @@ def _print(console: Console, comparison: Comparison, everything: bool) -> None:
     for verdict, label in ((Verdict.GONE, old.label), (Verdict.ADDED, new.label)):
         _list_single(console, comparison, verdict, f"only in {label}")
     common = comparison.common
+    if not common and comparable:
+        console.line(f"{old.label} and {new.label} have no configuration in common: see the page")
+        return
     if not common:
         raise UserError(f"{old.label} and {new.label} have no measurement in common")
     count = f"{len(common)} measurement{'s' if len(common) != 1 else ''}"
@@ -166,13 +180,5 @@ def _ratio(row: Row) -> str:
     return "" if row.ratio is None else ratio_text(row.ratio)
 
 
-def _value(entry: Entry | None) -> str:
-    if entry is None:
-        return ""
-    if entry.display:
-        return entry.display
-    if entry.value is None:
-        return "failed"
-    if not entry.measured:
-        return "no number"
-    return value_text(entry.value, entry.unit)
+def _text(entry: Entry | None) -> str:
+    return "" if entry is None else entry.text

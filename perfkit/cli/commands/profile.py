@@ -16,8 +16,8 @@ from perfkit.cli.workload_arguments import (
     parse_command_line,
 )
 from perfkit.observers.registry import OBSERVERS
-from perfkit.report.profile_summary import profile_summary
-from perfkit.report.profile_tables import terminal_tables
+from perfkit.report.profile.summary import profile_summary
+from perfkit.report.profile.tables import terminal_tables
 
 
 def _add(parser: Parser) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from perfkit.api.reporting import export_results
 from perfkit.api.sweeping import sweep
 from perfkit.cli.console import Console
 from perfkit.cli.json_output import add_json_argument, print_json, recommendation_data
 from perfkit.cli.place_arguments import add_place_arguments, elsewhere_of
+from perfkit.cli.report_arguments import add_output_arguments, outputs_of, show_outputs
 from perfkit.cli.workload_arguments import (
     Parser,
     add_jaxlib_argument,
@@ -39,6 +41,7 @@ def _add(parser: Parser) -> None:
     add_jaxlib_argument(parser, "each combination is measured under each of them, in turns")
     add_observe_argument(parser)
     parser.add_argument("--out", type=Path, help="folder for records and page")
+    add_output_arguments(parser)
     add_place_arguments(parser)
     add_json_argument(parser)
 
@@ -52,6 +55,9 @@ def main(arguments: list[str]) -> int:
         _add,
     )
     own = given.arguments
+    where = elsewhere_of(own)
+    outputs = outputs_of(own, elsewhere=where is not None)
+    browser = outputs.check()
     console = Console(to_stderr=own.json)
     result = sweep(
         **given.subject,
@@ -64,7 +70,7 @@ def main(arguments: list[str]) -> int:
         observe=observers_of(own),
         out=own.out,
         progress=console,
-        elsewhere=elsewhere_of(own),
+        elsewhere=where,
     )
     for title, ranking in result.rankings:
         console.line(title)
@@ -75,6 +81,9 @@ def main(arguments: list[str]) -> int:
         console.line(result.unfinished)
     if result.page is not None:
         console.line(f"page: {result.page}")
+        study = result.records[-1].study if result.records else None
+        written = export_results(result.folder, study, result.page, outputs, browser)
+        show_outputs(written, console)
     if own.json:
         rankings = [{"of": of, **recommendation_data(each)} for of, each in result.rankings]
         print_json(

@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from perfkit.api.reporting import export_results
 from perfkit.api.tuning import tune
 from perfkit.cli.console import Console
 from perfkit.cli.json_output import add_json_argument, print_json, recommendation_data
 from perfkit.cli.place_arguments import add_place_arguments, call_and_show, elsewhere_of
+from perfkit.cli.report_arguments import add_output_arguments, outputs_of, show_outputs
 from perfkit.cli.workload_arguments import (
     Parser,
     add_jaxlib_argument,
@@ -45,6 +47,7 @@ def _add(parser: Parser) -> None:
         help="do not measure the parts that give the time of a production prediction",
     )
     _add_goal(parser)
+    add_output_arguments(parser)
     add_place_arguments(parser)
     add_json_argument(parser)
 
@@ -150,6 +153,8 @@ def main(arguments: list[str]) -> int:
         out=own.out,
     )
     where = elsewhere_of(own)
+    outputs = outputs_of(own, elsewhere=where is not None)
+    browser = outputs.check()
     if where is not None:
         return call_and_show("tune", chosen, where, console)
     result = tune(**chosen, progress=console)
@@ -162,6 +167,9 @@ def main(arguments: list[str]) -> int:
     for path in result.front:
         console.line(f"preset on the front of time and memory: {path}")
     console.line(f"page: {result.page}")
+    study = result.records[-1].study if result.records else None
+    written = export_results(result.folder, study, result.page, outputs, browser)
+    show_outputs(written, console)
     if own.json:
         print_json(
             {

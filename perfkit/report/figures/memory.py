@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from perfkit.report.names import Names
 from perfkit.report.status import Status, status_of
-from perfkit.report.style import MARKS, labelled_rows, rows_height_px, styled, wrapped
+from perfkit.report.style import MARKS, ROW_SHARE, headed_rows, styled, wrapped
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import GIGA, bytes_text
 
@@ -19,6 +20,8 @@ class MemoryRow(NamedTuple):
     ----------
     label
         Label of the configuration.
+    name
+        Its short name, see :class:`perfkit.report.names.Names`.
     peak_rss_bytes
         Largest resident set of the process tree in any trial, in bytes.
     status
@@ -26,6 +29,7 @@ class MemoryRow(NamedTuple):
     """
 
     label: str
+    name: str
     peak_rss_bytes: int
     status: Status
 
@@ -44,9 +48,15 @@ class MemoryInfo(NamedTuple):
 
 def memory_info(recommendation: Recommendation) -> MemoryInfo:
     """Peak memory of every configuration for which it was measured."""
+    names = Names.of(recommendation)
     return MemoryInfo(
         tuple(
-            MemoryRow(row.label, row.peak_rss_bytes, status_of(row, recommendation.best))
+            MemoryRow(
+                row.label,
+                names[row.digest],
+                row.peak_rss_bytes,
+                status_of(row, recommendation.best),
+            )
             for row in recommendation.rows
             if row.peak_rss_bytes > 0
         )
@@ -55,7 +65,7 @@ def memory_info(recommendation: Recommendation) -> MemoryInfo:
 
 def memory_figure(info: MemoryInfo) -> go.Figure:
     """One horizontal bar per configuration, hatched if it cannot be recommended."""
-    labels = [wrapped(row.label) for row in info.rows]
+    labels = [wrapped(row.name) for row in info.rows]
     unusable = (Status.DISAGREES, Status.FAILED, Status.INTERRUPTED)
     figure = go.Figure()
     for status, mark in MARKS.items():
@@ -68,7 +78,7 @@ def memory_figure(info: MemoryInfo) -> go.Figure:
                 y=[index for index, _ in chosen],
                 orientation="h",
                 name=status.value,
-                width=0.6,
+                width=ROW_SHARE,
                 marker={
                     "color": mark.colour,
                     "pattern": {"shape": "/" if status in unusable else ""},
@@ -82,8 +92,7 @@ def memory_figure(info: MemoryInfo) -> go.Figure:
                 hoverinfo="text",
             )
         )
-    styled(figure, rows_height_px(labels))
-    labelled_rows(figure, labels)
+    headed_rows(styled(figure), labels)
     figure.update_layout(margin={"r": 60})
     figure.update_xaxes(title_text="peak resident memory, GB", rangemode="tozero")
     return figure

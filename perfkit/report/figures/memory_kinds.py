@@ -9,15 +9,15 @@ import plotly.graph_objects as go
 from perfkit.observers.memory import MemoryResult
 from perfkit.observers.reading import found
 from perfkit.records.schema import Record
-from perfkit.report.profile_summary import memory_peaks
+from perfkit.report.profile.summary import memory_peaks
 from perfkit.report.style import (
     BLACK,
     BLUE,
     ORANGE,
     PURPLE,
+    ROW_SHARE,
     SKY,
-    labelled_rows,
-    rows_height_px,
+    headed_rows,
     styled,
     wrapped,
 )
@@ -115,15 +115,14 @@ def peaks_figure(info: PeaksInfo) -> go.Figure:
             x=[size / GIGA for size in info.peaks.values()],
             y=list(range(len(labels))),
             orientation="h",
-            width=0.6,
+            width=ROW_SHARE,
             marker={"color": BLUE},
             text=[bytes_text(size) for size in info.peaks.values()],
             textposition="outside",
             cliponaxis=False,
         )
     )
-    styled(figure, rows_height_px(labels))
-    labelled_rows(figure, labels)
+    headed_rows(styled(figure), labels)
     figure.update_layout(margin={"r": 80})
     figure.update_xaxes(title_text="GB", rangemode="tozero")
     return figure

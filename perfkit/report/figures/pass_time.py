@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from perfkit.observers.roofline.limit import Limit
 from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.report.figures.roofline import LIMIT_COLOURS
-from perfkit.report.style import BLUE, labelled_rows, rows_height_px, styled, wrapped
+from perfkit.report.style import BLUE, ROW_SHARE, headed_rows, styled, wrapped
 from perfkit.units import percent_text, seconds_text
 
 SHOWN_MODULES = 15
@@ -76,7 +76,7 @@ def pass_figure(info: PassInfo) -> go.Figure:
                 x=[row.seconds for _, row in chosen],
                 y=[index for index, _ in chosen],
                 orientation="h",
-                width=0.6,
+                width=ROW_SHARE,
                 name="" if limit is None else limit.value,
                 showlegend=limit is not None,
                 marker={"color": BLUE if limit is None else LIMIT_COLOURS[limit]},
@@ -88,8 +88,7 @@ def pass_figure(info: PassInfo) -> go.Figure:
                 hoverinfo="text",
             )
         )
-    styled(figure, rows_height_px(labels))
-    labelled_rows(figure, labels)
+    headed_rows(styled(figure), labels)
     figure.update_layout(margin={"r": 110})
     figure.update_xaxes(title_text="seconds of one traced pass", rangemode="tozero")
     return figure

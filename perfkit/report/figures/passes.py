@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.records.schema import Record
+from perfkit.report.names import Names
 from perfkit.report.status import Status, status_of
 from perfkit.report.style import (
     BLACK,
@@ -25,7 +27,7 @@ from perfkit.report.style import (
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import seconds_text
 
-LEGEND_WIDTH = 110
+LEGEND_WIDTH = 44
 EMPHASISED = (Status.STOCK, Status.RECOMMENDED)
 ORDINARY = (Status.AGREES, Status.UNJUDGED)
 PALETTE = [colour for colour in SERIES if colour not in (BLUE, BLACK, VERMILION)]
@@ -39,6 +41,8 @@ class PassGroup(NamedTuple):
     ----------
     label
         Label of the configuration.
+    name
+        Its short name, see :class:`perfkit.report.names.Names`.
     status
         Status of the configuration in the study.
     elapsed_s
@@ -48,6 +52,7 @@ class PassGroup(NamedTuple):
     """
 
     label: str
+    name: str
     status: Status
     elapsed_s: tuple[float, ...]
     wall_s: tuple[float, ...]
@@ -69,18 +74,21 @@ def passes_info(records: Sequence[Record], recommendation: Recommendation) -> Pa
     """All steady passes of ``records`` by configuration."""
     begins = {record.id: datetime.fromisoformat(record.created).timestamp() for record in records}
     origin = min(begins.values(), default=0.0)
+    names = Names.of(recommendation)
+    own: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        own[record.configuration.digest].append(record)
     groups = []
     for row in recommendation.rows:
         passes = sorted(
             (begins[record.id] - origin + stage.begin_s, stage.wall_s)
-            for record in records
-            if record.configuration.digest == row.digest
+            for record in own[row.digest]
             for stage in record.steady
         )
         if passes:
             elapsed_s, wall_s = zip(*passes, strict=True)
             status = status_of(row, recommendation.best)
-            groups.append(PassGroup(row.label, status, elapsed_s, wall_s))
+            groups.append(PassGroup(row.label, names[row.digest], status, elapsed_s, wall_s))
     return PassesInfo(tuple(groups))
 
 
@@ -99,7 +107,7 @@ def passes_figure(info: PassesInfo) -> go.Figure:
                 x=[second / 60 for second in group.elapsed_s],
                 y=group.wall_s,
                 mode="lines+markers" if group.status in EMPHASISED else "markers",
-                name=shortened(f"{_prefix(group)}{group.label}", LEGEND_WIDTH),
+                name=shortened(f"{_prefix(group)}{group.name}", LEGEND_WIDTH),
                 line={"color": colour, "width": 1, "dash": "dot"},
                 marker={
                     "color": colour,
@@ -123,4 +131,5 @@ def passes_figure(info: PassesInfo) -> go.Figure:
 
 def _prefix(group: PassGroup) -> str:
     plain = (*ORDINARY, Status.STOCK)
-    return "" if group.status in plain else f"{group.status}: "
+    named = group.status in plain or group.name.startswith(group.status)
+    return "" if named else f"{group.status}: "

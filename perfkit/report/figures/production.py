@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from perfkit.report.style import SERIES, labelled_rows, rows_height_px, styled, wrapped
+from perfkit.report.style import ROW_SHARE, SERIES, headed_rows, styled, wrapped
 from perfkit.tuning.extrapolate import Extrapolation
 from perfkit.units import HOUR_S, MINUTE_S, percent_text, seconds_text
 
@@ -100,12 +100,11 @@ def check_text(extrapolation: Extrapolation) -> str:
 
 
 def production_figure(info: ProductionInfo) -> go.Figure:
-    """One stacked bar per configuration with its total at the end."""
+    """One stacked bar per configuration, below its total."""
     longest_s = max(bar.total_s for bar in info.bars)
     unit_s, unit = next(
         ((unit_s, name) for least, unit_s, name in UNITS if longest_s >= least), (1, "seconds")
     )
-    labels = [wrapped(bar.label) for bar in info.bars]
     figure = go.Figure()
     names = list(dict.fromkeys(part.name for bar in info.bars for part in bar.parts))
     for index, name in enumerate(names):
@@ -120,7 +119,7 @@ def production_figure(info: ProductionInfo) -> go.Figure:
                 x=[part.total_s / unit_s for _, part in chosen],
                 y=[row for row, _ in chosen],
                 orientation="h",
-                width=0.6,
+                width=ROW_SHARE,
                 name=wrapped(name.replace("_", " ")),
                 marker={"color": SERIES[index % len(SERIES)]},
                 hovertext=[
@@ -132,19 +131,12 @@ def production_figure(info: ProductionInfo) -> go.Figure:
                 hoverinfo="text",
             )
         )
-    for row, bar in enumerate(info.bars):
-        figure.add_annotation(
-            x=bar.total_s / unit_s,
-            y=row,
-            xanchor="left",
-            xshift=6,
-            showarrow=False,
-            text=f"<b>{seconds_text(bar.total_s)}</b>{_check(bar)}",
-        )
-    styled(figure, rows_height_px(labels, extra_px=110))
-    labelled_rows(figure, labels)
-    # The range leaves room for the total at the end of the longest bar.
-    figure.update_xaxes(title_text=f"{unit} per prediction", range=[0, 1.35 * longest_s / unit_s])
+    headings = [
+        f"{wrapped(bar.label)}<br><b>{seconds_text(bar.total_s)}</b>{_check(bar)}"
+        for bar in info.bars
+    ]
+    headed_rows(styled(figure), headings)
+    figure.update_xaxes(title_text=f"{unit} per prediction", rangemode="tozero")
     return figure
 
 

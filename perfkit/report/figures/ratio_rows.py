@@ -1,4 +1,4 @@
-"""Rows of ratios: a label, a dot with its interval, and a note in a column on the right."""
+"""Rows of ratios: a name and a note above a dot with its interval."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from perfkit.report.style import PALE, labelled_rows, rows_height_px, spread_axis, styled
+from perfkit.report.style import PALE, coloured, headed_rows, spread_axis, styled
 from perfkit.stats.interval import Interval
-
-NOTES_FROM = 0.6
-"""Left edge of the notes, as a share of the figure's width without its labels."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,7 @@ class Note:
     Attributes
     ----------
     text
-        Two lines, with Plotly's markup.
+        One line or several, with Plotly's markup.
     colour
         Colour of the text.
     """
@@ -37,7 +34,7 @@ def finish_rows(
     ratios: Iterable[Interval],
     title: str,
 ) -> None:
-    """Add labels, notes and axes to a figure whose dots are at 0, 1, ... from the top.
+    """Add names, notes and axes to a figure whose dots are at 0, 1, ... from the top.
 
     Parameters
     ----------
@@ -50,22 +47,14 @@ def finish_rows(
     title
         Title of the axis.
     """
-    for position, note in enumerate(notes):
-        figure.add_annotation(
-            x=NOTES_FROM,
-            y=position,
-            xref="paper",
-            yref="y",
-            xanchor="left",
-            align="left",
-            showarrow=False,
-            text=note.text,
-            font={"color": note.colour, "size": 12},
-        )
-    styled(figure, rows_height_px(labels, least_lines=2))
-    labelled_rows(figure, labels)
-    ends = [end for ratio in ratios for end in (ratio.median, *(ratio.ends or ()))]
-    figure.update_xaxes(
-        title_text=title, domain=[0, NOTES_FROM - 0.02], **spread_axis([1.0, *ends])
+    styled(figure)
+    headed_rows(
+        figure,
+        [
+            f"{label}<br>{coloured(note.text, note.colour)}" if note.text else label
+            for label, note in zip(labels, notes, strict=True)
+        ],
     )
+    ends = [end for ratio in ratios for end in (ratio.median, *(ratio.ends or ()))]
+    figure.update_xaxes(title_text=title, **spread_axis([1.0, *ends]))
     figure.add_vline(x=1, line={"color": PALE, "width": 2}, layer="below")

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from perfkit.records.schema import Outcome
 from perfkit.report.figures.ratio_rows import Note, finish_rows
+from perfkit.report.names import Names
 from perfkit.report.status import (
     Status,
     agreement_text,
@@ -31,6 +32,8 @@ class SpeedupRow(NamedTuple):
     ----------
     label
         Label of the configuration.
+    name
+        Its short name, see :class:`perfkit.report.names.Names`.
     speedup
         Speed-up over stock; None if it was not compared.
     status
@@ -40,6 +43,7 @@ class SpeedupRow(NamedTuple):
     """
 
     label: str
+    name: str
     speedup: Interval | None
     status: Status
     note: str
@@ -63,6 +67,7 @@ def speedup_info(recommendation: Recommendation) -> SpeedupInfo:
 
     A configuration without a trial that reached a pass is among them, with the reason.
     """
+    names = Names.of(recommendation)
     rows = []
     for row in recommendation.rows:
         if only_screened(row):
@@ -73,14 +78,14 @@ def speedup_info(recommendation: Recommendation) -> SpeedupInfo:
             note = row.reason
         elif row.outcome is not Outcome.OK:
             note = outcome_text(row.outcome, row.reason)
-        rows.append(SpeedupRow(row.label, row.speedup, status, note))
+        rows.append(SpeedupRow(row.label, names[row.digest], row.speedup, status, note))
     return SpeedupInfo(tuple(rows))
 
 
 def speedup_figure(info: SpeedupInfo) -> go.Figure:
     """One dot with its interval per row. A configuration without a speed-up has a note only."""
     figure = go.Figure()
-    labels = [wrapped(row.label) for row in info.rows]
+    labels = [wrapped(row.name) for row in info.rows]
     for status, mark in MARKS.items():
         chosen = [
             (position, row.speedup, row)
@@ -115,7 +120,7 @@ def speedup_figure(info: SpeedupInfo) -> go.Figure:
 
 
 def _note(row: SpeedupRow) -> Note:
-    """Ratio, status and note."""
+    """Ratio and status, and the agreement or the reason of a failure."""
     value = "" if row.speedup is None else f"<b>{ratio_text(row.speedup)}</b> "
     lines = [f"{value}{row.status}", shortened(row.note, NOTE_WIDTH)]
-    return Note("<br>".join(lines), MARKS[row.status].colour)
+    return Note("<br>".join(filter(None, lines)), MARKS[row.status].colour)

@@ -17,9 +17,9 @@ from perfkit.report.style import (
     GREY,
     ORANGE,
     PURPLE,
+    ROW_SHARE,
     SKY,
-    labelled_rows,
-    rows_height_px,
+    headed_rows,
     shortened,
     styled,
     wrapped,
@@ -29,7 +29,7 @@ from perfkit.units import seconds_text
 STAGE_COLOURS: dict[str, str] = dict(
     zip(StageName, (GREY, PURPLE, SKY, ORANGE, BLUE, GREEN, BLACK), strict=True)
 )
-LABEL_WIDTH = 52
+LABEL_WIDTH = 36
 
 
 class StagesBar(NamedTuple):
@@ -100,7 +100,7 @@ def stages_figure(info: StagesInfo) -> go.Figure:
                 x=[second for _, _, second in chosen],
                 y=[index for index, _, _ in chosen],
                 orientation="h",
-                width=0.6,
+                width=ROW_SHARE,
                 name="steady (median pass)" if name is StageName.STEADY else name.value,
                 marker={"color": STAGE_COLOURS[name]},
                 hovertext=[
@@ -110,8 +110,7 @@ def stages_figure(info: StagesInfo) -> go.Figure:
                 hoverinfo="text",
             )
         )
-    styled(figure, rows_height_px(labels))
-    labelled_rows(figure, labels)
+    headed_rows(styled(figure), labels)
     figure.update_xaxes(title_text="wall seconds")
     return figure
 

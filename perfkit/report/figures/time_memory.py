@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
@@ -10,6 +11,9 @@ from perfkit.report.status import Status, status_of
 from perfkit.report.style import BLACK, GREY, MARKS, spread_axis, styled, wrapped
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import GIGA, bytes_text, percent_text, seconds_text
+
+POSSIBLE = (Status.RECOMMENDED, Status.STOCK, Status.AGREES)
+"""Statuses of configurations that may be recommended."""
 
 
 class TimeMemoryPoint(NamedTuple):
@@ -44,8 +48,9 @@ class TimeMemoryInfo(NamedTuple):
     points
         Configurations with a measured time and utilisation, in the recommendation's order.
     front
-        Seconds and peak bytes of the configurations on the front of time and memory, fastest first;
-        empty if the front was not asked for.
+        Seconds and peak bytes of the configurations on the front of time and memory, fastest first:
+        those that the recommendation holds, or else the points that may be recommended and that no
+        other such point beats in both.
     """
 
     points: tuple[TimeMemoryPoint, ...]
@@ -54,24 +59,37 @@ class TimeMemoryInfo(NamedTuple):
 
 def time_memory_info(recommendation: Recommendation) -> TimeMemoryInfo:
     """Time, memory and utilisation of every configuration with a measured time."""
-    return TimeMemoryInfo(
-        tuple(
-            TimeMemoryPoint(
-                row.label,
-                row.time_s.median,
-                row.peak_rss_bytes,
-                row.utilisation,
-                status_of(row, recommendation.best),
-            )
-            for row in recommendation.rows
-            if row.time_s is not None and row.utilisation is not None
-        ),
-        tuple(
-            (row.time_s.median, row.peak_rss_bytes)
-            for row in recommendation.front
-            if row.time_s is not None
-        ),
+    points = tuple(
+        TimeMemoryPoint(
+            row.label,
+            row.time_s.median,
+            row.peak_rss_bytes,
+            row.utilisation,
+            status_of(row, recommendation.best),
+        )
+        for row in recommendation.rows
+        if row.time_s is not None and row.utilisation is not None
     )
+    asked = tuple(
+        (row.time_s.median, row.peak_rss_bytes)
+        for row in recommendation.front
+        if row.time_s is not None
+    )
+    return TimeMemoryInfo(points, asked or _front_of(points))
+
+
+def _front_of(points: Sequence[TimeMemoryPoint]) -> tuple[tuple[float, int], ...]:
+    """The points of which no other is both faster and smaller, fastest first."""
+    possible = sorted(
+        (point.time_s, point.peak_rss_bytes)
+        for point in points
+        if point.status in POSSIBLE and point.peak_rss_bytes
+    )
+    front: list[tuple[float, int]] = []
+    for time_s, peak_rss_bytes in possible:
+        if not front or peak_rss_bytes < front[-1][1]:
+            front.append((time_s, peak_rss_bytes))
+    return tuple(front)
 
 
 def time_memory_figure(info: TimeMemoryInfo) -> go.Figure:

@@ -6,7 +6,6 @@ module runs nothing.
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
 from collections import defaultdict
@@ -133,10 +132,10 @@ class Evidence:
                 blocks[process.block, process.depth].append(process)
         found: dict[frozenset[int], Pair] = {}
         for members in blocks.values():
-            for process in members:
+            for process, others in _partners(members):
                 pairs = [
                     pair
-                    for other in members
+                    for other in others
                     if other.digest != process.digest and (pair := _pair(other, process))
                 ]
                 if pairs:
@@ -152,9 +151,10 @@ class Evidence:
                 blocks[process.block].append(process)
         found: dict[tuple[str, str], list[float]] = defaultdict(list)
         for members in blocks.values():
-            for base, other in itertools.permutations(members, 2):
-                if base.digest != other.digest and base.depth == other.depth:
-                    found[base.digest, other.digest] += common_rounds(base, other)
+            for base, others in _partners(members):
+                for other in others:
+                    if base.digest != other.digest and base.depth == other.depth:
+                        found[base.digest, other.digest] += common_rounds(base, other)
         return {
             edge: (math.exp(statistics.median(rounds)), len(rounds))
             for edge, rounds in found.items()
@@ -223,11 +223,19 @@ class Evidence:
             found[process.digest].append(process)
         return found
 
+    @cached_property
+    def _by_place(self) -> dict[tuple[str, str | None, str], list[Process]]:
+        """Processes by digest, block and depth; those without a block share none."""
+        found: dict[tuple[str, str | None, str], list[Process]] = defaultdict(list)
+        for process in self._processes:
+            if process.block is not None:
+                found[process.digest, process.block, process.depth].append(process)
+        return found
+
     def _pairs(self, base: str, candidate: str) -> Iterator[tuple[Process, Process]]:
         """Processes of two configurations that share a block and a depth."""
-        for first, second in itertools.product(self._of(base), self._of(candidate)):
-            together = first.block == second.block and first.depth == second.depth
-            if first.block is not None and together:
+        for first in self._of(base):
+            for second in self._by_place.get((candidate, first.block, first.depth), ()):
                 yield first, second
 
 
@@ -260,6 +268,21 @@ def confidence_of(rank: int) -> float:
         over all finalists is at most :data:`FALSE_WINNERS`, however many there are.
     """
     return 1 - FALSE_WINNERS * 0.5**rank
+
+
+def _partners(members: Sequence[Process]) -> Iterator[tuple[Process, list[Process]]]:
+    """Each process of a block with the others that passed in one of its rounds, in their order.
+
+    A screening may have thousands of processes in one block. Each but the base passed in a few
+    rounds, so that partners are looked up by round and not among all processes.
+    """
+    passed: dict[int, list[int]] = defaultdict(list)
+    for position, process in enumerate(members):
+        for number in process.times_s:
+            passed[number].append(position)
+    for position, process in enumerate(members):
+        others = {other for number in process.times_s for other in passed[number]} - {position}
+        yield process, [members[other] for other in sorted(others)]
 
 
 def _pair(first: Process, second: Process) -> Pair | None:

@@ -32,19 +32,29 @@ def log_gains(pairs: Sequence[Pair]) -> dict[str, float]:
         Gains of the configurations that a chain of pairs connects with stock. Stock is among them
         if it has any pair.
     """
+    from scipy.sparse import csc_array
+    from scipy.sparse.linalg import spsolve
+
     connected = _connected(pairs)
     digests = sorted(connected - {STOCK.digest})
     if not digests:
         return {}
     column = {digest: number for number, digest in enumerate(digests)}
     used = [pair for pair in pairs if pair.first.digest in connected]
-    design = np.zeros((len(used), len(digests)))
+    rows: list[int] = []
+    columns: list[int] = []
+    signs: list[float] = []
     for row, pair in enumerate(used):
         # The logarithm of first / second is the gain of the second minus that of the first.
         for digest, sign in ((pair.second.digest, 1.0), (pair.first.digest, -1.0)):
             if digest in column:
-                design[row, column[digest]] += sign
-    solution, *_ = np.linalg.lstsq(design, np.array([pair.median for pair in used]), rcond=None)
+                rows.append(row)
+                columns.append(column[digest])
+                signs.append(sign)
+    # Sparse: a long search has thousands of configurations, and each is compared with a few others.
+    design = csc_array((signs, (rows, columns)), shape=(len(used), len(digests)))
+    medians = np.array([pair.median for pair in used])
+    solution = np.atleast_1d(spsolve(design.T @ design, design.T @ medians))
     return {STOCK.digest: 0.0} | dict(zip(digests, map(float, solution), strict=True))
 
 

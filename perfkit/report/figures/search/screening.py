@@ -10,11 +10,12 @@ import plotly.graph_objects as go
 
 from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.schema import Record
+from perfkit.report.names import Names
 from perfkit.report.status import Status, status_of
 from perfkit.report.style import (
     MARKS,
     PALE,
-    labelled_rows,
+    headed_rows,
     shortened,
     spread_axis,
     styled,
@@ -25,11 +26,11 @@ from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.gains import compared_pairs, log_gains
 from perfkit.units import count_text
 
-MOST_ROWS = 40
+MOST_ROWS = 24
 """Most configurations in the figure."""
 
-ROW_PX = 20
-"""Height of a row: one line of text."""
+NAME_WIDTH = 40
+"""Most characters of a name; the gain stands behind it."""
 
 SHALLOW = "shallow network"
 SHARED = "shared process"
@@ -42,6 +43,8 @@ class ScreeningRow(NamedTuple):
     ----------
     label
         Label of the configuration.
+    name
+        Its short name, see :class:`perfkit.report.names.Names`.
     gain
         Time of stock over that of the configuration.
     rounds
@@ -51,6 +54,7 @@ class ScreeningRow(NamedTuple):
     """
 
     label: str
+    name: str
     gain: float
     rounds: int
     status: Status
@@ -95,9 +99,11 @@ def screening_info(
     for pair in pairs:
         for process in (pair.first, pair.second):
             rounds[process.digest] = rounds.get(process.digest, 0) + len(pair.logarithms)
+    names = Names.of(recommendation)
     rows = [
         ScreeningRow(
             row.label,
+            names[row.digest],
             math.exp(gains[row.digest]),
             rounds[row.digest],
             status_of(row, recommendation.best),
@@ -134,11 +140,14 @@ def screening_figure(info: ScreeningInfo) -> go.Figure:
                 hoverinfo="text",
             )
         )
-    styled(figure, 100 + ROW_PX * len(info.rows))
-    labelled_rows(figure, [shortened(row.label) for row in info.rows])
+    headed_rows(styled(figure), [_heading(row) for row in info.rows])
     figure.update_xaxes(
         title_text=f"times as fast as stock ({info.where})",
         **spread_axis([1.0, *(row.gain for row in info.rows)]),
     )
     figure.add_vline(x=1, line={"color": PALE, "width": 2}, layer="below")
     return figure
+
+
+def _heading(row: ScreeningRow) -> str:
+    return f"{shortened(row.name, NAME_WIDTH)} <b>{row.gain:.2f}x</b>"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfkit.report.figures.search.importance import importance_figure, importance_info
 from perfkit.report.figures.search.looked import looked_figure, looked_info, looked_sentence
 from perfkit.report.figures.search.screening import (
     SHALLOW,
@@ -16,8 +15,9 @@ from perfkit.report.figures.search.screening import (
 from perfkit.report.page import PageFigure, PageSection
 from perfkit.report.plain_table import PlainTable
 from perfkit.report.selection import StudyRecords
+from perfkit.report.status import only_screened
 from perfkit.report.tables import SCREENED_HEADERS, screened_table
-from perfkit.tuning.importance import MAIN_EFFECTS, importance
+from perfkit.report.thinning import shortlist
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import count_text
 
@@ -61,8 +61,6 @@ def search_section(
     if screening is not None:
         heading, caption = f"Screening ({screening.where})", _screening_caption(screening)
         figures.append(PageFigure(heading, caption, screening_figure(screening)))
-    if looked.total:
-        figures += _importance_figures(study)
     return PageSection(
         "Search",
         lead=looked_sentence(looked),
@@ -90,29 +88,15 @@ def _screening_caption(info: ScreeningInfo) -> str:
     return caption
 
 
-def _importance_figures(study: StudyRecords) -> list[PageFigure]:
-    info = importance_info(importance(study.ranked))
-    if info is None:
-        return []
-    share = "its main effect" if info.method == MAIN_EFFECTS else info.method.upper()
-    caption = (
-        "Gain of the best value of each knob over its default, other settings being equal, and the "
-        f"share of the knob in the importance of all knobs ({share})."
-    )
-    if not all(row.gain.ends for row in info.rows):
-        caption += (
-            " An open dot has no interval: there are too few pairs, or the knob was only set "
-            "together with others, with which it shares their gain equally."
-        )
-    return [PageFigure("Importance of the knobs", caption, importance_figure(info))]
-
-
 def _screened_table(recommendation: Recommendation) -> tuple[PlainTable, ...]:
-    rows = screened_table(recommendation)
-    if not rows:
+    shown = screened_table(shortlist(recommendation).recommendation)
+    if not shown:
         return ()
-    heading = f"{count_text(len(rows), 'configuration')} that screening did not choose"
-    return (PlainTable(heading, SCREENED_HEADERS, rows, folded=True),)
+    total = sum(only_screened(row) for row in recommendation.rows)
+    heading = f"{count_text(total, 'configuration')} that screening did not choose"
+    if len(shown) < total:
+        heading += f" (the {len(shown)} with the largest gains)"
+    return (PlainTable(heading, SCREENED_HEADERS, shown, folded=True),)
 
 
 def _list_table(heading: str, header: str, sentences: Sequence[str]) -> tuple[PlainTable, ...]:

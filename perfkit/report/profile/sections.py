@@ -1,8 +1,6 @@
-"""The page of a profile: the limit of every module, figures, and links to all artifacts."""
+"""The sections of a profile, by observer. A section without its observations is empty."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from perfkit.observers.cpu import CpuResult
 from perfkit.observers.memray_heap import HeapResult
@@ -12,7 +10,6 @@ from perfkit.observers.py_spy import PythonResult
 from perfkit.observers.reading import found
 from perfkit.observers.trace.xla_trace import XlaResult
 from perfkit.records.schema import Record
-from perfkit.report import facts
 from perfkit.report.figures.memory_kinds import (
     memory_kinds_figure,
     memory_kinds_info,
@@ -27,10 +24,10 @@ from perfkit.report.figures.utilisation import (
     utilisation_figure,
     utilisation_info,
 )
-from perfkit.report.page import PageContent, PageFigure, PageLink, PageSection, render_page
+from perfkit.report.page import PageFigure, PageSection
 from perfkit.report.plain_table import PlainTable
-from perfkit.report.profile_summary import profile_summary, steady_s
-from perfkit.report.profile_tables import (
+from perfkit.report.profile.summary import steady_s
+from perfkit.report.profile.tables import (
     floor_table,
     module_table,
     operation_table,
@@ -42,49 +39,23 @@ TABLE_MODULES = 25
 """Modules in the table, longest time first."""
 
 
-def profile_page(record: Record, folder: Path) -> str:
-    """Render the page of a profile as an HTML document. Only the artifacts are separate files.
-
-    Parameters
-    ----------
-    record
-        Record of a profiled trial.
-    folder
-        Folder of the page; the paths of artifacts in the record are relative to it.
-    """
-    workload = record.workload
-    missing = (
-        f"{name}: {observation.missing}"
-        for name, observation in record.observations.items()
-        if observation.missing
-    )
-    return render_page(
-        PageContent(
-            title=f"profile of {workload.name} ({workload.size}) with {workload.model}",
-            subtitle=f"{record.created[:16].replace('T', ' ')} UTC, "
-            f"configuration {record.configuration.label}, outcome {record.outcome.value}",
-            production=tuple(profile_summary(record)),
-            notices=facts.notices([record]),
-            warnings=(*facts.warnings([record]), *missing),
-            facts=(
-                facts.workload_facts([record]),
-                facts.machine_facts([record]),
-                facts.version_facts([record]),
-            ),
-            sections=(
-                _xla_section(record),
-                _products_section(record),
-                _cpu_section(record),
-                _memory_section(record),
-                _python_section(record),
-                _perf_section(record),
-                _files_section(record, folder),
-            ),
+def observed_sections(record: Record) -> tuple[PageSection, ...]:
+    """All sections, those without observations included."""
+    return tuple(
+        make(record)
+        for make in (
+            xla_section,
+            products_section,
+            cpu_section,
+            memory_section,
+            python_section,
+            perf_section,
         )
     )
 
 
-def _xla_section(record: Record) -> PageSection:
+def xla_section(record: Record) -> PageSection:
+    """Time of one traced pass by module and by kind of operation, and the roofline."""
     seen = found(record, "xla", XlaResult)
     if seen is None:
         return PageSection("Time of one pass")
@@ -117,7 +88,8 @@ def _xla_section(record: Record) -> PageSection:
     )
 
 
-def _products_section(record: Record) -> PageSection:
+def products_section(record: Record) -> PageSection:
+    """Matrix products by shape, against the ceilings of the machine."""
     seen = found(record, "products", ProductsResult)
     if seen is None:
         return PageSection("Matrix products")
@@ -132,7 +104,8 @@ def _products_section(record: Record) -> PageSection:
     )
 
 
-def _cpu_section(record: Record) -> PageSection:
+def cpu_section(record: Record) -> PageSection:
+    """CPUs in use, and busy CPUs by stage."""
     figures = []
     use, busy = utilisation_info(record), busy_info(record)
     if use is not None:
@@ -149,7 +122,8 @@ def _cpu_section(record: Record) -> PageSection:
     return PageSection("CPUs", figures=tuple(figures), plain=tables)
 
 
-def _memory_section(record: Record) -> PageSection:
+def memory_section(record: Record) -> PageSection:
+    """Peak memory by observer, and memory over time."""
     figures = []
     peaks, kinds = peaks_info(record), memory_kinds_info(record)
     if peaks.peaks:
@@ -173,7 +147,8 @@ def _memory_section(record: Record) -> PageSection:
     return PageSection("Memory", figures=tuple(figures), plain=tables)
 
 
-def _python_section(record: Record) -> PageSection:
+def python_section(record: Record) -> PageSection:
+    """Python's functions by time."""
     seen = found(record, "py-spy", PythonResult)
     if seen is None:
         return PageSection("Python")
@@ -186,7 +161,8 @@ def _python_section(record: Record) -> PageSection:
     return PageSection("Python", plain=(table,))
 
 
-def _perf_section(record: Record) -> PageSection:
+def perf_section(record: Record) -> PageSection:
+    """Hardware events and symbols of one pass."""
     seen = found(record, "perf", PerfResult)
     if seen is None:
         return PageSection("perf")
@@ -199,17 +175,3 @@ def _perf_section(record: Record) -> PageSection:
             PlainTable("Symbols of one pass", ("symbol", "samples"), symbols),
         ),
     )
-
-
-def _files_section(record: Record, folder: Path) -> PageSection:
-    links = tuple(
-        PageLink(name, path, _size(folder / path)) for name, path in record.artifacts.items()
-    )
-    return PageSection("Files", links=links)
-
-
-def _size(path: Path) -> str:
-    try:
-        return bytes_text(path.stat().st_size)
-    except (OSError, ValueError):
-        return "missing"

@@ -1,0 +1,1 @@
+"""The page of a profile, and its tables for the terminal."""
