@@ -290,6 +290,9 @@ class Record(FrozenModel):
     part_times_s
         Seconds of each part in one pass at the fidelity of the workload, from the trace of a
         separate pass, scaled to the steady time. ``rest`` is what belongs to no part.
+    full_part_times_s
+        Seconds of each part in one pass of the full network, predicted from the shallow one; None
+        at full depth.
     guard
         Counts of the domain guard; None where it was off.
     finite, agreement
@@ -334,6 +337,7 @@ class Record(FrozenModel):
     peak_rss_bytes: Count = 0
     samples: Samples | None = None
     part_times_s: dict[str, Seconds] | None = None
+    full_part_times_s: dict[str, Seconds] | None = None
     guard: GuardRecord | None = None
     finite: FiniteRecord | None = None
     agreement: AgreementRecord | None = None

@@ -78,7 +78,8 @@ def cpu_laws(records: Iterable[Record]) -> tuple[CpuLaw | None, CpuLaw | None]:
     Returns
     -------
     running, starting : CpuLaw or None
-        None where there are fewer than two CPU counts.
+        None where there are fewer than two CPU counts. The start of a trial that loaded its program
+        from the compilation cache does not count.
     """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
@@ -90,9 +91,12 @@ def cpu_laws(records: Iterable[Record]) -> tuple[CpuLaw | None, CpuLaw | None]:
         return None, None
     starts: dict[int, list[float]] = {}
     for record in best:
+        if record.compilation is not None and record.compilation.cache == CACHE_HIT:
+            continue
         seconds = sum(stage.wall_s for stage in record.stages if stage.name in STARTUP_STAGES)
         starts.setdefault(record.allowed_cpus, []).append(seconds)
-    return fit_cpu_law(median_pass_s(best)), fit_cpu_law(starts)
+    starting = fit_cpu_law(starts) if len(starts) > 1 else None
+    return fit_cpu_law(median_pass_s(best)), starting
 
 
 def _label_without_cpus(record: Record) -> str:

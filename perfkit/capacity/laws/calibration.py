@@ -27,15 +27,18 @@ from perfkit.capacity.tables import first_sentence, read_toml
 from perfkit.errors import UserError
 from perfkit.files import reason_of, short_digest, write_whole
 from perfkit.models import get_model
+from perfkit.models.base import REST
 from perfkit.packages import Package, measured_package
 from perfkit.records.schema import Record
 from perfkit.records.settings import StoredSettings
 from perfkit.records.stages import STARTUP_STAGES
+from perfkit.stats.exact import median_uncertainty
 
 LOGGER = logging.getLogger("perfkit.capacity.laws.calibration")
 """Warns when a calibration file cannot be used and is replaced."""
 
-CALIBRATION_VERSION = 2
+CALIBRATION_VERSION = 3
+"""Version of the file's layout; version 3 added the seconds of each part and their error."""
 
 CHECKSUM = "checksum"
 """Key of the checksum in a saved calibration. Files of older versions have none."""
@@ -72,6 +75,10 @@ class CalibrationTrial(FileData):
         Slow-down while other instances fill the machine, None if not measured.
     package
         The package whose code predicted; None in calibrations of version 1.
+    part_s
+        Part to its seconds per run, on all CPUs that were measured; None before version 3.
+    running_error
+        Half the width of the 95 % interval of ``running_s``, relative to it; None before version 3.
     """
 
     model: str
@@ -85,6 +92,8 @@ class CalibrationTrial(FileData):
     starting_cpus: CpuLaw | None = None
     contention: Annotated[NonNegative, Field(le=MOST_CONTENTION)] | None = None
     package: Package | None = None
+    part_s: dict[str, NonNegative] | None = None
+    running_error: Finite | None = None
 
     @model_validator(mode="after")
     def _has_its_features(self) -> Self:
@@ -321,6 +330,8 @@ def calibrate(
         starting_cpus=starting_cpus,
         contention=contention(records),
         package=record.model_package,
+        part_s={name: one.seconds[name] for name in (*one.counts, REST) if name in one.seconds},
+        running_error=median_uncertainty([s.wall_s for each, _ in full for s in each.steady]),
     )
     calibration = Calibration(
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -144,6 +144,7 @@ class GenCastCosts(CostModel):
         feasibility=("10", "6", "4", "3", "2", "1.5", "1", "0.5", "0.25"),
         axis="grid spacing",
         mark="°",
+        table=("1", "0.25"),
     )
     input_options = ("input", "resolution")
     # The steps of the rollout call one program.
