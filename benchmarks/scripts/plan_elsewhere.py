@@ -7,8 +7,8 @@
 Run it on an otherwise idle machine. Each size is run in the fit's configuration at the fidelity of
 the fit's trials, smallest first. No size is started that is expected to end after ``--budget``; the
 same command resumes. elsewhere.json and elsewhere.md have the errors of time and memory, and
-whether the intervals cover the measurements. Memory is predicted twice: from the laws alone, and from the
-compiler's count for the program of that size with the law of measured overhead.
+whether the intervals cover the measurements. Memory is predicted twice: from the laws alone, and
+from the compiler's count for the program of that size with the law of measured overhead.
 """
 
 from __future__ import annotations
