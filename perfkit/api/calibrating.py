@@ -32,6 +32,7 @@ from perfkit.capacity.laws.transfer import PROCESS_ERROR, part_factors, transfer
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.models import DEFAULT_MODEL
+from perfkit.models.workload import Workload
 from perfkit.observers.roofline.ceilings import measured_ceilings
 from perfkit.records.store import Store
 from perfkit.units import percent_text
@@ -112,9 +113,9 @@ def calibrate_machine(
     """Measure how fast this machine is, as ``perfkit calibrate`` does.
 
     Measures a matrix product and a copy, and runs a small real trial on all CPUs, on one CPU, and
-    in several processes at once. It takes less than four minutes on two CPUs: where the trial on
-    all CPUs is slow, the others are left out, and the laws of the fit hold for fewer CPUs. The same
-    call resumes an interrupted measurement.
+    in several processes at once, then a larger one. It takes less than four minutes on two CPUs:
+    where the trial on all CPUs is slow, some of the others are left out, and the laws of the fit
+    take their place. The same call resumes an interrupted measurement.
 
     Parameters
     ----------
@@ -151,9 +152,14 @@ def calibrate_machine(
     )
     workload = subject.workload
     costs = subject.model.costs
+    fidelity = subject.model.part_fidelity()
+    further: tuple[Workload, ...] = ()
     if not set(costs.input_options) & set(workload.source):
+        if costs.sizes.calibration_further:
+            larger = subject.model.resized(workload, costs.sizes.calibration_further)
+            further = (larger.with_fidelity(**fidelity),)
         workload = subject.model.resized(workload, costs.sizes.calibration)
-    workload = workload.with_fidelity(**subject.model.part_fidelity())
+    workload = workload.with_fidelity(**fidelity)
     if loaded is None:
         configuration = fit_configuration(subject, knobs or {}, preset)
     else:
@@ -172,6 +178,7 @@ def calibrate_machine(
         cached=False,
         budget_s=BUDGET_S,
         reuse_compilation=True,
+        further=further,
     )
     # A file that cannot be used is reported before minutes are spent.
     path = folder / CALIBRATION_NAME
@@ -181,7 +188,8 @@ def calibrate_machine(
     shown.announce(subject.model, [workload], warnings)
     ceilings = dataclasses.asdict(measured_ceilings())
     records = measure_missing(measured, subject, folder, progress)
-    own = [one for one in records if one.workload.digest == workload.digest]
+    digests = {one.digest for one in measured.workloads + measured.further}
+    own = [one for one in records if one.workload.digest in digests]
     made = calibrate(own, ceilings, before)
     made.save(path)
     dropped: tuple[str, ...] = ()

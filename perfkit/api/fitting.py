@@ -158,7 +158,7 @@ def fit_model(
         store=Store(folder),
         rounds=rounds,
         repeats=repeats,
-        shallow=_shallow_workloads(subject, options, shallow_sizes),
+        further=_shallow_workloads(subject, options, shallow_sizes),
         budget_s=budget_s,
     )
     for workload in (*measured.workloads, *measured.held_out):

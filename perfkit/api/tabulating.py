@@ -174,7 +174,13 @@ def _default_machines(
     cpu = fit.machine.get("cpu", "unknown")
     notices = []
     if calibration is not None:
-        loaded = Calibration.load(Path(calibration))
+        loaded, own = Calibration.load(Path(calibration)), fingerprint().known()
+        if loaded.machine.get("cpu") != own.get("cpu"):
+            raise UserError(
+                f"the calibration {calibration} was made on {loaded.machine.get('cpu')}, this "
+                f"machine is {own.get('cpu')}: run 'perfkit calibrate' here, or name it in "
+                "--machines"
+            )
         notices.append(f"times hold for cores of {loaded.machine.get('cpu')}, fitted on {cpu}")
         fit = transferred(fit, loaded)
     else:

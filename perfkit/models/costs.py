@@ -87,6 +87,9 @@ class Sizes:
         Title of that axis.
     mark
         Text after each size on that axis, e.g. a degree sign.
+    calibration_further
+        Larger size that a calibration measures too if its time allows; empty for none. Machines
+        differ more in large products of matrices than in the rest.
     shallow
         Sizes that a fit measures with the shallow network, separated by commas, ascending. Their
         laws reach further for the same time. One of :attr:`fit` should be among them, to know the
@@ -101,6 +104,7 @@ class Sizes:
     feasibility: tuple[str, ...]
     axis: str
     mark: str = ""
+    calibration_further: str = ""
     shallow: str = ""
     table: tuple[str, ...] = ()
 

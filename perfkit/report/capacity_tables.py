@@ -105,7 +105,7 @@ def marks(cell: Cell) -> str:
 
 def markdown(table: CapacityTable) -> str:
     """Lay out the table as Markdown."""
-    lines = [f"# Capacity of {table.fit.model}", "", f"{table_sentence(table)}.", ""]
+    lines = [f"# Capacity of {table.fit.model}", "", f"{_escaped(table_sentence(table))}.", ""]
     for each in machine_tables(table):
         lines += [f"## {_escaped(each.heading)}", "", *_markdown_rows(each), ""]
     lines += [f"- {_escaped(sentence)}" for sentence in (*legend(table), *table.notices)]

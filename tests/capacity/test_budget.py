@@ -38,6 +38,7 @@ def plan(tmp_path: Path) -> FitPlan:
         rounds=ROUNDS,
         budget_s=1.0,
         reuse_compilation=True,
+        further=(workload(96, SHALLOW_DEPTH),),
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import pytest
+from scipy.special import stdtrit
 
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.calibration import Calibration, calibrate
@@ -19,11 +21,11 @@ SLOWER = {"trunk_pass": 2.0, "diffusion_step": 3.0}
 COUNTS = {"trunk_pass": 1, "diffusion_step": 2, "confidence": 1}
 
 
-def elsewhere(size: int) -> Record:
+def slower(size: int, factors: Mapping[str, float]) -> Record:
     """A trial on a machine on which some parts are slower than on that of the fit."""
     own = record(size)
     assert own.part_times_s is not None
-    parts = {name: value * SLOWER.get(name, 1.0) for name, value in own.part_times_s.items()}
+    parts = {name: value * factors.get(name, 1.0) for name, value in own.part_times_s.items()}
     whole = sum(parts.values())
     stages = [
         stage.model_copy(update={"wall_s": whole}) if stage.name == "steady" else stage
@@ -40,7 +42,7 @@ def fit() -> ModelFit:
 def calibrated(copy: float) -> Calibration:
     """A calibration at 48 tokens, with a copy that is ``copy`` times as fast as the fit's."""
     faster = {**CEILINGS, "copy_bytes_per_s": copy * CEILINGS["copy_bytes_per_s"]}
-    return calibrate([elsewhere(48)], faster, None)
+    return calibrate([slower(48, SLOWER)], faster, None)
 
 
 def test_each_part_has_its_own_factor(fit: ModelFit) -> None:
@@ -61,21 +63,41 @@ def test_a_scaled_law_is_as_certain_as_before(fit: ModelFit) -> None:
     assert law.scaled(3.0).leverage(at) == pytest.approx(law.leverage(at))
 
 
-def _reach(found: Range) -> float:
+def interval(fit: ModelFit, calibration: Calibration, tokens: float) -> Range:
+    at = {"n": tokens, "s": 5.0}
+    here = transferred(fit, calibration)
+    seconds = here.seconds(at, COUNTS)
+    return here.time_range(at, {name: seconds[name] for name in COUNTS})
+
+
+def reach(found: Range) -> float:
     return math.log(found.high / found.value)
 
 
-def test_ceilings_that_disagree_with_the_trial_widen_the_interval(fit: ModelFit) -> None:
-    at = {"n": 48.0, "s": 5.0}
+def test_the_interval_grows_with_the_distance_and_with_ceilings_that_disagree(
+    fit: ModelFit,
+) -> None:
+    """At the size of the trial, its own error and that of a further process remain."""
+    t_90 = stdtrit(fit.freedom, 0.95)
+    near = reach(interval(fit, calibrated(0.5), 48))
+    assert 0.05 * t_90 <= near <= 0.1 * t_90
+    assert near < reach(interval(fit, calibrated(0.5), 800))
+    assert reach(interval(fit, calibrated(0.5), 800)) < reach(interval(fit, calibrated(0.05), 800))
+    assert interval(fit, calibrated(0.5), 800).value == interval(fit, calibrated(0.05), 800).value
 
-    def interval(copy: float) -> Range:
-        here = transferred(fit, calibrated(copy))
-        seconds = here.seconds(at, COUNTS)
-        return here.time_range(at, {name: seconds[name] for name in COUNTS})
 
-    alike, apart = interval(0.5), interval(0.125)
-    assert alike.value == apart.value
-    # A copy that is eight times as slow leaves at least a factor of three between itself and the
-    # trial, which is at most 3.0 / 1.0 times as slow.
-    assert _reach(apart) >= math.log(8 / 3)
-    assert _reach(alike) < _reach(apart)
+def test_a_second_size_tells_the_terms_apart(fit: ModelFit) -> None:
+    """Three times as slow in what does not grow with the pairs, equally fast in the rest."""
+
+    def slow_overhead(size: int) -> Record:
+        return slower(size, {"trunk_pass": 1 + 2 * (0.5 + 0.01 * size) / trunk_s(size)})
+
+    def error(*sizes: int) -> float:
+        # Ceilings ten times as low leave room for factors that are far apart.
+        low = {name: rate / 10 for name, rate in CEILINGS.items()}
+        made = calibrate([slow_overhead(size) for size in sizes], low, None)
+        seconds = transferred(fit, made).seconds({"n": 192.0, "s": 5.0}, {})
+        return seconds["trunk_pass"] / (trunk_s(192) + 2 * (0.5 + 0.01 * 192)) - 1
+
+    assert error(48) > 0.4
+    assert abs(error(48, 96)) < 0.1

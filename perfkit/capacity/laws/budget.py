@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Collection, Sequence
 
 from perfkit.capacity.laws.fit_plan import FitPlan, Step
-from perfkit.records.depths import SHALLOW_DEPTH
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import STARTUP_STAGES, StageName
@@ -24,8 +23,8 @@ def beyond_budget(
 ) -> str | None:
     """Return why a trial is left out, None where it is made.
 
-    A trial that a fit cannot do without is always made. So is the first shallow point: nothing
-    predicts its time.
+    A trial that a fit cannot do without is always made. So is the first point of the shallow
+    network: nothing predicts its time.
 
     Parameters
     ----------
@@ -40,13 +39,13 @@ def beyond_budget(
     left_s
         Seconds that are left of the budget.
     """
-    shallow = step.workload.depth == SHALLOW_DEPTH
-    if not shallow and step.role not in OPTIONAL:
+    further = step.workload in plan.further
+    if not further and step.role not in OPTIONAL:
         return None
     needed_s = _expected_s(plan, step, records, cpus)
     if needed_s is None or needed_s <= left_s:
         return None
-    what = f"{step.workload.size} {plan.model.size_unit}" if shallow else OPTIONAL[step.role]
+    what = f"{step.workload.size} {plan.model.size_unit}" if further else OPTIONAL[step.role]
     return (
         f"left out: {what}, which would take about {seconds_text(needed_s)} of the "
         f"{seconds_text(max(0.0, left_s))} that are left of the budget"

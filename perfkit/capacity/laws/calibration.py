@@ -21,7 +21,7 @@ from perfkit.capacity.laws.fit import (
     ensure_model,
     feature_names,
 )
-from perfkit.capacity.laws.observation import has_part_times, observe
+from perfkit.capacity.laws.observation import Observation, has_part_times, observe
 from perfkit.capacity.laws.parallel import CpuLaw
 from perfkit.capacity.tables import first_sentence, read_toml
 from perfkit.errors import UserError
@@ -48,6 +48,21 @@ OWN_VERSIONS = ("perfkit", "perfkit_commit")
 
 MOST_FACTOR = 1e4
 """Largest factor between the speeds of two machines, in either direction."""
+
+
+class CalibrationPoint(FileData):
+    """The trial of a calibration at a further size, on all CPUs that were measured.
+
+    Attributes
+    ----------
+    features
+        Features of the workload.
+    part_s
+        Part to its seconds per run.
+    """
+
+    features: dict[str, Finite]
+    part_s: dict[str, NonNegative]
 
 
 class CalibrationTrial(FileData):
@@ -79,6 +94,8 @@ class CalibrationTrial(FileData):
         Part to its seconds per run, on all CPUs that were measured; None before version 3.
     running_error
         Half the width of the 95 % interval of ``running_s``, relative to it; None before version 3.
+    further
+        Trials of the same configuration at larger sizes.
     """
 
     model: str
@@ -94,12 +111,13 @@ class CalibrationTrial(FileData):
     package: Package | None = None
     part_s: dict[str, NonNegative] | None = None
     running_error: Finite | None = None
+    further: tuple[CalibrationPoint, ...] = ()
 
     @model_validator(mode="after")
     def _has_its_features(self) -> Self:
         ensure_model(self.model, self.settings)
         expected = feature_names(self.model)
-        if self.features.keys() != expected:
+        if any(one.features.keys() != expected for one in (self, *self.further)):
             raise ValueError(
                 f"expected the features of {self.model}: {', '.join(sorted(expected))}"
             )
@@ -291,8 +309,9 @@ def calibrate(
     Parameters
     ----------
     records
-        Records of one model, preset and workload, see
-        :class:`perfkit.capacity.laws.measure.FitMeasurement`.
+        Records of one model and preset, see
+        :class:`perfkit.capacity.laws.measure.FitMeasurement`. Sizes above the smallest are further
+        points.
     ceilings
         Rates of the machine, by name.
     before
@@ -313,9 +332,12 @@ def calibrate(
         reason = f": {records[-1].outcome} ({records[-1].reason})" if records else ""
         raise UserError(f"the trial of the calibration failed{reason}")
     cpus = max(one.cpus for _, one in measured)
-    full = [(record, one) for record, one in measured if one.cpus == cpus]
+    everywhere = [(record, one) for record, one in measured if one.cpus == cpus]
+    smallest = min(record.workload.size for record, _ in everywhere)
+    full = [(each, one) for each, one in everywhere if each.workload.size == smallest]
     record, one = full[-1]
-    running_cpus, starting_cpus = cpu_laws(records)
+    same = [each for each in records if each.workload.digest == record.workload.digest]
+    running_cpus, starting_cpus = cpu_laws(same)
     trial = CalibrationTrial(
         model=record.workload.model,
         settings=record.configuration.settings,
@@ -328,10 +350,15 @@ def calibrate(
         ),
         running_cpus=running_cpus,
         starting_cpus=starting_cpus,
-        contention=contention(records),
+        contention=contention(same),
         package=record.model_package,
-        part_s={name: one.seconds[name] for name in (*one.counts, REST) if name in one.seconds},
+        part_s=_part_s(one),
         running_error=median_uncertainty([s.wall_s for each, _ in full for s in each.steady]),
+        further=tuple(
+            CalibrationPoint(features=dict(point.features), part_s=_part_s(point))
+            for each, point in everywhere
+            if each.workload.size > smallest
+        ),
     )
     calibration = Calibration(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -348,3 +375,8 @@ def calibrate(
         if (other.model, other.settings) != (trial.model, trial.settings)
     ]
     return calibration.model_copy(update={"trials": (*others, trial)})
+
+
+def _part_s(observation: Observation) -> dict[str, float]:
+    names = (*observation.counts, REST)
+    return {name: observation.seconds[name] for name in names if name in observation.seconds}

@@ -66,11 +66,12 @@ class FitPlan:
     repeats
         Trials per point. Processes of one program may differ permanently through their memory
         layout, which further passes do not average out.
-    shallow
-        Points of the fit that run the shallow network, smallest first.
+    further
+        Points that are left out where the budget is too short, smallest first: those of the shallow
+        network, and the larger size of a calibration.
     budget_s
         Wall seconds after which no trial is started that a fit or a calibration can do without:
-        shallow points, further CPU counts and instances side by side. None for no budget.
+        further points and CPU counts, and instances side by side. None for no budget.
     reuse_compilation
         Whether instances side by side load the program that the trial on one CPU has compiled.
         Their start is not measured.
@@ -86,7 +87,7 @@ class FitPlan:
     rounds: int
     cached: bool = True
     repeats: int = 1
-    shallow: tuple[Workload, ...] = ()
+    further: tuple[Workload, ...] = ()
     budget_s: float | None = None
     reuse_compilation: bool = False
 
@@ -121,7 +122,7 @@ class FitPlan:
     def steps(self) -> list[Step]:
         """Return the trials that run alone, in the order in which they are measured."""
         points = [
-            Step(each, self.configuration, Role.PARTS) for each in (*self.workloads, *self.shallow)
+            Step(each, self.configuration, Role.PARTS) for each in (*self.workloads, *self.further)
         ]
         evaluated = [Step(each, self.configuration, Role.HELD_OUT) for each in self.held_out]
         counts = [

@@ -89,6 +89,7 @@ class AlphaFold3Costs(CostModel):
             "64", "128", "256", "384", "512", "768", "1024", "1536", "2048", "3072", "4096", "5120",
         ),
         axis="tokens",
+        calibration_further="96",
         shallow="96,128,192,256,384,512",
     )  # fmt: skip
     contrast: ClassVar[Mapping[str, int]] = {"samples": 1}
