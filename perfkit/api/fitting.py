@@ -272,7 +272,7 @@ def _refuse_alike(workloads: Sequence[Workload], configuration: Configuration) -
         listed = ", ".join(str(one.size) for one in workloads)
         raise UserError(
             f"the sizes {listed} are all padded alike in configuration {configuration.label!r}, so "
-            f"that a fit cannot tell them apart: set the knob {knob!r}, or give larger --sizes"
+            f"that a fit cannot distinguish them: set the knob {knob!r}, or give larger --sizes"
         )
 
 

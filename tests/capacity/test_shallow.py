@@ -49,7 +49,7 @@ def test_times_at_sizes_of_the_shallow_network_are_those_of_the_full_one(fit: Mo
     assert fit.shallow_sizes == (192.0, 256.0)
 
 
-def test_the_common_size_tells_the_corrections(fit: ModelFit) -> None:
+def test_the_common_size_gives_the_corrections(fit: ModelFit) -> None:
     assert fit.shallow_corrections["trunk_pass"] == pytest.approx(1 / 1.25)
     assert fit.shallow_corrections["diffusion_step"] == pytest.approx(1 / 0.8)
     assert fit.shallow_corrections["confidence"] == pytest.approx(1.0)

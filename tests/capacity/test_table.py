@@ -60,7 +60,7 @@ def test_a_size_needs_room_in_memory(fit: ModelFit) -> None:
     assert cells(fit, NODE, ("512",))["512"].feasible
     small = cells(fit, SMALL, ("512",))["512"]
     assert not small.feasible
-    assert small.reason == "needs up to 4.12 GB of memory, small has 4.00 GB"
+    assert small.reason == "needs up to 4.1 GB of memory, small has 4.0 GB"
     assert small.time is not None
 
 
@@ -123,7 +123,7 @@ def test_the_files_hold_the_same_cells(fit: ModelFit, tmp_path: Path) -> None:
     assert rows[3]["instances"] == ""
     assert "a notice" in found["notices"]
     text = markdown(table)
-    assert "## no\\|de (4 cores, 9.00 GB for predictions)" in text
+    assert "## no\\|de (4 cores, 9.0 GB for predictions)" in text
     assert text.count("| 512 |") == 2
 
 
@@ -176,7 +176,7 @@ def test_compiling_ends_with_its_time(fit: ModelFit) -> None:
     sizes, notices = compiled(compiler, fit, 100.0)
     assert sizes == [256.0, 384.0]
     assert compiler.limits == [100.0, 60.0]
-    assert notices == "not compiled here: 768 tokens, the limit of 100 s for compiling is reached"
+    assert notices == "not compiled here: 768 tokens, the limit of 1 min 40 s for compiling is reached"
 
 
 def test_a_program_that_cannot_be_compiled_ends_it_too(fit: ModelFit) -> None:

@@ -86,7 +86,7 @@ def test_the_interval_grows_with_the_distance_and_with_ceilings_that_disagree(
     assert interval(fit, calibrated(0.5), 800).value == interval(fit, calibrated(0.05), 800).value
 
 
-def test_a_second_size_tells_the_terms_apart(fit: ModelFit) -> None:
+def test_a_second_size_distinguishes_the_terms(fit: ModelFit) -> None:
     """Three times as slow in what does not grow with the pairs, equally fast in the rest."""
 
     def slow_overhead(size: int) -> Record:

@@ -149,7 +149,7 @@ def test_it_is_fitted_calibrated_and_planned(perfkit: Perfkit, tmp_path: Path) -
     assert fit["model"] == "heat"
     assert fit["instance_cpus"] == 1
     assert (fit["least_size"], fit["largest_size"]) == (64.0, 256.0)
-    # 192 nodes were measured at both depths, and tell how far the shallow passes are off.
+    # At 192 nodes, measured at both depths, the error of the shallow passes is known.
     assert (fit["memory_measured_to"], fit["shallow_sizes"]) == (192.0, [256.0])
     assert 0.2 < fit["shallow_corrections"]["step"] < 5
     assert {"step", "rest", "compile"} <= fit["laws"].keys()

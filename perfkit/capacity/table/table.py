@@ -214,7 +214,7 @@ def _cell(fit: ModelFit, size: str, job: Job, machine: Machine) -> Cell:
         time = _time(fit, one, machine, 1)
     except UserError as error:
         return replace(cell, reason=str(error))
-    reason = obstacle(time, one.memory, machine, 1)
+    reason = _why_not(time, one.memory, machine, 1)
     if reason is not None:
         return replace(cell, time=time, reason=reason)
     return replace(cell, time=time, best=_best(fit, one, machine))
@@ -235,9 +235,14 @@ def _best(fit: ModelFit, one: Estimate, machine: Machine) -> SideBySide:
     for instances in instance_counts(machine):
         with contextlib.suppress(UserError):
             time = _time(fit, one, machine, instances)
-            if obstacle(time, one.memory, machine, instances) is None:
+            if _why_not(time, one.memory, machine, instances) is None:
                 possible.append(SideBySide(instances, machine.cores // instances, time))
     return max(possible, key=lambda each: each.per_hour)
+
+
+def _why_not(time: Range, memory: Range, machine: Machine, instances: int) -> str | None:
+    """Return why the upper ends of the intervals exceed a share of a machine, None if not."""
+    return obstacle(time, memory, machine, instances)
 
 
 def sizes_of(model: str, sizes: str | None) -> list[str]:
