@@ -214,7 +214,8 @@ def fit_configuration(
         :attr:`perfkit.models.costs.CostModel.fit_settings` apply, unless a knob overrides them.
     """
     own = subject.model.costs.fit_settings if preset is None else {}
-    return subject.configuration({**own, **knobs}, preset)
+    values: dict[str, KnobValue] = {**own, **knobs}
+    return subject.configuration(values, preset)
 
 
 def ensure_count(name: str, value: int) -> None:

@@ -71,6 +71,7 @@ class FitMeasurement:
         self._plan = plan
         self._runner = runner
         self._progress = progress
+        self._begin_s = 0.0
 
     def run(self) -> None:
         """Run the missing trials; those beyond the budget are left out, and a sentence says so."""

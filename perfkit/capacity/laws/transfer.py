@@ -66,8 +66,8 @@ def transferred(fit: ModelFit, calibration: Calibration) -> ModelFit:
     larger share of larger inputs. The factors of the terms are those of a Bayesian linear
     regression on the sizes of the calibration: normal around the factor of the part, as far apart
     as the machine's ceilings are from the factor of a pass (C. Bishop, "Pattern Recognition and
-    Machine Learning" (2006), section 3.3). With a single size, all terms have the part's factor, and
-    only the interval allows for differences.
+    Machine Learning" (2006), section 3.3). With a single size, all terms have the factor of the
+    part, and only the interval allows for differences.
     """
     factor = calibration.factor(fit)
     trial = calibration.trial_for(fit)
