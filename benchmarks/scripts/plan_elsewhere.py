@@ -308,7 +308,8 @@ def _expected_s(done: Sequence[Record], features: dict[str, float], rounds: int)
     size = size_feature(last.workload.model)
     before = features_of(last.workload, last.configuration.settings)[size]
     pass_s = statistics.median(stage.wall_s for stage in last.steady)
-    return ADDED_S + (rounds + 1) * pass_s * (features[size] / before) ** GROWTH
+    growth: float = (features[size] / before) ** GROWTH
+    return ADDED_S + (rounds + 1) * pass_s * growth
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -152,14 +152,14 @@ def calibrate_machine(
     )
     workload = subject.workload
     costs = subject.model.costs
-    fidelity = subject.model.part_fidelity()
+    low = subject.model.part_fidelity()
     further: tuple[Workload, ...] = ()
     if not set(costs.input_options) & set(workload.source):
         if costs.sizes.calibration_further:
             larger = subject.model.resized(workload, costs.sizes.calibration_further)
-            further = (larger.with_fidelity(**fidelity),)
+            further = (larger.with_fidelity(**low),)
         workload = subject.model.resized(workload, costs.sizes.calibration)
-    workload = workload.with_fidelity(**fidelity)
+    workload = workload.with_fidelity(**low)
     if loaded is None:
         configuration = fit_configuration(subject, knobs or {}, preset)
     else:

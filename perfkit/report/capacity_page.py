@@ -18,7 +18,7 @@ from perfkit.units import bytes_text
 def capacity_page(table: CapacityTable) -> str:
     """Render the page of a capacity table as a self-contained HTML document."""
     fit = table.fit
-    figures = ()
+    figures: tuple[PageFigure, ...] = ()
     info = table_info(table)
     if info.machines:
         caption = "Bars are the intervals. Sizes right of the dotted line are extrapolated."

@@ -81,9 +81,9 @@ def test_the_interval_grows_with_the_distance_and_with_ceilings_that_disagree(
     t_90 = stdtrit(fit.freedom, 0.95)
     near = reach(interval(fit, calibrated(0.5), 48))
     assert 0.05 * t_90 <= near <= 0.1 * t_90
-    assert near < reach(interval(fit, calibrated(0.5), 800))
-    assert reach(interval(fit, calibrated(0.5), 800)) < reach(interval(fit, calibrated(0.05), 800))
-    assert interval(fit, calibrated(0.5), 800).value == interval(fit, calibrated(0.05), 800).value
+    alike, apart = (interval(fit, calibrated(copy), 800) for copy in (0.5, 0.05))
+    assert near < reach(alike) < reach(apart)
+    assert alike.value == pytest.approx(apart.value)
 
 
 def test_a_second_size_distinguishes_the_terms(fit: ModelFit) -> None:

@@ -74,7 +74,7 @@ def _expected_s(plan: FitPlan, step: Step, records: Sequence[Record], cpus: int)
     )
     # Fewer CPUs take longer, at most in proportion. Of the start, only compilation uses several.
     slower = known.allowed_cpus / on_cpus
-    growth = max(1.0, step.workload.size / known.workload.size) ** GROWTH
+    growth: float = max(1.0, step.workload.size / known.workload.size) ** GROWTH
     loaded = step.role == Role.TOGETHER and plan.reuse_compilation
     compile_s = 0.0 if loaded else _stages_s(known, (StageName.COMPILE,)) * min(2.0, slower)
     others = [name for name in STARTUP_STAGES if name is not StageName.COMPILE]

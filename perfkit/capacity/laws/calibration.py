@@ -117,7 +117,8 @@ class CalibrationTrial(FileData):
     def _has_its_features(self) -> Self:
         ensure_model(self.model, self.settings)
         expected = feature_names(self.model)
-        if any(one.features.keys() != expected for one in (self, *self.further)):
+        found = [self.features, *(point.features for point in self.further)]
+        if any(features.keys() != expected for features in found):
             raise ValueError(
                 f"expected the features of {self.model}: {', '.join(sorted(expected))}"
             )
