@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfkit.api.progress import ProgressLike, as_progress
@@ -14,7 +14,6 @@ from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.packages import ensure_same_package, fit_notices, package_here
 from perfkit.capacity.laws.runner import LiveFitRunner
 from perfkit.capacity.laws.terms import features_of
-from perfkit.capacity.laws.transfer import transferred
 from perfkit.capacity.queue.jobs import sized_job
 from perfkit.capacity.queue.machines import Machine, read_inventory, this_machine
 from perfkit.capacity.queue.plan import reason_not_measured_here
@@ -136,7 +135,7 @@ def capacity_table(
     limit_s = seconds_of(compile_time)
     notices = fit_notices(loaded, here, package_versions())
     if machines is None:
-        loaded, kinds, more = _default_machines(loaded, calibration)
+        kinds, more = _default_machines(loaded, calibration)
         notices += more
     else:
         if calibration is not None:
@@ -169,10 +168,10 @@ def _inventory(path: Path) -> tuple[Machine, ...]:
 
 def _default_machines(
     fit: ModelFit, calibration: Path | str | None
-) -> tuple[ModelFit, tuple[Machine, ...], list[str]]:
-    """The laws at the speed of this machine if they hold here, the machines, and notices."""
+) -> tuple[tuple[Machine, ...], list[str]]:
+    """This machine if the laws hold here, common machines with cores like its own, and notices."""
     cpu = fit.machine.get("cpu", "unknown")
-    notices = []
+    common = common_machines()
     if calibration is not None:
         loaded, own = Calibration.load(Path(calibration)), fingerprint().known()
         if loaded.machine.get("cpu") != own.get("cpu"):
@@ -181,15 +180,16 @@ def _default_machines(
                 f"machine is {own.get('cpu')}: run 'perfkit calibrate' here, or name it in "
                 "--machines"
             )
-        notices.append(f"times hold for cores of {loaded.machine.get('cpu')}, fitted on {cpu}")
-        fit = transferred(fit, loaded)
-    else:
-        reason = reason_not_measured_here([fit], fingerprint().known())
-        notices.append(f"times hold for cores of {cpu}")
-        if reason is not None:
-            notices.append(f"this machine is left out: {reason}")
-            return fit, common_machines(), notices
-    return fit, (*this_machine().machines, *common_machines()), notices
+        machines = tuple(
+            replace(one, calibration=loaded, speed=None)
+            for one in (*this_machine().machines, *common)
+        )
+        return machines, [f"times are those of cores of {own.get('cpu')}, calibrated"]
+    notices = [f"times are those of cores of {cpu}, on which the laws were measured"]
+    reason = reason_not_measured_here([fit], fingerprint().known())
+    if reason is not None:
+        return common, [*notices, f"this machine is left out: {reason}"]
+    return (*this_machine().machines, *common), notices
 
 
 def _compiled(

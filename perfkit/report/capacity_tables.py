@@ -45,7 +45,7 @@ def legend(table: CapacityTable) -> tuple[str, ...]:
         "size whose time was measured.",
         f"{BEYOND_CPUS} extrapolated: more than {count_text(most, 'CPU')}, the most that were "
         "measured. The interval covers an error of the measured share of serial work, not limits "
-        "such as memory bandwidth that only show on more CPUs.",
+        "such as memory bandwidth that only show on more CPUs. The same holds for more instances.",
         f"Memory: 'measured law' up to {measured_to:,.0f} {unit}, the largest size whose peak was "
         "measured; 'compiler' is the compiler's count for the program of that size, which was "
         "compiled and not run, with the law of measured overhead; 'law' is extrapolated.",

@@ -179,6 +179,20 @@ def test_compiling_ends_with_its_time(fit: ModelFit) -> None:
     assert notices.startswith("not compiled here: 768 tokens, the limit of 1 min 40 s")
 
 
+def test_the_law_beyond_is_fitted_to_the_compiled_programs_too(fit: ModelFit) -> None:
+    twice = fit.model_copy(update={"compiled": fit.compiled.scaled(2.0)})
+    found = with_compiled_sizes(
+        twice,
+        [workload(256)],
+        lambda one: {"n": float(one.size), "s": 5.0},
+        Compiler(),
+        100.0,
+        lambda: 0.0,
+    )
+    expected = 100_000_000 + 8000 * 2048**2
+    assert found.fit.compiled.value({"n": 2048.0, "s": 5.0}) == pytest.approx(expected, rel=1e-6)
+
+
 def test_a_program_that_cannot_be_compiled_ends_it_too(fit: ModelFit) -> None:
     sizes, notices = compiled(Compiler(failing=384), fit, 1000.0)
     assert sizes == [256.0]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from perfkit.capacity.laws.fit import Compiled, ModelFit
+from perfkit.capacity.laws.law import fit_law
 from perfkit.capacity.laws.observation import observe
+from perfkit.capacity.laws.terms import size_feature
+from perfkit.errors import UserError
 from perfkit.models import get_model
 from perfkit.models.workload import Workload
 from perfkit.records.schema import Record
@@ -91,7 +95,8 @@ def with_compiled_sizes(
     Returns
     -------
     CompiledFit
-        Counts of these programs replace those that the fit has at the same features.
+        Counts of these programs replace those that the fit has at the same features, and the law
+        of compiled bytes is fitted to all counts.
     """
     begin_s = clock()
     last_s = 0.0
@@ -116,6 +121,19 @@ def with_compiled_sizes(
         break
     replaced = [each.features for each in known]
     others = [each for each in fit.compiled_exactly if each.features not in replaced]
-    return CompiledFit(
-        fit.model_copy(update={"compiled_exactly": (*known, *others)}), tuple(notices)
-    )
+    return CompiledFit(_refitted(fit, (*known, *others)), tuple(notices))
+
+
+def _refitted(fit: ModelFit, points: tuple[Compiled, ...]) -> ModelFit:
+    """Return the fit with the law of compiled bytes fitted to all points, which reach further."""
+    law = fit.compiled
+    # A fit whose points are too few for the terms keeps its law.
+    with contextlib.suppress(UserError):
+        law = fit_law(
+            "memory",
+            get_model(fit.model).costs.terms.compiled_bytes,
+            [each.features for each in points],
+            [float(each.compiled_bytes) for each in points],
+            size=size_feature(fit.model),
+        )
+    return fit.model_copy(update={"compiled_exactly": points, "compiled": law})
