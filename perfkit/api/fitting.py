@@ -1,4 +1,4 @@
-"""The measurements that plans rest on: the fit of a model's laws, and a machine's calibration."""
+"""The fit of a model's laws, which plans and tables rest on."""
 
 from __future__ import annotations
 
@@ -17,22 +17,19 @@ from perfkit.api.subject import (
     Subject,
     default_folder,
     make_subject,
-    preset_warnings,
+    seconds_of,
 )
 from perfkit.capacity.bounds import MOST_PASSES
 from perfkit.capacity.laws.assemble import assemble
-from perfkit.capacity.laws.calibration import Calibration, calibrate, earlier_calibration
 from perfkit.capacity.laws.fit import FIT_NAME, ModelFit
-from perfkit.capacity.laws.measure import (
-    FitMeasurement,
-    FitPlan,
-    contrasting,
-    parse_cpu_counts,
-)
+from perfkit.capacity.laws.fit_plan import FitPlan, contrasting, parse_cpu_counts
+from perfkit.capacity.laws.measure import FitMeasurement
 from perfkit.capacity.laws.runner import LiveFitRunner
+from perfkit.capacity.laws.terms import features_of
 from perfkit.errors import UserError
+from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.cpus import allowed_cpus
-from perfkit.models import DEFAULT_MODEL
+from perfkit.models import DEFAULT_MODEL, get_model
 from perfkit.models.workload import Workload
 from perfkit.observers.roofline.ceilings import measured_ceilings
 from perfkit.records.schema import Record
@@ -41,8 +38,8 @@ from perfkit.report.fit_page import fit_page
 from perfkit.report.writing import write_report
 from perfkit.tuning.preset import load_preset
 
-CALIBRATION_NAME = "calibration.toml"
-"""File name of a calibration in its folder."""
+BUDGET_S = 30 * 60.0
+"""Default wall seconds after which a fit starts no trial that it can do without."""
 
 
 @dataclass(frozen=True)
@@ -64,35 +61,17 @@ class FitResult:
     page: Path
 
 
-@dataclass(frozen=True)
-class CalibrationResult:
-    """The measured speed of this machine.
-
-    Attributes
-    ----------
-    calibration
-        Trials and rates of the machine.
-    path
-        File of the calibration, for inventories.
-    dropped
-        Models of an earlier calibration in the same file that was dropped, because it was measured
-        on another machine or with other packages.
-    """
-
-    calibration: Calibration
-    path: Path
-    dropped: tuple[str, ...] = ()
-
-
 def fit_model(
     *,
     model: str = DEFAULT_MODEL,
     sizes: str | None = None,
+    shallow_sizes: str | None = None,
     held_out: str = "",
     compile_sizes: str | None = None,
     cpus: str = "1",
     rounds: int = 5,
     repeats: int = 1,
+    budget: str | float = BUDGET_S,
     knobs: Mapping[str, KnobValue] | None = None,
     preset: Path | str | None = None,
     out: Path | str | None = None,
@@ -113,6 +92,9 @@ def fit_model(
         Name of the model.
     sizes
         Sizes to fit, in the model's unit and with commas; None takes the model's own.
+    shallow_sizes
+        Sizes whose times are predicted from the shallow network, which takes a fraction of the
+        time; None takes the model's own, or none if `sizes` is given.
     held_out
         Sizes that only judge the fit, at most twice the largest.
     compile_sizes
@@ -123,8 +105,12 @@ def fit_model(
         Number of timed passes of each trial.
     repeats
         Number of trials of each size.
+    budget
+        Time after which no more shallow sizes, CPU counts and instances side by side are measured:
+        seconds, or text such as ``30m``. Trials that the fit needs are always made.
     knobs, preset
-        Configuration to fit, as for :func:`perfkit.api.running.run`.
+        Configuration to fit, as for :func:`perfkit.api.running.run`. Without a preset, inputs are
+        padded as little as possible, unless a knob sets the padding.
     out
         Folder for records, fit and page; by default below ``perfkit-results``.
     fidelity, time_limit, memory_limit, force, progress, **options
@@ -137,8 +123,8 @@ def fit_model(
     KeyboardInterrupt
         The user interrupted the measurement; all finished trials are kept.
     """
-    _ensure_count("rounds", rounds)
-    _ensure_count("repeats", repeats)
+    ensure_count("rounds", rounds)
+    ensure_count("repeats", repeats)
     subject = make_subject(
         model,
         options,
@@ -151,9 +137,13 @@ def fit_model(
     if "input" in subject.workload.source:
         raise UserError("a fit makes its own inputs: leave out --input")
     costs = subject.model.costs
+    budget_s = seconds_of(budget)
+    configuration = fit_configuration(subject, knobs or {}, preset)
     workloads = _workloads(subject, options, sizes or costs.sizes.fit)
+    _refuse_alike(workloads, configuration)
+    if shallow_sizes is None:
+        shallow_sizes = costs.sizes.shallow if sizes is None else ""
     compiled = compile_sizes if compile_sizes is not None else costs.sizes.compiled
-    configuration = subject.configuration(knobs or {}, preset)
     folder = Path(out) if out is not None else default_folder("fit", subject.model.name)
     measured = FitPlan(
         model=subject.model,
@@ -165,11 +155,13 @@ def fit_model(
         store=Store(folder),
         rounds=rounds,
         repeats=repeats,
+        further=_shallow_workloads(subject, options, shallow_sizes),
+        budget_s=budget_s,
     )
     for workload in (*measured.workloads, *measured.held_out):
         subject.refuse_without_memory(configuration, workload)
     warnings = jaxlib_warnings(as_progress(progress), configuration)
-    records = _measure(measured, subject, folder, progress, warnings)
+    records = measure_missing(measured, subject, folder, progress, warnings)
     instances = None if preset is None else load_preset(Path(preset)).instances
     found = {
         "ceilings": dataclasses.asdict(measured_ceilings()),
@@ -205,92 +197,32 @@ def fit_records(
     return _finish_fit(records, Path(folder if out is None else out), {})
 
 
-def calibrate_machine(
-    *,
-    model: str = DEFAULT_MODEL,
-    rounds: int = 5,
-    knobs: Mapping[str, KnobValue] | None = None,
-    preset: Path | str | None = None,
-    out: Path | str | None = None,
-    fidelity: Fidelity | None = None,
-    time_limit: str | float | None = None,
-    memory_limit: str | int | None = None,
-    force: bool = False,
-    progress: ProgressLike = None,
-    **options: OptionValue,
-) -> CalibrationResult:
-    """Measure how fast this machine is, as ``perfkit calibrate`` does.
-
-    Measures a matrix product and a copy, and runs a small real trial on all CPUs, on one CPU, and
-    in several processes at once. The same call resumes an interrupted measurement.
+def fit_configuration(
+    subject: Subject, knobs: Mapping[str, KnobValue], preset: Path | str | None
+) -> Configuration:
+    """Return the configuration of a fit or calibration.
 
     Parameters
     ----------
-    model
-        Name of the model.
-    rounds
-        Number of timed passes of each trial.
+    subject
+        What is measured.
     knobs, preset
-        Configuration of the trials, as for :func:`perfkit.api.running.run`.
-    out
-        Folder for records and calibration; by default below ``perfkit-results``.
-    fidelity, time_limit, memory_limit, force, progress, **options
-        As for :func:`perfkit.api.running.run`.
+        As a user gives them. Without a preset,
+        :attr:`perfkit.models.costs.CostModel.fit_settings` apply, unless a knob overrides them.
+    """
+    own = subject.model.costs.fit_settings if preset is None else {}
+    values: dict[str, KnobValue] = {**own, **knobs}
+    return subject.configuration(values, preset)
+
+
+def ensure_count(name: str, value: int) -> None:
+    """Refuse a number of passes or trials that is not sensible.
 
     Raises
     ------
     UserError
-        An argument is impossible, or the trial failed.
-    KeyboardInterrupt
-        The user interrupted the measurement; all finished trials are kept.
+        Names the option.
     """
-    _ensure_count("rounds", rounds)
-    subject = make_subject(
-        model,
-        options,
-        fidelity=fidelity,
-        time_limit=time_limit,
-        memory_limit=memory_limit,
-        force=force,
-        plans=True,
-    )
-    workload = subject.workload
-    costs = subject.model.costs
-    if not set(costs.input_options) & set(workload.source):
-        workload = subject.model.resized(workload, costs.sizes.calibration)
-    workload = workload.with_fidelity(**subject.model.part_fidelity())
-    configuration = subject.configuration(knobs or {}, preset)
-    subject.refuse_without_memory(configuration, workload)
-    folder = Path(out) if out is not None else default_folder("calibration")
-    measured = FitPlan(
-        model=subject.model,
-        workloads=(workload,),
-        held_out=(),
-        compiled=(),
-        configuration=configuration,
-        cpu_counts=(1,) if len(allowed_cpus()) > 1 else (),
-        store=Store(folder),
-        rounds=rounds,
-        cached=False,
-    )
-    # A file that cannot be used is reported before minutes are spent.
-    path = folder / CALIBRATION_NAME
-    before = earlier_calibration(path)
-    shown = as_progress(progress)
-    warnings = (*preset_warnings(preset), *jaxlib_warnings(shown, configuration))
-    shown.announce(subject.model, [workload], warnings)
-    ceilings = dataclasses.asdict(measured_ceilings())
-    records = _measure(measured, subject, folder, progress)
-    own = [one for one in records if one.workload.digest == workload.digest]
-    made = calibrate(own, ceilings, before)
-    made.save(path)
-    dropped: tuple[str, ...] = ()
-    if before is not None and not made.measured_like(before):
-        dropped = tuple(sorted({trial.model for trial in before.trials}))
-    return CalibrationResult(made, path, dropped)
-
-
-def _ensure_count(name: str, value: int) -> None:
     if not 1 <= value <= MOST_PASSES:
         raise UserError(f"--{name} takes 1 or more, up to {MOST_PASSES}, not {value}")
 
@@ -306,14 +238,74 @@ def _workloads(subject: Subject, options: Mapping[str, OptionValue], text: str) 
     return sorted((one.with_fidelity(**fidelity) for one in found), key=lambda one: one.size)
 
 
-def _measure(
+def _shallow_workloads(
+    subject: Subject, options: Mapping[str, OptionValue], text: str
+) -> tuple[Workload, ...]:
+    """The same with the shallow network.
+
+    Raises
+    ------
+    UserError
+        The model has no shallow network.
+    """
+    full = _workloads(subject, options, text)
+    found = [one for each in full if (one := subject.model.shallow(each)) is not None]
+    if len(found) < len(full):
+        raise UserError(f"{subject.model.name} has no shallow network: leave out --shallow-sizes")
+    return tuple(found)
+
+
+def _refuse_alike(workloads: Sequence[Workload], configuration: Configuration) -> None:
+    """Refuse sizes that are all padded to one: they say nothing about a law.
+
+    Raises
+    ------
+    UserError
+        Names the sizes and the knob.
+    """
+    settings = configuration.as_dict()
+    found = {tuple(sorted(features_of(one, settings).items())) for one in workloads}
+    if len(workloads) > 1 and len(found) == 1:
+        knob = get_model(workloads[0].model).costs.padding_knob
+        listed = ", ".join(str(one.size) for one in workloads)
+        raise UserError(
+            f"the sizes {listed} are all padded alike in configuration {configuration.label!r}, so "
+            f"that a fit cannot distinguish them: set the knob {knob!r}, or give larger --sizes"
+        )
+
+
+def measure_missing(
     measured: FitPlan,
     subject: Subject,
     folder: Path,
     progress: ProgressLike,
     warnings: Sequence[str] = (),
 ) -> list[Record]:
-    """Run the trials of a fit or calibration; the records of the study."""
+    """Run the trials of a fit or calibration that its store does not hold.
+
+    Parameters
+    ----------
+    measured
+        The trials.
+    subject
+        What is measured, with the limits of each trial.
+    folder
+        Folder of the store.
+    progress
+        Reports trials.
+    warnings
+        Sentences to report first.
+
+    Returns
+    -------
+    list of Record
+        All records of the study.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The user interrupted the measurement; all finished trials are kept.
+    """
     with as_progress(progress).study(trials=measured.trials) as study:
         for sentence in warnings:
             study.say(f"warning: {sentence}")

@@ -26,7 +26,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "perfkit plan --here --size 200,400 --fit fit.json",
     ),
     "plan fit": ("perfkit plan fit --model af3 --sizes 32,48,64,96 --held-out 80",),
-    "calibrate": ("perfkit calibrate --model af3",),
+    "plan table": (
+        "perfkit plan table --model af3 --fit fit.json",
+        "perfkit plan table --model gencast --fit fit.json --sizes 2,1 --machines machines.toml",
+    ),
+    "calibrate": ("perfkit calibrate --model af3", "perfkit calibrate --fit fit.json"),
     "compare": (
         "perfkit compare results/monday results/friday --html page.html",
         "perfkit compare --jaxlib 0.11.0 0.12.0.1 --model af3 --size 64",

@@ -87,6 +87,15 @@ class Sizes:
         Title of that axis.
     mark
         Text after each size on that axis, e.g. a degree sign.
+    calibration_further
+        Larger size that a calibration measures too if its time allows; empty for none. Machines
+        differ more in large products of matrices than in the rest.
+    shallow
+        Sizes that a fit measures with the shallow network, separated by commas, ascending. Their
+        laws reach further for the same time. One of :attr:`fit` should be among them, to know the
+        error of the prediction from the shallow network.
+    table
+        Sizes of a capacity table; empty for those of :attr:`feasibility`.
     """
 
     fit: str
@@ -95,6 +104,9 @@ class Sizes:
     feasibility: tuple[str, ...]
     axis: str
     mark: str = ""
+    calibration_further: str = ""
+    shallow: str = ""
+    table: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,6 +216,10 @@ class CostModel(Protocol):
     contrast: ClassVar[Mapping[str, int]] = {}
     """Fidelity at which a fit also measures its smallest, middle and largest size, to separate
     the costs of a feature that the fidelity determines. Empty where there is no such feature."""
+    fit_settings: ClassVar[Mapping[str, str]] = {}
+    """Settings of a fit or calibration that is given neither a preset nor these knobs. A model that
+    pads its inputs sets as little padding as possible here: padded alike, small sizes cost as much
+    as large ones and say nothing about a law."""
     input_options: ClassVar[tuple[str, ...]] = ()
     """Options that choose an input; without one of them a calibration makes its own input."""
 

@@ -289,7 +289,11 @@ class Record(FrozenModel):
         Samples of the process tree.
     part_times_s
         Seconds of each part in one pass at the fidelity of the workload, from the trace of a
-        separate pass, scaled to the steady time. ``rest`` is what belongs to no part.
+        separate pass, scaled to the steady time. ``rest`` is what belongs to no part. Those of the
+        shallow network are the seconds of its stacks.
+    full_part_times_s
+        Seconds of each part in one pass of the full network, predicted from the shallow one; None
+        at full depth.
     guard
         Counts of the domain guard; None where it was off.
     finite, agreement
@@ -334,6 +338,7 @@ class Record(FrozenModel):
     peak_rss_bytes: Count = 0
     samples: Samples | None = None
     part_times_s: dict[str, Seconds] | None = None
+    full_part_times_s: dict[str, Seconds] | None = None
     guard: GuardRecord | None = None
     finite: FiniteRecord | None = None
     agreement: AgreementRecord | None = None

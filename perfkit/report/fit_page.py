@@ -12,7 +12,7 @@ from perfkit.records.schema import Record
 from perfkit.report import facts
 from perfkit.report.figures.capacity.held_out import held_out_figure, held_out_info
 from perfkit.report.figures.capacity.laws import laws_figure, laws_info
-from perfkit.report.fit_tables import accuracy_table, fit_sentence, law_table
+from perfkit.report.fit_tables import accuracy_table, fit_sentence, law_table, shallow_sentence
 from perfkit.report.page import PageContent, PageFigure, PageSection, render_page
 from perfkit.units import percent_text
 
@@ -42,7 +42,12 @@ def fit_page(fit: ModelFit, records: Sequence[Record]) -> str:
             warnings=facts.warnings(ordered),
             facts=(facts.machine_facts(ordered), facts.version_facts(ordered)),
             sections=(
-                PageSection("Laws", figures=(laws,), plain=(law_table(fit),)),
+                PageSection(
+                    "Laws",
+                    lead=shallow_sentence(fit),
+                    figures=(laws,),
+                    plain=(law_table(fit),),
+                ),
                 held_out_section(fit),
             ),
         )

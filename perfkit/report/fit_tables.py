@@ -21,6 +21,22 @@ def fit_sentence(fit: ModelFit) -> str:
     )
 
 
+def shallow_sentence(fit: ModelFit) -> str:
+    """Describe which times of a fit the shallow network predicted; empty for none."""
+    if not fit.shallow_sizes:
+        return ""
+    unit = get_model(fit.model).size_unit
+    sizes = ", ".join(f"{size:g}" for size in fit.shallow_sizes)
+    text = f"Times at {sizes} {unit} are predicted from passes of the shallow network"
+    if not fit.shallow_corrections:
+        return f"{text}; no size was measured at both depths."
+    parts = ", ".join(
+        f"{name.replace('_', ' ')} {percent_text(factor - 1, signed=True)}"
+        for name, factor in fit.shallow_corrections.items()
+    )
+    return f"{text}, corrected by what the full network took at a common size: {parts}."
+
+
 def law_table(fit: ModelFit) -> PlainTable:
     """One row per law with its terms and its relative residual."""
     rows = [(name, law_text(law), *_residual(law)) for name, law in fit.laws.items()]

@@ -119,6 +119,7 @@ def make_record(result: TrialResult) -> Record:
         peak_rss_bytes=max(peaks, default=0),
         samples=None if timeline is None else samples_of(timeline, progress.begin_s),
         part_times_s=_part_times(progress),
+        full_part_times_s=_full_part_times(progress),
         guard=_found(GuardRecord, reports.get(EventKind.GUARDED)),
         finite=_found(FiniteRecord, checked.get("finite")),
         agreement=_found(AgreementRecord, checked.get("agreement")),
@@ -181,3 +182,13 @@ def _part_times(progress: TrialProgress) -> dict[str, float] | None:
     if not seconds or not steady:
         return None
     return scaled(seconds, statistics.median(steady))
+
+
+def _full_part_times(progress: TrialProgress) -> dict[str, float] | None:
+    """Seconds of each part of a full pass, corrected for the time that tracing took."""
+    measured = _part_times(progress)
+    traced = progress.reports.get(EventKind.TRACED, {})
+    if not measured or not traced.get("full_seconds"):
+        return None
+    factor = sum(measured.values()) / sum(traced["seconds"].values())
+    return {name: seconds * factor for name, seconds in traced["full_seconds"].items()}

@@ -135,7 +135,7 @@ def test_a_calibration_of_another_model_is_refused() -> None:
         ('model = "af3"', 'model = "af4"', "the model is 'af4', expected one of af3, gencast"),
         ("n = 32", "g = 32", "trials.0: expected the features of af3: n, s"),
         ("copy_bytes_per_s = ", "copy_bytes_per_s = inf # ", "ceilings.copy_bytes_per_s is inf"),
-        ("version = 2", "version = 3", "version is 3: input should be less than or equal to 2"),
+        ("version = 3", "version = 4", "version is 4: input should be less than or equal to 3"),
     ],
 )
 def test_a_damaged_calibration_names_the_key(

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.recorded import RecordedConfiguration
-from perfkit.capacity.laws.measure import FitMeasurement, FitPlan
+from perfkit.capacity.laws.fit_plan import FitPlan
+from perfkit.capacity.laws.measure import FitMeasurement
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.models.workload import Workload
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
-from perfkit.trial.request import TrialLabels
+from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tuning.progress import SilentProgress
 from tests.support.planted import record
 from tests.support.replay import MODEL, RECORDED, Alter, WatchedRunner, as_recorded, dying
@@ -41,7 +42,12 @@ class OneCpu(WatchedRunner):
         raise NotImplementedError
 
     def together(
-        self, workload: Workload, configuration: Configuration, labels: TrialLabels, rounds: int
+        self,
+        workload: Workload,
+        configuration: Configuration,
+        labels: TrialLabels,
+        rounds: int,
+        files: TrialFiles,
     ) -> list[Record]:
         raise NotImplementedError
 

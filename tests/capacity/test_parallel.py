@@ -47,3 +47,17 @@ def test_contention_grows_with_the_share_of_other_instances() -> None:
 def test_a_law_states_the_measured_cpu_counts() -> None:
     assert fit_cpu_law({1: [10.0], 2: [6.0]}).measured == (1, 2)
     assert CpuLaw(serial=0.0, crosstalk=0.0, measured=(1,)).relative_time(8) == 0.125
+
+
+def test_more_cpus_than_were_measured_have_a_wider_interval() -> None:
+    """A 7 % error of the work on two CPUs, 1.1, is an error of 0.077 of the serial share of 0.1.
+
+    From 2 to 64 CPUs, (1 + 63 s)/64 over (1 + s)/2 is 0.2074 at s = 0.1, 0.0748 at 0.023 and
+    0.3226 at 0.177.
+    """
+    law = CpuLaw(serial=0.1, crosstalk=0.0, measured=(1, 2))
+    assert law.ratio_range(1, 2) == (1.0, 1.0)
+    low, high = law.ratio_range(64, 2)
+    assert law.ratio(64, 2) == pytest.approx(0.2074, rel=1e-3)
+    assert low == pytest.approx(0.0748 / 0.2074, rel=1e-3)
+    assert high == pytest.approx(0.3226 / 0.2074, rel=1e-3)

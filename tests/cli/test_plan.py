@@ -159,6 +159,63 @@ def test_a_bad_command_line_is_one_sentence(
     _refused(perfkit_here(*arguments.split()), message)
 
 
+TABLE = "plan table --fit ../fit.json --machines ../machines.toml --compile-up-to none --out out"
+
+
+def test_a_table_has_every_size_on_every_machine(perfkit: Perfkit, folder: Path) -> None:
+    (folder / "machines.toml").write_text(MACHINES + MACHINES.replace('"node"', '"other"'))
+    message = "import atexit\natexit.register(lambda: print('jax' in sys.modules))\n"
+    finished = perfkit(*TABLE.split(), before=message)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines()[-1] == "False"
+    out = folder / "work" / "out"
+    rows = list(csv.DictReader((out / "table.csv").open()))
+    assert [row["machine"] for row in rows] == ["node"] * 12 + ["other"] * 12
+    assert [row["size"] for row in rows[:12:11]] == ["64", "5120"]
+    # 5,120 tokens need 900 MB + 2 MB and 8 kB for each token and pair of tokens.
+    needed = 1_000_000_000 + 2_000_000 * 5120 + 8000 * 5120**2
+    assert float(rows[11]["memory_bytes"]) == pytest.approx(needed, rel=1e-3)
+    assert (rows[11]["feasible"], rows[11]["memory_source"]) == ("False", "law")
+    assert "<h1>capacity of af3</h1>" in (out / "report.html").read_text()
+    assert (out / "table.md").read_text().startswith("# Capacity of af3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("plan table", "the following arguments are required: --fit"),
+        ("plan table --fit none.json", "the fit none.json cannot be read"),
+        ("plan table --model gencast --fit ../fit.json", "is of af3, not of gencast"),
+        (f"{TABLE} --model af4", "af4"),
+        (f"{TABLE} --sizes ,", "--sizes names no size"),
+        (f"{TABLE} --sizes 0", "--size: tokens is '0'"),
+        (f"{TABLE} --sizes 1e9x", "--size: tokens is '1e9x'"),
+        (f"{TABLE} --compile-up-to many", "--size: tokens is 'many'"),
+        (f"{TABLE} --compile-time soon", "is not a duration"),
+        (f"{TABLE} --calibration c.toml", "--calibration is for this machine; write it into"),
+        ("plan table --fit ../fit.json --calibration c.toml", "c.toml cannot be read"),
+        ("plan table --fit ../fit.json --machines none.toml", "none.toml cannot be read"),
+        ("calibrate --fit none.json", "the fit none.json cannot be read"),
+        ("calibrate --model gencast --fit ../fit.json", "is of af3, not of gencast"),
+        ("calibrate --fit ../fit.json --knob bucket=exact", "leave out --knob and --preset"),
+        ("plan fit --sizes 16,32 --knob bucket=128", "the sizes 16, 32 are all padded alike in"),
+        ("plan fit --sizes 16,32 --budget never", "is not a duration"),
+        ("plan fit --sizes 16,32 --shallow-sizes x", "takes whole numbers"),
+    ],
+)
+def test_a_bad_table_fit_or_calibration_is_one_sentence(
+    perfkit_here: Perfkit, folder: Path, arguments: str, message: str
+) -> None:
+    _refused(perfkit_here(*arguments.split()), message)
+    assert not (folder / "work" / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["", "machine = 3", "[[machine]]\nname = 1\n", "[[machin]]\n"])
+def test_machines_that_are_none_are_refused(perfkit_here: Perfkit, folder: Path, text: str) -> None:
+    (folder / "machines.toml").write_text(text)
+    _refused(perfkit_here(*TABLE.split()), "machine")
+
+
 def _store(folder: Path, sizes: tuple[int, ...]) -> None:
     store = Store(folder / "records")
     for size in sizes:

@@ -142,23 +142,36 @@ PRESET = "model = 'heat'\n[knobs]\n[instances]\ncount = 2\ncpus = 1\n"
 
 def test_it_is_fitted_calibrated_and_planned(perfkit: Perfkit, tmp_path: Path) -> None:
     (tmp_path / "preset.toml").write_text(PRESET)
-    perfkit("plan fit --model heat --rounds 2 --preset preset.toml --out fit")
+    perfkit(
+        "plan fit --model heat --rounds 2 --preset preset.toml --shallow-sizes 192,256 --out fit"
+    )
     fit = json.loads((tmp_path / "fit" / "fit.json").read_text())
     assert fit["model"] == "heat"
     assert fit["instance_cpus"] == 1
-    assert (fit["least_size"], fit["largest_size"]) == (64.0, 192.0)
+    assert (fit["least_size"], fit["largest_size"]) == (64.0, 256.0)
+    # At 192 nodes, measured at both depths, the error of the shallow passes is known.
+    assert (fit["memory_measured_to"], fit["shallow_sizes"]) == (192.0, [256.0])
+    assert 0.2 < fit["shallow_corrections"]["step"] < 5
     assert {"step", "rest", "compile"} <= fit["laws"].keys()
     # The compiler's count at the size that is only compiled: a plate of 512 nodes needs at least
     # the plate and the matrix as arguments, in float32.
     compiled = {one["features"]["p"]: one["compiled_bytes"] for one in fit["compiled_exactly"]}
     assert compiled[512.0] >= 2 * 4 * 512**2
 
-    perfkit("calibrate --model heat --rounds 2 --out calibration")
+    printed = perfkit("calibrate --fit fit/fit.json --rounds 2 --out calibration")
+    assert re.search(r"step: \d+\.\d\d times the time of the fit's machine", printed)
+    assert "predictions of the fit for this machine are good to within" in printed
     calibration = (tmp_path / "calibration" / "calibration.toml").read_text()
     assert 'model = "heat"' in calibration
 
     cores = len(os.sched_getaffinity(0))
     (tmp_path / "machines.toml").write_text(MACHINES.format(cores=cores))
+    perfkit("plan table --fit fit/fit.json --machines machines.toml --sizes 96,300 --out table")
+    small, large = csv.DictReader((tmp_path / "table" / "table.csv").open())
+    assert (small["memory_source"], large["memory_source"]) == ("measured law", "compiler")
+    assert (small["feasible"], large["feasible"]) == ("True", "True")
+    assert float(large["memory_bytes"]) > 2 * 4 * 300**2
+
     (tmp_path / "jobs.csv").write_text("name,plate,steps\na,96,40\nb,128,\n")
     perfkit("plan --fit fit/fit.json --jobs jobs.csv --machines machines.toml --out plan")
     rows = {row["name"]: row for row in csv.DictReader((tmp_path / "plan" / "plan.csv").open())}

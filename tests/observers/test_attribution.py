@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from perfkit.models.depth import Blocks
 from perfkit.observers.pass_sampler import PassSample
 from perfkit.observers.trace.attribution import (
     Span,
     add_samples,
     attribute,
+    full_seconds_by_part,
     scaled,
     seconds_by_owner,
     tallied,
@@ -137,6 +139,23 @@ def test_a_fusion_is_one_operation_of_its_own_part() -> None:
 def test_a_trace_without_operations_has_no_seconds() -> None:
     assert seconds_by_owner(_spans()) == {}
     assert scaled({}, 5.0) == {}
+
+
+def test_stacks_of_a_shallow_pass_are_scaled_within_their_parts() -> None:
+    """2 s of the trunk are in a stack with a third of its blocks, 1 s is not."""
+
+    def owned(*owners: str) -> list[Span]:
+        ends = [2.0, 3.0, 4.0]
+        begins = [0.0, *ends]
+        return [
+            Span("add", owner, None, begin, end, end - begin)
+            for owner, begin, end in zip(owners, begins, ends, strict=False)
+        ]
+
+    parts = owned("trunk", "trunk", "head")
+    stacks = owned("blocks", "rest", "rest")
+    found = full_seconds_by_part(parts, stacks, {"blocks": Blocks(2, 6)})
+    assert found == {"trunk": 3 * 2.0 + 1.0, "head": 1.0}
 
 
 def test_seconds_are_scaled_to_the_time_of_an_untraced_pass() -> None:

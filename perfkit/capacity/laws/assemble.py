@@ -78,7 +78,8 @@ def cpu_laws(records: Iterable[Record]) -> tuple[CpuLaw | None, CpuLaw | None]:
     Returns
     -------
     running, starting : CpuLaw or None
-        None where there are fewer than two CPU counts.
+        None where there are fewer than two CPU counts. The start of a trial that loaded its program
+        from the compilation cache does not count.
     """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
@@ -90,9 +91,12 @@ def cpu_laws(records: Iterable[Record]) -> tuple[CpuLaw | None, CpuLaw | None]:
         return None, None
     starts: dict[int, list[float]] = {}
     for record in best:
+        if record.compilation is not None and record.compilation.cache == CACHE_HIT:
+            continue
         seconds = sum(stage.wall_s for stage in record.stages if stage.name in STARTUP_STAGES)
         starts.setdefault(record.allowed_cpus, []).append(seconds)
-    return fit_cpu_law(median_pass_s(best)), fit_cpu_law(starts)
+    starting = fit_cpu_law(starts) if len(starts) > 1 else None
+    return fit_cpu_law(median_pass_s(best)), starting
 
 
 def _label_without_cpus(record: Record) -> str:
@@ -151,18 +155,28 @@ def _errors(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
         size = one.features[size_feature(fit.model)]
         if fit.refusal(one.features) is not None or size > REACH * fit.largest_size:
             continue
-        place = WITHIN if fit.least_size <= size <= fit.largest_size else BEYOND
         seconds = fit.seconds(one.features, one.counts)
         parts = {name: seconds[name] for name in seconds if name not in ONCE}
         time_s = statistics.median(time_s for _, time_s, _ in trials)
         peak_bytes = statistics.median(peak_bytes for _, _, peak_bytes in trials)
         measured = (
-            (TIME, fit.time_range(one.features, parts), time_s),
-            (MEMORY, fit.memory_range(one.features, 1), float(peak_bytes)),
+            (TIME, fit.time_range(one.features, parts), time_s, fit.largest_size),
+            (
+                MEMORY,
+                fit.memory_range(one.features, 1),
+                float(peak_bytes),
+                fit.memory_measured_to or fit.largest_size,
+            ),
         )
         found += [
-            HeldOut(quantity=quantity, place=place, size=size, predicted=predicted, measured=value)
-            for quantity, predicted, value in measured
+            HeldOut(
+                quantity=quantity,
+                place=WITHIN if fit.least_size <= size <= most else BEYOND,
+                size=size,
+                predicted=predicted,
+                measured=value,
+            )
+            for quantity, predicted, value, most in measured
         ]
     return found
 

@@ -21,21 +21,24 @@ from perfkit.capacity.laws.fit import (
     ensure_model,
     feature_names,
 )
-from perfkit.capacity.laws.observation import has_part_times, observe
+from perfkit.capacity.laws.observation import Observation, has_part_times, observe
 from perfkit.capacity.laws.parallel import CpuLaw
 from perfkit.capacity.tables import first_sentence, read_toml
 from perfkit.errors import UserError
 from perfkit.files import reason_of, short_digest, write_whole
 from perfkit.models import get_model
+from perfkit.models.base import REST
 from perfkit.packages import Package, measured_package
 from perfkit.records.schema import Record
 from perfkit.records.settings import StoredSettings
 from perfkit.records.stages import STARTUP_STAGES
+from perfkit.stats.exact import median_uncertainty
 
 LOGGER = logging.getLogger("perfkit.capacity.laws.calibration")
 """Warns when a calibration file cannot be used and is replaced."""
 
-CALIBRATION_VERSION = 2
+CALIBRATION_VERSION = 3
+"""Version of the file's layout; version 3 added the seconds of each part and their error."""
 
 CHECKSUM = "checksum"
 """Key of the checksum in a saved calibration. Files of older versions have none."""
@@ -45,6 +48,21 @@ OWN_VERSIONS = ("perfkit", "perfkit_commit")
 
 MOST_FACTOR = 1e4
 """Largest factor between the speeds of two machines, in either direction."""
+
+
+class CalibrationPoint(FileData):
+    """The trial of a calibration at a further size, on all CPUs that were measured.
+
+    Attributes
+    ----------
+    features
+        Features of the workload.
+    part_s
+        Part to its seconds per run.
+    """
+
+    features: dict[str, Finite]
+    part_s: dict[str, NonNegative]
 
 
 class CalibrationTrial(FileData):
@@ -72,6 +90,12 @@ class CalibrationTrial(FileData):
         Slow-down while other instances fill the machine, None if not measured.
     package
         The package whose code predicted; None in calibrations of version 1.
+    part_s
+        Part to its seconds per run, on all CPUs that were measured; None before version 3.
+    running_error
+        Half the width of the 95 % interval of ``running_s``, relative to it; None before version 3.
+    further
+        Trials of the same configuration at larger sizes.
     """
 
     model: str
@@ -85,12 +109,16 @@ class CalibrationTrial(FileData):
     starting_cpus: CpuLaw | None = None
     contention: Annotated[NonNegative, Field(le=MOST_CONTENTION)] | None = None
     package: Package | None = None
+    part_s: dict[str, NonNegative] | None = None
+    running_error: Finite | None = None
+    further: tuple[CalibrationPoint, ...] = ()
 
     @model_validator(mode="after")
     def _has_its_features(self) -> Self:
         ensure_model(self.model, self.settings)
         expected = feature_names(self.model)
-        if self.features.keys() != expected:
+        found = [self.features, *(point.features for point in self.further)]
+        if any(features.keys() != expected for features in found):
             raise ValueError(
                 f"expected the features of {self.model}: {', '.join(sorted(expected))}"
             )
@@ -282,8 +310,9 @@ def calibrate(
     Parameters
     ----------
     records
-        Records of one model, preset and workload, see
-        :class:`perfkit.capacity.laws.measure.FitMeasurement`.
+        Records of one model and preset, see
+        :class:`perfkit.capacity.laws.measure.FitMeasurement`. Sizes above the smallest are further
+        points.
     ceilings
         Rates of the machine, by name.
     before
@@ -304,9 +333,12 @@ def calibrate(
         reason = f": {records[-1].outcome} ({records[-1].reason})" if records else ""
         raise UserError(f"the trial of the calibration failed{reason}")
     cpus = max(one.cpus for _, one in measured)
-    full = [(record, one) for record, one in measured if one.cpus == cpus]
+    everywhere = [(record, one) for record, one in measured if one.cpus == cpus]
+    smallest = min(record.workload.size for record, _ in everywhere)
+    full = [(each, one) for each, one in everywhere if each.workload.size == smallest]
     record, one = full[-1]
-    running_cpus, starting_cpus = cpu_laws(records)
+    same = [each for each in records if each.workload.digest == record.workload.digest]
+    running_cpus, starting_cpus = cpu_laws(same)
     trial = CalibrationTrial(
         model=record.workload.model,
         settings=record.configuration.settings,
@@ -319,8 +351,15 @@ def calibrate(
         ),
         running_cpus=running_cpus,
         starting_cpus=starting_cpus,
-        contention=contention(records),
+        contention=contention(same),
         package=record.model_package,
+        part_s=_part_s(one),
+        running_error=median_uncertainty([s.wall_s for each, _ in full for s in each.steady]),
+        further=tuple(
+            CalibrationPoint(features=dict(point.features), part_s=_part_s(point))
+            for each, point in everywhere
+            if each.workload.size > smallest
+        ),
     )
     calibration = Calibration(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -337,3 +376,8 @@ def calibrate(
         if (other.model, other.settings) != (trial.model, trial.settings)
     ]
     return calibration.model_copy(update={"trials": (*others, trial)})
+
+
+def _part_s(observation: Observation) -> dict[str, float]:
+    names = (*observation.counts, REST)
+    return {name: observation.seconds[name] for name in names if name in observation.seconds}

@@ -37,8 +37,9 @@ from perfkit.units import cut
 FIT_NAME = "fit.json"
 """File name of a fit in its folder."""
 
-FIT_VERSION = 2
-"""Version of the file's layout; version 2 added the model's package."""
+FIT_VERSION = 3
+"""Version of the file's layout; version 2 added the model's package, version 3 the sizes that the
+shallow network was measured at."""
 
 MOST_LAWS = 64
 
@@ -149,6 +150,12 @@ class ModelFit(FileData):
         Facts that a reader of any prediction must know.
     held_out
         Predictions of runs that were left out of the fit.
+    memory_measured_to
+        Largest size whose peak memory was measured; None for :attr:`largest_size`.
+    shallow_sizes
+        Sizes whose times were predicted from passes of the shallow network.
+    shallow_corrections
+        Part to the factor that corrects these times, from sizes that were measured at both depths.
     """
 
     version: Annotated[int, Field(strict=True, ge=1, le=FIT_VERSION)] = FIT_VERSION
@@ -178,6 +185,9 @@ class ModelFit(FileData):
     ceilings: dict[str, Positive] = Field(default_factory=dict)
     notices: tuple[str, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
+    memory_measured_to: Positive | None = None
+    shallow_sizes: tuple[Positive, ...] = ()
+    shallow_corrections: dict[str, Positive] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -278,6 +288,10 @@ class ModelFit(FileData):
         if total <= 0:
             raise UserError(f"the laws of {self.label} give no memory: measure it again")
         return range_around(total, deviation / total, self.overhead.freedom)
+
+    def knows_compiled_bytes(self, features: Features) -> bool:
+        """Return whether the compiler's count of bytes is known at ``features``."""
+        return any(each.features == dict(features) for each in self.compiled_exactly)
 
     def save(self, path: Path) -> None:
         """Write the fit to a JSON file, which is replaced if it exists.

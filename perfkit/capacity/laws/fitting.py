@@ -11,6 +11,7 @@ import numpy as np
 from perfkit.capacity.laws.fit import ONCE, Compiled, ModelFit
 from perfkit.capacity.laws.law import Law, fit_law
 from perfkit.capacity.laws.observation import Observation, has_part_times, observations
+from perfkit.capacity.laws.shallow import corrected
 from perfkit.capacity.laws.terms import size_feature, time_terms
 from perfkit.errors import UserError
 from perfkit.models import get_model
@@ -26,7 +27,8 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
     ----------
     records
         Trials with traced parts at several sizes, all on the same number of CPUs, and trials that
-        only compiled.
+        only compiled. Trials of the shallow network count for times alone, see
+        :mod:`perfkit.capacity.laws.shallow`.
 
     Raises
     ------
@@ -37,8 +39,11 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
     _ensure_comparable(records)
     first = records[0]
     model = first.workload.model
-    observed = observations(records)
-    measured = [one for one in observed if has_part_times(one)]
+    seen = observations(records)
+    observed = [one for one in seen if not one.shallow]
+    timed = [one for one in observed if has_part_times(one)]
+    shallow, corrections = corrected(timed, [one for one in seen if one.shallow])
+    measured = [*timed, *shallow]
     costs = get_model(model).costs
     size = size_feature(model)
     sizes = sorted({one.features[size] for one in measured})
@@ -56,8 +61,8 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
     overhead = fit_law(
         "memory overhead",
         costs.terms.overhead_bytes,
-        [one.features for one in measured],
-        [float((one.peak_rss_bytes or 0) - one.compiled_bytes) for one in measured],
+        [one.features for one in timed],
+        [float((one.peak_rss_bytes or 0) - one.compiled_bytes) for one in timed],
         size=size,
     )
     return ModelFit(
@@ -82,6 +87,9 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
             Compiled(features=dict(one.features), compiled_bytes=one.compiled_bytes)
             for one in {tuple(sorted(o.features.items())): o for o in observed}.values()
         ),
+        memory_measured_to=max((one.features[size] for one in timed), default=None),
+        shallow_sizes=tuple(sorted({one.features[size] for one in shallow})),
+        shallow_corrections=corrections,
         notices=_notices(records),
     )
 

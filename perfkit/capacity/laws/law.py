@@ -120,6 +120,18 @@ class Law(FileData):
         # Rounding can make a tiny variance negative.
         return max(0.0, variance) if math.isfinite(variance) else LARGEST
 
+    def scaled(self, factor: float) -> Law:
+        """Return the law of a quantity that is ``factor`` times as large everywhere.
+
+        Relative errors stay as they are. The spread is in units of squared coefficients.
+        """
+        return self.model_copy(
+            update={
+                "coefficients": tuple(factor * one for one in self.coefficients),
+                "spread": tuple(tuple(factor**2 * one for one in row) for row in self.spread),
+            }
+        )
+
     @property
     def error(self) -> float:
         """Relative standard deviation of measurements about the law, 0 without residuals."""

@@ -1,137 +1,31 @@
-"""The trials of a fit: what they are, and running those that are missing from the store."""
+"""Running the trials of a fit that are missing from the store."""
 
 from __future__ import annotations
 
 import secrets
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from perfkit.files import short_digest
-from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.knobs.cpus import ALL_CPUS, CPUS_KNOB
-from perfkit.models.base import Model
+from perfkit.capacity.laws.budget import beyond_budget
+from perfkit.capacity.laws.fit_plan import COUNTED_ROLES, FitPlan, Step
+from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
-from perfkit.records.machine import setting_digest
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
-from perfkit.records.store import Store
 from perfkit.stats.exact import median_uncertainty
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.runner import Runner
 from perfkit.tuning.session import Session
 
-COUNTED_ROLES = (Role.PARTS, Role.HELD_OUT, Role.CPUS, Role.COMPILED)
-"""Roles with a fixed number of trials per workload and configuration."""
-
 SETTLED = 0.05
 """Relative half-width of the median's interval at which no further pass is needed."""
 
 MOST_ROUNDS = 4
 """Largest number of passes of a trial that does not settle, relative to the requested rounds."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """A trial of a fit.
-
-    Attributes
-    ----------
-    workload, configuration
-        What is computed, and how.
-    role
-        Purpose of the trial.
-    traced
-        Whether a pass under the profiler measures the parts.
-    """
-
-    workload: Workload
-    configuration: Configuration
-    role: Role
-    traced: bool = True
-
-
-@dataclass(frozen=True)
-class FitPlan:
-    """The trials that a fit needs.
-
-    Attributes
-    ----------
-    model
-        The model.
-    workloads
-        Points of the fit, smallest first.
-    held_out
-        Points that are only used to evaluate the fit.
-    compiled
-        Workloads that are only compiled.
-    configuration
-        Preset to fit.
-    cpu_counts
-        CPU counts to measure in addition to all CPUs.
-    store
-        Store of the records.
-    rounds
-        Timed passes per trial.
-    cached
-        Whether to measure the time to load a program from the compilation cache.
-    repeats
-        Trials per point. Processes of one program may differ permanently through their memory
-        layout, which further passes do not average out.
-    """
-
-    model: Model
-    workloads: tuple[Workload, ...]
-    held_out: tuple[Workload, ...]
-    compiled: tuple[Workload, ...]
-    configuration: Configuration
-    cpu_counts: tuple[int, ...]
-    store: Store
-    rounds: int
-    cached: bool = True
-    repeats: int = 1
-
-    @cached_property
-    def study(self) -> str:
-        """Digest of machine, packages and configuration, so that further sizes join the study."""
-        same = ["fit", self.model.name, setting_digest(), self.configuration.digest]
-        return short_digest(same)
-
-    @property
-    def middle(self) -> Workload:
-        """Workload of median size, on which CPUs and instances are varied."""
-        own = self.workloads[0].fidelity
-        alike = [each for each in self.workloads if each.fidelity == own]
-        return alike[len(alike) // 2]
-
-    def on_cpus(self, cpus: int) -> Configuration:
-        """Return the preset on ``cpus`` CPUs."""
-        return Catalogue(self.model.knobs).changed(self.configuration, CPUS_KNOB.name, str(cpus))
-
-    @property
-    def trials(self) -> int:
-        """Number of trials of the whole plan."""
-        together = 2 if self.cpu_counts else 0
-        alone = sum(self.wanted(step.role) for step in self.steps())
-        return alone + len(self.compiled) + together + (2 if self.cached else 0)
-
-    def wanted(self, role: str) -> int:
-        """Return the number of trials per workload in one of :data:`COUNTED_ROLES`."""
-        return self.repeats if role in (Role.PARTS, Role.HELD_OUT) else 1
-
-    def steps(self) -> list[Step]:
-        """Return the trials that run alone, in the order in which they are measured."""
-        points = [Step(each, self.configuration, Role.PARTS) for each in self.workloads]
-        evaluated = [Step(each, self.configuration, Role.HELD_OUT) for each in self.held_out]
-        counts = [
-            Step(self.middle, self.on_cpus(cpus), Role.CPUS, traced=False)
-            for cpus in self.cpu_counts
-        ]
-        return [*points, *evaluated, *counts]
 
 
 class FitRunner(Runner, Protocol):
@@ -149,7 +43,12 @@ class FitRunner(Runner, Protocol):
         ...
 
     def together(
-        self, workload: Workload, configuration: Configuration, labels: TrialLabels, rounds: int
+        self,
+        workload: Workload,
+        configuration: Configuration,
+        labels: TrialLabels,
+        rounds: int,
+        files: TrialFiles,
     ) -> list[Record]:
         """Run one trial per CPU at the same time and return their records."""
         ...
@@ -172,21 +71,25 @@ class FitMeasurement:
         self._plan = plan
         self._runner = runner
         self._progress = progress
+        self._begin_s = 0.0
 
     def run(self) -> None:
-        """Run the missing trials."""
-        # Repeats of a point are spread over time, because a machine may be slow for minutes.
-        for number in range(1, self._plan.repeats + 1):
-            for step in self._plan.steps():
-                if not self._has(step, min(number, self._plan.wanted(step.role))):
-                    self._measure(step)
+        """Run the missing trials; those beyond the budget are left out, and a sentence says so."""
+        self._begin_s = self._runner.now_s()
         for workload in self._plan.compiled:
             step = Step(workload, self._plan.configuration, Role.COMPILED, traced=False)
             if not self._has(step):
                 self._compile(step)
-        self._measure_together()
         if self._plan.cached:
             self._measure_cached()
+        # Repeats of a point are spread over time, because a machine may be slow for minutes.
+        for number in range(1, self._plan.repeats + 1):
+            for step in self._plan.steps():
+                wanted = min(number, self._plan.wanted(step.role))
+                if not self._has(step, wanted) and self._affords(step):
+                    self._measure(step)
+            if number == 1:
+                self._measure_together()
 
     def records(self) -> list[Record]:
         """Return the study's records so far, of repeated trials those with the most passes."""
@@ -203,9 +106,21 @@ class FitMeasurement:
             kept |= {record.id for record in fullest}
         return [r for r in own if _place(r) is None or r.id in kept]
 
+    def _affords(self, step: Step) -> bool:
+        """Return whether a trial ends within the budget, and report one that does not."""
+        budget_s = self._plan.budget_s
+        if budget_s is None:
+            return True
+        left_s = budget_s - (self._runner.now_s() - self._begin_s)
+        refusal = beyond_budget(self._plan, step, self.records(), self._runner.cpus, left_s)
+        if refusal is not None:
+            self._progress.say(refusal)
+        return refusal is None
+
     def _measure(self, step: Step) -> None:
+        files = self._files() if step.configuration == self._plan.on_cpus(1) else None
         with self._session() as session:
-            if session.open(step.workload, step.configuration, step.role):
+            if session.open(step.workload, step.configuration, step.role, files):
                 self._pass(session, step.configuration)
                 if step.traced:
                     session.trace(step.configuration)
@@ -237,14 +152,26 @@ class FitMeasurement:
         alone = Step(self._plan.middle, self._plan.on_cpus(1), Role.CPUS, traced=False)
         if instances < 2 or not self._has(alone) or self._found(Role.TOGETHER):
             return
+        if not self._affords(replace(alone, role=Role.TOGETHER)):
+            return
         self._progress.trial_started(Role.TOGETHER, f"{instances} instances of one CPU each")
         block = secrets.token_hex(4)
         labels = TrialLabels(self._plan.study, Role.TOGETHER, block, instances=instances)
         self._keep(
             self._runner.together(
-                self._plan.middle, self._plan.configuration, labels, self._plan.rounds
+                self._plan.middle,
+                self._plan.configuration,
+                labels,
+                self._plan.rounds,
+                self._files() or TrialFiles(),
             )
         )
+
+    def _files(self) -> TrialFiles | None:
+        """Return the compilation cache of the trials on one CPU, None where each compiles."""
+        if not self._plan.reuse_compilation:
+            return None
+        return TrialFiles(compile_cache=self._plan.store.folder / "compile-cache")
 
     def _measure_cached(self) -> None:
         """Run the smallest workload twice with a compilation cache, which the second run hits."""
@@ -297,23 +224,6 @@ def _place(record: Record) -> tuple[str, ...] | None:
     return record.role, record.workload.digest, record.configuration.digest
 
 
-def contrasting(workloads: Sequence[Workload], fidelity: Mapping[str, int]) -> list[Workload]:
-    """Return the smallest, middle and largest workload at another fidelity.
-
-    Parameters
-    ----------
-    workloads
-        Points of a fit, smallest first.
-    fidelity
-        Axes to change (:attr:`perfkit.models.costs.CostModel.contrast`). Without any there is
-        nothing to return.
-    """
-    if not fidelity:
-        return []
-    chosen = dict.fromkeys((0, len(workloads) // 2, len(workloads) - 1))
-    return [workloads[index].with_fidelity(**fidelity) for index in chosen]
-
-
 def median_pass_s(records: Iterable[Record]) -> dict[int, list[float]]:
     """Return CPU count to the median seconds of a timed pass of each record."""
     times: dict[int, list[float]] = defaultdict(list)
@@ -323,19 +233,3 @@ def median_pass_s(records: Iterable[Record]) -> dict[int, list[float]]:
                 statistics.median(stage.wall_s for stage in record.steady)
             )
     return dict(times)
-
-
-def parse_cpu_counts(text: str, available: int) -> tuple[int, ...]:
-    """Parse CPU counts such as ``1,2,all``; those of all CPUs are left out.
-
-    Raises
-    ------
-    UserError
-        A value is not a CPU count.
-    """
-    counts = []
-    for word in text.split(","):
-        value = CPUS_KNOB.canonical(word)
-        if value != ALL_CPUS and int(value) < available:
-            counts.append(int(value))
-    return tuple(dict.fromkeys(counts))

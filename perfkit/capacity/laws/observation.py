@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from perfkit.capacity.laws.terms import features_of
 from perfkit.models.base import REST
 from perfkit.models.costs import WARM_UP, Features
-from perfkit.records.schema import Outcome, Record
+from perfkit.records.depths import SHALLOW_DEPTH
+from perfkit.records.schema import Compilation, Outcome, Record
 from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.tuning.extrapolate import part_seconds
 
@@ -42,6 +43,9 @@ class Observation:
         traced pass does not belong to a prediction.
     cpus
         CPUs that the trial was allowed.
+    shallow
+        Whether the trial ran the shallow network. Its seconds are those of the parts of a full
+        pass, predicted from the stacks. Its bytes are not those of the full network, and 0 here.
     """
 
     record: str
@@ -53,12 +57,15 @@ class Observation:
     output_bytes: int
     peak_rss_bytes: int | None
     cpus: int
+    shallow: bool = False
 
 
 def observe(record: Record) -> Observation | None:
     """Return the observation of a record, None where the trial failed or did not compile."""
     if record.outcome is not Outcome.OK or record.compilation is None:
         return None
+    if record.workload.depth == SHALLOW_DEPTH:
+        return _of_shallow(record, record.compilation)
     compilation = record.compilation
     steady = [stage.wall_s for stage in record.steady]
     steady_s = statistics.median(steady) if steady else None
@@ -74,6 +81,25 @@ def observe(record: Record) -> Observation | None:
         output_bytes=compilation.output_bytes,
         peak_rss_bytes=_peak_bytes(record) if steady else None,
         cpus=record.allowed_cpus,
+    )
+
+
+def _of_shallow(record: Record, compilation: Compilation) -> Observation | None:
+    """Return the observation of the full network, None where no pass was traced."""
+    parts = record.full_part_times_s
+    if not parts:
+        return None
+    return Observation(
+        record=record.id,
+        features=features_of(record.workload, record.configuration.settings),
+        seconds={name: one / compilation.parts.get(name, 1) for name, one in parts.items()},
+        steady_s=sum(parts.values()),
+        counts=compilation.parts,
+        compiled_bytes=0,
+        output_bytes=0,
+        peak_rss_bytes=None,
+        cpus=record.allowed_cpus,
+        shallow=True,
     )
 
 

@@ -14,6 +14,10 @@ from perfkit.errors import UserError
 
 MOST_CROSSTALK = 1e6
 
+RATIO_ERROR = 0.07
+"""Relative error of the ratio of two measured times: each is the median of one process, and
+processes of one program differ by about 5 %."""
+
 
 class CpuLaw(FileData):
     """N. Gunther's universal scalability law, ``T(p) = T(1)(1 + s(p-1) + kp(p-1))/p``.
@@ -39,6 +43,33 @@ class CpuLaw(FileData):
     def ratio(self, cpus: float, base: float) -> float:
         """Return the time on ``cpus`` CPUs divided by the time on ``base`` CPUs."""
         return self.relative_time(cpus) / self.relative_time(base)
+
+    def ratio_range(self, cpus: float, base: float) -> tuple[float, float]:
+        """Return the ends of the interval of :meth:`ratio`, relative to its value.
+
+        Up to the largest measured number of CPUs the law interpolates. Beyond it, an error of the
+        measured times is an error of the serial share, which grows with the CPUs: with work
+        ``w(p) = pT(p)/T(1) = 1 + s(p-1)``, an error of :data:`RATIO_ERROR` of ``w`` at the largest
+        measured number P is an error of ``w(P) * RATIO_ERROR / (P-1)`` of s.
+
+        Parameters
+        ----------
+        cpus, base
+            As for :meth:`ratio`.
+
+        Returns
+        -------
+        low, high : float
+            Factors on :meth:`ratio`, at most and at least 1.
+        """
+        most = max(self.measured)
+        if most < 2 or max(cpus, base) <= most:
+            return 1.0, 1.0
+        error = RATIO_ERROR * most * self.relative_time(most) / (most - 1)
+        value = self.ratio(cpus, base)
+        shares = (max(0.0, self.serial - error), min(1.0, self.serial + error))
+        ends = [self.model_copy(update={"serial": s}).ratio(cpus, base) / value for s in shares]
+        return min(1.0, *ends), max(1.0, *ends)
 
 
 def fit_cpu_law(times_s: Mapping[int, Sequence[float]]) -> CpuLaw:

@@ -8,7 +8,8 @@ from perfkit.models.workload import Workload
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import StageName
 from perfkit.trial.launcher import TrialProcess
-from perfkit.trial.request import TrialLabels, TrialRequest
+from perfkit.trial.limits import Limits
+from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
 from perfkit.tuning.live import LiveRunner
 from perfkit.tuning.side_by_side.together import run_together
 
@@ -22,11 +23,20 @@ class LiveFitRunner(LiveRunner):
         return len(allowed_cpus())
 
     def compiled(
-        self, workload: Workload, configuration: Configuration, labels: TrialLabels
+        self,
+        workload: Workload,
+        configuration: Configuration,
+        labels: TrialLabels,
+        time_limit_s: float | None = None,
     ) -> Record:
         """Return the record of a trial that only compiles, whatever memory a run would need."""
         request = TrialRequest(
-            workload, configuration, self._folder, labels=labels, last_stage=StageName.COMPILE
+            workload,
+            configuration,
+            self._folder,
+            Limits(time_s=time_limit_s),
+            labels,
+            last_stage=StageName.COMPILE,
         )
         trial = TrialProcess(request)
         try:
@@ -42,6 +52,7 @@ class LiveFitRunner(LiveRunner):
         configuration: Configuration,
         labels: TrialLabels,
         rounds: int,
+        files: TrialFiles,
     ) -> list[Record]:
         """Run one trial per CPU at the same time, with passes that start together.
 
@@ -52,7 +63,9 @@ class LiveFitRunner(LiveRunner):
         """
 
         def make() -> TrialProcess:
-            return TrialProcess(TrialRequest(workload, configuration, self._folder, labels=labels))
+            return TrialProcess(
+                TrialRequest(workload, configuration, self._folder, labels=labels, files=files)
+            )
 
         return run_together(
             make,

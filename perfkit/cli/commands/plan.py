@@ -14,6 +14,7 @@ from perfkit.errors import UserError
 from perfkit.models import DEFAULT_MODEL, get_model, model_names
 
 FIT = "fit"
+TABLE = "table"
 
 
 def _parser() -> Parser:
@@ -105,6 +106,10 @@ def main(arguments: list[str]) -> int:
         from perfkit.cli.commands import plan_fit
 
         return plan_fit.main(arguments[1:])
+    if arguments[:1] == [TABLE]:
+        from perfkit.cli.commands import plan_table
+
+        return plan_table.main(arguments[1:])
     from perfkit.api.planning import plan
     from perfkit.capacity.queue.what_if import changeable_axes
     from perfkit.cli.commands.plan_output import print_needs, print_plan

@@ -57,6 +57,11 @@ def _add(parser: Parser) -> None:
         "one of several configurations",
     )
     parser.add_argument("--sizes", help="sizes to fit in the model's unit, separated by commas")
+    parser.add_argument(
+        "--shallow-sizes",
+        help="sizes whose times are predicted from the shallow network (default: the model's own, "
+        "none with --sizes)",
+    )
     parser.add_argument("--held-out", default="", help="sizes that only judge the fit")
     parser.add_argument("--compile-sizes", help="sizes that are only compiled, for their memory")
     parser.add_argument(
@@ -66,6 +71,12 @@ def _add(parser: Parser) -> None:
         "--rounds", type=int, default=5, help="timed passes of each trial (default 5)"
     )
     parser.add_argument("--repeats", type=int, default=1, help="trials of each size (default 1)")
+    parser.add_argument(
+        "--budget",
+        default="30m",
+        help="time after which no more shallow sizes, CPU counts and instances are measured "
+        "(default 30m)",
+    )
     parser.add_argument("--out", type=Path, help="folder for records, fit and page")
     add_place_arguments(parser)
     add_json_argument(parser)
@@ -77,11 +88,13 @@ def _call(given: CommandLine) -> dict[str, Any]:
     return dict(
         **given.subject,
         sizes=own.sizes,
+        shallow_sizes=own.shallow_sizes,
         held_out=own.held_out,
         compile_sizes=own.compile_sizes,
         cpus=own.cpus,
         rounds=own.rounds,
         repeats=own.repeats,
+        budget=own.budget,
         knobs=knobs_of(own),
         preset=own.preset,
         out=own.out,

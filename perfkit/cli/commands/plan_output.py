@@ -24,9 +24,16 @@ def print_table(console: Console, table: PlainTable) -> None:
 
 def print_fit(console: Console, fit: ModelFit) -> None:
     """Print the laws, and their errors on trials that the fit did not use."""
-    from perfkit.report.fit_tables import accuracy_table, fit_sentence, law_table
+    from perfkit.report.fit_tables import (
+        accuracy_table,
+        fit_sentence,
+        law_table,
+        shallow_sentence,
+    )
 
     console.line(fit_sentence(fit))
+    if fit.shallow_sizes:
+        console.line(shallow_sentence(fit))
     for notice in fit.notices:
         console.line(f"  note: {notice}")
     print_table(console, law_table(fit))

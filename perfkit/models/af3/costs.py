@@ -16,7 +16,7 @@ from perfkit.models.af3.jobs import (
     jobs_in_file,
     run_options,
 )
-from perfkit.models.af3.knobs import ATOM_SLOTS, BUCKET, NEEDED, settings_for
+from perfkit.models.af3.knobs import ATOM_SLOTS, BUCKET, EXACT, NEEDED, settings_for
 from perfkit.models.base import REST
 from perfkit.models.costs import (
     CONSTANT,
@@ -84,13 +84,16 @@ class AlphaFold3Costs(CostModel):
     sizes = Sizes(
         fit="16,24,32,48,64,96",
         compiled="256,512,1024",
-        calibration="32",
+        calibration="48",
         feasibility=(
             "64", "128", "256", "384", "512", "768", "1024", "1536", "2048", "3072", "4096", "5120",
         ),
         axis="tokens",
+        calibration_further="96",
+        shallow="96,128,192,256,384,512",
     )  # fmt: skip
     contrast: ClassVar[Mapping[str, int]] = {"samples": 1}
+    fit_settings: ClassVar[Mapping[str, str]] = {BUCKET.name: EXACT}
     input_options = ("input", "size")
     program_axes = ("recycles", "steps", "samples")
     padding_knob = BUCKET.name

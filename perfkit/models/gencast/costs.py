@@ -138,12 +138,14 @@ class GenCastCosts(CostModel):
     # Above 5 degrees the mesh has one split only, and the program needs 0.1 GB less outside its
     # buffers than at all other sizes.
     sizes = Sizes(
-        fit="5,4,3,2.5,2,1.8",
-        compiled="1.5,1",
+        fit="5,4,3,2.5,2,1.5,1",
+        compiled="",
         calibration="4",
         feasibility=("10", "6", "4", "3", "2", "1.5", "1", "0.5", "0.25"),
         axis="grid spacing",
         mark="°",
+        calibration_further="2",
+        table=("1", "0.25"),
     )
     input_options = ("input", "resolution")
     # The steps of the rollout call one program.

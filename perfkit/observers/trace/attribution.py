@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from perfkit.models.depth import Stacks
 from perfkit.observers.pass_sampler import PassSample
 from perfkit.observers.trace.events import Trace
 from perfkit.observers.trace.hlo import Cost, HloModule, Kind
@@ -111,6 +112,28 @@ def seconds_by_owner(spans: Iterable[Span]) -> dict[str, float]:
     seconds: dict[str, float] = defaultdict(float)
     for span in spans:
         seconds[span.owner] += span.seconds
+    return dict(seconds)
+
+
+def full_seconds_by_part(
+    parts: Sequence[Span], stacks: Sequence[Span], blocks: Stacks
+) -> dict[str, float]:
+    """Predict the seconds of each part in a full pass from a pass of the shallow network.
+
+    The time of a stack is proportional to its blocks, as in
+    :func:`perfkit.models.depth.full_pass_s`.
+
+    Parameters
+    ----------
+    parts, stacks
+        Spans of one pass, attributed to the parts of the model and to its stacks.
+    blocks
+        Blocks of each stack.
+    """
+    seconds: dict[str, float] = defaultdict(float)
+    for part, stack in zip(parts, stacks, strict=True):
+        found = blocks.get(stack.owner)
+        seconds[part.owner] += part.seconds * (1.0 if found is None else found.full / found.shallow)
     return dict(seconds)
 
 

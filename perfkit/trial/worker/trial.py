@@ -237,7 +237,12 @@ class OpenTrial:
         import jax
 
         from perfkit.models.base import REST
-        from perfkit.observers.trace.attribution import attribute, seconds_by_owner
+        from perfkit.models.workload import Workload
+        from perfkit.observers.trace.attribution import (
+            attribute,
+            full_seconds_by_part,
+            seconds_by_owner,
+        )
         from perfkit.observers.trace.events import PASS_MARK, read_events, trace_of
         from perfkit.observers.trace.hlo import HloModule
         from perfkit.observers.trace.traced_pass import (
@@ -263,13 +268,18 @@ class OpenTrial:
             self._channel.send(EventKind.TRACED)
             return
         program = HloModule.parse(ready.compiled.as_text())
-        shallow = self._spec.workload.get("depth") == SHALLOW_DEPTH
-        owner_of = ready.model.stack_of if shallow else ready.model.part_of
-        spans = attribute(trace_of(read_events(folder)), program, owner_of, REST)
-        seconds = seconds_by_owner(spans)
-        # The trace of a real model takes tens of megabytes; only this table of it is kept.
+        trace = trace_of(read_events(folder))
+        spans = parts = attribute(trace, program, ready.model.part_of, REST)
+        full_seconds = None
+        if self._spec.workload.get("depth") == SHALLOW_DEPTH:
+            spans = attribute(trace, program, ready.model.stack_of, REST)
+            blocks = ready.model.stacks(Workload.from_dict(self._spec.workload))
+            full_seconds = full_seconds_by_part(parts, spans, blocks)
+        # The trace of a real model takes tens of megabytes; only these tables of it are kept.
         shutil.rmtree(folder)
-        self._channel.send(EventKind.TRACED, seconds=seconds)
+        self._channel.send(
+            EventKind.TRACED, seconds=seconds_by_owner(spans), full_seconds=full_seconds
+        )
 
 
 class _Ready:

@@ -1,0 +1,72 @@
+"""Times from the shallow network: fitted with the full network's, and corrected where both ran."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfkit.capacity.laws.assemble import assemble
+from perfkit.capacity.laws.fit import ModelFit
+from perfkit.records.depths import SHALLOW_DEPTH
+from perfkit.records.schema import Record
+from perfkit.report.fit_tables import shallow_sentence
+from tests.support.planted import compiled_bytes, overhead_bytes, record, step_s, study, trunk_s
+
+OFF = {"trunk_pass": 1.25, "diffusion_step": 0.8}
+"""Errors of the planted predictions from the shallow network; the other parts have none."""
+
+
+def shallow(size: int) -> Record:
+    """A trial of the shallow network, with a fraction of the full network's times and bytes."""
+    full = record(size)
+    assert full.part_times_s is not None
+    assert full.compilation is not None
+    return full.model_copy(
+        update={
+            "id": f"shallow-{size}",
+            "workload": full.workload.model_copy(
+                update={"depth": SHALLOW_DEPTH, "digest": f"shallow-{size}"}
+            ),
+            "part_times_s": {"pairformer": 0.5, "rest": 0.25},
+            "full_part_times_s": {
+                name: seconds * OFF.get(name, 1.0) for name, seconds in full.part_times_s.items()
+            },
+            "compilation": full.compilation.model_copy(update={"temporary_bytes": 1}),
+            "peak_rss_bytes": 2,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def fit() -> ModelFit:
+    return assemble([*study(), *(shallow(size) for size in (96, 192, 256))])
+
+
+def test_times_at_sizes_of_the_shallow_network_are_those_of_the_full_one(fit: ModelFit) -> None:
+    seconds = fit.seconds({"n": 256.0, "s": 5.0}, {})
+    assert seconds["trunk_pass"] == pytest.approx(trunk_s(256), rel=1e-6)
+    assert seconds["diffusion_step"] == pytest.approx(step_s(256, 5), rel=1e-6)
+    assert fit.largest_size == 256.0
+    assert fit.shallow_sizes == (192.0, 256.0)
+
+
+def test_the_common_size_gives_the_corrections(fit: ModelFit) -> None:
+    assert fit.shallow_corrections["trunk_pass"] == pytest.approx(1 / 1.25)
+    assert fit.shallow_corrections["diffusion_step"] == pytest.approx(1 / 0.8)
+    assert fit.shallow_corrections["confidence"] == pytest.approx(1.0)
+    sentence = shallow_sentence(fit)
+    assert sentence.startswith("Times at 192, 256 tokens are predicted from passes of the shallow")
+    assert "trunk pass -20" in sentence
+
+
+def test_memory_is_that_of_the_full_network_alone(fit: ModelFit) -> None:
+    assert fit.memory_measured_to == 96.0
+    assert len(fit.compiled_exactly) == 9
+    memory = fit.memory_range({"n": 256.0, "s": 5.0}, 1)
+    assert memory.value == pytest.approx(compiled_bytes(256) + overhead_bytes(256), rel=1e-6)
+
+
+def test_without_a_common_size_nothing_is_corrected() -> None:
+    fit = assemble([*study(), shallow(192), shallow(256)])
+    assert fit.shallow_corrections == {}
+    assert shallow_sentence(fit).endswith("no size was measured at both depths.")
+    assert shallow_sentence(assemble(study())) == ""
