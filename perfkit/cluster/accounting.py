@@ -125,12 +125,10 @@ def read_accounts(path: Path) -> list[AccountedJob]:
 def _cells(line: str, columns: Sequence[str]) -> Mapping[str, str] | None:
     """Return the cells by column, None where there are too few.
 
-    The name of a job may hold the separator. ``--parsable`` ends each line with one.
+    The name of a job may hold the separator. ``--parsable`` ends each line, also the first, with one.
     """
     cells = line.split("|")
     extra = len(cells) - len(columns)
-    if extra > 0 and columns[-1] != "" and not cells[-1]:
-        cells, extra = cells[:-1], extra - 1
     if extra < 0:
         return None
     place = columns.index(NAME)

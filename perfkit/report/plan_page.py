@@ -18,10 +18,24 @@ from perfkit.report.plan_tables import (
     machine_table,
     method_sentence,
     plan_sentence,
+    preset_table,
     published_tables,
     reject_table,
+    request_table,
+    schedule_table,
 )
-from perfkit.units import bytes_text
+from perfkit.units import HOUR_S, bytes_text, count_text
+
+TABLE_STYLE = """
+/* Names of jobs break between words, and only where a word is wider than a column. */
+td, td:first-child, td:last-child { width: auto; overflow-wrap: break-word; }
+td:first-child { min-width: 90px; max-width: 320px; }
+@media screen and (max-width: 600px) {
+  td, td:not(:first-child):not(:last-child) { white-space: normal; }
+  td:last-child { min-width: 90px; }
+}
+"""
+"""Style of the tables of jobs, after that of all pages."""
 
 MOST_ROWS = 500
 """Most jobs in the table of the page. The CSV file has all jobs."""
@@ -29,22 +43,32 @@ MOST_ROWS = 500
 
 def plan_page(plan: Plan) -> str:
     """Render the page of a plan as a self-contained HTML document."""
-    return render_page(
-        PageContent(
-            title="plan of a queue",
-            sentence=f"{plan_sentence(plan)}.",
-            production=(method_sentence(plan),),
-            notices=plan.notices,
-            facts=(_machine_facts(plan), _fit_facts(plan)),
-            sections=(
-                _packing_section(plan),
-                _jobs_section(plan),
-                *_feasibility_sections(plan),
-                PageSection("Accelerators", plain=(comparison_table(plan), *published_tables())),
-                *(held_out_section(fit) for fit in plan.fits),
-            ),
+    return with_narrow_tables(
+        render_page(
+            PageContent(
+                title="plan of a queue",
+                sentence=f"{plan_sentence(plan)}.",
+                production=(method_sentence(plan),),
+                notices=plan.notices,
+                facts=(_machine_facts(plan), _fit_facts(plan), _search_facts(plan)),
+                sections=(
+                    _packing_section(plan),
+                    _jobs_section(plan),
+                    *_feasibility_sections(plan),
+                    PageSection(
+                        "Accelerators", plain=(comparison_table(plan), *published_tables())
+                    ),
+                    *(held_out_section(fit) for fit in plan.fits),
+                ),
+            )
         )
     )
+
+
+def with_narrow_tables(html: str) -> str:
+    """Add the style of tables of jobs to a page."""
+    # The first style of a page is its own; later ones may be text in a script.
+    return html.replace("</style>", f"{TABLE_STYLE}</style>", 1)
 
 
 def _packing_section(plan: Plan) -> PageSection:
@@ -63,11 +87,16 @@ def _packing_section(plan: Plan) -> PageSection:
 
 def _jobs_section(plan: Plan) -> PageSection:
     rejected = reject_table(plan)
-    tables = (job_table(plan, plan.jobs[:MOST_ROWS]), *((rejected,) if rejected.rows else ()))
+    shown = plan.jobs[:MOST_ROWS]
+    tables = [job_table(plan, shown), schedule_table(plan, shown), request_table(plan)]
+    if len(plan.fits) > 1:
+        tables.append(preset_table(plan))
+    if rejected.rows:
+        tables.insert(0, rejected)
     lead = ""
     if len(plan.jobs) > MOST_ROWS:
         lead = f"The first {MOST_ROWS} of {len(plan.jobs)} jobs; plan.csv has all of them."
-    return PageSection("Jobs", lead=lead, plain=tables)
+    return PageSection("Jobs", lead=lead, plain=tuple(tables))
 
 
 def _feasibility_sections(plan: Plan) -> list[PageSection]:
@@ -111,5 +140,23 @@ def _fit_facts(plan: Plan) -> Facts:
         tuple(
             (fit.model, f"{fit.label}, {fit.least_size:g} to {fit.largest_size:g}")
             for fit in plan.fits
+        ),
+    )
+
+
+def _search_facts(plan: Plan) -> Facts:
+    """Totals of the genetic searches, which are stated and not measured."""
+    found = [each.search for each in plan.searches]
+    if not found:
+        return Facts("Genetic searches", ())
+    hours = sum(search.seconds for search in found) / HOUR_S
+    cpu_hours = sum(search.seconds * search.cpus for search in found) / HOUR_S
+    last_h = max(each.placement.end_s for each in plan.searches) / HOUR_S
+    return Facts(
+        "Genetic searches",
+        (
+            ("number", count_text(len(found), "job")),
+            ("stated", f"{hours:.1f} h, {cpu_hours:.1f} CPU-hours"),
+            ("last ends", f"after {last_h:.1f} h"),
         ),
     )

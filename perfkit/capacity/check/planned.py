@@ -8,12 +8,10 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from perfkit.capacity.laws.prediction import Range
-from perfkit.capacity.queue.plan_files import PLAN_VERSION
+from perfkit.capacity.queue.plan_files import PLAN_FILE, PLAN_VERSION
 from perfkit.capacity.tables import first_sentence
 from perfkit.errors import UserError
 from perfkit.files import short_digest
-
-PLAN_FILE = "plan.json"
 
 MANY = 10**6
 """Degrees of freedom where a plan does not state them: Student's t is then normal."""

@@ -17,6 +17,8 @@ from perfkit.files import write_whole
 from perfkit.models import get_model, model_names
 from perfkit.models.costs import Job
 
+PLAN_FILE = "plan.json"
+
 PLAN_VERSION = 2
 """Version of the layout of the JSON; version 2 added requests, arrays and searches."""
 
