@@ -125,7 +125,7 @@ def read_accounts(path: Path) -> list[AccountedJob]:
 def _cells(line: str, columns: Sequence[str]) -> Mapping[str, str] | None:
     """Return the cells by column, None where there are too few.
 
-    The name of a job may hold the separator. ``--parsable`` ends each line, also the first, with one.
+    The name of a job may hold the separator. ``--parsable`` ends each line with one, the first too.
     """
     cells = line.split("|")
     extra = len(cells) - len(columns)

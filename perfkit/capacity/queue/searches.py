@@ -10,7 +10,7 @@ from perfkit.capacity.queue.machines import Machine
 from perfkit.capacity.queue.pack import Placement, Share
 from perfkit.errors import UserError
 from perfkit.models.costs import Search
-from perfkit.units import bytes_text, seconds_text
+from perfkit.units import bytes_text, count_text, seconds_text
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def search_shares(search: Search, machines: Sequence[Machine]) -> tuple[tuple[Sh
         return found
     memory = "" if search.memory_bytes is None else f" and {bytes_text(search.memory_bytes)}"
     raise UserError(
-        f"its search of {seconds_text(search.seconds)} on {search.cpus} CPUs{memory} fits on no "
-        "machine: change msa_hours, msa_cpus or msa_memory"
+        f"its search of {seconds_text(search.seconds)} on {count_text(search.cpus, 'CPU')}{memory} "
+        "fits on no machine: change msa_hours, msa_cpus or msa_memory"
     )
 
 
