@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from perfkit.api.planning import plan
 from perfkit.capacity.laws.assemble import assemble
 from tests.cli.conftest import Perfkit
 from tests.support.planted import study
@@ -19,20 +21,27 @@ HEADER = "JobID|JobName|State|Elapsed|MaxRSS\n"
 
 
 @pytest.fixture(scope="module")
-def fit_text() -> str:
-    """A fit whose trials scatter by a few per cent."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a fit whose trials scatter by a few per cent, a queue, machines and a plan."""
+    folder = tmp_path_factory.mktemp("made")
     noise = itertools.cycle((0.96, 1.03, 1.0, 1.05, 0.98))
-    return assemble(study(noise=lambda: next(noise))).model_dump_json()
+    assemble(study(noise=lambda: next(noise))).save(folder / "fit.json")
+    (folder / "machines.toml").write_text(MACHINES)
+    (folder / "jobs.csv").write_text("name,tokens\na,80\n<b>,40\nc,60\n")
+    plan(
+        fit=folder / "fit.json",
+        jobs=folder / "jobs.csv",
+        machines=folder / "machines.toml",
+        deadline="12h",
+        out=folder / "work" / "planned",
+    )
+    return folder
 
 
 @pytest.fixture
-def planned(tmp_path: Path, fit_text: str, perfkit_here: Perfkit) -> dict[str, Any]:
+def planned(tmp_path: Path, made: Path) -> dict[str, Any]:
     """Jobs of a plan by name; the plan is in the folder ``planned`` of the commands."""
-    (tmp_path / "fit.json").write_text(fit_text)
-    (tmp_path / "machines.toml").write_text(MACHINES)
-    (tmp_path / "jobs.csv").write_text("name,tokens\na,80\n<b>,40\nc,60\n")
-    done = perfkit_here(*PLAN.split(), "--deadline", "12h")
-    assert done.returncode == 0, done.stderr
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     data = json.loads((tmp_path / "work" / "planned" / "plan.json").read_text())
     assert data["deadline_s"] == 43200.0
     return {job["name"]: job for job in data["jobs"]}
