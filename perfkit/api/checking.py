@@ -22,7 +22,6 @@ from perfkit.records.store import ensure_writable
 from perfkit.report.check_page import check_page
 from perfkit.report.check_tables import check_sentence
 from perfkit.report.writing import write_report
-from perfkit.units import count_text
 
 FOLDER = "check"
 """Folder of a check next to its plan, unless another is given."""
@@ -111,21 +110,18 @@ def check_plan(
     kept = {} if records is None else match_records(planned.jobs, Path(records))
     actual = joined(own, kept)
     if not actual:
-        raise UserError(_nothing(place, records, sacct, len(accounts)))
+        raise UserError(_nothing(place, records, sacct))
     made = check_jobs(planned, actual, earlier=earlier, deadline_s=deadline_s)
     folder = Path(out) if out is not None else (place if place.is_dir() else place.parent) / FOLDER
     return CheckResult(made, _write(folder, made))
 
 
-def _nothing(
-    plan: Path, records: Path | str | None, sacct: Path | str | None, accounts: int
-) -> str:
+def _nothing(plan: Path, records: Path | str | None, sacct: Path | str | None) -> str:
     """Why nothing is known of any job, and how jobs are recognised."""
     searched = []
     if sacct is not None:
         searched.append(
-            f"none of the {count_text(accounts, 'job')} in {sacct} is a task of its arrays or has "
-            "the name of a job"
+            f"no job in {sacct} is a task of its arrays or has the name of one of its jobs"
         )
     if records is not None:
         searched.append(

@@ -48,12 +48,12 @@ def write_scripts(
     folder = out.resolve() / "slurm"
     logs = _log_pattern(folder)
     try:
-        for name in ("inputs", "logs", "msa", "presets"):
+        for name in ("inputs", "logs", "presets", *(["msa"] if plan.searches else [])):
             (folder / name).mkdir(parents=True, exist_ok=True)
         presets = _write_presets(folder, plan)
         names = folder_names([each.job.name for each in plan.jobs])
         lines = [_SUBMIT_HEAD]
-        if any(each.search for each in plan.jobs) and search is None:
+        if plan.searches and search is None:
             lines.append(_SEARCH_JOBS_CHECK)
         for number, array in enumerate(arrays(plan), 1):
             listed = folder / f"array-{number}.json"
