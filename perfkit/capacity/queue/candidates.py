@@ -16,8 +16,8 @@ from perfkit.capacity.queue.estimate import (
     estimate,
     factors_by_cores,
     instance_counts,
-    obstacle,
     padded_settings,
+    request_obstacle,
     smallest_machine,
     time_factors,
 )
@@ -148,7 +148,7 @@ class Queue:
                 if not isinstance(factors, TimeFactors):
                     continue
                 option = self._option(fit, number, instances, one, compiles, factors)
-                if obstacle(option.request, machine, instances) is None:
+                if request_obstacle(option.request, machine, instances) is None:
                     possible.append(option)
         as_measured = {option.fit for option in possible if self._is_as_measured(option, machine)}
         fastest: dict[int, RunOption] = {}
@@ -258,7 +258,7 @@ class Queue:
                 continue
             option = self._option(fit, number, 1, one, True, factors)
             needed = option.request.memory_bytes
-            found = obstacle(option.request, machine, 1)
+            found = request_obstacle(option.request, machine, 1)
             obstacles.append(found or f"not on {machine.name}")
             limits.append(machine.time_limit_s)
         limit = None if None in limits or not limits else max(each for each in limits if each)

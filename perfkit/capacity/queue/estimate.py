@@ -256,11 +256,16 @@ class RunOption:
     fitted_memory: Range
 
 
-def obstacle(request: Request, machine: Machine, instances: int) -> str | None:
+def obstacle(time: Range, memory: Range, machine: Machine, instances: int) -> str | None:
     """Return why a job cannot run on a share of a machine, None if it can.
 
-    What is requested must fit, so that the stated risks hold.
+    The high ends of the intervals must fit.
     """
+    return request_obstacle(Request(time.high, memory.high), machine, instances)
+
+
+def request_obstacle(request: Request, machine: Machine, instances: int) -> str | None:
+    """Return why a share of a machine does not hold what a job requests, None if it does."""
     room = machine.memory_bytes / instances
     if request.memory_bytes > room:
         return (
