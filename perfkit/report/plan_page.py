@@ -138,8 +138,11 @@ def _fit_facts(plan: Plan) -> Facts:
     return Facts(
         "Fits",
         tuple(
-            (fit.model, f"{fit.label}, {fit.least_size:g} to {fit.largest_size:g}")
-            for fit in plan.fits
+            (
+                f"{fit.model}, preset {number}",
+                f"{fit.label}, {fit.least_size:g} to {fit.largest_size:g}",
+            )
+            for number, fit in enumerate(plan.fits, 1)
         ),
     )
 

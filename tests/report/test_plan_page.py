@@ -23,8 +23,21 @@ from perfkit.capacity.queue.plan_files import write_json
 from perfkit.models.costs import Job, Search
 from perfkit.report.check_page import check_page
 from perfkit.report.plan_page import plan_page
-from tests.report.test_page import CHROMIUM, CHROMIUM_FLAGS
 from tests.support.planted import study
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--virtual-time-budget=20000",
+    # The page in the frame is a file too.
+    "--allow-file-access-from-files",
+    "--window-size=1500,1000",
+)
 
 NAMES = ("medium", "a protein with a long name", "<script>alert(1)</script>", "x" * 90)
 
@@ -70,10 +83,8 @@ def _measured(folder: Path, page: str, width: int) -> dict[str, Any]:
     done = subprocess.run(
         [
             str(CHROMIUM),
-            *CHROMIUM_FLAGS,
+            *FLAGS,
             f"--user-data-dir={folder / 'profile'}",
-            "--allow-file-access-from-files",
-            "--window-size=1500,1000",
             "--dump-dom",
             (folder / "frame.html").as_uri(),
         ],

@@ -60,7 +60,7 @@ class GanttInfo(NamedTuple):
     rows
         Names of the machines from top to bottom.
     presets
-        Models with their presets.
+        Models with the numbers of their presets; the genetic searches, if any, at the end.
     hidden_machines, hidden_jobs
         Numbers of machines and jobs that the figure leaves out.
     """
@@ -102,7 +102,7 @@ def gantt_info(plan: Plan) -> GanttInfo:
         bars=tuple(drawn[:MOST_BARS]),
         rows=tuple(f"{name} {node + 1}" for name, (_, node) in zip(names, shown, strict=True)),
         presets=(
-            *(f"{fit.model}: {fit.label}" for fit in plan.fits),
+            *(f"{fit.model}, preset {number}" for number, fit in enumerate(plan.fits, 1)),
             *([SEARCHES] if plan.searches else []),
         ),
         hidden_machines=len(nodes) - len(shown),
