@@ -76,7 +76,8 @@ def _packing_section(plan: Plan) -> PageSection:
     left_out = ""
     if info.hidden_machines or info.hidden_jobs:
         left_out = f" {info.hidden_machines} machines and {info.hidden_jobs} jobs are not shown."
-    caption = f"The height of a bar is the job's share of its machine.{left_out}"
+    searches = " Grey bars are genetic searches, whose hours are stated." if plan.searches else ""
+    caption = f"The height of a bar is the job's share of its machine.{searches}{left_out}"
     figures = [PageFigure("What runs where and when", caption, gantt_figure(info))]
     more = more_machines_info(plan)
     if more is not None:
