@@ -152,10 +152,8 @@ def _search_text(search: PlannedSearch | None) -> str:
     if search is None:
         return NOTHING
     begin_s, end_s = search.placement.begin_s, search.placement.end_s
-    return (
-        f"{search.machine.name} {search.placement.node + 1}, {seconds_text(begin_s)} to "
-        f"{seconds_text(end_s)}"
-    )
+    begins = seconds_text(begin_s) if begin_s else "0"
+    return f"{search.machine.name} {search.placement.node + 1}, {begins} to {seconds_text(end_s)}"
 
 
 def preset_table(plan: Plan) -> PlainTable:

@@ -166,7 +166,7 @@ def test_files_tables_and_figure_show_the_searches(plan: Plan, tmp_path: Path) -
     }
     assert json.loads((tmp_path / "plan.json").read_text())["machines"][0]["searches"] == 2
     first = schedule_table(plan, plan.jobs)
-    assert first.rows[0][first.headers.index("genetic search")] == "node 1, 0 s to 1 h"
+    assert first.rows[0][first.headers.index("genetic search")] == "node 1, 0 to 1 h"
     table = machine_table(plan)
     assert table.rows[0][table.headers.index("searches")] == "2"
     info = gantt_info(plan)

@@ -11,10 +11,11 @@ import pytest
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.parallel import CpuLaw
+from perfkit.capacity.queue.arrays import arrays, folder_names
 from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import Plan, make_plan
-from perfkit.cluster.slurm import arrays, folder_names, write_scripts
+from perfkit.cluster.slurm import write_scripts
 from perfkit.models.costs import Job
 from perfkit.records.schema import Outcome
 from perfkit.records.store import read_records

@@ -80,7 +80,8 @@ def _seconds(
     seconds = np.array([time.at(place) for place in known[time.scores]])
     if happened is not None and happened.fate is Fate.RUNNING:
         # It takes at least as long as it has taken.
-        return np.maximum(seconds, happened.time_s or 0.0)
+        least_s = happened.time_s or 0.0
+        seconds = np.maximum(seconds, least_s)
     return seconds
 
 
