@@ -99,9 +99,8 @@ def group_table(check: Check) -> PlainTable:
     """One row per preset and kind of machine: errors, and the correction for the next plan."""
     rows = tuple(
         (
-            group.model,
+            f"{group.model}: {group.preset}",
             group.machine,
-            group.preset,
             _group_text(group.times, group.times_inside, group.time_ratio),
             _group_text(group.memories, group.memories_inside, group.memory_ratio),
             _factor_text(group.time),
@@ -109,7 +108,7 @@ def group_table(check: Check) -> PlainTable:
         )
         for group in check.groups
     )
-    headers = ("model", "machine", "preset", "time")
+    headers = ("model and preset", "machine", "time")
     further = ("memory", "correction of time", "correction of memory")
     heading = (
         "Measured over predicted (median of the finished jobs), and what corrects the next plan"

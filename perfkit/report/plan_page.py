@@ -23,17 +23,17 @@ from perfkit.report.plan_tables import (
     reject_table,
     request_table,
     schedule_table,
+    search_table,
 )
 from perfkit.units import HOUR_S, bytes_text, count_text
 
 TABLE_STYLE = """
-/* Names of jobs break between words, and only where a word is wider than a column. */
-td, td:first-child, td:last-child { width: auto; overflow-wrap: break-word; }
-td:first-child { min-width: 90px; max-width: 320px; }
-@media screen and (max-width: 600px) {
-  td, td:not(:first-child):not(:last-child) { white-space: normal; }
-  td:last-child { min-width: 90px; }
-}
+/* The first column, of names, gives way first. Other cells stay whole, and a table that is too wide
+   scrolls in its own box. */
+td:first-child { width: auto; min-width: 90px; max-width: 300px; white-space: normal;
+  overflow-wrap: break-word; }
+td:last-child { width: auto; overflow-wrap: break-word; }
+@media screen and (max-width: 600px) { td:first-child { max-width: 140px; } }
 """
 """Style of the tables of jobs, after that of all pages."""
 
@@ -89,11 +89,14 @@ def _packing_section(plan: Plan) -> PageSection:
 def _jobs_section(plan: Plan) -> PageSection:
     rejected = reject_table(plan)
     shown = plan.jobs[:MOST_ROWS]
-    tables = [job_table(plan, shown), schedule_table(plan, shown), request_table(plan)]
-    if len(plan.fits) > 1:
-        tables.append(preset_table(plan))
-    if rejected.rows:
-        tables.insert(0, rejected)
+    tables = [
+        *([rejected] if rejected.rows else []),
+        job_table(plan, shown),
+        *([preset_table(plan)] if len(plan.fits) > 1 else []),
+        *([search_table(plan, shown)] if plan.searches else []),
+        schedule_table(plan, shown),
+        request_table(plan),
+    ]
     lead = ""
     if len(plan.jobs) > MOST_ROWS:
         lead = f"The first {MOST_ROWS} of {len(plan.jobs)} jobs; plan.csv has all of them."

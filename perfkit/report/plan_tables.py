@@ -8,7 +8,6 @@ from perfkit.capacity.laws.prediction import Range
 from perfkit.capacity.queue.accelerators import published_times
 from perfkit.capacity.queue.arrays import arrays
 from perfkit.capacity.queue.plan import Plan, PlannedJob
-from perfkit.capacity.queue.searches import PlannedSearch
 from perfkit.capacity.queue.sizing import Need
 from perfkit.report.plain_table import NOTHING, PlainTable
 from perfkit.units import bytes_text, count_text, percent_text, seconds_text
@@ -121,7 +120,7 @@ def job_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
 
 
 def schedule_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
-    """One row per job, by start time: where and when it runs, and its genetic search if any.
+    """One row per job, by start time: where and when it runs.
 
     Parameters
     ----------
@@ -131,29 +130,42 @@ def schedule_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
         Jobs of the plan to list.
     """
     factors = plan.relative_range
-    searching = bool(plan.searches)
     rows = tuple(
         (
             each.job.name,
             f"{each.machine.name} {each.placement.node + 1}",
             f"{each.cpus} (1/{each.option.instances})",
-            *([_search_text(each.search)] if searching else []),
             _duration(each.placement.begin_s, factors) if each.placement.begin_s else "at once",
             _duration(each.placement.end_s, factors),
         )
         for each in jobs
     )
-    headers = ("job", "machine", "CPUs", *(["genetic search"] if searching else []))
-    return PlainTable("Where and when", (*headers, "begins", "ends"), rows)
+    return PlainTable("Where and when", ("job", "machine", "CPUs", "begins", "ends"), rows)
 
 
-def _search_text(search: PlannedSearch | None) -> str:
-    """Where a search runs, and from when to when."""
-    if search is None:
-        return NOTHING
-    begin_s, end_s = search.placement.begin_s, search.placement.end_s
-    begins = seconds_text(begin_s) if begin_s else "0"
-    return f"{search.machine.name} {search.placement.node + 1}, {begins} to {seconds_text(end_s)}"
+def search_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
+    """One row per job with a genetic search: where and when the search runs.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    jobs
+        Jobs of the plan to list.
+    """
+    factors = plan.relative_range
+    rows = tuple(
+        (
+            each.job.name,
+            f"{search.machine.name} {search.placement.node + 1}",
+            f"{search.search.cpus} of {search.cpus}",
+            _duration(search.placement.begin_s, factors) if search.placement.begin_s else "at once",
+            _duration(search.placement.end_s, factors),
+        )
+        for each in jobs
+        if (search := each.search) is not None
+    )
+    return PlainTable("Genetic searches", ("job", "machine", "CPUs", "begins", "ends"), rows)
 
 
 def preset_table(plan: Plan) -> PlainTable:

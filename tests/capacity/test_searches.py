@@ -20,7 +20,7 @@ from perfkit.capacity.queue.plan_files import write_csv, write_json, write_skipp
 from perfkit.capacity.queue.sizing import needs
 from perfkit.models.costs import Job, Search
 from perfkit.report.figures.capacity.gantt import SEARCHES, gantt_figure, gantt_info
-from perfkit.report.plan_tables import machine_table, schedule_table
+from perfkit.report.plan_tables import machine_table, search_table
 from tests.support.planted import study
 
 NODE = Machine("node", 1, 2, 16 * 10**9, price_per_hour=2.0)
@@ -165,8 +165,10 @@ def test_files_tables_and_figure_show_the_searches(plan: Plan, tmp_path: Path) -
         ("node", "1", "3600.0")
     }
     assert json.loads((tmp_path / "plan.json").read_text())["machines"][0]["searches"] == 2
-    first = schedule_table(plan, plan.jobs)
-    assert first.rows[0][first.headers.index("genetic search")] == "node 1, 0 to 1 h"
+    found = search_table(plan, plan.jobs).rows
+    assert {row[0] for row in found} == {"a", "b"}
+    assert {row[1:4] for row in found} == {("node 1", "1 of 1", "at once")}
+    assert all(row[4].startswith("1 h [") for row in found)
     table = machine_table(plan)
     assert table.rows[0][table.headers.index("searches")] == "2"
     info = gantt_info(plan)

@@ -47,6 +47,8 @@ def print_plan(console: Console, result: PlanResult) -> None:
         console.line(f"note: {notice}")
     shown = plan.jobs[:SHOWN_JOBS]
     print_table(console, plan_tables.job_table(plan, shown))
+    if plan.searches:
+        print_table(console, plan_tables.search_table(plan, shown))
     print_table(console, plan_tables.schedule_table(plan, shown))
     if len(shown) < len(plan.jobs):
         console.line(f"... and {len(plan.jobs) - len(shown)} more (all are in plan.csv)")
