@@ -83,7 +83,7 @@ def command(argument: str) -> str:
 
 def commands(argument: str) -> str:
     """Help of all commands, each under a heading."""
-    names = [*COMMANDS, "plan fit", "plan table", "compare --jaxlib"]
+    names = [*COMMANDS, "plan check", "plan fit", "plan table", "compare --jaxlib"]
     return "\n\n".join(f"## perfkit {name}\n\n{command(name)}" for name in sorted(names))
 
 

@@ -11,15 +11,19 @@ from perfkit.api.reporting import PAGE_NAME
 from perfkit.api.results import html_table
 from perfkit.api.subject import default_folder, seconds_of
 from perfkit.capacity.bounds import LARGEST
+from perfkit.capacity.correction.correction import Correction
 from perfkit.capacity.laws.calibration import MOST_FACTOR, Calibration
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.packages import ensure_same_package, fit_notices, package_here
+from perfkit.capacity.queue.estimate import Risks
+from perfkit.capacity.queue.expected import Expectation
 from perfkit.capacity.queue.jobs import read_jobs, sized_jobs
 from perfkit.capacity.queue.machines import Inventory, read_inventory, this_machine
 from perfkit.capacity.queue.plan import Plan, make_plan, reason_not_measured_here
-from perfkit.capacity.queue.plan_files import write_csv, write_json
+from perfkit.capacity.queue.plan_files import PLAN_FILE, write_csv, write_json, write_skipped
 from perfkit.capacity.queue.sizing import Need, needs
 from perfkit.capacity.queue.what_if import WhatIf, what_if
+from perfkit.cluster.search_command import SearchCommand, parse_search_command
 from perfkit.cluster.slurm import write_scripts
 from perfkit.errors import UserError
 from perfkit.models import DEFAULT_MODEL, get_model
@@ -30,6 +34,11 @@ from perfkit.report import plan_tables
 from perfkit.report.plan_page import plan_page
 from perfkit.report.writing import write_report
 
+DEFAULT_RISKS = Risks()
+
+LEAST_RISK, MOST_RISK = 1e-6, 0.5
+"""Range of risks: an interval says nothing about rarer events."""
+
 
 @dataclass(frozen=True)
 class PlanFiles:
@@ -39,6 +48,8 @@ class PlanFiles:
     ----------
     csv, json
         The jobs with machine, begin and end.
+    skipped
+        The jobs, rows and machines that could not be planned, with the reasons.
     page
         The page.
     script
@@ -47,6 +58,7 @@ class PlanFiles:
 
     csv: Path
     json: Path
+    skipped: Path
     page: Path
     script: Path
 
@@ -99,6 +111,10 @@ def plan(
     deadline: str | float | None = None,
     budget: float | None = None,
     compile_cache: bool = True,
+    memory_risk: float = DEFAULT_RISKS.memory,
+    time_risk: float = DEFAULT_RISKS.time,
+    correction: Path | str | None = None,
+    msa_command: str | None = None,
     keep_going: bool = False,
     out: Path | str | None = None,
     **axes: int | None,
@@ -134,6 +150,13 @@ def plan(
         Price that the queue may cost, in the inventory's currency.
     compile_cache
         Whether jobs share compiled programs.
+    memory_risk, time_risk
+        Probability that a job needs more memory, or takes longer, than the plan requests for it.
+    correction
+        File from ``perfkit plan check``, whose finished jobs correct the predictions.
+    msa_command
+        Command of the genetic searches that jobs state, with the places ``{input}``, ``{output}``
+        and ``{cpus}``; None if they are not submitted with the plan.
     keep_going
         Whether to plan the rest when some jobs or machines cannot be used.
     out
@@ -158,6 +181,8 @@ def plan(
     """
     deadline_s = None if deadline is None else seconds_of(deadline)
     _ensure_within("budget", budget, 0.0, LARGEST)
+    expectation = _expectation(memory_risk, time_risk, correction)
+    search = None if msa_command is None else parse_search_command(msa_command)
     files = [fit] if isinstance(fit, str | Path) else list(fit)
     if not files:
         raise UserError("a plan needs a fit: give one with --fit ('perfkit plan fit' measures it)")
@@ -179,19 +204,33 @@ def plan(
     rejects = [*inventory.rejects, *rejects]
     base = None
     if change is not None and change.text:
-        base = _planned(queued, inventory, fits, rejects, compile_cache, keep_going)
+        base = _planned(queued, inventory, fits, rejects, compile_cache, keep_going, expectation)
         queued = [change.applied(job) for job in queued]
-    made = _planned(queued, inventory, fits, rejects, compile_cache, keep_going)
+    made = _planned(queued, inventory, fits, rejects, compile_cache, keep_going, expectation)
     found: list[Need] = []
     if deadline_s is not None or budget is not None:
         placed = [each.job for each in made.jobs]
         found = needs(
             placed, inventory.machines, fits,
-            cached=compile_cache, deadline_s=deadline_s, budget=budget,
+            cached=compile_cache, deadline_s=deadline_s, budget=budget, expectation=expectation,
         )  # fmt: skip
     folder = Path(out) if out is not None else default_folder("plan")
-    written = _write(folder, made, compile_cache)
+    written = _write(folder, made, compile_cache, deadline_s, search)
     return PlanResult(made, base, change, tuple(found), written)
+
+
+def _expectation(
+    memory_risk: float, time_risk: float, correction: Path | str | None
+) -> Expectation:
+    """The risks of requests, and the finished jobs that correct predictions."""
+    for name, risk in (("memory_risk", memory_risk), ("time_risk", time_risk)):
+        if not LEAST_RISK <= risk <= MOST_RISK:
+            raise UserError(
+                f"--{name.replace('_', '-')} takes a probability from {LEAST_RISK:g} to "
+                f"{MOST_RISK:g}, not {risk:g}"
+            )
+    loaded = Correction() if correction is None else Correction.load(Path(correction))
+    return Expectation(Risks(memory=memory_risk, time=time_risk), loaded)
 
 
 def _inventory(file: Path, local: Sequence[str], keep_going: bool) -> Inventory:
@@ -264,10 +303,14 @@ def _planned(
     rejects: Sequence[Reject],
     cached: bool,
     keep_going: bool,
+    expectation: Expectation,
 ) -> Plan:
     versions = package_versions()
     notices = [n for fit in fits for n in fit_notices(fit, package_here(fit), versions)]
-    made = make_plan(jobs, inventory, fits, cached=cached, rejects=rejects, notices=notices)
+    made = make_plan(
+        jobs, inventory, fits,
+        cached=cached, rejects=rejects, notices=notices, expectation=expectation,
+    )  # fmt: skip
     _refuse(made.rejects, keep_going)
     if not made.jobs:
         raise UserError(f"no job can be planned; {made.rejects[0].sentence}")
@@ -282,11 +325,20 @@ def _refuse(rejects: Sequence[Reject], keep_going: bool) -> None:
         raise UserError(f"{rejects[0].sentence}{more}")
 
 
-def _write(folder: Path, made: Plan, cached: bool) -> PlanFiles:
-    """Write CSV, JSON, page and Slurm script."""
+def _write(
+    folder: Path,
+    made: Plan,
+    cached: bool,
+    deadline_s: float | None,
+    search: SearchCommand | None,
+) -> PlanFiles:
+    """Write CSV, JSON, list of skipped jobs, page and Slurm script."""
     ensure_writable(folder)
-    table, data, page = folder / "plan.csv", folder / "plan.json", folder / PAGE_NAME
+    table, data, page = folder / "plan.csv", folder / PLAN_FILE, folder / PAGE_NAME
+    skipped = folder / "skipped.csv"
     write_csv(table, made)
-    write_json(data, made)
+    script = write_scripts(folder, made, cached=cached, search=search)
+    write_json(data, made, deadline_s)
+    write_skipped(skipped, made)
     write_report(page, plan_page(made))
-    return PlanFiles(table, data, page, write_scripts(folder, made, cached=cached))
+    return PlanFiles(table, data, skipped, page, script)

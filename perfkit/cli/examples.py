@@ -25,6 +25,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "perfkit plan --jobs queue.csv --machines machines.toml --fit fit.json --deadline 12h",
         "perfkit plan --here --size 200,400 --fit fit.json",
     ),
+    "plan check": (
+        "perfkit plan check perfkit-results/plan --records perfkit-results/plan",
+        "perfkit plan check perfkit-results/plan --sacct jobs.txt --deadline 12h",
+    ),
     "plan fit": ("perfkit plan fit --model af3 --sizes 32,48,64,96 --held-out 80",),
     "plan table": (
         "perfkit plan table --model af3 --fit fit.json",

@@ -2,93 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
+from perfkit.capacity.queue.arrays import Array, arrays, folder_names
 from perfkit.capacity.queue.machines import Machine
 from perfkit.capacity.queue.plan import Plan, PlannedJob
+from perfkit.cluster.search_command import SearchCommand, search_output
 from perfkit.cluster.slurm_place import refuse_options
 from perfkit.cluster.task import write_list
 from perfkit.errors import UserError
-from perfkit.file_names import file_name
 from perfkit.files import write_whole
 from perfkit.knobs.cpus import CPUS_KNOB
 from perfkit.models import get_model
 from perfkit.printable import printable
 from perfkit.tuning.preset import write_preset
 
-ARRAY_LENGTH = 1000
-"""Largest number of tasks per array. The default of Slurm's ``MaxArraySize`` is 1001."""
 
-MEBIBYTE = 2**20
-
-TIME_MARGIN = 2.0
-"""Time limit of a task that may hang, relative to the high end of its interval."""
-
-LEAST_MINUTES = 10
-
-JOB_NAME_BYTES = 60
-"""Longest name of a Slurm job; listings of the queue truncate it anyway."""
-
-
-@dataclass(frozen=True)
-class Array:
-    """Jobs with the same kind of machine, share of it and preset.
-
-    Attributes
-    ----------
-    machine
-        Kind of machine.
-    jobs
-        Planned jobs, one per task.
-    """
-
-    machine: Machine
-    jobs: tuple[PlannedJob, ...]
-
-    @property
-    def cpus(self) -> int:
-        """Number of CPUs per task."""
-        return self.jobs[0].cpus
-
-    @property
-    def mebibytes(self) -> int:
-        """Memory per task in MiB: the largest high end, at most the share of the machine."""
-        needed = math.ceil(max(each.option.memory.high for each in self.jobs) / MEBIBYTE)
-        share = self.machine.memory_bytes // MEBIBYTE // self.jobs[0].option.instances
-        # Slurm interprets 0 as all memory of the machine.
-        return max(1, min(needed, share))
-
-    @property
-    def minutes(self) -> int:
-        """Time limit per task in minutes, at most that of the machine."""
-        longest_s = TIME_MARGIN * max(each.option.time.high for each in self.jobs)
-        minutes = max(LEAST_MINUTES, math.ceil(longest_s / 60))
-        limit_s = self.machine.time_limit_s
-        # Slurm interprets 0 as no limit.
-        return minutes if limit_s is None else max(1, min(minutes, math.floor(limit_s / 60)))
-
-
-def arrays(plan: Plan) -> list[Array]:
-    """Group the jobs of a plan into arrays, in the order in which the first job of each starts."""
-    groups: dict[tuple[int, int, int], list[PlannedJob]] = {}
-    for each in plan.jobs:
-        key = (each.placement.kind, each.option.instances, each.option.fit)
-        groups.setdefault(key, []).append(each)
-    return [
-        Array(jobs[0].machine, tuple(jobs[first : first + ARRAY_LENGTH]))
-        for jobs in groups.values()
-        for first in range(0, len(jobs), ARRAY_LENGTH)
-    ]
-
-
-def write_scripts(out: Path, plan: Plan, *, cached: bool) -> Path:
+def write_scripts(
+    out: Path, plan: Plan, *, cached: bool, search: SearchCommand | None = None
+) -> Path:
     """Write everything that runs a plan below ``out/slurm``, and return the script that submits it.
 
     Parameters
@@ -99,28 +36,43 @@ def write_scripts(out: Path, plan: Plan, *, cached: bool) -> Path:
         The plan.
     cached
         Whether jobs share a compilation cache.
+    search
+        Command of the genetic searches. Without it, the predictions wait for Slurm jobs that are
+        named in :data:`SEARCH_JOBS` when the script is run.
 
     Raises
     ------
     UserError
-        A file cannot be written, or Slurm cannot write logs to this folder.
+        A file cannot be written, a search has no input, or Slurm cannot write logs to this folder.
     """
     folder = out.resolve() / "slurm"
     logs = _log_pattern(folder)
     try:
-        for name in ("inputs", "logs", "presets"):
+        for name in ("inputs", "logs", "presets", *(["msa"] if plan.searches else [])):
             (folder / name).mkdir(parents=True, exist_ok=True)
         presets = _write_presets(folder, plan)
         names = folder_names([each.job.name for each in plan.jobs])
         lines = [_SUBMIT_HEAD]
+        if plan.searches and search is None:
+            lines.append(_SEARCH_JOBS_CHECK)
         for number, array in enumerate(arrays(plan), 1):
             listed = folder / f"array-{number}.json"
+            inputs = [_input(folder, each, names[each.job.name]) for each in array.jobs]
+            dependency = _AFTER_OTHER_SEARCH if array.searches else ""
+            if array.searches and search is not None:
+                dependency = _AFTER_OWN_SEARCH
+                searches = folder / f"msa-{number}.json"
+                found = [search_output(folder, names[each.job.name]) for each in array.jobs]
+                pairs = zip(array.jobs, inputs, found, strict=True)
+                write_list(searches, [search.words(*pair) for pair in pairs])
+                lines.append(_search_submission(array, searches.name, logs))
+                inputs = [{"input": str(path)} for path in found]
             commands = [
-                _command(out.resolve(), each, presets, names[each.job.name], cached=cached)
-                for each in array.jobs
+                _command(out.resolve(), each, given, presets, names[each.job.name], cached=cached)
+                for each, given in zip(array.jobs, inputs, strict=True)
             ]
             write_list(listed, commands)
-            lines.append(_submission(array, listed.name, logs))
+            lines.append(_submission(array, listed.name, logs, dependency))
         task = folder / "task.sh"
         write_whole(task, _TASK.format(python=shlex.quote(sys.executable)), "script")
         script = folder / "submit.sh"
@@ -169,6 +121,23 @@ _SUBMIT_HEAD = """#!/bin/sh
 set -e
 case $0 in */*) CDPATH='' cd -- "${0%/*}" ;; *) ;; esac"""
 
+SEARCH_JOBS = "PERFKIT_MSA_JOBS"
+"""Variable of ``submit.sh`` with the Slurm jobs of genetic searches that perfkit does not submit,
+separated by colons."""
+
+_SEARCH_JOBS_CHECK = f"""case ${{{SEARCH_JOBS}:-}} in
+'' | *[!0-9_:]*)
+  echo "set {SEARCH_JOBS} to the Slurm jobs of the genetic searches, e.g. 1234:1235" >&2
+  exit 2 ;;
+*) ;;
+esac"""
+
+_AFTER_OTHER_SEARCH = f' --dependency="afterok:${{{SEARCH_JOBS}}}" --kill-on-invalid-dep=yes'
+
+_AFTER_OWN_SEARCH = ' --dependency="aftercorr:${search%%;*}" --kill-on-invalid-dep=yes'
+"""Each prediction waits for the search of the same task; ``--parsable`` may add the cluster's name
+after a semicolon."""
+
 _TASK = """#!/bin/sh
 # One task of an array: $1 is the list that holds its command, which no shell interprets. The task
 # is bound to CPUs that Slurm only counts.
@@ -189,20 +158,43 @@ def _log_pattern(folder: Path) -> str:
     return f"{below}logs/%A-%a.log"
 
 
-def _submission(array: Array, listed: str, logs: str) -> str:
-    machine = array.machine
-    name = file_name(f"perfkit-{machine.name}", limit=JOB_NAME_BYTES)
-    options = [
+def _submission(array: Array, listed: str, logs: str, dependency: str) -> str:
+    options = _options(
+        array.name, array.machine, len(array.jobs), array.cpus, array.mebibytes, array.minutes
+    )
+    words = f"{shlex.join(options)} {shlex.quote(f'--output={logs}')}"
+    return f'sbatch {words}{dependency} "$@" task.sh {shlex.quote(listed)}'
+
+
+def _search_submission(array: Array, listed: str, logs: str) -> str:
+    first = array.searches[0]
+    options = _options(
+        f"{array.name}-msa",
+        first.machine,
+        len(array.searches),
+        first.search.cpus,
+        array.search_mebibytes,
+        array.search_minutes,
+    )
+    words = f"{shlex.join(options)} {shlex.quote(f'--output={logs}')}"
+    return (
+        f'search=$(sbatch --parsable {words} "$@" task.sh {shlex.quote(listed)})\n'
+        'echo "Submitted batch job ${search%%;*}"'
+    )
+
+
+def _options(
+    name: str, machine: Machine, tasks: int, cpus: int, mebibytes: int, minutes: int
+) -> list[str]:
+    return [
         f"--job-name={name}",
-        f"--array=1-{len(array.jobs)}",
+        f"--array=1-{tasks}",
         "--ntasks=1",
-        f"--cpus-per-task={array.cpus}",
-        f"--mem={array.mebibytes}M",
-        f"--time={array.minutes}",
+        f"--cpus-per-task={cpus}",
+        f"--mem={mebibytes}M",
+        f"--time={minutes}",
         *([f"--partition={machine.partition}"] if machine.partition else []),
-        f"--output={logs}",
     ]
-    return f'sbatch {shlex.join(options)} "$@" task.sh {shlex.quote(listed)}'
 
 
 def _write_presets(folder: Path, plan: Plan) -> dict[int, Path]:
@@ -217,38 +209,25 @@ def _write_presets(folder: Path, plan: Plan) -> dict[int, Path]:
     return found
 
 
-def folder_names(names: Iterable[str]) -> dict[str, str]:
-    """Return a unique folder name per job.
-
-    Names that are file names are kept. Other names are converted. Where converted names coincide,
-    or differ only in case, which some network drives ignore, all but the first get a number.
-
-    Parameters
-    ----------
-    names
-        Names of the jobs, all different.
-    """
-    plain = {name: file_name(name) for name in names}
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in sorted(plain, key=lambda each: plain[each] != each):
-        chosen, number = plain[name], 1
-        while chosen.casefold() in taken:
-            number += 1
-            chosen = f"{plain[name]}-{number}"
-        taken.add(chosen.casefold())
-        found[name] = chosen
-    return found
+def _input(folder: Path, each: PlannedJob, name: str) -> Mapping[str, str]:
+    """Return the options of ``perfkit run`` that describe a job's input, which may be written."""
+    return get_model(each.job.model).costs.run_options(each.job, folder / "inputs" / name)
 
 
 def _command(
-    out: Path, each: PlannedJob, presets: Mapping[int, Path], name: str, *, cached: bool
+    out: Path,
+    each: PlannedJob,
+    inputs: Mapping[str, str],
+    presets: Mapping[int, Path],
+    name: str,
+    *,
+    cached: bool,
 ) -> list[str]:
     """Return the words of a job's ``perfkit run``."""
     job = each.job
     words = [sys.executable, "-P", "-m", "perfkit", "run", "--model", job.model]
     costs = get_model(job.model).costs
-    for option, value in costs.run_options(job, out / "slurm" / "inputs" / name).items():
+    for option, value in inputs.items():
         words += [f"--{option}", value]
     for axis, count in job.fidelity.items():
         words += [f"--{axis}", str(count)]

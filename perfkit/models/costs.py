@@ -132,6 +132,25 @@ class PublishedTime:
 
 
 @dataclass(frozen=True)
+class Search:
+    """A genetic search that has to end before a prediction begins, as its job states it.
+
+    Attributes
+    ----------
+    seconds
+        Wall seconds.
+    cpus
+        Number of CPUs.
+    memory_bytes
+        Memory, None where it is not stated.
+    """
+
+    seconds: float
+    cpus: int
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True)
 class Job:
     """A prediction in a queue.
 
@@ -153,6 +172,8 @@ class Job:
         Further facts about the input, which only the cost model of the job's model reads.
     notices
         Facts that a reader of the plan must know.
+    search
+        Genetic search before the prediction, None for none.
     """
 
     name: str
@@ -163,6 +184,7 @@ class Job:
     origin: str
     details: Mapping[str, str | int] = field(default_factory=dict)
     notices: tuple[str, ...] = field(default=(), compare=False)
+    search: Search | None = None
 
 
 @dataclass(frozen=True)

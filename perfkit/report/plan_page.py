@@ -18,10 +18,24 @@ from perfkit.report.plan_tables import (
     machine_table,
     method_sentence,
     plan_sentence,
+    preset_table,
     published_tables,
     reject_table,
+    request_table,
+    schedule_table,
+    search_table,
 )
-from perfkit.units import bytes_text
+from perfkit.units import HOUR_S, bytes_text, count_text
+
+TABLE_STYLE = """
+/* The first column, of names, gives way first. Other cells stay whole, and a table that is too wide
+   scrolls in its own box. */
+td:first-child { width: auto; min-width: 90px; max-width: 300px; white-space: normal;
+  overflow-wrap: break-word; }
+td:last-child { width: auto; overflow-wrap: break-word; }
+@media screen and (max-width: 600px) { td:first-child { max-width: 140px; } }
+"""
+"""Style of the tables of jobs, after that of all pages."""
 
 MOST_ROWS = 500
 """Most jobs in the table of the page. The CSV file has all jobs."""
@@ -29,22 +43,32 @@ MOST_ROWS = 500
 
 def plan_page(plan: Plan) -> str:
     """Render the page of a plan as a self-contained HTML document."""
-    return render_page(
-        PageContent(
-            title="plan of a queue",
-            sentence=f"{plan_sentence(plan)}.",
-            production=(method_sentence(plan),),
-            notices=plan.notices,
-            facts=(_machine_facts(plan), _fit_facts(plan)),
-            sections=(
-                _packing_section(plan),
-                _jobs_section(plan),
-                *_feasibility_sections(plan),
-                PageSection("Accelerators", plain=(comparison_table(plan), *published_tables())),
-                *(held_out_section(fit) for fit in plan.fits),
-            ),
+    return with_narrow_tables(
+        render_page(
+            PageContent(
+                title="plan of a queue",
+                sentence=f"{plan_sentence(plan)}.",
+                production=(method_sentence(plan),),
+                notices=plan.notices,
+                facts=(_machine_facts(plan), _fit_facts(plan), _search_facts(plan)),
+                sections=(
+                    _packing_section(plan),
+                    _jobs_section(plan),
+                    *_feasibility_sections(plan),
+                    PageSection(
+                        "Accelerators", plain=(comparison_table(plan), *published_tables())
+                    ),
+                    *(held_out_section(fit) for fit in plan.fits),
+                ),
+            )
         )
     )
+
+
+def with_narrow_tables(html: str) -> str:
+    """Add the style of tables of jobs to a page."""
+    # The first style of a page is its own; later ones may be text in a script.
+    return html.replace("</style>", f"{TABLE_STYLE}</style>", 1)
 
 
 def _packing_section(plan: Plan) -> PageSection:
@@ -52,7 +76,8 @@ def _packing_section(plan: Plan) -> PageSection:
     left_out = ""
     if info.hidden_machines or info.hidden_jobs:
         left_out = f" {info.hidden_machines} machines and {info.hidden_jobs} jobs are not shown."
-    caption = f"The height of a bar is the job's share of its machine.{left_out}"
+    searches = " Grey bars are genetic searches, whose hours are stated." if plan.searches else ""
+    caption = f"The height of a bar is the job's share of its machine.{searches}{left_out}"
     figures = [PageFigure("What runs where and when", caption, gantt_figure(info))]
     more = more_machines_info(plan)
     if more is not None:
@@ -63,11 +88,19 @@ def _packing_section(plan: Plan) -> PageSection:
 
 def _jobs_section(plan: Plan) -> PageSection:
     rejected = reject_table(plan)
-    tables = (job_table(plan, plan.jobs[:MOST_ROWS]), *((rejected,) if rejected.rows else ()))
+    shown = plan.jobs[:MOST_ROWS]
+    tables = [
+        *([rejected] if rejected.rows else []),
+        job_table(plan, shown),
+        *([preset_table(plan)] if len(plan.fits) > 1 else []),
+        *([search_table(plan, shown)] if plan.searches else []),
+        schedule_table(plan, shown),
+        request_table(plan),
+    ]
     lead = ""
     if len(plan.jobs) > MOST_ROWS:
         lead = f"The first {MOST_ROWS} of {len(plan.jobs)} jobs; plan.csv has all of them."
-    return PageSection("Jobs", lead=lead, plain=tables)
+    return PageSection("Jobs", lead=lead, plain=tuple(tables))
 
 
 def _feasibility_sections(plan: Plan) -> list[PageSection]:
@@ -109,7 +142,28 @@ def _fit_facts(plan: Plan) -> Facts:
     return Facts(
         "Fits",
         tuple(
-            (fit.model, f"{fit.label}, {fit.least_size:g} to {fit.largest_size:g}")
-            for fit in plan.fits
+            (
+                f"{fit.model}, preset {number}",
+                f"{fit.label}, {fit.least_size:g} to {fit.largest_size:g}",
+            )
+            for number, fit in enumerate(plan.fits, 1)
+        ),
+    )
+
+
+def _search_facts(plan: Plan) -> Facts:
+    """Totals of the genetic searches, which are stated and not measured."""
+    found = [each.search for each in plan.searches]
+    if not found:
+        return Facts("Genetic searches", ())
+    hours = sum(search.seconds for search in found) / HOUR_S
+    cpu_hours = sum(search.seconds * search.cpus for search in found) / HOUR_S
+    last_h = max(each.placement.end_s for each in plan.searches) / HOUR_S
+    return Facts(
+        "Genetic searches",
+        (
+            ("number", count_text(len(found), "job")),
+            ("stated", f"{hours:.1f} h, {cpu_hours:.1f} CPU-hours"),
+            ("last ends", f"after {last_h:.1f} h"),
         ),
     )

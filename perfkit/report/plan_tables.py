@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from perfkit.capacity.laws.prediction import Range
 from perfkit.capacity.queue.accelerators import published_times
+from perfkit.capacity.queue.arrays import arrays
 from perfkit.capacity.queue.plan import Plan, PlannedJob
 from perfkit.capacity.queue.sizing import Need
 from perfkit.report.plain_table import NOTHING, PlainTable
@@ -13,14 +14,15 @@ from perfkit.units import bytes_text, count_text, percent_text, seconds_text
 
 
 def plan_sentence(plan: Plan) -> str:
-    """Describe the plan in one sentence: jobs, time until done, and price."""
+    """Describe the plan in one sentence: jobs, time until done, price, and what was skipped."""
     priced = plan.price is not None
     price = (
         f", {_price(plan.price, plan.inventory.currency, plan.relative_range)}" if priced else ""
     )
+    skipped = f"; {len(plan.rejects)} skipped" if plan.rejects else ""
     return (
         f"{count_text(len(plan.jobs), 'job')} done after "
-        f"{_duration(plan.makespan_s, plan.relative_range)}{price}"
+        f"{_duration(plan.makespan_s, plan.relative_range)}{price}{skipped}"
     )
 
 
@@ -89,7 +91,36 @@ def size_text(planned: PlannedJob) -> str:
 
 
 def job_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
-    """One row per job, by start time.
+    """One row per job, by start time: its size, time and memory, and what it requests.
+
+    With several fits, a column has the number of the preset in :func:`preset_table`.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    jobs
+        Jobs of the plan to list.
+    """
+    several = len(plan.fits) > 1
+    rows = tuple(
+        (
+            each.job.name,
+            size_text(each),
+            *([str(each.option.fit + 1)] if several else []),
+            time_text(each.option.time),
+            memory_text(each.option.memory),
+            seconds_text(each.option.request.time_s),
+            bytes_text(each.option.request.memory_bytes),
+        )
+        for each in jobs
+    )
+    headers = ("job", "size", *(["preset"] if several else []), "time", "memory")
+    return PlainTable("Jobs", (*headers, "requested time", "requested memory"), rows)
+
+
+def schedule_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
+    """One row per job, by start time: where and when it runs.
 
     Parameters
     ----------
@@ -102,31 +133,96 @@ def job_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
     rows = tuple(
         (
             each.job.name,
-            each.job.model,
-            size_text(each),
-            time_text(each.option.time),
-            memory_text(each.option.memory),
-            plan.fits[each.option.fit].label,
             f"{each.machine.name} {each.placement.node + 1}",
-            f"1/{each.option.instances}",
+            f"{each.cpus} (1/{each.option.instances})",
             _duration(each.placement.begin_s, factors) if each.placement.begin_s else "at once",
             _duration(each.placement.end_s, factors),
         )
         for each in jobs
     )
-    headers = ("job", "model", "size", "time", "memory", "preset", "machine", "share", "begins")
-    return PlainTable("Jobs", (*headers, "ends"), rows)
+    return PlainTable("Where and when", ("job", "machine", "CPUs", "begins", "ends"), rows)
+
+
+def search_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
+    """One row per job with a genetic search: where and when the search runs.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    jobs
+        Jobs of the plan to list.
+    """
+    factors = plan.relative_range
+    rows = tuple(
+        (
+            each.job.name,
+            f"{search.machine.name} {search.placement.node + 1}",
+            f"{search.search.cpus} of {search.cpus}",
+            _duration(search.placement.begin_s, factors) if search.placement.begin_s else "at once",
+            _duration(search.placement.end_s, factors),
+        )
+        for each in jobs
+        if (search := each.search) is not None
+    )
+    return PlainTable("Genetic searches", ("job", "machine", "CPUs", "begins", "ends"), rows)
+
+
+def preset_table(plan: Plan) -> PlainTable:
+    """One row per fit, whose preset the tables of jobs name by its number."""
+    rows = tuple(
+        (str(number), fit.model, f"{fit.least_size:g} to {fit.largest_size:g}", fit.label)
+        for number, fit in enumerate(plan.fits, 1)
+    )
+    return PlainTable("Presets", ("preset", "model", "measured sizes", "settings"), rows)
+
+
+def request_table(plan: Plan) -> PlainTable:
+    """One row per Slurm array: the memory and time that each of its tasks requests."""
+    risks = plan.expectation.risks
+    rows = [
+        (
+            array.name,
+            str(len(array.jobs)),
+            str(array.cpus),
+            f"{array.mebibytes}M",
+            _limit(array.minutes),
+        )
+        for array in arrays(plan)
+    ]
+    rows += [
+        (
+            f"{array.name}-msa",
+            str(len(array.searches)),
+            str(array.searches[0].search.cpus),
+            f"{array.search_mebibytes}M",
+            _limit(array.search_minutes),
+        )
+        for array in arrays(plan)
+        if array.searches
+    ]
+    heading = (
+        f"Requests of Slurm arrays (a job runs out of memory with {percent_text(risks.memory)}, "
+        f"out of time with {percent_text(risks.time)} probability)"
+    )
+    return PlainTable(heading, ("array", "jobs", "CPUs", "--mem", "--time"), tuple(rows))
+
+
+def _limit(minutes: int) -> str:
+    return f"{minutes} ({seconds_text(60 * minutes)})"
 
 
 def machine_table(plan: Plan) -> PlainTable:
     """One row per kind of machine: jobs, machine-hours, price and energy."""
     factors = plan.relative_range
+    searching = bool(plan.searches)
     currency = plan.inventory.currency
     rows = tuple(
         (
             use.machine.name,
             f"{use.used} of {use.machine.count}",
             str(use.jobs),
+            *([str(use.searches)] if searching else []),
             _amount(use.hours, "", factors),
             percent_text(use.busy),
             _price(use.price, currency, factors),
@@ -134,14 +230,15 @@ def machine_table(plan: Plan) -> PlainTable:
         )
         for use in plan.uses()
     )
-    headers = ("machine", "used", "jobs", "machine-hours", "filled", "price", "energy")
+    counted = ("jobs", *(["searches"] if searching else []))
+    headers = ("machine", "used", *counted, "machine-hours", "filled", "price", "energy")
     return PlainTable("Machines", headers, rows)
 
 
 def reject_table(plan: Plan) -> PlainTable:
     """One row per job that could not be planned, with its origin in the input and the reason."""
     rows = tuple((each.name, each.origin, each.reason) for each in plan.rejects)
-    return PlainTable("Not planned", ("name", "origin", "reason"), rows)
+    return PlainTable("Skipped, not planned", ("name", "origin", "reason"), rows)
 
 
 def needs_table(needs: Sequence[Need], currency: str) -> PlainTable:

@@ -11,10 +11,11 @@ import pytest
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.parallel import CpuLaw
+from perfkit.capacity.queue.arrays import arrays, folder_names
 from perfkit.capacity.queue.jobs import production
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import Plan, make_plan
-from perfkit.cluster.slurm import arrays, folder_names, write_scripts
+from perfkit.cluster.slurm import write_scripts
 from perfkit.models.costs import Job
 from perfkit.records.schema import Outcome
 from perfkit.records.store import read_records
@@ -78,8 +79,8 @@ def test_arrays_are_not_longer_than_slurm_allows(fit: ModelFit) -> None:
 
 
 def test_the_time_limit_of_the_machine_is_never_exceeded(fit: ModelFit) -> None:
-    """The job takes 287 s: twice that is asked for, but at least ten minutes, and no more than
-    the machine gives."""
+    """The job takes 287 s: at least ten minutes are requested, and no more than the machine
+    gives."""
     (free,) = arrays(_plan(fit, _fold("a", 40)))
     assert free.minutes == 10
     limited = dataclasses.replace(MACHINE, time_limit_s=300.0)
@@ -101,7 +102,8 @@ def test_a_command_runs_the_job_under_its_preset_and_bucket(fit: ModelFit, tmp_p
     preset = load_preset(Path(options["--preset"]))
     assert preset.configuration.as_dict() == fit.settings
     submit = (folder / "submit.sh").read_text()
-    assert "sbatch --job-name=perfkit-node --array=1-2 --ntasks=1 --cpus-per-task=1" in submit
+    assert "sbatch --job-name=perfkit-node-1-" in submit
+    assert " --array=1-2 --ntasks=1 --cpus-per-task=1" in submit
     assert "--partition=main" in submit
 
 

@@ -58,7 +58,8 @@ def _help(words: list[str]) -> str:
     """Help of the command that a line calls, for the model that it names."""
     # Models of plugins, which pages show as examples, are not installed here.
     model = [f"--model={word}" for word in words if word in model_names()]
-    name = words[1:3] if words[1:3] in (["plan", "fit"], ["plan", "table"]) else words[1:2]
+    plan_commands = (["plan", "check"], ["plan", "fit"], ["plan", "table"])
+    name = words[1:3] if words[1:3] in plan_commands else words[1:2]
     upgrade = ["--jaxlib"] if words[1] == "compare" and "--jaxlib" in words else []
     output = io.StringIO()
     with contextlib.redirect_stdout(output), pytest.raises(SystemExit):

@@ -48,10 +48,11 @@ def test_the_machines_for_a_deadline_are_shown_with_intervals() -> None:
 
 def test_every_time_of_a_plan_has_an_interval(plan: Plan) -> None:
     """Two jobs run one after the other: the second begins when the first ends."""
-    first, second = plan_tables.job_table(plan, plan.jobs).rows
-    assert first[8] == "at once"
-    assert second[8] == first[9]
-    for text in (first[3], first[9], second[8], second[9], plan_tables.plan_sentence(plan)):
+    _, _, time, memory, _, _ = plan_tables.job_table(plan, plan.jobs).rows[0]
+    first, second = plan_tables.schedule_table(plan, plan.jobs).rows
+    assert first[3] == "at once"
+    assert second[3] == first[4]
+    for text in (time, memory, first[4], second[3], second[4], plan_tables.plan_sentence(plan)):
         assert " [" in text
     (machine,) = plan_tables.machine_table(plan).rows
     assert " [" in machine[3]

@@ -16,13 +16,16 @@ from perfkit.capacity.queue.estimate import (
     estimate,
     factors_by_cores,
     instance_counts,
-    obstacle,
     padded_settings,
+    request_obstacle,
     smallest_machine,
     time_factors,
 )
+from perfkit.capacity.queue.expected import Expectation
 from perfkit.capacity.queue.jobs import call_count, job_features, run_counts
 from perfkit.capacity.queue.machines import Machine
+from perfkit.capacity.queue.pack import Share
+from perfkit.capacity.queue.searches import search_shares
 from perfkit.errors import UserError
 from perfkit.models import get_model
 from perfkit.models.costs import Job, Reject
@@ -44,12 +47,15 @@ class Candidate:
         Index of a fit to the bucket that the queue gives the job, None for the preset's own.
     compiles
         Whether the job is counted as compiling its program instead of loading it from the cache.
+    search
+        For each kind of machine the share that the job's genetic search needs; empty without one.
     """
 
     job: Job
     options: tuple[tuple[RunOption, ...], ...]
     buckets: Mapping[int, int | None]
     compiles: bool
+    search: tuple[tuple[Share, ...], ...] = ()
 
 
 class Queue:
@@ -66,6 +72,8 @@ class Queue:
     cached
         Whether jobs share a compilation cache. The first jobs of each program, one per machine,
         are then counted as compiling it, because they start together.
+    expectation
+        Corrections by finished jobs, and risks of requests.
     """
 
     def __init__(
@@ -75,11 +83,13 @@ class Queue:
         fits: Sequence[ModelFit],
         *,
         cached: bool,
+        expectation: Expectation | None = None,
     ) -> None:
         self._jobs = jobs
         self._machines = machines
         self._fits = fits
         self._cached = cached
+        self._expectation = expectation or Expectation()
 
     def candidates(self) -> tuple[list[Candidate], list[Reject]]:
         """Return the jobs that can run on some machine, and the others with the reason."""
@@ -100,7 +110,8 @@ class Queue:
         if not any(options):
             raise UserError(self._why_not(job, estimates))
         buckets = {fit: self._buckets.get((fit, index)) for fit in estimates}
-        return Candidate(job, options, buckets, compiles)
+        search = () if job.search is None else search_shares(job.search, self._machines)
+        return Candidate(job, options, buckets, compiles, search)
 
     def _estimates(self, index: int, job: Job) -> dict[int, Estimate]:
         """Return index of a fit to the estimate of a job; raise where no fit holds for it."""
@@ -136,9 +147,9 @@ class Queue:
                 factors = self._factors[fit, number, instances]
                 if not isinstance(factors, TimeFactors):
                     continue
-                time = factors.seconds(one, self._compile_s(fit, one, compiles))
-                if obstacle(time, one.memory, machine, instances) is None:
-                    possible.append(RunOption(fit, instances, time, one.memory))
+                option = self._option(fit, number, instances, one, compiles, factors)
+                if request_obstacle(option.request, machine, instances) is None:
+                    possible.append(option)
         as_measured = {option.fit for option in possible if self._is_as_measured(option, machine)}
         fastest: dict[int, RunOption] = {}
         for option in possible:
@@ -148,6 +159,20 @@ class Queue:
             if rival is None or option.time.value < rival.time.value:
                 fastest[option.instances] = option
         return tuple(fastest[instances] for instances in sorted(fastest))
+
+    def _option(
+        self,
+        fit: int,
+        number: int,
+        instances: int,
+        one: Estimate,
+        compiles: bool,
+        factors: TimeFactors,
+    ) -> RunOption:
+        time = factors.seconds(one, self._compile_s(fit, one, compiles))
+        return self._expectation.option(
+            fit, self._fits[fit], self._machines[number], instances, time, one.memory
+        )
 
     def _is_as_measured(self, option: RunOption, machine: Machine) -> bool:
         """Whether the share has as many CPUs as an instance had when the preset was measured."""
@@ -225,19 +250,21 @@ class Queue:
         fit, one = min(estimates.items(), key=lambda item: item[1].memory.high)
         obstacles = []
         limits = []
+        needed = one.memory.high
         for number, machine in enumerate(self._machines):
             factors = self._factors[fit, number, 1]
             if not isinstance(factors, TimeFactors):
                 obstacles.append(f"{machine.name}: {factors}")
                 continue
-            time = factors.seconds(one, self._compile_s(fit, one, True))
-            found = obstacle(time, one.memory, machine, 1)
+            option = self._option(fit, number, 1, one, True, factors)
+            needed = option.request.memory_bytes
+            found = request_obstacle(option.request, machine, 1)
             obstacles.append(found or f"not on {machine.name}")
             limits.append(machine.time_limit_s)
         limit = None if None in limits or not limits else max(each for each in limits if each)
         largest = max(self._machines, key=lambda machine: machine.cores)
         factors_there = factors_by_cores(self._fits[fit], largest)
-        smallest = smallest_machine(one, factors_there, one.memory.high, limit)
+        smallest = smallest_machine(one, factors_there, needed, limit)
         return f"job {job.name!r} fits on no machine: {'; '.join(obstacles)}; {smallest}"
 
 

@@ -202,6 +202,34 @@ def time_factors(fit: ModelFit, machine: Machine, instances: int) -> TimeFactors
 
 
 @dataclass(frozen=True)
+class Risks:
+    """The probabilities that a job exceeds what a plan requests for it.
+
+    Attributes
+    ----------
+    memory, time
+        Probability that a job needs more memory, or takes more time.
+    """
+
+    memory: float = 0.01
+    time: float = 0.01
+
+
+@dataclass(frozen=True)
+class Request:
+    """Time and memory that a job stays below at stated risks.
+
+    Attributes
+    ----------
+    time_s, memory_bytes
+        Seconds and resident bytes.
+    """
+
+    time_s: float
+    memory_bytes: float
+
+
+@dataclass(frozen=True)
 class RunOption:
     """A job under a preset on a share of a machine.
 
@@ -212,13 +240,20 @@ class RunOption:
     instances
         Number of equal shares of the machine; the job gets one of them.
     time, memory
-        Seconds and peak resident bytes.
+        Seconds and peak resident bytes, corrected by finished jobs if there are any.
+    request
+        Time and memory to request.
+    fitted_time, fitted_memory
+        Predictions of the fit alone.
     """
 
     fit: int
     instances: int
     time: Range
     memory: Range
+    request: Request
+    fitted_time: Range
+    fitted_memory: Range
 
 
 def obstacle(time: Range, memory: Range, machine: Machine, instances: int) -> str | None:
@@ -226,15 +261,20 @@ def obstacle(time: Range, memory: Range, machine: Machine, instances: int) -> st
 
     The high ends of the intervals must fit.
     """
+    return request_obstacle(Request(time.high, memory.high), machine, instances)
+
+
+def request_obstacle(request: Request, machine: Machine, instances: int) -> str | None:
+    """Return why a share of a machine does not hold what a job requests, None if it does."""
     room = machine.memory_bytes / instances
-    if memory.high > room:
+    if request.memory_bytes > room:
         return (
-            f"needs up to {bytes_text(memory.high)} of memory, {machine.name} has "
+            f"needs up to {bytes_text(request.memory_bytes)} of memory, {machine.name} has "
             f"{bytes_text(room)}"
         )
-    if machine.time_limit_s is not None and time.high > machine.time_limit_s:
+    if machine.time_limit_s is not None and request.time_s > machine.time_limit_s:
         return (
-            f"takes up to {seconds_text(time.high)}, the time limit of {machine.name} is "
+            f"takes up to {seconds_text(request.time_s)}, the time limit of {machine.name} is "
             f"{seconds_text(machine.time_limit_s)}"
         )
     return None

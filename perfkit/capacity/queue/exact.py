@@ -76,6 +76,7 @@ def improve(tasks: Sequence[Task], kinds: Sequence[Kind], start: Packing) -> Pac
         model.add_no_overlap(intervals)
     for task in range(len(tasks)):
         model.add_exactly_one(choice.taken for choice in found if choice.task == task)
+    _keep_order(model, found, tasks)
     _hint(model, found, start, tick_s)
     model.minimize(makespan)
     solver = cp_model.CpSolver()
@@ -92,6 +93,7 @@ def improve(tasks: Sequence[Task], kinds: Sequence[Kind], start: Packing) -> Pac
             for begin in [solver.value(c.begin) * tick_s]
         ],
         fine,
+        tasks,
     )
     makespan_s = max(each.end_s for each in placements)
     # Each of the tasks was rounded up by less than a tick.
@@ -155,6 +157,17 @@ def _choices(
     return found
 
 
+def _keep_order(model: CpModel, found: Sequence[_Choice], tasks: Sequence[Task]) -> None:
+    """Let tasks begin after the tasks that they wait for."""
+    begins = {choice.task: choice.begin for choice in found}
+    for number, task in enumerate(tasks):
+        for choice in found if task.after is not None else ():
+            if choice.task == task.after:
+                model.add(begins[number] >= choice.begin + choice.ticks).only_enforce_if(
+                    choice.taken
+                )
+
+
 def _hint(model: CpModel, found: Sequence[_Choice], start: Packing, tick_s: float) -> None:
     placed = {each.task: each for each in start.placements}
     for choice in found:
@@ -166,9 +179,12 @@ def _hint(model: CpModel, found: Sequence[_Choice], start: Packing, tick_s: floa
             model.add_hint(choice.begin, math.ceil(each.begin_s / tick_s))
 
 
-def _compacted(placements: Sequence[Placement], fine: Sequence[int]) -> list[Placement]:
-    """Start every task as soon as its share is free, which closes the gaps of rounded times."""
+def _compacted(
+    placements: Sequence[Placement], fine: Sequence[int], tasks: Sequence[Task]
+) -> list[Placement]:
+    """Start every task as soon as possible, which closes the gaps of rounded times."""
     ready: dict[tuple[int, int, int], float] = {}
+    ends: dict[int | None, float] = {None: 0.0}
     moved = []
     for each in sorted(placements, key=lambda placement: placement.begin_s):
         width = fine[each.kind] // each.instances
@@ -176,8 +192,10 @@ def _compacted(placements: Sequence[Placement], fine: Sequence[int]) -> list[Pla
             (each.kind, each.node, lane)
             for lane in range(each.slot * width, (each.slot + 1) * width)
         ]
-        begin_s = max(ready.get(lane, 0.0) for lane in lanes)
+        free_s = max(ready.get(lane, 0.0) for lane in lanes)
+        begin_s = max(free_s, ends[tasks[each.task].after])
         end_s = begin_s + each.end_s - each.begin_s
+        ends[each.task] = end_s
         ready.update(dict.fromkeys(lanes, end_s))
         moved.append(each._replace(begin_s=begin_s, end_s=end_s))
     return moved

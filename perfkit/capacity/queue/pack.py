@@ -46,9 +46,13 @@ class Task:
     ----------
     shares
         Possible shares per kind of machine.
+    after
+        Index of a task that has to end before this one begins, None for none. A task is named by
+        at most one other, and waits for none itself.
     """
 
     shares: tuple[tuple[Share, ...], ...]
+    after: int | None = None
 
 
 class Placement(NamedTuple):
@@ -111,7 +115,9 @@ def pack(tasks: Sequence[Task], kinds: Sequence[Kind]) -> Packing:
     Shares are chosen before tasks are placed, as usual for moldable tasks (J. Turek, J. Wolf,
     P. Yu, "Approximate algorithms for scheduling parallelizable tasks", SPAA 1992). Each task gets
     the share with the least machine-time among those within a time limit, and is placed where it
-    ends first, longest tasks first. The limits of :data:`LONGEST` are tried.
+    ends first, longest tasks first. The limits of :data:`LONGEST` are tried. Tasks that others wait
+    for are placed before all others, or each just before the task that waits for it; both are
+    tried.
 
     On ``m`` equal shares, longest first ends within ``4/3 - 1/(3m)`` of the shortest schedule in
     these shares (R. Graham, "Bounds on Multiprocessing Timing Anomalies", SIAM Journal on Applied
@@ -130,16 +136,19 @@ def pack(tasks: Sequence[Task], kinds: Sequence[Kind]) -> Packing:
     bound_s = lower_bound_s(tasks, kinds)
     best: tuple[float, float, Sequence[Placement]] | None = None
     tried: set[tuple[tuple[Share | None, ...], ...]] = set()
+    waiting = any(task.after is not None for task in tasks)
+    orders = (False, True) if waiting else (False,)
     for factor in LONGEST:
         chosen = tuple(_within_limit(task, factor * bound_s) for task in tasks)
         if chosen in tried:
             continue
         tried.add(chosen)
-        placements = _list_schedule(chosen, kinds)
-        makespan_s = max(each.end_s for each in placements)
-        hours = sum(machine_seconds(placements).values())
-        if best is None or (makespan_s * (1 + TIE), hours) < (best[0], best[1]):
-            best = (makespan_s, hours, placements)
+        for early in orders:
+            placements = _list_schedule(chosen, kinds, _order(tasks, chosen, early))
+            makespan_s = max(each.end_s for each in placements)
+            hours = sum(machine_seconds(placements).values())
+            if best is None or (makespan_s * (1 + TIE), hours) < (best[0], best[1]):
+                best = (makespan_s, hours, placements)
     assert best is not None
     ordered = sorted(best[2], key=lambda each: (each.begin_s, each.kind, each.node, each.slot))
     return Packing(tuple(ordered), best[0], bound_s, LPT)
@@ -157,14 +166,16 @@ def machine_seconds(placements: Sequence[Placement]) -> dict[tuple[int, int], fl
 def lower_bound_s(tasks: Sequence[Task], kinds: Sequence[Kind]) -> float:
     """Return a lower bound of the makespan.
 
-    It is the larger of two bounds: the longest task on its fastest share, and the makespan of
-    tasks that may be split at will. The latter is a linear program where there are several kinds
-    of machines, solved by HiGHS.
+    It is the larger of two bounds: the longest task on its fastest share, after the task that it
+    waits for, and the makespan of tasks that may be split at will. The latter is a linear program
+    where there are several kinds of machines, solved by HiGHS.
     """
     if not tasks:
         return 0.0
+    fastest = [min(share.seconds for shares in task.shares for share in shares) for task in tasks]
     longest_s = max(
-        min(share.seconds for shares in task.shares for share in shares) for task in tasks
+        own + (0.0 if task.after is None else fastest[task.after])
+        for task, own in zip(tasks, fastest, strict=True)
     )
     costs = [
         [min((s.seconds / s.instances for s in shares), default=None) for shares in task.shares]
@@ -226,10 +237,36 @@ def _within_limit(task: Task, longest_s: float) -> tuple[Share | None, ...]:
     return tuple(chosen)
 
 
+def _order(
+    tasks: Sequence[Task], chosen: Sequence[tuple[Share | None, ...]], early: bool
+) -> list[tuple[int, int | None]]:
+    """Return tasks with the task that each waits for, longest first, of these the largest shares.
+
+    Parameters
+    ----------
+    tasks, chosen
+        Tasks, and the shares chosen for them.
+    early
+        Whether tasks that others wait for come before all others.
+    """
+    awaited = {task.after for task in tasks}
+    by_weight = sorted(range(len(tasks)), key=lambda task: _weight(chosen[task]), reverse=True)
+    later = [(task, tasks[task].after) for task in by_weight if task not in awaited]
+    before: list[tuple[int, int | None]] = [(own, None) for _, own in later if own is not None]
+    if early:
+        return [*before, *later]
+    found: list[tuple[int, int | None]] = []
+    for task, after in later:
+        found += [(task, None)] if after is None else [(after, None), (task, after)]
+    return found
+
+
 def _list_schedule(
-    chosen: Sequence[tuple[Share | None, ...]], kinds: Sequence[Kind]
+    chosen: Sequence[tuple[Share | None, ...]],
+    kinds: Sequence[Kind],
+    order: Sequence[tuple[int, int | None]],
 ) -> list[Placement]:
-    """Place each task where it ends first, longest tasks first, and of these the largest shares."""
+    """Place each task where it ends first, in this order of tasks."""
     finest = [
         max((share.instances for share in column if share is not None), default=1)
         for column in zip(*chosen, strict=True)
@@ -237,11 +274,11 @@ def _list_schedule(
     # A task needs one machine, so more machines than tasks are of no use.
     counts = [min(kind.count, len(chosen)) for kind in kinds]
     free = [np.zeros((count, fine)) for count, fine in zip(counts, finest, strict=True)]
-    order = sorted(range(len(chosen)), key=lambda task: _weight(chosen[task]), reverse=True)
     placements = []
-    for task in order:
+    ends: dict[int | None, float] = {None: 0.0}
+    for task, after in order:
         options = [
-            _earliest(free[kind], share, task, kind)
+            _earliest(free[kind], share, task, kind, ends[after])
             for kind, share in enumerate(chosen[task])
             if share is not None
         ]
@@ -249,6 +286,7 @@ def _list_schedule(
         width = finest[placed.kind] // placed.instances
         begin = placed.slot * width
         free[placed.kind][placed.node, begin : begin + width] = placed.end_s
+        ends[task] = placed.end_s
         placements.append(placed)
     return placements
 
@@ -259,10 +297,16 @@ def _weight(shares: Sequence[Share | None]) -> tuple[float, float]:
     return quickest.seconds, 1 / quickest.instances
 
 
-def _earliest(free: NDArray[np.float64], share: Share, task: int, kind: int) -> Placement:
-    """Place a task on the share that becomes free first."""
+def _earliest(
+    free: NDArray[np.float64], share: Share, task: int, kind: int, from_s: float
+) -> Placement:
+    """Place a task on the share that is free first, of those free at ``from_s`` the last."""
     nodes, fine = free.shape
     ready = free.reshape(nodes, share.instances, fine // share.instances).max(axis=2)
-    node, slot = divmod(int(ready.argmin()), share.instances)
-    begin_s = float(ready[node, slot])
+    index = int(ready.argmin())
+    if float(ready.flat[index]) < from_s:
+        # Of the shares that wait, the one that was busy longest wastes least.
+        index = int(np.where(ready <= from_s, ready, -1.0).argmax())
+    node, slot = divmod(index, share.instances)
+    begin_s = max(from_s, float(ready[node, slot]))
     return Placement(task, kind, node, slot, share.instances, begin_s, begin_s + share.seconds)

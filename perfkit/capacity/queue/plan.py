@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from perfkit.capacity.laws.assemble import REACH
 from perfkit.capacity.laws.fit import ModelFit
-from perfkit.capacity.laws.prediction import relative_range
+from perfkit.capacity.laws.prediction import Range, relative_range
 from perfkit.capacity.queue.accelerators import Comparison, compare
 from perfkit.capacity.queue.candidates import Candidate, Queue
 from perfkit.capacity.queue.estimate import RunOption, instance_counts
 from perfkit.capacity.queue.exact import MOST_CHOICES, choice_count, improve
+from perfkit.capacity.queue.expected import Expectation
 from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.pack import Kind, Packing, Placement, Share, Task, machine_seconds, pack
+from perfkit.capacity.queue.searches import PlannedSearch
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.models.costs import Job, Reject
 from perfkit.units import HOUR_S, count_text
@@ -45,6 +47,8 @@ class PlannedJob:
     beyond
         Whether the job is more than :data:`perfkit.capacity.laws.assemble.REACH` times as large
         as the largest fitted size.
+    search
+        Genetic search before it, None for none.
     """
 
     job: Job
@@ -55,6 +59,7 @@ class PlannedJob:
     bucket: int | None
     compiles: bool
     beyond: bool
+    search: PlannedSearch | None = None
 
     @property
     def cpus(self) -> int:
@@ -80,8 +85,8 @@ class MachineUse:
         Kind of machine.
     used
         Number of machines that jobs run on.
-    jobs
-        Number of jobs.
+    jobs, searches
+        Number of predictions, and of genetic searches before them.
     hours
         Machine-hours from the start of the plan to the last job of each machine.
     busy
@@ -93,6 +98,7 @@ class MachineUse:
     machine: Machine
     used: int
     jobs: int
+    searches: int
     hours: float
     busy: float
     price: float | None
@@ -119,6 +125,8 @@ class Plan:
         The jobs as the packing sees them; placements hold indices into these.
     notices
         Facts that a reader of the plan must know.
+    expectation
+        Corrections by finished jobs, and risks of requests.
     """
 
     inventory: Inventory
@@ -128,6 +136,7 @@ class Plan:
     packing: Packing
     tasks: tuple[Task, ...]
     notices: tuple[str, ...]
+    expectation: Expectation = field(default_factory=Expectation)
 
     @property
     def makespan_s(self) -> float:
@@ -136,8 +145,18 @@ class Plan:
 
     @property
     def relative_range(self) -> tuple[float, float]:
-        """The interval of times, hours and prices, as factors on their predictions."""
-        return relative_range(each.option.time for each in self.jobs)
+        """The interval of times, hours and prices, as factors on their predictions.
+
+        The stated hours of searches count as exact.
+        """
+        stated = (each.search.seconds for each in self.searches)
+        exact = [Range(value=seconds, low=seconds, high=seconds) for seconds in stated]
+        return relative_range([*(each.option.time for each in self.jobs), *exact])
+
+    @property
+    def searches(self) -> tuple[PlannedSearch, ...]:
+        """Genetic searches, in the order of their predictions."""
+        return tuple(each.search for each in self.jobs if each.search is not None)
 
     @property
     def price(self) -> float | None:
@@ -148,26 +167,31 @@ class Plan:
 
     def uses(self) -> list[MachineUse]:
         """Return the use of each kind of machine, in the inventory's order."""
-        return _uses(self.inventory.machines, self.packing.placements)
+        return _uses(self.inventory.machines, self.packing.placements, len(self.jobs))
 
     def comparisons(self) -> list[Comparison]:
         """Return the comparisons of the queue with accelerators."""
         return compare([(each.job, each.price) for each in self.jobs])
 
 
-def _uses(machines: Sequence[Machine], placements: Sequence[Placement]) -> list[MachineUse]:
+def _uses(
+    machines: Sequence[Machine], placements: Sequence[Placement], predictions: int
+) -> list[MachineUse]:
+    """Return the use of machines. The tasks from number ``predictions`` on are searches."""
     seconds = machine_seconds(placements)
     found = []
     for kind, machine in enumerate(machines):
         own = [each for each in placements if each.kind == kind]
         hours = sum(value for (of, _), value in seconds.items() if of == kind) / HOUR_S
+        searches = sum(each.task >= predictions for each in own)
         filled = sum((each.end_s - each.begin_s) / each.instances for each in own) / HOUR_S
         rate, watts = machine.price_per_hour, machine.watts
         found.append(
             MachineUse(
                 machine=machine,
                 used=len({each.node for each in own}),
-                jobs=len(own),
+                jobs=len(own) - searches,
+                searches=searches,
                 hours=hours,
                 busy=filled / hours if hours else 0.0,
                 price=None if rate is None else rate * hours,
@@ -185,6 +209,7 @@ def make_plan(
     cached: bool = True,
     rejects: Sequence[Reject] = (),
     notices: Sequence[str] = (),
+    expectation: Expectation | None = None,
 ) -> Plan:
     """Plan a queue.
 
@@ -202,17 +227,23 @@ def make_plan(
         Rows and machines that could not be read, for the rejects of the plan.
     notices
         Facts that a reader must know of the fits in the environment of the jobs.
+    expectation
+        Corrections by finished jobs, and risks of requests.
     """
-    queue = Queue(jobs, inventory.machines, fits, cached=cached)
+    expected = expectation or Expectation()
+    queue = Queue(jobs, inventory.machines, fits, cached=cached, expectation=expected)
     candidates, impossible = queue.candidates()
     tasks = tasks_of(candidates)
     kinds = kinds_of(inventory.machines)
     packing = pack(tasks, kinds)
     if choice_count(tasks, kinds) <= MOST_CHOICES:
         packing = improve(tasks, kinds, packing)
+    placed = {placement.task: placement for placement in packing.placements}
     planned = [
-        _planned(candidates[placement.task], inventory.machines, fits, placement)
+        _planned(candidates[placement.task], inventory.machines, fits, placement, search)
         for placement in packing.placements
+        if placement.task < len(candidates)
+        for search in [_search_of(tasks[placement.task], placed)]
     ]
     return Plan(
         inventory=inventory,
@@ -222,22 +253,34 @@ def make_plan(
         packing=packing,
         tasks=tuple(tasks),
         notices=tuple(
-            dict.fromkeys([*notices, *_notices(inventory, fits), *_job_notices(planned)])
+            dict.fromkeys(
+                [
+                    *notices,
+                    *_notices(inventory, fits),
+                    *expected.notices(fits),
+                    *_job_notices(planned),
+                ]
+            )
         ),
+        expectation=expected,
     )
 
 
 def tasks_of(candidates: Sequence[Candidate]) -> list[Task]:
-    """Return one task of the packing per candidate."""
-    return [
+    """Return one task of the packing per candidate, and after them one per genetic search."""
+    searching = [number for number, each in enumerate(candidates) if each.search]
+    search_of = {number: len(candidates) + place for place, number in enumerate(searching)}
+    predictions = [
         Task(
             tuple(
                 tuple(Share(option.instances, option.time.value) for option in options)
                 for options in candidate.options
-            )
+            ),
+            after=search_of.get(number),
         )
-        for candidate in candidates
+        for number, candidate in enumerate(candidates)
     ]
+    return [*predictions, *(Task(candidates[number].search) for number in searching)]
 
 
 def kinds_of(machines: Sequence[Machine]) -> list[Kind]:
@@ -256,6 +299,7 @@ def _planned(
     machines: Sequence[Machine],
     fits: Sequence[ModelFit],
     placement: Placement,
+    search: Placement | None,
 ) -> PlannedJob:
     option = option_of(candidate, placement)
     return PlannedJob(
@@ -267,7 +311,14 @@ def _planned(
         bucket=candidate.buckets.get(option.fit),
         compiles=candidate.compiles,
         beyond=candidate.job.size > REACH * fits[option.fit].largest_size,
+        search=None
+        if search is None or candidate.job.search is None
+        else PlannedSearch(candidate.job.search, machines[search.kind], search),
     )
+
+
+def _search_of(task: Task, placed: Mapping[int, Placement]) -> Placement | None:
+    return None if task.after is None else placed[task.after]
 
 
 def _notices(inventory: Inventory, fits: Sequence[ModelFit]) -> list[str]:
@@ -307,6 +358,12 @@ def _job_notices(planned: Sequence[PlannedJob]) -> list[str]:
         f"{', '.join(alike) if len(alike) <= _MOST_NAMED else f'{len(alike)} jobs'}: {notice}"
         for notice, alike in names.items()
     ]
+    searches = sum(each.search is not None for each in planned)
+    if searches:
+        notices.append(
+            f"{count_text(searches, 'job')} with a genetic search: it takes the hours that the row "
+            "states, on every kind of machine"
+        )
     far = sum(each.beyond for each in planned)
     if far:
         subject = f"{count_text(far, 'job')} {'is' if far == 1 else 'are'}"

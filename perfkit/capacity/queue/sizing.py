@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from perfkit.capacity.laws.fit import ModelFit
-from perfkit.capacity.laws.prediction import relative_range
+from perfkit.capacity.laws.prediction import Range, relative_range
 from perfkit.capacity.queue.candidates import Queue
+from perfkit.capacity.queue.expected import Expectation
 from perfkit.capacity.queue.machines import Machine
 from perfkit.capacity.queue.pack import lower_bound_s, machine_seconds, pack
 from perfkit.capacity.queue.plan import kinds_of, option_of, tasks_of
@@ -52,6 +53,7 @@ def needs(
     cached: bool,
     deadline_s: float | None,
     budget: float | None,
+    expectation: Expectation | None = None,
 ) -> list[Need]:
     """Return the number of machines that a queue needs, for each kind of machine alone.
 
@@ -72,9 +74,19 @@ def needs(
         Seconds in which the queue must end, None for no deadline.
     budget
         Largest price, None for no budget.
+    expectation
+        Corrections by finished jobs, and risks of requests.
     """
     return [
-        _need(jobs, machine, fits, cached=cached, deadline_s=deadline_s, budget=budget)
+        _need(
+            jobs,
+            machine,
+            fits,
+            cached=cached,
+            deadline_s=deadline_s,
+            budget=budget,
+            expectation=expectation,
+        )
         for machine in machines
     ]
 
@@ -87,8 +99,10 @@ def _need(
     cached: bool,
     deadline_s: float | None,
     budget: float | None,
+    expectation: Expectation | None,
 ) -> Need:
-    candidates, rejects = Queue(jobs, [machine], fits, cached=cached).candidates()
+    queue = Queue(jobs, [machine], fits, cached=cached, expectation=expectation)
+    candidates, rejects = queue.candidates()
     if rejects:
         return Need(machine, None, reason=f"{count_text(len(rejects), 'job')} cannot run on it")
     if budget is not None and machine.price_per_hour is None:
@@ -101,8 +115,13 @@ def _need(
         hours = sum(machine_seconds(packing.placements).values()) / HOUR_S
         rate = machine.price_per_hour
         price = None if rate is None else hours * rate
-        options = (option_of(candidates[each.task], each) for each in packing.placements)
-        low, high = relative_range(option.time for option in options)
+        times = (
+            option_of(candidates[each.task], each).time
+            if each.task < len(candidates)
+            else _exactly(each.end_s - each.begin_s)
+            for each in packing.placements
+        )
+        low, high = relative_range(times)
         return Need(machine, count, packing.makespan_s, price, low, high)
 
     most = len(tasks)
@@ -123,6 +142,11 @@ def _need(
     if budget is not None and not _within(found.price, budget):
         return replace(found, machines=None, reason="the budget does not pay for that many")
     return found
+
+
+def _exactly(seconds: float) -> Range:
+    """The stated time of a genetic search, which has no interval."""
+    return Range(value=seconds, low=seconds, high=seconds)
 
 
 def _within(price: float | None, budget: float) -> bool:

@@ -13,8 +13,7 @@ from perfkit.cli.workload_arguments import Parser
 from perfkit.errors import UserError
 from perfkit.models import DEFAULT_MODEL, get_model, model_names
 
-FIT = "fit"
-TABLE = "table"
+FIT, TABLE, CHECK = "fit", "table", "check"
 
 
 def _parser() -> Parser:
@@ -23,7 +22,8 @@ def _parser() -> Parser:
     parser = Parser(
         prog="perfkit plan",
         description="Plan a queue of predictions: time, memory, price, what runs where and when. "
-        "'perfkit plan fit' measures the laws that a plan uses (see 'perfkit plan fit --help').",
+        "'perfkit plan fit' measures the laws that a plan uses, 'perfkit plan check' compares "
+        "a plan with what happened (see their --help).",
     )
     queue = parser.add_argument_group("the queue")
     queue.add_argument(
@@ -72,6 +72,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--no-compile-cache", action="store_true", help="let every job compile its own program"
     )
+    _add_requests(parser)
     parser.add_argument(
         "--keep-going",
         action="store_true",
@@ -87,6 +88,29 @@ def _parser() -> Parser:
     add_passed_on_argument(parser)
     add_json_argument(parser)
     return parser
+
+
+def _add_requests(parser: Parser) -> None:
+    requests = parser.add_argument_group("what jobs request")
+    for what, exceeds in (("memory", "needs more memory"), ("time", "takes longer")):
+        requests.add_argument(
+            f"--{what}-risk",
+            type=float,
+            default=0.01,
+            help=f"probability that a job {exceeds} than it requests (default 0.01)",
+        )
+    requests.add_argument(
+        "--correction",
+        type=Path,
+        help="file from 'perfkit plan check': finished jobs correct the predictions",
+    )
+    requests.add_argument(
+        "--msa-command",
+        metavar="WORDS",
+        help="command of the genetic searches that rows state with msa_hours, submitted before the "
+        "predictions; {input}, {output} and {cpus} stand for the fold input, the fold input with "
+        "alignments to write, and the CPUs",
+    )
 
 
 def _columns() -> str:
@@ -110,6 +134,10 @@ def main(arguments: list[str]) -> int:
         from perfkit.cli.commands import plan_table
 
         return plan_table.main(arguments[1:])
+    if arguments[:1] == [CHECK]:
+        from perfkit.cli.commands import plan_check
+
+        return plan_check.main(arguments[1:])
     from perfkit.api.planning import plan
     from perfkit.capacity.queue.what_if import changeable_axes
     from perfkit.cli.commands.plan_output import print_needs, print_plan
@@ -132,6 +160,10 @@ def main(arguments: list[str]) -> int:
         deadline=given.deadline,
         budget=given.budget,
         compile_cache=not given.no_compile_cache,
+        memory_risk=given.memory_risk,
+        time_risk=given.time_risk,
+        correction=given.correction,
+        msa_command=given.msa_command,
         keep_going=given.keep_going,
         out=given.out,
         **{axis: getattr(given, axis) for axis in changeable_axes()},

@@ -1,4 +1,4 @@
-"""What ``perfkit plan`` and ``perfkit plan fit`` print."""
+"""What ``perfkit plan`` and its subcommands print."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from perfkit.cli.console import Console
 
 if TYPE_CHECKING:
     from perfkit.api.planning import PlanResult
+    from perfkit.capacity.check.check import Check
     from perfkit.capacity.laws.fit import ModelFit
     from perfkit.capacity.queue.sizing import Need
     from perfkit.report.plain_table import PlainTable
@@ -53,9 +54,15 @@ def print_plan(console: Console, result: PlanResult) -> None:
         console.line(f"note: {notice}")
     shown = plan.jobs[:SHOWN_JOBS]
     print_table(console, plan_tables.job_table(plan, shown))
+    if plan.searches:
+        print_table(console, plan_tables.search_table(plan, shown))
+    print_table(console, plan_tables.schedule_table(plan, shown))
     if len(shown) < len(plan.jobs):
         console.line(f"... and {len(plan.jobs) - len(shown)} more (all are in plan.csv)")
     print_table(console, plan_tables.machine_table(plan))
+    print_table(console, plan_tables.request_table(plan))
+    if len(plan.fits) > 1:
+        print_table(console, plan_tables.preset_table(plan))
     rejected = plan_tables.reject_table(plan)
     if rejected.rows:
         print_table(console, rejected)
@@ -76,3 +83,19 @@ def print_needs(console: Console, found: Sequence[Need], currency: str) -> None:
     from perfkit.report.plan_tables import needs_table
 
     print_table(console, needs_table(found, currency))
+
+
+def print_check(console: Console, check: Check) -> None:
+    """Print the jobs that ended and those that are ahead, and what the check has learned."""
+    from perfkit.report import check_tables
+
+    for notice in check.notices:
+        console.line(f"note: {notice}")
+    for table in (check_tables.ended_table(check), check_tables.ahead_table(check)):
+        if table.rows:
+            shown = table.rows[:SHOWN_JOBS]
+            console.table(table.headers, shown, table.heading)
+            if len(shown) < len(table.rows):
+                console.line(f"... and {len(table.rows) - len(shown)} more (all are in check.json)")
+    print_table(console, check_tables.group_table(check))
+    console.line(check_tables.check_sentence(check))

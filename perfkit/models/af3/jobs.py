@@ -12,14 +12,14 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from perfkit.errors import UserError
 from perfkit.files import write_whole
 from perfkit.models.af3.inputs.fasta import SUFFIXES as FASTA_SUFFIXES
 from perfkit.models.af3.inputs.json_schema import DEFAULT_SEED
-from perfkit.models.costs import Job, JobRow, Reject
-from perfkit.units import cut
+from perfkit.models.costs import Job, JobRow, Reject, Search
+from perfkit.units import HOUR_S, cut, parse_size
 
 NAME = "af3"
 
@@ -45,6 +45,25 @@ DOCUMENT, NAMED_SEEDS = "document", "named_seeds"
 """Keys of the details of a job: the fold input as JSON, for a row with a sequence; and the number
 of seeds that the input names, 1 if the key is missing."""
 
+MSA_CPUS = 8
+"""CPUs of a genetic search for which a row states none: the default of each of the search programs
+of upstream's data pipeline."""
+
+MOST_MSA_HOURS = 10_000
+
+MOST_MSA_CPUS = 16_384
+
+
+def _bytes(given: object) -> object:
+    """Turn a size such as ``16GB`` into bytes."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return parse_size(given)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+
+
 type _Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -56,6 +75,16 @@ class _Row(JobRow):
     samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] | None = None
     recycles: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     steps: _Count | None = None
+    msa_hours: Annotated[float, Field(gt=0, le=MOST_MSA_HOURS, allow_inf_nan=False)] | None = None
+    msa_cpus: Annotated[int, Field(ge=1, le=MOST_MSA_CPUS)] | None = None
+    msa_memory: Annotated[int, BeforeValidator(_bytes)] | None = None
+
+    @model_validator(mode="after")
+    def _states_the_hours_of_its_search(self) -> Self:
+        for column in ("msa_cpus", "msa_memory"):
+            if self.msa_hours is None and getattr(self, column) is not None:
+                raise ValueError(f"{column} goes with msa_hours, which is empty")
+        return self
 
     @model_validator(mode="after")
     def _has_one_input(self) -> Self:
@@ -194,6 +223,15 @@ def job_in_row(
         The input cannot be read or predicted.
     """
     given = _Row.model_validate(row)
+    job = _job_of_row(given, folder, origin, production)
+    if given.msa_hours is None:
+        return job
+    cpus = MSA_CPUS if given.msa_cpus is None else given.msa_cpus
+    search = Search(given.msa_hours * HOUR_S, cpus, given.msa_memory)
+    return dataclasses.replace(job, search=search)
+
+
+def _job_of_row(given: _Row, folder: Path, origin: str, production: Mapping[str, int]) -> Job:
     chosen = {axis: getattr(given, axis) for axis in production}
     fidelity = {**production, **{axis: n for axis, n in chosen.items() if n is not None}}
     if given.tokens is not None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from perfkit.capacity.queue.pack import Placement
 from perfkit.capacity.queue.plan import Plan
 from perfkit.report.plan_tables import time_text
-from perfkit.report.style import SERIES, labelled_rows, shortened, styled
-from perfkit.units import HOUR_S
+from perfkit.report.style import GREY, SERIES, labelled_rows, shortened, styled
+from perfkit.units import HOUR_S, seconds_text
 
 MOST_ROWS = 40
 """Most machines in the figure. With more, the bars are too thin to see."""
@@ -18,8 +20,12 @@ MOST_BARS = 4000
 """Most bars in the figure. A browser takes seconds to draw more."""
 
 
+SEARCHES = "genetic searches, as stated"
+"""Name of the series of genetic searches."""
+
+
 class Bar(NamedTuple):
-    """One job.
+    """One job, or its genetic search.
 
     Attributes
     ----------
@@ -30,7 +36,7 @@ class Bar(NamedTuple):
     begin_h, end_h
         Begin and end, hours from the start of the plan.
     colour
-        Index of its preset.
+        Index of its preset; the number of presets for a genetic search.
     text
         Hover label.
     """
@@ -54,7 +60,7 @@ class GanttInfo(NamedTuple):
     rows
         Names of the machines from top to bottom.
     presets
-        Models with their presets.
+        Models with the numbers of their presets; the genetic searches, if any, at the end.
     hidden_machines, hidden_jobs
         Numbers of machines and jobs that the figure leaves out.
     """
@@ -68,28 +74,57 @@ class GanttInfo(NamedTuple):
 
 def gantt_info(plan: Plan) -> GanttInfo:
     """The machines in use, in the inventory's order, and their jobs."""
-    nodes = sorted({(each.placement.kind, each.placement.node) for each in plan.jobs})
+    nodes = sorted({(each.kind, each.node) for each in plan.packing.placements})
     shown = {node: row for row, node in enumerate(nodes[:MOST_ROWS])}
     names = [plan.inventory.machines[kind].name for kind, _ in shown]
     bars = [
-        Bar(
-            row=shown[each.placement.kind, each.placement.node],
-            offset=each.placement.slot / each.placement.instances,
-            height=1 / each.placement.instances,
-            begin_h=each.placement.begin_s / HOUR_S,
-            end_h=each.placement.end_s / HOUR_S,
-            colour=each.option.fit,
-            text=f"{each.job.name}: {time_text(each.option.time)} on {each.cpus} CPUs",
+        _bar(
+            shown,
+            each.placement,
+            each.option.fit,
+            f"{each.job.name}: {time_text(each.option.time)} on {each.cpus} CPUs",
         )
         for each in plan.jobs
-        if (each.placement.kind, each.placement.node) in shown
     ]
+    bars += [
+        _bar(
+            shown,
+            each.search.placement,
+            len(plan.fits),
+            f"genetic search of {each.job.name}: {seconds_text(each.search.search.seconds)} on "
+            f"{each.search.search.cpus} CPUs",
+        )
+        for each in plan.jobs
+        if each.search is not None
+    ]
+    drawn = [bar for bar in bars if bar is not None]
     return GanttInfo(
-        bars=tuple(bars[:MOST_BARS]),
+        bars=tuple(drawn[:MOST_BARS]),
         rows=tuple(f"{name} {node + 1}" for name, (_, node) in zip(names, shown, strict=True)),
-        presets=tuple(f"{fit.model}: {fit.label}" for fit in plan.fits),
+        presets=(
+            *(f"{fit.model}, preset {number}" for number, fit in enumerate(plan.fits, 1)),
+            *([SEARCHES] if plan.searches else []),
+        ),
         hidden_machines=len(nodes) - len(shown),
-        hidden_jobs=len(plan.jobs) - min(len(bars), MOST_BARS),
+        hidden_jobs=len(bars) - min(len(drawn), MOST_BARS),
+    )
+
+
+def _bar(
+    shown: Mapping[tuple[int, int], int], placement: Placement, colour: int, text: str
+) -> Bar | None:
+    """The bar of a task, None on a machine that is not shown."""
+    row = shown.get((placement.kind, placement.node))
+    if row is None:
+        return None
+    return Bar(
+        row=row,
+        offset=placement.slot / placement.instances,
+        height=1 / placement.instances,
+        begin_h=placement.begin_s / HOUR_S,
+        end_h=placement.end_s / HOUR_S,
+        colour=colour,
+        text=text,
     )
 
 
@@ -109,7 +144,7 @@ def gantt_figure(info: GanttInfo) -> go.Figure:
                 orientation="h",
                 name=shortened(preset, 70),
                 marker={
-                    "color": SERIES[colour % len(SERIES)],
+                    "color": GREY if preset == SEARCHES else SERIES[colour % len(SERIES)],
                     "line": {"color": "white", "width": 1},
                 },
                 hovertext=[shortened(bar.text, 120) for bar in own],

@@ -1,0 +1,1 @@
+"""A plan against what happened: matching of jobs, errors of predictions, risks of the rest."""

@@ -1,0 +1,1 @@
+"""What finished jobs teach: predictive distributions, and the file that corrects a plan."""
