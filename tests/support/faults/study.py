@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,10 @@ KEPT_LINE = re.compile(r"^  (?:reference|base|sweep) .*: ok\b", re.MULTILINE)
 
 LONGEST_S = 120.0
 """Seconds within which a study that nobody kills ends on a busy machine."""
+
+
+type Inject = Callable[[subprocess.Popen[str], str], None]
+"""Injects a fault into a running study, given perfkit's process and the mark of its descendants."""
 
 
 @dataclass(frozen=True)
@@ -115,22 +119,27 @@ class KilledStudy:
             cwd=self.folder,
         )
 
-    def run(self, kill_after_s: float | None = None, number: int = signal.SIGKILL) -> Run:
-        """Run perfkit, send it a signal after a while unless it has ended, and check the store.
+    def killed(self, after_s: float, number: int = signal.SIGKILL) -> Run:
+        """Run perfkit, and send it a signal after some seconds unless it has ended."""
+        return self.run(after_s, lambda process, mark: process.send_signal(number))
+
+    def run(self, after_s: float | None = None, inject: Inject | None = None) -> Run:
+        """Run perfkit, inject a fault after a while unless it has ended, and check the store.
 
         Parameters
         ----------
-        kill_after_s
-            Seconds until the signal; None for no signal.
-        number
-            The signal.
+        after_s
+            Seconds until the fault; None for no fault.
+        inject
+            Injects the fault, given perfkit's process and the mark of its descendants.
         """
         mark, begin_s = new_mark(), time.monotonic()
         process = self.start(mark)
         try:
-            output, errors = process.communicate(timeout=kill_after_s or LONGEST_S)
+            output, errors = process.communicate(timeout=after_s or LONGEST_S)
         except subprocess.TimeoutExpired:
-            process.send_signal(number)
+            if inject is not None:
+                inject(process, mark)
             output, errors = process.communicate(timeout=LONGEST_S)
         finally:
             process.kill()

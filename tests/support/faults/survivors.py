@@ -35,12 +35,13 @@ def new_mark() -> str:
 def survivors(mark: str, patience_s: float = 10.0) -> list[int]:
     """Processes with a mark that have not ended within some seconds, without this one."""
     deadline_s = time.monotonic() + patience_s
-    while (found := _with_mark(mark)) and time.monotonic() < deadline_s:
+    while (found := with_mark(mark)) and time.monotonic() < deadline_s:
         time.sleep(0.02)
     return found
 
 
-def _with_mark(mark: str) -> list[int]:
+def with_mark(mark: str) -> list[int]:
+    """Processes with a mark that run now, without this one."""
     wanted = f"{MARK}={mark}".encode()
     found = []
     for folder in Path("/proc").iterdir():
