@@ -14,6 +14,9 @@ import contextlib
 import fcntl
 import os
 import signal
+import subprocess
+from collections.abc import Sequence
+from typing import Any
 
 
 class Lifeline:
@@ -27,31 +30,77 @@ class Lifeline:
 
     def __init__(self) -> None:
         self.descriptor, self._write_end = os.pipe()
-        self._open = True
+        self._ends = [self.descriptor, self._write_end]
 
-    def tie(self, group: int) -> None:
-        """Have the kernel kill a process group when this process is gone.
+    def tie(self, owner: int) -> None:
+        """Have the kernel kill a process, or a process group, when this process is gone.
 
-        The read end is closed here; the processes of the group keep theirs. Where the kernel does
-        not support this, nothing happens.
+        The read end is closed here; the other process keeps its own. Where the kernel does not
+        support this, nothing happens.
 
         Parameters
         ----------
-        group
-            Process group. The kernel remembers the group itself and not its number, which may be
-            given to other processes later.
+        owner
+            Process ID, or that of a process group with a minus sign. The kernel remembers the
+            process and not its number, which may be given to another one later.
         """
-        try:
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(self.descriptor, fcntl.F_SETOWN, -group)
-                fcntl.fcntl(self.descriptor, fcntl.F_SETSIG, signal.SIGKILL)
-                flags = fcntl.fcntl(self.descriptor, fcntl.F_GETFL)
-                fcntl.fcntl(self.descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
-        finally:
-            os.close(self.descriptor)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self.descriptor, fcntl.F_SETOWN, owner)
+            fcntl.fcntl(self.descriptor, fcntl.F_SETSIG, signal.SIGKILL)
+            flags = fcntl.fcntl(self.descriptor, fcntl.F_GETFL)
+            fcntl.fcntl(self.descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
+        self._ends.remove(self.descriptor)
+        os.close(self.descriptor)
 
     def cut(self) -> None:
-        """Close the pipe, which kills what is left of the group."""
-        if self._open:
-            self._open = False
-            os.close(self._write_end)
+        """Close the pipe, which kills the owner if it still lives."""
+        while self._ends:
+            os.close(self._ends.pop())
+
+
+def run_tied(
+    command: Sequence[str],
+    *,
+    input: str | None = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    **options: Any,
+) -> subprocess.CompletedProcess[Any]:
+    """Run a command that ends with this process, as ``subprocess.run`` does with ``check=False``.
+
+    Parameters
+    ----------
+    command
+        Program and arguments.
+    input
+        Text for its standard input; None leaves that as it is.
+    capture_output
+        Whether to capture what it prints.
+    timeout
+        Seconds after which it is killed; None for no limit.
+    **options
+        Further arguments of ``subprocess.Popen``.
+
+    Raises
+    ------
+    OSError
+        The program cannot be started.
+    subprocess.TimeoutExpired
+        It was killed.
+    """
+    if input is not None:
+        options["stdin"] = subprocess.PIPE
+    if capture_output:
+        options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    line = Lifeline()
+    try:
+        with subprocess.Popen(command, pass_fds=(line.descriptor,), **options) as process:
+            line.tie(process.pid)
+            try:
+                output, errors = process.communicate(input, timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
+    finally:
+        line.cut()

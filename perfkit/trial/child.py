@@ -152,7 +152,7 @@ class WorkerProcess:
                 f"the process of a trial cannot be started ({reason_of(error)}): raise the limits "
                 "of processes and open files (ulimit -u, ulimit -n), or end other programs"
             ) from error
-        self._lifeline.tie(self._process.pid)
+        self._lifeline.tie(-self._process.pid)
         os.close(write_end)
 
     @property
