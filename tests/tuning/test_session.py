@@ -129,8 +129,9 @@ class _FullDiskRunner(WatchedRunner):
 
 def test_a_trial_on_a_full_disk_ends_the_session_and_does_not_count() -> None:
     kept = list[Record]()
-    with pytest.raises(NotWrittenError), _session(_FullDiskRunner(), kept, 2) as session:
-        session.open_all([_start(STOCK), _start(ALL)])
+    session = _session(_FullDiskRunner(), kept, 2)
+    session.open_all([_start(STOCK), _start(ALL)])
+    with pytest.raises(NotWrittenError), session:
         session.close(ALL)
     assert [(record.configuration.digest, record.outcome) for record in kept] == [
         (ALL.digest, Outcome.INTERRUPTED),

@@ -166,10 +166,11 @@ class KilledStudy:
         """What must hold after any end of perfkit."""
         if run.survivors:
             self.faults.append(f"processes survived: {run.survivors}")
+        if not self.store.exists():
+            # Until perfkit is imported, Python itself reports an interrupt by a traceback.
+            return
         if "Traceback" in run.errors:
             self.faults.append(f"a traceback: {run.errors[-500:]}")
-        if not self.store.exists():
-            return
         reading = read_folder(self.store)
         good = {one.id: one for one in reading.records if one.outcome is Outcome.OK}
         for identifier, record in self.finished.items():
