@@ -11,6 +11,7 @@ import pytest
 
 from perfkit.observers.load import LoadMeter, load_warnings
 from perfkit.observers.process_tree import MachineTimes
+from perfkit.records.cgroups import Cgroup
 from perfkit.records.power import (
     Throttling,
     limited_frequency,
@@ -90,6 +91,17 @@ def test_heat_is_counted_by_core_and_once_by_package(tmp_path: Path) -> None:
     # The third CPU is not used.
     found = throttling((0, 1), cpus, tmp_path / "none", tmp_path / "none")
     assert found == Throttling(hot=3 + 4 + 10)
+
+
+@pytest.mark.parametrize(
+    ("version", "line"), [(1, "throttled_time 1500000000"), (2, "throttled_usec 1500000")]
+)
+def test_the_wait_for_a_quota_is_read_in_both_versions(
+    tmp_path: Path, version: int, line: str
+) -> None:
+    _write(tmp_path, {"cpu.stat": f"nr_periods 9\n{line}"})
+    assert Cgroup(tmp_path, version).waited_for_quota_s() == pytest.approx(1.5)
+    assert Cgroup(tmp_path / "none", version).waited_for_quota_s() == 0.0
 
 
 def test_throttling_during_stages_is_recorded_and_warned_of() -> None:

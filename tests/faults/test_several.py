@@ -14,7 +14,7 @@ from tests.support.faults.survivors import new_mark
 
 pytest.importorskip("jax", reason="the trials are real")
 
-EDGES = (16, 24)
+EDGES = (12, 16)
 
 
 def _by_process(store: Path) -> dict[int, list[Record]]:

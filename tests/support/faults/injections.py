@@ -209,7 +209,7 @@ def delete_folder(folder: Path, chance: Random) -> Injected:
 
 def two_at_once(folder: Path, chance: Random) -> Injected:
     """Two studies in one store at the same time, the second begun at a random moment."""
-    studies = [KilledStudy(folder, edge, CELLS) for edge in (16, 24)]
+    studies = [KilledStudy(folder, edge, CELLS) for edge in (12, 16)]
     mark = new_mark()
     first = studies[0].start(mark)
     time.sleep(chance.uniform(0.0, WHOLE_S / 4))
@@ -220,10 +220,10 @@ def two_at_once(folder: Path, chance: Random) -> Injected:
     records = read_folder(folder / "store").records
     seen = {
         size: any("another perfkit is measuring" in text for one in own for text in one.warnings)
-        for size in (16, 24)
+        for size in (12, 16)
         if (own := [record for record in records if record.workload.size == size])
     }
-    if seen != {16: True, 24: True}:
+    if seen != {12: True, 16: True}:
         faults.append(f"the other was seen by the studies of {seen}")
     if len({(record.study, record.workload.size) for record in records}) != len(studies):
         faults.append("records of the two studies are mixed")
