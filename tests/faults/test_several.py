@@ -20,7 +20,7 @@ EDGES = (12, 16)
 def _by_process(store: Path) -> dict[int, list[Record]]:
     """The records by the process that stored them: each one has a file of its own."""
     records = {record.id: record for record in read_folder(store).records}
-    found = defaultdict(list)
+    found: dict[int, list[Record]] = defaultdict(list)
     for path in store.glob("records-*.jsonl"):
         text = path.read_text()
         own = [record for identifier, record in records.items() if f'"{identifier}"' in text]

@@ -84,7 +84,7 @@ def test_a_clock_that_was_set_back_is_said_and_changes_no_duration() -> None:
     progress.take(Event(EventKind.STAGE, data))
     assert progress.stages[0].wall_s == pytest.approx(60.0)
     assert progress.notices() == [
-        "the clock of the machine was set back by 1 h 0 min during the trial: durations are those "
+        "the clock of the machine was set back by 1 h during the trial: durations are those "
         "of another clock, but records may be out of order"
     ]
 
