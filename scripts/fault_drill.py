@@ -2,7 +2,7 @@
 
 ::
 
-    python -m scripts.fault_drill --kills 200 --out reports/drill [--repeats 20] [--faults all]
+    python -m scripts.fault_drill --kills 200 --out reports/drill [--studies 6] [--repeats 20]
 
 ``perfkit`` runs small studies of a real model, in which it is killed at random moments and resumed;
 :mod:`tests.support.faults.injections` lists all faults. Each injection adds a line to
@@ -130,6 +130,7 @@ def run(
     drill: Drill,
     names: Sequence[str],
     kills: int,
+    studies: int,
     repeats: int,
     lanes: int,
     has_time: Callable[[], bool],
@@ -144,8 +145,10 @@ def run(
         The faults.
     kills
         Number of kills of perfkit.
+    studies
+        Number of injections of each other fault of a whole study.
     repeats
-        Number of injections of each other fault.
+        Number of injections of each fault of a trial or a cache.
     lanes
         Number of studies that run side by side.
     has_time
@@ -160,11 +163,12 @@ def run(
                 number = next(numbers)
             drill.inject(KILLS, number, STUDIES[KILLS])
 
-    studies = [
+    wanted = {name: studies if name in STUDIES else repeats for name in names if name != KILLS}
+    queue = [
         (name, number)
-        for name in STUDIES
-        if name in names and name != KILLS
-        for number in drill.missing(name, repeats)
+        for name in wanted
+        if name in STUDIES
+        for number in drill.missing(name, studies)
     ]
 
     def study(fault: str, number: int) -> None:
@@ -173,7 +177,7 @@ def run(
 
     with ThreadPoolExecutor(lanes) as pool:
         pending = [pool.submit(kill) for _ in range(lanes)]
-        pending += [pool.submit(study, *one) for one in studies]
+        pending += [pool.submit(study, *one) for one in queue]
     for one in pending:
         one.result()
     # These change the environment of this process, so that they run alone.
@@ -181,9 +185,8 @@ def run(
         for number in drill.missing(name, repeats) if name in names else ():
             if has_time():
                 drill.inject(name, number, injection)
-    others = [name for name in names if name != KILLS]
     return drill.count(KILLS) >= kills * (KILLS in names) and not any(
-        drill.missing(name, repeats) for name in others
+        drill.missing(name, count) for name, count in wanted.items()
     )
 
 
@@ -271,7 +274,8 @@ def main() -> int:
     """Run the drill; 0 if everything held, 1 if not, 3 if the time limit came first."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=200, help="kills of perfkit (default 200)")
-    parser.add_argument("--repeats", type=int, default=20, help="runs of each other fault")
+    parser.add_argument("--studies", type=int, default=6, help="other faults of whole studies")
+    parser.add_argument("--repeats", type=int, default=20, help="faults of trials and caches")
     parser.add_argument("--faults", default="all", help="'all', or words that faults contain")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--seed", type=int, default=0)
@@ -287,11 +291,18 @@ def main() -> int:
     end_s = time.monotonic() + parse_duration(given.time_limit)
     drill = Drill(given.out, given.seed)
     complete = run(
-        drill, names, given.kills, given.repeats, given.lanes, lambda: time.monotonic() < end_s
+        drill,
+        names,
+        given.kills,
+        given.studies,
+        given.repeats,
+        given.lanes,
+        lambda: time.monotonic() < end_s,
     )
     command = (
-        f"python -m scripts.fault_drill --kills {given.kills} --repeats {given.repeats} "
-        f"--faults {given.faults} --seed {given.seed} --out reports/drill"
+        f"python -m scripts.fault_drill --kills {given.kills} --studies {given.studies} "
+        f"--repeats {given.repeats} --faults {given.faults} --seed {given.seed} "
+        "--out reports/drill"
     )
     result = write_result(given.out, drill.done, command)
     print(table_of(result))

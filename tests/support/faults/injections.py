@@ -219,7 +219,7 @@ def two_at_once(folder: Path, chance: Random) -> Injected:
     faults = [f"ended with {one.returncode}" for one in processes if one.returncode != 0]
     records = read_folder(folder / "store").records
     seen = {
-        size: any("another perfkit is measuring" in text for one in own for text in one.warnings)
+        size: any("measuring on this machine" in text for one in own for text in one.warnings)
         for size in (12, 16)
         if (own := [record for record in records if record.workload.size == size])
     }
