@@ -114,7 +114,11 @@ class VirtualTrial:
         The stages so far.
     traced
         Whether the parts were measured.
+    not_written
+        Whether a file could not be written: never.
     """
+
+    not_written = False
 
     def __init__(
         self,

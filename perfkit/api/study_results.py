@@ -30,7 +30,8 @@ def production_sentence(extrapolation: Extrapolation) -> str:
 
 def _recommendation_html(recommendation: Recommendation) -> str:
     rows = (row.cells for row in configuration_table(recommendation))
-    return html_table(HEADERS, rows) + html_lines([recommendation.sentence])
+    lines = [recommendation.sentence, *recommendation.conditions]
+    return html_table(HEADERS, rows) + html_lines(lines)
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +60,8 @@ class TuneResult(TuningResult):
         return [*versions, *production, *self.unfinished, *preset, *front, f"page: {self.page}"]
 
     def __repr__(self) -> str:
-        return "\n".join([self.recommendation.sentence, *self._files()])
+        found = self.recommendation
+        return "\n".join([found.sentence, *found.conditions, *self._files()])
 
     def _repr_html_(self) -> str:
         return _recommendation_html(self.recommendation) + html_lines(self._files())

@@ -177,6 +177,8 @@ class Console:
             self.line("front of time and memory:")
             self.table(HEADERS, (row.cells for row in front_table(recommendation)))
         self.line(recommendation.sentence)
+        for condition in recommendation.conditions:
+            self.line(f"warning: {condition}")
         for extrapolation in extrapolations:
             self.line(production_sentence(extrapolation))
 

@@ -47,6 +47,7 @@ def recommendation_data(recommendation: Recommendation) -> dict[str, Any]:
         "front": recommendation.front,
         "instances": recommendation.instances,
         "looked_at": recommendation.looked_at,
+        "conditions": recommendation.conditions,
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from perfkit.errors import PerfkitError, UserError
+from perfkit.lifeline import run_tied
 
 
 def last_line(text: str) -> str:
@@ -43,12 +44,11 @@ def search_in_child(
     with tempfile.TemporaryDirectory(prefix="perfkit-search-") as folder:
         request_file, answer_file = Path(folder) / "request.json", Path(folder) / "answer.json"
         request_file.write_text(json.dumps(request, default=str), encoding="utf-8")
-        done = subprocess.run(
+        done = run_tied(
             [str(python), "-m", module, str(request_file), str(answer_file)],
             env=dict(environment),
             stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
         message = last_line(done.stderr) or "it printed no message"
         if done.returncode == UserError.exit_code:

@@ -18,6 +18,7 @@ from perfkit.diagnose.diagnosis import Answer, Diagnosis
 from perfkit.diagnose.examination import START_LIMIT_S
 from perfkit.errors import UserError
 from perfkit.knobs.environment import PLATFORM
+from perfkit.lifeline import run_tied
 
 PROGRAMS = "perfkit.diagnose.known_answers:KNOWN_ANSWERS"
 """Module and attribute of the known-answer programs."""
@@ -125,13 +126,12 @@ def _run(setup: Setup, names: Sequence[str]) -> tuple[_Started, list[Answer], st
         paths = [folder, *filter(None, [setup.environment.get("PYTHONPATH")])]
         cpus = "" if setup.cpus is None else ",".join(map(str, setup.cpus))
         command = [str(setup.python), "-m", "perfkit.diagnose.examination"]
-        done = subprocess.run(
+        done = run_tied(
             [*command, setup.programs, f"{setup.time_limit_s}", cpus, *names],
             env={**setup.environment, **PLATFORM, "PYTHONPATH": os.pathsep.join(paths)},
             capture_output=True,
             text=True,
             errors="replace",
-            check=False,
         )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     if not lines:

@@ -14,6 +14,7 @@ from typing import Protocol
 from packaging.utils import canonicalize_name
 
 from perfkit.errors import UserError
+from perfkit.lifeline import run_tied
 from perfkit.units import cut
 
 _TREE = re.compile(r"^\W+")
@@ -126,13 +127,12 @@ def _name_of(pin: str) -> str:
 
 def _run(command: Sequence[str], name: str, variables: Mapping[str, str] | None = None) -> None:
     try:
-        done = subprocess.run(
+        done = run_tied(
             command,
             env={**os.environ, **(variables or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            check=False,
         )
     except OSError as error:
         raise UserError(f"{name} does not start ({error.strerror})") from error

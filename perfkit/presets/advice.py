@@ -91,6 +91,7 @@ def advise(
     trust = [
         *_differences(preset, found, size, size_unit, here),
         *_uncertainty(preset),
+        *(f"Condition of the measurement: {each}." for each in preset.measured.conditions),
         *(f"Dropped: {setting}; {reason}." for setting, reason in fitted.dropped.items()),
     ]
     if nearer is not None:

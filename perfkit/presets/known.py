@@ -84,6 +84,8 @@ class Measured(Table):
         Package -> version.
     model_package
         The package whose code predicted.
+    conditions
+        Limits and disturbances of the measurement, in sentences.
     """
 
     workload: str = ""
@@ -100,6 +102,7 @@ class Measured(Table):
     machine: MeasuredMachine = MeasuredMachine()
     versions: Mapping[str, str] = Field(default_factory=dict)
     model_package: Package | None = None
+    conditions: tuple[str, ...] = ()
 
     @property
     def available_cpus(self) -> int | None:

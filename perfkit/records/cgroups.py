@@ -91,6 +91,13 @@ class Cgroup:
             return None
         return int(quota) / int(period)
 
+    def waited_for_quota_s(self) -> float:
+        """Seconds that the CPUs of the group waited for their quota, added up over CPUs."""
+        counts = dict(_pairs(self._text("cpu.stat")))
+        if self.version == 2:
+            return counts.get("throttled_usec", 0) * 1e-6
+        return counts.get("throttled_time", 0) * 1e-9
+
     def _numbers(self, **files: str) -> dict[str, int]:
         texts = {name: self._text(file) for name, file in files.items()}
         numbers = {name: int(text) for name, text in texts.items() if text.isdigit()}

@@ -195,11 +195,21 @@ class Load(FrozenModel):
         CPU time that a hypervisor took away, as a fraction of the CPU time of all CPUs.
     other_cpu_fraction
         CPU time of all programs except the trial, as a fraction of the CPU time of all CPUs.
+    hot
+        How often the kernel counted that CPUs were slowed down because they were too hot.
+    quota_fraction
+        CPU time for which the CPU quota of a control group made the trial wait, as a fraction of
+        the CPU time of all CPUs.
+    on_battery
+        Whether the machine ran on its battery at any time.
     """
 
     load_average_before: Finite
     steal_fraction: Finite
     other_cpu_fraction: Finite
+    hot: Count = 0
+    quota_fraction: Finite = 0.0
+    on_battery: bool = False
 
 
 class Samples(FrozenModel):

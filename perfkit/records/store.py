@@ -47,6 +47,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         ensure_writable(folder)
+        self._has_written = False
         self._file = folder / f"records-{socket.gethostname()}-{os.getpid()}.jsonl"
         self._adopt()
 
@@ -56,8 +57,14 @@ class Store:
         Raises
         ------
         UserError
-            The record cannot be written. Earlier records are unchanged.
+            The record cannot be written, and earlier records are unchanged; or the earlier records
+            were deleted meanwhile.
         """
+        if self._has_written and not self._file.exists():
+            raise UserError(
+                f"the file {self._file} was deleted while perfkit ran, so that the record of trial "
+                f"{record.id} is not kept either; run the command again"
+            )
         line = (record.model_dump_json() + "\n").encode()
         try:
             # Unbuffered: a buffer would write the rest of a failed line when the file is closed.
@@ -80,6 +87,7 @@ class Store:
                 f"the record of trial {record.id} cannot be written to {self._file} "
                 f"({error.strerror}); make room or name another folder, and run the command again"
             ) from error
+        self._has_written = True
         remove_journal(self.folder, record.id)
 
     def _adopt(self) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from perfkit.errors import UserError
+from perfkit.files import reason_of
+from perfkit.lifeline import Lifeline
+from perfkit.observers.process_tree import descendants
 from perfkit.records.schema import Outcome
 from perfkit.trial.events import EventQueue, EventStream
 from perfkit.trial.memory_evidence import MemoryEvidence
@@ -19,6 +25,12 @@ from perfkit.trial.outcome import outcome_of_death
 
 GRACE_S = 5.0
 """Seconds that a child may take to exit after the command to finish."""
+
+NO_MORE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Errors of a start for which a limit of processes, memory or open files is the cause."""
+
+POLL_S = 0.002
+"""Seconds between two looks at a child that is about to exit."""
 
 
 def worker_command(python: str | None = None) -> tuple[str, ...]:
@@ -93,6 +105,8 @@ class TrialChild(Protocol):
 class WorkerProcess:
     """A worker in a process group of its own, without its events.
 
+    The group ends with this process, however that ends: see :mod:`perfkit.lifeline`.
+
     Parameters
     ----------
     command
@@ -108,21 +122,37 @@ class WorkerProcess:
         The same file.
     event_descriptor
         Read end of the pipe of events; the reader closes it.
+
+    Raises
+    ------
+    UserError
+        A limit of processes, memory or open files does not allow another process.
     """
 
     def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
         self.log = log
+        self._lifeline = Lifeline()
         self.event_descriptor, write_end = os.pipe()
-        with log.open("wb") as stream:
-            self._process = subprocess.Popen(
-                [*command, str(write_end)],
-                stdin=subprocess.PIPE,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                pass_fds=(write_end,),
-                start_new_session=True,
-            )
+        try:
+            # Appended to: the file is cut while the worker writes, see LogLimit.
+            with log.open("ab") as stream:
+                self._process = subprocess.Popen(
+                    [*command, str(write_end)],
+                    stdin=subprocess.PIPE,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    pass_fds=(write_end, self._lifeline.descriptor),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            if error.errno not in NO_MORE:
+                raise
+            raise UserError(
+                f"the process of a trial cannot be started ({reason_of(error)}): raise the limits "
+                "of processes and open files (ulimit -u, ulimit -n), or end other programs"
+            ) from error
+        self._lifeline.tie(-self._process.pid)
         os.close(write_end)
 
     @property
@@ -144,27 +174,55 @@ class WorkerProcess:
 
     def has_ended(self) -> bool:
         """Whether the process has exited."""
-        return self._process.poll() is not None
+        return self._exit_code(wait=False) is not None
 
     def wait(self) -> int:
         """Wait for a worker that has closed its event pipe, and return its return code."""
-        return self._process.wait()
+        code = self._exit_code(wait=True)
+        return self._process.wait() if code is None else code
 
     def kill(self) -> None:
-        """Kill the whole process group."""
-        with contextlib.suppress(ProcessLookupError):
+        """Kill the worker, its process group, and descendants that have left the group."""
+        if self._process.returncode is not None:
+            return
+        tree = descendants(self.pid)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        for pid in tree[1:]:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def end(self, grace_s: float) -> None:
-        """Close the worker's input, and kill it if it has not exited ``grace_s`` seconds later."""
+        """Close the worker's input, give it ``grace_s`` seconds to exit, and kill its group.
+
+        What a worker has started and left behind ends with it.
+        """
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
+        deadline_s = time.monotonic() + grace_s
+        while not self.has_ended() and time.monotonic() < deadline_s:
+            time.sleep(POLL_S)
+        self.kill()
+        self._process.wait()
+        self._lifeline.cut()
+
+    def _exit_code(self, *, wait: bool) -> int | None:
+        """Return code of the worker; None if it runs and is not to be waited for.
+
+        The worker stays a zombie until :meth:`end`: the number of its group stays its own until
+        then, and can be killed without harm to others.
+        """
+        if self._process.returncode is not None:
+            return self._process.returncode
+        options = os.WEXITED | os.WNOWAIT | (0 if wait else os.WNOHANG)
         try:
-            self._process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            self._process.wait()
+            found = os.waitid(os.P_PID, self.pid, options)
+        except ChildProcessError:
+            return self._process.wait()
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
 
 KILL_S = 0.1
@@ -244,7 +302,7 @@ class ChildProcess:
         return outcome_of_death(self.wait(), self.log, evidence)
 
     def kill(self, reason: str = "") -> None:
-        """Kill the whole process group."""
+        """Kill the worker and all that it has started."""
         self._worker.kill()
 
     def end(self, *, patient: bool) -> list[Event]:

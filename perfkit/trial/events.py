@@ -8,11 +8,18 @@ import threading
 import time
 from collections.abc import Callable
 
-from perfkit.trial.messages import Event, parse_event
+from perfkit.trial.messages import Event, EventKind, GarbledError, parse_event
 
 SLICE_S = 1.0
 """Longest single wait for an event. A wait that takes more than twice as long counts as twice as
 long: this process itself was held up (a suspended job, a sleeping machine)."""
+
+
+LAST_S = 0.2
+"""Seconds in which all that a process wrote before its end has arrived."""
+
+LONGEST_EVENT_BYTES = 64 << 20
+"""Longest line that is taken for an event; counts of the guard make the longest ones (100 kB)."""
 
 
 class TimeIsUpError(Exception):
@@ -51,8 +58,14 @@ class EventQueue:
         """Add an event, or None for the end of all events."""
         self._events.put(event)
 
-    def next(self) -> Event | None:
+    def next(self, has_ended: Callable[[], bool] = lambda: False) -> Event | None:
         """Wait for the next event and return it; None once the child has ended.
+
+        Parameters
+        ----------
+        has_ended
+            Whether the child's process has ended. Processes that it has forked hold its pipe open,
+            so that the end of the pipe alone would be waited for in vain.
 
         Raises
         ------
@@ -60,16 +73,20 @@ class EventQueue:
             The time limit is reached.
         """
         limit_s = self._time_limit_s
+        ended = False
         while True:
             left_s = self._slice_s if limit_s is None else limit_s - self._waited_s
+            slice_s = LAST_S if ended else self._slice_s
             begin_s = self._clock()
             try:
-                return self._events.get(timeout=max(0.0, min(self._slice_s, left_s)))
+                return self._events.get(timeout=max(0.0, min(slice_s, left_s)))
             except queue.Empty:
-                pass
+                if ended:
+                    return None
             finally:
                 self._waited_s += min(self._clock() - begin_s, 2 * self._slice_s)
-            if limit_s is not None and self._waited_s >= limit_s:
+            ended = has_ended()
+            if not ended and limit_s is not None and self._waited_s >= limit_s:
                 raise TimeIsUpError
 
     def has_event(self) -> bool:
@@ -116,15 +133,21 @@ def read_events(descriptor: int, put: Callable[[Event | None], None]) -> None:
     descriptor
         Read end of the pipe; closed once the other end is.
     put
-        Called in that thread with each event, and with None at the end of the pipe.
+        Called in that thread with each event, and with None at the end of the pipe. After anything
+        else than an event it is called with the event ``garbled``, and nothing more is read.
     """
 
     def read() -> None:
-        with os.fdopen(descriptor, encoding="utf-8") as stream:
-            for line in stream:
+        with os.fdopen(descriptor, "rb") as stream:
+            while line := stream.readline(LONGEST_EVENT_BYTES):
                 # A child that is killed in the middle of a write leaves half a line, its last.
-                if line.endswith("\n"):
-                    put(parse_event(line))
+                if not line.endswith(b"\n") and len(line) < LONGEST_EVENT_BYTES:
+                    continue
+                try:
+                    put(parse_event(line.decode(errors="backslashreplace")))
+                except GarbledError as error:
+                    put(Event(EventKind.GARBLED, {"reason": str(error)}))
+                    break
         put(None)
 
     threading.Thread(target=read, daemon=True).start()

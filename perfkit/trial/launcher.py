@@ -11,16 +11,14 @@ from pathlib import Path
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.environment import child_environment
-from perfkit.knobs.installed_flags import lacking_flags, lacking_sentence
-from perfkit.knobs.knob import Layer
 from perfkit.observers.observer import Child, Finding, ObservedRun, Process
 from perfkit.observers.process_tree import Timeline, TreeSample, tree_rss_bytes
 from perfkit.records.journal import ABANDONED, Journal
-from perfkit.records.machine import package_versions
 from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.records.stages import LAST_STAGE, StageName
 from perfkit.trial.child import GRACE_S, ChildProcess, StartChild, TrialChild
 from perfkit.trial.conditions.inherited import inherited_by
+from perfkit.trial.conditions.jaxlib_flags import why_flags_are_lacking
 from perfkit.trial.events import TimeIsUpError
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.memory_evidence import MemoryEvidence
@@ -30,7 +28,7 @@ from perfkit.trial.monitor import Monitor
 from perfkit.trial.outcome import outcome_of_check
 from perfkit.trial.progress import TrialProgress
 from perfkit.trial.record_making import TrialResult, make_record, with_findings
-from perfkit.trial.request import TrialRequest
+from perfkit.trial.request import TrialRequest, make_folder
 
 OBSERVED_GRACE_S = 300.0
 """Seconds that a child may take to exit if observers work inside it: they write their files."""
@@ -129,7 +127,7 @@ class TrialProcess:
         self._progress = TrialProgress(shared_start=request.labels.shared_start)
         try:
             self._affinity = self.configuration.affinity()
-            missing = self.configuration.unavailable() or self._lacking()
+            missing = self.configuration.unavailable() or why_flags_are_lacking(request)
         except UserError as error:
             missing = str(error)
         if missing is not None:
@@ -209,21 +207,12 @@ class TrialProcess:
 
     # -- the child ------------------------------------------------------------------------------
 
-    def _lacking(self) -> str | None:
-        """Why jaxlib cannot take the flags of the configuration; it would abort the child."""
-        interpreter = self.request.interpreter
-        flags = lacking_flags(tuple(self.configuration.of_layer(Layer.XLA)), interpreter)
-        if not flags:
-            return None
-        versions = package_versions() if interpreter is None else dict(interpreter.versions)
-        return lacking_sentence(flags, str(versions.get("jaxlib")))
-
     def _start(self, *, inside: bool) -> TrialChild:
         """Start the child and its monitor; ``inside`` if observers work inside the child."""
         request, limits = self.request, self.request.limits
         memory_limit_bytes = limits.effective_memory_bytes()
         names = tuple(observer.name for observer in request.observers) if inside else ()
-        self.folder.mkdir(parents=True)
+        make_folder(request.store_folder, self.folder)
         child = self._child = self._start_child(
             request.spec(self._affinity, memory_limit_bytes, names),
             self.folder,
@@ -244,18 +233,20 @@ class TrialProcess:
         self._monitor = Monitor(
             seen_by_observers,
             memory_limit_bytes if kept_bytes is None else kept_bytes,
+            limits.hang_s,
+            child.log,
             request.observers,
-            self._over_memory_limit,
+            self._over_limit,
         )
         self._monitor.start()
         if request.labels.shared_process:
             self._monitor.pause()
         return child
 
-    def _over_memory_limit(self, reason: str) -> None:
+    def _over_limit(self, outcome: Outcome, reason: str) -> None:
         # A child that has failed already may exit in peace.
         if self._verdict is None:
-            self._decide(Outcome.OUT_OF_MEMORY, reason)
+            self._decide(outcome, reason)
 
     def _decide(self, outcome: Outcome, reason: str) -> None:
         """Set the trial's outcome, unless it is set, and kill the child."""
@@ -284,20 +275,24 @@ class TrialProcess:
 
     def _take_until(self, is_wanted: Callable[[Event], bool]) -> bool:
         """Take events until the wanted one; False if the child has ended instead."""
-        if self._monitor is None or not self.request.labels.shared_process:
-            return self._await(is_wanted)
+        monitor = self._monitor
+        if monitor is None:
+            return False
         # What a shared process does for other trials is no concern of this one.
-        self._monitor.resume()
+        monitor.resume()
+        monitor.expect_work(expected=True)
         try:
             return self._await(is_wanted)
         finally:
-            self._monitor.pause()
+            monitor.expect_work(expected=False)
+            if self.request.labels.shared_process:
+                monitor.pause()
 
     def _await(self, is_wanted: Callable[[Event], bool]) -> bool:
         child = self._child
         while child is not None and (self._verdict is None or child.events.has_event()):
             try:
-                event = child.events.next()
+                event = child.events.next(child.has_ended)
             except TimeIsUpError:
                 stage = self._progress.current_stage
                 where = "before its first stage" if stage is None else f"in stage '{stage}'"
@@ -317,6 +312,10 @@ class TrialProcess:
         if event.kind is EventKind.FAILED:
             self._verdict = (Outcome(data["outcome"]), data["reason"])
             self.not_written = data.get("not_written", False)
+            return
+        if event.kind is EventKind.GARBLED:
+            if EventKind.ENDED not in self._progress.reports:
+                self._decide(Outcome.CRASHED, data["reason"])
             return
         samples: list[TreeSample] = []
         if event.kind is EventKind.STAGE and self._monitor is not None:
@@ -342,6 +341,8 @@ class TrialProcess:
             for event in self._child.end(patient=self._verdict is None):
                 self._take(event)
         timeline = None if self._monitor is None else self._monitor.stop()
+        for warning in () if self._monitor is None else self._monitor.warnings():
+            self._progress.warn(warning)
         self._progress.warn_of_neighbours()
         outcome, reason = self._verdict or self._reported_outcome()
         record = self._record(outcome, reason, timeline)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from perfkit.records.machine import available_memory_bytes
+from perfkit.trial.hang_watch import HANG_S
 
 SHARE_OF_AVAILABLE_MEMORY = 0.95
 """Share of the free memory that a trial may use. Above it the kernel starts to kill processes, and
@@ -24,10 +25,13 @@ class Limits:
     memory_bytes
         Limit of the resident set of the process tree; None for
         :data:`SHARE_OF_AVAILABLE_MEMORY` of the memory that is free at the start.
+    hang_s
+        Seconds without CPU time after which a trial that should work is ended.
     """
 
     time_s: float | None = None
     memory_bytes: int | None = None
+    hang_s: float = HANG_S
 
     def effective_memory_bytes(
         self, available_bytes: Callable[[], int] = available_memory_bytes

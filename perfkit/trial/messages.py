@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from perfkit.errors import NotWrittenError
+from perfkit.files import reason_of
 from perfkit.knobs.knob import CompilerOption
 from perfkit.records.stages import LAST_STAGE, StageName
 
@@ -104,6 +106,9 @@ class EventKind(StrEnum):
     """The trial has done all that was requested."""
     SERVED = "served"
     """The child has followed one more instruction, or cannot; not an event of the trial."""
+    GARBLED = "garbled"
+    """Something else than an event arrived, after which no event can be trusted; the data holds
+    the reason. The parent makes this event itself."""
 
 
 OUT_OF_MEMORY_SIGNS = (
@@ -180,8 +185,20 @@ class TrialSpec:
     python: str | None = None
 
     def write(self, path: Path) -> None:
-        """Write the specification to ``path``."""
-        path.write_text(json.dumps(asdict(self)))
+        """Write the specification to ``path``.
+
+        Raises
+        ------
+        NotWrittenError
+            The file cannot be written.
+        """
+        try:
+            path.write_text(json.dumps(asdict(self)))
+        except OSError as error:
+            raise NotWrittenError(
+                f"the specification of a trial {path} cannot be written ({reason_of(error)}); make "
+                "room or name another folder, and run the command again"
+            ) from error
 
     @classmethod
     def read(cls, path: Path) -> TrialSpec:
@@ -240,7 +257,31 @@ class Channel:
             return
 
 
+QUOTED = 60
+"""Most characters that the reason for a garbled event quotes."""
+
+
+class GarbledError(ValueError):
+    """A line of the event pipe is no event. The message is a reason for a record."""
+
+    def __init__(self, line: str) -> None:
+        quoted = repr(line.strip()[:QUOTED])
+        super().__init__(f"the trial wrote to perfkit's pipe of events what is no event: {quoted}")
+
+
 def parse_event(line: str) -> Event:
-    """Parse one line of the event pipe."""
-    read = json.loads(line)
-    return Event(EventKind(read["kind"]), read["data"], read.get("trial", SINGLE))
+    """Parse one line of the event pipe.
+
+    Raises
+    ------
+    GarbledError
+        The line is no event.
+    """
+    try:
+        read = json.loads(line)
+        event = Event(EventKind(read["kind"]), read["data"], read.get("trial", SINGLE))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise GarbledError(line) from None
+    if not isinstance(event.data, dict) or not isinstance(event.trial, int):
+        raise GarbledError(line)
+    return event

@@ -21,6 +21,9 @@ from perfkit.trial.messages import reports_out_of_memory
 LOG_TAIL_BYTES = 4000
 """End of a log that is searched for the cause of a death."""
 
+SEARCHED_BYTES = 1 << 20
+"""Size of the begin and of the end of a log that are searched for the cause of a death."""
+
 MAX_LINE_LENGTH = 300
 """Most characters of a log line that a reason quotes."""
 
@@ -63,10 +66,7 @@ def outcome_of_death(
     log_begin
         Position in the log, in bytes, from which the child worked for the trial.
     """
-    try:
-        printed = log.read_bytes()[log_begin:].decode(errors="replace")
-    except OSError:
-        printed = ""
+    printed = _printed(log, log_begin)
     for pattern, sentence in _REFUSED_FLAGS:
         refused = pattern.search(printed)
         if refused is not None:
@@ -85,6 +85,20 @@ def outcome_of_death(
     if full is not None:
         return Outcome.OUT_OF_MEMORY, f"{_end_of(returncode)}; {full}; {last_output}"
     return Outcome.CRASHED, f"{_end_of(returncode)}; {last_output}"
+
+
+def _printed(log: Path, begin: int) -> str:
+    """Begin and end of what a child printed from a position on; all of it if it is short."""
+    try:
+        with log.open("rb") as stream:
+            size = stream.seek(0, 2)
+            # A log that was cut meanwhile is shorter.
+            stream.seek(begin if begin <= size else 0)
+            first = stream.read(SEARCHED_BYTES)
+            stream.seek(max(stream.tell(), size - SEARCHED_BYTES))
+            return (first + stream.read(SEARCHED_BYTES)).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def allocation_failure(printed: str) -> str | None:

@@ -12,9 +12,13 @@ from perfkit.observers.process_tree import TreeSample
 from perfkit.records.journal import Journal
 from perfkit.records.schema import DisturbedPass, Load, Stage
 from perfkit.records.stages import STARTUP_STAGES, StageName
+from perfkit.trial.conditions.clock import ClockWatch
 from perfkit.trial.conditions.disturbance import Hold, disturbance
 from perfkit.trial.conditions.neighbours import neighbours, neighbours_sentence
 from perfkit.trial.messages import Event, EventKind
+
+DROPPED = "a pass was held up and dropped: "
+"""Begin of the warning of a pass that was repeated."""
 
 _STAGE_FIELDS = (
     "user_s",
@@ -35,6 +39,8 @@ class TrialProgress:
     shared_start
         Whether another trial starts at the same time. The load of the machine up to the first
         pass is then not counted, as it is mostly the other trial's.
+    clock
+        Watches the clock of the machine; by default from now on.
 
     Attributes
     ----------
@@ -58,7 +64,7 @@ class TrialProgress:
         Journal that keeps the above if this process is killed; None for a trial that keeps none.
     """
 
-    def __init__(self, *, shared_start: bool = False) -> None:
+    def __init__(self, *, shared_start: bool = False, clock: ClockWatch | None = None) -> None:
         self.created = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.begin_s = time.monotonic()
         self.reports: dict[EventKind, dict[str, Any]] = {}
@@ -70,6 +76,7 @@ class TrialProgress:
         self.journal: Journal | None = None
         self._shared_stages = (*STARTUP_STAGES, StageName.FIRST) if shared_start else ()
         self._meter = LoadMeter()
+        self._clock = ClockWatch() if clock is None else clock
         self._warned_of_neighbours = False
 
     def take(self, event: Event, samples: Sequence[TreeSample] = ()) -> None:
@@ -101,7 +108,7 @@ class TrialProgress:
         self.dropped.append(dropped)
         if self.journal is not None:
             self.journal.disturbed(dropped)
-        self.warn(f"a pass was held up and dropped: {stage.disturbed}")
+        self.warn(f"{DROPPED}{stage.disturbed}")
 
     def warn_of_neighbours(self) -> None:
         """Warn, once, if another perfkit measures on this machine now."""
@@ -114,6 +121,11 @@ class TrialProgress:
         """Add a warning, unless it is there already."""
         if sentence not in self.warnings:
             self.warnings.append(sentence)
+
+    def notices(self) -> list[str]:
+        """What else a reader of the record should know, in sentences."""
+        clock = self._clock.sentence()
+        return [] if clock is None else [clock]
 
     def load(self) -> Load | None:
         """What else the machine did during the stages, None before the first has ended."""

@@ -90,6 +90,7 @@ def make_record(result: TrialResult) -> Record:
         *request.workload.notices,
         *inherited.notices,
         *inherited.faults,
+        *progress.notices(),
         *reports.get(EventKind.NOTICES, {}).get("notices", []),
     ]
     files = {Path(path).name: Path(path) for path in checked.get("files", [])}

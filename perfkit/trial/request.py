@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from perfkit.builds import source_digest
-from perfkit.files import JsonData, short_digest
+from perfkit.errors import NotWrittenError
+from perfkit.files import JsonData, reason_of, short_digest
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.observers.observer import Observer
@@ -225,3 +226,32 @@ def reference_file(
         The Python that computes the reference; None for this one.
     """
     return folder / f"reference-{AnswerBasis.here(workload, interpreter).digest}.answers"
+
+
+def make_folder(store_folder: Path, folder: Path) -> None:
+    """Make the folder of a trial, which does not exist yet.
+
+    The folder of the store is not made: if it was deleted meanwhile, earlier records are gone, and
+    going on would hide that.
+
+    Parameters
+    ----------
+    store_folder, folder
+        Folder of the store, and that of the trial.
+
+    Raises
+    ------
+    NotWrittenError
+        The folder of the store is gone, or cannot be written.
+    """
+    try:
+        if not store_folder.is_dir():
+            raise NotWrittenError(
+                f"the folder {store_folder} was deleted while perfkit ran; run the command again"
+            )
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise NotWrittenError(
+            f"the folder of the trial {folder} cannot be created ({reason_of(error)}); make room "
+            "or name another folder, and run the command again"
+        ) from error

@@ -173,6 +173,7 @@ class SharedChild:
         self._log_begin = 0
         self._gone = False
         self._killed_for = ""
+        self._garbled = ""
         read_events(worker.event_descriptor, self._take)
 
     def open(self, spec: TrialSpec, folder: Path, time_limit_s: float | None) -> SharedTrial:
@@ -248,6 +249,8 @@ class SharedChild:
         """
         returncode = self.worker.wait()
         outcome, reason = outcome_of_death(returncode, self.worker.log, evidence, self._log_begin)
+        if self._garbled:
+            outcome, reason = Outcome.CRASHED, self._garbled
         working = self.works_for()
         if working == number:
             return outcome, reason
@@ -268,6 +271,11 @@ class SharedChild:
                 self._gone = True
                 for living in self._trials.values():
                     living.events.put(None)
+                return
+            if event.kind is EventKind.GARBLED:
+                # The end of the pipe follows, and with it the end of all trials.
+                self._garbled = event.data["reason"]
+                self.worker.kill()
                 return
             if event.kind is EventKind.SERVED:
                 # Whatever was sent first is answered first.

@@ -105,7 +105,10 @@ def save_preset(
         raise UserError(f"there is no preset to save: {recommendation.sentence}")
     chosen = recommendation.chosen_instances
     lead = {"summary": recommendation.sentence, "goal": recommendation.goal.sentence}
-    measured = _measured(best, lead | dict(context))
+    conditions = list(recommendation.conditions)
+    measured = _measured(
+        best, lead | dict(context) | ({"conditions": conditions} if conditions else {})
+    )
     instances = None
     if chosen is not None:
         instances = PresetInstances(

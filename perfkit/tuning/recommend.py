@@ -11,6 +11,7 @@ from perfkit.records.roles import NOT_COMPARED
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import sequential_ratio
 from perfkit.stats.interval import Interval
+from perfkit.tuning.conditions import conditions_of
 from perfkit.tuning.goals.explanation import Facts, sentence_of
 from perfkit.tuning.goals.goal import Goal
 from perfkit.tuning.goals.objectives import Latency, Ratio, time_gain
@@ -54,6 +55,9 @@ class Recommendation:
     looked_at
         Number of configurations that were compared with others, or failed; without stock and the
         reference.
+    conditions
+        Limits under which the trials ran and disturbances of them, in sentences. On another
+        machine, or without these, another configuration may be the best.
     """
 
     rows: tuple[Row, ...]
@@ -67,6 +71,7 @@ class Recommendation:
     instances: tuple[Instances, ...] = ()
     chosen_instances: Instances | None = None
     looked_at: int = 0
+    conditions: tuple[str, ...] = ()
 
 
 def measured_at_own_fidelity(records: Sequence[Record]) -> list[Record]:
@@ -116,6 +121,7 @@ def recommend(records: Sequence[Record], goal: Goal | None = None) -> Recommenda
         instances=found,
         chosen_instances=chosen,
         looked_at=len(evidence.looked_at),
+        conditions=conditions_of(compared),
     )
 
 

@@ -15,6 +15,7 @@ class Trial(Protocol):
     """A trial as a session drives it, e.g. :class:`perfkit.trial.launcher.TrialProcess`."""
 
     configuration: Configuration
+    not_written: bool
 
     @property
     def alive(self) -> bool:

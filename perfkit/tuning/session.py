@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from perfkit.errors import NotWrittenError, UserError
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.records.roles import Role
@@ -140,6 +141,7 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         late: KeyboardInterrupt | None = None
+        unwritten: UserError | None = None
         for member in list(self._members.values()):
             if member.trial is None:
                 continue
@@ -151,11 +153,15 @@ class Session:
                 late, record = interrupt, None
             try:
                 with interrupts_deferred():
-                    self._done(member, record or _aborted(member.trial))
+                    self._done(member, record or _aborted(member.trial, kind))
             except KeyboardInterrupt as interrupt:
                 late = interrupt
-        if late is not None and kind is None:
-            raise late
+            except UserError as error:
+                # A full disk takes no record; the processes must end all the same.
+                unwritten = error
+        failure = late or unwritten
+        if failure is not None and kind is None:
+            raise failure
 
     def open(
         self,
@@ -367,12 +373,27 @@ class Session:
             self._members[member.start.configuration.digest] = member
 
     def _done(self, member: _Member, record: Record) -> None:
+        """Keep the record of a trial that has ended.
+
+        Raises
+        ------
+        NotWrittenError
+            The trial could not write a file. That does not count against its configuration, and
+            the trials after it would fail for the same reason.
+        """
+        unwritten = member.trial is not None and member.trial.not_written
+        if unwritten:
+            record = record.model_copy(update={"outcome": Outcome.INTERRUPTED})
         with interrupts_deferred():
             self._members.pop(member.start.configuration.digest, None)
             member.times_s.clear()
             self._keep(record)
             self._progress.trial_finished(record)
+        if unwritten:
+            raise NotWrittenError(record.reason)
 
 
-def _aborted(trial: Trial) -> Record:
-    return trial.abort(Outcome.INTERRUPTED, "interrupted by the user")
+def _aborted(trial: Trial, kind: type[BaseException] | None) -> Record:
+    failed = kind is not None and not issubclass(kind, KeyboardInterrupt)
+    reason = "perfkit ended with an error" if failed else "interrupted by the user"
+    return trial.abort(Outcome.INTERRUPTED, reason)

@@ -95,6 +95,8 @@ class _Machine:
 class _Trial:
     """A trial of :class:`_Machine`."""
 
+    not_written = False
+
     def __init__(self, machine: _Machine, configuration: Configuration, pid: int) -> None:
         self.configuration = configuration
         self.machine = machine

@@ -7,9 +7,13 @@ import math
 import pytest
 
 from benchmarks.recorded import RecordedConfiguration
+from benchmarks.replayed import ReplayedTrial
+from perfkit.errors import NotWrittenError
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
+from perfkit.models.workload import Workload
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
+from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.session import Session, Start
 from tests.support.replay import MODEL, RECORDED, Listener, WatchedRunner, disagreeing, recorded
@@ -99,3 +103,37 @@ def test_the_least_recently_used_trial_makes_room() -> None:
         opened = len(runner.opened)
         session.rounds([STOCK, NETWORK], 1)
     assert len(runner.opened) == opened
+
+
+class _OnFullDisk(ReplayedTrial):
+    """A trial that cannot write a file."""
+
+    not_written = True
+
+
+class _FullDiskRunner(WatchedRunner):
+    """Its trials with all of the model in bfloat16 find the disk full."""
+
+    def trial(
+        self,
+        workload: Workload,
+        configuration: Configuration,
+        labels: TrialLabels,
+        files: TrialFiles,
+    ) -> ReplayedTrial:
+        """A trial that has not been started."""
+        if configuration == ALL:
+            return _OnFullDisk(self, workload, configuration, labels, files)
+        return super().trial(workload, configuration, labels, files)
+
+
+def test_a_trial_on_a_full_disk_ends_the_session_and_does_not_count() -> None:
+    kept = list[Record]()
+    session = _session(_FullDiskRunner(), kept, 2)
+    session.open_all([_start(STOCK), _start(ALL)])
+    with pytest.raises(NotWrittenError), session:
+        session.close(ALL)
+    assert [(record.configuration.digest, record.outcome) for record in kept] == [
+        (ALL.digest, Outcome.INTERRUPTED),
+        (STOCK.digest, Outcome.OK),
+    ]

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pydantic import TypeAdapter, ValidationError
 
 from perfkit.errors import PerfkitError
+from perfkit.lifeline import run_tied
 from perfkit.observers.products.product import Product
 
 CALLS = 12
@@ -98,14 +99,13 @@ def measure_alone(
         The process measured nothing: it could not start, died, or took too long.
     """
     try:
-        completed = subprocess.run(
+        completed = run_tied(
             [sys.executable, "-m", module],
             input=json.dumps(asdict(task)),
             capture_output=True,
             text=True,
             env=None if environment is None else dict(environment),
             timeout=TIMEOUT_S,
-            check=False,
         )
         printed, problem = completed.stdout, completed.stderr if completed.returncode else ""
     except subprocess.TimeoutExpired as error:

@@ -23,6 +23,7 @@ from perfkit.errors import PerfkitError
 from perfkit.knobs.configuration import STOCK
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.knobs.environment import child_environment
+from perfkit.lifeline import run_tied
 from perfkit.observers.load import BUSY_FRACTION, STEAL_FRACTION
 from perfkit.observers.process_tree import machine_times
 from perfkit.records.machine import fingerprint
@@ -169,13 +170,12 @@ def measure_in_child() -> Measurement:
     """
     machine, own, begin_s = machine_times(), _children_cpu_s(), time.monotonic()
     try:
-        completed = subprocess.run(
+        completed = run_tied(
             [sys.executable, "-m", "perfkit.observers.roofline.ceiling_programs"],
             capture_output=True,
             text=True,
             env=child_environment(STOCK),
             timeout=TIMEOUT_S,
-            check=False,
         )
     except subprocess.TimeoutExpired as error:
         reason = f"the child process took longer than {TIMEOUT_S:g} s"

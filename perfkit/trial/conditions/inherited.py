@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.knobs.environment import environment_sentences, left_out_variables, passed_on_variables
 from perfkit.records.machine import restrictions_here
+from perfkit.records.power import power_sentences
 from perfkit.records.restrictions import Restrictions
 from perfkit.trial.conditions.jaxlib_standing import standing_notices
 from perfkit.trial.conditions.neighbours import Neighbour, neighbours, neighbours_sentence
@@ -54,7 +55,7 @@ def inherited_by(configuration: Configuration, build: str | None = None) -> Inhe
         left_out=left_out_variables(configuration),
         passed_on=passed_on_variables(),
         restrictions=restrictions,
-        notices=(*sentences, *environment_sentences(configuration)),
+        notices=(*sentences, *power_sentences(), *environment_sentences(configuration)),
         faults=standing_notices(configuration.environment().get("XLA_FLAGS", ""), build),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -17,8 +18,9 @@ def read_instructions(last: Command) -> Iterator[Instruction]:
     """Read the instructions of the parent; end this process if the parent dies.
 
     Standard input closes when the parent dies, however it dies. A thread reads it, so that a
-    worker that is compiling ends too. It reads without a buffer: when the interpreter shuts down,
-    a thread that still waits would hold the buffer's lock.
+    worker that is compiling ends too, with the processes that it has started. It reads without a
+    buffer: when the interpreter shuts down, a thread that still waits would hold the buffer's lock.
+    The parent's :class:`~perfkit.lifeline.Lifeline` does the same where the kernel supports it.
 
     Parameters
     ----------
@@ -34,6 +36,9 @@ def read_instructions(last: Command) -> Iterator[Instruction]:
                 arrived.put(instruction)
                 if instruction.command is last:
                     return
+        if os.getpgrp() == os.getpid():
+            # As perfkit starts it. In a shell, the group may hold programs of a person.
+            os.killpg(0, signal.SIGKILL)
         os._exit(PARENT_GONE)
 
     def instructions() -> Iterator[Instruction]:

@@ -24,6 +24,7 @@ from typing import BinaryIO
 from perfkit.cache import Entry, cached_file
 from perfkit.errors import UserError
 from perfkit.files import JsonData
+from perfkit.lifeline import run_tied
 
 type Component = Mapping[str, Sequence[str]]
 """Items of a component (``_category.column``) -> values."""
@@ -164,7 +165,7 @@ def index_file(dictionary: Path) -> Path:
 
     def build(stream: BinaryIO) -> None:
         command = [sys.executable, "-m", __name__, str(dictionary)]
-        done = subprocess.run(command, stdout=stream, stderr=subprocess.PIPE, check=False)
+        done = run_tied(command, stdout=stream, stderr=subprocess.PIPE)
         if done.returncode:
             lines = done.stderr.decode(errors="replace").strip().splitlines()
             reason = lines[-1] if lines else f"the process ended with code {done.returncode}"

@@ -1,0 +1,1 @@
+"""Faults that tests and the drill inject, with real processes, files and file systems."""
