@@ -17,7 +17,7 @@ from perfkit.cluster.slurm_place import refuse_options
 from perfkit.cluster.task import write_list
 from perfkit.errors import UserError
 from perfkit.file_names import file_name
-from perfkit.files import write_whole
+from perfkit.files import make_executable, write_whole
 from perfkit.knobs.cpus import CPUS_KNOB
 from perfkit.models import get_model
 from perfkit.printable import printable
@@ -126,7 +126,7 @@ def write_scripts(out: Path, plan: Plan, *, cached: bool) -> Path:
         script = folder / "submit.sh"
         write_whole(script, "\n".join(lines) + "\n", "script")
         for each in (task, script):
-            each.chmod(0o755)
+            make_executable(each)
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror})") from error
     return script
