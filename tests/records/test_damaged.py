@@ -15,20 +15,13 @@ from perfkit.history.record_snapshot import snapshots_of_records
 from perfkit.history.verdicts import Verdict
 from perfkit.records.schema import SCHEMA_VERSION, Record
 from perfkit.records.store import read_folder
-from tests.support.mutations import mutated
+from tests.support.mutations import mutated, thinned
 
 REPORTS = Path(__file__).parents[2] / "reports"
 FILES = sorted(REPORTS.rglob("records-*.jsonl"))
 
 LINES = 300
 SEED = 20261125
-
-
-def thinned(data: Any) -> Any:
-    """The same data with at most four elements per list, for faster tests."""
-    if isinstance(data, dict):
-        return {key: thinned(value) for key, value in data.items()}
-    return [thinned(value) for value in data[:4]] if isinstance(data, list) else data
 
 
 def shipped(name: str) -> list[dict[str, Any]]:
