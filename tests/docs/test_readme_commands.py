@@ -1,12 +1,13 @@
 """The commands of the README run one after the other, as a reader would type them.
 
 They run at reduced sizes: :data:`SMALLER` lists every change. None of them opens a connection, and
-all files have the user's umask; the commands that the README has no example of are held to this,
-too, with cheap arguments.
+all files have the user's umask. Root's rights are taken away. The commands that the README has no
+example of are held to this, too, with cheap arguments.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -90,6 +91,14 @@ def _reduced(command: str) -> str:
     return command
 
 
+def _without_rights() -> list[str]:
+    """Words before a command that take all capabilities of root away."""
+    program = shutil.which("setpriv")
+    if os.geteuid() != 0 or program is None:
+        return []
+    return [program, "--bounding-set=-all", "--inh-caps=-all"]
+
+
 @dataclass
 class Session:
     """A folder of a reader, and how each command ended.
@@ -108,7 +117,7 @@ class Session:
 
     def run(self, command: str) -> None:
         """Run a command that begins with ``perfkit``."""
-        words = [sys.executable, "-m", *shlex.split(command)]
+        words = [*_without_rights(), sys.executable, "-m", *shlex.split(command)]
         self.ended[command] = subprocess.run(
             words,
             cwd=self.folder,
