@@ -204,6 +204,15 @@ def _lease() -> bytes:
     return json.dumps(WORKER).encode() + b"\n000000000003\n" + b'{"released": "ended"}\n'
 
 
+def _journal() -> bytes:
+    line = json.loads(_records("af3-256-amx", 1)[0])
+    stages = line.pop("stages")
+    first = {"writer": {"host": "elsewhere", "pid": 1}, "record": {**line, "stages": []}}
+    return b"\n".join(
+        json.dumps(each).encode() for each in (first, *({"stage": s} for s in stages))
+    )
+
+
 def plain_kinds(folder: Path) -> tuple[Kind, ...]:
     """The kinds.
 
@@ -266,6 +275,7 @@ def plain_kinds(folder: Path) -> tuple[Kind, ...]:
             "asv benchmarks", "benchmarks.json", (_bytes(ASV_BENCHMARKS),), damaged_json, _use_asv
         ),
         Kind("shared study", PLAN_NAME, (_bytes(STUDY_PLAN),), damaged_json, _use_shared),
+        Kind("journal", "under-way-x.jsonl", (_journal(),), damaged_lines, _report_with_records),
         Kind("lease", f"sharing/{UNIT}-1.lease", (_lease(),), damaged_text, _use_shared),
         Kind("worker", "sharing/workers/w1.json", (_bytes(WORKER),), damaged_json, _use_shared),
         Kind(

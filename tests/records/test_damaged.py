@@ -111,6 +111,9 @@ def test_the_report_of_a_damaged_folder_counts_the_skipped_lines(
         (("stages", 0, "wall_s"), 0.0, "a pass of 0.0 s is shorter than any measurement (1e-09 s)"),
         (("stages", 0, "wall_s"), 1e300, "stages.0.wall_s"),
         (("schema_version",), 99, "schema version 99"),
+        (("id",), "../../x", "id: it cannot be part of the name of a file"),
+        (("id",), "a\0b", "id: it cannot be part of the name of a file"),
+        (("study",), "x" * 201, "study: it cannot be part of the name of a file"),
     ],
 )
 def test_a_line_with_an_impossible_value_is_skipped(
