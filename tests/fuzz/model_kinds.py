@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zstandard
 
+from perfkit.diagnose.locate.record import find_record, locate_in_record
+from perfkit.diagnose.locate.workload import SearchResult
+from perfkit.errors import UserError
 from perfkit.file_names import file_name
 from perfkit.models.af3.chemistry.biotite_dictionary import refuse_unknown
 from perfkit.models.af3.chemistry.components import ccd_for, components_needed
@@ -24,9 +27,11 @@ from perfkit.models.gencast.inputs.dataset import read_example
 from perfkit.models.gencast.inputs.sources import sources_from
 from perfkit.models.gencast.inputs.statistics import load_statistics
 from perfkit.models.gencast.task import TaskConfig
+from perfkit.records.store import read_records
 from tests.fuzz.attempt import Kind, World, command
 from tests.fuzz.damage import damaged_bytes, damaged_json, damaged_text
 from tests.fuzz.netcdf_damage import damaged_archive, damaged_netcdf
+from tests.support.mutations import thinned
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
@@ -171,6 +176,26 @@ def _use_checkpoint(world: World) -> None:
     load_checkpoint(world.file)
 
 
+def _locate(*given: object) -> SearchResult:
+    raise UserError("the search itself is not part of an attempt")
+
+
+def _use_record(world: World) -> None:
+    """What ``perfkit guard --locate --record`` does up to the search."""
+    for record in read_records(world.inputs):
+        try:
+            locate_in_record(find_record(world.inputs, record.id), _locate)
+        except UserError as error:
+            if "the search itself" not in str(error):
+                raise
+
+
+def _record() -> bytes:
+    text = (DATA.parents[1] / "reports" / "gencast-1deg" / "records-vm.jsonl").read_text("utf-8")
+    data = thinned(json.loads(text.splitlines()[0]))
+    return json.dumps({**data, "stages": data["stages"][:1]}).encode()
+
+
 def model_kinds() -> tuple[Kind, ...]:
     """The kinds."""
     folds = tuple((AF3 / f"{n}.json").read_bytes() for n in ("holo", "homodimer", "nucleoprotein"))
@@ -209,5 +234,6 @@ def model_kinds() -> tuple[Kind, ...]:
             damaged_netcdf,
             _use_statistics,
         ),
+        Kind("record", "records-host-1.jsonl", (_record(),), damaged_json, _use_record),
         Kind("checkpoint", "checkpoint.npz", (checkpoint,), damaged_archive, _use_checkpoint),
     )
