@@ -39,7 +39,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_any_bytes_are_read_or_refused_in_one_sentence(
     path: Path, read: Callable[[Path], object]
 ) -> None:
-    @settings(max_examples=60, derandomize=True, deadline=None)
+    @settings(max_examples=40, derandomize=True, deadline=None)
     @given(
         st.binary(max_size=60) | st.text(max_size=60).map(lambda t: t.encode("utf-8", "replace"))
     )

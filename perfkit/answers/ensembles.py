@@ -194,7 +194,7 @@ def read_predictions(folder: Path) -> list[Prediction]:
 
 def _read(path: Path, seed: int, sample: int) -> Prediction:
     try:
-        from biotite.file import InvalidFileError
+        from biotite.file import DeserializationError, InvalidFileError
         from biotite.structure.io import pdbx
     except ImportError as error:
         raise MissingDependencyError(
@@ -202,7 +202,7 @@ def _read(path: Path, seed: int, sample: int) -> Prediction:
         ) from error
     try:
         atoms: Any = pdbx.get_structure(pdbx.CIFFile.read(path), model=1, extra_fields=["b_factor"])
-    except (InvalidFileError, *_READ_ERRORS) as error:
+    except (DeserializationError, InvalidFileError, *_READ_ERRORS) as error:
         reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
         raise UserError(f"{path} is not a readable mmCIF file: {reason}") from error
     names = zip(atoms.chain_id, atoms.res_id, atoms.atom_name, strict=True)

@@ -66,6 +66,8 @@ class Kind:
         Damages a content.
     use
         Uses a file.
+    draws
+        Whether using a file draws a page, which takes a quarter of a second.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Kind:
     originals: tuple[bytes, ...]
     damage: Damage
     use: Use
+    draws: bool = False
 
 
 @dataclass(frozen=True)

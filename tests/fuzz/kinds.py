@@ -239,7 +239,9 @@ def plain_kinds(folder: Path) -> tuple[Kind, ...]:
             damaged_text,
             _use_configurations,
         ),
-        Kind("jobs", "jobs.csv", (JOBS.encode(), ONE_JOB.encode()), damaged_text, _plan),
+        Kind(
+            "jobs", "jobs.csv", (JOBS.encode(), ONE_JOB.encode()), damaged_text, _plan, draws=True
+        ),
         Kind("machines", "machines.toml", (INVENTORY.encode(),), damaged_text, _plan),
         Kind("fit", "fit.json", (_fit(),), damaged_json, _plan),
         Kind(
@@ -249,7 +251,7 @@ def plain_kinds(folder: Path) -> tuple[Kind, ...]:
             damaged_text,
             _plan,
         ),
-        Kind("records", "records-host-1.jsonl", records, damaged_lines, _use_records),
+        Kind("records", "records-host-1.jsonl", records, damaged_lines, _use_records, draws=True),
         Kind(
             "notes of a study",
             "study-26348455485d.json",
@@ -263,6 +265,7 @@ def plain_kinds(folder: Path) -> tuple[Kind, ...]:
             (_bytes(known),),
             damaged_json,
             _report_with_records,
+            draws=True,
         ),
         Kind(
             "asv results",
@@ -272,7 +275,12 @@ def plain_kinds(folder: Path) -> tuple[Kind, ...]:
             _use_asv,
         ),
         Kind(
-            "asv benchmarks", "benchmarks.json", (_bytes(ASV_BENCHMARKS),), damaged_json, _use_asv
+            "asv benchmarks",
+            "benchmarks.json",
+            (_bytes(ASV_BENCHMARKS),),
+            damaged_json,
+            _use_asv,
+            draws=True,
         ),
         Kind("shared study", PLAN_NAME, (_bytes(STUDY_PLAN),), damaged_json, _use_shared),
         Kind("journal", "under-way-x.jsonl", (_journal(),), damaged_lines, _report_with_records),

@@ -32,6 +32,7 @@ from tests.fuzz.attempt import Kind, World, command
 from tests.fuzz.damage import damaged_bytes, damaged_json, damaged_text
 from tests.fuzz.netcdf_damage import damaged_archive, damaged_netcdf
 from tests.support.mutations import thinned
+from tests.support.structure import MODEL
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
@@ -126,7 +127,7 @@ def _use_aligned(world: World) -> None:
 def _use_structures(world: World) -> None:
     other = world.inputs / "b" / "seed-2_sample-0"
     other.mkdir(parents=True, exist_ok=True)
-    (other / "model.cif").write_bytes((AF3 / "template.cif").read_bytes())
+    (other / "model.cif").write_text(MODEL)
     command(
         "compare", str(world.inputs / "a"), str(world.inputs / "b"), "--structures", codes=(0, 1)
     )
@@ -217,7 +218,7 @@ def model_kinds() -> tuple[Kind, ...]:
         ),
         Kind("MSA", "msa.a3m", (MSA,), text, _use_aligned),
         Kind("template", "template.cif", (template,), text, _use_aligned),
-        Kind("structure", "a/seed-1_sample-0/model.cif", (template,), text, _use_structures),
+        Kind("structure", "a/seed-1_sample-0/model.cif", (MODEL.encode(),), text, _use_structures),
         Kind("weights", "af3.bin", (_weights(),), damaged_bytes, _use_weights),
         Kind("packed weights", "af3.bin.zst", (packed,), _damaged_packed, _use_weights),
         Kind(

@@ -16,14 +16,14 @@ from tests.fuzz.attempt import Kind, attempt, damaged
 from tests.fuzz.kinds import plain_kinds
 from tests.fuzz.watch import watched
 
-FILES = 12
-"""Damaged files of each kind."""
+FILES, DRAWN = 12, 4
+"""Damaged files of each kind, and of each kind of which pages are drawn."""
 
 
 def _try(kinds: tuple[Kind, ...], folder: Path) -> Counter[str]:
     found: Counter[str] = Counter()
     for kind in kinds:
-        for number in range(FILES):
+        for number in range(DRAWN if kind.draws else FILES):
             seed = f"{kind.name} {number}"
             outcome = attempt(kind, damaged(kind, seed), folder)
             assert outcome.faults == (), seed
