@@ -160,8 +160,10 @@ def run(given: argparse.Namespace) -> list[Result]:
         workers.append(Worker(journal, numbers))
     deadline_s = time.monotonic() + given.seconds
     try:
-        while any(_goes_on(worker, given) for worker in workers):
-            if time.monotonic() > deadline_s:
+        while time.monotonic() < deadline_s:
+            # Each worker is looked at, whether or not another one goes on.
+            going_on = [_goes_on(worker, given) for worker in workers]
+            if not any(going_on):
                 break
             time.sleep(LOOK_S)
     finally:

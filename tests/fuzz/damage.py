@@ -85,11 +85,10 @@ def damaged_text(data: bytes, chance: random.Random) -> bytes:
 
 
 def _damaged_words(text: str, chance: random.Random) -> str:
-    words = list(_WORD.finditer(text))
+    words = [found.span() for found in _WORD.finditer(text)]
     if not words:
         return text + chance.choice(STRUCTURE)
-    word = chance.choice(words)
-    begin, end = word.span()
+    begin, end = chance.choice(words)
     match chance.randrange(8):
         case 0:
             return text[:begin] + json.dumps(chance.choice(HOSTILE_NAMES)) + text[end:]
@@ -107,8 +106,8 @@ def _damaged_words(text: str, chance: random.Random) -> str:
             last = text.find("\n", end) + 1 or len(text)
             return text[:last] + text[first:last] + text[last:]
         case _:
-            other = chance.choice(words)
-            return text[:begin] + other[0] + text[end:]
+            first, last = chance.choice(words)
+            return text[:begin] + text[first:last] + text[end:]
 
 
 def damaged_json(data: bytes, chance: random.Random) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import random
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -90,11 +92,13 @@ def damaged_netcdf(data: bytes, chance: random.Random) -> bytes:
     """Damage the bytes of a NetCDF file, or its variables."""
     if chance.random() < 0.5:
         return damaged_bytes(data, chance)
-    stream = io.BytesIO(data)
-    with h5py.File(stream, "r+") as file:
-        for _ in range(chance.randint(1, 2)):
-            mutate_netcdf(file, chance)
-    return stream.getvalue()
+    with tempfile.NamedTemporaryFile(suffix=".nc") as stream:
+        path = Path(stream.name)
+        path.write_bytes(data)
+        with h5py.File(path, "r+") as file:
+            for _ in range(chance.randint(1, 2)):
+                mutate_netcdf(file, chance)
+        return path.read_bytes()
 
 
 def damaged_archive(data: bytes, chance: random.Random) -> bytes:
