@@ -58,7 +58,7 @@ def distance_to_reference(answers: Path, model_name: str, size: int) -> float:
 
     model = get_model(model_name)
     ours = load_answers(answers)
-    with np.load(reference_file(model_name, size)) as stored:
+    with np.load(reference_file(model_name, size), allow_pickle=False) as stored:
         # Quantities that a model has compared only since then have no reference yet.
         kept = {name: tolerance for name, tolerance in model.tolerances.items() if name in stored}
         agreement = compare(thinned(ours, model), dict(stored), kept)

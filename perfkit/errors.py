@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
+
+SHOWN_CHARACTERS = 120
+"""Most characters of a name or value that a message quotes; those in a file may fill pages."""
 
 
 class PerfkitError(Exception):
@@ -25,6 +29,11 @@ class MissingDependencyError(UserError):
 
 class ConfigurationRefusedError(PerfkitError):
     """The model cannot run under a configuration (trial outcome ``rejected``)."""
+
+
+def quoted(text: str) -> str:
+    """``repr`` of a name or value for a message, without its middle if it is long."""
+    return reprlib.Repr(maxstring=SHOWN_CHARACTERS).repr(text)
 
 
 def nearest(name: str, valid: Iterable[str], count: int = 1) -> list[str]:
@@ -65,6 +74,6 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
         Valid names.
     """
     names = list(valid)
-    close = nearest(name, names)
+    close = nearest(name[:SHOWN_CHARACTERS], names)
     hint = f"; the nearest is {close[0]!r}" if close else ""
-    return UserError(f"unknown {kind} {name!r}{hint}")
+    return UserError(f"unknown {kind} {quoted(name)}{hint}")

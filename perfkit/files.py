@@ -89,6 +89,18 @@ def scratch_path(path: Path) -> Path:
     return path.with_name(f"{SCRATCH_PREFIX}{token}{SCRATCH_SUFFIX}")
 
 
+def make_executable(path: Path) -> None:
+    """Let everybody who may read a script run it, as ``chmod +x`` does under the user's umask.
+
+    Raises
+    ------
+    OSError
+        The mode cannot be changed.
+    """
+    mode = path.stat().st_mode & 0o777
+    path.chmod(mode | (mode & 0o444) >> 2)
+
+
 @contextlib.contextmanager
 def replacing(path: Path, description: str) -> Iterator[BinaryIO]:
     """Write a file atomically: readers see the old content or all of the new content.

@@ -23,6 +23,20 @@ from perfkit.stats.energy import EnergyTest, energy_test
 LEVEL = 0.05
 """Probability of finding any difference where there is none."""
 
+LONGEST_REASON = 300
+"""Most characters of the reason why a file cannot be read, which may quote the file."""
+
+_READ_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""Exceptions of biotite for damaged files; the place of the damage decides which."""
+
 _FOLDER = re.compile(r"seed-(?P<seed>\d+)_sample-(?P<sample>\d+)")
 
 
@@ -180,7 +194,7 @@ def read_predictions(folder: Path) -> list[Prediction]:
 
 def _read(path: Path, seed: int, sample: int) -> Prediction:
     try:
-        from biotite.file import InvalidFileError
+        from biotite.file import DeserializationError, InvalidFileError
         from biotite.structure.io import pdbx
     except ImportError as error:
         raise MissingDependencyError(
@@ -188,15 +202,20 @@ def _read(path: Path, seed: int, sample: int) -> Prediction:
         ) from error
     try:
         atoms: Any = pdbx.get_structure(pdbx.CIFFile.read(path), model=1, extra_fields=["b_factor"])
-    except (InvalidFileError, ValueError, KeyError, OSError) as error:
-        raise UserError(f"{path} is not a readable mmCIF file: {error}") from error
+    except (DeserializationError, InvalidFileError, *_READ_ERRORS) as error:
+        reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+        raise UserError(f"{path} is not a readable mmCIF file: {reason}") from error
     names = zip(atoms.chain_id, atoms.res_id, atoms.atom_name, strict=True)
+    positions = np.asarray(atoms.coord, np.float64)
+    plddt = np.asarray(atoms.b_factor, np.float64)
+    if not (positions.size and np.isfinite(positions).all() and np.isfinite(plddt).all()):
+        raise UserError(f"{path} has no atoms, or values of atoms that are not finite")
     return Prediction(
         seed,
         sample,
         tuple((str(chain), int(residue), str(name)) for chain, residue, name in names),
-        np.asarray(atoms.coord, np.float64),
-        np.asarray(atoms.b_factor, np.float64),
+        positions,
+        plddt,
     )
 
 

@@ -1,19 +1,18 @@
-"""CSV and TOML files that a user writes: reading, and messages that name the row or key."""
+"""CSV files that a user writes, and messages that name the bad row or key of a file."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from perfkit.errors import UserError, nearest
+from perfkit.input_files import read_bytes
 from perfkit.units import cut
 
 SEPARATORS = (",", ";", "\t")
@@ -143,7 +142,7 @@ def _separator(text: str, known: Iterable[str]) -> str:
 
 
 def _decoded(path: Path) -> str:
-    raw = _read(path, "jobs")
+    raw = read_bytes(path, "jobs")
     if raw.startswith(_ZIP):
         raise UserError(f"the jobs {path} are a workbook, not CSV: save the sheet as CSV")
     try:
@@ -157,39 +156,6 @@ def _decoded(path: Path) -> str:
     if "\0" in text:
         raise UserError(f"the jobs {path} are not a text file")
     return text
-
-
-def _read(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"the {what} {path} cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"the {what} {str(path)!r} cannot be read ({error})") from error
-
-
-def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    what
-        Description of the file, for messages.
-
-    Raises
-    ------
-    UserError
-        The file cannot be read or is not TOML.
-    """
-    try:
-        return tomllib.loads(_read(path, what).decode("utf-8-sig"))
-    except RecursionError as error:
-        raise UserError(f"the {what} {path} is not TOML: it is nested too deeply") from error
-    except ValueError as error:
-        # Raised for a bad encoding, for bad TOML and for numbers with thousands of digits.
-        raise UserError(f"the {what} {path} is not TOML: {cut(str(error), 200)}") from error
 
 
 def refuse_unknown(what: str, names: Iterable[str], valid: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from perfkit.foreign.supervise import SignalCode, signals_for_main_thread
 from perfkit.printable import printable
 from perfkit.trial.interrupts import EXIT_CODE as INTERRUPTED
 from perfkit.trial.interrupts import ignore_interrupts, install_interrupt_handlers
+from perfkit.units import cut
 from perfkit.version import __version__
 
 COMMANDS = {
@@ -62,6 +63,9 @@ FROM_OUTSIDE = frozenset(
     )
 )
 """Errors of disks, quotas and permissions, which no code of perfkit causes."""
+
+LONGEST_SENTENCE = 4000
+"""Most characters of the sentence of an error, which may quote a file."""
 
 type Command = Callable[[list[str]], int]
 """The main function of a subcommand: takes its arguments, returns the exit code."""
@@ -126,7 +130,7 @@ def main(arguments: list[str], load: Callable[[str], Command] = load_command) ->
             raise unknown_name("command", chosen.command, COMMANDS)
         return load(chosen.command)(chosen.arguments)
     except UserError as error:
-        print(f"perfkit: {printable(str(error))}", file=sys.stderr)
+        print(f"perfkit: {cut(str(error), LONGEST_SENTENCE)}", file=sys.stderr)
         return UserError.exit_code
     except BrokenPipeError:
         # The reader of the output has ended, e.g. `perfkit report | head`.

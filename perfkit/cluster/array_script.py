@@ -8,7 +8,7 @@ from pathlib import Path
 from perfkit.cluster.place import NAME, Options
 from perfkit.cluster.slurm_place import SIGNAL_S, refuse_unsafe, slurm_minutes
 from perfkit.errors import UserError
-from perfkit.files import reason_of, write_whole
+from perfkit.files import make_executable, reason_of, write_whole
 
 _SUBMIT = """#!/bin/sh
 # Submits the workers of the study in the folder above this one, as one array.
@@ -53,7 +53,7 @@ def write_array_script(folder: Path, python: str, module: str, options: Options)
         write_whole(submit, _SUBMIT.format(options=shlex.join(_sbatch(options))), "script")
         write_whole(worker, _WORKER.format(python=shlex.quote(python), module=module), "script")
         for script in (submit, worker):
-            script.chmod(0o755)
+            make_executable(script)
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({reason_of(error)})") from error
     return submit

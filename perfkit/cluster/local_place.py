@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from perfkit.files import reason_of
 
 STARTED_FIELD = 19
 """Index of the start time in ``/proc/PID/stat`` after the name of the program, see proc(5)."""
+
+_PID = re.compile(r"[1-9][0-9]{0,9}")
 
 
 class LocalPlace:
@@ -77,7 +80,7 @@ def _pid_of(job: str) -> int | None:
     """The process of a job that runs on this host; None if there is none."""
     host, _, process = job.partition(":")
     pid, _, started = process.partition("-")
-    if host != socket.gethostname() or not pid.isdecimal() or started in ("", "0"):
+    if host != socket.gethostname() or not _PID.fullmatch(pid) or started in ("", "0"):
         return None
     return int(pid) if _started(int(pid)) == started else None
 

@@ -16,7 +16,7 @@ from perfkit.cluster.search_command import SearchCommand, search_output
 from perfkit.cluster.slurm_place import refuse_options
 from perfkit.cluster.task import write_list
 from perfkit.errors import UserError
-from perfkit.files import write_whole
+from perfkit.files import make_executable, write_whole
 from perfkit.knobs.cpus import CPUS_KNOB
 from perfkit.models import get_model
 from perfkit.printable import printable
@@ -78,7 +78,7 @@ def write_scripts(
         script = folder / "submit.sh"
         write_whole(script, "\n".join(lines) + "\n", "script")
         for each in (task, script):
-            each.chmod(0o755)
+            make_executable(each)
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror})") from error
     return script

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from perfkit.errors import UserError
+from perfkit.errors import UserError, quoted
 from perfkit.knobs.parsers import Parser, any_text
 
 type CompilerOption = bool | int | float | str
@@ -165,4 +165,4 @@ class Knob:
         try:
             return self.parse(value.strip())
         except ValueError as error:
-            raise UserError(f"knob {self.name!r} cannot be {value!r}: {error}") from error
+            raise UserError(f"knob {self.name!r} cannot be {quoted(value)}: {error}") from error

@@ -47,8 +47,8 @@ def allowed_text(parser: Parser) -> str | None:
 @allows("any word")
 def any_text(value: str) -> str:
     """Accept any single word as it is written: XLA splits its flags at blanks."""
-    if len(value.split()) > 1:
-        raise ValueError("it takes one word without blanks")
+    if len(value.split()) > 1 or not value.isprintable():
+        raise ValueError("it takes one word without blanks and control characters")
     return value
 
 

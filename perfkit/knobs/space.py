@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from perfkit.errors import UserError
+from perfkit.input_files import read_toml
 from perfkit.knobs.configuration import Catalogue, Configuration, parse_values
 
 
@@ -48,7 +47,7 @@ def read_configurations(catalogue: Catalogue, path: Path) -> list[Configuration]
     UserError
         The file cannot be read, or has other content.
     """
-    tables = _read_toml(path).get("configuration")
+    tables = read_toml(path, "list of configurations").get("configuration")
     if not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
         raise UserError(f"{path} holds no list of tables [[configuration]] with knob values")
     return list(dict.fromkeys(catalogue.configuration(_texts(table)) for table in tables))
@@ -64,7 +63,7 @@ def read_space(catalogue: Catalogue, path: Path) -> dict[str, list[str]]:
     UserError
         The file cannot be read or has other content, or a name or a value is impossible.
     """
-    content = _read_toml(path)
+    content = read_toml(path, "search space")
     table = content.get("knobs")
     if not isinstance(table, dict) or not table or len(content) > 1:
         raise UserError(
@@ -79,15 +78,6 @@ def read_space(catalogue: Catalogue, path: Path) -> dict[str, list[str]]:
         knob = catalogue.knob(name)
         found[name] = list(dict.fromkeys(knob.canonical(_text(value)) for value in values))
     return found
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not TOML: {error}") from error
 
 
 def _texts(table: Mapping[str, object]) -> dict[str, str]:

@@ -10,6 +10,7 @@ are equal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from perfkit.knobs.knob import Bundle, CompilerOption, Host, Knob, Layer, Search
@@ -39,6 +40,14 @@ YNN_FUSION_TYPES = (
     "individual_convolution",
 )
 """Any other value of these flags aborts the process that XLA runs in."""
+
+_FILES = re.compile(r"xla_(enable_)?dump|_(dirs?|files?|paths?|to|from)(_|$)")
+"""Part of the names of flags that choose files or folders, such as ``xla_dump_to``."""
+
+
+def names_file(flag: str) -> bool:
+    """Whether the value of a flag is the name of a file or a folder, or makes XLA write files."""
+    return _FILES.search(flag) is not None
 
 
 def _flag(

@@ -96,7 +96,8 @@ class PerfEvents(Observer):
         if completed.returncode == 0 and not any(word in completed.stderr for word in UNCOUNTED):
             return None
         try:
-            reason = f"kernel.perf_event_paranoid is {self._paranoid.read_text().strip()}"
+            level = self._paranoid.read_text().strip()
+            reason = f"kernel.perf_event_paranoid is {level}; 1 allows it"
         except OSError:
             reason = "this kernel has no performance events"
         return f"perf may not count events here ({reason})"

@@ -24,6 +24,9 @@ SHORTEST_PASS_S = 1e-9
 DEEPEST = 64
 """Largest nesting of the JSON of a record; the data of an observer has five levels."""
 
+LONGEST_PART_BYTES = 200
+"""Most bytes of a text in the name of a file; file systems allow names of 255 bytes."""
+
 type Count = Annotated[int, Field(ge=0, le=MOST)]
 """A number of bytes, page faults, elements, ..."""
 
@@ -56,6 +59,25 @@ def moment(text: str) -> str:
 
 type Moment = Annotated[str, AfterValidator(moment)]
 """A date and time in ISO 8601."""
+
+
+def file_part(text: str) -> str:
+    """Return ``text`` if it can be part of the name of a file, and never leads to another folder.
+
+    Raises
+    ------
+    ValueError
+        The text is empty, longer than :data:`LONGEST_PART_BYTES`, ``.`` or ``..``, or holds a
+        slash or a character that is not printable.
+    """
+    fits = 0 < len(text.encode()) <= LONGEST_PART_BYTES and text.isprintable()
+    if not fits or "/" in text or text in (".", ".."):
+        raise ValueError("it cannot be part of the name of a file")
+    return text
+
+
+type FilePart = Annotated[str, AfterValidator(file_part)]
+"""A text that names of files are made of."""
 
 
 def refuse_unusable(data: object, depth: int = 0) -> None:

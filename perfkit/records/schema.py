@@ -13,6 +13,7 @@ from perfkit.records.bounded import (
     SHORTEST_PASS_S,
     Bounded,
     Count,
+    FilePart,
     Finite,
     Moment,
     Seconds,
@@ -329,9 +330,9 @@ class Record(FrozenModel):
     """
 
     schema_version: int = SCHEMA_VERSION
-    id: str
+    id: FilePart
     created: Moment
-    study: str | None = None
+    study: FilePart | None = None
     role: Role = Role.SINGLE
     block: str | None = None
     shared_start: bool = False

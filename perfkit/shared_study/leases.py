@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from perfkit.shared_study.exclusive import create, names_in
 
 BEATS_PER_LEASE = 6
@@ -48,6 +50,20 @@ class Worker:
     def place(self) -> str:
         """Node, else host."""
         return self.node or self.host
+
+
+_WORKER = TypeAdapter(Worker)
+
+
+def read_worker(line: bytes) -> Worker:
+    """Read a worker from JSON.
+
+    Raises
+    ------
+    ValueError
+        It is no worker.
+    """
+    return _WORKER.validate_json(line)
 
 
 @dataclass(frozen=True)
@@ -146,7 +162,7 @@ class Leases:
             content = self._path(key, number).read_bytes()
         lines = [] if content is None else content.split(b"\n")
         with contextlib.suppress(ValueError, TypeError, RecursionError, IndexError):
-            worker = Worker(**json.loads(lines[0]))
+            worker = read_worker(lines[0])
         with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError, IndexError):
             released = str(json.loads(lines[2])["released"])
         return Lease(key, number, worker, released, content)

@@ -13,11 +13,12 @@ from perfkit.errors import UserError
 from perfkit.files import reason_of, remove, write_whole
 from perfkit.records.journal import PATTERN as JOURNALS
 from perfkit.records.journal import remove_journal
+from perfkit.records.reason import fault_of
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.records.upgrades import read_record
 from perfkit.shared_study.exclusive import create, names_in
-from perfkit.shared_study.leases import HeldLease, Leases, Silence, Worker
+from perfkit.shared_study.leases import HeldLease, Leases, Silence, Worker, read_worker
 from perfkit.shared_study.plan import Unit, read_plan
 
 SHARING = "sharing"
@@ -184,10 +185,23 @@ class SharedStudy:
         return kept
 
     def records_of(self, unit: Unit) -> list[Record]:
-        """Records of a finished unit, which never change."""
+        """Records of a finished unit, which never change.
+
+        Raises
+        ------
+        UserError
+            The file is damaged, or a newer perfkit wrote it.
+        """
         if unit.key not in self._known:
-            lines = self._records_file(unit.key).read_text("utf-8").split("\n")
-            self._known[unit.key] = [read_record(json.loads(line)) for line in lines if line]
+            path = self._records_file(unit.key)
+            try:
+                lines = path.read_text("utf-8").split("\n")
+                self._known[unit.key] = [read_record(json.loads(line)) for line in lines if line]
+            except (ValueError, RecursionError) as error:
+                raise UserError(
+                    f"the records of a unit in {path} cannot be read ({fault_of(error)}): delete "
+                    "the file, and the unit is measured again"
+                ) from error
         return list(self._known[unit.key])
 
     def records(self) -> list[Record]:
@@ -240,10 +254,10 @@ class SharedStudy:
         """All workers, with why they ended; None for those that run or were lost."""
         found = []
         for path in sorted((self.sharing / "workers").glob("*.json")):
-            with suppress(OSError, ValueError, TypeError, RecursionError):
-                worker = Worker(**json.loads(path.read_bytes()))
+            with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+                worker = read_worker(path.read_bytes())
                 end = path.with_suffix(".end")
-                reason = json.loads(end.read_bytes())["reason"] if end.exists() else None
+                reason = str(json.loads(end.read_bytes())["reason"]) if end.exists() else None
                 found.append((worker, reason))
         return found
 

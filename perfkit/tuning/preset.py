@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tomli_w
 from pydantic import BaseModel, Field, ValidationError
 
-from perfkit.errors import UserError
+from perfkit.errors import UserError, quoted
 from perfkit.files import remove, write_whole
+from perfkit.input_files import read_toml
 from perfkit.knobs.configuration import Catalogue, Configuration
+from perfkit.knobs.knob import Layer
+from perfkit.knobs.xla_flags import names_file
 from perfkit.models import get_model
 from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.schema import Record
@@ -33,6 +35,12 @@ PRESET_NAME = "preset.toml"
 FRONT_NAME = "preset-{number}.toml"
 """File names of the front of time and memory in the folder of a tuning, from 1 for the fastest."""
 
+MOST_INSTANCES = 65_536
+"""Most instances, and most CPUs of each, in a preset; no machine has as many."""
+
+MOST_BYTES = 10**18
+"""Largest peak memory in a preset."""
+
 
 class PresetInstances(BaseModel, frozen=True):
     """Instances of a preset that run side by side on one machine.
@@ -47,9 +55,9 @@ class PresetInstances(BaseModel, frozen=True):
         Largest peak memory of an instance; 0 where it is unknown.
     """
 
-    count: Annotated[int, Field(strict=True, ge=1)]
-    cpus: Annotated[int, Field(strict=True, ge=1)]
-    peak_rss_bytes: Annotated[int, Field(strict=True, ge=0)] = 0
+    count: Annotated[int, Field(strict=True, ge=1, le=MOST_INSTANCES)]
+    cpus: Annotated[int, Field(strict=True, ge=1, le=MOST_INSTANCES)]
+    peak_rss_bytes: Annotated[int, Field(strict=True, ge=0, le=MOST_BYTES)] = 0
 
 
 @dataclass(frozen=True)
@@ -236,30 +244,39 @@ def load_preset(path: Path) -> Preset:
     Raises
     ------
     UserError
-        The file cannot be read, is no preset, or names a knob or value that does not exist.
+        The file cannot be read, is no preset, names a knob or value that does not exist, or sets a
+        flag by which XLA reads or writes files.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"the preset {path} cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"the preset {path} is not TOML: {error}") from error
+    data = read_toml(path, "preset")
     knobs = data.get("knobs")
     if not isinstance(data.get("model"), str) or not isinstance(knobs, dict):
         raise UserError(f"{path} is no preset: it needs 'model' and a table [knobs]")
     if data.get("format", FORMAT) != FORMAT:
+        found = quoted(str(data["format"]))
         raise UserError(
-            f"{path} is of preset format {data['format']}, this perfkit reads {FORMAT}; "
+            f"{path} is of preset format {found}, this perfkit reads {FORMAT}; "
             "use the perfkit that wrote it or a newer one"
         )
     model = get_model(data["model"])
     settings = present_settings({str(name): str(value) for name, value in knobs.items()})
+    configuration = Catalogue(model.knobs).configuration(settings)
+    _refuse_files(path, configuration)
     return Preset(
         model.name,
-        Catalogue(model.knobs).configuration(settings),
+        configuration,
         data.get("measured", {}),
         _instances(path, data.get("instances")),
     )
+
+
+def _refuse_files(path: Path, configuration: Configuration) -> None:
+    """Refuse flags with which a preset of somebody else would choose files of this machine."""
+    for name, value in configuration.of_layer(Layer.XLA).items():
+        if names_file(name) or "/" in value:
+            raise UserError(
+                f"the preset {path} sets {name}, by which XLA reads or writes files: remove it, "
+                f"and give it on the command line if you need it (--knob {name}=VALUE)"
+            )
 
 
 def _instances(path: Path, table: object) -> PresetInstances | None:
@@ -270,6 +287,6 @@ def _instances(path: Path, table: object) -> PresetInstances | None:
         return PresetInstances.model_validate(table)
     except ValidationError as error:
         raise UserError(
-            f"[instances] of the preset {path} needs whole numbers 'count' and 'cpus' of at least "
-            "1, and 'peak_rss_bytes' of at least 0 if it is given"
+            f"[instances] of the preset {path} needs whole numbers 'count' and 'cpus' from 1 to "
+            f"{MOST_INSTANCES:,}, and 'peak_rss_bytes' from 0 to 1 EB if it is given"
         ) from error

@@ -63,6 +63,6 @@ def test_a_perf_that_may_not_count_is_reported_in_one_line(tmp_path: Path) -> No
     refusing.chmod(0o755)
     (tmp_path / "paranoid").write_text("4\n")
     observer = PerfEvents(lambda name: str(refusing), tmp_path / "paranoid")
-    assert (
-        observer.unavailable() == "perf may not count events here (kernel.perf_event_paranoid is 4)"
+    assert observer.unavailable() == (
+        "perf may not count events here (kernel.perf_event_paranoid is 4; 1 allows it)"
     )

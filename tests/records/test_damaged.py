@@ -15,20 +15,13 @@ from perfkit.history.record_snapshot import snapshots_of_records
 from perfkit.history.verdicts import Verdict
 from perfkit.records.schema import SCHEMA_VERSION, Record
 from perfkit.records.store import read_folder
-from tests.support.mutations import mutated
+from tests.support.mutations import mutated, thinned
 
 REPORTS = Path(__file__).parents[2] / "reports"
 FILES = sorted(REPORTS.rglob("records-*.jsonl"))
 
 LINES = 300
 SEED = 20261125
-
-
-def thinned(data: Any) -> Any:
-    """The same data with at most four elements per list, for faster tests."""
-    if isinstance(data, dict):
-        return {key: thinned(value) for key, value in data.items()}
-    return [thinned(value) for value in data[:4]] if isinstance(data, list) else data
 
 
 def shipped(name: str) -> list[dict[str, Any]]:
@@ -118,6 +111,9 @@ def test_the_report_of_a_damaged_folder_counts_the_skipped_lines(
         (("stages", 0, "wall_s"), 0.0, "a pass of 0.0 s is shorter than any measurement (1e-09 s)"),
         (("stages", 0, "wall_s"), 1e300, "stages.0.wall_s"),
         (("schema_version",), 99, "schema version 99"),
+        (("id",), "../../x", "id: it cannot be part of the name of a file"),
+        (("id",), "a\0b", "id: it cannot be part of the name of a file"),
+        (("study",), "x" * 201, "study: it cannot be part of the name of a file"),
     ],
 )
 def test_a_line_with_an_impossible_value_is_skipped(

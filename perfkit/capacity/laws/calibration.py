@@ -23,9 +23,10 @@ from perfkit.capacity.laws.fit import (
 )
 from perfkit.capacity.laws.observation import Observation, has_part_times, observe
 from perfkit.capacity.laws.parallel import CpuLaw
-from perfkit.capacity.tables import first_sentence, read_toml
+from perfkit.capacity.tables import first_sentence
 from perfkit.errors import UserError
 from perfkit.files import reason_of, short_digest, write_whole
+from perfkit.input_files import read_toml
 from perfkit.models import get_model
 from perfkit.models.base import REST
 from perfkit.packages import Package, measured_package

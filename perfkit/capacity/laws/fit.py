@@ -27,6 +27,7 @@ from perfkit.capacity.laws.terms import term_features
 from perfkit.capacity.tables import first_sentence
 from perfkit.errors import UserError
 from perfkit.files import write_whole
+from perfkit.input_files import read_bytes
 from perfkit.models import get_model, model_names
 from perfkit.models.costs import WARM_UP, Features
 from perfkit.packages import Package, measured_package
@@ -312,10 +313,7 @@ class ModelFit(FileData):
         UserError
             The file cannot be read, is not a fit, or is newer than this perfkit.
         """
-        try:
-            text = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"the fit {path} cannot be read ({error.strerror})") from error
+        text = read_bytes(path, "fit")
         try:
             version = _Version.model_validate_json(text).version
             if version > FIT_VERSION:

@@ -16,8 +16,9 @@ from perfkit.capacity.bounds import (
     Positive,
 )
 from perfkit.capacity.laws.calibration import MOST_FACTOR, Calibration
-from perfkit.capacity.tables import first_sentence, read_toml, refuse_unknown
+from perfkit.capacity.tables import first_sentence, refuse_unknown
 from perfkit.errors import UserError
+from perfkit.input_files import read_toml
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.models.costs import Reject
 from perfkit.records.machine import available_memory_bytes

@@ -14,6 +14,7 @@ from perfkit.models.workload import Workload
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_records
 from perfkit.trial.messages import GUARD_OFF
+from perfkit.units import cut
 
 LOCATED_FILE = "located.json"
 """File in the folder of a trial with the result of the search."""
@@ -48,11 +49,17 @@ def locate_in_record(record: Record, locate: Locate = locate_in_workload) -> Sea
     Raises
     ------
     UserError
-        The input of the record has changed.
+        The input of the record has changed, or cannot be made again.
     """
     model = get_model(record.workload.model)
-    workload = Workload.from_dict(record.workload.model_dump())
-    today = model.workload(workload.source, workload.fidelity)
+    try:
+        workload = Workload.from_dict(record.workload.model_dump())
+        today = model.workload(workload.source, workload.fidelity)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # Options of a command are checked before they get into a record.
+        raise UserError(
+            f"the workload of record {record.id} cannot be made again: {cut(str(error))}"
+        ) from error
     if today.digest != workload.digest:
         raise UserError(
             f"the input of record {record.id} ({workload.name}) has changed since it was run: "

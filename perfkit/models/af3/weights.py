@@ -20,6 +20,8 @@ from perfkit.models.af3.synthetic_weights import (
     shapes_of,
     synthetic_parameters,
 )
+from perfkit.records.machine import available_memory_bytes
+from perfkit.units import bytes_text
 
 ALIGNMENT_BYTES = 64
 """Alignment at which JAX uses a NumPy array on the CPU without copying it."""
@@ -45,6 +47,11 @@ _UNREADABLE = (
     struct.error,
 )
 """Exceptions of upstream's reader when lengths, names or types in a file are invalid."""
+
+_HEADER_BYTES = 18
+"""Largest size of a header of a frame, see RFC 8878, section 3.1.1.1, with the magic number."""
+
+_BLOCK_BYTES = 1 << 20
 
 Parameters = dict[str, dict[str, Any]]
 """Module path -> parameter name -> array."""
@@ -101,6 +108,7 @@ def real_parameters(model_dir: Path, *, float32: bool) -> Parameters:
 
     check_model_dir(model_dir)
     try:
+        _refuse_larger_than_memory(model_dir)
         loaded = params.get_model_haiku_params(model_dir=model_dir)
     except (*_UNREADABLE, params.RecordError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -123,6 +131,36 @@ def real_parameters(model_dir: Path, *, float32: bool) -> Parameters:
         }
         for module, leaves in loaded.items()
     }
+
+
+def _refuse_larger_than_memory(model_dir: Path) -> None:
+    """Refuse a file of some kilobytes that unpacks to more than the free memory.
+
+    Raises
+    ------
+    UserError
+        The parameters are larger than the free memory.
+    """
+    import zstandard
+    from alphafold3.model import params
+
+    files, is_packed = params.select_model_files(model_dir)
+    free_bytes = available_memory_bytes()
+    size = sum(Path(file).stat().st_size for file in files)
+    if is_packed:
+        with Path(files[0]).open("rb") as stream:
+            size = zstandard.frame_content_size(stream.read(_HEADER_BYTES))
+        if size < 0:
+            # The header does not have to state the size.
+            with params.open_for_reading(files, is_packed) as stream:
+                size = 0
+                while size <= free_bytes and (block := stream.read(_BLOCK_BYTES)):
+                    size += len(block)
+    if size > free_bytes:
+        raise UserError(
+            f"the weights in {model_dir} need {bytes_text(size)} of memory, but "
+            f"{bytes_text(free_bytes)} are free; the file is damaged or too large"
+        )
 
 
 def synthetic_parameters_mapped(

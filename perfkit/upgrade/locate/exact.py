@@ -99,12 +99,12 @@ def _exact_value(bench: Bench, found: Found, side: Runner) -> Array:
         for step in steps:
             inputs = live_in([step])
             function = run_steps([step], inputs, step.results, bind=_bind_in_float64)
-            avals = [np.load(files[number], mmap_mode="r") for number in inputs]
+            avals = [np.load(files[number], mmap_mode="r", allow_pickle=False) for number in inputs]
             piece = write_piece(bench.new_path("exact"), function, avals)
             (answer,) = bench.run(piece, [files[number] for number in inputs], [side])
             answer.raise_if_failed()
             files.update(zip(step.results, answer.files, strict=True))
-    return np.asarray(np.load(files[found.output]))
+    return np.asarray(np.load(files[found.output], allow_pickle=False))
 
 
 def _bind_in_float64(equation: JaxprEqn, values: Sequence[Any]) -> list[Any]:

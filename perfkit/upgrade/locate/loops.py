@@ -51,7 +51,7 @@ def inner_subject(bench: Bench, subject: Subject, step: Step) -> Subject | None:
     if flow is None or flow.kind != "cond":
         return None
     index, *operands = operand_files(bench, subject, step.operands)
-    branch = int(np.clip(int(np.load(index)), 0, len(flow.programs) - 1))
+    branch = int(np.clip(int(np.load(index, allow_pickle=False)), 0, len(flow.programs) - 1))
     program = flatten(flow.programs[branch], scope_inside(step, branch))
     return subject_of(bench, program, operands, subject.iterations)
 
@@ -129,7 +129,7 @@ class _Loop:
         flow, parameters = self._flow, self._step.equation.params
         first, end = flow.consts, flow.consts + flow.carry
         carry = list(files[first:end])
-        stacked = [np.load(path, mmap_mode="r") for path in files[end:]]
+        stacked = [np.load(path, mmap_mode="r", allow_pickle=False) for path in files[end:]]
         order = range(parameters["length"])[:MOST_ITERATIONS]
         for number in reversed(order) if parameters["reverse"] else order:
             slices = [self._cutter.bench.save(each[number]) for each in stacked]
@@ -149,7 +149,7 @@ class _Loop:
             piece, inputs = self._cutter.piece(asked, condition.steps, condition.results)
             (answer,) = bench.run(piece, inputs, [bench.old])
             answer.raise_if_failed()
-            if not bool(np.load(answer.files[0])):
+            if not bool(np.load(answer.files[0], allow_pickle=False)):
                 return
             body = self._body([*files[first:end], *carry], number)
             yield body

@@ -44,7 +44,7 @@ type Array = np.ndarray[Any, Any]
 
 def read_array(path: Path, dtype: str) -> Array:
     """Read an array; NumPy's file format does not know bfloat16 and its kin by name."""
-    array: Array = np.load(path)
+    array: Array = np.load(path, allow_pickle=False)
     wanted = jnp.dtype(dtype)
     return array if array.dtype == wanted else array.view(wanted)
 
@@ -116,7 +116,7 @@ def check(case: Mapping[str, Any], outputs: Sequence[Array], folder: Path) -> bo
     for number, (one, got) in enumerate(zip(case["outputs"], outputs, strict=True)):
         if "expected" not in one:
             continue
-        expected = np.load(folder / one["expected"])
+        expected = np.load(folder / one["expected"], allow_pickle=False)
         found = distance(got, expected)
         good = found <= one["tolerance"]
         right = right and good

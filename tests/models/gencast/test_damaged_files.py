@@ -19,6 +19,8 @@ from perfkit.models.gencast.inputs.checkpoint import load_checkpoint
 from perfkit.models.gencast.inputs.dataset import read_example
 from perfkit.models.gencast.inputs.statistics import load_statistics
 from perfkit.models.gencast.task import TaskConfig
+from tests.fuzz.damage import damaged_bytes
+from tests.fuzz.netcdf_damage import mutate_netcdf, odd_arrays
 
 TASK = TaskConfig()
 
@@ -43,30 +45,6 @@ class Outcomes:
             refusal = str(error)
         assert "\n" not in refusal
         assert len(refusal) < 1000
-
-
-def mutated(data: bytes, generator: random.Random) -> bytes:
-    """Damage ``data`` at one place, more often near its beginning, where headers are."""
-
-    def position() -> int:
-        if generator.random() < 0.5:
-            return generator.randrange(len(data))
-        return min(len(data) - 1, int(generator.expovariate(1 / 3000)))
-
-    damaged = bytearray(data)
-    start, kind = position(), generator.randrange(5)
-    if kind == 0:
-        damaged[start] ^= 1 << generator.randrange(8)
-    elif kind == 1:
-        del damaged[start:]
-    elif kind == 2:
-        length = generator.choice([1, 4, 64, 512])
-        damaged[start : start + length] = bytes([generator.choice([0, 255])]) * length
-    elif kind == 3:
-        damaged[start : start + 8] = generator.randbytes(8)
-    else:
-        damaged[start:start] = generator.randbytes(generator.choice([1, 8]))
-    return bytes(damaged)
 
 
 @pytest.fixture
@@ -102,64 +80,10 @@ def test_damaged_bytes_are_refused_in_one_sentence(
     data, outcomes = intact.read_bytes(), Outcomes()
     path = tmp_path / f"damaged{intact.suffix}"
     for seed in range(BYTES_MUTATED):
-        path.write_bytes(mutated(data, random.Random(f"{kind} {seed}")))
+        path.write_bytes(damaged_bytes(data, random.Random(f"{kind} {seed}")))
         with outcomes.attempt():
             read(path)
     assert outcomes.refused > BYTES_MUTATED / 3
-
-
-_ODD_ATTRIBUTES: tuple[Any, ...] = (
-    "",
-    "x",
-    "days since ",
-    "hours since 0000-00-00",
-    "a\nb since c",
-    np.nan,
-    0.0,
-    1e308,
-    np.int64(2**62),
-    np.array([1, 2, 3]),
-    np.array([], "f4"),
-)
-_ODD_DTYPES = ("i1", "i2", "u8", "f2", "f8", ">f4", "S3", "c8", "?")
-_ODD_VALUES = (np.nan, np.inf, -1, 0, 1e30, 2**31 - 1)
-
-
-def mutate_netcdf(file: h5py.File, generator: random.Random) -> None:
-    """Make one change that a faulty program may have made."""
-    name = generator.choice(sorted(file))
-    variable = file[name]
-    attribute = generator.choice(
-        ["units", "scale_factor", "add_offset", "_FillValue", "missing_value", "calendar"]
-    )
-    kind = generator.randrange(6)
-    if kind == 0:
-        del file[name]
-    elif kind == 1:
-        variable.attrs[attribute] = generator.choice(_ODD_ATTRIBUTES)
-    elif kind == 2 and variable.size:
-        values = np.array(variable[...])
-        values.flat[generator.randrange(values.size)] = np.array(
-            generator.choice(_ODD_VALUES)
-        ).astype(values.dtype)
-        variable[...] = values
-    elif kind == 3:
-        attributes = {
-            key: value for key, value in variable.attrs.items() if key in ("units", "calendar")
-        }
-        values = np.array(variable[...])
-        del file[name]
-        with np.errstate(all="ignore"):
-            replaced = values.astype(generator.choice(_ODD_DTYPES))
-        file[name] = replaced
-        file[name].attrs.update(attributes)
-    elif kind == 4:
-        del file[name]
-        shape = generator.choice([(), (0,), (1,), (2, 2), (10**12,), (10**6, 10**6, 10**6)])
-        # Chunks that are never written need no space, whatever the shape.
-        file.create_dataset(name, shape, "f4", chunks=(1,) * len(shape) if all(shape) else None)
-    else:
-        file.move(name, f"{name}{generator.choice(['_', chr(10), ' ', chr(233)])}")
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -178,25 +102,6 @@ def test_wrong_netcdf_files_are_refused_in_one_sentence(
         with outcomes.attempt():
             read(path)
     assert outcomes.refused > STRUCTURES_MUTATED / 3
-
-
-def _odd_arrays() -> tuple[np.ndarray, ...]:
-    return (
-        np.array("x"),
-        np.array("\n" * 5000),
-        np.array(np.nan),
-        np.array(-1),
-        np.array(2**62),
-        np.array(10**30, object),
-        np.array([{}], object),
-        np.array([], "f4"),
-        np.zeros((0, 5), "f4"),
-        np.array(1 + 1j),
-        np.array(True),
-        np.array((1, 2.0), "i4,f4"),
-        np.array(np.datetime64("NaT")),
-        np.array(2.5),
-    )
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -218,7 +123,7 @@ def test_wrong_checkpoints_are_refused_in_one_sentence(
         elif kind == 1:
             wrong[f"{key}:{generator.choice(['x', '0', '', chr(10) * 3000])}"] = wrong[key]
         else:
-            wrong[key] = generator.choice(_odd_arrays())
+            wrong[key] = generator.choice(odd_arrays())
         with path.open("wb") as file:
             writer: Callable[..., None] = np.savez
             writer(file, **wrong)

@@ -27,6 +27,9 @@ from perfkit.models.af3.inputs.text_file import read_text
 
 SUFFIXES = (".fasta", ".fa", ".fas", ".faa", ".fna", ".ffn", ".frn")
 
+_HEAD_BYTES = 1 << 16
+"""Bytes at the beginning of a file that are searched for its first character."""
+
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 _DROPPED = {
@@ -64,8 +67,9 @@ def is_fasta(path: Path) -> bool:
     if path.suffix.lower() == ".json":
         return False
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            return next((line for line in file if line.strip()), "").lstrip().startswith(">")
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES).decode("utf-8-sig", "replace")
+        return head.lstrip().startswith(">")
     except (OSError, ValueError):
         return False
 

@@ -12,6 +12,8 @@ from pydantic import Field, StrictInt, ValidationError, model_validator
 
 from perfkit.errors import UserError
 from perfkit.models.af3.inputs.json_schema import DocumentPart, Json, first_error
+from perfkit.models.af3.inputs.unpacked import MOST_BYTES, unpacked_bytes
+from perfkit.units import bytes_text
 
 _LONGEST_PATH = 200
 """Most characters of a path that a message shows."""
@@ -156,7 +158,7 @@ def check_document(raw: Json, path: Path) -> None:
     UserError
         A required key is missing, a value has the wrong type or is out of range, a sequence is
         empty or contains something other than letters, there are no chains, a template index is
-        negative, or a file does not exist.
+        negative, or a file does not exist or is too large.
     """
     try:
         _Document.model_validate(raw)
@@ -171,6 +173,7 @@ def check_document(raw: Json, path: Path) -> None:
         if not _is_file(path.parent / named):
             shown = textwrap.shorten(named, _LONGEST_PATH, placeholder="...")
             raise UserError(f"{path}: {key} is {shown}, but there is no such file")
+        _refuse_large(path, key, path.parent / named)
 
 
 def remove_repeats(raw: Json) -> tuple[str, ...]:
@@ -273,6 +276,16 @@ def _paths(raw: Json) -> Iterator[tuple[str, str]]:
         for key, named in holder.items():
             if key.endswith("Path") and isinstance(named, str) and named:
                 yield key, named
+
+
+def _refuse_large(path: Path, key: str, named: Path) -> None:
+    """Refuse a file that is or unpacks to more text than the memory of a machine should hold."""
+    try:
+        large = unpacked_bytes(named) > MOST_BYTES
+    except OSError as error:
+        raise UserError(f"{path}: {key}: {named} cannot be read ({error.strerror})") from error
+    if large:
+        raise UserError(f"{path}: {key}: {named} holds more than {bytes_text(MOST_BYTES)} of text")
 
 
 def _is_file(path: Path) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from perfkit.errors import UserError
+from perfkit.input_files import read_bytes
+from perfkit.models.af3.inputs.unpacked import MOST_BYTES
 
 
 def read_text(path: Path) -> str:
@@ -13,16 +15,13 @@ def read_text(path: Path) -> str:
     Raises
     ------
     UserError
-        The file cannot be read, is empty or is not UTF-8 text.
+        The file cannot be read, is too large, is empty or is not UTF-8 text.
     """
+    content = read_bytes(path, "input", MOST_BYTES)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"the input {path} cannot be read: {error.strerror}") from error
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"the input {path} is not a UTF-8 text file") from error
-    except ValueError as error:
-        raise UserError(f"the input {str(path)!r} cannot be read: {error}") from error
     if not text.strip():
         raise UserError(f"the input {path} is empty")
     return text

@@ -14,6 +14,7 @@ from perfkit.records.machine import available_memory_bytes
 from perfkit.units import bytes_text, cut
 
 if TYPE_CHECKING:
+    import h5py
     import xarray
 
 _CLASSIC = b"CDF"
@@ -50,7 +51,7 @@ def open_dataset(path: Path) -> xarray.Dataset:
     MissingDependencyError
         xarray, h5netcdf or h5py is not installed.
     UserError
-        The file is missing, damaged or not NetCDF-4.
+        The file is missing, damaged or not NetCDF-4, or refers to values in another file.
     """
     # xarray reports the absence of its engine, h5netcdf, less clearly.
     require_packages("reading NetCDF files", ("xarray", "h5netcdf", "h5py"))
@@ -66,12 +67,28 @@ def open_dataset(path: Path) -> xarray.Dataset:
         # a second time when it is garbage-collected.
         with h5py.File(path) as file:
             file.attrs.get("_nc3_strict")
+            elsewhere = next((name for name in file if _is_elsewhere(file, name)), None)
+        if elsewhere is not None:
+            raise UserError(
+                f"{path}: the values of {shown(elsewhere)} are in another file, which is not read; "
+                "copy them into one file, for example with h5repack"
+            )
         # Indexes would read whole coordinates, however large the file claims that they are.
         return xarray.open_dataset(
             path, engine="h5netcdf", decode_cf=False, create_default_indexes=False
         )
     except _READ_ERRORS as error:
         raise _damaged(path, error) from error
+
+
+def _is_elsewhere(file: h5py.File, name: str) -> bool:
+    """Whether HDF5 would take an entry from any file of the machine that this file names."""
+    import h5py
+
+    if isinstance(file.get(name, getlink=True), h5py.ExternalLink):
+        return True
+    entry = file[name]
+    return isinstance(entry, h5py.Dataset) and bool(entry.external or entry.is_virtual)
 
 
 def _no_netcdf4(path: Path) -> str:

@@ -44,7 +44,7 @@ def mesh_coordinates(
     """
     nodes = len(mesh.vertices)
     polar, azimuth = rounded_angles(mesh.vertices)
-    with np.load(ROUNDINGS) as table:
+    with np.load(ROUNDINGS, allow_pickle=False) as table:
         if f"polar_{nodes}" in table:
             polar = _moved(polar, table[f"polar_{nodes}"])
             azimuth = _moved(azimuth, table[f"azimuth_{nodes}"])
