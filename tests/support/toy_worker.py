@@ -16,8 +16,8 @@ from unittest.mock import patch
 from perfkit.files import short_digest
 from perfkit.records.schema import Record
 from perfkit.shared_study.plan import SharedPlan, Unit, write_plan
-from perfkit.shared_study.study import SharedStudy
-from perfkit.shared_study.worker import end_on_time_limit, this_worker, work
+from perfkit.shared_study.study import Listing, SharedStudy
+from perfkit.shared_study.worker import IsHeld, end_on_time_limit, this_worker, work
 from perfkit.trial.interrupts import install_interrupt_handlers
 from tests.support.records_factory import make_record
 
@@ -45,6 +45,10 @@ class ToyExecutor:
 
     def __init__(self, study: SharedStudy) -> None:
         self.study = study
+
+    def open_units(self, listing: Listing, is_held: IsHeld) -> Sequence[Unit]:
+        """The open units of the plan."""
+        return self.study.open_units(listing)
 
     def prerequisite(self, unit: Unit) -> Unit | None:
         """None."""

@@ -53,4 +53,6 @@ def show_status(console: Console, status: StudyStatus) -> None:
         console.table(JOB_HEADERS, ((job.id, job.state, job.detail) for job in status.jobs))
     for sentence in status.endings:
         console.line(sentence)
+    if status.time_sentence:
+        console.line(status.time_sentence)
     console.line(status.sentence)
