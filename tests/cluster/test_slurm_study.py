@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,20 +24,21 @@ from perfkit.records.store import read_folder
 from perfkit.shared_study.leases import Worker
 from perfkit.shared_study.plan import read_plan
 from perfkit.shared_study.study import SharedStudy
-from tests.support.local_slurm import Slurm, local_slurm
+from tests.support.local_slurm import SPARE, URGENT, Slurm, local_slurm
 from tests.support.plugin import install
-from tests.support.toy_worker import SLOW, toy_command, toy_plan, toy_study
+from tests.support.toy_worker import GREEDY, SLOW, toy_command, toy_plan, toy_study
 
 pytestmark = pytest.mark.slow
 
 NODES = ("n1", "n2", "n3")
 OPTIONS = Options(exclusive=True, workers=3, time_s=600.0)
+SLOW_S = 20.0
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     pytest.importorskip("submitit", reason="submitit is in the slurm extra")
-    with local_slurm(tmp_path_factory.mktemp("slurm"), NODES) as running:
+    with local_slurm(tmp_path_factory.mktemp("slurm"), NODES, polls_memory=True) as running:
         yield running
 
 
@@ -50,10 +52,11 @@ def on_cluster(cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slur
     cluster.wait_until_empty(60)
 
 
-def _submit(study: SharedStudy) -> None:
+def _submit(study: SharedStudy, options: Options = OPTIONS) -> None:
     logs = study.sharing / "logs"
     logs.mkdir(exist_ok=True)
-    jobs = SlurmPlace().submit(Submission(toy_command(study.folder), 3, logs, OPTIONS))
+    command = toy_command(study.folder)
+    jobs = SlurmPlace().submit(Submission(command, options.workers, logs, options))
     study.note_jobs("slurm", jobs)
 
 
@@ -93,19 +96,62 @@ def test_every_way_to_lose_a_worker_leaves_each_unit_one_record(
     _wait(lambda: bool(_answer(on_cluster, "sinfo", "--noheader")))
     on_cluster.run("scontrol", "requeue", str(requeued.job))
     _submit(study)
-    (tmp_path / SLOW).touch()
-    time.sleep(5.0)
-    (tmp_path / SLOW).unlink()
-    _wait(lambda: bool(_at_work(study)))
-    # Slurm sends this signal before a time limit.
-    on_cluster.run("scancel", "--signal=USR2", str(_at_work(study)[0].job))
+    _wait(lambda: len(_at_work(study)) == 2)
 
+    # One worker hangs until its time limit, which Slurm looks at twice a minute. Meanwhile nothing
+    # can be written to the shared folder for longer than several leases.
+    hanging, signalled = _at_work(study)
+    os.kill(hanging.pid, signal.SIGSTOP)
+    on_cluster.run("scontrol", "update", f"JobId={hanging.job}", "EndTime=now+1")
+    (tmp_path / SLOW).touch()
+    time.sleep(SLOW_S)
+    (tmp_path / SLOW).unlink()
+    # Slurm sends this signal before a time limit.
+    on_cluster.run("scancel", "--signal=USR2", str(signalled.job))
+    _wait(lambda: _state(study, hanging) is JobState.TIME_LIMIT, 90)
+
+    if study.open_units() and not _at_work(study):
+        _submit(study)
     _wait(lambda: not study.open_units(), 120)
     status = study_status(study, jobs_of(study))
     assert status.counts[UnitState.DONE] == 20
     names = Counter(record.id.rpartition("-")[0] for record in study.records())
     assert names == Counter(f"unit-{number}" for number in range(20))
     assert len(read_folder(tmp_path).records) == 20
+
+
+def test_the_status_tells_why_slurm_ended_each_worker(on_cluster: Slurm, tmp_path: Path) -> None:
+    """One exceeds its memory, one is preempted, and one is lost with its node."""
+    study = toy_study(tmp_path, toy_plan([300.0] * 3, lease_s=60.0))
+    passed_on = {"mem": "600M", "no-requeue": None}
+    _submit(study, replace(OPTIONS, partition=SPARE, passed_on=passed_on))
+    _wait(lambda: len(_begun(tmp_path)) == 3)
+    greedy, preempted, lost = _at_work(study)
+    ends = {
+        greedy: JobState.OUT_OF_MEMORY,
+        preempted: JobState.PREEMPTED,
+        lost: JobState.NODE_FAILED,
+    }
+    (tmp_path / GREEDY).write_text(str(greedy.pid))
+    on_cluster.run(
+        "sbatch", f"--partition={URGENT}", f"--nodelist={preempted.node}", "--exclusive",
+        "--time=1", f"--output={os.devnull}", "--wrap=true",
+    )  # fmt: skip
+    on_cluster.lose_node(str(lost.node))
+    os.kill(lost.pid, signal.SIGKILL)
+    try:
+        _wait(lambda: {worker: _state(study, worker) for worker in ends} == ends)
+        why = {unit.why for unit in study_status(study, jobs_of(study)).units}
+    finally:
+        on_cluster.restore_node(str(lost.node))
+    assert {reason.partition(" (")[0] for reason in why} == {
+        f"its worker on {worker.node} was {state}" for worker, state in ends.items()
+    }
+
+
+def _begun(folder: Path) -> list[str]:
+    path = folder / "begun"
+    return path.read_text().splitlines() if path.exists() else []
 
 
 def _answer(cluster: Slurm, *command: str) -> str:
@@ -168,7 +214,7 @@ def test_the_inputs_of_a_run_are_shared_by_the_workers_of_a_script(
     perfkit(f"{words} --array-limit 2 --script")
     environment = on_cluster.environment | {"PYTHONPATH": str(tmp_path / "packages")}
     script = tmp_path / "out" / "sharing" / "submit.sh"
-    subprocess.run(["sh", str(script), "--mem=100M"], env=environment, check=True)
+    subprocess.run(["sh", str(script), "--mem=2000M"], env=environment, check=True)
     study = SharedStudy(tmp_path / "out")
     _wait(lambda: not study.open_units(), 90)
     assert Counter(record.workload.name for record in study.records()) == Counter(

@@ -26,6 +26,13 @@ ROOT = Path(__file__).parents[2]
 SLOW = "slow"
 """File in the folder of the study; while it exists, nothing can be written to the folder."""
 
+GREEDY = "greedy"
+"""File in the folder of the study with the process ID of a worker that then takes much memory."""
+
+GREEDY_BYTES = 800 * 2**20
+STEP_S = 0.1
+"""Seconds between two looks at the file."""
+
 
 def toy_command(folder: Path) -> tuple[str, ...]:
     """Command of a worker, which runs in any current folder."""
@@ -60,8 +67,17 @@ class ToyExecutor:
         descriptor = os.open(self.study.folder / "begun", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.write(descriptor, f"{name} {os.getpid()}\n".encode())
         os.close(descriptor)
-        time.sleep(float(seconds))
+        self._sleep(float(seconds))
         return [toy_record(f"{name}-{os.getpid()}", self.study)]
+
+
+    def _sleep(self, seconds: float) -> None:
+        end_s, taken = time.monotonic() + seconds, b""
+        while (left_s := end_s - time.monotonic()) > 0:
+            greedy = self.study.folder / GREEDY
+            if not taken and greedy.exists() and greedy.read_text() == str(os.getpid()):
+                taken = b"x" * GREEDY_BYTES
+            time.sleep(min(STEP_S, left_s))
 
 
 def toy_plan(
