@@ -175,25 +175,48 @@ def test_options_that_make_no_job_are_refused(options: Options, expected: str) -
         check_slurm_options(options)
 
 
-def test_the_script_submits_one_array_with_words_that_no_shell_interprets(tmp_path: Path) -> None:
-    folder = tmp_path / FOLDER / "sharing"
-    folder.mkdir(parents=True)
-    wild = {"comment": "$(touch canary) `touch canary` '\"", "hold": None}
-    options = Options("-p x; touch canary", 5430.0, cpus=3, workers=7, passed_on=wild)
-    script = write_array_script(folder, sys.executable, "tests.none", options)
-    fake = tmp_path / "bin" / "sbatch"
-    fake.parent.mkdir()
+def _stand_in(folder: Path, name: str) -> None:
+    """A program that prints the current folder and its words as JSON."""
+    folder.mkdir(exist_ok=True)
     show = "import json, os, sys; print(json.dumps([os.getcwd(), *sys.argv[1:]]))"
-    fake.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{show}' \"$@\"\n")
-    fake.chmod(0o755)
+    (folder / name).write_text(f"#!/bin/sh\nexec {sys.executable} -c '{show}' \"$@\"\n")
+    (folder / name).chmod(0o755)
+
+
+def _words(script: Path, *given: str, programs: Path) -> list[str]:
     done = subprocess.run(
-        ["sh", str(script), "--account=a b"],
-        env={**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}", "CDPATH": "/"},
+        ["sh", str(script), *given],
+        cwd=script.parent,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "CDPATH": "/"},
         capture_output=True,
         text=True,
         check=True,
     )
-    cwd, *words = json.loads(done.stdout)
+    words: list[str] = json.loads(done.stdout)
+    return words
+
+
+@pytest.mark.parametrize(
+    "python",
+    [
+        sys.executable,
+        "/opt/it's $(touch canary)/`touch canary`; touch canary/python",
+        "-x/line\nbreak touch canary\n/~root/*/${HOME}/#python",
+        'back\\slash\\/"quoted"/!x/&/|/蛋白質',
+    ],
+)
+def test_the_script_submits_one_array_with_words_that_no_shell_interprets(
+    tmp_path: Path, python: str
+) -> None:
+    folder = tmp_path / FOLDER / "sharing"
+    folder.mkdir(parents=True)
+    wild = {"comment": f"$(touch canary) `touch canary` '\" {python!r}", "hold": None}
+    options = Options("-p x; touch canary", 5430.0, cpus=3, workers=7, passed_on=wild)
+    script = write_array_script(folder, python, "tests.none", options)
+    programs = tmp_path / "bin"
+    for name in ("sbatch", "srun"):
+        _stand_in(programs, name)
+    cwd, *words = _words(script, "--account=a b", programs=programs)
     assert cwd == str(folder)
     assert {
         "--array=1-7",
@@ -204,6 +227,12 @@ def test_the_script_submits_one_array_with_words_that_no_shell_interprets(tmp_pa
         "--hold",
     } <= set(words)
     assert words[-2:] == ["--account=a b", "worker.sh"]
+    _, *command = _words(folder / "worker.sh", programs=programs)
+    assert command == [
+        "--cpu-bind=none",
+        *(python, "-P", "-m", "perfkit.cluster.start_worker"),
+        *(python, "-P", "-m", "tests.none", ".."),
+    ]
     assert list(tmp_path.rglob("canary")) == []
     if shutil.which("shellcheck") is not None:
         for name in ("submit.sh", "worker.sh"):

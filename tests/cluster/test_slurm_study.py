@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,8 @@ import pytest
 from perfkit.cluster.place import JobState, Options, Submission
 from perfkit.cluster.slurm_place import SlurmPlace
 from perfkit.cluster.study_status import UnitState, jobs_of, study_status
-from perfkit.records.schema import Outcome
+from perfkit.records.roles import Role
+from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_folder
 from perfkit.shared_study.leases import Worker
 from perfkit.shared_study.plan import read_plan
@@ -224,3 +225,38 @@ def test_the_inputs_of_a_run_are_shared_by_the_workers_of_a_script(
     assert len(list((tmp_path / "out").glob("plate-*/plate.npy"))) == 3
     # The same command finds the study finished, and prints what it finds.
     assert perfkit(words).count("outcome ok") == 3
+
+
+def test_a_tuning_and_a_fit_run_on_slurm(perfkit: Perfkit, tmp_path: Path) -> None:
+    """Two workers share the search of the tuning; a third one makes the fit."""
+    (entry_points,) = tmp_path.glob("packages/*/entry_points.txt")
+    entry_points.write_text(entry_points.read_text() + "wasteful = heat_model:WastefulHeat\n")
+    tune = "tune --model wasteful --edge 32 --knob padded=exact --budget 30s --no-extrapolation "
+    tune += "--cold --out tuned --on slurm --exclusive --array-limit 2 --time 9m"
+    perfkit(f"{tune} --no-follow")
+    fit = "plan fit --model heat --rounds 2 --out fitted --on slurm --exclusive --time 9m"
+    perfkit(f"{fit} --no-follow")
+    tuned, fitted = SharedStudy(tmp_path / "tuned"), SharedStudy(tmp_path / "fitted")
+    _wait(lambda: not tuned.open_units() and not fitted.open_units(), 240)
+
+    steps = Counter(str(unit.label).split()[0] for unit in tuned.found_units())
+    # Both depths have a reference, and the one change is screened.
+    assert steps["reference"] == 2
+    assert steps["screen"] >= 1
+    blocks: dict[str | None, list[Record]] = defaultdict(list)
+    for record in tuned.records():
+        blocks[record.block].append(record)
+    assert all(len({one.machine.node for one in own}) == 1 for own in blocks.values())
+    assert len({record.machine.node for record in tuned.records()}) == 2
+    for own in blocks.values():
+        if own[0].role is not Role.REFERENCE:
+            assert {not one.configuration.settings for one in own} == {True, False}
+    assert (tmp_path / "tuned" / "report.html").exists()
+    # The same command finds the tuning finished, and names what it left.
+    assert "written: tuned/report.html" in perfkit(tune)
+    assert "at least one worker was at work for" in perfkit("status tuned")
+
+    assert "written: fitted/fit.json" in perfkit(fit)
+    nodes = {record.machine.node for record in read_folder(tmp_path / "fitted").records}
+    assert len(nodes) == 1
+    assert nodes < set(NODES)

@@ -22,7 +22,7 @@ MEMORY_MB = 8000
 READY_S = 60.0
 
 SPARE, URGENT = "spare", "urgent"
-"""Partitions: jobs of the first are ended, and those of the default one requeued, as soon as jobs of
+"""Partitions: jobs of the first are ended, and those of the default one requeued, once jobs of
 the second need their nodes."""
 
 POLLED_MEMORY = """JobAcctGatherType=jobacct_gather/linux
@@ -141,9 +141,7 @@ def local_slurm(
         pytest.skip("a Slurm of the test's own needs root")
     for name in ("state", *(f"spool-{node}" for node in nodes)):
         (folder / name).mkdir()
-    (folder / "slurm.conf").write_text(
-        _configuration(folder, nodes, polls_memory=polls_memory)
-    )
+    (folder / "slurm.conf").write_text(_configuration(folder, nodes, polls_memory=polls_memory))
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(1024))
     key.chmod(0o600)

@@ -70,7 +70,6 @@ class ToyExecutor:
         self._sleep(float(seconds))
         return [toy_record(f"{name}-{os.getpid()}", self.study)]
 
-
     def _sleep(self, seconds: float) -> None:
         end_s, taken = time.monotonic() + seconds, b""
         while (left_s := end_s - time.monotonic()) > 0:
