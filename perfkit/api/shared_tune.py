@@ -105,7 +105,7 @@ class TuneExecutor:
             return (self._last,)
         found = self._study.found_units()
         steps = self._search.next_steps(
-            self._study.records(), _taken(found, listing), self._remaining_s()
+            self._study.records(listing), _taken(found, listing), self._remaining_s()
         )
         if not isinstance(steps, Stop):
             units = [self._unit(step) for step in steps]

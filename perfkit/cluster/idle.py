@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.records.cgroups import PROC
 
-LOOK_S = 1.0
-"""Seconds between the two readings of the times of the CPUs."""
+LOOK_S = 0.5
+"""Seconds between the two readings of the times of the CPUs, which count in hundredths."""
 
 BUSY_SHARE = 0.1
 """Share of the time of the granted CPUs from which a node is called busy: kernel threads and

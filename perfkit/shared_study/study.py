@@ -187,12 +187,14 @@ class SharedStudy:
 
     def found_units(self) -> list[Unit]:
         """Units that workers have found as they went, oldest first."""
-        for path in (self.sharing / UNITS).glob("*.json"):
-            if path.name in self._noted:
+        folder = self.sharing / UNITS
+        for name in names_in(folder) if folder.exists() else []:
+            if not name.endswith(".json") or name in self._noted:
                 continue
+            path = folder / name
             with suppress(OSError, ValueError, RecursionError):
                 unit = Unit.model_validate_json(path.read_bytes())
-                self._noted[path.name] = path.stat().st_mtime, unit
+                self._noted[name] = path.stat().st_mtime, unit
         ordered = sorted(self._noted.values(), key=lambda noted: (noted[0], noted[1].key))
         return [unit for _, unit in ordered]
 
@@ -286,10 +288,16 @@ class SharedStudy:
             self._known[unit.key] = [read_record(json.loads(line)) for line in lines if line]
         return list(self._known[unit.key])
 
-    def records(self) -> list[Record]:
-        """Records of all finished units, of those that others needed too; oldest first."""
+    def records(self, listing: Listing | None = None) -> list[Record]:
+        """Records of all finished units, of those that others needed too; oldest first.
+
+        Parameters
+        ----------
+        listing
+            Which units are finished; by default a new look at the folder.
+        """
         found: list[Record] = []
-        for key in self.finished():
+        for key in self.finished() if listing is None else listing.finished:
             found += self.records_of(Unit(key=key, label=""))
         return sorted(found, key=lambda record: record.created)
 

@@ -145,6 +145,23 @@ def test_a_unit_says_why_slurm_ended_its_worker(tmp_path: Path) -> None:
     )
 
 
+def test_a_unit_of_a_requeued_worker_is_queued_at_once(tmp_path: Path) -> None:
+    """Its job waits, or runs again as another worker, long before its lease expires."""
+    study = toy_study(tmp_path, toy_plan([0.0], lease_s=1000.0))
+    first = Worker("a", "host", 1, node="n1", job="7_0", begin_s=100.0)
+    study.enter(first)
+    assert study.claim(study.plan.units[0], first, Silence(lambda: 0.0)) is not None
+
+    def why(state: JobState) -> str:
+        (unit,) = study_status(study, [Job("7_0", state)]).units
+        return unit.why if unit.state is UnitState.QUEUED else unit.state
+
+    assert why(JobState.RUNNING) == UnitState.RUNNING
+    assert why(JobState.QUEUED) == "its worker on n1 was requeued"
+    study.enter(Worker("b", "host", 2, node="n2", job="7_0", begin_s=200.0))
+    assert why(JobState.RUNNING) == "its worker on n1 was requeued"
+
+
 @pytest.mark.parametrize(
     ("variables", "allowed", "expected"),
     [
@@ -201,7 +218,7 @@ def _words(script: Path, *given: str, programs: Path) -> list[str]:
     [
         sys.executable,
         "/opt/it's $(touch canary)/`touch canary`; touch canary/python",
-        "-x/line\nbreak touch canary\n/~root/*/${HOME}/#python",
+        "/-x/line\nbreak touch canary\n/~root/*/${HOME}/#python",
         'back\\slash\\/"quoted"/!x/&/|/蛋白質',
     ],
 )
