@@ -19,6 +19,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -263,6 +264,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("reports/drill"))
     given = parser.parse_args()
+    # The daemons end with this process, however it is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # munged refuses sockets below folders that others could replace.
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         folder = Path(name)

@@ -141,6 +141,16 @@ def slurm_minutes(options: Options) -> int:
     return max(1, math.ceil(options.time_s / 60))
 
 
+def srun_arguments(options: Options) -> list[str]:
+    """Arguments with which ``srun`` gives a worker the CPUs that its job was granted.
+
+    Since version 22.05, ``srun`` takes one CPU unless it is given their number. Where Slurm binds
+    tasks, it then binds the worker to the granted ones. A whole node is not bound: its task counts
+    as one of a single CPU.
+    """
+    return ["--cpu-bind=none"] if options.cpus is None else [f"--cpus-per-task={options.cpus}"]
+
+
 def _parameters(options: Options, workers: int) -> dict[str, Any]:
     passed_on = {
         name: True if value is None else value for name, value in options.passed_on.items()
@@ -153,8 +163,7 @@ def _parameters(options: Options, workers: int) -> dict[str, Any]:
         "timeout_min": slurm_minutes(options),
         "slurm_array_parallelism": workers,
         "slurm_signal_delay_s": SIGNAL_S,
-        # Slurm would bind a task of an exclusive job to one CPU; the worker binds itself.
-        "slurm_srun_args": ["--cpu-bind=none"],
+        "slurm_srun_args": srun_arguments(options),
         "slurm_additional_parameters": passed_on,
     }
     if options.cpus is not None:

@@ -246,7 +246,7 @@ def test_the_script_submits_one_array_with_words_that_no_shell_interprets(
     assert words[-2:] == ["--account=a b", "worker.sh"]
     _, *command = _words(folder / "worker.sh", programs=programs)
     assert command == [
-        "--cpu-bind=none",
+        "--cpus-per-task=3",
         *(python, "-P", "-m", "perfkit.cluster.start_worker"),
         *(python, "-P", "-m", "tests.none", ".."),
     ]

@@ -21,7 +21,7 @@ def _controls(
 
 @pytest.mark.parametrize("role", ["base", "confirm"])
 def test_a_node_that_is_slower_than_its_kind_is_named(role: str) -> None:
-    """The medians are 12 and 10 s: a ratio of 1.20. In a block of a tuning, stock is the control."""
+    """The medians are 12 and 10 s: a ratio of 1.20. Stock is the control of a block."""
     times = [9.9, 10.0, 10.0, 10.1, 10.0]
     slow = [11.9, 12.0, 12.1, 12.0, 12.0]
     records = [
