@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from perfkit.files import short_digest
+from perfkit.files import JsonData, short_digest
 from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
@@ -78,7 +78,8 @@ class SearchStep(BaseModel):
     @property
     def subject(self) -> str:
         """Digest of what is measured."""
-        return short_digest([self.kind, self.workload, self.base, list(self.candidates)])
+        same: list[JsonData] = [self.kind, self.workload, self.base, self.candidates]
+        return short_digest(same)
 
     @property
     def key(self) -> str:

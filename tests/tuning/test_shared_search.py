@@ -94,7 +94,8 @@ class Cluster:
     def run(self) -> Stop:
         """Let the workers take steps until none is left; the last decision."""
         while True:
-            worker = min(self.workers, key=lambda one: one.runner.clock_s)
+            # Of those whose clocks are equal, one that has just finished comes first.
+            worker = min(self.workers, key=lambda one: (one.runner.clock_s, one.step is None))
             now_s = worker.runner.clock_s
             self._commit(worker)
             taken = Taken(self.finished)
