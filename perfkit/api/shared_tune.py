@@ -72,7 +72,8 @@ class TuneExecutor:
         refuse_other_kind(study, this_kind())
         # Records hold what was found of the jaxlib of their node.
         jaxlib_warnings(SilentProgress())
-        self._observe = tuple(self._arguments.get("observe") or ())
+        observe = self._arguments.get("observe")
+        self._observe = tuple(map(str, observe)) if isinstance(observe, list) else ()
         plan = study_plan(
             self._setup.subject.model,
             self._setup.subject.workload,
