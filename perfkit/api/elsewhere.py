@@ -157,9 +157,8 @@ def start_workers(study: SharedStudy, where: Elsewhere) -> list[str]:
     count = where.options.workers
     if not study.plan.grows:
         count = min(count, len(study.open_units()))
-    logs = study.sharing / "logs"
-    logs.mkdir(exist_ok=True)
-    jobs = make_place(where.on).submit(Submission(command, count, logs, where.options))
+    study.logs.mkdir(exist_ok=True)
+    jobs = make_place(where.on).submit(Submission(command, count, study.logs, where.options))
     study.note_jobs(where.on, jobs)
     return jobs
 

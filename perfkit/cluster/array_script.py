@@ -23,6 +23,7 @@ exec sbatch {options} "$@" worker.sh
 _WORKER = """#!/bin/sh
 # A worker of the study. Slurm runs it in the folder of the submission, so that no name of a folder
 # is interpreted by a shell. srun passes the signals of Slurm on.
+# shellcheck disable=SC2016 # Words are not to be expanded.
 exec srun {options} {python} -P -m perfkit.cluster.start_worker \\
     {python} -P -m {module} ..
 """

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from perfkit.cluster.place import NAME, Job, Options, Submission
+from perfkit.cluster.slurm_logs import explained
 from perfkit.cluster.slurm_states import ANSWER_S, JOB, slurm_jobs
 from perfkit.cluster.start_worker import start
 from perfkit.errors import MissingDependencyError, UserError
@@ -64,9 +65,10 @@ class SlurmPlace:
             raise UserError(f"Slurm refused the workers: {_last_line(error)}") from error
         return [str(job.job_id) for job in jobs]
 
-    def jobs(self, jobs: Sequence[str]) -> list[Job]:
-        """The states by ``squeue``, and by ``sacct`` where there is accounting."""
-        return slurm_jobs(jobs)
+    def jobs(self, jobs: Sequence[str], logs: Path | None = None) -> list[Job]:
+        """The states by ``squeue``, by ``sacct`` where there is accounting, and by the logs."""
+        found = slurm_jobs(jobs)
+        return found if logs is None else [explained(job, logs) for job in found]
 
     def cancel(self, jobs: Sequence[str]) -> None:
         """Cancel the jobs with ``scancel``."""

@@ -16,6 +16,9 @@ from perfkit.shared_study.study import SharedStudy
 from perfkit.shared_study.worker import FINISHED
 from perfkit.units import seconds_text
 
+UNEXPLAINED = (JobState.ENDED, JobState.FAILED)
+"""States of jobs that do not say why a worker was lost during a unit."""
+
 
 class UnitState(StrEnum):
     """State of a unit."""
@@ -63,10 +66,11 @@ class StudyStatus:
     cancelled
         Whether the study was cancelled.
     endings
-        Why workers ended that did not work until no unit was open, and which found their node busy;
-        one sentence each.
+        Why workers ended that did not work until no unit was open, one sentence each.
     spent_s
         Wall seconds during which at least one worker was at work.
+    busy
+        What workers found on their nodes before they began, one sentence each; idle nodes have none.
     """
 
     kind: str
@@ -75,6 +79,7 @@ class StudyStatus:
     cancelled: bool
     endings: tuple[str, ...] = ()
     spent_s: float = 0.0
+    busy: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[UnitState, int]:
@@ -111,7 +116,7 @@ def jobs_of(study: SharedStudy) -> list[Job]:
     """Ask the places of a study for the states of its jobs."""
     found: list[Job] = []
     for place, jobs in study.jobs():
-        found += make_place(place).jobs(jobs)
+        found += make_place(place).jobs(jobs, study.logs)
     return found
 
 
@@ -149,11 +154,7 @@ def study_status(study: SharedStudy, jobs: Sequence[Job]) -> StudyStatus:
         for worker, reason in workers
         if reason not in (None, FINISHED)
     ]
-    endings += [
-        f"a worker on {worker.place} found it busy: {worker.busy}"
-        for worker, _ in workers
-        if worker.busy
-    ]
+    busy = [f"on {worker.place}, {worker.busy}" for worker, _ in workers if worker.busy]
     return StudyStatus(
         study.plan.kind,
         tuple(units),
@@ -161,6 +162,7 @@ def study_status(study: SharedStudy, jobs: Sequence[Job]) -> StudyStatus:
         study.cancelled,
         tuple(dict.fromkeys(endings)),
         study.spent_s(),
+        tuple(dict.fromkeys(busy)),
     )
 
 
@@ -179,17 +181,18 @@ class _Holders:
     jobs: Mapping[str, Job]
     last: Mapping[str, str]
 
-    def loss(self, worker: Worker | None) -> str | None:
-        """Why a worker no longer runs; None if it may run."""
+    def end(self, worker: Worker | None) -> str | None:
+        """How a worker ended by what its place says; None if it may run."""
         if worker is None or worker.job is None or worker.job not in self.jobs:
             return None
         job = self.jobs[worker.job]
-        detail = f" ({job.detail})" if job.detail else ""
         if job.state is JobState.QUEUED or self.last.get(job.id, worker.name) != worker.name:
-            return f"requeued{detail}"
-        if job.state.is_over and job.state is not JobState.UNKNOWN:
-            return f"{_participle(job.state)}{detail}"
-        return None
+            state = "requeued"
+        elif not job.state.is_over or job.state is JobState.UNKNOWN:
+            return None
+        else:
+            state = "lost" if job.state in UNEXPLAINED else job.state.value
+        return f"{state} ({job.detail})" if job.detail else state
 
 
 def _last_workers(workers: Sequence[tuple[Worker, str | None]]) -> dict[str, str]:
@@ -213,19 +216,16 @@ def _done(unit: Unit, records: Iterable[Record]) -> UnitStatus:
 def _open(study: SharedStudy, unit: Unit, lease: Lease, holders: _Holders) -> UnitStatus:
     worker = lease.worker
     where = "" if worker is None else worker.place
+    end = holders.end(worker)
     if lease.released is not None:
-        return UnitStatus(
-            unit.label, UnitState.QUEUED, why=f"given back by {where}: {lease.released}"
-        )
-    loss = holders.loss(worker)
-    if loss is not None:
-        return UnitStatus(unit.label, UnitState.QUEUED, why=f"its worker on {where} was {loss}")
+        why = f"given back by {where}: {lease.released}"
+        if end is not None and not end.startswith("lost"):
+            why += f"; its job was {end}"
+        return UnitStatus(unit.label, UnitState.QUEUED, why=why)
+    if end is not None:
+        return UnitStatus(unit.label, UnitState.QUEUED, why=f"its worker on {where} was {end}")
     age_s = study.leases.age_s(unit.key, lease.number)
     if age_s is not None and age_s > study.plan.lease_s:
         silent = f"no sign of life from {where} for {seconds_text(age_s)}"
         return UnitStatus(unit.label, UnitState.QUEUED, why=silent)
     return UnitStatus(unit.label, UnitState.RUNNING, where)
-
-
-def _participle(state: JobState) -> str:
-    return "lost" if state in (JobState.ENDED, JobState.FAILED) else state.value

@@ -143,6 +143,11 @@ class SharedStudy:
         self._known: dict[str, list[Record]] = {}
         self._noted: dict[str, tuple[float, Unit]] = {}
 
+    @property
+    def logs(self) -> Path:
+        """Folder for the logs of workers."""
+        return self.sharing / "logs"
+
     # -- units --------------------------------------------------------------------------------
 
     def finished(self) -> set[str]:

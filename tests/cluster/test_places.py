@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from perfkit.cluster.array_script import write_array_script
 from perfkit.cluster.local_place import LocalPlace
 from perfkit.cluster.place import Job, JobState, Options, Place, Submission
 from perfkit.cluster.places import make_place
+from perfkit.cluster.slurm_logs import explained
 from perfkit.cluster.slurm_place import SlurmPlace, check_slurm_options
 from perfkit.cluster.slurm_states import slurm_jobs
 from perfkit.cluster.start_worker import granted_cpus
@@ -126,6 +128,36 @@ def test_the_accounting_knows_jobs_that_have_left_the_queue() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["7_0_0_log.err", "7-0.log"])
+@pytest.mark.parametrize(
+    ("line", "state"),
+    [
+        (
+            "slurmstepd-n2: error: Detected 1 oom-kill event(s) in StepId=3.0. Some of your "
+            "processes may have been killed by the cgroup out-of-memory handler.",
+            JobState.OUT_OF_MEMORY,
+        ),
+        (
+            "slurmstepd: error: StepId=3.0 exceeded memory limit (879038464 > 629145600), being "
+            "killed",
+            JobState.OUT_OF_MEMORY,
+        ),
+        ("srun: error: n2: task 0: Out Of Memory", JobState.OUT_OF_MEMORY),
+        ("srun: error: n2: task 0: Killed", JobState.FAILED),
+        ("unit-1: crashed, slurmstepd: out of memory", JobState.FAILED),
+    ],
+)
+def test_the_log_of_a_failed_job_says_that_memory_was_exceeded(
+    tmp_path: Path, name: str, line: str, state: JobState
+) -> None:
+    (tmp_path / name).write_text(f"a worker begins\n{line}\n")
+    failed = Job("7_0", JobState.FAILED, "failed, NonZeroExitCode, on n2")
+    assert explained(failed, tmp_path) == replace(failed, state=state)
+    cancelled = replace(failed, state=JobState.CANCELLED)
+    assert explained(cancelled, tmp_path) == cancelled
+    assert explained(failed, tmp_path / "none") == failed
+
+
 def test_silence_of_slurm_is_not_the_end_of_a_job() -> None:
     assert _slurm_says(None, None) == [(JobState.UNKNOWN, "Slurm does not answer")] * 2
     assert (
@@ -158,8 +190,11 @@ def test_a_unit_of_a_requeued_worker_is_queued_at_once(tmp_path: Path) -> None:
 
     assert why(JobState.RUNNING) == UnitState.RUNNING
     assert why(JobState.QUEUED) == "its worker on n1 was requeued"
-    study.enter(Worker("b", "host", 2, node="n2", job="7_0", begin_s=200.0))
+    assert study_status(study, []).busy == ()
+    second = Worker("b", "host", 2, node="n2", job="7_0", begin_s=200.0, busy="it is busy")
+    study.enter(second)
     assert why(JobState.RUNNING) == "its worker on n1 was requeued"
+    assert study_status(study, []).busy == ("on n2, it is busy",)
 
 
 @pytest.mark.parametrize(

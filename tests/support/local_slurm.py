@@ -169,7 +169,12 @@ def local_slurm(
         for daemon in reversed(running.daemons.values()):
             daemon.terminate()
         for daemon in running.daemons.values():
-            daemon.wait(timeout=20)
+            try:
+                daemon.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                # A daemon of a node waits for jobs that hang.
+                daemon.kill()
+                daemon.wait()
 
 
 def _start(command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
