@@ -70,7 +70,7 @@ class StudyStatus:
     spent_s
         Wall seconds during which at least one worker was at work.
     busy
-        What workers found on their nodes before they began, one sentence each; idle nodes have none.
+        What workers found on their nodes before they began, one sentence per busy node.
     """
 
     kind: str
