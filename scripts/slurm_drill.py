@@ -18,7 +18,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -52,6 +51,8 @@ class Drill:
 
     Attributes
     ----------
+    slurm
+        Version of Slurm.
     seed
         Seed of the random moments, victims and faults.
     units, attempts
@@ -64,6 +65,7 @@ class Drill:
         Duration in seconds.
     """
 
+    slurm: str
     seed: int
     units: int
     attempts: int
@@ -194,6 +196,7 @@ def drill(slurm: Slurm, folder: Path, faults: int, seed: int) -> Drill:
         disturber.recover(at_once=True)
     records = Counter(record.id.rpartition("-")[0] for record in study.records())
     return Drill(
+        slurm=slurm.run("sbatch", "--version").split()[-1],
         seed=seed,
         units=len(plan.units),
         attempts=len((folder / "begun").read_text().splitlines()),
@@ -228,10 +231,11 @@ def page(drills: list[Drill]) -> str:
     """The counts as a page."""
     kinds = sorted({kind for one in drills for kind in one.faults})
     faults = sum(sum(one.faults.values()) for one in drills)
+    versions = ", ".join(sorted({one.slurm for one in drills}))
     lines = [
         "# Shared studies under faults",
         "",
-        f"A study of short units on a real Slurm {_version()} with three nodes on one machine, "
+        f"A study of short units on a real Slurm ({versions}) with three nodes on one machine, "
         f"disturbed {faults} times at random moments by `python -m scripts.slurm_drill`. Each unit "
         "must end with exactly one record.",
         "",
@@ -250,11 +254,6 @@ def page(drills: list[Drill]) -> str:
         "`slurm.json` holds the counts of each drill.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _version() -> str:
-    done = subprocess.run(["sbatch", "--version"], capture_output=True, text=True, check=True)
-    return done.stdout.split()[-1]
 
 
 def main() -> int:
