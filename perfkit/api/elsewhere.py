@@ -79,11 +79,14 @@ class Call:
         Its arguments.
     units
         Its units.
+    grows
+        Whether workers find further units as they go, and finish these last.
     """
 
     kind: str
     arguments: Mapping[str, JsonValue]
     units: Sequence[Unit]
+    grows: bool = False
 
 
 def share(
@@ -111,10 +114,13 @@ def share(
     Returns
     -------
     StudyStatus or None
-        The state when the study ended or was no longer followed; None where a script was written.
+        The state when the study ended, or after the submission if it is not followed; None where a
+        script was written.
 
     Raises
     ------
+    KeyboardInterrupt
+        Ctrl-C ended the following, and not the study.
     UserError
         The folder holds another study, or the workers cannot be started.
     """
@@ -126,6 +132,8 @@ def share(
         arguments=dict(call.arguments),
         folder=str(Path.cwd()),
         units=tuple(call.units),
+        grows=call.grows,
+        workers=where.options.workers,
     )
     write_plan(folder, plan)
     study = SharedStudy(folder)
@@ -141,12 +149,16 @@ def share(
 
 
 def start_workers(study: SharedStudy, where: Elsewhere) -> list[str]:
-    """Start as many workers as there are open units, up to the limit, and note their jobs."""
+    """Start as many workers as there are open units, up to the limit, and note their jobs.
+
+    A growing study gets as many as the limit allows, since its units are not known yet.
+    """
     command = (sys.executable, "-P", "-m", WORKER_MODULE, str(study.folder))
-    count = min(where.options.workers, len(study.open_units()))
-    logs = study.sharing / "logs"
-    logs.mkdir(exist_ok=True)
-    jobs = make_place(where.on).submit(Submission(command, count, logs, where.options))
+    count = where.options.workers
+    if not study.plan.grows:
+        count = min(count, len(study.open_units()))
+    study.logs.mkdir(exist_ok=True)
+    jobs = make_place(where.on).submit(Submission(command, count, study.logs, where.options))
     study.note_jobs(where.on, jobs)
     return jobs
 
@@ -156,11 +168,13 @@ def follow(
 ) -> StudyStatus:
     """Report changes until no unit is open, or no worker is left.
 
-    Ctrl-C ends the following, not the study: the state at that moment is returned.
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C ended the following, and not the study.
     """
     say(f"{LEFT}, see: {_status(study.folder)}")
     known: dict[str, UnitStatus] = {}
-    status = study_status(study, [])
     try:
         while True:
             status = study_status(study, jobs_of(study))
@@ -175,7 +189,7 @@ def follow(
             wait(FOLLOW_S)
     except KeyboardInterrupt:
         say(f"no longer followed; {LEFT}")
-        return status
+        raise
 
 
 def unfinished_sentence(status: StudyStatus, folder: Path) -> str:

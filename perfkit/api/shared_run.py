@@ -14,7 +14,8 @@ from perfkit.errors import UserError
 from perfkit.files import short_digest
 from perfkit.records.schema import Outcome, Record
 from perfkit.shared_study.plan import Unit
-from perfkit.shared_study.study import SharedStudy, UnitStore
+from perfkit.shared_study.study import Listing, SharedStudy, UnitStore
+from perfkit.shared_study.worker import IsHeld
 
 KIND = "run"
 
@@ -87,6 +88,10 @@ class RunExecutor:
         self._arguments = replace(self._arguments, out=study.folder)
         planned = planned_runs(self._arguments, options, here=False)
         self._planned = {_unit(number, each).key: each for number, each in enumerate(planned)}
+
+    def open_units(self, listing: Listing, is_held: IsHeld) -> Sequence[Unit]:
+        """The open units of the plan."""
+        return self._study.open_units(listing)
 
     def prerequisite(self, unit: Unit) -> Unit | None:
         """None: predictions do not depend on each other."""

@@ -18,7 +18,8 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.records.schema import Record
 from perfkit.shared_study.plan import Unit
-from perfkit.shared_study.study import SharedStudy, UnitStore
+from perfkit.shared_study.study import Listing, SharedStudy, UnitStore
+from perfkit.shared_study.worker import IsHeld
 from perfkit.trial.answers import holds_answers
 from perfkit.tuning.live import LiveRunner
 from perfkit.tuning.nodes import node_sentences
@@ -108,6 +109,10 @@ class SweepExecutor:
         self._references = {
             self._reference(workload).key: workload for workload in self._checked.workloads
         }
+
+    def open_units(self, listing: Listing, is_held: IsHeld) -> Sequence[Unit]:
+        """The open units of the plan."""
+        return self._study.open_units(listing)
 
     def prerequisite(self, unit: Unit) -> Unit | None:
         """The answer that a kind of node computes once, and compares its answers with."""

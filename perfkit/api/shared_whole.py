@@ -1,7 +1,8 @@
-"""Calls that one worker makes as a whole: tunings and fits, which compare on one node.
+"""Calls whose result is a file: fits, which one worker makes as a whole, and tunings.
 
-The records of such a call are in the store of its folder as soon as they exist. A worker that takes
-the call over, on a node of the same kind, resumes from them and repeats no finished trial.
+The records of a fit are in the store of its folder as soon as they exist. A worker that takes the
+call over, on a node of the same kind, resumes from them and repeats no finished trial. The search
+of a tuning is shared by all workers, see :mod:`perfkit.api.shared_tune`.
 """
 
 from __future__ import annotations
@@ -20,13 +21,18 @@ from perfkit.errors import UserError
 from perfkit.files import short_digest
 from perfkit.records.schema import Record
 from perfkit.shared_study.plan import Unit
-from perfkit.shared_study.study import SharedStudy
+from perfkit.shared_study.study import Listing, SharedStudy
+from perfkit.shared_study.worker import IsHeld
+from perfkit.tuning.nodes import node_sentences
 
 CALLS = {
     "fit": ("perfkit.api.fitting", "fit_model", ("fit.json",)),
     "tune": ("perfkit.api.tuning", "tune", ("preset.toml",)),
 }
 """Module and function by kind, and what it leaves in its folder in addition to a page."""
+
+TUNE = "tune"
+"""The call whose workers find the steps of its search as they go."""
 
 PAGE = "report.html"
 
@@ -52,7 +58,7 @@ class WholeResult:
 def call_elsewhere(
     kind: str, arguments: Mapping[str, Any], where: Elsewhere, progress: CallProgress
 ) -> WholeResult:
-    """Let a worker make a call.
+    """Let workers make a call.
 
     Parameters
     ----------
@@ -78,9 +84,11 @@ def call_elsewhere(
     _check(kind, plain)
     units = [Unit(key=short_digest([kind, plain]), label=f"{kind} {arguments.get('model', '')}")]
     with progress.study(trials=1) as study:
-        status = share(folder, Call(kind, plain, units), where, study.say)
-    if status is None:
-        return WholeResult((), "")
+        status = share(folder, Call(kind, plain, units, grows=kind == TUNE), where, study.say)
+        if status is None:
+            return WholeResult((), "")
+        for sentence in node_sentences(SharedStudy(folder).records()):
+            study.say(sentence)
     named = (folder / name for name in (*CALLS[kind][2], PAGE))
     unfinished = unfinished_sentence(status, folder) if where.follow else ""
     return WholeResult(tuple(path for path in named if path.exists()), unfinished)
@@ -97,6 +105,10 @@ class WholeExecutor:
 
     def __init__(self, study: SharedStudy) -> None:
         self._study = study
+
+    def open_units(self, listing: Listing, is_held: IsHeld) -> Sequence[Unit]:
+        """The open units of the plan."""
+        return self._study.open_units(listing)
 
     def prerequisite(self, unit: Unit) -> Unit | None:
         """None: there is one unit."""

@@ -5,43 +5,32 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.jaxlibs import SHARE_OF_BUDGET, compare_tuned, make_versions
-from perfkit.api.knob_values import Values, searched_knobs
+from perfkit.api.knob_values import Values
 from perfkit.api.progress import ProgressLike, as_progress
 from perfkit.api.reporting import PAGE_NAME
 from perfkit.api.study_results import TuneResult
-from perfkit.api.subject import (
-    RESULTS_FOLDER,
-    Fidelity,
-    OptionValue,
-    Subject,
-    default_folder,
-    make_subject,
-    seconds_of,
-)
+from perfkit.api.subject import Fidelity, OptionValue, default_folder
+from perfkit.api.tuning_setup import tuning_setup
 from perfkit.environments.environment import running_jaxlib
-from perfkit.errors import UserError
 from perfkit.knobs.allocators import missing_allocators
-from perfkit.knobs.configuration import STOCK, Catalogue
+from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.host import this_host
 from perfkit.knobs.installed_flags import lacking_flags, lacking_sentence
 from perfkit.models import DEFAULT_MODEL
-from perfkit.observers.registry import make_observers
 from perfkit.presets.differences import preset_differences
-from perfkit.presets.starting import StartingPoint, starting_points
+from perfkit.presets.starting import StartingPoint
 from perfkit.report.study.page import study_page
 from perfkit.report.study.search_section import SearchNotes
 from perfkit.report.writing import write_report
-from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE, make_goal
+from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE
 from perfkit.tuning.notes import StoredGoal, StudyNotes, write_notes
 from perfkit.tuning.run import DEFAULT_BUDGET, tune_workload
-from perfkit.tuning.search.registry import make_strategy
-from perfkit.tuning.search.strategy import SearchSpace, Strategy
-from perfkit.tuning.space import search_space, searched_flags
+from perfkit.tuning.search.strategy import Strategy
+from perfkit.tuning.space import searched_flags
 from perfkit.units import count_text
 
 
@@ -144,36 +133,32 @@ def tune(
     >>> tuned.recommendation.best.settings  # doctest: +SKIP
     {'allocator': 'jemalloc-hugepages', 'bucket': 'exact'}
     """
-    budget_s = seconds_of(budget)
-    subject = make_subject(
-        model,
-        options,
+    setup = tuning_setup(
+        model=model,
+        budget=budget,
+        knobs=knobs,
+        space=space,
+        widen=widen,
+        strategy=strategy,
+        observe=observe,
         fidelity=fidelity,
         time_limit=time_limit,
         memory_limit=memory_limit,
         force=force,
-    )
-    make_observers(observe)
-    goal = make_goal(
-        objective,
+        objective=objective,
         slack=slack,
         memory_exchange=memory_exchange,
         price=price,
         agreement=agreement,
         preload=preload,
-        memory_bytes=subject.limits.memory_bytes,
         pareto=pareto,
+        cold=cold,
+        **options,
     )
-    chosen = make_strategy(strategy) if isinstance(strategy, str) else strategy or make_strategy()
-    searched = _space(subject, searched_knobs(subject.catalogue, knobs, space), widen=widen)
-    chosen.check(searched)
-    reference = subject.catalogue.configuration(subject.model.reference_values)
-    for configuration in (STOCK, reference):
-        subject.refuse_without_memory(configuration)
+    subject, budget_s, starts = setup.subject, setup.budget_s, setup.starts
     names = ("tune", subject.model.name, subject.workload.name)
     folder = Path(out) if out is not None else default_folder(*names)
     shown = as_progress(progress)
-    starts = () if cold else _starts(subject, searched)
     warnings = (*start_warnings(starts), *jaxlib_warnings(shown))
     shown.announce(subject.model, [subject.workload], warnings)
     versions = None if jaxlib is None else make_versions(jaxlib, shown)
@@ -187,20 +172,20 @@ def tune(
             subject.workload,
             folder,
             budget_s=search_s,
-            space=searched,
+            space=setup.space,
             progress=study,
             limits=subject.limits,
             observers=observe,
             extrapolates=extrapolate,
             model=subject.model,
-            strategy=chosen,
-            goal=goal,
+            strategy=setup.strategy,
+            goal=setup.goal,
             starts=[start.configuration for start in starts],
         )
     study_digest = found.records[-1].study if found.records else None
     if study_digest is not None:
         notes = StudyNotes(
-            goal=StoredGoal.of(goal), not_tried=found.unfinished, not_installed=missing
+            goal=StoredGoal.of(setup.goal), not_tried=found.unfinished, not_installed=missing
         )
         write_notes(folder, study_digest, notes)
     comparison = None
@@ -240,24 +225,3 @@ def start_warnings(starts: Sequence[StartingPoint]) -> list[str]:
         return []
     more = count_text(len(found) - 1, "further starting point")
     return [f"a starting point of the search: {found[0]}{f' (and {more})' if found[1:] else ''}"]
-
-
-def _starts(subject: Subject, space: SearchSpace) -> tuple[StartingPoint, ...]:
-    """Configurations that won elsewhere, from the shipped presets and those of earlier tunings."""
-    return starting_points(
-        subject.model.name,
-        subject.workload.size,
-        this_host(),
-        subject.catalogue,
-        Path(RESULTS_FOLDER),
-        knobs=space.values.keys(),
-        worth_trying=partial(subject.model.worth_trying, subject.workload),
-    )
-
-
-def _space(subject: Subject, knobs: dict[str, list[str]] | None, *, widen: bool) -> SearchSpace:
-    if widen and knobs is None:
-        raise UserError("--widen adds to the knobs of --knob or --space: give one of them")
-    return search_space(
-        subject.model, subject.workload, subject.catalogue, knobs=knobs, widen=widen
-    )

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from perfkit.cluster.idle import busy_sentence, busy_share
 from perfkit.errors import UserError
 from perfkit.files import reason_of
 from perfkit.printable import printable
@@ -19,7 +20,7 @@ KINDS = {
     "fit": "perfkit.api.shared_whole",
     "run": "perfkit.api.shared_run",
     "sweep": "perfkit.api.shared_sweep",
-    "tune": "perfkit.api.shared_whole",
+    "tune": "perfkit.api.shared_tune",
 }
 """Module by kind of study; its function ``make_executor`` is given the study."""
 
@@ -56,7 +57,9 @@ def main(arguments: list[str]) -> int:
     def say(line: str) -> None:
         print(printable(line), flush=True)
 
-    worker = this_worker()
+    worker = this_worker(busy=busy_sentence(busy_share()))
+    if worker.busy:
+        say(f"warning: on {worker.place}, {worker.busy}")
     try:
         executor = make_executor(study)
     except UserError as error:

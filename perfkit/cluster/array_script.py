@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from perfkit.cluster.place import NAME, Options
-from perfkit.cluster.slurm_place import SIGNAL_S, refuse_unsafe, slurm_minutes
+from perfkit.cluster.slurm_place import SIGNAL_S, refuse_unsafe, slurm_minutes, srun_arguments
 from perfkit.errors import UserError
 from perfkit.files import make_executable, reason_of, write_whole
 
@@ -23,7 +23,8 @@ exec sbatch {options} "$@" worker.sh
 _WORKER = """#!/bin/sh
 # A worker of the study. Slurm runs it in the folder of the submission, so that no name of a folder
 # is interpreted by a shell. srun passes the signals of Slurm on.
-exec srun --cpu-bind=none {python} -P -m perfkit.cluster.start_worker \\
+# shellcheck disable=SC2016 # Words are not to be expanded.
+exec srun {options} {python} -P -m perfkit.cluster.start_worker \\
     {python} -P -m {module} ..
 """
 
@@ -51,7 +52,12 @@ def write_array_script(folder: Path, python: str, module: str, options: Options)
     submit, worker = folder / "submit.sh", folder / "worker.sh"
     try:
         write_whole(submit, _SUBMIT.format(options=shlex.join(_sbatch(options))), "script")
-        write_whole(worker, _WORKER.format(python=shlex.quote(python), module=module), "script")
+        run = _WORKER.format(
+            options=shlex.join(srun_arguments(options)),
+            python=shlex.quote(python),
+            module=module,
+        )
+        write_whole(worker, run, "script")
         for script in (submit, worker):
             make_executable(script)
     except OSError as error:

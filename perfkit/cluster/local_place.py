@@ -56,7 +56,7 @@ class LocalPlace:
             jobs.append(f"{socket.gethostname()}:{process.pid}-{_started(process.pid)}")
         return jobs
 
-    def jobs(self, jobs: Sequence[str]) -> list[Job]:
+    def jobs(self, jobs: Sequence[str], logs: Path | None = None) -> list[Job]:
         """The states; how a worker ended is in its own note, not known here."""
         return [_state(job) for job in jobs]
 

@@ -130,8 +130,16 @@ class Place(Protocol):
         """
         ...
 
-    def jobs(self, jobs: Sequence[str]) -> list[Job]:
-        """The states of jobs, in their order."""
+    def jobs(self, jobs: Sequence[str], logs: Path | None = None) -> list[Job]:
+        """The states of jobs, in their order.
+
+        Parameters
+        ----------
+        jobs
+            Identities of jobs.
+        logs
+            Folder of their logs, which may say why they failed.
+        """
         ...
 
     def cancel(self, jobs: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from perfkit.cluster.place import NAME, Job, Options, Submission
+from perfkit.cluster.slurm_logs import explained
 from perfkit.cluster.slurm_states import ANSWER_S, JOB, slurm_jobs
 from perfkit.cluster.start_worker import start
 from perfkit.errors import MissingDependencyError, UserError
@@ -64,9 +65,10 @@ class SlurmPlace:
             raise UserError(f"Slurm refused the workers: {_last_line(error)}") from error
         return [str(job.job_id) for job in jobs]
 
-    def jobs(self, jobs: Sequence[str]) -> list[Job]:
-        """The states by ``squeue``, and by ``sacct`` where there is accounting."""
-        return slurm_jobs(jobs)
+    def jobs(self, jobs: Sequence[str], logs: Path | None = None) -> list[Job]:
+        """The states by ``squeue``, by ``sacct`` where there is accounting, and by the logs."""
+        found = slurm_jobs(jobs)
+        return found if logs is None else [explained(job, logs) for job in found]
 
     def cancel(self, jobs: Sequence[str]) -> None:
         """Cancel the jobs with ``scancel``."""
@@ -141,6 +143,16 @@ def slurm_minutes(options: Options) -> int:
     return max(1, math.ceil(options.time_s / 60))
 
 
+def srun_arguments(options: Options) -> list[str]:
+    """Arguments with which ``srun`` gives a worker the CPUs that its job was granted.
+
+    Since version 22.05, ``srun`` takes one CPU unless it is given their number. Where Slurm binds
+    tasks, it then binds the worker to the granted ones. A whole node is not bound: its task counts
+    as one of a single CPU.
+    """
+    return ["--cpu-bind=none"] if options.cpus is None else [f"--cpus-per-task={options.cpus}"]
+
+
 def _parameters(options: Options, workers: int) -> dict[str, Any]:
     passed_on = {
         name: True if value is None else value for name, value in options.passed_on.items()
@@ -153,8 +165,7 @@ def _parameters(options: Options, workers: int) -> dict[str, Any]:
         "timeout_min": slurm_minutes(options),
         "slurm_array_parallelism": workers,
         "slurm_signal_delay_s": SIGNAL_S,
-        # Slurm would bind a task of an exclusive job to one CPU; the worker binds itself.
-        "slurm_srun_args": ["--cpu-bind=none"],
+        "slurm_srun_args": srun_arguments(options),
         "slurm_additional_parameters": passed_on,
     }
     if options.cpus is not None:

@@ -6,13 +6,17 @@
     records-unit-KEY.jsonl             all records of a finished unit, created in one step
     sharing/KEY-N.lease                the N-th worker that took the unit, and its sign of life
     sharing/KEY.given-up               a unit that cost too many workers
-    sharing/workers/NAME.json          a worker and where it runs; NAME.end: why it ended
+    sharing/units/KEY.json             a unit that a worker found as it went
+    sharing/workers/NAME.json          a worker and where it runs; NAME.end: why it ended;
+                                       NAME.shift: how long it has been at work
     sharing/jobs/NAME.json             the jobs of one submission
     sharing/cancelled                  no further unit is begun
 
 A worker takes an open unit, runs it, commits its records, and takes the next one until no unit is
-open. It never deletes or renames what others read. All decisions are made by creating a file that
-must not exist (``link``), which file servers decide for all hosts, unlike ``flock``:
+open. In a growing study, e.g. a tuning, the units follow from the records: each worker computes
+them anew before it takes the next one. A worker never deletes or renames what others read. All
+decisions are made by creating a file that must not exist (``link``), which file servers decide for
+all hosts, unlike ``flock``:
 
 * *A lease is taken* by creating the file of the next number. The highest number holds the unit.
   The holder changes a counter in its file, in place. A unit is free if its newest lease was

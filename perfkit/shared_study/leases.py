@@ -8,13 +8,13 @@ import os
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from perfkit.shared_study.exclusive import create, names_in
+from perfkit.shared_study.exclusive import create
 
 BEATS_PER_LEASE = 6
 """Signs of life within the time after which a lease expires: a few may come late."""
@@ -38,6 +38,10 @@ class Worker:
         Name of the node by the scheduler; None without one.
     job
         Job of the scheduler; None without one.
+    begin_s
+        When it began, in seconds since the epoch by the clock of its host.
+    busy
+        What else ran on its CPUs when it began; empty if nothing did, or if nobody looked.
     """
 
     name: str
@@ -45,6 +49,8 @@ class Worker:
     pid: int
     node: str | None = None
     job: str | None = None
+    begin_s: float = 0.0
+    busy: str = ""
 
     @property
     def place(self) -> str:
@@ -147,14 +153,6 @@ class Leases:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def numbers(self) -> dict[str, list[int]]:
-        """The numbers of the leases of each unit, ascending."""
-        found: dict[str, list[int]] = defaultdict(list)
-        for name in names_in(self._folder):
-            if match := _NAME.fullmatch(name):
-                found[match[1]].append(int(match[2]))
-        return {key: sorted(numbers) for key, numbers in found.items()}
-
     def read(self, key: str, number: int) -> Lease:
         """Read a lease, which may be in the middle of a change."""
         worker, released, content = None, None, None
@@ -199,6 +197,21 @@ class Leases:
         return self._folder / f"{key}-{number}.lease"
 
 
+def lease_numbers(names: Iterable[str]) -> dict[str, list[int]]:
+    """The numbers of the leases of each unit, ascending.
+
+    Parameters
+    ----------
+    names
+        Names in the folder of the leases; those of other files are left out.
+    """
+    found: dict[str, list[int]] = defaultdict(list)
+    for name in names:
+        if match := _NAME.fullmatch(name):
+            found[match[1]].append(int(match[2]))
+    return {key: sorted(numbers) for key, numbers in found.items()}
+
+
 class Silence:
     """How long each lease has not changed, by the clock of this process.
 
@@ -225,13 +238,26 @@ class Silence:
 
 
 @contextlib.contextmanager
-def beating(lease: HeldLease, interval_s: float) -> Iterator[None]:
-    """Show signs of life while the block runs."""
+def beating(
+    lease: HeldLease, interval_s: float, also: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Show signs of life while the block runs.
+
+    Parameters
+    ----------
+    lease
+        The lease that is held.
+    interval_s
+        Seconds between two signs of life.
+    also
+        Called after each sign of life, in a thread of its own.
+    """
     ended = threading.Event()
 
     def run() -> None:
         while not ended.wait(interval_s):
             lease.beat()
+            also()
 
     thread = threading.Thread(target=run, name="signs of life", daemon=True)
     thread.start()

@@ -20,6 +20,9 @@ LEASE_S = 120.0
 MOST_LOST = 5
 """Default of :attr:`SharedPlan.most_lost`."""
 
+BUDGET = "budget"
+"""Argument of growing studies that may differ when they are continued."""
+
 type Key = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 """Digest of a unit, which is safe in file names."""
 
@@ -39,10 +42,14 @@ class Unit(PlanModel):
         Digest of what is measured; equal on all nodes.
     label
         Short description.
+    detail
+        What a worker needs to know to run the unit; None where the plan says it. Units with a
+        detail are not in the plan: workers find them as they go.
     """
 
     key: Key
     label: str
+    detail: JsonValue = None
 
 
 class SharedPlan(PlanModel):
@@ -64,6 +71,10 @@ class SharedPlan(PlanModel):
         Seconds without a sign of life after which a unit is taken from its worker.
     most_lost
         Number of lost workers after which a unit is given up.
+    grows
+        Whether workers find further units as they go, and finish those of the plan last.
+    workers
+        Number of workers that were asked for. Those of a growing study look for as many units.
     """
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
@@ -73,15 +84,25 @@ class SharedPlan(PlanModel):
     units: tuple[Unit, ...]
     lease_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = LEASE_S
     most_lost: Annotated[int, Field(ge=1)] = MOST_LOST
+    grows: bool = False
+    workers: Annotated[int, Field(ge=1)] = 1
 
     @property
     def study(self) -> str:
         """Digest of the study, which its records carry; equal on all nodes."""
         return short_digest([self.kind, self.arguments])
 
+    @property
+    def continued(self) -> str:
+        """Digest of the study without its budget: a growing study continues with another one."""
+        rest = {name: each for name, each in self.arguments.items() if name != BUDGET}
+        return short_digest([self.kind, rest])
+
 
 def write_plan(folder: Path, plan: SharedPlan) -> None:
     """Write the plan of a shared study, or keep the equal one that the folder holds.
+
+    A growing study whose plan differs in its budget only is continued with the new budget.
 
     Raises
     ------
@@ -91,12 +112,13 @@ def write_plan(folder: Path, plan: SharedPlan) -> None:
     path = folder / PLAN_NAME
     if path.exists():
         known = read_plan(folder)
-        if (known.study, known.units) != (plan.study, plan.units):
+        if (known.study, known.units) == (plan.study, plan.units):
+            return
+        if not (plan.grows and known.continued == plan.continued):
             raise UserError(
                 f"{folder} holds another shared study ({known.kind} of {len(known.units)} units): "
                 "name another folder with --out"
             )
-        return
     write_whole(path, plan.model_dump_json(indent=1) + "\n", "plan of the study")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +18,17 @@ from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.records.upgrades import read_record
 from perfkit.shared_study.exclusive import create, names_in
-from perfkit.shared_study.leases import HeldLease, Leases, Silence, Worker, read_worker
+from perfkit.shared_study.leases import (
+    HeldLease,
+    Lease,
+    Leases,
+    Silence,
+    Worker,
+    lease_numbers,
+    read_worker,
+)
 from perfkit.shared_study.plan import Unit, read_plan
+from perfkit.shared_study.spent import Shift, spent_s
 
 SHARING = "sharing"
 """Folder below that of the study for everything that is not a record."""
@@ -27,6 +36,10 @@ SHARING = "sharing"
 RECORDS_PREFIX, RECORDS_SUFFIX = "records-unit-", ".jsonl"
 """The file of a unit's records is one of those that a store consists of."""
 
+GIVEN_UP_SUFFIX = ".given-up"
+
+UNITS = "units"
+"""Folder of the units that workers have found as they went, below that of the leases."""
 
 FAILED_PREFIX = "failed: "
 """Begin of the reason of a lease that was released because the unit could not be run."""
@@ -35,17 +48,19 @@ FAILED_PREFIX = "failed: "
 class UnitStore(Store):
     """A store that keeps the records of a unit in memory until they are committed.
 
-    It shows no records of others, so that a unit is measured whole, and adopts no journals: those
-    of other workers belong to trials that run.
+    It adopts no journals: those of other workers belong to trials that run.
 
     Parameters
     ----------
     folder
         Folder of the study.
+    known
+        Records of other units that the store shows. Without any, a unit is measured whole.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, known: Sequence[Record] = ()) -> None:
         self.folder = folder
+        self._known = tuple(known)
         self._kept: list[Record] = []
 
     def append(self, record: Record) -> None:
@@ -53,6 +68,10 @@ class UnitStore(Store):
         self._kept.append(record)
 
     def records(self) -> list[Record]:
+        """The known records, then those of this unit so far."""
+        return [*self._known, *self._kept]
+
+    def kept(self) -> list[Record]:
         """The records of this unit so far."""
         return list(self._kept)
 
@@ -71,6 +90,30 @@ class Claim:
 
     unit: Unit
     lease: HeldLease
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the names in the folders of a study say. They are listed once for many decisions.
+
+    Attributes
+    ----------
+    finished
+        Keys of the units whose records are committed.
+    given_up
+        Keys of the units that were given up.
+    numbers
+        Numbers of the leases by unit, ascending.
+    """
+
+    finished: frozenset[str]
+    given_up: frozenset[str]
+    numbers: Mapping[str, Sequence[int]]
+
+    @property
+    def closed(self) -> frozenset[str]:
+        """Keys of the units that are not open."""
+        return self.finished | self.given_up
 
 
 class SharedStudy:
@@ -100,6 +143,12 @@ class SharedStudy:
             ) from error
         self.leases = Leases(self.sharing)
         self._known: dict[str, list[Record]] = {}
+        self._noted: dict[str, tuple[float, Unit]] = {}
+
+    @property
+    def logs(self) -> Path:
+        """Folder for the logs of workers."""
+        return self.sharing / "logs"
 
     # -- units --------------------------------------------------------------------------------
 
@@ -114,16 +163,60 @@ class SharedStudy:
     def given_up(self) -> dict[str, str]:
         """The reason by key of each unit that was given up."""
         return {
-            path.name.removesuffix(".given-up"): path.read_text("utf-8", "replace").strip()
-            for path in self.sharing.glob("*.given-up")
+            path.name.removesuffix(GIVEN_UP_SUFFIX): path.read_text("utf-8", "replace").strip()
+            for path in self.sharing.glob(f"*{GIVEN_UP_SUFFIX}")
         }
 
-    def open_units(self) -> list[Unit]:
+    def listing(self) -> Listing:
+        """List the folders of the study.
+
+        Raises
+        ------
+        OSError
+            A folder cannot be read or written.
+        """
+        names = names_in(self.sharing)
+        # Leases are listed first: a unit that is finished in between has both.
+        return Listing(
+            frozenset(self.finished()),
+            frozenset(
+                name.removesuffix(GIVEN_UP_SUFFIX)
+                for name in names
+                if name.endswith(GIVEN_UP_SUFFIX)
+            ),
+            lease_numbers(names),
+        )
+
+    def open_units(self, listing: Listing | None = None) -> list[Unit]:
         """Units of the plan that are neither finished nor given up, in their order."""
-        closed = self.finished() | self.given_up().keys()
+        closed = (self.listing() if listing is None else listing).closed
         return [unit for unit in self.plan.units if unit.key not in closed]
 
-    def claim(self, unit: Unit, worker: Worker, silence: Silence) -> Claim | None:
+    def found_units(self) -> list[Unit]:
+        """Units that workers have found as they went, oldest first."""
+        folder = self.sharing / UNITS
+        for name in names_in(folder) if folder.exists() else []:
+            if not name.endswith(".json") or name in self._noted:
+                continue
+            path = folder / name
+            with suppress(OSError, ValueError, RecursionError):
+                unit = Unit.model_validate_json(path.read_bytes())
+                self._noted[name] = path.stat().st_mtime, unit
+        ordered = sorted(self._noted.values(), key=lambda noted: (noted[0], noted[1].key))
+        return [unit for _, unit in ordered]
+
+    def is_held(self, unit: Unit, silence: Silence, listing: Listing) -> bool:
+        """Whether a worker holds a unit and shows signs of life."""
+        newest = self._newest(unit, listing)
+        return (
+            newest is not None
+            and newest.released is None
+            and silence.of(newest) <= self.plan.lease_s
+        )
+
+    def claim(
+        self, unit: Unit, worker: Worker, silence: Silence, listing: Listing | None = None
+    ) -> Claim | None:
         """Take a unit, unless another worker holds it, has finished it, or it is given up.
 
         Parameters
@@ -134,18 +227,21 @@ class SharedStudy:
             This process.
         silence
             How long leases have been silent. It belongs to this process and is kept between calls.
+        listing
+            A listing of the study, by default a new one. An old one costs an attempt at most: the
+            lease that it suggests has been taken.
 
         Raises
         ------
         OSError
             The folder cannot be read or written.
         """
-        numbers = self.leases.numbers().get(unit.key, [])
-        newest = self.leases.read(unit.key, numbers[-1]) if numbers else None
+        listing = self.listing() if listing is None else listing
+        newest = self._newest(unit, listing)
         if newest is not None:
-            if newest.released is None and silence.of(newest) <= self.plan.lease_s:
+            if self.is_held(unit, silence, listing):
                 return None
-            if self._is_hopeless(unit.key, numbers):
+            if self._is_hopeless(unit.key, listing.numbers[unit.key]):
                 return None
             if newest.released is None and newest.worker is not None:
                 self.drop_journals(newest.worker)
@@ -154,10 +250,18 @@ class SharedStudy:
         if lease is None:
             return None
         # The names that the choice was made by may have been those of a cache.
-        if unit.key in self.finished() or unit.key in self.given_up():
+        if unit.key in self.listing().closed:
             lease.release("finished by another worker")
             return None
+        if unit.detail is not None:
+            note = self.sharing / UNITS / f"{unit.key}.json"
+            note.parent.mkdir(exist_ok=True)
+            create(note, (unit.model_dump_json() + "\n").encode())
         return Claim(unit, lease)
+
+    def _newest(self, unit: Unit, listing: Listing) -> Lease | None:
+        numbers = listing.numbers.get(unit.key)
+        return self.leases.read(unit.key, numbers[-1]) if numbers else None
 
     def commit(self, claim: Claim, records: Sequence[Record]) -> bool:
         """Make records those of a unit; False if the unit was lost to another worker.
@@ -204,10 +308,16 @@ class SharedStudy:
                 ) from error
         return list(self._known[unit.key])
 
-    def records(self) -> list[Record]:
-        """Records of all finished units, of those that others needed too; oldest first."""
+    def records(self, listing: Listing | None = None) -> list[Record]:
+        """Records of all finished units, of those that others needed too; oldest first.
+
+        Parameters
+        ----------
+        listing
+            Which units are finished; by default a new look at the folder.
+        """
         found: list[Record] = []
-        for key in self.finished():
+        for key in self.finished() if listing is None else listing.finished:
             found += self.records_of(Unit(key=key, label=""))
         return sorted(found, key=lambda record: record.created)
 
@@ -237,7 +347,7 @@ class SharedStudy:
         where = "" if last.worker is None else f" on {last.worker.place}"
         reason = last.released or f"the worker{where} was lost during it"
         reason = f"given up after {len(spoilt)} attempts; the last one: {reason}\n"
-        create(self.sharing / f"{key}.given-up", reason.encode())
+        create(self.sharing / f"{key}{GIVEN_UP_SUFFIX}", reason.encode())
         return True
 
     # -- workers and jobs -----------------------------------------------------------------------
@@ -260,6 +370,18 @@ class SharedStudy:
                 reason = str(json.loads(end.read_bytes())["reason"]) if end.exists() else None
                 found.append((worker, reason))
         return found
+
+    def note_shift(self, worker: Worker, shift: Shift) -> None:
+        """Note how long a worker has been at work."""
+        self._write(f"workers/{worker.name}.shift", asdict(shift))
+
+    def spent_s(self) -> float:
+        """Wall seconds during which at least one worker was at work."""
+        shifts = []
+        for path in (self.sharing / "workers").glob("*.shift"):
+            with suppress(OSError, ValueError, TypeError, RecursionError):
+                shifts.append(Shift(**json.loads(path.read_bytes())))
+        return spent_s(shifts)
 
     def note_jobs(self, place: str, jobs: Sequence[str]) -> None:
         """Note the jobs of a submission, so that whoever comes back finds them."""

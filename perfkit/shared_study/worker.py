@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import Protocol
 
@@ -22,7 +23,8 @@ from perfkit.shared_study.leases import (
     environment_job,
 )
 from perfkit.shared_study.plan import Unit
-from perfkit.shared_study.study import FAILED_PREFIX, Claim, SharedStudy
+from perfkit.shared_study.spent import Shift
+from perfkit.shared_study.study import FAILED_PREFIX, Claim, Listing, SharedStudy
 
 POLLS_PER_LEASE = 12
 """Looks at the folder within the time of a lease while other workers hold all open units."""
@@ -35,8 +37,26 @@ CANCELLED = "the study was cancelled"
 INTERRUPTED = "ended by a signal"
 
 
+type IsHeld = Callable[[Unit], bool]
+"""Whether a worker holds a unit and shows signs of life."""
+
+
 class Executor(Protocol):
     """Runs the units of one kind of study."""
+
+    def open_units(self, listing: Listing, is_held: IsHeld) -> Sequence[Unit]:
+        """Units that are worth taking now, best first; empty once the study is finished.
+
+        A unit that another worker holds is waited for.
+
+        Parameters
+        ----------
+        listing
+            What the folders of the study say.
+        is_held
+            Whether a worker holds a unit.
+        """
+        ...
 
     def prerequisite(self, unit: Unit) -> Unit | None:
         """A unit that has to be finished on this kind of node first; None if there is none.
@@ -47,7 +67,7 @@ class Executor(Protocol):
         ...
 
     def execute(self, unit: Unit) -> Sequence[Record]:
-        """Run a unit, and return all of its records, at least one."""
+        """Run a unit, and return all of its records."""
         ...
 
 
@@ -75,13 +95,15 @@ class WallClock:
         time.sleep(seconds)
 
 
-def this_worker(environment: Mapping[str, str] = os.environ) -> Worker:
+def this_worker(environment: Mapping[str, str] = os.environ, busy: str = "") -> Worker:
     """Describe this process.
 
     Parameters
     ----------
     environment
         Variables in which Slurm names node and job.
+    busy
+        What else runs on its CPUs.
     """
     host, pid = socket.gethostname(), os.getpid()
     return Worker(
@@ -90,6 +112,8 @@ def this_worker(environment: Mapping[str, str] = os.environ) -> Worker:
         pid=pid,
         node=environment.get("SLURMD_NODENAME") or None,
         job=environment_job(environment),
+        begin_s=time.time(),
+        busy=busy,
     )
 
 
@@ -141,31 +165,47 @@ def work(
     clock = WallClock() if clock is None else clock
     silence = Silence(clock.now_s)
     study.enter(worker)
+    note = _shift_note(study, worker, clock)
     reason, refused = INTERRUPTED, set[str]()
     try:
         while not study.cancelled:
-            units = study.open_units()
+            note()
+            listing = study.listing()
+            is_held = partial(study.is_held, silence=silence, listing=listing)
+            units = executor.open_units(listing, is_held)
             possible = [unit for unit in units if unit.key not in refused]
             if not possible:
                 reason = REFUSED if units else FINISHED
                 return reason
-            claim = _claim(study, executor, worker, possible, silence)
+            claim = _claim(study, executor, worker, possible, silence, listing)
             if claim is None:
                 clock.sleep(min(study.plan.lease_s / POLLS_PER_LEASE, LONGEST_POLL_S))
                 continue
             try:
-                _run(study, executor, claim, worker, say)
+                _run(study, executor, claim, worker, say, note)
             except UserError as error:
                 refused.add(claim.unit.key)
                 say(f"{claim.unit.label}: {error}")
         reason = CANCELLED
         return reason
-    except OSError as error:
+    except (OSError, UserError) as error:
         reason = str(error)
         raise
     finally:
+        note()
         with suppress(UserError):
             study.leave(worker, reason)
+
+
+def _shift_note(study: SharedStudy, worker: Worker, clock: Clock) -> Callable[[], None]:
+    """What notes how long a worker has been at work; a note that fails is made the next time."""
+    begin_s, begun_s = time.time(), clock.now_s()
+
+    def note() -> None:
+        with suppress(OSError, UserError):
+            study.note_shift(worker, Shift(begin_s, clock.now_s() - begun_s))
+
+    return note
 
 
 def _claim(
@@ -174,21 +214,17 @@ def _claim(
     worker: Worker,
     units: Sequence[Unit],
     silence: Silence,
+    listing: Listing,
 ) -> Claim | None:
     """Take the first unit that is free, or what has to be finished before it."""
-    closed: set[str] | None = None
     tried: set[str] = set()
     for unit in units:
-        wanted = unit
         needed = executor.prerequisite(unit)
-        if needed is not None:
-            if closed is None:
-                closed = study.finished() | study.given_up().keys()
-            wanted = unit if needed.key in closed else needed
+        wanted = unit if needed is None or needed.key in listing.closed else needed
         if wanted.key in tried:
             continue
         tried.add(wanted.key)
-        claim = study.claim(wanted, worker, silence)
+        claim = study.claim(wanted, worker, silence, listing)
         if claim is not None:
             return claim
     return None
@@ -200,10 +236,11 @@ def _run(
     claim: Claim,
     worker: Worker,
     say: Callable[[str], object],
+    note: Callable[[], None],
 ) -> None:
     say(f"{claim.unit.label}: begun")
     try:
-        with beating(claim.lease, study.plan.lease_s / BEATS_PER_LEASE):
+        with beating(claim.lease, study.plan.lease_s / BEATS_PER_LEASE, note):
             records = executor.execute(claim.unit)
             kept = study.commit(claim, records)
     except BaseException as error:
@@ -211,5 +248,5 @@ def _run(
         interrupted = isinstance(error, KeyboardInterrupt)
         claim.lease.release(INTERRUPTED if interrupted else f"{FAILED_PREFIX}{error}")
         raise
-    outcomes = ", ".join(record.outcome for record in records)
+    outcomes = ", ".join(record.outcome for record in records) or "done"
     say(f"{claim.unit.label}: {outcomes if kept else 'dropped, as another worker took it over'}")

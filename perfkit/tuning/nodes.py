@@ -93,7 +93,7 @@ def _relative_times(records: Sequence[Record]) -> dict[str, list[float]]:
     """Median pass of each control, relative to that of its workload, by node."""
     controls: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
-        if record.role is Role.BASE and record.outcome is Outcome.OK and record.steady:
+        if _is_control(record) and record.outcome is Outcome.OK and record.steady:
             controls[record.workload.digest, record.configuration.digest].append(record)
     times: dict[str, list[float]] = defaultdict(list)
     for alike in controls.values():
@@ -102,3 +102,9 @@ def _relative_times(records: Sequence[Record]) -> dict[str, list[float]]:
         for record, median in zip(alike, medians, strict=True):
             times[node_of(record)].append(median / middle)
     return times
+
+
+def _is_control(record: Record) -> bool:
+    """Whether others are compared with a record: an incumbent, or stock in a block."""
+    stock = not record.configuration.settings
+    return record.role is Role.BASE or (record.role is Role.CONFIRM and stock)

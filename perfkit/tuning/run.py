@@ -105,23 +105,19 @@ def tune_workload(
     progress = SilentProgress() if progress is None else progress
     goal = Goal() if goal is None else goal
     if runner is None:
-        runner = LiveRunner(folder, _with_time(limits, budget_s), progress.stage, observers)
-    plan = StudyPlan(
-        model=model,
-        catalogue=Catalogue(model.knobs),
-        workload=workload,
-        store=Store(folder),
+        runner = LiveRunner(folder, timed_limits(limits, budget_s), progress.stage, observers)
+    plan = study_plan(
+        model,
+        workload,
+        Store(folder),
         budget_s=budget_s,
-        memory_bytes=available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY,
-        extrapolate=extrapolates,
-        shared_processes=not observers,
+        extrapolates=extrapolates,
+        observers=observers,
         goal=goal,
     )
     if space is None:
         space = search_space(model, workload, plan.catalogue, knobs=knobs)
-    space = constrained_space(space.started_from(starts), goal.constraints, model)
-    if isinstance(goal.objective, Latency):
-        space = replace(space, memory_exchange=goal.objective.memory_exchange)
+    space = goal_space(space, plan, starts)
     strategy = make_strategy() if strategy is None else strategy
     strategy.check(space)
     study = Study(plan, strategy, runner, progress, space)
@@ -151,6 +147,45 @@ def tune_workload(
     )
 
 
+def study_plan(
+    model: Model,
+    workload: Workload,
+    store: Store,
+    *,
+    budget_s: float,
+    extrapolates: bool,
+    observers: Sequence[str],
+    goal: Goal,
+) -> StudyPlan:
+    """The plan of a tuning on this machine; the parameters are those of :func:`tune_workload`."""
+    return StudyPlan(
+        model=model,
+        catalogue=Catalogue(model.knobs),
+        workload=workload,
+        store=store,
+        budget_s=budget_s,
+        memory_bytes=available_memory_bytes() * SHARE_OF_AVAILABLE_MEMORY,
+        extrapolate=extrapolates,
+        shared_processes=not observers,
+        goal=goal,
+    )
+
+
+def goal_space(space: SearchSpace, plan: StudyPlan, starts: Sequence[Configuration]) -> SearchSpace:
+    """The part of a space that the goal of a plan allows, with configurations to try first.
+
+    Raises
+    ------
+    UserError
+        No value keeps the constraints.
+    """
+    goal = plan.goal
+    space = constrained_space(space.started_from(starts), goal.constraints, plan.model)
+    if isinstance(goal.objective, Latency):
+        space = replace(space, memory_exchange=goal.objective.memory_exchange)
+    return space
+
+
 def production_times(
     model: Model, workload: Workload, records: Sequence[Record], recommendation: Recommendation
 ) -> list[Extrapolation]:
@@ -171,7 +206,7 @@ def production_times(
     return [extrapolation for extrapolation in found if extrapolation is not None]
 
 
-def _with_time(limits: Limits | None, budget_s: float) -> Limits:
+def timed_limits(limits: Limits | None, budget_s: float) -> Limits:
     """``limits`` with a time limit: a trial that hangs has to end some day."""
     limits = Limits() if limits is None else limits
     if limits.time_s is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.files import remove, short_digest, write_whole
@@ -19,7 +18,6 @@ from perfkit.tuning.parts import PartsMeasurement
 from perfkit.tuning.progress import Progress
 from perfkit.tuning.recommend import Recommendation, measured_at_own_fidelity, recommend
 from perfkit.tuning.search.evidence import ATTEMPTS, Evidence
-from perfkit.tuning.search.processes import common_rounds
 from perfkit.tuning.search.strategy import (
     Budget,
     Confirm,
@@ -32,6 +30,7 @@ from perfkit.tuning.search.strategy import (
 from perfkit.tuning.session import Session
 from perfkit.tuning.side_by_side.measuring import InstanceCosts, measure_instances
 from perfkit.tuning.space import search_space
+from perfkit.tuning.steps import Steps
 from perfkit.tuning.study_plan import StudyPlan
 from perfkit.tuning.study_records import StudyRecords
 from perfkit.tuning.study_trials import SharingRunner, StudyTrials
@@ -91,6 +90,7 @@ class Study:
         self._session: Session | None = None
         self._kept = StudyRecords(plan.store, plan.study)
         self._trials = StudyTrials(plan, runner, progress, self._kept)
+        self._steps = Steps(self._trials, runner, strategy, self._space)
         self._costs = MeasuredCosts(
             plan.model,
             plan.workload,
@@ -165,8 +165,7 @@ class Study:
         The answer of a shallow network is compared with that of the reference at the same depth.
         """
         plan = self._plan
-        needed = {workload.digest: workload for workload in (plan.workload, plan.screened)}
-        for workload in needed.values():
+        for workload in plan.referenced:
             answers = reference_file(plan.store.folder, workload)
             for _ in range(ATTEMPTS):
                 if holds_answers(answers):
@@ -227,9 +226,13 @@ class Study:
 
     def _search(self, session: Session) -> Stop:
         while True:
-            match decision := self._decide(self._remaining_s() - self._reserved_s()):
+            match decision := self._decide(
+                self._remaining_s() - reserved_s(self._plan, self._costs)
+            ):
                 case Screen():
-                    self._screen(session, decision)
+                    self._steps.screen(
+                        session, decision, self._evidence, lambda: self._remaining_s() > 0
+                    )
                 case Confirm():
                     session.close_all()
                     self._confirm(decision)
@@ -246,86 +249,9 @@ class Study:
         for reason in self.unfinished:
             self._progress.say(reason)
 
-    def _screen(self, session: Session, screen: Screen) -> None:
-        """Measure candidates in turns with their base; a winner with a right answer stays open.
-
-        The base is closed if a candidate won, because that one is the base of the next candidates.
-        """
-        candidates = self._trials.side_by_side(screen, session.living())
-        wanted = [
-            self._trials.screening(configuration, Role.SCREEN) for configuration in candidates
-        ]
-        if screen.fresh or not session.is_open(screen.base):
-            session.close_all()
-            self._trials.renew(screen)
-            base = self._trials.screening(screen.base, Role.BASE)
-            if not base.shared_process:
-                wanted.insert(0, base)
-            elif not session.open_all([base])[0]:
-                # Without a base, there is nothing to measure the candidates with.
-                return
-        opened = session.open_all(wanted)
-        alive = [
-            start.configuration
-            for start, lives in zip(wanted, opened, strict=True)
-            if lives and start.configuration != screen.base
-        ]
-        for _ in range(screen.rounds_most):
-            undecided = self._undecided(session, screen.base, alive)
-            if not undecided or not session.is_open(screen.base) or self._remaining_s() <= 0:
-                break
-            session.rounds([screen.base, *undecided], 1)
-        winners = self._strategy.winners(self._evidence(), self._space, screen.base, alive)
-        right = next(
-            (configuration for configuration in winners if session.check(configuration)), None
-        )
-        for configuration in [screen.base, *alive]:
-            if configuration != right and (configuration != screen.base or right is not None):
-                session.close(configuration)
-
-    def _undecided(
-        self, session: Session, base: Configuration, candidates: Sequence[Configuration]
-    ) -> list[Configuration]:
-        """The open candidates that need another round.
-
-        Where memory holds one trial only, the others are parked, and there are no common rounds.
-        """
-        living = {process.digest: process for process in session.processes()}
-        own = living.get(base.digest)
-
-        def is_undecided(candidate: Configuration) -> bool:
-            other = living.get(candidate.digest)
-            if own is None or other is None:
-                return self._strategy.needs_round([])
-            return self._strategy.needs_round(common_rounds(own, other), own.shares_process(other))
-
-        return [one for one in candidates if session.is_open(one) and is_undecided(one)]
-
     def _confirm(self, confirm: Confirm) -> None:
-        """Run one block: fresh processes of stock and of each finalist, passed in turns.
-
-        Stock goes first in every other block, so that a machine that becomes steadily slower
-        favours neither side.
-        """
         done = {record.block for record in self.records() if record.role == Role.CONFIRM}
-        members = [STOCK, *confirm.finalists][:: 1 if len(done) % 2 == 0 else -1]
-        starts = [self._trials.confirmation(configuration) for configuration in members]
-        # They would hold memory that the block needs.
-        self._runner.end_shared()
-        # Where memory does not hold all of them, each pass costs a start, and one pass is enough.
-        passes = confirm.passes if self._trials.fit(starts) else 1
-        with self._trials.session() as block:
-            block.open_all(starts)
-            block.rounds(members, passes)
-
-    def _reserved_s(self) -> float:
-        """Seconds that are kept for instances side by side, if the goal needs them."""
-        if not self._plan.goal.objective.instances:
-            return 0.0
-        return min(MOST_RESERVED * self._plan.budget_s, self._instance_costs(STOCK).least_s())
-
-    def _instance_costs(self, configuration: Configuration) -> InstanceCosts:
-        return InstanceCosts(self._costs.start_s(), self._costs.confirmed_pass_s(configuration))
+        self._steps.confirm(confirm, len(done))
 
     def _measure_instances(self) -> None:
         """Measure the best configuration in several instances side by side."""
@@ -338,7 +264,7 @@ class Study:
             self._plan,
             configuration,
             best.peak_rss_bytes,
-            self._instance_costs(configuration),
+            _instance_costs(self._costs, configuration),
             remaining_s=self._remaining_s,
             progress=self._progress,
             cache=self.compiled_folder,
@@ -364,3 +290,14 @@ class Study:
 
     def _remaining_s(self) -> float:
         return self._deadline_s - self._runner.now_s()
+
+
+def reserved_s(plan: StudyPlan, costs: MeasuredCosts) -> float:
+    """Seconds of the budget that are kept for instances side by side, if the goal needs them."""
+    if not plan.goal.objective.instances:
+        return 0.0
+    return min(MOST_RESERVED * plan.budget_s, _instance_costs(costs, STOCK).least_s())
+
+
+def _instance_costs(costs: MeasuredCosts, configuration: Configuration) -> InstanceCosts:
+    return InstanceCosts(costs.start_s(), costs.confirmed_pass_s(configuration))

@@ -55,6 +55,15 @@ class StudyPlan:
         return self.model.shallow(self.workload) or self.workload
 
     @cached_property
+    def referenced(self) -> tuple[Workload, ...]:
+        """The workloads whose answers are compared with one of the reference.
+
+        The answer of a shallow network is compared with that of the reference at the same depth.
+        """
+        both = (self.workload, self.screened)
+        return tuple({workload.digest: workload for workload in both}.values())
+
+    @cached_property
     def study(self) -> str:
         """Digest of the study: the same workload on the same machine resumes it."""
         same = ["tune", self.workload.digest, setting_digest()]

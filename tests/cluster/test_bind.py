@@ -73,6 +73,25 @@ def test_cpus_that_the_batch_system_has_bound_are_kept(tmp_path: Path) -> None:
     all_of_them.communicate()
 
 
+@needs_two
+def test_a_worker_runs_only_on_cpus_of_the_set_that_it_was_given(tmp_path: Path) -> None:
+    """Slurm grants two CPUs, and the control group of the job allows only the last one."""
+    last = CPUS[-1]
+    code = (
+        f"import os, sys; os.sched_setaffinity(0, {{{last}}}); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    worker = [sys.executable, "-m", "perfkit.cluster.start_worker", sys.executable, "-c", SHOW]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *worker],
+        env={**os.environ, "SLURM_CPUS_PER_TASK": "2", "TMPDIR": str(tmp_path)},
+        input="",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [last]
+
+
 @pytest.mark.parametrize(
     ("command", "count", "expected"),
     [

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from perfkit.cluster.array_script import write_array_script
 from perfkit.cluster.local_place import LocalPlace
 from perfkit.cluster.place import Job, JobState, Options, Place, Submission
 from perfkit.cluster.places import make_place
+from perfkit.cluster.slurm_logs import explained
 from perfkit.cluster.slurm_place import SlurmPlace, check_slurm_options
 from perfkit.cluster.slurm_states import slurm_jobs
 from perfkit.cluster.start_worker import granted_cpus
@@ -126,6 +128,36 @@ def test_the_accounting_knows_jobs_that_have_left_the_queue() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["7_0_0_log.err", "7-0.log"])
+@pytest.mark.parametrize(
+    ("line", "state"),
+    [
+        (
+            "slurmstepd-n2: error: Detected 1 oom-kill event(s) in StepId=3.0. Some of your "
+            "processes may have been killed by the cgroup out-of-memory handler.",
+            JobState.OUT_OF_MEMORY,
+        ),
+        (
+            "slurmstepd: error: StepId=3.0 exceeded memory limit (879038464 > 629145600), being "
+            "killed",
+            JobState.OUT_OF_MEMORY,
+        ),
+        ("srun: error: n2: task 0: Out Of Memory", JobState.OUT_OF_MEMORY),
+        ("srun: error: n2: task 0: Killed", JobState.FAILED),
+        ("unit-1: crashed, slurmstepd: out of memory", JobState.FAILED),
+    ],
+)
+def test_the_log_of_a_failed_job_says_that_memory_was_exceeded(
+    tmp_path: Path, name: str, line: str, state: JobState
+) -> None:
+    (tmp_path / name).write_text(f"a worker begins\n{line}\n")
+    failed = Job("7_0", JobState.FAILED, "failed, NonZeroExitCode, on n2")
+    assert explained(failed, tmp_path) == replace(failed, state=state)
+    cancelled = replace(failed, state=JobState.CANCELLED)
+    assert explained(cancelled, tmp_path) == cancelled
+    assert explained(failed, tmp_path / "none") == failed
+
+
 def test_silence_of_slurm_is_not_the_end_of_a_job() -> None:
     assert _slurm_says(None, None) == [(JobState.UNKNOWN, "Slurm does not answer")] * 2
     assert (
@@ -143,6 +175,26 @@ def test_a_unit_says_why_slurm_ended_its_worker(tmp_path: Path) -> None:
         UnitState.QUEUED,
         "its worker on n1 was over its time limit (timeout, TimeLimit, on n1)",
     )
+
+
+def test_a_unit_of_a_requeued_worker_is_queued_at_once(tmp_path: Path) -> None:
+    """Its job waits, or runs again as another worker, long before its lease expires."""
+    study = toy_study(tmp_path, toy_plan([0.0], lease_s=1000.0))
+    first = Worker("a", "host", 1, node="n1", job="7_0", begin_s=100.0)
+    study.enter(first)
+    assert study.claim(study.plan.units[0], first, Silence(lambda: 0.0)) is not None
+
+    def why(state: JobState) -> str:
+        (unit,) = study_status(study, [Job("7_0", state)]).units
+        return unit.why if unit.state is UnitState.QUEUED else unit.state
+
+    assert why(JobState.RUNNING) == UnitState.RUNNING
+    assert why(JobState.QUEUED) == "its worker on n1 was requeued"
+    assert study_status(study, []).busy == ()
+    second = Worker("b", "host", 2, node="n2", job="7_0", begin_s=200.0, busy="it is busy")
+    study.enter(second)
+    assert why(JobState.RUNNING) == "its worker on n1 was requeued"
+    assert study_status(study, []).busy == ("on n2, it is busy",)
 
 
 @pytest.mark.parametrize(
@@ -175,25 +227,48 @@ def test_options_that_make_no_job_are_refused(options: Options, expected: str) -
         check_slurm_options(options)
 
 
-def test_the_script_submits_one_array_with_words_that_no_shell_interprets(tmp_path: Path) -> None:
-    folder = tmp_path / FOLDER / "sharing"
-    folder.mkdir(parents=True)
-    wild = {"comment": "$(touch canary) `touch canary` '\"", "hold": None}
-    options = Options("-p x; touch canary", 5430.0, cpus=3, workers=7, passed_on=wild)
-    script = write_array_script(folder, sys.executable, "tests.none", options)
-    fake = tmp_path / "bin" / "sbatch"
-    fake.parent.mkdir()
+def _stand_in(folder: Path, name: str) -> None:
+    """A program that prints the current folder and its words as JSON."""
+    folder.mkdir(exist_ok=True)
     show = "import json, os, sys; print(json.dumps([os.getcwd(), *sys.argv[1:]]))"
-    fake.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{show}' \"$@\"\n")
-    fake.chmod(0o755)
+    (folder / name).write_text(f"#!/bin/sh\nexec {sys.executable} -c '{show}' \"$@\"\n")
+    (folder / name).chmod(0o755)
+
+
+def _words(script: Path, *given: str, programs: Path) -> list[str]:
     done = subprocess.run(
-        ["sh", str(script), "--account=a b"],
-        env={**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}", "CDPATH": "/"},
+        ["sh", str(script), *given],
+        cwd=script.parent,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "CDPATH": "/"},
         capture_output=True,
         text=True,
         check=True,
     )
-    cwd, *words = json.loads(done.stdout)
+    words: list[str] = json.loads(done.stdout)
+    return words
+
+
+@pytest.mark.parametrize(
+    "python",
+    [
+        sys.executable,
+        "/opt/it's $(touch canary)/`touch canary`; touch canary/python",
+        "/-x/line\nbreak touch canary\n/~root/*/${HOME}/#python",
+        'back\\slash\\/"quoted"/!x/&/|/蛋白質',
+    ],
+)
+def test_the_script_submits_one_array_with_words_that_no_shell_interprets(
+    tmp_path: Path, python: str
+) -> None:
+    folder = tmp_path / FOLDER / "sharing"
+    folder.mkdir(parents=True)
+    wild = {"comment": f"$(touch canary) `touch canary` '\" {python!r}", "hold": None}
+    options = Options("-p x; touch canary", 5430.0, cpus=3, workers=7, passed_on=wild)
+    script = write_array_script(folder, python, "tests.none", options)
+    programs = tmp_path / "bin"
+    for name in ("sbatch", "srun"):
+        _stand_in(programs, name)
+    cwd, *words = _words(script, "--account=a b", programs=programs)
     assert cwd == str(folder)
     assert {
         "--array=1-7",
@@ -204,6 +279,12 @@ def test_the_script_submits_one_array_with_words_that_no_shell_interprets(tmp_pa
         "--hold",
     } <= set(words)
     assert words[-2:] == ["--account=a b", "worker.sh"]
+    _, *command = _words(folder / "worker.sh", programs=programs)
+    assert command == [
+        "--cpus-per-task=3",
+        *(python, "-P", "-m", "perfkit.cluster.start_worker"),
+        *(python, "-P", "-m", "tests.none", ".."),
+    ]
     assert list(tmp_path.rglob("canary")) == []
     if shutil.which("shellcheck") is not None:
         for name in ("submit.sh", "worker.sh"):

@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,25 +19,27 @@ import pytest
 from perfkit.cluster.place import JobState, Options, Submission
 from perfkit.cluster.slurm_place import SlurmPlace
 from perfkit.cluster.study_status import UnitState, jobs_of, study_status
-from perfkit.records.schema import Outcome
+from perfkit.records.roles import Role
+from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_folder
 from perfkit.shared_study.leases import Worker
 from perfkit.shared_study.plan import read_plan
 from perfkit.shared_study.study import SharedStudy
-from tests.support.local_slurm import Slurm, local_slurm
+from tests.support.local_slurm import SPARE, URGENT, Slurm, local_slurm
 from tests.support.plugin import install
-from tests.support.toy_worker import SLOW, toy_command, toy_plan, toy_study
+from tests.support.toy_worker import GREEDY, SLOW, toy_command, toy_plan, toy_study
 
 pytestmark = pytest.mark.slow
 
 NODES = ("n1", "n2", "n3")
 OPTIONS = Options(exclusive=True, workers=3, time_s=600.0)
+SLOW_S = 20.0
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     pytest.importorskip("submitit", reason="submitit is in the slurm extra")
-    with local_slurm(tmp_path_factory.mktemp("slurm"), NODES) as running:
+    with local_slurm(tmp_path_factory.mktemp("slurm"), NODES, polls_memory=True) as running:
         yield running
 
 
@@ -50,10 +53,11 @@ def on_cluster(cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slur
     cluster.wait_until_empty(60)
 
 
-def _submit(study: SharedStudy) -> None:
+def _submit(study: SharedStudy, options: Options = OPTIONS) -> None:
     logs = study.sharing / "logs"
     logs.mkdir(exist_ok=True)
-    jobs = SlurmPlace().submit(Submission(toy_command(study.folder), 3, logs, OPTIONS))
+    command = toy_command(study.folder)
+    jobs = SlurmPlace().submit(Submission(command, options.workers, logs, options))
     study.note_jobs("slurm", jobs)
 
 
@@ -93,19 +97,65 @@ def test_every_way_to_lose_a_worker_leaves_each_unit_one_record(
     _wait(lambda: bool(_answer(on_cluster, "sinfo", "--noheader")))
     on_cluster.run("scontrol", "requeue", str(requeued.job))
     _submit(study)
-    (tmp_path / SLOW).touch()
-    time.sleep(5.0)
-    (tmp_path / SLOW).unlink()
-    _wait(lambda: bool(_at_work(study)))
-    # Slurm sends this signal before a time limit.
-    on_cluster.run("scancel", "--signal=USR2", str(_at_work(study)[0].job))
+    _wait(lambda: len(_at_work(study)) == 2)
 
+    # One worker hangs until its time limit, which Slurm looks at twice a minute. Meanwhile nothing
+    # can be written to the shared folder for longer than several leases.
+    hanging, signalled = _at_work(study)
+    os.kill(hanging.pid, signal.SIGSTOP)
+    on_cluster.run("scontrol", "update", f"JobId={hanging.job}", "EndTime=now+1")
+    (tmp_path / SLOW).touch()
+    time.sleep(SLOW_S)
+    (tmp_path / SLOW).unlink()
+    # Slurm sends this signal before a time limit.
+    on_cluster.run("scancel", "--signal=USR2", str(signalled.job))
+    _wait(lambda: _state(study, hanging) is JobState.TIME_LIMIT, 90)
+
+    if study.open_units() and not _at_work(study):
+        _submit(study)
     _wait(lambda: not study.open_units(), 120)
     status = study_status(study, jobs_of(study))
     assert status.counts[UnitState.DONE] == 20
     names = Counter(record.id.rpartition("-")[0] for record in study.records())
     assert names == Counter(f"unit-{number}" for number in range(20))
     assert len(read_folder(tmp_path).records) == 20
+
+
+def test_the_status_tells_why_slurm_ended_each_worker(on_cluster: Slurm, tmp_path: Path) -> None:
+    """One exceeds its memory, one is preempted, and one is lost with its node."""
+    study = toy_study(tmp_path, toy_plan([300.0] * 3, lease_s=60.0))
+    passed_on = {"mem": "600M", "no-requeue": None}
+    _submit(study, replace(OPTIONS, partition=SPARE, passed_on=passed_on))
+    _wait(lambda: len(_begun(tmp_path)) == 3)
+    greedy, preempted, lost = _at_work(study)
+    ends = {
+        greedy: JobState.OUT_OF_MEMORY,
+        preempted: JobState.PREEMPTED,
+        lost: JobState.NODE_FAILED,
+    }
+    (tmp_path / GREEDY).write_text(str(greedy.pid))
+    on_cluster.run(
+        "sbatch", f"--partition={URGENT}", f"--nodelist={preempted.node}", "--exclusive",
+        "--time=1", f"--output={os.devnull}", "--wrap=true",
+    )  # fmt: skip
+    on_cluster.lose_node(str(lost.node))
+    os.kill(lost.pid, signal.SIGKILL)
+    try:
+        _wait(lambda: {worker: _state(study, worker) for worker in ends} == ends)
+        why = {unit.why for unit in study_status(study, jobs_of(study)).units}
+    finally:
+        on_cluster.restore_node(str(lost.node))
+    # Before Slurm ends a preempted job, it asks its worker to end, which gives its unit back.
+    assert {reason.partition(" (")[0] for reason in why} == {
+        f"its worker on {greedy.node} was out of memory",
+        f"given back by {preempted.node}: ended by a signal; its job was preempted",
+        f"its worker on {lost.node} was lost with its node",
+    }
+
+
+def _begun(folder: Path) -> list[str]:
+    path = folder / "begun"
+    return path.read_text().splitlines() if path.exists() else []
 
 
 def _answer(cluster: Slurm, *command: str) -> str:
@@ -168,7 +218,7 @@ def test_the_inputs_of_a_run_are_shared_by_the_workers_of_a_script(
     perfkit(f"{words} --array-limit 2 --script")
     environment = on_cluster.environment | {"PYTHONPATH": str(tmp_path / "packages")}
     script = tmp_path / "out" / "sharing" / "submit.sh"
-    subprocess.run(["sh", str(script), "--mem=100M"], env=environment, check=True)
+    subprocess.run(["sh", str(script), "--mem=2000M"], env=environment, check=True)
     study = SharedStudy(tmp_path / "out")
     _wait(lambda: not study.open_units(), 90)
     assert Counter(record.workload.name for record in study.records()) == Counter(
@@ -178,3 +228,38 @@ def test_the_inputs_of_a_run_are_shared_by_the_workers_of_a_script(
     assert len(list((tmp_path / "out").glob("plate-*/plate.npy"))) == 3
     # The same command finds the study finished, and prints what it finds.
     assert perfkit(words).count("outcome ok") == 3
+
+
+def test_a_tuning_and_a_fit_run_on_slurm(perfkit: Perfkit, tmp_path: Path) -> None:
+    """Two workers share the search of the tuning; a third one makes the fit."""
+    (entry_points,) = tmp_path.glob("packages/*/entry_points.txt")
+    entry_points.write_text(entry_points.read_text() + "wasteful = heat_model:WastefulHeat\n")
+    tune = "tune --model wasteful --edge 32 --knob padded=exact --budget 20s --no-extrapolation "
+    tune += "--cold --out tuned --on slurm --exclusive --array-limit 2 --time 9m"
+    perfkit(f"{tune} --no-follow")
+    fit = "plan fit --model heat --rounds 2 --out fitted --on slurm --exclusive --time 9m"
+    perfkit(f"{fit} --no-follow")
+    tuned, fitted = SharedStudy(tmp_path / "tuned"), SharedStudy(tmp_path / "fitted")
+    _wait(lambda: not tuned.open_units() and not fitted.open_units(), 240)
+
+    steps = Counter(str(unit.label).split()[0] for unit in tuned.found_units())
+    # Both depths have a reference, and the one change is screened.
+    assert steps["reference"] == 2
+    assert steps["screen"] >= 1
+    blocks: dict[str | None, list[Record]] = defaultdict(list)
+    for record in tuned.records():
+        blocks[record.block].append(record)
+    assert all(len({one.machine.node for one in own}) == 1 for own in blocks.values())
+    assert len({record.machine.node for record in tuned.records()}) == 2
+    for own in blocks.values():
+        if own[0].role is not Role.REFERENCE:
+            assert {not one.configuration.settings for one in own} == {True, False}
+    assert (tmp_path / "tuned" / "report.html").exists()
+    # The same command finds the tuning finished, and names what it left.
+    assert "written: tuned/report.html" in perfkit(tune)
+    assert "at least one worker was at work for" in perfkit("status tuned")
+
+    assert "written: fitted/fit.json" in perfkit(fit)
+    nodes = {record.machine.node for record in read_folder(tmp_path / "fitted").records}
+    assert len(nodes) == 1
+    assert nodes < set(NODES)

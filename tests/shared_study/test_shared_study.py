@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from perfkit.cluster.study_status import UnitState, study_status
 from perfkit.errors import UserError
 from perfkit.records.journal import Journal
 from perfkit.records.schema import Record
@@ -22,8 +23,16 @@ from perfkit.records.store import read_folder
 from perfkit.shared_study import exclusive
 from perfkit.shared_study.leases import Silence, Worker
 from perfkit.shared_study.plan import PLAN_NAME, Unit, read_plan, write_plan
-from perfkit.shared_study.study import SharedStudy, UnitStore
-from perfkit.shared_study.worker import CANCELLED, FINISHED, REFUSED, this_worker, work
+from perfkit.shared_study.spent import Shift
+from perfkit.shared_study.study import Listing, SharedStudy, UnitStore
+from perfkit.shared_study.worker import (
+    CANCELLED,
+    FINISHED,
+    REFUSED,
+    IsHeld,
+    this_worker,
+    work,
+)
 from tests.support.toy_worker import ToyExecutor, toy_command, toy_plan, toy_record, toy_study
 
 
@@ -288,3 +297,109 @@ def test_a_damaged_plan_is_refused_in_one_sentence(tmp_path: Path, text: str) ->
     (tmp_path / PLAN_NAME).write_text(text)
     with pytest.raises(UserError, match="is not the plan of a study"):
         read_plan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shifts", "expected_s"),
+    [
+        ([], 0.0),
+        ([(100.0, 50.0)], 50.0),
+        # Overlapping workers count once, and the time between two submissions not at all.
+        ([(100.0, 50.0), (120.0, 40.0)], 60.0),
+        ([(100.0, 50.0), (110.0, 10.0), (1000.0, 5.0)], 55.0),
+    ],
+)
+def test_the_time_that_a_study_has_cost_is_that_with_a_worker_at_work(
+    tmp_path: Path, shifts: list[tuple[float, float]], expected_s: float
+) -> None:
+    study = toy_study(tmp_path, toy_plan([0.0]))
+    for number, shift in enumerate(shifts):
+        study.note_shift(_worker(str(number)), Shift(*shift))
+    assert study.spent_s() == pytest.approx(expected_s)
+
+
+class Timed(ToyExecutor):
+    """Takes a minute of its clock for each unit."""
+
+    def __init__(self, study: SharedStudy, clock: Clock) -> None:
+        super().__init__(study)
+        self.clock = clock
+
+    def execute(self, unit: Unit) -> Sequence[Record]:
+        self.clock.time_s += 60.0
+        return super().execute(unit)
+
+
+def test_a_worker_notes_how_long_it_has_been_at_work(tmp_path: Path) -> None:
+    study, clock = toy_study(tmp_path, toy_plan([0.0] * 3)), Clock()
+    assert work(study, Timed(study, clock), _worker("a"), print, clock) == FINISHED
+    assert SharedStudy(tmp_path).spent_s() == pytest.approx(180.0)
+
+
+class Listed(SharedStudy):
+    """Counts how often its folders are listed."""
+
+    listings = 0
+
+    def listing(self) -> Listing:
+        self.listings += 1
+        return super().listing()
+
+
+def test_folders_are_not_listed_for_each_unit_that_others_hold(tmp_path: Path) -> None:
+    """20 units are held, and the last one is free: it takes a listing to choose, one to check."""
+    toy_study(tmp_path, toy_plan([0.0] * 21, lease_s=1000.0))
+    study, clock = Listed(tmp_path), Clock()
+    for unit in study.plan.units[:20]:
+        assert study.leases.take(unit.key, 1, _worker("other")) is not None
+
+    class Once(ToyExecutor):
+        def execute(self, unit: Unit) -> Sequence[Record]:
+            self.study.cancel()
+            return super().execute(unit)
+
+    assert work(study, Once(study), _worker("a"), print, clock) == CANCELLED
+    assert study.finished() == {study.plan.units[20].key}
+    assert study.listings == 2
+
+
+class Growing(ToyExecutor):
+    """Finds two units as it goes; the unit of the plan comes last."""
+
+    found = tuple(
+        Unit(key=f"00000000000{number}", label=f"found-{number} 0.0", detail=number)
+        for number in range(2)
+    )
+
+    def open_units(self, listing: Listing, is_held: IsHeld) -> Sequence[Unit]:
+        units = [unit for unit in self.found if unit.key not in listing.closed]
+        return units or self.study.open_units(listing)
+
+
+def test_units_that_workers_find_are_run_and_shown_before_those_of_the_plan(
+    tmp_path: Path,
+) -> None:
+    plan = toy_plan([0.0]).model_copy(update={"grows": True})
+    study = toy_study(tmp_path, plan)
+    assert work(study, Growing(study), _worker("a"), print, Clock()) == FINISHED
+    begun = [line.split()[0] for line in (tmp_path / "begun").read_text().splitlines()]
+    assert begun == ["found-0", "found-1", "unit-0"]
+    assert SharedStudy(tmp_path).found_units() == list(Growing.found)
+    shown = study_status(study, []).units
+    assert [(unit.label.split()[0], unit.state) for unit in shown] == [
+        ("found-0", UnitState.DONE),
+        ("found-1", UnitState.DONE),
+        ("unit-0", UnitState.DONE),
+    ]
+
+
+def test_a_growing_study_continues_with_another_budget_only(tmp_path: Path) -> None:
+    first = toy_plan([0.0]).model_copy(
+        update={"grows": True, "arguments": {"budget": "1h", "size": 8}}
+    )
+    write_plan(tmp_path, first)
+    longer = first.model_copy(update={"arguments": {"budget": "2h", "size": 8}})
+    write_plan(tmp_path, longer)
+    assert read_plan(tmp_path).arguments["budget"] == "2h"
+    with pytest.raises(UserError, match="holds another shared study"):
+        write_plan(tmp_path, first.model_copy(update={"arguments": {"budget": "2h", "size": 9}}))

@@ -21,6 +21,15 @@ CPUS = 2
 MEMORY_MB = 8000
 READY_S = 60.0
 
+SPARE, URGENT = "spare", "urgent"
+"""Partitions: jobs of the first are ended, and those of the default one requeued, once jobs of
+the second need their nodes."""
+
+POLLED_MEMORY = """JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill"""
+"""Jobs that exceed their memory are ended; control groups, which need more rights, are not used."""
+
 
 @dataclass(frozen=True)
 class Slurm:
@@ -34,6 +43,17 @@ class Slurm:
         self.daemons["slurmctld"].terminate()
         self.daemons["slurmctld"].wait(timeout=30)
         self.daemons["slurmctld"] = _start(["slurmctld", "-D"], self.environment)
+
+    def lose_node(self, node: str) -> None:
+        """End the daemon of a node, and let the controller know that the node is lost."""
+        self.daemons[node].kill()
+        self.daemons[node].wait(timeout=30)
+        self.run("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
+
+    def restore_node(self, node: str) -> None:
+        """Start the daemon of a lost node again."""
+        self.daemons[node] = _start(["slurmd", "-D", "-N", node], self.environment)
+        self.run("scontrol", "update", f"nodename={node}", "state=resume")
 
     def run(self, *command: str) -> str:
         """The standard output of a command that must succeed."""
@@ -57,7 +77,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _configuration(folder: Path, nodes: Sequence[str]) -> str:
+def _configuration(folder: Path, nodes: Sequence[str], *, polls_memory: bool) -> str:
     host = socket.gethostname()
     named = "\n".join(
         f"NodeName={node} NodeAddr=127.0.0.1 NodeHostname={host} Port={_free_port()} "
@@ -78,6 +98,8 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 ReturnToService=2
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmdSpoolDir={folder}/spool-%n
@@ -85,19 +107,32 @@ StateSaveLocation={folder}/state
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
+{POLLED_MEMORY if polls_memory else "JobAcctGatherType=jobacct_gather/none"}
 KillWait=5
 OverTimeLimit=0
 {named}
 PartitionName=main Nodes={",".join(nodes)} Default=YES MaxTime=INFINITE State=UP
+PartitionName={SPARE} Nodes={",".join(nodes)} MaxTime=INFINITE State=UP PreemptMode=CANCEL
+PartitionName={URGENT} Nodes={",".join(nodes)} MaxTime=INFINITE State=UP PriorityTier=10
 """
 
 
 @contextmanager
-def local_slurm(folder: Path, nodes: Sequence[str] = NODES) -> Iterator[Slurm]:
+def local_slurm(
+    folder: Path, nodes: Sequence[str] = NODES, *, polls_memory: bool = False
+) -> Iterator[Slurm]:
     """Run Slurm's daemons on loopback for a block; skip the test where they are not installed.
 
     Each node has a daemon of its own on this machine.
+
+    Parameters
+    ----------
+    folder
+        Folder for everything that the daemons write.
+    nodes
+        Names of the nodes.
+    polls_memory
+        Whether jobs that exceed their memory are ended.
     """
     missing = [name for name in PROGRAMS if shutil.which(name, path=_PATH) is None]
     if missing:
@@ -106,7 +141,7 @@ def local_slurm(folder: Path, nodes: Sequence[str] = NODES) -> Iterator[Slurm]:
         pytest.skip("a Slurm of the test's own needs root")
     for name in ("state", *(f"spool-{node}" for node in nodes)):
         (folder / name).mkdir()
-    (folder / "slurm.conf").write_text(_configuration(folder, nodes))
+    (folder / "slurm.conf").write_text(_configuration(folder, nodes, polls_memory=polls_memory))
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(1024))
     key.chmod(0o600)
@@ -134,7 +169,12 @@ def local_slurm(folder: Path, nodes: Sequence[str] = NODES) -> Iterator[Slurm]:
         for daemon in reversed(running.daemons.values()):
             daemon.terminate()
         for daemon in running.daemons.values():
-            daemon.wait(timeout=20)
+            try:
+                daemon.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                # A daemon of a node waits for jobs that hang.
+                daemon.kill()
+                daemon.wait()
 
 
 def _start(command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -156,7 +196,7 @@ def _wait_until_idle(running: Slurm, folder: Path) -> None:
             text=True,
             check=False,
         )
-        if completed.stdout.strip() == "idle":
+        if set(completed.stdout.split()) == {"idle"}:
             return
         time.sleep(0.5)
     logs = "\n".join(path.read_text()[-2000:] for path in sorted(folder.glob("*.log")))

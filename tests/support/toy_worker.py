@@ -16,8 +16,8 @@ from unittest.mock import patch
 from perfkit.files import short_digest
 from perfkit.records.schema import Record
 from perfkit.shared_study.plan import SharedPlan, Unit, write_plan
-from perfkit.shared_study.study import SharedStudy
-from perfkit.shared_study.worker import end_on_time_limit, this_worker, work
+from perfkit.shared_study.study import Listing, SharedStudy
+from perfkit.shared_study.worker import IsHeld, end_on_time_limit, this_worker, work
 from perfkit.trial.interrupts import install_interrupt_handlers
 from tests.support.records_factory import make_record
 
@@ -25,6 +25,13 @@ ROOT = Path(__file__).parents[2]
 
 SLOW = "slow"
 """File in the folder of the study; while it exists, nothing can be written to the folder."""
+
+GREEDY = "greedy"
+"""File in the folder of the study with the process ID of a worker that then takes much memory."""
+
+GREEDY_BYTES = 800 * 2**20
+STEP_S = 0.1
+"""Seconds between two looks at the file."""
 
 
 def toy_command(folder: Path) -> tuple[str, ...]:
@@ -46,6 +53,10 @@ class ToyExecutor:
     def __init__(self, study: SharedStudy) -> None:
         self.study = study
 
+    def open_units(self, listing: Listing, is_held: IsHeld) -> Sequence[Unit]:
+        """The open units of the plan."""
+        return self.study.open_units(listing)
+
     def prerequisite(self, unit: Unit) -> Unit | None:
         """None."""
         return None
@@ -56,8 +67,16 @@ class ToyExecutor:
         descriptor = os.open(self.study.folder / "begun", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.write(descriptor, f"{name} {os.getpid()}\n".encode())
         os.close(descriptor)
-        time.sleep(float(seconds))
+        self._sleep(float(seconds))
         return [toy_record(f"{name}-{os.getpid()}", self.study)]
+
+    def _sleep(self, seconds: float) -> None:
+        end_s, taken = time.monotonic() + seconds, b""
+        while (left_s := end_s - time.monotonic()) > 0:
+            greedy = self.study.folder / GREEDY
+            if not taken and greedy.exists() and greedy.read_text() == str(os.getpid()):
+                taken = b"x" * GREEDY_BYTES
+            time.sleep(min(STEP_S, left_s))
 
 
 def toy_plan(

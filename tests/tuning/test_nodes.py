@@ -12,16 +12,23 @@ from perfkit.tuning.nodes import by_kind, node_sentences
 from tests.support.records_factory import MACHINE, make_record
 
 
-def _controls(node: str, times_s: Sequence[float], cpu: str = "Test CPU") -> list[Record]:
+def _controls(
+    node: str, times_s: Sequence[float], cpu: str = "Test CPU", role: str = "base"
+) -> list[Record]:
     machine = MACHINE | {"node": node, "cpu": cpu, "digest": f"digest of {cpu}"}
-    return [make_record(role="base", steady_s=[time] * 3, machine=machine) for time in times_s]
+    return [make_record(role=role, steady_s=[time] * 3, machine=machine) for time in times_s]
 
 
-def test_a_node_that_is_slower_than_its_kind_is_named() -> None:
-    """The medians are 12 and 10 s: a ratio of 1.20."""
+@pytest.mark.parametrize("role", ["base", "confirm"])
+def test_a_node_that_is_slower_than_its_kind_is_named(role: str) -> None:
+    """The medians are 12 and 10 s: a ratio of 1.20. Stock is the control of a block."""
     times = [9.9, 10.0, 10.0, 10.1, 10.0]
     slow = [11.9, 12.0, 12.1, 12.0, 12.0]
-    records = _controls("n1", times) + _controls("n2", times) + _controls("n3", slow)
+    records = [
+        record
+        for node, own in (("n1", times), ("n2", times), ("n3", slow))
+        for record in _controls(node, own, role=role)
+    ]
     assert node_sentences(records) == [
         "node n3 is 1.20 times as slow as the other nodes with Test CPU (5 against 10 controls)"
     ]

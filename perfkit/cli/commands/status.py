@@ -51,6 +51,8 @@ def show_status(console: Console, status: StudyStatus) -> None:
     console.table(HEADERS, ((one.label, one.state, one.where, one.why) for one in status.units))
     if status.jobs:
         console.table(JOB_HEADERS, ((job.id, job.state, job.detail) for job in status.jobs))
-    for sentence in status.endings:
+    for sentence in (*status.endings, *status.busy):
         console.line(sentence)
+    if status.time_sentence:
+        console.line(status.time_sentence)
     console.line(status.sentence)

@@ -95,14 +95,14 @@ def next_confirmation(
     # call with a larger budget continues from there.
     least = _look(evidence, finalists[0])
     needed = 1 if blocks < least else to_look
-    if blocks < least and (least - blocks) * block_s > budget.remaining_s:
+    if blocks < least and budget.turns(least - blocks) * block_s > budget.remaining_s:
         # An interval from blocks of one pass is better than none.
         passes = 1
         block_s = budget.costs.block_s(finalists, passes)
     kept_s = 0.0
     if any(is_confirmed(evidence, finalist) for finalist in finalists):
         kept_s = budget.costs.parts_s((STOCK, *finalists))
-    if needed == 0 or needed * block_s + kept_s > budget.remaining_s:
+    if needed == 0 or budget.turns(needed) * block_s + kept_s > budget.remaining_s:
         return None
     return Confirm(finalists, passes)
 
@@ -142,9 +142,18 @@ def reserve_s(
         least = wanted = _look(evidence, candidate)
     block_s = costs.block_s(finalists, costs.passes_in_block(finalists))
     parts_s = costs.parts_s((STOCK, *finalists))
-    if done < least and (wanted - done) * block_s + parts_s > budget.remaining_s:
+    if done < least and budget.turns(wanted - done) * block_s + parts_s > budget.remaining_s:
         wanted = least
-    return max(0, wanted - done) * block_s + parts_s
+    return budget.turns(max(0, wanted - done)) * block_s + parts_s
+
+
+def missing_blocks(evidence: Evidence, finalist: Configuration) -> int:
+    """Number of confirmation blocks that a finalist lacks for its next interval."""
+    blocks, least = _blocks(evidence, finalist), _look(evidence, finalist)
+    if blocks < least:
+        return least - blocks
+    look = next_look(blocks)
+    return 0 if look is None else look - blocks
 
 
 def unconfirmed(
@@ -157,10 +166,10 @@ def unconfirmed(
         missing = least - _blocks(evidence, finalist)
         if missing > 0:
             block_s = budget.costs.block_s((finalist,), budget.costs.passes_in_block((finalist,)))
+            needed_s = budget.turns(missing) * block_s
             reasons.append(
                 f"{finalist.label} is not confirmed: {missing} of {least} blocks are missing, "
-                f"about {seconds_text(missing * block_s)}; run again with a larger --budget to "
-                "continue"
+                f"about {seconds_text(needed_s)}; run again with a larger --budget to continue"
             )
     return reasons
 

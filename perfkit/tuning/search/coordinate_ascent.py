@@ -167,14 +167,17 @@ def _next_screening(
 ) -> Screen | None:
     """The next screening for which there is time, confirmation included, or None.
 
-    Changes that have to repeat a win come first, then untried ones, then undecided ones.
+    Changes that have to repeat a win come first, then untried ones, then undecided ones. Several
+    workers take all of them in this order: while one repeats a win, the others would be idle.
     """
     base = climb.best
     fresh = bool(climb.promising) or not climb.untried
     chosen = climb.promising or climb.untried or climb.undecided
     if not chosen:
         return None
-    if len(chosen[0]) > 1:
+    if budget.workers > 1:
+        chosen = tuple(dict.fromkeys((*climb.promising, *climb.untried, *climb.undecided)))
+    elif len(chosen[0]) > 1:
         # A step of several settings is expected to win, and to become the base of the next ones.
         chosen = chosen[:1]
     candidates = [space.changed(base, change) for change in chosen]

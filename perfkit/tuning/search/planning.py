@@ -28,8 +28,8 @@ process, see :data:`perfkit.tuning.search.screening.BUILDING_ERROR`."""
 
 
 def batch(budget: Budget) -> int:
-    """Most candidates of a screening."""
-    return SHARED_BATCH if budget.shared else BATCH
+    """Most candidates of a screening; with several workers, at least one for each of them."""
+    return max(budget.workers, SHARED_BATCH if budget.shared else BATCH)
 
 
 def sure_rounds(budget: Budget) -> int:
@@ -76,10 +76,12 @@ def plan_screening(
         candidates = [one for one in candidates if one not in suspects]
     chosen, sure = tuple(candidates[: batch(budget)]), sure_rounds(budget)
     while chosen:
-        spare_s = budget.remaining_s - budget.costs.screening_s(base, chosen, sure) - reserve_s
+        # Workers screen at the same time, so that only the candidates of one of them take time.
+        timed = chosen[: budget.turns(len(chosen))]
+        spare_s = budget.remaining_s - budget.costs.screening_s(base, timed, sure) - reserve_s
         if spare_s >= 0:
-            most = _rounds_most(base, chosen, budget.costs)
-            possible = sure + int(spare_s / max(1e-9, _round_s(base, chosen, budget.costs)))
+            most = _rounds_most(base, timed, budget.costs)
+            possible = sure + int(spare_s / max(1e-9, _round_s(base, timed, budget.costs)))
             return Screen(base, chosen, min(most, possible), fresh)
         if first and len(chosen) == 1:
             fits = budget.costs.screening_s(base, chosen, 1) <= budget.remaining_s

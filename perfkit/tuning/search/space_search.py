@@ -66,7 +66,7 @@ class SpaceSearch(ScreeningRules):
         # A confirmation that has begun continues to its first interval before any other step.
         if confirmation is not None and has_begun(evidence, finalists):
             return confirmation
-        chosen, fresh = self._chosen(known, batch(budget))
+        chosen, fresh = self._chosen(known, batch(budget), several=budget.workers > 1)
         screening = self._screening(known, chosen, finalists, budget, fresh=fresh)
         if screening is not None:
             return screening
@@ -77,20 +77,31 @@ class SpaceSearch(ScreeningRules):
             self._undone(known, chosen, finalists, budget)
         )
 
-    def _chosen(self, known: Known, count: int) -> tuple[Sequence[Configuration], bool]:
-        """The candidates of the next screening, and whether their base needs a new process."""
-        if known.repeats:
-            return known.repeats[:count], True
+    def _chosen(
+        self, known: Known, count: int, *, several: bool
+    ) -> tuple[Sequence[Configuration], bool]:
+        """The candidates of the next screening, and whether their base needs a new process.
+
+        While one of several workers repeats a win, the others take new candidates.
+        """
+        repeats = known.repeats[:count]
+        if not repeats:
+            return self._new(known, count), False
+        left = count - len(repeats)
+        return (*repeats, *(self._new(known, left) if several and left > 0 else ())), True
+
+    def _new(self, known: Known, count: int) -> Sequence[Configuration]:
+        """Candidates that need not repeat a win."""
         if self.screens_singles and known.combined:
-            return known.combined[:count], False
+            return known.combined[:count]
         if self.screens_singles and known.untried:
             changes = known.untried
             if len(changes[0]) > 1:
                 # A step of several settings is expected to win, and to become the next base.
                 changes = changes[:1]
             singles = [change for change in changes if len(change) == len(changes[0])]
-            return [known.space.changed(known.best, one) for one in singles[:count]], False
-        return self.propose(known, count), False
+            return [known.space.changed(known.best, one) for one in singles[:count]]
+        return self.propose(known, count)
 
     def _screening(
         self,

@@ -187,11 +187,19 @@ class Budget:
     shared
         Whether screening compiles programs of equal process-wide settings in one process, which
         makes further candidates cheap.
+    workers
+        Number of workers that measure at the same time, each on a node of its own. Each of them
+        takes one candidate, or one confirmation block, at a time.
     """
 
     remaining_s: float
     costs: Costs
     shared: bool = False
+    workers: int = 1
+
+    def turns(self, count: int) -> int:
+        """Number of steps that a worker takes in turn if all workers share ``count`` steps."""
+        return math.ceil(count / self.workers)
 
 
 class Strategy(Protocol):
