@@ -13,5 +13,8 @@ KERNELS: tuple[Kernel, ...] = (
         "triangle_multiplication.cc",
         ("TriangleContract", "TriangleEpilogue"),
     ),
+    Kernel("adaptive transition", "adaptive_transition.cc", ("AdaptiveTransition",)),
+    Kernel("self-attention", "adaptive_attention.cc", ("SelfAttention",)),
+    Kernel("attention of atoms", "atom_attention.cc", ("AtomAttention",)),
 )
 """All kernels. One library holds them."""

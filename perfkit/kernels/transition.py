@@ -94,6 +94,7 @@ def transition(
         *weights,
         *masks,
         results=[jax.ShapeDtypeStruct(rows.shape, rows.dtype)],
+        batched=(0, *range(6, 6 + len(masks))),
         add_input=add_input,
     )
     return result.reshape(x.shape)

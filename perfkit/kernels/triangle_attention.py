@@ -138,11 +138,39 @@ def pair_projections(
     multiples = channels % _DEPTH == 0 and num_head * head_dim % _DEPTH == 0
     if packed_attention(dtype, head_dim) is None or not multiples:
         return None
-    return partial(_project, num_head), _project_output
+    return _project, _project_output
+
+
+def pair_bias(x: jax.Array, scale: jax.Array, offset: jax.Array, weights: jax.Array) -> jax.Array:
+    """Compute the bias that a pair gives to the logits of attention, with the native kernel.
+
+    Parameters
+    ----------
+    x
+        The pair, shape ``(pairs, channels)``.
+    scale, offset
+        Parameters of the layer norm, float32, shape ``(channels,)``.
+    weights
+        Shape ``(channels, heads)``, dtype of ``x``.
+
+    Returns
+    -------
+    jax.Array
+        Shape ``(heads, pairs)``, dtype of ``x``.
+    """
+    (bias,) = call_kernel(
+        "perfkit.PairBias",
+        bias_form,
+        x,
+        scale,
+        offset,
+        weights,
+        results=[jax.ShapeDtypeStruct((weights.shape[1], x.shape[0]), x.dtype)],
+    )
+    return bias
 
 
 def _project(
-    num_head: int,
     x: jax.Array,
     ln_scale: jax.Array,
     ln_offset: jax.Array,
@@ -152,15 +180,7 @@ def _project(
 ) -> tuple[PendingProjections, jax.Array, None]:
     pairs, _ = x.shape
     scale, offset = ln_scale.astype(jnp.float32), ln_offset.astype(jnp.float32)
-    (bias,) = call_kernel(
-        "perfkit.PairBias",
-        bias_form,
-        x,
-        scale,
-        offset,
-        wb.astype(x.dtype),
-        results=[jax.ShapeDtypeStruct((num_head, pairs), x.dtype)],
-    )
+    bias = pair_bias(x, scale, offset, wb.astype(x.dtype))
     return PendingProjections(x, scale, offset, w.astype(x.dtype), (pairs, *w.shape)), bias, None
 
 

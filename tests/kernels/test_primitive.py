@@ -55,6 +55,27 @@ def test_vmap_calls_the_kernel_for_each_element(row_sum_target: str, size: int) 
         assert _calls(mapped, moved) == 1
 
 
+def test_a_kernel_that_takes_a_batch_is_called_once_under_vmap(row_sum_target: str) -> None:
+    """Of the operands of this call, the factors have no batch."""
+
+    def scaled(x: jax.Array, factors: jax.Array) -> jax.Array:
+        return x.sum(1) * factors.sum()
+
+    def run(x: jax.Array, factors: jax.Array) -> jax.Array:
+        result = jax.ShapeDtypeStruct(x.shape[:1], x.dtype)
+        [sums] = call_kernel("perfkit.RowSum", scaled, x, factors, results=[result], batched=(0,))
+        return sums
+
+    x, factors = jnp.ones((5, 4, 3)), jnp.ones((2, 1))
+    traced = jax.make_jaxpr(jax.vmap(run, in_axes=(1, None)))(x, factors)
+    (kernel,) = (each for each in traced.eqns if each.primitive.name == "perfkit_kernel")
+    assert [each.aval.shape for each in kernel.invars] == [(20, 3), (2, 1)]
+    (form,) = jaxpr_as_fun(kernel.params["jaxpr"])(x.reshape(20, 3), factors)
+    np.testing.assert_array_equal(form, np.full(20, 6))
+    both = jax.make_jaxpr(jax.vmap(run))(jnp.ones((2, 4, 3)), jnp.ones((2, 2, 1)))
+    assert "scan" in str(both)
+
+
 def test_nan_and_infinity_pass(row_sum_target: str) -> None:
     x = np.ones((3, 4), np.float32)
     x[0, 1], x[1, 2] = np.nan, np.inf

@@ -23,44 +23,94 @@ using attention::OperandOf;
 // Buffers of a thread, see scratch().
 enum Slot { kNormed, kRounded, kProducts, kPacked };
 
+// Rows whose biases are written together: 64 bytes of each head in bfloat16.
+constexpr int64_t kRows = 32;
+
 // bias[heads, rows] = layer_norm(x[rows, channels]) weights[channels, heads].
+template <class T>
+struct PairBias {
+  using Operand = OperandOf<T>;
+  int64_t rows, channels, heads;
+  const T* x;
+  const float *scale, *offset;
+  T* bias;
+  const Operand* panel;
+
+  int64_t columns() const { return (heads + 15) / 16 * 16; }
+  int64_t panel_stride() const { return columns() * kDepth<Operand>; }
+  // Products of bfloat16 take 32 elements of the inner dimension at a time.
+  int64_t depth() const {
+    return std::is_same_v<Operand, float> ? channels : (channels + 31) / 32 * 32;
+  }
+
+  // The layer norm of `count` rows, rounded to T, as a left operand.
+  void normalise(int64_t row, int64_t count, Operand* normed) const {
+    const T* first = x + row * channels;
+    if constexpr (std::is_same_v<Operand, T>) {
+      layer_norm<T>(first, scale, offset, normed, count, channels, depth());
+    } else {
+      T* rounded = scratch<T>(kRounded, kRows * channels);
+      layer_norm<T>(first, scale, offset, rounded, count, channels);
+      for (int64_t i = 0; i < count * channels; i += Floats::width)
+        store(normed + i, load(rounded + i));
+    }
+  }
+
+  // Writes products [kRows, columns] of `count` rows: the rows of a head are neighbours.
+  void store_turned(const float* products, int64_t row, int64_t count) const {
+    alignas(64) float turned[16 * kRows];
+    for (int64_t first = 0; first < heads; first += 16) {
+      for (int64_t r = 0; r < kRows; r += 16)
+        attention::transpose(products + r * columns() + first, columns(), turned + r, kRows);
+      for (int64_t head = first; head < std::min(heads, first + 16); ++head)
+        for (int64_t r = 0; r < count; r += Floats::width)
+          store_partial(bias + head * rows + row + r, load(turned + (head - first) * kRows + r),
+                        std::min(Floats::width, count - r));
+    }
+  }
+
+  void run(int64_t first, int64_t last) const {
+    const ProductSession session;
+    Operand* normed = scratch<Operand>(kNormed, kRows * depth());
+    // Behind the channels, and in rows that do not exist, there are zeros.
+    std::memset(static_cast<void*>(normed), 0,
+                static_cast<size_t>(kRows * depth()) * sizeof(Operand));
+    float* products = scratch<float>(kProducts, kRows * columns());
+    for (int64_t row = first; row < last; row += kRows) {
+      const int64_t count = std::min(kRows, last - row);
+      normalise(row, count, normed);
+      for (int64_t r = 0; r < kRows; r += kBlock)
+        attention::multiply(normed + r * depth(), depth(), panel, panel_stride(),
+                            products + r * columns(), columns(), columns(), depth());
+      store_turned(products, row, count);
+    }
+  }
+
+  void run_all(ffi::ThreadPool pool, const T* weights) {
+    constexpr int64_t piece = 1024;
+    Operand* packed = scratch<Operand>(kPacked, depth() * columns());
+    std::memset(static_cast<void*>(packed), 0,
+                static_cast<size_t>(depth() * columns()) * sizeof(Operand));
+    attention::pack_weights(weights, heads, channels, heads, packed, panel_stride());
+    panel = packed;
+    parallel_for(pool, (rows + piece - 1) / piece, [&](int64_t index) {
+      run(index * piece, std::min(rows, (index + 1) * piece));
+    });
+  }
+};
+
 template <class T>
 void bias_all(ffi::ThreadPool pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& scale,
               const ffi::AnyBuffer& offset, const ffi::AnyBuffer& weights, T* bias) {
-  using Operand = OperandOf<T>;
-  constexpr int64_t piece = 1024;
-  const int64_t channels = x.dimensions()[1], rows = x.dimensions()[0];
-  const int64_t heads = weights.dimensions()[1], columns = (heads + 15) / 16 * 16;
-  const int64_t stride = columns * kDepth<Operand>;
-  Operand* panel = scratch<Operand>(kPacked, channels * columns);
-  std::memset(static_cast<void*>(panel), 0,
-              static_cast<size_t>(channels * columns) * sizeof(Operand));
-  attention::pack_weights(static_cast<const T*>(weights.untyped_data()), heads, channels, heads,
-                          panel, stride);
-  parallel_for(pool, (rows + piece - 1) / piece, [&](int64_t index) {
-    const ProductSession session;
-    Operand* normed = scratch<Operand>(kNormed, kBlock * channels);
-    T* rounded = scratch<T>(kRounded, kBlock * channels);
-    float* block = scratch<float>(kProducts, kBlock * columns);
-    const int64_t last = std::min(rows, (index + 1) * piece);
-    for (int64_t row = index * piece; row < last; row += kBlock) {
-      const int64_t count = std::min(kBlock, last - row);
-      const T* first = static_cast<const T*>(x.untyped_data()) + row * channels;
-      layer_norm(first, static_cast<const float*>(scale.untyped_data()),
-                 static_cast<const float*>(offset.untyped_data()), rounded, count, channels);
-      const Operand* operand = normed;
-      if constexpr (std::is_same_v<Operand, T>) {
-        operand = rounded;
-      } else {
-        for (int64_t i = 0; i < count * channels; i += Floats::width)
-          store(normed + i, load(rounded + i));
-      }
-      attention::multiply(operand, channels, panel, stride, block, columns, columns, channels);
-      for (int64_t head = 0; head < heads; ++head)
-        for (int64_t i = 0; i < count; ++i)
-          bias[head * rows + row + i] = from_float<T>(block[i * columns + head]);
-    }
-  });
+  PairBias<T> work{};
+  work.rows = x.dimensions()[0];
+  work.channels = x.dimensions()[1];
+  work.heads = weights.dimensions()[1];
+  work.x = static_cast<const T*>(x.untyped_data());
+  work.scale = static_cast<const float*>(scale.untyped_data());
+  work.offset = static_cast<const float*>(offset.untyped_data());
+  work.bias = bias;
+  work.run_all(pool, static_cast<const T*>(weights.untyped_data()));
 }
 
 ffi::Error pair_bias(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer scale,

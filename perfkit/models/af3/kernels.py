@@ -1,7 +1,9 @@
-"""Native kernels in AlphaFold 3: whether there are any, and the network's places for them.
+"""Native kernels in AlphaFold 3: whether there are any, and how the network comes by them.
 
 The ColabFold build asks four variables of its module ``modules`` for kernels while it is traced.
-DeepMind's package has no such places.
+DeepMind's package has no such places. Where the ColabFold build has none either, parts of it are
+replaced while it is traced: see :mod:`perfkit.models.af3.diffusion_kernels` and
+:mod:`perfkit.models.af3.plain_kernels`.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import contextlib
 import functools
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ from perfkit.kernels.build.levels import LEVEL_VARIABLE, forced_level
 
 MODULES = "alphafold3.model.network.modules"
 """Module of the network with the places for kernels."""
+
+DIFFUSION = "alphafold3.model.network.diffusion_transformer"
+"""Module of the network whose functions and Haiku modules are replaced."""
 
 PLACES = ("PACKED_ATTENTION", "PAIR_PROJECTIONS", "TRIMUL_KERNELS", "GLU_TRANSITION")
 """Variables of :data:`MODULES`. Each is None, or a function that is asked for a kernel by dtype and
@@ -97,18 +102,40 @@ def hooks() -> dict[str, Callable[..., Any]]:
     }
 
 
+@functools.cache
+def replacements() -> Mapping[str, Mapping[str, Any]]:
+    """What replaces parts of the network: module -> variable -> value. Imports the network."""
+    from perfkit.models.af3.diffusion_kernels import transformers
+    from perfkit.models.af3.plain_kernels import COMPONENTS, PairLogitsComponents, functions
+
+    diffusion = importlib.import_module(DIFFUSION)
+    return {
+        MODULES: {"hm": PairLogitsComponents(importlib.import_module(COMPONENTS))},
+        DIFFUSION: functions(diffusion) | transformers(diffusion),
+    }
+
+
 @contextlib.contextmanager
 def native_kernels() -> Iterator[None]:
     """Trace the network with native kernels in this block.
 
-    One process traces programs with and without kernels, so the places are restored at the end.
+    One process traces programs with and without kernels, so everything is restored at the end.
     """
-    modules = importlib.import_module(MODULES)
-    before = {place: getattr(modules, place) for place in PLACES}
+    with contextlib.ExitStack() as stack:
+        for module, variables in ((MODULES, hooks()), *replacements().items()):
+            stack.enter_context(_changed(module, variables))
+        yield
+
+
+@contextlib.contextmanager
+def _changed(module: str, variables: Mapping[str, Any]) -> Iterator[None]:
+    """Change variables of a module of the network in this block."""
+    place = importlib.import_module(module)
+    before = {name: getattr(place, name) for name in variables}
     try:
-        for place, function in hooks().items():
-            setattr(modules, place, function)
+        for name, value in variables.items():
+            setattr(place, name, value)
         yield
     finally:
-        for place, function in before.items():
-            setattr(modules, place, function)
+        for name, value in before.items():
+            setattr(place, name, value)

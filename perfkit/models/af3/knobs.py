@@ -72,8 +72,9 @@ KERNELS = Knob(
     default=XLA,
     layer=Layer.MODEL,
     exact=True,
-    summary="triangle attention, triangle multiplication and transitions as XLA compiles them, or "
-    "as native kernels, which the C++ compiler of this machine builds on first use",
+    summary="attention, triangle multiplication and transitions of the trunk and of the diffusion "
+    "as XLA compiles them, or as native kernels, which the C++ compiler of this machine builds on "
+    "first use",
     parse=one_of(XLA, NATIVE),
     # The main gain on large inputs. Not part of a bundle: kernels that a machine cannot build must
     # not fail the other knobs.

@@ -17,6 +17,7 @@ from perfkit.models.af3.kernels import (
     hooks,
     load_kernels,
     native_kernels,
+    replacements,
     why_no_native_kernels,
 )
 from perfkit.models.af3.knobs import KNOBS, settings_for
@@ -102,15 +103,23 @@ def test_a_source_that_does_not_compile_refuses_the_configuration(
 def test_the_places_are_filled_while_a_network_is_traced_and_restored() -> None:
     pytest.importorskip("alphafold3", reason="upstream's places for kernels")
     import_model()
-    modules = importlib.import_module(MODULES)
+    changed = {(MODULES, place): value for place, value in hooks().items()} | {
+        (module, name): value
+        for module, variables in replacements().items()
+        for name, value in variables.items()
+    }
 
-    def places() -> dict[str, object]:
-        return {place: getattr(modules, place) for place in PLACES}
+    def places() -> dict[tuple[str, str], object]:
+        return {
+            (module, name): getattr(importlib.import_module(module), name)
+            for module, name in changed
+        }
 
-    stock = dict.fromkeys(PLACES)
-    assert places() == stock
+    stock = places()
+    assert {name for (_, name), value in stock.items() if value is None} == set(PLACES)
+    assert all(stock[place] is not value for place, value in changed.items())
     with native_kernels():
-        assert places() == hooks()
+        assert places() == changed
     assert places() == stock
 
     def fail() -> None:

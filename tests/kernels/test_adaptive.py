@@ -1,0 +1,251 @@
+"""The kernels of the diffusion transformer against their JAX forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from perfkit.kernels.adaptive import Conditioning
+from perfkit.kernels.adaptive_attention import (
+    AffineNorm,
+    Projections,
+    self_attention,
+    self_attention_form,
+)
+from perfkit.kernels.adaptive_transition import adaptive_transition, adaptive_transition_form
+from perfkit.kernels.atom_attention import KeyNorm, Windows, atom_attention, atom_attention_form
+from perfkit.kernels.build.headers import SOURCE_FOLDER
+from perfkit.kernels.registry import KERNELS
+from perfkit.kernels.triangle_attention import bias_form, pair_bias
+from tests.kernels.agreement import assert_close
+from tests.kernels.levels import ALL_LEVELS, loaded
+
+NAMES = ("adaptive transition", "self-attention", "attention of atoms", "pair bias")
+LAYERS = 3
+LAYER = jnp.int32(1)
+
+
+@pytest.fixture(scope="module", params=ALL_LEVELS)
+def any_level(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A level whose kernels are in use."""
+    kernels = [kernel for kernel in KERNELS if kernel.name in NAMES]
+    with loaded(request.param, kernels, SOURCE_FOLDER, tmp_path_factory):
+        yield request.param
+
+
+class Numbers:
+    """Random arrays of one dtype; weights have the size that keeps activations of order 1."""
+
+    def __init__(self, dtype: str, *seed: int) -> None:
+        self.dtype = dtype
+        self.random = np.random.default_rng(seed)
+
+    def normal(self, *shape: int, size: float = 1, mean: float = 0, dtype: str = "") -> jax.Array:
+        return jnp.asarray(self.random.normal(mean, size, shape), dtype or self.dtype)
+
+    def weights(self, inputs: int, outputs: int) -> jax.Array:
+        return self.normal(LAYERS, inputs, outputs, size=inputs**-0.5)
+
+    def conditioning(self, tokens: int, depth: int, channels: int) -> Conditioning:
+        return Conditioning(
+            self.normal(tokens, depth),
+            self.normal(LAYERS, depth, mean=1, size=0.2, dtype="float32"),
+            self.weights(depth, channels),
+            self.normal(LAYERS, channels),
+            self.weights(depth, channels),
+            self.weights(depth, channels),
+            self.normal(LAYERS, channels),
+        )
+
+    def projections(self, channels: int, width: int) -> Projections:
+        return Projections(
+            self.weights(channels, width),
+            self.normal(LAYERS, width),
+            *(self.weights(channels, width) for _ in range(3)),
+            self.weights(width, channels),
+        )
+
+
+dtypes = st.sampled_from(["float32", "bfloat16"])
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    samples=st.integers(1, 3),
+    tokens=st.integers(1, 90),
+    channels=st.integers(1, 70) | st.just(128),
+    hidden=st.integers(1, 150) | st.just(256),
+    depth=st.integers(1, 40) | st.just(64),
+    dtype=dtypes,
+)
+@example(samples=2, tokens=300, channels=48, hidden=64, depth=32, dtype="bfloat16")
+def test_transition_agrees_with_its_jax_form(
+    any_level: str, samples: int, tokens: int, channels: int, hidden: int, depth: int, dtype: str
+) -> None:
+    numbers = Numbers(dtype, samples, tokens, channels)
+    x = numbers.normal(samples, tokens, channels, mean=0.3)
+    weights = (numbers.weights(channels, 2 * hidden), numbers.weights(hidden, channels))
+    by = numbers.conditioning(tokens, depth, channels)
+    got = jax.vmap(lambda x: adaptive_transition(x, LAYER, *weights, by))(x)
+    assert got.dtype == dtype
+    assert_close(got, adaptive_transition_form(x, LAYER, *weights, *by), dtype)
+
+
+def attention_operands(
+    dtype: str, samples: int, tokens: int, heads: int, head_dim: int, conditioned: bool
+) -> list[Any]:
+    numbers = Numbers(dtype, samples, tokens, heads, head_dim)
+    channels = 40
+    by: Conditioning | AffineNorm = AffineNorm(
+        numbers.normal(LAYERS, channels, mean=1, size=0.2, dtype="float32"),
+        numbers.normal(LAYERS, channels, dtype="float32"),
+    )
+    if conditioned:
+        by = numbers.conditioning(tokens, 24, channels)
+    return [
+        numbers.normal(samples, tokens, channels),
+        LAYER,
+        jnp.ones(tokens),
+        numbers.normal(2, heads, tokens, tokens),
+        numbers.projections(channels, heads * head_dim),
+        by,
+    ]
+
+
+def both_attentions(given: list[Any]) -> tuple[jax.Array, jax.Array]:
+    """What the kernel computes, and what its JAX form does."""
+    x, layer, mask, pair, projections, by = given
+    got = jax.vmap(lambda x: self_attention(x, layer, mask, pair, projections, by))(x)
+    width, heads = projections.query_weights.shape[-1], pair.shape[1]
+    form = self_attention_form(
+        x,
+        layer,
+        mask,
+        pair,
+        *projections,
+        *by,
+        conditioned=isinstance(by, Conditioning),
+        softmax_scale=(width // heads) ** -0.5,
+    )
+    return got, form
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    samples=st.integers(1, 3),
+    tokens=st.integers(1, 90),
+    heads=st.integers(1, 5),
+    head_dim=st.sampled_from([8, 16, 24, 32, 48]),
+    kept=st.sampled_from([0.0, 0.5, 1.0]),
+    conditioned=st.booleans(),
+    dtype=dtypes,
+)
+@example(1, 350, 1, 48, 0.9, True, "bfloat16")
+@example(2, 33, 2, 24, 0.0, False, "float32")
+def test_attention_agrees_with_its_jax_form(
+    any_level: str,
+    samples: int,
+    tokens: int,
+    heads: int,
+    head_dim: int,
+    kept: float,
+    conditioned: bool,
+    dtype: str,
+) -> None:
+    """Also if no key is kept: a softmax over many keys has more than one part."""
+    given = attention_operands(dtype, samples, tokens, heads, head_dim, conditioned)
+    given[2] = jnp.asarray(np.random.default_rng(tokens).random(tokens) < kept, "float32")
+    got, expected = both_attentions(given)
+    assert got.dtype == dtype
+    assert_close(got, expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_numbers_that_are_not_finite_pass_as_in_the_jax_form(any_level: str, dtype: str) -> None:
+    given = attention_operands(dtype, 3, 20, 2, 16, conditioned=True)
+    given[0] = given[0].at[2, 5, 0].set(jnp.nan)
+    pair = given[3].at[1, 0, 3, 7].set(jnp.inf).at[1, 1, 4, 2].set(jnp.nan)
+    given[3] = pair.at[1, 0, 6, 1:].set(-jnp.inf).at[1, 1, 8].set(-jnp.inf)
+    got, expected = (np.asarray(each, np.float32) for each in both_attentions(given))
+    lost = np.isnan(got).any(axis=2)
+    assert lost[2].all()
+    np.testing.assert_array_equal(np.flatnonzero(lost[0]), [3, 4, 8])
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    assert_close(got, expected, dtype)
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    pairs=st.integers(1, 100),
+    channels=st.integers(1, 70) | st.sampled_from([16, 128]),
+    heads=st.integers(1, 70),
+    dtype=dtypes,
+)
+def test_pair_bias_agrees_with_its_jax_form(
+    any_level: str, pairs: int, channels: int, heads: int, dtype: str
+) -> None:
+    numbers = Numbers(dtype, pairs, channels, heads)
+    given = (
+        numbers.normal(pairs, channels, mean=0.3),
+        numbers.normal(channels, mean=1, size=0.2, dtype="float32"),
+        numbers.normal(channels, dtype="float32"),
+        numbers.weights(channels, heads)[0],
+    )
+    got = pair_bias(*given)
+    assert got.dtype == dtype
+    assert_close(got, bias_form(*given), dtype)
+
+
+def windows_of(subsets: int, queries: int, keys: int, atoms: int) -> Windows:
+    """Windows around the subsets, moved into the ``atoms`` that exist, as upstream moves them."""
+    first = np.arange(subsets) * queries + queries // 2 - keys // 2
+    first = np.clip(first, 0, max(0, atoms - keys))
+    places = first[:, None] + np.arange(keys)
+    exists = places < atoms
+    return Windows(
+        jnp.asarray(np.arange(subsets * queries) < atoms, "float32"),
+        jnp.asarray(exists, "float32"),
+        jnp.asarray(np.where(exists, places, 0), "int32"),
+        jnp.asarray(exists),
+    )
+
+
+@settings(max_examples=4, deadline=None)
+@given(
+    samples=st.integers(1, 3),
+    subsets=st.integers(1, 5),
+    heads=st.integers(1, 3),
+    missing=st.integers(0, 40),
+)
+@example(samples=2, subsets=4, heads=2, missing=5)
+@example(samples=1, subsets=2, heads=1, missing=40)
+def test_attention_of_atoms_agrees_with_its_jax_form(
+    any_level: str, samples: int, subsets: int, heads: int, missing: int
+) -> None:
+    """With runs of atoms, and with windows in which keys are missing or masked."""
+    numbers = Numbers("float32", samples, subsets, heads)
+    queries, keys, channels, head_dim, depth = 32, 64, 48, 32, 24
+    atoms = subsets * queries
+    windows = windows_of(subsets, queries, keys, max(1, atoms - missing))
+    x = numbers.normal(samples, atoms, channels)
+    pair = numbers.normal(2, heads, atoms, keys)
+    projections = numbers.projections(channels, heads * head_dim)
+    by = numbers.conditioning(atoms, depth, channels)
+    norm = KeyNorm(*numbers.conditioning(atoms, depth, channels)[1:5])
+
+    def run(x: jax.Array) -> jax.Array:
+        return atom_attention(x, LAYER, windows, pair, projections, by, norm)
+
+    expected = atom_attention_form(
+        x, LAYER, *windows, pair, *projections, *by, *norm, softmax_scale=head_dim**-0.5
+    )
+    assert_close(jax.vmap(run)(x), expected, "float32")

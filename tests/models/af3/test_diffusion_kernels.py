@@ -1,0 +1,151 @@
+"""AlphaFold 3's own diffusion transformer with native kernels and without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from perfkit.kernels.build.headers import SOURCE_FOLDER
+from perfkit.kernels.registry import KERNELS
+from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
+from perfkit.models.af3.kernels import native_kernels, why_no_native_kernels
+from tests.kernels.agreement import assert_close
+from tests.kernels.levels import HIGHEST, loaded
+
+SAMPLES, TOKENS = 3, 11
+
+
+@pytest.fixture(scope="module")
+def upstream(component_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The network's module, with the kernels of the highest level of this CPU in use."""
+    pytest.importorskip("alphafold3", reason="upstream's diffusion transformer")
+    if why_no_native_kernels() is not None:
+        pytest.skip(f"no native kernels here: {why_no_native_kernels()}")
+    provide_glycan_ion_sets()
+    from alphafold3.model.network import diffusion_transformer
+
+    with loaded("".join(HIGHEST), KERNELS, SOURCE_FOLDER, tmp_path_factory):
+        yield diffusion_transformer
+
+
+def global_config() -> Any:
+    from alphafold3.model import model_config
+
+    return model_config.GlobalConfig()
+
+
+def normal(dtype: str, *shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(shape).normal(size=shape), dtype)
+
+
+def parameters_of(network: Any, *operands: Any) -> Any:
+    random = np.random.default_rng(3)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(
+            random.normal(size=leaf.shape) * (leaf.shape[-2] if leaf.ndim > 1 else 4) ** -0.5,
+            leaf.dtype,
+        ),
+        jax.eval_shape(network.init, jax.random.key(0), *operands),
+    )
+
+
+def assert_same(
+    function: Callable[..., Any], dtype: str, targets: set[str], act: jax.Array, *operands: Any
+) -> None:
+    """Assert that ``function`` of all samples of ``act`` is the same with kernels and uses them."""
+    network = hk.transform(function)
+    parameters = parameters_of(network, act[0], *operands)
+
+    def program() -> Any:
+        return jax.jit(
+            jax.vmap(lambda each: network.apply(parameters, None, each, *operands))
+        ).lower(act)
+
+    stock = program()
+    with native_kernels():
+        assert jax.tree.map(jnp.shape, parameters_of(network, act[0], *operands)) == jax.tree.map(
+            jnp.shape, parameters
+        )
+        native = program()
+    text = native.as_text()
+    assert {target for target in targets if f"perfkit.{target}" in text} == targets
+    assert "perfkit." not in stock.as_text()
+    assert_close(native.compile()(act), stock.compile()(act), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_diffusion_transformer_computes_the_same(upstream: Any, dtype: str) -> None:
+    config = upstream.Transformer.Config()
+    config.num_blocks, config.super_block_size, config.attention.num_head = 4, 2, 4
+
+    def transformer(act: Any, mask: Any, single: Any, pair: Any) -> Any:
+        return upstream.Transformer(config, global_config())(act, mask, single, pair)
+
+    operands = (
+        jnp.asarray(np.arange(TOKENS) < 9, dtype),
+        normal(dtype, TOKENS, 40),
+        normal(dtype, TOKENS, TOKENS, 20),
+    )
+    targets = {"SelfAttention", "AdaptiveTransition", "PairBias"}
+    assert_same(transformer, dtype, targets, normal(dtype, SAMPLES, TOKENS, 96), *operands)
+
+
+def test_the_transformer_of_atoms_computes_the_same(upstream: Any) -> None:
+    from alphafold3.model.atom_layout import atom_layout
+
+    config = upstream.CrossAttTransformer.Config(num_intermediate_factor=2, num_blocks=2)
+    config.attention.num_head, config.attention.key_dim, config.attention.value_dim = 2, 64, 64
+    subsets, queries, keys, atoms = 3, 32, 64, 90
+    first = np.array([0, 16, atoms - keys])
+    gather = atom_layout.GatherInfo(
+        gather_idxs=jnp.asarray(first[:, None] + np.arange(keys)),
+        # The first window misses two keys.
+        gather_mask=jnp.ones((subsets, keys), bool).at[0, 7:9].set(False),
+        input_shape=jnp.asarray((subsets, queries)),
+    )
+    mask = jnp.asarray((np.arange(subsets * queries) < atoms).reshape(subsets, queries), "float32")
+
+    def transformer(act: Any, single: Any, pair: Any) -> Any:
+        def of_keys(array: Any, axes: tuple[int, ...]) -> Any:
+            return atom_layout.convert(gather, array, layout_axes=axes)
+
+        module = upstream.CrossAttTransformer(config, global_config(), name="atoms")
+        return module(
+            queries_act=act,
+            queries_mask=mask,
+            queries_to_keys=gather,
+            keys_mask=of_keys(mask, (-2, -1)),
+            queries_single_cond=single,
+            keys_single_cond=of_keys(single, (-3, -2)),
+            pair_cond=pair,
+        )
+
+    operands = (
+        normal("float32", subsets, queries, 24),
+        normal("float32", subsets, queries, keys, 16),
+    )
+    act = normal("float32", SAMPLES, subsets, queries, 48)
+    assert_same(transformer, "float32", {"AtomAttention", "AdaptiveTransition"}, act, *operands)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_attention_and_transitions_without_a_condition_compute_the_same(
+    upstream: Any, dtype: str
+) -> None:
+    config = upstream.SelfAttentionConfig()
+    config.num_head = 4
+
+    def block(x: Any, mask: Any, pair: Any) -> Any:
+        x += upstream.self_attention(x, mask, pair, config, global_config(), name="single_")
+        return x + upstream.transition_block(x, 2, global_config(), name="pair_")
+
+    operands = (jnp.asarray(np.arange(TOKENS) % 3 > 0, dtype), normal(dtype, 4, TOKENS, TOKENS))
+    x = normal(dtype, SAMPLES, TOKENS, 96)
+    assert_same(block, dtype, {"SelfAttention", "GluTransition"}, x, *operands)
