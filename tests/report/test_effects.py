@@ -26,11 +26,11 @@ from perfkit.tuning.rows import Row
 
 NOT_TRIED = ("not tried, because the budget is too short: cpus=1",)
 EFFECTS = (
-    SettingEffect("bucket", "exact", Interval(1.9, 1.8, 2.0, 12)),
-    SettingEffect("allocator", "tcmalloc", Interval(1.1, 0.9, 1.3, 4)),
-    SettingEffect("xla_cpu_use_onednn", "true", Interval(1.0, 0.98, 1.02, 8)),
-    SettingEffect("msa_rows", "needed", Interval(1.0, None, None, 1)),
-    SettingEffect("precision", "float32", Interval(0.6, 0.5, 0.7, 6)),
+    SettingEffect("bucket", "exact", "", Interval(1.9, 1.8, 2.0, 12), True, "full"),
+    SettingEffect("allocator", "tcmalloc", "jemalloc", Interval(1.1, 0.9, 1.3, 4), True, "full"),
+    SettingEffect("xla_cpu_use_onednn", "true", "", Interval(1.0, 0.98, 1.02, 8), True, "full"),
+    SettingEffect("msa_rows", "needed", "", Interval(1.0, None, None, 1), True, "full"),
+    SettingEffect("precision", "float32", "", Interval(0.6, 0.5, 0.7, 6), True, "full"),
 )
 
 
@@ -86,6 +86,7 @@ def test_the_figure_of_effects_has_a_dot_per_measured_setting(study: list[Record
     headings = [note.text for note in figure.layout.annotations]
     assert len(headings) == 8
     assert "1.90x [1.80, 2.00]</b> faster, 12 pairs" in headings[0]
+    assert headings[2].startswith("allocator=tcmalloc over jemalloc<br>")
     assert "excluded: rejected: XLA does not know a flag" in headings[6]
     assert "the budget is too short" in headings[7]
 
