@@ -267,9 +267,9 @@ def _ratio_ticks(steps: Sequence[float]) -> list[float]:
 def error_bars(estimates: Sequence[Interval]) -> dict[str, object]:
     """Error bars from each estimate to the ends of its interval; an unknown end has no bar."""
 
-    def lengths(ends: Iterable[float | None]) -> list[float]:
+    def lengths(ends: Iterable[float | None]) -> list[float | None]:
         pairs = zip(estimates, ends, strict=True)
-        return [0.0 if end is None else abs(end - estimate.median) for estimate, end in pairs]
+        return [None if end is None else abs(end - estimate.median) for estimate, end in pairs]
 
     return {
         "type": "data",

@@ -68,18 +68,18 @@ def test_stock_and_recommended_stand_next_to_each_other(
     assert table.headers == ("", "stock", "recommended", "")
     assert table.rows[:4] == (
         (
-            "one pass (recycles 1, diffusion steps 2)",
+            "one pass",
             "4.00 s [4.00, 4.00]",
             "2.00 s [2.00, 2.00]",
             "2.00x [2.00, 2.00] as fast",
         ),
         (
-            "a production prediction (recycles 10)",
+            "production prediction",
             "11 min",
             "5 min 30 s [5 min, 6 min 3 s]",
             "2.00x as fast",
         ),
-        ("peak memory of the largest trial", "3.0 GB", "3.5 GB", "1.17x"),
+        ("peak memory", "3.0 GB", "3.5 GB", "1.17x"),
         ("agreement (distance)", "float32 (0.0012)", "float32 (0.0012)", "-"),
     )
 

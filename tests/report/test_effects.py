@@ -17,7 +17,7 @@ from perfkit.report.figures.search.effects import (
 )
 from perfkit.report.figures.search.interactions import interactions_figure, interactions_info
 from perfkit.report.figures.search.parallel import parallel_figure, parallel_info
-from perfkit.report.names import Names, difference_text
+from perfkit.report.names import Names, differences
 from perfkit.stats.interval import Interval
 from perfkit.tuning.importance import SettingEffect
 from perfkit.tuning.interactions import Interaction
@@ -171,9 +171,7 @@ def test_a_long_name_is_the_difference_from_the_recommended_configuration(
 ) -> None:
     base = {"allocator": "jemalloc", "bucket": "exact", "kernels": "native", "msa_rows": "needed"}
     other = {"allocator": "jemalloc", "bucket": "exact", "msa_rows": "all", "xla_cpu_flag": "1"}
-    assert difference_text(base, other) == (
-        "recommended, msa_rows=all, cpu_flag=1, without kernels"
-    )
+    assert differences(base, other) == ["msa_rows=all", "cpu_flag=1", "without kernels"]
     stock = large.rows[0]
     best = replace(stock, digest="best", settings=base, label="x" * 80)
     further = replace(stock, digest="other", settings=other, label="y" * 80)
@@ -181,4 +179,6 @@ def test_a_long_name_is_the_difference_from_the_recommended_configuration(
     assert names["best"] == "recommended (4 settings)"
     assert names["other"] == "recommended, msa_rows=all, cpu_flag=1, without kernels"
     assert names[stock.digest] == "row 0"
-    assert Names([further], None)["other"] == "y" * 80
+    unsure = Names([best, further], stock)
+    assert unsure["best"] == "fastest (4 settings)"
+    assert unsure["other"] == "fastest, msa_rows=all, cpu_flag=1, without kernels"

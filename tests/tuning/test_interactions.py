@@ -50,14 +50,12 @@ def test_without_one_of_the_four_there_is_no_interaction() -> None:
 
 def test_every_value_has_an_effect_of_its_own() -> None:
     other = {"bucket": "128"}
-    records = in_turns([({}, 36.0), (A, 18.0), (other, 40.0)])
-    assert [
-        (one.value, one.over, one.alone, one.gain.ends) for one in setting_effects(records)
-    ] == [
+    effects = setting_effects(in_turns([({}, 36.0), (A, 18.0), (other, 40.0)]))
+    assert [(one.value, one.over, one.alone, one.gain.ends) for one in effects] == [
         ("exact", "", True, None),
         ("128", "", True, None),
     ]
-    assert [one.gain.median for one in setting_effects(records)] == pytest.approx([2.0, 0.9])
+    assert [one.gain.median for one in effects] == pytest.approx([2.0, 0.9])
 
 
 def test_without_stock_a_value_is_compared_with_that_of_the_base() -> None:

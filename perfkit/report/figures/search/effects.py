@@ -37,7 +37,7 @@ MOST_ROWS = 36
 HEADING_WIDTH = 50
 """Most characters of a setting with the value that it is compared with."""
 
-ONLY_TOGETHER = "share of a joint gain"
+JOINT_GAIN = "its share of a joint gain"
 
 NOTE_WIDTH = 48
 """Most characters of a reason in a note."""
@@ -50,6 +50,7 @@ class Effect(StrEnum):
     SLOWER = "slower"
     UNSURE = "not sure"
     INERT = "inert"
+    JOINT = "only together"
     EXCLUDED = "excluded"
     NOT_TRIED = "not tried"
 
@@ -59,6 +60,7 @@ MARKS = {
     Effect.SLOWER: Mark(ORANGE, "square"),
     Effect.UNSURE: Mark(GREY, "circle-open"),
     Effect.INERT: Mark(GREY, "diamond"),
+    Effect.JOINT: Mark(GREY, "diamond-open"),
     Effect.EXCLUDED: Mark(VERMILION, "x"),
     Effect.NOT_TRIED: Mark(GREY, "x-open"),
 }
@@ -97,8 +99,8 @@ class EffectsInfo(NamedTuple):
     Attributes
     ----------
     rows
-        What matters first, then what is not sure, what is inert, what was excluded, and what was
-        not tried.
+        What matters first, then what is not sure, what is inert, what was only measured together
+        with other settings, what was excluded, and what was not tried.
     left_out
         Number of further rows.
     """
@@ -133,9 +135,9 @@ def effects_info(
     rows = [
         EffectRow(
             settings_label([(one.knob, one.value)]),
-            effect_of(one.gain),
+            effect_of(one.gain) if one.alone else Effect.JOINT,
             one.gain,
-            "" if one.alone else ONLY_TOGETHER,
+            "" if one.alone else JOINT_GAIN,
             one.over,
             one.depth,
         )
