@@ -267,14 +267,15 @@ def _ratio_ticks(steps: Sequence[float]) -> list[float]:
 def error_bars(estimates: Sequence[Interval]) -> dict[str, object]:
     """Error bars from each estimate to the ends of its interval; an unknown end has no bar."""
 
-    def lengths(ends: Iterable[float | None]) -> list[float | None]:
+    def lengths(ends: Iterable[float | None]) -> list[float]:
         pairs = zip(estimates, ends, strict=True)
-        return [None if end is None else abs(end - estimate.median) for estimate, end in pairs]
+        return [0.0 if end is None else abs(end - estimate.median) for estimate, end in pairs]
 
     return {
         "type": "data",
         "array": lengths(estimate.high for estimate in estimates),
         "arrayminus": lengths(estimate.low for estimate in estimates),
-        "thickness": 2,
-        "width": 5,
+        "thickness": 3,
+        # A cap would mark even an unknown end.
+        "width": 0,
     }

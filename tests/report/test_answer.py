@@ -58,6 +58,7 @@ def test_a_model_of_another_package_has_no_script_of_its_own(ranking: Recommenda
     assert [one.purpose for one in found] == ["Any command under the preset", "As a job of Slurm"]
     assert "--mem" not in found[-1].text
     assert commands(None, "af3", ranking.best, 0) == ()
+    assert commands(Path("p.toml"), "af3", ranking.stock, 0) == ()
 
 
 def test_stock_and_recommended_stand_next_to_each_other(

@@ -35,7 +35,7 @@ SIDES_HEADING = "Stock and recommended"
 def commands(
     preset_path: Path | None, model: str, best: Row | None, peak_bytes: int
 ) -> tuple[PageCommand, ...]:
-    """The commands that apply the preset; none if it was not saved.
+    """The commands that apply the preset; none if it was not saved, or would change nothing.
 
     Parameters
     ----------
@@ -44,18 +44,18 @@ def commands(
     model
         Name of the model.
     best
-        The recommended configuration, or None.
+        The recommended configuration, or None. There is nothing to type where it is stock.
     peak_bytes
         Peak memory of its largest trial; 0 if it is unknown.
     """
-    if preset_path is None:
+    if preset_path is None or best is None or not best.settings:
         return ()
     prefix = f"perfkit exec --preset {shlex.quote(str(preset_path))} --"
     found = [PageCommand("Any command under the preset", f"{prefix} CMD")]
     script = own_script(model)
     if script is not None:
         found.append(PageCommand("The model's own script", f"{prefix} {script}"))
-    options = [] if best is None else [f"--cpus-per-task={best.allowed_cpus}"]
+    options = [f"--cpus-per-task={best.allowed_cpus}"]
     note = ""
     if peak_bytes:
         options.append(f"--mem={math.ceil(MEMORY_MARGIN * peak_bytes / 2**30)}G")
