@@ -49,6 +49,20 @@ LINE_PX = 17
 WORD_WIDTH = 64
 """Length up to which a single word is not broken, in characters."""
 
+MOST_TICKS = 9
+"""Most ticks of an axis of ratios: more do not fit on a phone."""
+
+RATIO_STEPS = (
+    tuple(1 + number / 50 for number in range(450)),
+    tuple(1 + number / 20 for number in range(180)),
+    tuple(1 + number / 10 for number in range(90)),
+    (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0),
+    (1.0, 1.5, 2.0, 3.0, 5.0, 7.0),
+    (1.0, 2.0, 5.0),
+    (1.0,),
+)
+"""Ticks in a power of ten on an axis of ratios, the finest first."""
+
 LOG_FROM_RATIO = 4.0
 """Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
@@ -220,6 +234,36 @@ def spread_axis(values: Sequence[float]) -> dict[str, object]:
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
+def ratio_axis(ratios: Sequence[float]) -> dict[str, object]:
+    """Axis settings for positive ratios: logarithmic, so that 2 and 1/2 are as far from 1.
+
+    The axis holds 1 and all ratios, and has at most about ten ticks.
+    """
+    least, most = min([1.0, *ratios]), max([1.0, *ratios])
+    room = max(0.02, 0.06 * math.log10(most / least))
+    begin, end = math.log10(least) - room, math.log10(most) + room
+    ticks = next(
+        (
+            found
+            for steps in RATIO_STEPS
+            if (found := [t for t in _ratio_ticks(steps) if begin <= math.log10(t) <= end])
+            and len(found) <= MOST_TICKS
+        ),
+        [1.0],
+    )
+    return {
+        "type": "log",
+        "range": [begin, end],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }
+
+
+def _ratio_ticks(steps: Sequence[float]) -> list[float]:
+    """Ticks from 0.001 to 1000: the steps in each power of ten."""
+    return [step * 10.0**power for power in range(-3, 4) for step in steps]
+
+
 def error_bars(estimates: Sequence[Interval]) -> dict[str, object]:
     """Error bars from each estimate to the ends of its interval; an unknown end has no bar."""
 
@@ -231,6 +275,7 @@ def error_bars(estimates: Sequence[Interval]) -> dict[str, object]:
         "type": "data",
         "array": lengths(estimate.high for estimate in estimates),
         "arrayminus": lengths(estimate.low for estimate in estimates),
-        "thickness": 2,
-        "width": 5,
+        "thickness": 3,
+        # A cap would mark even an unknown end.
+        "width": 0,
     }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from perfkit.records.schema import Record
@@ -81,15 +83,25 @@ class SettingEffect:
     ----------
     knob, value
         The setting.
+    over
+        The value that it is compared with; empty for the default.
     gain
-        Time with the default divided by time with ``value``: the mean effect over the pairs that
+        Time with ``over`` divided by time with ``value``: the mean effect over the pairs that
         differ in the knob, with its 95 % interval if the pairs support one. The count is that of
         the pairs of processes that differ in the knob.
+    alone
+        Whether the pairs determine the effect. Otherwise the setting was only measured together
+        with others, and ``gain`` is its equal share of their gain.
+    depth
+        Depth of the network that the pairs ran.
     """
 
     knob: str
     value: str
+    over: str
     gain: Interval
+    alone: bool
+    depth: str
 
 
 @dataclass(frozen=True)
@@ -152,23 +164,60 @@ def importance(records: Sequence[Record]) -> tuple[KnobImportance, ...]:
 
 
 def setting_effects(records: Sequence[Record]) -> tuple[SettingEffect, ...]:
-    """The effect of every setting that was compared with stock, the largest gain first.
+    """The effect of every setting that was compared with another value, the largest gain first.
+
+    Unlike the gains of :func:`importance`, the effects need no comparison with stock: a candidate
+    that differs from its base in one knob shows the effect of that knob.
 
     Parameters
     ----------
     records
-        As for :func:`importance`, which describes the linear model.
+        As for :func:`importance`, which describes the linear model. Each depth of the network has
+        a model of its own. Where several depths show an effect, that with the closest comparison
+        counts: with an interval, against the default, with the most pairs.
     """
-    pairs = compared_pairs(Evidence.of_records(records))
-    connected = log_gains(pairs)
-    effects = _effects([pair for pair in pairs if pair.first.digest in connected])
-    found = []
-    for (knob, value), middle in effects.log_gains.items():
-        half = effects.half_widths.get((knob, value))
+    by_depth: dict[str, list[Pair]] = defaultdict(list)
+    for pair in Evidence.of_records(records).comparisons:
+        by_depth[pair.first.depth].append(pair)
+    found: dict[Setting, SettingEffect] = {}
+    for depth, pairs in by_depth.items():
+        model = _LinearModel.of_pairs(pairs)
+        for setting in model.column:
+            effect = _effect_of(setting, model, depth)
+            if effect is not None:
+                known = found.get(setting)
+                found[setting] = effect if known is None else max(known, effect, key=_closeness)
+    return tuple(sorted(found.values(), key=lambda one: (-one.gain.median, one.knob, one.value)))
+
+
+def _effect_of(setting: Setting, model: _LinearModel, depth: str) -> SettingEffect | None:
+    """The effect over the default, or over another value if the pairs show only that."""
+    knob, value = setting
+    count = model.pairs_that_differ(knob)
+    if not count:
+        return None
+    others = [other for other in model.by_use if other[0] == knob and other != setting]
+    weights: Mapping[Setting, float] = {setting: 1.0}
+    for over, chosen in (
+        ("", weights),
+        *((other[1], {setting: 1.0, other: -1.0}) for other in others),
+    ):
+        estimate = model.estimate(chosen)
+        if estimate is None:
+            continue
+        if over and model.by_use.index(setting) < model.by_use.index((knob, over)):
+            # The other value is compared with this one.
+            return None
+        middle, half = estimate
         ends = (None, None) if half is None else (math.exp(middle - half), math.exp(middle + half))
-        gain = Interval(math.exp(middle), *ends, effects.counts[knob])
-        found.append(SettingEffect(knob, value, gain))
-    return tuple(sorted(found, key=lambda one: (-one.gain.median, one.knob, one.value)))
+        gain = Interval(math.exp(middle), *ends, count)
+        return SettingEffect(knob, value, over, gain, True, depth)
+    share = Interval(math.exp(model.share(setting)), None, None, count)
+    return SettingEffect(knob, value, "", share, False, depth)
+
+
+def _closeness(effect: SettingEffect) -> tuple[bool, bool, bool, int]:
+    return effect.alone, effect.gain.known, not effect.over, effect.gain.count
 
 
 def _importance_of(knob: str, share: float, effects: _Effects, method: str) -> KnobImportance:
@@ -180,43 +229,91 @@ def _importance_of(knob: str, share: float, effects: _Effects, method: str) -> K
     return KnobImportance(knob, share, best[1], math.exp(middle), ends, count, method)
 
 
+@dataclass(frozen=True)
+class _LinearModel:
+    """The effects that explain the medians of the pairs best, by ordinary least squares.
+
+    Attributes
+    ----------
+    column
+        Column of the design by setting.
+    design
+        One row per pair: 1 for the settings of its second process, -1 for those of the first.
+    inverse
+        Pseudo-inverse of the design.
+    solution
+        The effects, of which those that the pairs do not determine share their sum equally.
+    error
+        Half the width of the interval of an effect with a unit row in ``inverse``; None if there
+        are too few pairs.
+    by_use
+        The settings, that of the most processes first.
+    """
+
+    column: Mapping[Setting, int]
+    design: NDArray[np.float64]
+    inverse: NDArray[np.float64]
+    solution: NDArray[np.float64]
+    error: float | None
+    by_use: tuple[Setting, ...]
+
+    @classmethod
+    def of_pairs(cls, pairs: Sequence[Pair]) -> _LinearModel:
+        processes = [process for pair in pairs for process in (pair.first, pair.second)]
+        used = Counter(setting for process in processes for setting in process.settings)
+        column = {setting: number for number, setting in enumerate(sorted(used))}
+        design = np.zeros((len(pairs), len(column)))
+        for row, pair in enumerate(pairs):
+            for process, sign in ((pair.second, 1.0), (pair.first, -1.0)):
+                for setting in process.settings:
+                    design[row, column[setting]] += sign
+        medians = np.array([pair.median for pair in pairs])
+        inverse = np.linalg.pinv(design)
+        solution = inverse @ medians
+        freedom = len(pairs) - int(np.linalg.matrix_rank(design)) if column else 0
+        error = None
+        if freedom >= FREEDOM_LEAST:
+            variance = float(np.sum((medians - design @ solution) ** 2)) / freedom
+            error = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * math.sqrt(variance)
+        by_use = tuple(sorted(column, key=lambda setting: (-used[setting], setting)))
+        return cls(column, design, inverse, solution, error, by_use)
+
+    def estimate(self, weights: Mapping[Setting, float]) -> tuple[float, float | None] | None:
+        """A sum of effects and half the width of its interval; None if the pairs do not show it.
+
+        Settings that were only measured together cannot be told apart: the pairs determine their
+        sum. The rows of the resolution matrix are those of the unit matrix for all others.
+        """
+        vector = np.zeros(len(self.column))
+        for setting, weight in weights.items():
+            vector[self.column[setting]] = weight
+        spread = vector @ self.inverse
+        if not np.allclose(spread @ self.design, vector):
+            return None
+        half = None if self.error is None else self.error * math.sqrt(float(np.sum(spread**2)))
+        return float(vector @ self.solution), half
+
+    def share(self, setting: Setting) -> float:
+        """The effect of a setting, or its share of a sum that the pairs determine."""
+        return float(self.solution[self.column[setting]])
+
+    def pairs_that_differ(self, knob: str) -> int:
+        """Number of pairs that differ in a knob."""
+        own = [number for (name, _), number in self.column.items() if name == knob]
+        return int(np.any(self.design[:, own] != 0, axis=1).sum())
+
+
 def _effects(pairs: Sequence[Pair]) -> _Effects:
-    """The effects that explain the medians of the pairs best, by ordinary least squares."""
-    settings = sorted(
-        {one for pair in pairs for one in (*pair.first.settings, *pair.second.settings)}
-    )
-    column = {setting: number for number, setting in enumerate(settings)}
-    design = np.zeros((len(pairs), len(settings)))
-    for row, pair in enumerate(pairs):
-        for process, sign in ((pair.second, 1.0), (pair.first, -1.0)):
-            for setting in process.settings:
-                design[row, column[setting]] += sign
-    medians = np.array([pair.median for pair in pairs])
-    inverse = np.linalg.pinv(design)
-    solution = inverse @ medians
-    freedom = len(pairs) - int(np.linalg.matrix_rank(design)) if settings else 0
-    half_widths: dict[Setting, float] = {}
-    if freedom >= FREEDOM_LEAST:
-        variance = float(np.sum((medians - design @ solution) ** 2)) / freedom
-        quantile = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
-        # Settings that were only measured together cannot be told apart: the pairs determine
-        # their sum, and a row of this matrix is that of the unit matrix for all others.
-        resolution = inverse @ design
-        for setting, number in column.items():
-            if np.allclose(resolution[number], np.eye(len(settings))[number]):
-                spread = math.sqrt(variance * float(np.sum(inverse[number] ** 2)))
-                half_widths[setting] = quantile * spread
-    by_knob = {
-        name: [number for (other, _), number in column.items() if other == name]
-        for name, _ in settings
+    model = _LinearModel.of_pairs(pairs)
+    half_widths = {
+        setting: found[1]
+        for setting in model.column
+        if (found := model.estimate({setting: 1.0})) is not None and found[1] is not None
     }
     return _Effects(
-        {setting: float(solution[number]) for setting, number in column.items()},
+        {setting: model.share(setting) for setting in model.column},
         half_widths,
-        {
-            name: int(np.any(design[:, numbers] != 0, axis=1).sum())
-            for name, numbers in by_knob.items()
-        },
+        {name: model.pairs_that_differ(name) for name, _ in model.column},
     )
 
 

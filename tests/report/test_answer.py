@@ -58,6 +58,7 @@ def test_a_model_of_another_package_has_no_script_of_its_own(ranking: Recommenda
     assert [one.purpose for one in found] == ["Any command under the preset", "As a job of Slurm"]
     assert "--mem" not in found[-1].text
     assert commands(None, "af3", ranking.best, 0) == ()
+    assert commands(Path("p.toml"), "af3", ranking.stock, 0) == ()
 
 
 def test_stock_and_recommended_stand_next_to_each_other(
@@ -68,18 +69,18 @@ def test_stock_and_recommended_stand_next_to_each_other(
     assert table.headers == ("", "stock", "recommended", "")
     assert table.rows[:4] == (
         (
-            "one pass (recycles 1, diffusion steps 2)",
+            "one pass",
             "4.00 s [4.00, 4.00]",
             "2.00 s [2.00, 2.00]",
             "2.00x [2.00, 2.00] as fast",
         ),
         (
-            "a production prediction (recycles 10)",
+            "production prediction",
             "11 min",
             "5 min 30 s [5 min, 6 min 3 s]",
             "2.00x as fast",
         ),
-        ("peak memory of the largest trial", "3.0 GB", "3.5 GB", "1.17x"),
+        ("peak memory", "3.0 GB", "3.5 GB", "1.17x"),
         ("agreement (distance)", "float32 (0.0012)", "float32 (0.0012)", "-"),
     )
 

@@ -42,16 +42,18 @@ LOOK = """
       }
     }
   }
-  // Broken letter by letter, a word is many times as high as a line.
+  // A word that is broken letter by letter has more lines than there are words.
   const broken = [...document.querySelectorAll("td, th")].filter((cell) => {
-    const words = cell.textContent.trim().split(/\\s+/).length;
-    const lines = cell.clientHeight / 18;
-    return cell.offsetParent !== null && lines > 3 + 2 * words + cell.textContent.length / 10;
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    const tops = new Set([...range.getClientRects()].map((line) => Math.round(line.top)));
+    const text = cell.textContent.trim();
+    return tops.size > text.split(/\\s+/).length + text.length / 20;
   }).map((cell) => cell.textContent.trim());
   const root = document.scrollingElement;
   return {
     plots: plots.length,
-    drawn: plots.filter((plot) => plot.querySelector(".main-svg .plot, .main-svg .bars")).length,
+    drawn: plots.filter((plot) => plot.querySelector(".main-svg .trace path")).length,
     wide: root.scrollWidth - window.innerWidth,
     cut,
     broken,

@@ -17,7 +17,7 @@ from perfkit.report.figures.search.effects import (
 )
 from perfkit.report.figures.search.interactions import interactions_figure, interactions_info
 from perfkit.report.figures.search.parallel import parallel_figure, parallel_info
-from perfkit.report.names import Names, difference_text
+from perfkit.report.names import Names, differences
 from perfkit.stats.interval import Interval
 from perfkit.tuning.importance import SettingEffect
 from perfkit.tuning.interactions import Interaction
@@ -26,11 +26,11 @@ from perfkit.tuning.rows import Row
 
 NOT_TRIED = ("not tried, because the budget is too short: cpus=1",)
 EFFECTS = (
-    SettingEffect("bucket", "exact", Interval(1.9, 1.8, 2.0, 12)),
-    SettingEffect("allocator", "tcmalloc", Interval(1.1, 0.9, 1.3, 4)),
-    SettingEffect("xla_cpu_use_onednn", "true", Interval(1.0, 0.98, 1.02, 8)),
-    SettingEffect("msa_rows", "needed", Interval(1.0, None, None, 1)),
-    SettingEffect("precision", "float32", Interval(0.6, 0.5, 0.7, 6)),
+    SettingEffect("bucket", "exact", "", Interval(1.9, 1.8, 2.0, 12), True, "full"),
+    SettingEffect("allocator", "tcmalloc", "jemalloc", Interval(1.1, 0.9, 1.3, 4), True, "full"),
+    SettingEffect("xla_cpu_use_onednn", "true", "", Interval(1.0, 0.98, 1.02, 8), True, "full"),
+    SettingEffect("msa_rows", "needed", "", Interval(1.0, None, None, 1), True, "full"),
+    SettingEffect("precision", "float32", "", Interval(0.6, 0.5, 0.7, 6), True, "full"),
 )
 
 
@@ -86,6 +86,7 @@ def test_the_figure_of_effects_has_a_dot_per_measured_setting(study: list[Record
     headings = [note.text for note in figure.layout.annotations]
     assert len(headings) == 8
     assert "1.90x [1.80, 2.00]</b> faster, 12 pairs" in headings[0]
+    assert headings[2].startswith("allocator=tcmalloc over jemalloc<br>")
     assert "excluded: rejected: XLA does not know a flag" in headings[6]
     assert "the budget is too short" in headings[7]
 
@@ -170,9 +171,7 @@ def test_a_long_name_is_the_difference_from_the_recommended_configuration(
 ) -> None:
     base = {"allocator": "jemalloc", "bucket": "exact", "kernels": "native", "msa_rows": "needed"}
     other = {"allocator": "jemalloc", "bucket": "exact", "msa_rows": "all", "xla_cpu_flag": "1"}
-    assert difference_text(base, other) == (
-        "recommended, msa_rows=all, cpu_flag=1, without kernels"
-    )
+    assert differences(base, other) == ["msa_rows=all", "cpu_flag=1", "without kernels"]
     stock = large.rows[0]
     best = replace(stock, digest="best", settings=base, label="x" * 80)
     further = replace(stock, digest="other", settings=other, label="y" * 80)
@@ -180,4 +179,6 @@ def test_a_long_name_is_the_difference_from_the_recommended_configuration(
     assert names["best"] == "recommended (4 settings)"
     assert names["other"] == "recommended, msa_rows=all, cpu_flag=1, without kernels"
     assert names[stock.digest] == "row 0"
-    assert Names([further], None)["other"] == "y" * 80
+    unsure = Names([best, further], stock)
+    assert unsure["best"] == "fastest (4 settings)"
+    assert unsure["other"] == "fastest, msa_rows=all, cpu_flag=1, without kernels"

@@ -50,9 +50,31 @@ def test_without_one_of_the_four_there_is_no_interaction() -> None:
 
 def test_every_value_has_an_effect_of_its_own() -> None:
     other = {"bucket": "128"}
-    records = in_turns([({}, 36.0), (A, 18.0), (other, 40.0)])
-    assert [(one.knob, one.value, one.gain.ends) for one in setting_effects(records)] == [
-        ("bucket", "exact", None),
-        ("bucket", "128", None),
+    effects = setting_effects(in_turns([({}, 36.0), (A, 18.0), (other, 40.0)]))
+    assert [(one.value, one.over, one.alone, one.gain.ends) for one in effects] == [
+        ("exact", "", True, None),
+        ("128", "", True, None),
     ]
-    assert [one.gain.median for one in setting_effects(records)] == pytest.approx([2.0, 0.9])
+    assert [one.gain.median for one in effects] == pytest.approx([2.0, 0.9])
+
+
+def test_without_stock_a_value_is_compared_with_that_of_the_base() -> None:
+    base = {"allocator": "jemalloc", "bucket": "exact"}
+    records = in_turns(
+        [(base, 10.0), (base | {"allocator": "tcmalloc"}, 8.0), ({"allocator": "jemalloc"}, 15.0)]
+    )
+    effects = {(one.knob, one.value): one for one in setting_effects(records)}
+    assert set(effects) == {("allocator", "tcmalloc"), ("bucket", "exact")}
+    allocator, bucket = effects["allocator", "tcmalloc"], effects["bucket", "exact"]
+    assert (allocator.over, allocator.alone) == ("jemalloc", True)
+    assert allocator.gain.median == pytest.approx(10 / 8)
+    assert (bucket.over, bucket.alone) == ("", True)
+    assert bucket.gain.median == pytest.approx(1.5)
+
+
+def test_settings_that_were_only_measured_together_share_their_gain() -> None:
+    effects = setting_effects(in_turns([({}, 16.0), (A | B, 4.0)]))
+    assert [one.alone for one in effects] == [False, False]
+    # A joint gain of 4 is 2 for each.
+    assert [one.gain.median for one in effects] == pytest.approx([2.0, 2.0])
+    assert all(one.gain.ends is None for one in effects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -150,16 +151,18 @@ def agreement_figure(info: AgreementInfo) -> go.Figure:
             )
         )
     headed_rows(styled(figure), [_heading(row) for row in info.rows])
-    largest = max(point.distance / row.limit for row in info.rows for point in row.points)
+    shares = [point.distance / row.limit for row in info.rows for point in row.points]
+    begin = math.log10(max(FLOOR, min(shares))) - 0.4
+    end = max(0.2, math.log10(max(FLOOR, *shares)) + 0.2)
     figure.update_xaxes(
         type="log",
         title_text="distance from the reference, as a share of the limit",
-        range=[-4.1, max(0.3, 0.3 if largest <= 1 else 1.0)],
+        range=[begin, end],
         tickvals=[0.0001, 0.001, 0.01, 0.1, 1, 10],
         ticktext=["≤ 0.01 %", "0.1 %", "1 %", "10 %", "limit", "10 times"],
     )
     figure.add_vline(x=1, line={"color": VERMILION, "width": 2, "dash": "dash"}, layer="below")
-    figure.add_vrect(x0=FLOOR / 2, x1=1, fillcolor=GREEN, opacity=0.06, line_width=0, layer="below")
+    figure.add_vrect(x0=10**begin, x1=1, fillcolor=GREEN, opacity=0.06, line_width=0, layer="below")
     figure.update_xaxes(gridcolor=PALE)
     return figure
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from perfkit.report.names import BASE_NAME, SHORT_LABEL
 from perfkit.report.style import ROW_SHARE, SERIES, headed_rows, styled, wrapped
 from perfkit.tuning.extrapolate import Extrapolation
 from perfkit.units import HOUR_S, MINUTE_S, percent_text, seconds_text
@@ -40,6 +41,8 @@ class ProductionBar(NamedTuple):
     ----------
     label
         Label of the configuration.
+    name
+        Its short name.
     parts
         Its parts.
     total_s
@@ -49,6 +52,7 @@ class ProductionBar(NamedTuple):
     """
 
     label: str
+    name: str
     parts: tuple[ProductionPart, ...]
     total_s: float
     check_error: float | None
@@ -70,12 +74,19 @@ class ProductionInfo(NamedTuple):
 
 
 def production_info(extrapolations: Sequence[Extrapolation]) -> ProductionInfo | None:
-    """Totals of the parts of every extrapolation; None without extrapolations."""
+    """Totals of the parts of every extrapolation; None without extrapolations.
+
+    Parameters
+    ----------
+    extrapolations
+        Of stock and of the recommended configuration.
+    """
     if not extrapolations:
         return None
     bars = tuple(
         ProductionBar(
             one.label,
+            one.label if len(one.label) <= SHORT_LABEL else BASE_NAME,
             tuple(
                 ProductionPart(part.name, part.count, part.seconds * part.count)
                 for part in one.parts
@@ -132,7 +143,7 @@ def production_figure(info: ProductionInfo) -> go.Figure:
             )
         )
     headings = [
-        f"{wrapped(bar.label)}<br><b>{seconds_text(bar.total_s)}</b>{_check(bar)}"
+        f"{wrapped(bar.name)}<br><b>{seconds_text(bar.total_s)}</b>{_check(bar)}"
         for bar in info.bars
     ]
     headed_rows(styled(figure), headings)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from perfkit.report.style import PALE, coloured, headed_rows, spread_axis, styled
+from perfkit.report.style import PALE, coloured, headed_rows, ratio_axis, styled
 from perfkit.stats.interval import Interval
 
 
@@ -56,5 +56,5 @@ def finish_rows(
         ],
     )
     ends = [end for ratio in ratios for end in (ratio.median, *(ratio.ends or ()))]
-    figure.update_xaxes(title_text=title, **spread_axis([1.0, *ends]))
+    figure.update_xaxes(title_text=title, **ratio_axis(ends))
     figure.add_vline(x=1, line={"color": PALE, "width": 2}, layer="below")

@@ -21,6 +21,9 @@ from perfkit.stats.interval import Interval
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import ratio_text
 
+ONE_LINE = 18
+"""Most characters of a note that stands on one line with the ratio."""
+
 NOTE_WIDTH = 42
 """Most characters of a note."""
 
@@ -122,5 +125,8 @@ def speedup_figure(info: SpeedupInfo) -> go.Figure:
 def _note(row: SpeedupRow) -> Note:
     """Ratio and status, and the agreement or the reason of a failure."""
     value = "" if row.speedup is None else f"<b>{ratio_text(row.speedup)}</b> "
-    lines = [f"{value}{row.status}", shortened(row.note, NOTE_WIDTH)]
-    return Note("<br>".join(filter(None, lines)), MARKS[row.status].colour)
+    parts = [f"{value}{row.status}"]
+    if row.note != row.status.value:
+        parts.append(shortened(row.note, NOTE_WIDTH))
+    fits = len(row.note) <= ONE_LINE or row.speedup is None
+    return Note((", " if fits else "<br>").join(filter(None, parts)), MARKS[row.status].colour)

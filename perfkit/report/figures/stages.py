@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import StageName
+from perfkit.report.names import Names
 from perfkit.report.style import (
     BLACK,
     BLUE,
@@ -39,6 +40,8 @@ class StagesBar(NamedTuple):
     ----------
     label
         Label of the configuration.
+    name
+        Its short name.
     role
         Role of the trial in the study.
     outcome
@@ -48,6 +51,7 @@ class StagesBar(NamedTuple):
     """
 
     label: str
+    name: str
     role: str
     outcome: Outcome
     wall_s: dict[StageName, float]
@@ -65,11 +69,25 @@ class StagesInfo(NamedTuple):
     bars: tuple[StagesBar, ...]
 
 
-def stages_info(records: Sequence[Record]) -> StagesInfo:
-    """The stages of every trial that completed at least one."""
+def stages_info(records: Sequence[Record], names: Names | None = None) -> StagesInfo:
+    """The stages of every trial that completed at least one.
+
+    Parameters
+    ----------
+    records
+        The trials, oldest first.
+    names
+        Short names of their configurations; the labels by default.
+    """
     return StagesInfo(
         tuple(
-            StagesBar(record.configuration.label, record.role, record.outcome, _wall_s(record))
+            StagesBar(
+                record.configuration.label,
+                record.configuration.label if names is None else names[record.configuration.digest],
+                record.role,
+                record.outcome,
+                _wall_s(record),
+            )
             for record in records
             if record.stages
         )
@@ -85,7 +103,7 @@ def _wall_s(record: Record) -> dict[StageName, float]:
 
 def stages_figure(info: StagesInfo) -> go.Figure:
     """One stacked horizontal bar per trial."""
-    labels = [f"{shortened(bar.label, LABEL_WIDTH)} {_ending(bar)}" for bar in info.bars]
+    labels = [f"{shortened(bar.name, LABEL_WIDTH)} {_ending(bar)}" for bar in info.bars]
     figure = go.Figure()
     for name in StageName:
         chosen = [

@@ -115,11 +115,8 @@ def time_memory_figure(info: TimeMemoryInfo) -> go.Figure:
             go.Scatter(
                 x=[point.time_s for point in chosen],
                 y=[point.peak_rss_bytes / GIGA for point in chosen],
-                mode="markers+text",
+                mode="markers",
                 name=status.value,
-                text=[status.value if status in (Status.STOCK, Status.RECOMMENDED) else ""]
-                * len(chosen),
-                textposition="top center",
                 marker={
                     "symbol": mark.symbol.removesuffix("-open"),
                     "size": 13,

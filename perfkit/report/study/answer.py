@@ -35,7 +35,7 @@ SIDES_HEADING = "Stock and recommended"
 def commands(
     preset_path: Path | None, model: str, best: Row | None, peak_bytes: int
 ) -> tuple[PageCommand, ...]:
-    """The commands that apply the preset; none if it was not saved.
+    """The commands that apply the preset; none if it was not saved, or would change nothing.
 
     Parameters
     ----------
@@ -44,18 +44,18 @@ def commands(
     model
         Name of the model.
     best
-        The recommended configuration, or None.
+        The recommended configuration, or None. There is nothing to type where it is stock.
     peak_bytes
         Peak memory of its largest trial; 0 if it is unknown.
     """
-    if preset_path is None:
+    if preset_path is None or best is None or not best.settings:
         return ()
     prefix = f"perfkit exec --preset {shlex.quote(str(preset_path))} --"
     found = [PageCommand("Any command under the preset", f"{prefix} CMD")]
     script = own_script(model)
     if script is not None:
         found.append(PageCommand("The model's own script", f"{prefix} {script}"))
-    options = [] if best is None else [f"--cpus-per-task={best.allowed_cpus}"]
+    options = [f"--cpus-per-task={best.allowed_cpus}"]
     note = ""
     if peak_bytes:
         options.append(f"--mem={math.ceil(MEMORY_MARGIN * peak_bytes / 2**30)}G")
@@ -67,24 +67,33 @@ def commands(
     return (*found, PageCommand("As a job of Slurm", " ".join(words), note))
 
 
-def production_sentences(extrapolations: Sequence[Extrapolation]) -> tuple[str, ...]:
-    """How production times were found, and how far off such a sum was for a longer run.
+def fidelity_sentences(
+    records: Sequence[Record], extrapolations: Sequence[Extrapolation]
+) -> tuple[str, ...]:
+    """What was measured, how production times were found, and how far off a longer run was.
 
     Parameters
     ----------
+    records
+        All records of the study.
     extrapolations
         Production times, that of stock first; may be empty.
     """
+    measured = facts.fidelity_text(fidelity_of(records))
+    passes = f"One pass: {measured}. " if measured else ""
+    largest = "Peak memory is that of the largest trial."
     if not extrapolations:
-        return ()
+        return (f"{passes}{largest}",)
     checks = [
         f"With {each.label if each.label == STOCK_LABEL else 'the recommended settings'}, "
         f"{check_text(each)}."
         for each in extrapolations
         if each.check is not None
     ]
-    lead = "Production times are sums of parts that were measured at low fidelity."
-    return (" ".join((lead, *(checks or ["They were not checked against a longer run."]))),)
+    production = facts.fidelity_text(extrapolations[0].fidelity)
+    lead = f"{passes}A production prediction: {production}, the sum of its measured parts."
+    checks = checks or ["It was not checked against a longer run."]
+    return (" ".join((lead, *checks, largest)),)
 
 
 def peak_memory_bytes(records: Sequence[Record], row: Row | None) -> int:
@@ -129,27 +138,25 @@ def sides_table(
     by_label = {each.label: each for each in extrapolations}
     produced = [by_label.get(row.label) for row in sides]
     peaks = [peak_memory_bytes(records, row) for row in sides]
-    fidelity = facts.fidelity_text(_fidelity(records))
     rows = [
         (
-            f"one pass ({fidelity})" if fidelity else "one pass",
+            "one pass",
             *(_time_text(row.time_s) for row in sides),
             NOTHING if gain is None else f"{ratio_text(gain)} as fast",
         )
     ]
     if any(produced):
         totals = [None if each is None else each.total for each in produced]
-        known = next(each for each in produced if each is not None)
         rows.append(
             (
-                f"a production prediction ({facts.fidelity_text(known.fidelity)})",
+                "production prediction",
                 *map(_time_text, totals),
                 _ratio_of(totals),
             )
         )
     rows.append(
         (
-            "peak memory of the largest trial",
+            "peak memory",
             *(bytes_text(peak) if peak else NOTHING for peak in peaks),
             f"{peaks[1] / peaks[0]:.2f}x" if len(peaks) == 2 and all(peaks) else NOTHING,
         )
@@ -222,7 +229,8 @@ def _memory_bytes(records: Sequence[Record]) -> int:
     return min(filter(None, known), default=0)
 
 
-def _fidelity(records: Sequence[Record]) -> dict[str, int]:
+def fidelity_of(records: Sequence[Record]) -> dict[str, int]:
+    """The fidelity of the trials that configurations are compared on."""
     compared = [record for record in records if record.role not in NOT_COMPARED]
     return (compared or list(records))[-1].workload.fidelity
 

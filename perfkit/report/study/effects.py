@@ -86,9 +86,10 @@ def _effect_figures(info: EffectsInfo | None) -> list[PageFigure]:
     if info is None or not any(row.gain for row in info.rows):
         return []
     caption = (
-        "Time with the default over time with the setting, other settings being equal: to the "
-        "right of 1 it is faster. Settings that were only measured together share their gain, and "
-        "have no interval. An interval across 1 decides nothing; more pairs would."
+        "Time with the default, or with the other value that is named, over time with the setting, "
+        "other settings being equal: to the right of 1 the setting is faster. Settings that were "
+        "only measured together share their gain equally. An interval across 1 decides nothing, "
+        "and so does a gain without an interval; more pairs would."
     )
     if info.left_out:
         caption += f" {info.left_out} more are only in the tables."

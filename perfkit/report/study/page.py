@@ -13,9 +13,9 @@ from perfkit.report.page import PageContent, PageSection, render_page
 from perfkit.report.selection import StudyRecords, predictions
 from perfkit.report.study.answer import (
     commands,
+    fidelity_sentences,
     machine_verdict,
     peak_memory_bytes,
-    production_sentences,
     sides_table,
 )
 from perfkit.report.study.effects import effects_section
@@ -110,6 +110,7 @@ def study_content(
     ]
     best = recommendation.best if recommendation is not None else None
     model = ordered[-1].workload.model
+    sides = sides_table(ordered, recommendation, extrapolations) if recommendation else None
     return PageContent(
         title=title,
         subtitle=_subtitle(ordered),
@@ -117,10 +118,10 @@ def study_content(
         verdict=(
             machine_verdict(ordered, recommendation, extrapolations) if recommendation else ""
         ),
-        sides=sides_table(ordered, recommendation, extrapolations) if recommendation else None,
+        sides=sides,
         settings=tuple(best.settings.items()) if best is not None else (),
         commands=commands(preset_path, model, best, peak_memory_bytes(ordered, best)),
-        production=production_sentences(extrapolations),
+        production=fidelity_sentences(ordered, extrapolations) if sides is not None else (),
         notices=facts.notices(ordered),
         warnings=(*facts.skipped_warnings("line", skipped), *facts.warnings(ordered)),
         sections=(

@@ -9,6 +9,7 @@ from perfkit.report import facts
 from perfkit.report.figures.production import production_figure, production_info
 from perfkit.report.figures.stages import stages_figure, stages_info
 from perfkit.report.figures.timeline import timeline_figure, timeline_info
+from perfkit.report.names import Names
 from perfkit.report.page import PageFigure, PageSection
 from perfkit.report.profile.sections import observed_sections
 from perfkit.report.selection import StudyRecords
@@ -59,7 +60,7 @@ def where_section(
     records = study.full
     figures = [*production_figures(extrapolations)]
     latest = latest_trials(shortlist(recommendation, MOST_STAGES).records(records), MOST_STAGES)
-    stages = stages_info(latest)
+    stages = stages_info(latest, Names.of(recommendation))
     if stages.bars:
         caption = "Trials in order of time. The steady time never includes compilation."
         if len(latest) < len(records):

@@ -34,6 +34,11 @@ doubling of the memory."""
 MOST_ROWS = 36
 """Most rows of the figure."""
 
+HEADING_WIDTH = 50
+"""Most characters of a setting with the value that it is compared with."""
+
+JOINT_GAIN = "its share of a joint gain"
+
 NOTE_WIDTH = 48
 """Most characters of a reason in a note."""
 
@@ -45,6 +50,7 @@ class Effect(StrEnum):
     SLOWER = "slower"
     UNSURE = "not sure"
     INERT = "inert"
+    JOINT = "only together"
     EXCLUDED = "excluded"
     NOT_TRIED = "not tried"
 
@@ -54,6 +60,7 @@ MARKS = {
     Effect.SLOWER: Mark(ORANGE, "square"),
     Effect.UNSURE: Mark(GREY, "circle-open"),
     Effect.INERT: Mark(GREY, "diamond"),
+    Effect.JOINT: Mark(GREY, "diamond-open"),
     Effect.EXCLUDED: Mark(VERMILION, "x"),
     Effect.NOT_TRIED: Mark(GREY, "x-open"),
 }
@@ -71,13 +78,19 @@ class EffectRow(NamedTuple):
     gain
         Time with the default over time with the setting; None where it was not measured.
     why
-        Why there is no gain; empty if there is one.
+        Why there is no gain, or why it is not that of the setting alone; empty otherwise.
+    over
+        The value that the setting is compared with; empty for the default.
+    depth
+        Depth of the network that was measured; empty without a gain.
     """
 
     name: str
     effect: Effect
     gain: Interval | None
     why: str = ""
+    over: str = ""
+    depth: str = ""
 
 
 class EffectsInfo(NamedTuple):
@@ -86,8 +99,8 @@ class EffectsInfo(NamedTuple):
     Attributes
     ----------
     rows
-        What matters first, then what is not sure, what is inert, what was excluded, and what was
-        not tried.
+        What matters first, then what is not sure, what is inert, what was only measured together
+        with other settings, what was excluded, and what was not tried.
     left_out
         Number of further rows.
     """
@@ -120,7 +133,14 @@ def effects_info(
         Most rows.
     """
     rows = [
-        EffectRow(settings_label([(one.knob, one.value)]), effect_of(one.gain), one.gain)
+        EffectRow(
+            settings_label([(one.knob, one.value)]),
+            effect_of(one.gain) if one.alone else Effect.JOINT,
+            one.gain,
+            "" if one.alone else JOINT_GAIN,
+            one.over,
+            one.depth,
+        )
         for one in effects
     ]
     rows += _excluded(recommendation, {row.name for row in rows})
@@ -181,8 +201,9 @@ def effects_figure(info: EffectsInfo) -> go.Figure:
                 name=effect.value,
                 marker={"color": mark.colour, "symbol": mark.symbol, "size": 10},
                 hovertext=[
-                    f"{wrapped(row.name)}<br>{ratio_text(gain)}<br>"
-                    f"{count_text(gain.count, 'pair')} of processes"
+                    f"{wrapped(row.name)}<br>over {wrapped(row.over or 'the default')}<br>"
+                    f"{ratio_text(gain)}<br>{count_text(gain.count, 'pair')} of processes, "
+                    f"{row.depth} network"
                     for _, gain, row in chosen
                 ],
                 hoverinfo="text",
@@ -190,10 +211,10 @@ def effects_figure(info: EffectsInfo) -> go.Figure:
         )
     finish_rows(
         figure,
-        [shortened(row.name or row.effect.value) for row in info.rows],
+        [_heading(row) for row in info.rows],
         [_note(row) for row in info.rows],
         [row.gain for row in info.rows if row.gain is not None],
-        "times as fast as with the default (95 % interval)",
+        "times as fast as with the other value (95 % interval)",
     )
     return figure
 
@@ -203,8 +224,16 @@ def _note(row: EffectRow) -> Note:
     if row.gain is None:
         reason = shortened(row.why, NOTE_WIDTH)
         return Note(f"{row.effect}: {reason}" if row.name else reason, colour)
-    pairs = count_text(row.gain.count, "pair")
-    return Note(f"<b>{ratio_text(row.gain)}</b> {row.effect}, {pairs}", colour)
+    reason = row.why or f"{row.effect}, {count_text(row.gain.count, 'pair')}"
+    return Note(f"<b>{ratio_text(row.gain)}</b> {reason}", colour)
+
+
+def _heading(row: EffectRow) -> str:
+    """The setting, and the value that it is compared with if that is not the default."""
+    if not row.name:
+        return row.effect.value
+    over = f" over {row.over}" if row.over else ""
+    return shortened(f"{row.name}{over}", HEADING_WIDTH)
 
 
 def _excluded(recommendation: Recommendation, known: set[str]) -> list[EffectRow]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.records.settings import settings_label
-from perfkit.report.style import BLUE, PALE, headed_rows, shortened, spread_axis, styled
+from perfkit.report.style import BLUE, PALE, headed_rows, ratio_axis, shortened, styled
 from perfkit.tuning.interactions import Interaction
 from perfkit.units import count_text
 
@@ -88,8 +88,8 @@ def interactions_figure(info: InteractionsInfo) -> go.Figure:
                 "type": "data",
                 "array": [row.largest - row.ratio for row in info.rows],
                 "arrayminus": [row.ratio - row.least for row in info.rows],
-                "thickness": 2,
-                "width": 5,
+                "thickness": 3,
+                "width": 0,
             },
             mode="markers",
             marker={"size": 10, "color": BLUE},
@@ -107,7 +107,7 @@ def interactions_figure(info: InteractionsInfo) -> go.Figure:
     )
     ends = [end for row in info.rows for end in (row.least, row.largest)]
     figure.update_xaxes(
-        title_text="gain of both over the product of both gains", **spread_axis([1.0, *ends])
+        title_text="gain of both over the product of both gains", **ratio_axis(ends)
     )
     figure.add_vline(x=1, line={"color": PALE, "width": 2}, layer="below")
     return figure

@@ -16,8 +16,8 @@ from perfkit.report.style import (
     MARKS,
     PALE,
     headed_rows,
+    ratio_axis,
     shortened,
-    spread_axis,
     styled,
     wrapped,
 )
@@ -143,7 +143,7 @@ def screening_figure(info: ScreeningInfo) -> go.Figure:
     headed_rows(styled(figure), [_heading(row) for row in info.rows])
     figure.update_xaxes(
         title_text=f"times as fast as stock ({info.where})",
-        **spread_axis([1.0, *(row.gain for row in info.rows)]),
+        **ratio_axis([row.gain for row in info.rows]),
     )
     figure.add_vline(x=1, line={"color": PALE, "width": 2}, layer="below")
     return figure
