@@ -17,8 +17,8 @@ REPORTS = ROOT / "reports"
 PICTURE = REPORTS / "af3-ubiquitin-native" / "report.png"
 """Picture that the README shows, of the page in the same folder."""
 
-PICTURE_SIZE_PX = (1080, 1000)
-"""Width and height of the picture: the page at its full width, down to the first figure."""
+PICTURE_SIZE_PX = (1080, 1240)
+"""Width and height of the picture: the page at its full width, down to the end of the answer."""
 
 
 def studies(reports: Path = REPORTS) -> Iterator[Path]:
