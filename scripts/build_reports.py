@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,8 @@ REPORTS = ROOT / "reports"
 PICTURE = REPORTS / "af3-ubiquitin-native" / "report.png"
 """Picture that the README shows, of the page in the same folder."""
 
-PICTURE_SIZE_PX = (1080, 1000)
-"""Width and height of the picture: the page at its full width, down to the first figure."""
+PICTURE_SIZE_PX = (1080, 1240)
+"""Width and height of the picture: the page at its full width, down to the end of the answer."""
 
 
 def studies(reports: Path = REPORTS) -> Iterator[Path]:
@@ -51,7 +52,9 @@ def take_picture(picture: Path = PICTURE) -> None:
         There is no browser on this machine.
     """
     browser = find_browser()
-    page = render_report(picture.parent).page
+    # A page names its preset as its folder was named: relative to the checkout.
+    with contextlib.chdir(ROOT):
+        page = render_report(picture.parent.relative_to(ROOT)).page.resolve()
     browser.picture(page, picture, *PICTURE_SIZE_PX)
 
 
@@ -63,8 +66,9 @@ def main() -> None:
         take_picture()
         print(PICTURE.relative_to(ROOT))
         return
-    for page in build():
-        print(page.relative_to(ROOT))
+    with contextlib.chdir(ROOT):
+        for page in build(REPORTS.relative_to(ROOT)):
+            print(page)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import KeysView
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.gains import compared_pairs, log_gains
 from perfkit.tuning.search.processes import Process
 
+if TYPE_CHECKING:
+    from _collections_abc import dict_keys
+
 CANDIDATES = 2000
 
 
@@ -22,7 +25,7 @@ class CountedTimes(dict[int, float]):
 
     compared = 0
 
-    def keys(self) -> KeysView[int]:
+    def keys(self) -> dict_keys[int, float]:
         CountedTimes.compared += 1
         return super().keys()
 
@@ -43,7 +46,8 @@ def evidence() -> Evidence:
 def test_each_candidate_is_compared_with_the_base_alone(evidence: Evidence) -> None:
     medians = evidence.round_medians()
     assert len(medians) == 2 * CANDIDATES
-    assert medians[STOCK.digest, "01000"] == (pytest.approx(2.0), 2)
+    ratio, rounds = medians[STOCK.digest, "01000"]
+    assert (ratio, rounds) == pytest.approx((2.0, 2))
     assert len(evidence.comparisons) == CANDIDATES
     # Each of the two looks at every pair from both sides, and each look takes the keys of both.
     assert CountedTimes.compared == 8 * CANDIDATES

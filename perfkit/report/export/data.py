@@ -47,5 +47,5 @@ def write_data(folder: Path, tables: Tables, *, parquet: bool) -> str:
         for name, table in tables.items():
             table.to_csv(files / f"{name}.csv", index=False)
             if parquet:
-                table.to_parquet(files / f"{name}.parquet", index=False, engine=PARQUET)
+                table.to_parquet(files / f"{name}.parquet", index=False, engine="pyarrow")
     return "" if parquet else f"only CSV was written: {missing_sentence('Parquet', [PARQUET])}"

@@ -42,7 +42,9 @@ def profile_tables(record: Record) -> Tables:
         Tables of the observers that ran, by name. Columns are the fields of the observers' results
         and of the ``*_info`` of the figures.
     """
-    rows = {"stages": [cells(stage.model_dump()) for stage in record.stages]}
+    rows: dict[str, list[Cells]] = {
+        "stages": [cells(stage.model_dump()) for stage in record.stages]
+    }
     rows |= _trace_rows(record) | _cpu_rows(record) | _memory_rows(record)
     python, perf = found(record, "py-spy", PythonResult), found(record, "perf", PerfResult)
     if python is not None:
@@ -70,7 +72,7 @@ def fit_tables(fit: ModelFit, records: Sequence[Record]) -> Tables:
     """
     ordered = sorted(records, key=lambda record: record.created)
     info = laws_info(fit, observations(ordered))
-    curves = [
+    curves: list[Cells] = [
         {"part": curve.name, "kind": kind, "size": size, "run_s": seconds}
         for curve in info.curves
         for kind, sizes, times in (
@@ -79,7 +81,7 @@ def fit_tables(fit: ModelFit, records: Sequence[Record]) -> Tables:
         )
         for size, seconds in zip(sizes, times, strict=True)
     ]
-    held_out = [
+    held_out: list[Cells] = [
         {"quantity": quantity, **cells(point)}
         for quantity in (TIME, MEMORY)
         for point in held_out_info(fit, quantity).points
@@ -167,7 +169,9 @@ def _cpu_rows(record: Record) -> dict[str, list[Cells]]:
 
 
 def _memory_rows(record: Record) -> dict[str, list[Cells]]:
-    rows = {"memory-peaks": _pairs(peaks_info(record).peaks, "of", "peak_bytes")}
+    rows: dict[str, list[Cells]] = {
+        "memory-peaks": _pairs(peaks_info(record).peaks, "of", "peak_bytes")
+    }
     kinds = memory_kinds_info(record)
     if kinds is not None:
         rows["memory-over-time"] = [

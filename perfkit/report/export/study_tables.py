@@ -80,7 +80,7 @@ def study_tables(
     for study in studies:
         alone = len(studies) == 1
         ranked = recommendation if alone and recommendation is not None else recommend(study.ranked)
-        of = {"workload": study.workload.name, "size": study.workload.size}
+        of: Cells = {"workload": study.workload.name, "size": study.workload.size}
         for name, table in _tables_of(study, ranked):
             if len(table):
                 found.setdefault(name, []).append(with_constants(table, of))
