@@ -25,7 +25,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "perfkit plan --jobs queue.csv --machines machines.toml --fit fit.json --deadline 12h",
         "perfkit plan --here --size 200,400 --fit fit.json",
     ),
-    "plan fit": ("perfkit plan fit --model af3 --sizes 32,48,64,96 --held-out 80",),
+    "plan fit": ("perfkit plan fit --model af3 --held-out 80 --out fitted",),
     "plan table": (
         "perfkit plan table --model af3 --fit fit.json",
         "perfkit plan table --model gencast --fit fit.json --sizes 2,1 --machines machines.toml",
