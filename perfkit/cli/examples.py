@@ -29,7 +29,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "perfkit plan check perfkit-results/plan --records perfkit-results/plan",
         "perfkit plan check perfkit-results/plan --sacct jobs.txt --deadline 12h",
     ),
-    "plan fit": ("perfkit plan fit --model af3 --sizes 32,48,64,96 --held-out 80",),
+    "plan fit": ("perfkit plan fit --model af3 --held-out 80 --out fitted",),
     "plan table": (
         "perfkit plan table --model af3 --fit fit.json",
         "perfkit plan table --model gencast --fit fit.json --sizes 2,1 --machines machines.toml",
