@@ -238,7 +238,7 @@ def machine_table(plan: Plan) -> PlainTable:
 def reject_table(plan: Plan) -> PlainTable:
     """One row per job that could not be planned, with its origin in the input and the reason."""
     rows = tuple((each.name, each.origin, each.reason) for each in plan.rejects)
-    return PlainTable("Skipped, not planned", ("name", "origin", "reason"), rows)
+    return PlainTable("Not planned: skipped", ("name", "origin", "reason"), rows)
 
 
 def needs_table(needs: Sequence[Need], currency: str) -> PlainTable:

@@ -123,6 +123,9 @@ def test_keep_going_plans_the_rest_and_lists_the_rejects(
     listed = finished.stdout.split("Not planned")[1]
     for message in ("memory field required", "tokens is '-1'", "fits on no machine", "is taken by"):
         assert message in " ".join(listed.replace("│", " ").split())
+    skipped = list(csv.DictReader((folder / "work" / "out" / "skipped.csv").open()))
+    assert [row["name"] for row in skipped] == ["x", "bad", "a", "huge"]
+    assert "tokens is '-1'" in skipped[1]["reason"]
 
 
 @pytest.mark.parametrize(

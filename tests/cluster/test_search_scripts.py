@@ -18,9 +18,10 @@ from perfkit.capacity.queue.machines import Inventory, Machine
 from perfkit.capacity.queue.plan import make_plan
 from perfkit.cluster.search_command import SearchCommand, parse_search_command
 from perfkit.cluster.slurm import write_scripts
-from perfkit.cluster.task import CPUS_VARIABLE, TASK_VARIABLE
+from perfkit.cluster.task import CPUS_VARIABLE, TASK_VARIABLE, write_list
 from perfkit.errors import UserError
 from perfkit.models.costs import Job, Search
+from tests.support.local_slurm import Slurm
 from tests.support.planted import study
 
 NAMES = (
@@ -188,3 +189,32 @@ def test_a_job_without_an_input_cannot_be_searched(tmp_path: Path) -> None:
     plan = make_plan([job], inventory, [assemble(study())])
     with pytest.raises(UserError, match="the job 'sized' has no fold input of its own"):
         write_scripts(tmp_path, plan, cached=False, search=parse_search_command(COMMAND))
+
+
+def test_slurm_predicts_with_what_the_search_has_written(
+    slurm: Slurm, wild: Path, tmp_path: Path
+) -> None:
+    """On a real Slurm: the stand-in of a prediction shows the file that its search wrote."""
+    search = "import pathlib, sys; pathlib.Path(sys.argv[2]).write_text(f'of {sys.argv[1]}')"
+    show = (
+        "import os, pathlib, sys; words = sys.argv[2:]; "
+        "text = pathlib.Path(words[words.index('--input') + 1]).read_text(); "
+        "number = os.environ['SLURM_ARRAY_TASK_ID']; "
+        "pathlib.Path(sys.argv[1], number).write_text(text)"
+    )
+    command = SearchCommand((sys.executable, "-c", search, "{input}", "{output}"))
+    script = _write(wild, tmp_path, command, NAMES[:2])
+    number = next(script.parent.glob("msa-*.json")).stem.partition("-")[2]
+    for listed in script.parent.glob("array-*.json"):
+        stand_in = [sys.executable, "-c", show, str(tmp_path / "shown")]
+        words = json.loads(listed.read_text())
+        if listed.stem != f"array-{number}":
+            # The job without a search is not what is tested here.
+            write_list(listed, [[sys.executable, "-c", ""]])
+            continue
+        write_list(listed, [[*stand_in, *each] for each in words])
+    (tmp_path / "shown").mkdir()
+    slurm.run("sh", str(script))
+    slurm.wait_until_empty(120)
+    shown = {path.read_text() for path in (tmp_path / "shown").iterdir()}
+    assert shown == {f"of {tmp_path}/{name}.json" for name in NAMES[:2]}

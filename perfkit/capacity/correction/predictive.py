@@ -100,10 +100,8 @@ class Scores:
         """Return the probability that the score of a new job is above ``limit``."""
         count = len(self.values)
         below = bisect.bisect_right(self.values, limit)
-        student = 1.0
-        if self._deviation > 0:
-            distance = (limit - self._mean) / self._deviation
-            student = float(stdtr(self._student_freedom, -distance))
+        distance = (limit - self._mean) / self._deviation
+        student = float(stdtr(self._student_freedom, -distance))
         if self._is_conformal:
             if below == count:
                 return min(student, 1 / (count + 1))
