@@ -97,8 +97,9 @@ class Worker:
 
 
 def kinds(folder: Path) -> tuple[Kind, ...]:
-    """All kinds of files."""
-    return (*plain_kinds(folder), *model_kinds())
+    """The kinds of files in turn: those of which no page is drawn three times, the others once."""
+    known = (*plain_kinds(folder), *model_kinds())
+    return (*known, *(kind for kind in known if not kind.draws for _ in range(2)))
 
 
 def seed_of(number: int, seed: int) -> str:
@@ -221,9 +222,17 @@ def _replace(worker: Worker, given: argparse.Namespace, reason: str) -> bool:
 
 
 def counts(results: Iterable[Result], names: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Number of files by kind and outcome, in the order of the kinds."""
+    """Number of files by kind and outcome, in the order of the kinds.
+
+    Parameters
+    ----------
+    results
+        The results.
+    names
+        Names of :func:`kinds`.
+    """
     found: dict[str, dict[str, int]] = {
-        name: {"files": 0, "accepted": 0, "refused": 0, "fault": 0} for name in names
+        name: dict.fromkeys(COLUMNS, 0) for name in dict.fromkeys(names)
     }
     for result in results:
         row = found[names[result.number % len(names)]]

@@ -70,16 +70,16 @@ OTHERS = {
     "report": "report predictions",
     "profile": "profile --model wasteful --edge 8 --observe clocks --out profiled",
     "guard": "guard --remedies",
-    "doctor": "doctor --quick",
+    "doctor": "doctor --knob cpus=0",
     "calibrate": "calibrate --model wasteful --rounds 0",
     "completion": "completion bash",
     "cancel": "cancel sweep",
 }
 """Commands that the README has no example of, with cheap arguments."""
 
-ALLOWED_CODES = {"tune": (0, 1), "doctor": (0, 1), "calibrate": (2,), "compare": (0, 1)}
-"""Exit codes other than 0 alone: a budget of seconds may not suffice, this machine may have faults,
-``--rounds 0`` is refused, and two runs differ in time."""
+ALLOWED_CODES = {"tune": (0, 1), "doctor": (2,), "calibrate": (2,)}
+"""Exit codes other than 0 alone: a budget of seconds may not suffice, and impossible values are
+refused before minutes of measuring."""
 
 UMASK = 0o027
 
@@ -205,8 +205,9 @@ def test_the_commands_of_the_readme_run(session: Session) -> None:
     assert applied.stdout == "--json_path=input.json\n"
     for name in ("predictions/plate-16/plate.npy", "fitted/fit.json", "known.toml"):
         assert (session.folder / name).is_file(), name
-    for name in ("tuned", "fitted", "predictions", "profiled"):
-        assert "</html>" in (session.folder / name / "report.html").read_text(encoding="utf-8")
+    for folder in ("tuned", "fitted", "predictions"):
+        page = session.folder / folder / "report.html"
+        assert "</html>" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
