@@ -76,6 +76,17 @@ def test_a_prediction_without_spread_is_exceeded_or_not() -> None:
     assert (sharp.exceeds(99.0), sharp.exceeds(101.0), sharp.quantile(0.99)) == (1.0, 0.0, 100.0)
 
 
+def test_few_jobs_never_lower_a_request() -> None:
+    """Three jobs took less than predicted: the prediction falls, the request is that of the fit.
+    Nineteen such jobs lower it, too."""
+    alone = 100 * math.exp(HALF * T4_99 / T4_95)
+    few = predictive(FITTED, 4, (-1.0, -1.0, -1.0))
+    assert few.range().value == pytest.approx(100 * math.exp(-HALF))
+    assert few.request(0.99) == pytest.approx(alone, rel=1e-5)
+    assert predictive(FITTED, 4, (-1.0,) * 19).request(0.99) < 100
+    assert predictive(FITTED, 4, (3.0, 3.0, 3.0)).request(0.99) > 100 * math.exp(3 * HALF)
+
+
 def test_a_score_of_one_is_the_high_end() -> None:
     assert score(FITTED, FITTED.high) == pytest.approx(1.0)
     assert score(FITTED, FITTED.low) == pytest.approx(-1.0)

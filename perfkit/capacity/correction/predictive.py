@@ -170,6 +170,17 @@ class Predictive:
         """Return the seconds or bytes that the job stays below with probability ``share``."""
         return self.at(self.scores.quantile(share))
 
+    def request(self, share: float) -> float:
+        """Return the seconds or bytes to request, so that they suffice with probability ``share``.
+
+        Fewer than :data:`FEWEST` finished jobs raise a request above that of the fit, and never
+        lower it: they may be the easy ones, and sampled memory misses short peaks.
+        """
+        found = self.quantile(share)
+        if len(self.scores.values) < FEWEST:
+            found = max(found, Predictive(self.fitted, Scores(self.scores.freedom)).quantile(share))
+        return found
+
     def exceeds(self, limit: float) -> float:
         """Return the probability that the job takes more than ``limit``."""
         if self.fitted.value <= 0 or limit <= 0 or self.half == 0:

@@ -65,8 +65,8 @@ class Expectation:
             time=expected_time.range(),
             memory=expected_memory.range(),
             request=Request(
-                time_s=expected_time.quantile(1 - self.risks.time),
-                memory_bytes=expected_memory.quantile(1 - self.risks.memory),
+                time_s=expected_time.request(1 - self.risks.time),
+                memory_bytes=expected_memory.request(1 - self.risks.memory),
             ),
             fitted_time=time,
             fitted_memory=memory,
