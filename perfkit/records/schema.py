@@ -24,7 +24,7 @@ from perfkit.records.restrictions import Restrictions
 from perfkit.records.roles import Role
 from perfkit.records.stages import PASS_STAGES, StageName
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Raised with each change of the schema; :mod:`perfkit.records.upgrades` reads older versions."""
 
 

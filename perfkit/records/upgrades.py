@@ -14,11 +14,12 @@ from perfkit.records.settings import (
     settings_label,
 )
 
-OLDER_VERSIONS = (1, 2, 3, 4)
+OLDER_VERSIONS = (1, 2, 3, 4, 5)
 """Schema versions of which a record only needs the present version number: version 2 added
 observations, version 3 disturbed passes and withheld variables, version 4 depths and shared
-processes, version 5 the model's package and the role of foreign commands. Older records hold none
-of them, so that the defaults apply."""
+processes, version 5 the model's package and the role of foreign commands, version 6 what shallow
+parts predict, and heat, quota and battery in the load. Older records hold none of them, so that the
+defaults apply."""
 
 
 class NewerSchemaError(UserError):
