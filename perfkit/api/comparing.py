@@ -119,7 +119,7 @@ def write_compare_page(
         The page cannot be written.
     """
     from perfkit.report.compare_page import compare_page
-    from perfkit.report.figures.sides import sides_info
+    from perfkit.report.figures.compared.sides import sides_info
     from perfkit.report.writing import write_report
 
     before, after = (

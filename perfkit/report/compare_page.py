@@ -9,8 +9,15 @@ from perfkit.history.snapshot import Entry
 from perfkit.history.verdicts import QUIET
 from perfkit.records.schema import Record
 from perfkit.report import facts
-from perfkit.report.figures.changes import changes_figure, changes_info
-from perfkit.report.figures.sides import NEW, OLD, Side, SidesInfo, sides_figure, sides_info
+from perfkit.report.figures.compared.changes import changes_figure, changes_info
+from perfkit.report.figures.compared.sides import (
+    NEW,
+    OLD,
+    Side,
+    SidesInfo,
+    sides_figure,
+    sides_info,
+)
 from perfkit.report.page import Facts, PageContent, PageFigure, PageSection, render_page
 from perfkit.report.plain_table import NOTHING, PlainTable
 from perfkit.units import bytes_text, count_text, ratio_text, seconds_text

@@ -209,11 +209,15 @@ def _effect_of(setting: Setting, model: _LinearModel, depth: str) -> SettingEffe
             # The other value is compared with this one.
             return None
         middle, half = estimate
-        ends = (None, None) if half is None else (math.exp(middle - half), math.exp(middle + half))
-        gain = Interval(math.exp(middle), *ends, count)
+        low, high = (None, None) if half is None else (middle - half, middle + half)
+        gain = Interval(math.exp(middle), _exp(low), _exp(high), count)
         return SettingEffect(knob, value, over, gain, True, depth)
     share = Interval(math.exp(model.share(setting)), None, None, count)
     return SettingEffect(knob, value, "", share, False, depth)
+
+
+def _exp(logarithm: float | None) -> float | None:
+    return None if logarithm is None else math.exp(logarithm)
 
 
 def _closeness(effect: SettingEffect) -> tuple[bool, bool, bool, int]:

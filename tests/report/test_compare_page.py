@@ -10,8 +10,8 @@ from perfkit.api.comparing import compare
 from perfkit.cli.main import main
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
-from perfkit.report.figures.changes import changes_figure, changes_info
-from perfkit.report.figures.sides import sides_figure, sides_info
+from perfkit.report.figures.compared.changes import changes_figure, changes_info
+from perfkit.report.figures.compared.sides import sides_figure, sides_info
 from tests.support.records_factory import make_record, make_workload
 
 

@@ -120,12 +120,13 @@ def load_table(records: Sequence[Record]) -> PlainTable | None:
     if not loads:
         return None
     number: Callable[[float], str] = "{:.2f}".format
-    rows = []
-    for name, values, text in (
+    quantities: tuple[tuple[str, list[float], Callable[[float], str]], ...] = (
         ("CPU time of other programs", [one.other_cpu_fraction for one in loads], percent_text),
         ("CPU time taken by the hypervisor", [one.steal_fraction for one in loads], percent_text),
         ("load average before a trial", [one.load_average_before for one in loads], number),
-    ):
+    )
+    rows = []
+    for name, values, text in quantities:
         ends = (min(values), statistics.median(values), max(values))
         rows.append((name, *map(text, ends)))
     heading = f"Load of the machine in {count_text(len(loads), 'trial')}"
