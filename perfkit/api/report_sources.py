@@ -93,7 +93,7 @@ def read_source(folder: Path, study: str | None = None) -> ReportSource:
     records = _records_of_study(folder, stored.records, study)
     if (folder / FIT_NAME).exists():
         return _fit_source(folder, records, skipped)
-    if len(records) == 1 and records[0].observations:
+    if len(records) == 1 and records[0].role is Role.SINGLE and records[0].observations:
         return _profile_source(folder, records[0], skipped)
     return _study_source(folder, records, skipped)
 
