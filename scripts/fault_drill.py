@@ -39,7 +39,7 @@ from tests.support.faults.injections import KILLS, SINGLE, STUDIES, Injected, In
 LOG = "injections.jsonl"
 """Working file in the folder; the counts are in the other two."""
 
-RESULT, TABLE = "fault-drill.json", "README.md"
+RESULT, TABLE = "fault-drill.json", "fault-drill.md"
 
 
 @dataclass(frozen=True)

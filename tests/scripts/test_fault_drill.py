@@ -48,6 +48,6 @@ def test_a_drill_continues_and_counts_faults_failures_and_skips(tmp_path: Path) 
     ]
     result = write_result(tmp_path, continued.done, "command")
     assert (result["injected"], result["failed"]) == (4, 1)
-    table = (tmp_path / "README.md").read_text()
+    table = (tmp_path / "fault-drill.md").read_text()
     assert f"| {KILLS} | 4 | 2 | 1 |" in table
     assert f"- {KILLS} 1: a trial is in the store twice" in table
