@@ -51,6 +51,9 @@ def _with_present_knobs(data: dict[str, Any]) -> dict[str, Any]:
     settings = configuration.get("settings") if isinstance(configuration, dict) else None
     if not isinstance(settings, dict) or FORMER_NAMES.isdisjoint(settings):
         return data
+    if not all(isinstance(value, str) for value in settings.values()):
+        # The schema refuses them.
+        return data
     present = present_settings(settings)
     pairs = tuple(present.items())
     return data | {

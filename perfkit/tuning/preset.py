@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tomli_w
 from pydantic import BaseModel, Field, ValidationError
 
-from perfkit.errors import UserError, quoted
+from perfkit.errors import UserError
 from perfkit.files import remove, write_whole
 from perfkit.input_files import read_toml
 from perfkit.knobs.configuration import Catalogue, Configuration
@@ -22,6 +22,7 @@ from perfkit.models import get_model
 from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.schema import Record
 from perfkit.records.settings import present_settings
+from perfkit.units import cut
 
 if TYPE_CHECKING:
     from perfkit.tuning.recommend import Recommendation
@@ -252,7 +253,7 @@ def load_preset(path: Path) -> Preset:
     if not isinstance(data.get("model"), str) or not isinstance(knobs, dict):
         raise UserError(f"{path} is no preset: it needs 'model' and a table [knobs]")
     if data.get("format", FORMAT) != FORMAT:
-        found = quoted(str(data["format"]))
+        found = cut(str(data["format"]))
         raise UserError(
             f"{path} is of preset format {found}, this perfkit reads {FORMAT}; "
             "use the perfkit that wrote it or a newer one"

@@ -14,11 +14,15 @@ from perfkit.history.comparison import compare_snapshots
 from perfkit.history.record_snapshot import snapshots_of_records
 from perfkit.history.verdicts import Verdict
 from perfkit.records.schema import SCHEMA_VERSION, Record
+from perfkit.records.settings import FORMER_NAMES
 from perfkit.records.store import read_folder
 from tests.support.mutations import mutated, thinned
 
 REPORTS = Path(__file__).parents[2] / "reports"
 FILES = sorted(REPORTS.rglob("records-*.jsonl"))
+
+FORMER = min(FORMER_NAMES)
+"""A name that a knob had in an earlier version."""
 
 LINES = 300
 SEED = 20261125
@@ -113,6 +117,7 @@ def test_the_report_of_a_damaged_folder_counts_the_skipped_lines(
         (("schema_version",), 99, "schema version 99"),
         (("id",), "../../x", "id: it cannot be part of the name of a file"),
         (("id",), "a\0b", "id: it cannot be part of the name of a file"),
+        (("configuration", "settings"), {FORMER: {}}, "configuration.settings"),
         (("study",), "x" * 201, "study: it cannot be part of the name of a file"),
     ],
 )

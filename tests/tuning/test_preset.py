@@ -152,7 +152,7 @@ def test_a_preset_that_cannot_be_written_is_reported(
         (b"model = 'af3'\n[knobs]\nbuckets = 'exact'", "unknown knob 'buckets'; the nearest is"),
         (b"model = 'af3'\n[knobs]\nbucket = 'exat'", "knob 'bucket' cannot be 'exat'"),
         (b"model = 'af3'\ninstances = 2\n[knobs]", r"\[instances\] of the preset .* needs whole"),
-        (b"model = 'af3'\n[knobs]\n[instances]\ncount = 0\ncpus = 1", "of at least 1"),
+        (b"model = 'af3'\n[knobs]\n[instances]\ncount = 0\ncpus = 1", "from 1 to 65,536"),
         (b"model = 'af3'\n[knobs]\n[instances]\ncount = 2", "numbers 'count' and 'cpus'"),
         (b"model = 'af3'\n[knobs]\n[instances]\ncount = '2'\ncpus = 1", "needs whole numbers"),
     ],
