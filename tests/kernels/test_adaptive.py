@@ -64,12 +64,9 @@ class Numbers:
         )
 
     def projections(self, channels: int, width: int) -> Projections:
-        return Projections(
-            self.weights(channels, width),
-            self.normal(LAYERS, width),
-            *(self.weights(channels, width) for _ in range(3)),
-            self.weights(width, channels),
-        )
+        key, value, gate = (self.weights(channels, width) for _ in range(3))
+        query, out = self.weights(channels, width), self.weights(width, channels)
+        return Projections(query, self.normal(LAYERS, width), key, value, gate, out)
 
 
 dtypes = st.sampled_from(["float32", "bfloat16"])
@@ -92,9 +89,15 @@ def test_transition_agrees_with_its_jax_form(
     x = numbers.normal(samples, tokens, channels, mean=0.3)
     weights = (numbers.weights(channels, 2 * hidden), numbers.weights(hidden, channels))
     by = numbers.conditioning(tokens, depth, channels)
-    got = jax.vmap(lambda x: adaptive_transition(x, LAYER, *weights, by))(x)
+
+    @jax.jit
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        got = jax.vmap(lambda x: adaptive_transition(x, LAYER, *weights, by))(x)
+        return got, adaptive_transition_form(x, LAYER, *weights, *by)
+
+    got, expected = both(x)
     assert got.dtype == dtype
-    assert_close(got, adaptive_transition_form(x, LAYER, *weights, *by), dtype)
+    assert_close(got, expected, dtype)
 
 
 def attention_operands(
@@ -121,18 +124,24 @@ def attention_operands(
 def both_attentions(given: list[Any]) -> tuple[jax.Array, jax.Array]:
     """What the kernel computes, and what its JAX form does."""
     x, layer, mask, pair, projections, by = given
-    got = jax.vmap(lambda x: self_attention(x, layer, mask, pair, projections, by))(x)
     width, heads = projections.query_weights.shape[-1], pair.shape[2]
-    form = self_attention_form(
-        x,
-        layer,
-        mask,
-        pair,
-        *projections,
-        *by,
-        conditioned=isinstance(by, Conditioning),
-        softmax_scale=(width // heads) ** -0.5,
-    )
+
+    @jax.jit
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        got = jax.vmap(lambda x: self_attention(x, layer, mask, pair, projections, by))(x)
+        form = self_attention_form(
+            x,
+            layer,
+            mask,
+            pair,
+            *projections,
+            *by,
+            conditioned=isinstance(by, Conditioning),
+            softmax_scale=(width // heads) ** -0.5,
+        )
+        return got, form
+
+    got, form = both(x)
     return got, form
 
 
@@ -198,9 +207,14 @@ def test_pair_bias_agrees_with_its_jax_form(
         numbers.normal(channels, dtype="float32"),
         numbers.weights(channels, heads)[0],
     )
-    got = pair_bias(*given, length)
+
+    @jax.jit
+    def both(*given: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return pair_bias(*given, length), bias_form(*given, length=length)
+
+    got, expected = both(*given)
     assert got.dtype == dtype
-    assert_close(got, bias_form(*given, length=length), dtype)
+    assert_close(got, expected, dtype)
 
 
 def windows_of(subsets: int, queries: int, keys: int, atoms: int) -> Windows:
@@ -240,10 +254,13 @@ def test_attention_of_atoms_agrees_with_its_jax_form(
     by = numbers.conditioning(atoms, depth, channels)
     norm = KeyNorm(*numbers.conditioning(atoms, depth, channels)[1:5])
 
-    def run(x: jax.Array) -> jax.Array:
-        return atom_attention(x, LAYER, windows, pair, projections, by, norm)
+    @jax.jit
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        got = jax.vmap(lambda x: atom_attention(x, LAYER, windows, pair, projections, by, norm))(x)
+        form = atom_attention_form(
+            x, LAYER, *windows, pair, *projections, *by, *norm, softmax_scale=head_dim**-0.5
+        )
+        return got, form
 
-    expected = atom_attention_form(
-        x, LAYER, *windows, pair, *projections, *by, *norm, softmax_scale=head_dim**-0.5
-    )
-    assert_close(jax.vmap(run)(x), expected, "float32")
+    got, expected = both(x)
+    assert_close(got, expected, "float32")
