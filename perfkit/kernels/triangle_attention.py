@@ -247,8 +247,9 @@ def bias_form(
 ) -> jax.Array:
     """Return the pair bias: the JAX form of ``PairBias``; parameters as in :func:`pair_bias`."""
     runs = layer_norm(x, scale, offset).reshape(-1, length, x.shape[-1])
-    bias = jnp.einsum("rmc,ch->rhm", runs, weights, preferred_element_type=jnp.float32)
-    return bias.astype(x.dtype)
+    # XLA's CPU backend lacks this product of bfloat16 with sums in float32.
+    wide = (runs.astype(jnp.float32), weights.astype(jnp.float32))
+    return jnp.einsum("rmc,ch->rhm", *wide).astype(x.dtype)
 
 
 def attention_form(
