@@ -50,7 +50,8 @@ class Conditioning(NamedTuple):
 
 def of_layer(parameter: jax.Array, layer: jax.Array) -> jax.Array:
     """Return the parameter of one layer from that of all layers."""
-    return jax.lax.dynamic_index_in_dim(parameter, layer, keepdims=False)
+    found: jax.Array = jax.lax.dynamic_index_in_dim(parameter, layer, keepdims=False)
+    return found
 
 
 def wide_product(x: jax.Array, weights: jax.Array) -> jax.Array:

@@ -66,8 +66,8 @@ def self_attention(
     mask
         1 for keys that count and 0 for others, shape ``(tokens,)``.
     pair_logits
-        Added to the logits, shape ``(group, heads, tokens, tokens)``: those of a group of
-        consecutive layers, whose first layer is a multiple of ``group``.
+        Added to the logits, shape ``(tokens, group, heads, tokens)`` with queries first and keys
+        last: those of a group of consecutive layers, whose first layer is a multiple of ``group``.
     projections
         Parameters of the projections.
     by
@@ -79,7 +79,7 @@ def self_attention(
     jax.Array
         The update of ``x``, with its shape and dtype.
     """
-    heads = pair_logits.shape[1]
+    heads = pair_logits.shape[2]
     head_dim = projections.query_weights.shape[-1] // heads
     conditioned, scale = isinstance(by, Conditioning), float(head_dim**-0.5)
     form = functools.partial(self_attention_form, conditioned=conditioned, softmax_scale=scale)
@@ -132,7 +132,7 @@ def self_attention_form(
     else:
         norm = AffineNorm(*(of_layer(each, layer) for each in parameters[count:]))
         normed, gate = layer_norm(x, *norm), None
-    pair = of_layer(pair_logits, layer % pair_logits.shape[0])
+    pair = of_layer(jnp.moveaxis(pair_logits, 0, 2), layer % pair_logits.shape[1])
     heads = pair.shape[0]
 
     def by_head(products: jax.Array) -> jax.Array:

@@ -73,7 +73,7 @@ def atom_attention(
     windows
         The windows of the subsets.
     pair_logits
-        Added to the logits, shape ``(group, heads, atoms, keys)``: those of a group of consecutive
+        Added to the logits, shape ``(atoms, group, heads, keys)``: those of a group of consecutive
         layers, whose first layer is a multiple of ``group``.
     projections
         Parameters of the projections; those of keys and values apply to the keys.
@@ -87,7 +87,7 @@ def atom_attention(
     jax.Array
         The update of ``x``, with its shape.
     """
-    heads = pair_logits.shape[1]
+    heads = pair_logits.shape[2]
     scale = float((projections.query_weights.shape[-1] // heads) ** -0.5)
     [result] = call_kernel(
         TARGET,
@@ -137,9 +137,8 @@ def atom_attention_form(
         **KeyNorm(*(of_layer(each, layer) for each in parameters[second:]))._asdict()
     )
     subsets, keys = atoms.shape
-    pair = of_layer(pair_logits, layer % pair_logits.shape[0]).reshape(
-        -1, subsets, x.shape[1] // subsets, keys
-    )
+    pair = of_layer(jnp.moveaxis(pair_logits, 0, 2), layer % pair_logits.shape[1])
+    pair = pair.reshape(-1, subsets, x.shape[1] // subsets, keys)
     heads = pair.shape[0]
 
     def gathered(array: jax.Array) -> jax.Array:

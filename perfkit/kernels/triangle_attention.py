@@ -141,31 +141,36 @@ def pair_projections(
     return _project, _project_output
 
 
-def pair_bias(x: jax.Array, scale: jax.Array, offset: jax.Array, weights: jax.Array) -> jax.Array:
+def pair_bias(
+    x: jax.Array, scale: jax.Array, offset: jax.Array, weights: jax.Array, length: int
+) -> jax.Array:
     """Compute the bias that a pair gives to the logits of attention, with the native kernel.
 
     Parameters
     ----------
     x
-        The pair, shape ``(pairs, channels)``.
+        The pair, shape ``(runs * length, channels)``.
     scale, offset
         Parameters of the layer norm, float32, shape ``(channels,)``.
     weights
         Shape ``(channels, heads)``, dtype of ``x``.
+    length
+        Number of pairs in a run.
 
     Returns
     -------
     jax.Array
-        Shape ``(heads, pairs)``, dtype of ``x``.
+        Shape ``(runs, heads, length)``, dtype of ``x``.
     """
+    pairs, heads = x.shape[0], weights.shape[1]
     (bias,) = call_kernel(
         "perfkit.PairBias",
-        bias_form,
+        partial(bias_form, length=length),
         x,
         scale,
         offset,
         weights,
-        results=[jax.ShapeDtypeStruct((weights.shape[1], x.shape[0]), x.dtype)],
+        results=[jax.ShapeDtypeStruct((pairs // length, heads, length), x.dtype)],
     )
     return bias
 
@@ -180,7 +185,7 @@ def _project(
 ) -> tuple[PendingProjections, jax.Array, None]:
     pairs, _ = x.shape
     scale, offset = ln_scale.astype(jnp.float32), ln_offset.astype(jnp.float32)
-    bias = pair_bias(x, scale, offset, wb.astype(x.dtype))
+    [bias] = pair_bias(x, scale, offset, wb.astype(x.dtype), pairs)
     return PendingProjections(x, scale, offset, w.astype(x.dtype), (pairs, *w.shape)), bias, None
 
 
@@ -237,19 +242,14 @@ def _project_output(
     return out.reshape(rows * columns, -1)
 
 
-def bias_form(x: jax.Array, scale: jax.Array, offset: jax.Array, weights: jax.Array) -> jax.Array:
-    """Return the pair bias, shape ``(heads, pairs)``: the JAX form of ``PairBias``.
-
-    Parameters
-    ----------
-    x
-        The pair, shape ``(pairs, channels)``.
-    scale, offset
-        Parameters of the layer norm, shape ``(channels,)``.
-    weights
-        Shape ``(channels, heads)``.
-    """
-    return jnp.einsum("mc,ch->hm", layer_norm(x, scale, offset), weights)
+def bias_form(
+    x: jax.Array, scale: jax.Array, offset: jax.Array, weights: jax.Array, *, length: int
+) -> jax.Array:
+    """Return the pair bias: the JAX form of ``PairBias``; parameters as in :func:`pair_bias`."""
+    runs = layer_norm(x, scale, offset).reshape(-1, length, x.shape[-1])
+    # XLA's CPU backend lacks this product of bfloat16 with sums in float32.
+    wide = (runs.astype(jnp.float32), weights.astype(jnp.float32))
+    return jnp.einsum("rmc,ch->rhm", *wide).astype(x.dtype)
 
 
 def attention_form(

@@ -13,6 +13,7 @@ from perfkit.kernels.build.availability import why_no_kernels
 from perfkit.kernels.build.levels import LEVELS, levels_here
 from perfkit.kernels.build.library import load, recipe_here
 from perfkit.kernels.kernel import Kernel
+from perfkit.kernels.registry import KERNELS
 from perfkit.paths import CACHE_VARIABLE
 
 HIGHEST = levels_here()[-1:]
@@ -22,6 +23,14 @@ ALL_LEVELS = [
     for level in LEVELS
 ]
 """All levels. Those below the highest of this CPU run with ``--slow`` only."""
+
+
+DIFFUSION = tuple(
+    kernel
+    for kernel in KERNELS
+    if kernel.source.startswith(("adaptive", "atom")) or kernel.name in ("pair bias", "transition")
+)
+"""The kernels of the diffusion: tests that use the same ones share a library."""
 
 
 @contextlib.contextmanager

@@ -22,12 +22,10 @@ from perfkit.kernels.adaptive_attention import (
 from perfkit.kernels.adaptive_transition import adaptive_transition, adaptive_transition_form
 from perfkit.kernels.atom_attention import KeyNorm, Windows, atom_attention, atom_attention_form
 from perfkit.kernels.build.headers import SOURCE_FOLDER
-from perfkit.kernels.registry import KERNELS
 from perfkit.kernels.triangle_attention import bias_form, pair_bias
 from tests.kernels.agreement import assert_close
-from tests.kernels.levels import ALL_LEVELS, loaded
+from tests.kernels.levels import ALL_LEVELS, DIFFUSION, loaded
 
-NAMES = ("adaptive transition", "self-attention", "attention of atoms", "pair bias")
 LAYERS = 3
 LAYER = jnp.int32(1)
 
@@ -37,8 +35,7 @@ def any_level(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """A level whose kernels are in use."""
-    kernels = [kernel for kernel in KERNELS if kernel.name in NAMES]
-    with loaded(request.param, kernels, SOURCE_FOLDER, tmp_path_factory):
+    with loaded(request.param, DIFFUSION, SOURCE_FOLDER, tmp_path_factory):
         yield request.param
 
 
@@ -67,18 +64,15 @@ class Numbers:
         )
 
     def projections(self, channels: int, width: int) -> Projections:
-        return Projections(
-            self.weights(channels, width),
-            self.normal(LAYERS, width),
-            *(self.weights(channels, width) for _ in range(3)),
-            self.weights(width, channels),
-        )
+        key, value, gate = (self.weights(channels, width) for _ in range(3))
+        query, out = self.weights(channels, width), self.weights(width, channels)
+        return Projections(query, self.normal(LAYERS, width), key, value, gate, out)
 
 
 dtypes = st.sampled_from(["float32", "bfloat16"])
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     samples=st.integers(1, 3),
     tokens=st.integers(1, 90),
@@ -95,9 +89,15 @@ def test_transition_agrees_with_its_jax_form(
     x = numbers.normal(samples, tokens, channels, mean=0.3)
     weights = (numbers.weights(channels, 2 * hidden), numbers.weights(hidden, channels))
     by = numbers.conditioning(tokens, depth, channels)
-    got = jax.vmap(lambda x: adaptive_transition(x, LAYER, *weights, by))(x)
+
+    @jax.jit
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        got = jax.vmap(lambda x: adaptive_transition(x, LAYER, *weights, by))(x)
+        return got, adaptive_transition_form(x, LAYER, *weights, *by)
+
+    got, expected = both(x)
     assert got.dtype == dtype
-    assert_close(got, adaptive_transition_form(x, LAYER, *weights, *by), dtype)
+    assert_close(got, expected, dtype)
 
 
 def attention_operands(
@@ -115,7 +115,7 @@ def attention_operands(
         numbers.normal(samples, tokens, channels),
         LAYER,
         jnp.ones(tokens),
-        numbers.normal(2, heads, tokens, tokens),
+        numbers.normal(tokens, 2, heads, tokens),
         numbers.projections(channels, heads * head_dim),
         by,
     ]
@@ -124,22 +124,28 @@ def attention_operands(
 def both_attentions(given: list[Any]) -> tuple[jax.Array, jax.Array]:
     """What the kernel computes, and what its JAX form does."""
     x, layer, mask, pair, projections, by = given
-    got = jax.vmap(lambda x: self_attention(x, layer, mask, pair, projections, by))(x)
-    width, heads = projections.query_weights.shape[-1], pair.shape[1]
-    form = self_attention_form(
-        x,
-        layer,
-        mask,
-        pair,
-        *projections,
-        *by,
-        conditioned=isinstance(by, Conditioning),
-        softmax_scale=(width // heads) ** -0.5,
-    )
+    width, heads = projections.query_weights.shape[-1], pair.shape[2]
+
+    @jax.jit
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        got = jax.vmap(lambda x: self_attention(x, layer, mask, pair, projections, by))(x)
+        form = self_attention_form(
+            x,
+            layer,
+            mask,
+            pair,
+            *projections,
+            *by,
+            conditioned=isinstance(by, Conditioning),
+            softmax_scale=(width // heads) ** -0.5,
+        )
+        return got, form
+
+    got, form = both(x)
     return got, form
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     samples=st.integers(1, 3),
     tokens=st.integers(1, 90),
@@ -173,8 +179,8 @@ def test_attention_agrees_with_its_jax_form(
 def test_numbers_that_are_not_finite_pass_as_in_the_jax_form(any_level: str, dtype: str) -> None:
     given = attention_operands(dtype, 3, 20, 2, 16, conditioned=True)
     given[0] = given[0].at[2, 5, 0].set(jnp.nan)
-    pair = given[3].at[1, 0, 3, 7].set(jnp.inf).at[1, 1, 4, 2].set(jnp.nan)
-    given[3] = pair.at[1, 0, 6, 1:].set(-jnp.inf).at[1, 1, 8].set(-jnp.inf)
+    pair = given[3].at[3, 1, 0, 7].set(jnp.inf).at[4, 1, 1, 2].set(jnp.nan)
+    given[3] = pair.at[6, 1, 0, 1:].set(-jnp.inf).at[8, 1, 1].set(-jnp.inf)
     got, expected = (np.asarray(each, np.float32) for each in both_attentions(given))
     lost = np.isnan(got).any(axis=2)
     assert lost[2].all()
@@ -183,26 +189,32 @@ def test_numbers_that_are_not_finite_pass_as_in_the_jax_form(any_level: str, dty
     assert_close(got, expected, dtype)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
-    pairs=st.integers(1, 100),
+    runs=st.integers(1, 4),
+    length=st.integers(1, 100),
     channels=st.integers(1, 70) | st.sampled_from([16, 128]),
     heads=st.integers(1, 70),
     dtype=dtypes,
 )
 def test_pair_bias_agrees_with_its_jax_form(
-    any_level: str, pairs: int, channels: int, heads: int, dtype: str
+    any_level: str, runs: int, length: int, channels: int, heads: int, dtype: str
 ) -> None:
-    numbers = Numbers(dtype, pairs, channels, heads)
+    numbers = Numbers(dtype, runs, length, channels, heads)
     given = (
-        numbers.normal(pairs, channels, mean=0.3),
+        numbers.normal(runs * length, channels, mean=0.3),
         numbers.normal(channels, mean=1, size=0.2, dtype="float32"),
         numbers.normal(channels, dtype="float32"),
         numbers.weights(channels, heads)[0],
     )
-    got = pair_bias(*given)
+
+    @jax.jit
+    def both(*given: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return pair_bias(*given, length), bias_form(*given, length=length)
+
+    got, expected = both(*given)
     assert got.dtype == dtype
-    assert_close(got, bias_form(*given), dtype)
+    assert_close(got, expected, dtype)
 
 
 def windows_of(subsets: int, queries: int, keys: int, atoms: int) -> Windows:
@@ -219,7 +231,7 @@ def windows_of(subsets: int, queries: int, keys: int, atoms: int) -> Windows:
     )
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(
     samples=st.integers(1, 3),
     subsets=st.integers(1, 5),
@@ -237,15 +249,18 @@ def test_attention_of_atoms_agrees_with_its_jax_form(
     atoms = subsets * queries
     windows = windows_of(subsets, queries, keys, max(1, atoms - missing))
     x = numbers.normal(samples, atoms, channels)
-    pair = numbers.normal(2, heads, atoms, keys)
+    pair = numbers.normal(atoms, 2, heads, keys)
     projections = numbers.projections(channels, heads * head_dim)
     by = numbers.conditioning(atoms, depth, channels)
     norm = KeyNorm(*numbers.conditioning(atoms, depth, channels)[1:5])
 
-    def run(x: jax.Array) -> jax.Array:
-        return atom_attention(x, LAYER, windows, pair, projections, by, norm)
+    @jax.jit
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        got = jax.vmap(lambda x: atom_attention(x, LAYER, windows, pair, projections, by, norm))(x)
+        form = atom_attention_form(
+            x, LAYER, *windows, pair, *projections, *by, *norm, softmax_scale=head_dim**-0.5
+        )
+        return got, form
 
-    expected = atom_attention_form(
-        x, LAYER, *windows, pair, *projections, *by, *norm, softmax_scale=head_dim**-0.5
-    )
-    assert_close(jax.vmap(run)(x), expected, "float32")
+    got, expected = both(x)
+    assert_close(got, expected, "float32")

@@ -69,7 +69,8 @@ def test_a_kernel_that_takes_a_batch_is_called_once_under_vmap(row_sum_target: s
     x, factors = jnp.ones((5, 4, 3)), jnp.ones((2, 1))
     traced = jax.make_jaxpr(jax.vmap(run, in_axes=(1, None)))(x, factors)
     (kernel,) = (each for each in traced.eqns if each.primitive.name == "perfkit_kernel")
-    assert [each.aval.shape for each in kernel.invars] == [(20, 3), (2, 1)]
+    given: list[Any] = [each.aval for each in kernel.invars]
+    assert [each.shape for each in given] == [(20, 3), (2, 1)]
     (form,) = jaxpr_as_fun(kernel.params["jaxpr"])(x.reshape(20, 3), factors)
     np.testing.assert_array_equal(form, np.full(20, 6))
     both = jax.make_jaxpr(jax.vmap(run))(jnp.ones((2, 4, 3)), jnp.ones((2, 2, 1)))

@@ -160,9 +160,9 @@ def expected(
     rows, columns, channels = given.x.shape
     heads, head_dim = given.gate_bias.shape
     if bias is None:
-        form = jax.jit(bias_form)
+        form = jax.jit(bias_form, static_argnames=("length",))
         flat = given.x.reshape(-1, channels)
-        bias = form(flat, given.scale, given.offset, given.bias_weights)
+        bias = form(flat, given.scale, given.offset, given.bias_weights, length=len(flat))
         bias = bias.reshape(heads, rows, columns)
     form = jax.jit(attention_form, static_argnames=("column", "add_residual", "softmax_scale"))
     return np.asarray(

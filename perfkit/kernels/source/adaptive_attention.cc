@@ -37,7 +37,8 @@ struct SelfAttention {
   int64_t heads;
   adaptive::HeadLayout<Operand> layout;
   const float* mask;  // [tokens]
-  const T* pair;      // [heads, tokens, tokens]
+  const T* pair;      // of the layer, in [tokens, pair_heads, tokens]
+  int64_t pair_heads;
   const T *query_weights, *key_weights, *value_weights, *gate_weights;  // [channels, width]
   const T* query_bias;                                                  // [width]
 
@@ -88,7 +89,7 @@ struct SelfAttention {
   void fill_bias(int64_t head, int64_t query, int64_t count, float* bias, int64_t stride) const {
     const Floats log2e = broadcast(attention::kLog2E);
     for (int64_t i = 0; i < count; ++i) {
-      const T* row = pair + (head * shape.tokens + query + i) * shape.tokens;
+      const T* row = pair + ((query + i) * pair_heads + head) * shape.tokens;
       for (int64_t key = 0; key < layout.keys; key += Floats::width) {
         const int64_t here =
             std::min(Floats::width, std::max<int64_t>(0, shape.tokens - key));
@@ -149,8 +150,11 @@ void run_attention(ffi::ThreadPool pool, const ffi::RemainingArgs& operands, boo
   const int64_t layer = *next.whole<int32_t>();
   work.mask = next.whole<float>();
   const ffi::AnyBuffer pair = next.buffer();
-  work.heads = pair.dimensions()[1];
-  work.pair = adaptive::layer_of<T>(pair, layer % pair.dimensions()[0]);
+  const int64_t group = pair.dimensions()[1];
+  work.heads = pair.dimensions()[2];
+  work.pair_heads = group * work.heads;
+  work.pair = static_cast<const T*>(pair.untyped_data()) +
+              layer % group * work.heads * work.shape.tokens;
   const ffi::AnyBuffer query_weights = next.buffer();
   const int64_t width = query_weights.dimensions().back();
   work.query_weights = adaptive::layer_of<T>(query_weights, layer);
@@ -182,8 +186,8 @@ void run_attention(ffi::ThreadPool pool, const ffi::RemainingArgs& operands, boo
                               gates, result);
 }
 
-// Operands: x [batch, tokens, channels]; the layer; the mask of keys [tokens]; the bias [some
-// layers, heads, tokens, tokens]; parameters of the projections: weights and bias of queries,
+// Operands: x [batch, tokens, channels]; the layer; the mask of keys [tokens]; the bias
+// [tokens, some layers, heads, tokens]; parameters of the projections: weights and bias of queries,
 // weights of keys, values, gates [layers, channels, width] and output [layers, width, channels];
 // Conditioning, or scale and offset of the layer norm. All arrays have the dtype of x, except the
 // layer, int32, and the mask and the parameters of layer norms, float32.

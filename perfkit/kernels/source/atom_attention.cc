@@ -34,7 +34,8 @@ struct AtomAttention {
   const float *query_mask, *key_mask;  // [atoms], [subsets, keys]
   const int32_t* atoms_of_keys;        // [subsets, keys]
   const bool* key_exists;              // [subsets, keys]
-  const float* pair;                   // [heads, atoms, keys]
+  const float* pair;                   // of the layer, in [atoms, pair_heads, keys]
+  int64_t pair_heads;
   const float *query_weights, *query_bias, *key_weights, *value_weights, *gate_weights;
 
   // Queries, values, gates and results: [batch, rows, width]. Keys: [batch, width, key_stride].
@@ -130,7 +131,7 @@ struct AtomAttention {
     const float* key_masks = key_mask + subset * keys_of_subset;
     for (int64_t i = 0; i < kBlock; ++i) {
       const int64_t atom = subset * queries_of_subset + query + i;
-      const float* row = pair + (head * shape.tokens + atom) * keys_of_subset;
+      const float* row = pair + (atom * pair_heads + head) * keys_of_subset;
       // What upstream adds: it differs from 0 only where query and key are masked.
       const Floats factor = broadcast(1e9f * (query_mask[atom] - 1.0f));
       for (int64_t key = 0; key < keys_of_subset; key += Floats::width) {
@@ -176,8 +177,8 @@ struct AtomAttention {
 };
 
 // Operands: x [batch, atoms, channels]; the layer; masks of queries [atoms] and keys [subsets,
-// keys]; the atom of each key, int32, and whether it exists, both [subsets, keys]; the bias [some
-// layers, heads, atoms, keys]; parameters of the projections as for SelfAttention; Conditioning of
+// keys]; the atom of each key, int32, and whether it exists, both [subsets, keys]; the bias
+// [atoms, some layers, heads, keys]; parameters of the projections as for SelfAttention; Conditioning of
 // the queries; of the keys, what is used for the adaptive layer norm. The condition of a key is
 // that of its atom.
 ffi::Error atom_attention(ffi::ThreadPool pool, ffi::RemainingArgs operands,
@@ -198,8 +199,11 @@ ffi::Error atom_attention(ffi::ThreadPool pool, ffi::RemainingArgs operands,
   work.atoms_of_keys = next.whole<int32_t>();
   work.key_exists = next.whole<bool>();
   const ffi::AnyBuffer pair = next.buffer();
-  work.heads = pair.dimensions()[1];
-  work.pair = adaptive::layer_of<float>(pair, layer % pair.dimensions()[0]);
+  const int64_t group = pair.dimensions()[1];
+  work.heads = pair.dimensions()[2];
+  work.pair_heads = group * work.heads;
+  work.pair = static_cast<const float*>(pair.untyped_data()) +
+              layer % group * work.heads * work.keys_of_subset;
   const ffi::AnyBuffer query_weights = next.buffer();
   const int64_t width = query_weights.dimensions().back(), head_dim = width / work.heads;
   if (work.queries_of_subset % 16 || work.keys_of_subset % 32 || head_dim % 16)

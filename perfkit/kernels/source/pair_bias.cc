@@ -1,4 +1,4 @@
-// Layer norm of the pair and its projection to one bias for each head of triangle attention.
+// Layer norm of the pair and its projection to one bias for each head of attention.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -23,14 +23,16 @@ using attention::OperandOf;
 // Buffers of a thread, see scratch().
 enum Slot { kNormed, kRounded, kProducts, kPacked };
 
-// Rows whose biases are written together: 64 bytes of each head in bfloat16.
-constexpr int64_t kRows = 32;
+// Rows whose biases are written together.
+constexpr int64_t kRows = 64;
 
-// bias[heads, rows] = layer_norm(x[rows, channels]) weights[channels, heads].
+// The layer norm of x[rows, channels] times weights[channels, heads], as bias[runs, heads, length]:
+// the rows of a run, `length` of them, are neighbours. With as many runs as queries, what is written
+// at a time is near each other; the heads of all pairs would be in different pages.
 template <class T>
 struct PairBias {
   using Operand = OperandOf<T>;
-  int64_t rows, channels, heads;
+  int64_t rows, channels, heads, length;
   const T* x;
   const float *scale, *offset;
   T* bias;
@@ -56,15 +58,16 @@ struct PairBias {
     }
   }
 
-  // Writes products [kRows, columns] of `count` rows: the rows of a head are neighbours.
+  // Writes products [kRows, columns] of `count` rows of a run.
   void store_turned(const float* products, int64_t row, int64_t count) const {
     alignas(64) float turned[16 * kRows];
+    T* run = bias + row / length * heads * length + row % length;
     for (int64_t first = 0; first < heads; first += 16) {
-      for (int64_t r = 0; r < kRows; r += 16)
+      for (int64_t r = 0; r < count; r += 16)
         attention::transpose(products + r * columns() + first, columns(), turned + r, kRows);
       for (int64_t head = first; head < std::min(heads, first + 16); ++head)
         for (int64_t r = 0; r < count; r += Floats::width)
-          store_partial(bias + head * rows + row + r, load(turned + (head - first) * kRows + r),
+          store_partial(run + head * length + r, load(turned + (head - first) * kRows + r),
                         std::min(Floats::width, count - r));
     }
   }
@@ -76,10 +79,11 @@ struct PairBias {
     std::memset(static_cast<void*>(normed), 0,
                 static_cast<size_t>(kRows * depth()) * sizeof(Operand));
     float* products = scratch<float>(kProducts, kRows * columns());
-    for (int64_t row = first; row < last; row += kRows) {
-      const int64_t count = std::min(kRows, last - row);
+    int64_t count = 0;
+    for (int64_t row = first; row < last; row += count) {
+      count = std::min(std::min(kRows, last - row), length - row % length);
       normalise(row, count, normed);
-      for (int64_t r = 0; r < kRows; r += kBlock)
+      for (int64_t r = 0; r < count; r += kBlock)
         attention::multiply(normed + r * depth(), depth(), panel, panel_stride(),
                             products + r * columns(), columns(), columns(), depth());
       store_turned(products, row, count);
@@ -101,7 +105,7 @@ struct PairBias {
 
 template <class T>
 void bias_all(ffi::ThreadPool pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& scale,
-              const ffi::AnyBuffer& offset, const ffi::AnyBuffer& weights, T* bias) {
+              const ffi::AnyBuffer& offset, const ffi::AnyBuffer& weights, int64_t length, T* bias) {
   PairBias<T> work{};
   work.rows = x.dimensions()[0];
   work.channels = x.dimensions()[1];
@@ -109,6 +113,7 @@ void bias_all(ffi::ThreadPool pool, const ffi::AnyBuffer& x, const ffi::AnyBuffe
   work.x = static_cast<const T*>(x.untyped_data());
   work.scale = static_cast<const float*>(scale.untyped_data());
   work.offset = static_cast<const float*>(offset.untyped_data());
+  work.length = length;
   work.bias = bias;
   work.run_all(pool, static_cast<const T*>(weights.untyped_data()));
 }
@@ -116,10 +121,12 @@ void bias_all(ffi::ThreadPool pool, const ffi::AnyBuffer& x, const ffi::AnyBuffe
 ffi::Error pair_bias(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer scale,
                      ffi::AnyBuffer offset, ffi::AnyBuffer weights,
                      ffi::Result<ffi::AnyBuffer> bias) {
+  const int64_t length = bias->dimensions().back();
   if (x.element_type() == ffi::F32)
-    bias_all(pool, x, scale, offset, weights, static_cast<float*>(bias->untyped_data()));
+    bias_all(pool, x, scale, offset, weights, length, static_cast<float*>(bias->untyped_data()));
   else
-    bias_all(pool, x, scale, offset, weights, static_cast<bfloat16*>(bias->untyped_data()));
+    bias_all(pool, x, scale, offset, weights, length,
+             static_cast<bfloat16*>(bias->untyped_data()));
   return ffi::Error::Success();
 }
 

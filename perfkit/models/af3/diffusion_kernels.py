@@ -18,7 +18,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from perfkit.kernels.adaptive import Conditioning
+from perfkit.kernels.adaptive import Conditioning, of_layer
 from perfkit.kernels.adaptive_attention import Projections, self_attention
 from perfkit.kernels.adaptive_transition import adaptive_transition
 from perfkit.kernels.atom_attention import KeyNorm, Windows, atom_attention
@@ -170,9 +170,9 @@ def _all_blocks(
     tokens = act.shape[-2]
 
     def super_block(act: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
-        weights = jax.lax.dynamic_index_in_dim(pair_weights, index, keepdims=False)
-        logits = pair_bias(pairs, scale, jnp.zeros_like(scale), weights)
-        logits = logits.reshape(group, -1, tokens, tokens)
+        weights = of_layer(pair_weights, index)
+        logits = pair_bias(pairs, scale, jnp.zeros_like(scale), weights, tokens)
+        logits = logits.reshape(tokens, group, -1, tokens)
         for block in range(group):
             layer = index * group + block
             with jax.named_scope("transformer_attention"):
@@ -244,8 +244,8 @@ def _all_atom_blocks(
     [pair_weights] = linear(pair_cond, (blocks, heads), "pair_logits_projection")[0]
     x = act.reshape(-1, act.shape[-1])
     logits = pair_bias(
-        pair_cond.reshape(-1, channels), scale, jnp.zeros_like(scale), pair_weights
-    ).reshape(blocks, heads, x.shape[0], keys)
+        pair_cond.reshape(-1, channels), scale, jnp.zeros_like(scale), pair_weights, keys
+    ).reshape(x.shape[0], blocks, heads, keys)
     parameters = StackedParameters(stacked_parameters(), module.name, 1, act.dtype)
     condition = condition.reshape(x.shape[0], -1)
     projections = parameters.projections()

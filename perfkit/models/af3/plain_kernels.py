@@ -100,8 +100,8 @@ def _pair_logits(x: jax.Array, heads: int, name: str) -> jax.Array:
     channels = x.shape[-1]
     scale, offset = layer_norm_parameters(PAIR_NORM, channels)
     [weights] = linear(x, (heads,), name)[0]
-    bias = pair_bias(x.reshape(-1, channels), scale, offset, weights)
-    return jnp.moveaxis(bias.reshape(heads, *x.shape[:-1]), 0, -1)
+    bias = pair_bias(x.reshape(-1, channels), scale, offset, weights, x.shape[-2])
+    return jnp.moveaxis(bias, 1, -1)
 
 
 def layer_norm_parameters(
@@ -157,7 +157,9 @@ def _single_attention(original: Callable[..., jax.Array]) -> Callable[..., jax.A
             linear(x, (width,), f"{name}gating_query")[0],
             linear(jax.ShapeDtypeStruct((width,), x.dtype), (channels,), f"{name}transition2")[0],
         )
-        return self_attention(x, jnp.int32(0), mask, pair_logits[None], projections, norm)
+        # Where the bias comes from the kernel, this undoes the network's transposition of it.
+        bias = jnp.moveaxis(pair_logits, 0, 1)[:, None]
+        return self_attention(x, jnp.int32(0), mask, bias, projections, norm)
 
     return single_attention
 

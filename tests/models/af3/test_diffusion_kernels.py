@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 
 from perfkit.kernels.build.headers import SOURCE_FOLDER
-from perfkit.kernels.registry import KERNELS
 from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 from perfkit.models.af3.kernels import native_kernels, why_no_native_kernels
 from tests.kernels.agreement import assert_close
-from tests.kernels.levels import HIGHEST, loaded
+from tests.kernels.levels import DIFFUSION, HIGHEST, loaded
 
 SAMPLES, TOKENS = 3, 11
 
@@ -31,7 +30,7 @@ def upstream(component_cache: Path, tmp_path_factory: pytest.TempPathFactory) ->
     provide_glycan_ion_sets()
     from alphafold3.model.network import diffusion_transformer
 
-    with loaded("".join(HIGHEST), KERNELS, SOURCE_FOLDER, tmp_path_factory):
+    with loaded("".join(HIGHEST), DIFFUSION, SOURCE_FOLDER, tmp_path_factory):
         yield diffusion_transformer
 
 
@@ -59,25 +58,38 @@ def parameters_of(network: Any, *operands: Any) -> Any:
 def assert_same(
     function: Callable[..., Any], dtype: str, targets: set[str], act: jax.Array, *operands: Any
 ) -> None:
-    """Assert that ``function`` of all samples of ``act`` is the same with kernels and uses them."""
+    """Assert that ``function`` of all samples of ``act`` is the same with kernels and uses them.
+
+    In bfloat16, rounding grows from block to block. The error with kernels, relative to the network
+    in float32, must not be larger than without them.
+    """
     network = hk.transform(function)
     parameters = parameters_of(network, act[0], *operands)
 
-    def program() -> Any:
-        return jax.jit(
-            jax.vmap(lambda each: network.apply(parameters, None, each, *operands))
-        ).lower(act)
+    def program(wide: bool = False) -> Any:
+        given = (parameters, act, operands)
+        if wide:
+            given = jax.tree.map(lambda leaf: leaf.astype("float32"), given)
 
-    stock = program()
+        def run(parameters: Any, act: Any, operands: Any) -> Any:
+            return jax.vmap(lambda each: network.apply(parameters, None, each, *operands))(act)
+
+        lowered = jax.jit(run).lower(*given)
+        return lowered.as_text(), np.asarray(lowered.compile()(*given), np.float32)
+
+    stock_text, stock = program()
     with native_kernels():
         assert jax.tree.map(jnp.shape, parameters_of(network, act[0], *operands)) == jax.tree.map(
             jnp.shape, parameters
         )
-        native = program()
-    text = native.as_text()
+        text, native = program()
     assert {target for target in targets if f"perfkit.{target}" in text} == targets
-    assert "perfkit." not in stock.as_text()
-    assert_close(native.compile()(act), stock.compile()(act), dtype)
+    assert "perfkit." not in stock_text
+    if dtype == "float32":
+        assert_close(native, stock, dtype)
+    else:
+        _, exact = program(wide=True)
+        assert np.std(native - exact) <= 1.05 * np.std(stock - exact) < 0.2 * np.std(exact)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
