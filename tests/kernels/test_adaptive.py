@@ -209,8 +209,13 @@ def test_pair_bias_agrees_with_its_jax_form(
     )
 
     @jax.jit
-    def both(*given: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return pair_bias(*given, length), bias_form(*given, length=length)
+    def both(
+        x: jax.Array, scale: jax.Array, offset: jax.Array, weights: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        return (
+            pair_bias(x, scale, offset, weights, length),
+            bias_form(x, scale, offset, weights, length=length),
+        )
 
     got, expected = both(*given)
     assert got.dtype == dtype
