@@ -115,6 +115,20 @@ def test_the_recommendation_comes_first(noted: list[Record]) -> None:
     assert text.count(SYNTHETIC) == 2
 
 
+def test_notices_of_the_shallow_network_stand_with_the_evidence_of_trust_only(
+    noted: list[Record], screening: list[Record]
+) -> None:
+    only_screened = "the shallow network has fewer blocks"
+    shallow = [one.model_copy(update={"notices": [only_screened]}) for one in screening]
+    records = [*shallow, *noted]
+    text = Reader(study_page(records, recommend(noted), [], "Ubiquitin", None)).text
+    assert text.count(only_screened) == 1
+    assert text.find("Stock and recommended") < text.find(only_screened)
+    # A study that never got further states it above everything.
+    text = Reader(study_page(shallow, None, [], "Ubiquitin", None)).text
+    assert text.count(only_screened) == 2
+
+
 def test_the_page_has_every_figure_with_data(noted: list[Record]) -> None:
     page = Reader(study_page(noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", None))
     assert page.headings == [

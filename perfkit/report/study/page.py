@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from perfkit.errors import UserError
+from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.schema import Record
 from perfkit.report import facts
 from perfkit.report.page import PageContent, PageSection, render_page
@@ -122,7 +123,7 @@ def study_content(
         settings=tuple(best.settings.items()) if best is not None else (),
         commands=commands(preset_path, model, best, peak_memory_bytes(ordered, best)),
         production=fidelity_sentences(ordered, extrapolations) if sides is not None else (),
-        notices=facts.notices(ordered),
+        notices=facts.notices(_at_full_depth(ordered)),
         warnings=(*facts.skipped_warnings("line", skipped), *facts.warnings(ordered)),
         sections=(
             _effects(ranked, search if alone else NO_NOTES, jaxlibs, alone=alone),
@@ -132,6 +133,12 @@ def study_content(
             evidence_section(ordered, compared, recommendation),
         ),
     )
+
+
+def _at_full_depth(records: Sequence[Record]) -> Sequence[Record]:
+    """The records that the answer rests on: those of the full network, if there are any."""
+    full = [record for record in records if record.workload.depth == FULL_DEPTH]
+    return full or records
 
 
 def _subtitle(records: Sequence[Record]) -> str:
