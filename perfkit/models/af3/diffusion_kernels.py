@@ -121,6 +121,10 @@ class StackedParameters:
 
 def stacked_parameters() -> Mapping[str, Mapping[str, jax.Array]]:
     """The parameters of the stack of layers in the module that is traced."""
+    # A stack of layers takes two keys, whether or not its layers use them. Without that, everything
+    # random after it would be drawn with another key.
+    hk.maybe_next_rng_key()
+    hk.maybe_next_rng_key()
     # Nothing is created here: replacements leave that to the network.
     lifted: Mapping[str, Mapping[str, jax.Array]] = hk.lift(dict, allow_reuse=True, name=STACK)()
     return lifted

@@ -60,11 +60,20 @@ def assert_same(
 ) -> None:
     """Assert that ``function`` of all samples of ``act`` is the same with kernels and uses them.
 
+    What the network draws after it must be the same, too.
+
     In bfloat16, rounding grows from block to block. The error with kernels, relative to the network
     in float32, must not be larger than without them.
     """
-    network = hk.transform(function)
+
+    def drawing(act: Any, *operands: Any) -> Any:
+        result = function(act, *operands)
+        drawn = jax.random.normal(hk.next_rng_key(), result.shape, "float32")
+        return result + drawn.astype(result.dtype)
+
+    network = hk.transform(drawing)
     parameters = parameters_of(network, act[0], *operands)
+    key = jax.random.key(1)
 
     def program(wide: bool = False) -> Any:
         given = (parameters, act, operands)
@@ -72,7 +81,7 @@ def assert_same(
             given = jax.tree.map(lambda leaf: leaf.astype("float32"), given)
 
         def run(parameters: Any, act: Any, operands: Any) -> Any:
-            return jax.vmap(lambda each: network.apply(parameters, None, each, *operands))(act)
+            return jax.vmap(lambda each: network.apply(parameters, key, each, *operands))(act)
 
         lowered = jax.jit(run).lower(*given)
         return lowered.as_text(), np.asarray(lowered.compile()(*given), np.float32)
