@@ -212,7 +212,7 @@ def _load_file(entry: Entry) -> tuple[Path, JsonData] | None:
         raise DamagedError(f"damaged: {path.name} is unreadable ({reason_of(error)})") from error
     with contextlib.suppress(OSError):
         # The time of the last use, see _remove_least_used. A cache may be read-only.
-        os.utime(path)
+        os.utime(entry.path)
     return path, content.get("value")
 
 
@@ -271,23 +271,36 @@ def _remove_stale(folder: Path) -> None:
 
 
 def _remove_least_used(new: Path) -> None:
-    """Remove the entries whose files were not used for the longest time until a folder is small."""
+    """Remove the entries that were not used for the longest time until the folder is small."""
     used: list[tuple[float, int, Path]] = []
     for path in new.parent.glob(f"*{new.suffix}"):
         with contextlib.suppress(OSError):
-            status = path.stat()
-            used.append((status.st_mtime, status.st_size, path))
+            used.append((_last_use(path), path.stat().st_size, path))
     total_bytes = sum(size for _, size, _ in used)
     for last_use, size, path in sorted(used):
         if total_bytes <= KEPT_BYTES or time.time() - last_use < IN_USE_S:
             break
-        entry = path.with_name(f"{path.stem.partition('-')[0]}.json")
-        with contextlib.suppress(OSError):
-            # An entry that was built again has another file.
-            if path.name.encode() in entry.read_bytes():
-                entry.unlink()
+        if _is_of_its_entry(path):
+            remove(_sealed_file(path))
         remove(path)
         total_bytes -= size
+
+
+def _last_use(path: Path) -> float:
+    """Seconds since the epoch at which a large file was last used, or made."""
+    return (_sealed_file(path) if _is_of_its_entry(path) else path).stat().st_mtime
+
+
+def _is_of_its_entry(path: Path) -> bool:
+    """Whether the sealed file names this large file; an entry that was built again has another."""
+    try:
+        return path.name.encode() in _sealed_file(path).read_bytes()
+    except OSError:
+        return False
+
+
+def _sealed_file(path: Path) -> Path:
+    return path.with_name(f"{path.stem.partition('-')[0]}.json")
 
 
 def _warn_damaged(entry: Entry, error: DamagedError) -> None:

@@ -206,8 +206,8 @@ def test_a_new_file_displaces_the_entry_that_was_not_used_for_the_longest_time(
     builder = Builder()
     first, second = (cached_file(_entry(number), ".bin", builder.file)[0] for number in (1, 2))
     now = time.time()
-    for path, days in ((first, 9), (second, 8)):
-        os.utime(path, (now - days * 86_400,) * 2)
+    for number, days in ((1, 9), (2, 8)):
+        os.utime(_entry(number).path, (now - days * 86_400,) * 2)
     cached_file(_entry(1), ".bin", builder.file)
     assert builder.built == 2
     third, _ = cached_file(_entry(3), ".bin", builder.file)
