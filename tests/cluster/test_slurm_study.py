@@ -234,7 +234,7 @@ def test_a_tuning_and_a_fit_run_on_slurm(perfkit: Perfkit, tmp_path: Path) -> No
     """Two workers share the search of the tuning; a third one makes the fit."""
     (entry_points,) = tmp_path.glob("packages/*/entry_points.txt")
     entry_points.write_text(entry_points.read_text() + "wasteful = heat_model:WastefulHeat\n")
-    tune = "tune --model wasteful --edge 32 --knob padded=exact --budget 20s --no-extrapolation "
+    tune = "tune --model wasteful --edge 32 --knob padded=exact --budget 60s --no-extrapolation "
     tune += "--cold --out tuned --on slurm --exclusive --array-limit 2 --time 9m"
     perfkit(f"{tune} --no-follow")
     fit = "plan fit --model heat --rounds 2 --out fitted --on slurm --exclusive --time 9m"
