@@ -222,6 +222,7 @@ def measure_guarded(subject: Subject, folder: Path) -> list[Record]:
     from perfkit.trial.messages import GUARD_LIFT
     from perfkit.trial.request import TrialFiles, TrialRequest
 
+    folder.mkdir(exist_ok=True)
     size, configuration = subject.cheapest, subject.reference_configuration()
     files = TrialFiles(
         compile_cache=folder / "compile-cache",
@@ -248,6 +249,7 @@ def measure_observed(subject: Subject, folder: Path) -> Record:
     workload, stock = subject.workload(subject.cheapest), subject.configurations()[STOCK]
     observers = tuple(make_observers(["xla"]))
     # The second process runs the program that the first has compiled.
+    folder.mkdir(exist_ok=True)
     files = TrialFiles(compile_cache=folder / "compile-cache")
     request = TrialRequest(
         workload, stock, folder, files=files, observers=observers, **chosen_python()

@@ -90,7 +90,7 @@ class TrialRequest:
     configuration
         Knob values.
     store_folder
-        Folder of the store; the folder of the trial is created in it.
+        Folder of the store, which must exist; the folder of the trial is created in it.
     limits
         Limits of time and memory.
     labels

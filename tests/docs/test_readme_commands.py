@@ -209,7 +209,7 @@ def test_the_commands_of_the_readme_run(session: Session) -> None:
     assert applied.stdout == "--json_path=input.json\n"
     for name in ("predictions/plate-16/plate.npy", "fitted/fit.json", "known.toml"):
         assert (session.folder / name).is_file(), name
-    for folder in ("tuned", "fitted", "predictions"):
+    for folder in ("tuned", "fitted"):
         page = session.folder / folder / "report.html"
         assert "</html>" in page.read_text(encoding="utf-8")
 

@@ -37,7 +37,7 @@ def test_a_record_of_version_1_has_no_observations(
     del data["observations"]
     old = read_record(data)
     assert old.observations == {}
-    assert old.schema_version == 5
+    assert old.schema_version == 6
     assert old.steady == make_record().steady
 
 

@@ -35,6 +35,8 @@ ELSEWHERE = {
     "changes_info": "perfkit compare --json prints the comparison",
     "sides_info": "perfkit compare reads two folders, whose data are exported by themselves",
     "parallel_info": "its lines are the configurations, which are written with their trials",
+    "actual_info": "perfkit plan check --json prints the comparison",
+    "table_info": "perfkit plan table writes its rows as CSV and Markdown",
     "feasibility_info": "perfkit plan writes plan.csv and plan.json",
     "gantt_info": "perfkit plan writes plan.csv and plan.json",
     "more_machines_info": "perfkit plan writes plan.csv and plan.json",
