@@ -14,6 +14,9 @@ MOST_BYTES = 64 << 20
 """Default limit of :func:`read_bytes`: a queue of 100,000 jobs takes some 10 MB. An endless file,
 such as ``/dev/zero``, ends at the limit."""
 
+MOST_BYTES_OF_A_QUEUE = 1 << 30
+"""Limit for files with lines about each job, which programs write: plans, and accounts of Slurm."""
+
 LONGEST_REASON = 200
 """Most characters of the reason why a file is not TOML, which may quote the file."""
 

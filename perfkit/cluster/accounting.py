@@ -11,6 +11,7 @@ from perfkit.capacity.check.actual import AccountedJob, Actual, Fate
 from perfkit.cluster.place import JobState
 from perfkit.cluster.slurm_states import STATES
 from perfkit.errors import UserError
+from perfkit.input_files import MOST_BYTES_OF_A_QUEUE, read_bytes
 from perfkit.units import DAY_S, HOUR_S, MINUTE_S, cut
 
 JOB, NAME, STATE, ELAPSED, PEAK = "jobid", "jobname", "state", "elapsed", "maxrss"
@@ -87,10 +88,7 @@ def read_accounts(path: Path) -> list[AccountedJob]:
     UserError
         The file cannot be read, or is not such a text.
     """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UserError(f"the accounts {path} cannot be read ({error.strerror})") from error
+    text = read_bytes(path, "accounts", MOST_BYTES_OF_A_QUEUE).decode(errors="replace")
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     columns = [cell.strip().casefold() for cell in lines[0][1].split("|")] if lines else []
     missing = [name for name in NEEDED if name not in columns]

@@ -8,9 +8,12 @@ from perfkit.capacity.laws.prediction import Range
 from perfkit.capacity.queue.accelerators import published_times
 from perfkit.capacity.queue.arrays import arrays
 from perfkit.capacity.queue.plan import Plan, PlannedJob
+from perfkit.capacity.queue.searches import PlannedSearch
 from perfkit.capacity.queue.sizing import Need
 from perfkit.report.plain_table import NOTHING, PlainTable
 from perfkit.units import bytes_text, count_text, percent_text, seconds_text
+
+PLACED_HEADERS = ("job", "machine", "CPUs", "begins", "ends")
 
 
 def plan_sentence(plan: Plan) -> str:
@@ -129,18 +132,11 @@ def schedule_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
     jobs
         Jobs of the plan to list.
     """
-    factors = plan.relative_range
     rows = tuple(
-        (
-            each.job.name,
-            f"{each.machine.name} {each.placement.node + 1}",
-            f"{each.cpus} (1/{each.option.instances})",
-            _duration(each.placement.begin_s, factors) if each.placement.begin_s else "at once",
-            _duration(each.placement.end_s, factors),
-        )
+        _placed(plan, each.job.name, each, f"{each.cpus} (1/{each.option.instances})")
         for each in jobs
     )
-    return PlainTable("Where and when", ("job", "machine", "CPUs", "begins", "ends"), rows)
+    return PlainTable("Where and when", PLACED_HEADERS, rows)
 
 
 def search_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
@@ -153,19 +149,20 @@ def search_table(plan: Plan, jobs: Sequence[PlannedJob]) -> PlainTable:
     jobs
         Jobs of the plan to list.
     """
-    factors = plan.relative_range
     rows = tuple(
-        (
-            each.job.name,
-            f"{search.machine.name} {search.placement.node + 1}",
-            f"{search.search.cpus} of {search.cpus}",
-            _duration(search.placement.begin_s, factors) if search.placement.begin_s else "at once",
-            _duration(search.placement.end_s, factors),
-        )
+        _placed(plan, each.job.name, search, f"{search.search.cpus} of {search.cpus}")
         for each in jobs
         if (search := each.search) is not None
     )
-    return PlainTable("Genetic searches", ("job", "machine", "CPUs", "begins", "ends"), rows)
+    return PlainTable("Genetic searches", PLACED_HEADERS, rows)
+
+
+def _placed(plan: Plan, job: str, placed: PlannedJob | PlannedSearch, cpus: str) -> tuple[str, ...]:
+    """A row under :data:`PLACED_HEADERS`; ``cpus`` describes the share of the machine."""
+    begin_s, end_s = placed.placement.begin_s, placed.placement.end_s
+    begins = _duration(begin_s, plan.relative_range) if begin_s else "at once"
+    machine = f"{placed.machine.name} {placed.placement.node + 1}"
+    return (job, machine, cpus, begins, _duration(end_s, plan.relative_range))
 
 
 def preset_table(plan: Plan) -> PlainTable:

@@ -12,6 +12,7 @@ from perfkit.capacity.queue.plan_files import PLAN_FILE, PLAN_VERSION
 from perfkit.capacity.tables import first_sentence
 from perfkit.errors import UserError
 from perfkit.files import short_digest
+from perfkit.input_files import MOST_BYTES_OF_A_QUEUE, read_bytes
 
 MANY = 10**6
 """Degrees of freedom where a plan does not state them: Student's t is then normal."""
@@ -142,10 +143,7 @@ class PlanFile(_Data):
             There is no plan, or the file is not one.
         """
         file = path / PLAN_FILE if path.is_dir() else path
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise UserError(f"the plan {file} cannot be read ({error.strerror})") from error
+        data = read_bytes(file, "plan", MOST_BYTES_OF_A_QUEUE)
         try:
             plan = cls.model_validate_json(data)
             for job in plan.jobs:

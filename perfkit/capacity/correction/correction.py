@@ -13,6 +13,7 @@ from perfkit.capacity.bounds import FileData, Real
 from perfkit.capacity.tables import first_sentence
 from perfkit.errors import UserError
 from perfkit.files import write_whole
+from perfkit.input_files import MOST_BYTES_OF_A_QUEUE, read_bytes
 
 CORRECTION_VERSION = 1
 
@@ -99,10 +100,9 @@ class Correction(FileData):
         UserError
             The file cannot be read, or is not a correction.
         """
+        content = read_bytes(path, "correction", MOST_BYTES_OF_A_QUEUE)
         try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise UserError(f"the correction {path} cannot be read ({error.strerror})") from error
+            return cls.model_validate_json(content)
         except ValidationError as error:
             raise UserError(
                 f"{path} is not a correction of 'perfkit plan check': {first_sentence(error)}"
