@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from perfkit.report.style import PALE, coloured, headed_rows, ratio_axis, styled
+from perfkit.report.style import (
+    PALE,
+    Mark,
+    coloured,
+    error_bars,
+    headed_rows,
+    ratio_axis,
+    styled,
+)
 from perfkit.stats.interval import Interval
 
 
@@ -25,6 +33,60 @@ class Note:
 
     text: str
     colour: str
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A ratio in its row.
+
+    Attributes
+    ----------
+    position
+        Number of the row from the top, from 0.
+    ratio
+        The ratio.
+    hover
+        Text on hover, with Plotly's markup.
+    """
+
+    position: int
+    ratio: Interval
+    hover: str
+
+
+def add_dots(
+    figure: go.Figure, mark: Mark, dots: Sequence[Dot], *, name: str | None = None, size: int = 10
+) -> None:
+    """Add dots of one kind with their intervals.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    mark
+        Colour and symbol.
+    dots
+        The dots; none add nothing.
+    name
+        Name of the kind in the legend; None leaves it out.
+    size
+        Diameter in pixels.
+    """
+    if not dots:
+        return
+    figure.add_trace(
+        go.Scatter(
+            x=[dot.ratio.median for dot in dots],
+            y=[dot.position for dot in dots],
+            error_x=error_bars([dot.ratio for dot in dots]),
+            mode="markers",
+            name=name,
+            showlegend=False if name is None else None,
+            marker={"color": mark.colour, "symbol": mark.symbol, "size": size},
+            hovertext=[dot.hover for dot in dots],
+            hoverinfo="text",
+        )
+    )
 
 
 def finish_rows(

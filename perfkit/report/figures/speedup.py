@@ -7,7 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.records.schema import Outcome
-from perfkit.report.figures.ratio_rows import Note, finish_rows
+from perfkit.report.figures.ratio_rows import Dot, Note, add_dots, finish_rows
 from perfkit.report.names import Names
 from perfkit.report.status import (
     Status,
@@ -16,7 +16,7 @@ from perfkit.report.status import (
     outcome_text,
     status_of,
 )
-from perfkit.report.style import MARKS, error_bars, shortened, wrapped
+from perfkit.report.style import MARKS, shortened, wrapped
 from perfkit.stats.interval import Interval
 from perfkit.tuning.recommend import Recommendation
 from perfkit.units import ratio_text
@@ -90,28 +90,16 @@ def speedup_figure(info: SpeedupInfo) -> go.Figure:
     figure = go.Figure()
     labels = [wrapped(row.name) for row in info.rows]
     for status, mark in MARKS.items():
-        chosen = [
-            (position, row.speedup, row)
+        dots = [
+            Dot(
+                position,
+                row.speedup,
+                f"{wrapped(row.label)}<br>{ratio_text(row.speedup)}<br>{wrapped(row.note)}",
+            )
             for position, row in enumerate(info.rows)
             if row.status is status and row.speedup is not None
         ]
-        if not chosen:
-            continue
-        figure.add_trace(
-            go.Scatter(
-                x=[ratio.median for _, ratio, _ in chosen],
-                y=[position for position, _, _ in chosen],
-                error_x=error_bars([ratio for _, ratio, _ in chosen]),
-                mode="markers",
-                name=status.value,
-                marker={"color": mark.colour, "symbol": mark.symbol, "size": 11},
-                hovertext=[
-                    f"{wrapped(row.label)}<br>{ratio_text(ratio)}<br>{wrapped(row.note)}"
-                    for _, ratio, row in chosen
-                ],
-                hoverinfo="text",
-            )
-        )
+        add_dots(figure, mark, dots, name=status.value, size=11)
     finish_rows(
         figure,
         labels,

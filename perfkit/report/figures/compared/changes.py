@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from perfkit.history.comparison import Comparison
 from perfkit.history.snapshot import Kind
 from perfkit.history.verdicts import REGRESSIONS, Verdict
-from perfkit.report.figures.ratio_rows import Note, finish_rows
-from perfkit.report.style import BLUE, GREY, VERMILION, Mark, error_bars, wrapped
+from perfkit.report.figures.ratio_rows import Dot, Note, add_dots, finish_rows
+from perfkit.report.style import BLUE, GREY, VERMILION, Mark, wrapped
 from perfkit.stats.interval import Interval
 from perfkit.units import ratio_text
 
@@ -81,24 +81,16 @@ def changes_figure(info: ChangesInfo) -> go.Figure:
     """One dot with its interval per quantity."""
     figure = go.Figure()
     for mark in (WORSE, BETTER, OTHER):
-        chosen = [(at, row) for at, row in enumerate(info.rows) if mark_of(row.verdict) is mark]
-        if not chosen:
-            continue
-        figure.add_trace(
-            go.Scatter(
-                x=[row.ratio.median for _, row in chosen],
-                y=[position for position, _ in chosen],
-                error_x=error_bars([row.ratio for _, row in chosen]),
-                mode="markers",
-                marker={"color": mark.colour, "symbol": mark.symbol, "size": 10},
-                hovertext=[
-                    f"{wrapped(row.name)}<br>{ratio_text(row.ratio)}<br>{row.verdict}"
-                    for _, row in chosen
-                ],
-                hoverinfo="text",
-                showlegend=False,
+        dots = [
+            Dot(
+                position,
+                row.ratio,
+                f"{wrapped(row.name)}<br>{ratio_text(row.ratio)}<br>{row.verdict}",
             )
-        )
+            for position, row in enumerate(info.rows)
+            if mark_of(row.verdict) is mark
+        ]
+        add_dots(figure, mark, dots)
     finish_rows(
         figure,
         [wrapped(row.name) for row in info.rows],

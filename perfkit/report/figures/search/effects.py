@@ -9,7 +9,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.records.settings import settings_label
-from perfkit.report.figures.ratio_rows import Note, finish_rows
+from perfkit.report.figures.ratio_rows import Dot, Note, add_dots, finish_rows
 from perfkit.report.status import Status, outcome_text, status_of
 from perfkit.report.style import (
     BLUE,
@@ -17,7 +17,6 @@ from perfkit.report.style import (
     ORANGE,
     VERMILION,
     Mark,
-    error_bars,
     shortened,
     wrapped,
 )
@@ -185,30 +184,18 @@ def effects_figure(info: EffectsInfo) -> go.Figure:
     """One dot with its interval per setting; a setting without a gain has a note only."""
     figure = go.Figure()
     for effect, mark in MARKS.items():
-        chosen = [
-            (position, row.gain, row)
+        dots = [
+            Dot(
+                position,
+                row.gain,
+                f"{wrapped(row.name)}<br>over {wrapped(row.over or 'the default')}<br>"
+                f"{ratio_text(row.gain)}<br>{count_text(row.gain.count, 'pair')} of processes, "
+                f"{row.depth} network",
+            )
             for position, row in enumerate(info.rows)
             if row.effect is effect and row.gain is not None
         ]
-        if not chosen:
-            continue
-        figure.add_trace(
-            go.Scatter(
-                x=[gain.median for _, gain, _ in chosen],
-                y=[position for position, _, _ in chosen],
-                error_x=error_bars([gain for _, gain, _ in chosen]),
-                mode="markers",
-                name=effect.value,
-                marker={"color": mark.colour, "symbol": mark.symbol, "size": 10},
-                hovertext=[
-                    f"{wrapped(row.name)}<br>over {wrapped(row.over or 'the default')}<br>"
-                    f"{ratio_text(gain)}<br>{count_text(gain.count, 'pair')} of processes, "
-                    f"{row.depth} network"
-                    for _, gain, row in chosen
-                ],
-                hoverinfo="text",
-            )
-        )
+        add_dots(figure, mark, dots, name=effect.value)
     finish_rows(
         figure,
         [_heading(row) for row in info.rows],
