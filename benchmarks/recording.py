@@ -26,14 +26,14 @@ from perfkit.records.stages import StageName
 from perfkit.records.store import Store
 from perfkit.trial.answers import holds_answers
 from perfkit.trial.request import TrialFiles, reference_file
-from perfkit.tuning.blocks import COMPILED_FOLDER
 from perfkit.tuning.memory_room import MemoryRoom
-from perfkit.tuning.progress import Progress
-from perfkit.tuning.runner import Runner
 from perfkit.tuning.search.evidence import ATTEMPTS, gives_up
 from perfkit.tuning.search.settings import cache_name, program_settings
-from perfkit.tuning.session import Session, Start
-from perfkit.tuning.study_records import StudyRecords
+from perfkit.tuning.studies.blocks import COMPILED_FOLDER
+from perfkit.tuning.studies.progress import Progress
+from perfkit.tuning.studies.runner import Runner
+from perfkit.tuning.studies.session import Session, Start
+from perfkit.tuning.studies.study_records import StudyRecords
 from perfkit.units import seconds_text
 
 QUIET_SHARE = 0.05

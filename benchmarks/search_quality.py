@@ -16,10 +16,10 @@ from benchmarks.simulated import MemoryStore
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
 from perfkit.records.depths import FULL_DEPTH
-from perfkit.tuning.progress import SilentProgress
 from perfkit.tuning.search.strategy import Strategy
-from perfkit.tuning.study import Study
-from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.studies.progress import SilentProgress
+from perfkit.tuning.studies.study import Study
+from perfkit.tuning.studies.study_plan import StudyPlan
 
 TOLERANCES = (0.05, 0.02, 0.01)
 """Distances from the optimum, relative to the seconds of its pass."""

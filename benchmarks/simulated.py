@@ -23,11 +23,11 @@ from perfkit.packages import OWN
 from perfkit.records.schema import Compilation, Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tuning.progress import SilentProgress
 from perfkit.tuning.search.registry import make_strategy
 from perfkit.tuning.search.strategy import SearchSpace, Strategy
-from perfkit.tuning.study import Study
-from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.studies.progress import SilentProgress
+from perfkit.tuning.studies.study import Study
+from perfkit.tuning.studies.study_plan import StudyPlan
 
 WORKLOAD = Workload(
     model="simulated",

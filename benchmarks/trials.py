@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perfkit.models.workload import Workload
     from perfkit.records.interpreter import Interpreter
     from perfkit.records.schema import Record
-    from perfkit.tuning.live import LiveRunner
+    from perfkit.tuning.studies.live import LiveRunner
 
 # perfkit is imported inside the functions that use it. asv imports this module to list the
 # benchmarks of a commit; a name that an older commit lacks then fails only the benchmarks that
@@ -51,7 +51,7 @@ HERE = Path(__file__).parent
 class NoProgress:
     """Shows nothing: asv shows the output of a benchmark only if it fails.
 
-    Commits before :class:`perfkit.tuning.progress.SilentProgress` are measured too.
+    Commits before :class:`perfkit.tuning.studies.progress.SilentProgress` are measured too.
     """
 
     def trial_started(self, role: str, label: str) -> None:
@@ -142,7 +142,7 @@ class Subject:
         if environment is None:
             return Catalogue(model.knobs).configuration(settings)
         from perfkit.environments.environment import running_jaxlib
-        from perfkit.tuning.jaxlib_blocks import catalogue_of
+        from perfkit.tuning.versions.jaxlib_blocks import catalogue_of
 
         catalogue = catalogue_of(model, [environment], running_jaxlib())
         return catalogue.configuration({**settings, "jaxlib": environment.jaxlib})
@@ -151,12 +151,12 @@ class Subject:
 def make_runner(folder: Path) -> LiveRunner:
     """The runner of the trials, with the Python of the chosen jaxlib."""
     from perfkit.trial.limits import Limits
-    from perfkit.tuning.live import LiveRunner
+    from perfkit.tuning.studies.live import LiveRunner
 
     environment = chosen_environment()
     if environment is None:
         return LiveRunner(folder, Limits(), lambda stage: None)
-    from perfkit.tuning.jaxlib_blocks import interpreters_of
+    from perfkit.tuning.versions.jaxlib_blocks import interpreters_of
 
     known = interpreters_of([environment])
     return LiveRunner(folder, Limits(), lambda stage: None, interpreters=known)
@@ -193,7 +193,7 @@ def measure_in_turns(subject: Subject, folder: Path) -> dict[tuple[int, str], li
     from perfkit.records.roles import Role
     from perfkit.records.store import Store
     from perfkit.trial.request import TrialFiles
-    from perfkit.tuning.session import Session
+    from perfkit.tuning.studies.session import Session
 
     both = subject.configurations()
     configurations = {name: both[name] for name in CONFIGURATIONS}

@@ -37,25 +37,25 @@ if TYPE_CHECKING:
     from perfkit.api.running import profile as profile
     from perfkit.api.running import run as run
     from perfkit.api.running import run_each as run_each
-    from perfkit.api.study_results import SweepResult as SweepResult
-    from perfkit.api.study_results import TuneResult as TuneResult
-    from perfkit.api.sweeping import sweep as sweep
-    from perfkit.api.tuning import tune as tune
-    from perfkit.api.upgrading import UpgradeResult as UpgradeResult
-    from perfkit.api.upgrading import compare_jaxlib as compare_jaxlib
+    from perfkit.api.studies.study_results import SweepResult as SweepResult
+    from perfkit.api.studies.study_results import TuneResult as TuneResult
+    from perfkit.api.studies.sweeping import sweep as sweep
+    from perfkit.api.studies.tuning import tune as tune
+    from perfkit.api.versions.upgrading import UpgradeResult as UpgradeResult
+    from perfkit.api.versions.upgrading import compare_jaxlib as compare_jaxlib
     from perfkit.errors import UserError as UserError
 
 _MODULES = {
     "CompareResult": "perfkit.api.comparing",
     "PlanResult": "perfkit.api.planning",
     "RunResult": "perfkit.api.results",
-    "SweepResult": "perfkit.api.study_results",
-    "TuneResult": "perfkit.api.study_results",
-    "UpgradeResult": "perfkit.api.upgrading",
+    "SweepResult": "perfkit.api.studies.study_results",
+    "TuneResult": "perfkit.api.studies.study_results",
+    "UpgradeResult": "perfkit.api.versions.upgrading",
     "UserError": "perfkit.errors",
     "apply": "perfkit.api.applying",
     "compare": "perfkit.api.comparing",
-    "compare_jaxlib": "perfkit.api.upgrading",
+    "compare_jaxlib": "perfkit.api.versions.upgrading",
     "figures": "perfkit.api.reading",
     "knob_catalogue": "perfkit.api.knob_catalogue",
     "load_preset": "perfkit.api.reading",
@@ -66,8 +66,8 @@ _MODULES = {
     "render_report": "perfkit.api.reporting",
     "run": "perfkit.api.running",
     "run_each": "perfkit.api.running",
-    "sweep": "perfkit.api.sweeping",
-    "tune": "perfkit.api.tuning",
+    "sweep": "perfkit.api.studies.sweeping",
+    "tune": "perfkit.api.studies.tuning",
 }
 """Module of each public name."""
 

@@ -30,7 +30,7 @@ from perfkit.records.settings import settings_label
 from perfkit.records.store import read_records
 from perfkit.stats.exact import sequential_ratio
 from perfkit.stats.interval import Interval
-from perfkit.tuning.recommend import measured_at_own_fidelity
+from perfkit.tuning.choice.recommend import measured_at_own_fidelity
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.units import ratio_text
 

@@ -20,9 +20,9 @@ from perfkit.presets.known import SHIPPED, read_known_preset
 from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.schema import Record
 from perfkit.records.store import read_records
+from perfkit.tuning.choice.recommend import measured_at_own_fidelity
+from perfkit.tuning.choice.rows import Row, rows_of
 from perfkit.tuning.preset import PRESET_NAME, load_preset, measured_context, write_preset
-from perfkit.tuning.recommend import measured_at_own_fidelity
-from perfkit.tuning.rows import Row, rows_of
 from perfkit.tuning.search.evidence import Evidence
 
 REPOSITORY = Path(__file__).resolve().parents[1]

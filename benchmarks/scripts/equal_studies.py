@@ -21,13 +21,13 @@ from perfkit.records.machine import available_memory_bytes
 from perfkit.records.store import Store
 from perfkit.stats.exact import first_look
 from perfkit.trial.limits import Limits
-from perfkit.tuning.live import LiveRunner
-from perfkit.tuning.noise import inert_configurations
-from perfkit.tuning.progress import SilentProgress
+from perfkit.tuning.choice.noise import inert_configurations
 from perfkit.tuning.search.registry import DEFAULT_STRATEGY, STRATEGIES, make_strategy
 from perfkit.tuning.search.strategy import SearchSpace
-from perfkit.tuning.study import Study
-from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.studies.live import LiveRunner
+from perfkit.tuning.studies.progress import SilentProgress
+from perfkit.tuning.studies.study import Study
+from perfkit.tuning.studies.study_plan import StudyPlan
 from perfkit.units import parse_duration, seconds_text
 
 

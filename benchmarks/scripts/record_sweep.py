@@ -32,8 +32,8 @@ from perfkit.records.machine import available_memory_bytes
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.limits import Limits
-from perfkit.tuning.live import LiveRunner
 from perfkit.tuning.space import search_space
+from perfkit.tuning.studies.live import LiveRunner
 from perfkit.units import parse_duration
 
 MEMORY_SHARE = 0.8

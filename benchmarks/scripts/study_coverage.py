@@ -34,7 +34,7 @@ from scipy.stats import beta, binom
 from benchmarks.shared_screening import Played, play
 from benchmarks.simulated import Machine, Noise, names, run_study
 from perfkit.tuning.search.registry import DEFAULT_STRATEGY, STRATEGIES, make_strategy
-from perfkit.tuning.study import Study
+from perfkit.tuning.studies.study import Study
 from perfkit.units import parse_duration
 
 CANDIDATES = 10

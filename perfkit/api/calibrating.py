@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.api.fitting import ensure_count, fit_configuration, measure_missing
-from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.progress import ProgressLike, as_progress
 from perfkit.api.subject import (
     Fidelity,
@@ -18,6 +17,7 @@ from perfkit.api.subject import (
     make_subject,
     preset_warnings,
 )
+from perfkit.api.versions.jaxlib_check import jaxlib_warnings
 from perfkit.capacity.laws.calibration import (
     Calibration,
     CalibrationTrial,

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.progress import ProgressLike, as_progress, run_interruptibly
 from perfkit.api.reporting import PAGE_NAME
 from perfkit.api.subject import (
@@ -19,6 +18,7 @@ from perfkit.api.subject import (
     make_subject,
     seconds_of,
 )
+from perfkit.api.versions.jaxlib_check import jaxlib_warnings
 from perfkit.capacity.bounds import MOST_PASSES
 from perfkit.capacity.laws.assemble import assemble
 from perfkit.capacity.laws.fit import FIT_NAME, ModelFit

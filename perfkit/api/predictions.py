@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.progress import CallProgress, ProgressLike, as_progress
 from perfkit.api.results import RunResult
 from perfkit.api.subject import (
@@ -20,6 +19,7 @@ from perfkit.api.subject import (
     make_subjects,
     preset_warnings,
 )
+from perfkit.api.versions.jaxlib_check import jaxlib_warnings
 from perfkit.diagnose.locate.record import with_location
 from perfkit.errors import UserError, unknown_name
 from perfkit.file_names import file_name

@@ -13,7 +13,7 @@ from perfkit.packages import provider_of
 from perfkit.records.machine import package_versions
 from perfkit.records.schema import Record
 from perfkit.trial.conditions.inherited import sentences_before_measuring
-from perfkit.tuning.progress import Progress
+from perfkit.tuning.studies.progress import Progress
 from perfkit.units import bytes_text, seconds_text
 
 INTERRUPTED = "interrupted: all finished measurements are kept, and the same call resumes"

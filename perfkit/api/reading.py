@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfkit.api.results import RunResult
-from perfkit.api.study_results import SweepResult, TuneResult
+from perfkit.api.studies.study_results import SweepResult, TuneResult
 from perfkit.errors import unknown_name
 from perfkit.records import store
 from perfkit.records.schema import Record

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfkit.api.jaxlib_files import KNOWN_FILE, VERSIONS_FOLDER, stored_comparisons
+from perfkit.api.versions.jaxlib_files import KNOWN_FILE, VERSIONS_FOLDER, stored_comparisons
 from perfkit.capacity.laws.fit import FIT_NAME, ModelFit
 from perfkit.errors import UserError
 from perfkit.history.asv_results import is_results_folder, read_results
@@ -23,12 +23,12 @@ from perfkit.report.selection import predictions
 from perfkit.report.study.page import NO_NOTES, study_page
 from perfkit.report.study.production import stored_extrapolations
 from perfkit.report.study.search_section import SearchNotes
-from perfkit.tuning.extrapolate import Extrapolation
-from perfkit.tuning.jaxlibs import JaxlibComparison
-from perfkit.tuning.notes import FILE_NAME as NOTES_NAME
-from perfkit.tuning.notes import StudyNotes, read_notes
+from perfkit.tuning.choice.extrapolate import Extrapolation
+from perfkit.tuning.choice.notes import FILE_NAME as NOTES_NAME
+from perfkit.tuning.choice.notes import StudyNotes, read_notes
+from perfkit.tuning.choice.recommend import Recommendation, recommend
 from perfkit.tuning.preset import PRESET_NAME
-from perfkit.tuning.recommend import Recommendation, recommend
+from perfkit.tuning.versions.jaxlibs import JaxlibComparison
 
 PAGE_NAME = "report.html"
 """File name of the page in the folder of a run, a tuning, a sweep, a fit or a plan."""

@@ -18,8 +18,8 @@ from perfkit.report.export.outputs import check_folder
 from perfkit.report.export.pictures import DESCRIPTION as PICTURES
 from perfkit.report.export.pictures import pictures_of, write_pictures
 from perfkit.report.writing import write_report
-from perfkit.tuning.jaxlibs import JaxlibComparison
-from perfkit.tuning.notes import StudyNotes
+from perfkit.tuning.choice.notes import StudyNotes
+from perfkit.tuning.versions.jaxlibs import JaxlibComparison
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from perfkit.units import count_text, seconds_text
 if TYPE_CHECKING:
     from perfkit.models.base import Model
     from perfkit.models.workload import Workload
-    from perfkit.tuning.extrapolate import Extrapolation
-    from perfkit.tuning.jaxlibs import JaxlibComparison
-    from perfkit.tuning.recommend import Recommendation
+    from perfkit.tuning.choice.extrapolate import Extrapolation
+    from perfkit.tuning.choice.recommend import Recommendation
+    from perfkit.tuning.versions.jaxlibs import JaxlibComparison
 
 REFRESHES_PER_S = 2
 """More refreshes would take CPU time from the trials."""
@@ -167,7 +167,7 @@ class Console:
         self, recommendation: Recommendation, extrapolations: Sequence[Extrapolation]
     ) -> None:
         """Print the table of configurations, the recommendation and the production times."""
-        from perfkit.api.study_results import production_sentence
+        from perfkit.api.studies.study_results import production_sentence
         from perfkit.report.tables import HEADERS, configuration_table, front_table
 
         self.table(HEADERS, (row.cells for row in configuration_table(recommendation)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_jsonable_python
 
 if TYPE_CHECKING:
-    from perfkit.tuning.recommend import Recommendation
+    from perfkit.tuning.choice.recommend import Recommendation
 
 
 def add_json_argument(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perfkit.api.elsewhere import Elsewhere
+from perfkit.api.shared.elsewhere import Elsewhere
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import Parser
 from perfkit.cluster.place import TIME_S, WORKERS, Options
@@ -122,7 +122,7 @@ def call_and_show(
     Parameters
     ----------
     kind
-        A key of :data:`perfkit.api.shared_whole.CALLS`.
+        A key of :data:`perfkit.api.shared.shared_whole.CALLS`.
     arguments
         Arguments of the call.
     where
@@ -130,7 +130,7 @@ def call_and_show(
     console
         Follows the study.
     """
-    from perfkit.api.shared_whole import call_elsewhere
+    from perfkit.api.shared.shared_whole import call_elsewhere
 
     result = call_elsewhere(kind, arguments, where, console)
     for path in result.files:

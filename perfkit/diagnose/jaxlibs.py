@@ -19,16 +19,16 @@ from perfkit.models.workload import Workload
 from perfkit.records.store import Store
 from perfkit.stats.exact import first_look
 from perfkit.trial.limits import Limits
-from perfkit.tuning.jaxlib_blocks import VersionsPlan, measure_versions
-from perfkit.tuning.jaxlibs import (
+from perfkit.tuning.studies.live import LiveRunner
+from perfkit.tuning.studies.progress import Progress, SilentProgress
+from perfkit.tuning.versions.jaxlib_blocks import VersionsPlan, measure_versions
+from perfkit.tuning.versions.jaxlibs import (
     JaxlibComparison,
     KnownAnswers,
     compare_jaxlibs,
     confidence_among,
     reference_version,
 )
-from perfkit.tuning.live import LiveRunner
-from perfkit.tuning.progress import Progress, SilentProgress
 
 PASSES = 4
 """Timed passes of each process."""

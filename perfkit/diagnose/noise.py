@@ -14,9 +14,9 @@ from perfkit.models.workload import Workload
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.limits import Limits
-from perfkit.tuning.live import LiveRunner
-from perfkit.tuning.noise import Noise, NoisePlan, measure_noise, noise_of
-from perfkit.tuning.progress import Progress, SilentProgress
+from perfkit.tuning.choice.noise import Noise, NoisePlan, measure_noise, noise_of
+from perfkit.tuning.studies.live import LiveRunner
+from perfkit.tuning.studies.progress import Progress, SilentProgress
 
 PAIRS = 6
 """Pairs of processes that are measured unless another number is given."""

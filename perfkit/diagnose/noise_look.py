@@ -15,7 +15,7 @@ import numpy as np
 from perfkit.observers.load import load_warnings
 from perfkit.observers.process_tree import machine_times
 from perfkit.records.schema import Load
-from perfkit.tuning.noise import MEDIAN_LOSS, VISIBLE
+from perfkit.tuning.choice.noise import MEDIAN_LOSS, VISIBLE
 from perfkit.units import percent_text
 
 LOOK_S = 3.0
@@ -53,8 +53,8 @@ class NoiseLook:
     def visible_gain(self) -> float:
         """Smallest relative gain that a comparison of processes finds with 80 % power, at best.
 
-        It is that of :meth:`perfkit.tuning.noise.Noise.visible_gain` for processes that do not
-        differ from each other, which only ``perfkit doctor --noise`` measures.
+        It is that of :meth:`perfkit.tuning.choice.noise.Noise.visible_gain` for processes that do
+        not differ from each other, which only ``perfkit doctor --noise`` measures.
         """
         pair_sigma = MEDIAN_LOSS * self.pass_sigma / math.sqrt(PASSES)
         return math.expm1(VISIBLE[PAIRS] * pair_sigma)

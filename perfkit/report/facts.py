@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from perfkit.records.schema import Record, WorkloadRecord
 from perfkit.report.page import Facts
-from perfkit.tuning.nodes import node_sentences
+from perfkit.tuning.studies.nodes import node_sentences
 from perfkit.units import bytes_text, count_text
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from perfkit.records.settings import settings_label
-from perfkit.tuning.recommend import Recommendation
-from perfkit.tuning.rows import Row
+from perfkit.tuning.choice.recommend import Recommendation
+from perfkit.tuning.choice.rows import Row
 from perfkit.units import count_text
 
 SHORT_LABEL = 36

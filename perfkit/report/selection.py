@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perfkit.records.schema import Record, WorkloadRecord
-from perfkit.tuning.recommend import measured_at_own_fidelity
+from perfkit.tuning.choice.recommend import measured_at_own_fidelity
 
 type Prediction = tuple[str, int, str, tuple[tuple[str, int], ...]]
 """What a workload predicts, whatever the depth of its network: model, size and digest of the

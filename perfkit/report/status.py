@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from perfkit.knobs.configuration import STOCK_LABEL
 from perfkit.records.schema import Outcome
-from perfkit.tuning.rows import Row
+from perfkit.tuning.choice.rows import Row
 from perfkit.units import distance_text
 
 NO_AGREEMENT = "none"

@@ -12,8 +12,8 @@ from perfkit.report.status import (
     outcome_text,
     status_of,
 )
-from perfkit.tuning.recommend import Recommendation
-from perfkit.tuning.rows import Row
+from perfkit.tuning.choice.recommend import Recommendation
+from perfkit.tuning.choice.rows import Row
 from perfkit.units import bytes_text, percent_text, ratio_text, seconds_interval_text
 
 

@@ -17,8 +17,8 @@ from perfkit.report.figures.passes import PassesInfo, PassGroup
 from perfkit.report.figures.time_memory import TimeMemoryInfo, TimeMemoryPoint
 from perfkit.report.figures.timeline import TimelineInfo, TimelinePanel
 from perfkit.report.status import only_screened
-from perfkit.tuning.recommend import Recommendation
-from perfkit.tuning.rows import Row
+from perfkit.tuning.choice.recommend import Recommendation
+from perfkit.tuning.choice.rows import Row
 from perfkit.units import count_text
 
 MOST_CONFIGURATIONS = 60

@@ -15,7 +15,7 @@ from perfkit.records.schema import Record
 from perfkit.records.stages import StageName
 from perfkit.trial.memory_use import MemoryUse
 from perfkit.tuning.search.settings import process_settings
-from perfkit.tuning.session import Living, Start
+from perfkit.tuning.studies.session import Living, Start
 
 FURTHER_SHARE = 0.25
 """Memory of a further program in a process, relative to its estimate for a process of its own. It

@@ -25,8 +25,8 @@ from perfkit.records.settings import present_settings
 from perfkit.units import cut
 
 if TYPE_CHECKING:
-    from perfkit.tuning.recommend import Recommendation
-    from perfkit.tuning.rows import Row
+    from perfkit.tuning.choice.recommend import Recommendation
+    from perfkit.tuning.choice.rows import Row
 
 FORMAT = 1
 

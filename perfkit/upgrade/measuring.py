@@ -18,8 +18,8 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
 from perfkit.trial.limits import Limits
 from perfkit.trial.request import TrialFiles
-from perfkit.tuning.progress import Progress
-from perfkit.tuning.session import Session
+from perfkit.tuning.studies.progress import Progress
+from perfkit.tuning.studies.session import Session
 from perfkit.upgrade.sides import OBSERVATION, Side, SideRunner
 
 

@@ -140,7 +140,7 @@ def interpreter_of(jaxlib: str, say: Callable[[str], object] = lambda sentence: 
 
 
 class SideRunner:
-    """Makes trials in the environment of a side; a :class:`perfkit.tuning.runner.Runner`.
+    """Makes trials in the environment of a side; a :class:`perfkit.tuning.studies.runner.Runner`.
 
     Parameters
     ----------

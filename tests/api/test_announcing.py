@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from perfkit.api.progress import package_lines
+from perfkit.api.studies.tuning import start_warnings
 from perfkit.api.subject import preset_warnings
-from perfkit.api.tuning import start_warnings
 from perfkit.knobs.configuration import STOCK
 from perfkit.models.gencast.model import GenCast
 from perfkit.presets.known import Measured, shipped_presets

@@ -10,12 +10,12 @@ import perfkit
 from perfkit.api.progress import LineProgress, SilentProgress, as_progress, run_interruptibly
 from perfkit.api.reading import records_of
 from perfkit.api.results import RunResult, html_table
-from perfkit.api.study_results import SweepResult, TuneResult
+from perfkit.api.studies.study_results import SweepResult, TuneResult
 from perfkit.errors import UserError
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
-from perfkit.tuning.recommend import recommend
+from perfkit.tuning.choice.recommend import recommend
 from tests.support.records_factory import make_record
 
 CRASHED = make_record(outcome=Outcome.CRASHED, reason="it ran <out> of luck")

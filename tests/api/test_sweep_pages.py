@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perfkit.api.sweep_page import finish_sweep
+from perfkit.api.studies.sweep_page import finish_sweep
 from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.records.schema import Record, WorkloadRecord
 from perfkit.records.store import Store
-from perfkit.tuning.sweep import SweepPlan
+from perfkit.tuning.studies.sweep import SweepPlan
 from tests.support.records_factory import MACHINE, make_record
 from tests.support.replay import MODEL, RECORDED
 

@@ -16,7 +16,7 @@ from perfkit.models.workload import Workload
 from perfkit.records.schema import Record
 from perfkit.records.store import Store
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tuning.progress import SilentProgress
+from perfkit.tuning.studies.progress import SilentProgress
 from tests.support.planted import record
 from tests.support.replay import MODEL, RECORDED, Alter, WatchedRunner, as_recorded, dying
 

@@ -11,8 +11,8 @@ from rich.text import Text
 from perfkit.cli.console import Console, cell, guard_sentence
 from perfkit.records.findings import GuardRecord
 from perfkit.records.schema import Outcome
+from perfkit.tuning.choice.recommend import recommend
 from perfkit.tuning.goals.goal import make_goal
-from perfkit.tuning.recommend import recommend
 from tests.support.confirmations import TWOFOLD, confirmed
 from tests.support.records_factory import make_record
 

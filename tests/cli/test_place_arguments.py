@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.api.elsewhere import Elsewhere
+from perfkit.api.shared.elsewhere import Elsewhere
 from perfkit.cli.commands import cancel, status
 from perfkit.cli.place_arguments import add_place_arguments, elsewhere_of
 from perfkit.cli.workload_arguments import Parser

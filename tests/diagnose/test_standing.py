@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.progress import LineProgress
+from perfkit.api.versions.jaxlib_check import jaxlib_warnings
 from perfkit.cli.console import Console
 from perfkit.diagnose.diagnosis import Answer, Diagnosis
 from perfkit.diagnose.examiner import NotStartedError, Setup

@@ -22,11 +22,11 @@ from perfkit.knobs.parsers import one_of
 from perfkit.models.costs import Job
 from perfkit.observers.observer import Finding, ObservedRun
 from perfkit.records.store import Store
+from perfkit.tuning.choice.recommend import recommend
 from perfkit.tuning.goals.goal import Goal
-from perfkit.tuning.recommend import recommend
 from perfkit.tuning.search.strategy import SearchSpace
-from perfkit.tuning.study import Study
-from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.studies.study import Study
+from perfkit.tuning.studies.study_plan import StudyPlan
 from tests.support.planted import study
 from tests.support.processes import wait_for_end
 from tests.support.records_factory import make_record, make_stage

@@ -98,9 +98,9 @@ from perfkit.records.store import Store
 from perfkit.trial.limits import Limits
 from perfkit.tuning.goals.goal import make_goal
 from perfkit.tuning.side_by_side.measuring import InstanceCosts, measure_instances
-from perfkit.tuning.live import LiveRunner
-from perfkit.tuning.progress import SilentProgress
-from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.studies.live import LiveRunner
+from perfkit.tuning.studies.progress import SilentProgress
+from perfkit.tuning.studies.study_plan import StudyPlan
 
 model, folder, turns = get_model("heat"), Path("instances"), iter([1e9])
 workload = model.workload({"edge": 32}, {})

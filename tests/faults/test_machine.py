@@ -22,9 +22,9 @@ from perfkit.records.power import (
 from perfkit.records.restrictions import Restrictions
 from perfkit.records.schema import Load, Record
 from perfkit.trial.progress import DROPPED
+from perfkit.tuning.choice.recommend import recommend
 from perfkit.tuning.conditions import conditions_of
 from perfkit.tuning.preset import save_preset
-from perfkit.tuning.recommend import recommend
 from tests.support.confirmations import TWOFOLD, confirmed
 from tests.support.faults.groups import cpu_limited
 from tests.support.records_factory import make_record, make_stage

@@ -16,8 +16,8 @@ from perfkit.report.study.answer import (
 )
 from perfkit.report.study.production import stored_extrapolations, tolerances_of
 from perfkit.stats.interval import Interval
-from perfkit.tuning.extrapolate import Extrapolation, Part
-from perfkit.tuning.recommend import Recommendation, recommend
+from perfkit.tuning.choice.extrapolate import Extrapolation, Part
+from perfkit.tuning.choice.recommend import Recommendation, recommend
 from tests.support.records_factory import MACHINE, make_record, make_workload
 
 FIDELITY = {"recycles": 10}

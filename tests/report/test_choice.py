@@ -16,7 +16,7 @@ from perfkit.report.figures.time_memory import time_memory_figure, time_memory_i
 from perfkit.report.study.choice import choice_tables, equals_info
 from perfkit.report.study.page import study_page
 from perfkit.stats.interval import Interval
-from perfkit.tuning.recommend import Recommendation, recommend
+from perfkit.tuning.choice.recommend import Recommendation, recommend
 from perfkit.tuning.side_by_side.instances import Instances
 
 BECAUSE = "it needs less memory"

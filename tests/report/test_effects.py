@@ -19,10 +19,10 @@ from perfkit.report.figures.search.interactions import interactions_figure, inte
 from perfkit.report.figures.search.parallel import parallel_figure, parallel_info
 from perfkit.report.names import Names, differences
 from perfkit.stats.interval import Interval
-from perfkit.tuning.importance import SettingEffect
-from perfkit.tuning.interactions import Interaction
-from perfkit.tuning.recommend import Recommendation, recommend
-from perfkit.tuning.rows import Row
+from perfkit.tuning.choice.importance import SettingEffect
+from perfkit.tuning.choice.interactions import Interaction
+from perfkit.tuning.choice.recommend import Recommendation, recommend
+from perfkit.tuning.choice.rows import Row
 
 NOT_TRIED = ("not tried, because the budget is too short: cpus=1",)
 EFFECTS = (

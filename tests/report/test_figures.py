@@ -32,8 +32,8 @@ from perfkit.report.figures.timeline import StageBand, timeline_figure, timeline
 from perfkit.report.status import Status
 from perfkit.report.style import shortened, spread_axis, wrapped
 from perfkit.stats.interval import Interval
-from perfkit.tuning.extrapolate import Check, Extrapolation, Part
-from perfkit.tuning.recommend import recommend
+from perfkit.tuning.choice.extrapolate import Check, Extrapolation, Part
+from perfkit.tuning.choice.recommend import recommend
 from tests.support.records_factory import make_record, make_stage, make_workload
 
 

@@ -15,8 +15,8 @@ from perfkit.report.facts import warnings
 from perfkit.report.page import Facts, PageContent, PageSection, anchors, render_page
 from perfkit.report.study.page import study_page
 from perfkit.stats.interval import Interval
-from perfkit.tuning.extrapolate import Check, Extrapolation, Part
-from perfkit.tuning.recommend import recommend
+from perfkit.tuning.choice.extrapolate import Check, Extrapolation, Part
+from perfkit.tuning.choice.recommend import recommend
 from tests.support.records_factory import MACHINE, make_record, make_workload
 
 SYNTHETIC = "the weights are synthetic: the structure means nothing"

@@ -28,8 +28,8 @@ from perfkit.report.selection import predictions
 from perfkit.report.status import Status
 from perfkit.report.study.search_section import SearchNotes, search_section
 from perfkit.stats.interval import Interval
-from perfkit.tuning.importance import KnobImportance
-from perfkit.tuning.recommend import recommend
+from perfkit.tuning.choice.importance import KnobImportance
+from perfkit.tuning.choice.recommend import recommend
 
 
 def test_configurations_are_counted_once_in_every_step(

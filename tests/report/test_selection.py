@@ -16,9 +16,9 @@ from perfkit.report.figures.speedup import speedup_info
 from perfkit.report.figures.time_memory import time_memory_info
 from perfkit.report.selection import predictions
 from perfkit.report.tables import configuration_table, screened_table
+from perfkit.tuning.choice.notes import StoredGoal, StudyNotes, read_notes, write_notes
+from perfkit.tuning.choice.recommend import recommend
 from perfkit.tuning.goals.goal import Goal, make_goal
-from perfkit.tuning.notes import StoredGoal, StudyNotes, read_notes, write_notes
-from perfkit.tuning.recommend import recommend
 from tests.support.records_factory import make_record, make_workload
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from perfkit.records.schema import Outcome, Record
 from perfkit.report.status import Status
 from perfkit.report.tables import HEADERS, configuration_table
-from perfkit.tuning.recommend import recommend
+from perfkit.tuning.choice.recommend import recommend
 from tests.support.records_factory import make_record
 
 

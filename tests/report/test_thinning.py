@@ -23,7 +23,7 @@ from perfkit.report.thinning import (
     thinned_points,
     thinned_timeline,
 )
-from perfkit.tuning.recommend import recommend
+from perfkit.tuning.choice.recommend import recommend
 from tests.support.records_factory import make_record
 
 TRIALS = 1000

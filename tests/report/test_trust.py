@@ -12,7 +12,7 @@ from perfkit.records.schema import Load, Record
 from perfkit.report.figures.agreement import FLOOR, agreement_figure, agreement_info
 from perfkit.report.status import Status
 from perfkit.report.study.trust import guard_table, load_table, noise_table
-from perfkit.tuning.recommend import recommend
+from perfkit.tuning.choice.recommend import recommend
 from tests.support.records_factory import make_agreement, make_record
 
 TOLERANCES = {"positions": Tolerance(1e-3, 0.1, why="the structure")}

@@ -11,8 +11,8 @@ from perfkit.models.gencast.model import GenCast
 from perfkit.records.store import Store
 from perfkit.tuning.search.coordinate_ascent import CoordinateAscent
 from perfkit.tuning.search.strategy import Change, SearchSpace
-from perfkit.tuning.study import Study
-from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.studies.study import Study
+from perfkit.tuning.studies.study_plan import StudyPlan
 from tests.support.replay import (
     MODEL,
     RECORDED,

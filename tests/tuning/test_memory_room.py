@@ -14,7 +14,7 @@ from perfkit.records.schema import Outcome, Record, Stage
 from perfkit.trial.memory_use import MemoryUse
 from perfkit.trial.request import TrialFiles, TrialLabels
 from perfkit.tuning.memory_room import MemoryRoom, process_bytes
-from perfkit.tuning.session import Living, Session, Start
+from perfkit.tuning.studies.session import Living, Session, Start
 from tests.support.records_factory import make_record
 from tests.support.replay import RECORDED, Listener
 

@@ -11,6 +11,7 @@ from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK, Catalogue
 from perfkit.records.depths import SHALLOW_DEPTH
 from perfkit.tuning.apply import preset_environment
+from perfkit.tuning.choice.recommend import Recommendation, recommend
 from perfkit.tuning.goals.goal import make_goal
 from perfkit.tuning.preset import (
     PresetInstances,
@@ -19,7 +20,6 @@ from perfkit.tuning.preset import (
     save_front,
     save_preset,
 )
-from perfkit.tuning.recommend import Recommendation, recommend
 from tests.support.confirmations import TWOFOLD, confirmed
 from tests.support.records_factory import make_record
 from tests.support.replay import Fields, record

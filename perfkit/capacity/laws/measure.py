@@ -17,9 +17,9 @@ from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import median_uncertainty
 from perfkit.trial.request import TrialFiles, TrialLabels
-from perfkit.tuning.progress import Progress
-from perfkit.tuning.runner import Runner
-from perfkit.tuning.session import Session
+from perfkit.tuning.studies.progress import Progress
+from perfkit.tuning.studies.runner import Runner
+from perfkit.tuning.studies.session import Session
 
 SETTLED = 0.05
 """Relative half-width of the median's interval at which no further pass is needed."""

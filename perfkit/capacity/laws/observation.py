@@ -12,7 +12,7 @@ from perfkit.models.costs import WARM_UP, Features
 from perfkit.records.depths import SHALLOW_DEPTH
 from perfkit.records.schema import Compilation, Outcome, Record
 from perfkit.records.stages import STARTUP_STAGES, StageName
-from perfkit.tuning.extrapolate import part_seconds
+from perfkit.tuning.choice.extrapolate import part_seconds
 
 CACHE_HIT = "hit"
 """Value in a record whose program came from the compilation cache."""

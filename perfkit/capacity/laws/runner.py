@@ -10,8 +10,8 @@ from perfkit.records.stages import StageName
 from perfkit.trial.launcher import TrialProcess
 from perfkit.trial.limits import Limits
 from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
-from perfkit.tuning.live import LiveRunner
 from perfkit.tuning.side_by_side.together import run_together
+from perfkit.tuning.studies.live import LiveRunner
 
 
 class LiveFitRunner(LiveRunner):

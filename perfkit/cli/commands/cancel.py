@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perfkit.api.elsewhere import cancel_study
+from perfkit.api.shared.elsewhere import cancel_study
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import Parser
 

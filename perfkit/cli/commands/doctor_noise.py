@@ -12,7 +12,7 @@ from perfkit.cli.json_output import print_json
 from perfkit.diagnose.noise import NoiseMeasurement, measure_machine_noise, smallest_workload
 from perfkit.errors import UserError
 from perfkit.models import get_model
-from perfkit.tuning.noise import VISIBLE
+from perfkit.tuning.choice.noise import VISIBLE
 from perfkit.units import percent_text, ratio_text, seconds_text
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from perfkit.api.jaxlib_check import jaxlib_warnings
 from perfkit.api.progress import SilentProgress, record_line
 from perfkit.api.subject import default_folder
+from perfkit.api.versions.jaxlib_check import jaxlib_warnings
 from perfkit.cli.console import Console
 from perfkit.cli.json_output import print_json
 from perfkit.cli.workload_arguments import (

@@ -83,7 +83,7 @@ def main(arguments: list[str], run: Callable[..., Iterable[RunResult]] = run_eac
     console = Console(to_stderr=own.json)
     where = elsewhere_of(own)
     if where is not None:
-        from perfkit.api.shared_run import run_elsewhere
+        from perfkit.api.shared.shared_run import run_elsewhere
 
         run = partial(run_elsewhere, where)
     results = run(

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from perfkit.api.elsewhere import FOLLOW_S, status_of
+from perfkit.api.shared.elsewhere import FOLLOW_S, status_of
 from perfkit.cli.console import Console
 from perfkit.cli.workload_arguments import Parser
 from perfkit.cluster.study_status import StudyStatus, UnitState

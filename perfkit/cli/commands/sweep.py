@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from perfkit.api.reporting import export_results
-from perfkit.api.sweeping import sweep
+from perfkit.api.studies.sweeping import sweep
 from perfkit.cli.console import Console
 from perfkit.cli.json_output import add_json_argument, print_json, recommendation_data
 from perfkit.cli.place_arguments import add_place_arguments, elsewhere_of

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.api.reporting import export_results
-from perfkit.api.tuning import tune
+from perfkit.api.studies.tuning import tune
 from perfkit.cli.console import Console
 from perfkit.cli.json_output import add_json_argument, print_json, recommendation_data
 from perfkit.cli.place_arguments import add_place_arguments, call_and_show, elsewhere_of
@@ -20,13 +20,13 @@ from perfkit.cli.workload_arguments import (
     observers_of,
     parse_command_line,
 )
+from perfkit.tuning.choice.memory_exchange import DEFAULT_MEMORY_EXCHANGE
 from perfkit.tuning.goals.constraints import AGREEMENTS
 from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE
 from perfkit.tuning.goals.objectives import DEFAULT_SLACK, OBJECTIVES
 from perfkit.tuning.goals.prices import FORMS
-from perfkit.tuning.memory_exchange import DEFAULT_MEMORY_EXCHANGE
-from perfkit.tuning.run import DEFAULT_BUDGET
 from perfkit.tuning.search.registry import DEFAULT_STRATEGY, STRATEGIES
+from perfkit.tuning.studies.run import DEFAULT_BUDGET
 
 
 def _add(parser: Parser) -> None:

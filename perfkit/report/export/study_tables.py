@@ -37,12 +37,12 @@ from perfkit.report.selection import StudyRecords, predictions
 from perfkit.report.status import status_of
 from perfkit.report.study.jaxlib_tables import jaxlib_table
 from perfkit.report.study.production import tolerances_of
-from perfkit.tuning.extrapolate import Extrapolation
-from perfkit.tuning.importance import importance, setting_effects
-from perfkit.tuning.interactions import interactions
-from perfkit.tuning.jaxlibs import JaxlibComparison
-from perfkit.tuning.recommend import Recommendation, recommend
-from perfkit.tuning.rows import Row
+from perfkit.tuning.choice.extrapolate import Extrapolation
+from perfkit.tuning.choice.importance import importance, setting_effects
+from perfkit.tuning.choice.interactions import interactions
+from perfkit.tuning.choice.recommend import Recommendation, recommend
+from perfkit.tuning.choice.rows import Row
+from perfkit.tuning.versions.jaxlibs import JaxlibComparison
 
 
 def study_tables(

@@ -12,7 +12,7 @@ from perfkit.answers.agreement import Tolerance
 from perfkit.records.schema import Record
 from perfkit.report.status import Status
 from perfkit.report.style import GREEN, MARKS, PALE, VERMILION, headed_rows, shortened, styled
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.units import distance_text, percent_text
 
 FLOOR = 1e-4

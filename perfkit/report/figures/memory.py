@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from perfkit.report.names import Names
 from perfkit.report.status import Status, status_of
 from perfkit.report.style import MARKS, ROW_SHARE, headed_rows, styled, wrapped
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.units import GIGA, bytes_text
 
 

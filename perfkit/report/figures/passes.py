@@ -24,7 +24,7 @@ from perfkit.report.style import (
     styled,
     wrapped,
 )
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.units import seconds_text
 
 LEGEND_WIDTH = 44

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from perfkit.report.names import BASE_NAME, SHORT_LABEL
 from perfkit.report.style import ROW_SHARE, SERIES, headed_rows, styled, wrapped
-from perfkit.tuning.extrapolate import Extrapolation
+from perfkit.tuning.choice.extrapolate import Extrapolation
 from perfkit.units import HOUR_S, MINUTE_S, percent_text, seconds_text
 
 UNITS = ((2 * HOUR_S, HOUR_S, "hours"), (2 * MINUTE_S, MINUTE_S, "minutes"))

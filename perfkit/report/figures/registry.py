@@ -37,8 +37,8 @@ from perfkit.report.figures.utilisation import (
     utilisation_info,
 )
 from perfkit.report.selection import StudyRecords, of_predictions, predictions
-from perfkit.tuning.importance import importance as knob_importance
-from perfkit.tuning.recommend import Recommendation, recommend
+from perfkit.tuning.choice.importance import importance as knob_importance
+from perfkit.tuning.choice.recommend import Recommendation, recommend
 
 
 def figure(name: str, records: Sequence[Record]) -> go.Figure:

@@ -18,7 +18,7 @@ from perfkit.report.status import (
 )
 from perfkit.report.style import MARKS, shortened, wrapped
 from perfkit.stats.interval import Interval
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.units import ratio_text
 
 ONE_LINE = 18

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from perfkit.report.status import Status, status_of
 from perfkit.report.style import BLACK, GREY, MARKS, spread_axis, styled, wrapped
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.units import GIGA, bytes_text, percent_text, seconds_text
 
 POSSIBLE = (Status.RECOMMENDED, Status.STOCK, Status.AGREES)

@@ -13,8 +13,8 @@ from perfkit.records.schema import Outcome, Record, Samples
 from perfkit.report.figures.stages import STAGE_COLOURS
 from perfkit.report.status import Status
 from perfkit.report.style import BLUE, GREY, ORANGE, shortened, styled
-from perfkit.tuning.recommend import Recommendation
-from perfkit.tuning.rows import Row
+from perfkit.tuning.choice.recommend import Recommendation
+from perfkit.tuning.choice.rows import Row
 from perfkit.units import GIGA
 
 LABELLED_SHARE = 0.05

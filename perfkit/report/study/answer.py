@@ -17,9 +17,9 @@ from perfkit.report.page import PageCommand
 from perfkit.report.plain_table import NOTHING, PlainTable
 from perfkit.report.status import agreement_text
 from perfkit.stats.interval import Interval
-from perfkit.tuning.extrapolate import Extrapolation
-from perfkit.tuning.recommend import Recommendation
-from perfkit.tuning.rows import Row
+from perfkit.tuning.choice.extrapolate import Extrapolation
+from perfkit.tuning.choice.recommend import Recommendation
+from perfkit.tuning.choice.rows import Row
 from perfkit.units import bytes_text, count_text, ratio_text, seconds_interval_text, seconds_text
 
 MEMORY_MARGIN = 1.2

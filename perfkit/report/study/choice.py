@@ -8,8 +8,8 @@ from perfkit.report.plain_table import NOTHING, PlainTable
 from perfkit.report.status import agreement_text
 from perfkit.report.tables import HEADERS, front_table
 from perfkit.stats.interval import Interval
-from perfkit.tuning.recommend import Recommendation
-from perfkit.tuning.rows import Row
+from perfkit.tuning.choice.recommend import Recommendation
+from perfkit.tuning.choice.rows import Row
 from perfkit.units import bytes_text, count_text, ratio_text
 
 EQUALS_HEADERS = ("configuration", "speed-up", "agreement (distance)", "memory", "settings")

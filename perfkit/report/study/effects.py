@@ -29,9 +29,9 @@ from perfkit.report.thinning import (
     shortlist,
     thinned_points,
 )
-from perfkit.tuning.importance import SettingEffect, setting_effects
-from perfkit.tuning.interactions import interactions
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.importance import SettingEffect, setting_effects
+from perfkit.tuning.choice.interactions import interactions
+from perfkit.tuning.choice.recommend import Recommendation
 
 MOST_DRAWN = 30
 """Most configurations in a figure with a row for each."""

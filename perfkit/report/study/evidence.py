@@ -10,7 +10,7 @@ from perfkit.report import facts
 from perfkit.report.page import PageLink, PageSection
 from perfkit.report.plain_table import NOTHING, PlainTable
 from perfkit.report.status import outcome_text
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.units import bytes_text, seconds_text
 
 MOST_RECORDS = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from perfkit.report.page import PageSection
 from perfkit.report.plain_table import NOTHING, PlainTable
 from perfkit.report.status import agreement_text, outcome_text
-from perfkit.tuning.jaxlibs import JaxlibComparison, KnownAnswers, VersionRow
+from perfkit.tuning.versions.jaxlibs import JaxlibComparison, KnownAnswers, VersionRow
 from perfkit.units import bytes_text, ratio_text, seconds_interval_text
 
 HEADING = "Versions of jaxlib"

@@ -28,9 +28,9 @@ from perfkit.report.study.search_section import SearchNotes
 from perfkit.report.study.trust import notices_table, trust_section
 from perfkit.report.study.where import HEADING as WHERE
 from perfkit.report.study.where import production_figures, where_section
-from perfkit.tuning.extrapolate import Extrapolation
-from perfkit.tuning.jaxlibs import JaxlibComparison
-from perfkit.tuning.recommend import Recommendation, recommend
+from perfkit.tuning.choice.extrapolate import Extrapolation
+from perfkit.tuning.choice.recommend import Recommendation, recommend
+from perfkit.tuning.versions.jaxlibs import JaxlibComparison
 from perfkit.units import count_text
 
 NO_NOTES = SearchNotes()

@@ -10,8 +10,8 @@ from perfkit.models import get_model
 from perfkit.models.workload import Workload
 from perfkit.records.roles import Role
 from perfkit.records.schema import Record
-from perfkit.tuning.extrapolate import Extrapolation, extrapolate
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.extrapolate import Extrapolation, extrapolate
+from perfkit.tuning.choice.recommend import Recommendation
 
 
 def stored_extrapolations(

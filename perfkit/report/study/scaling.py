@@ -14,7 +14,7 @@ from perfkit.report.figures.scaling import (
 from perfkit.report.figures.search.instances import instances_figure, instances_info
 from perfkit.report.page import PageFigure, PageSection
 from perfkit.report.selection import StudyRecords
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 
 
 def scaling_section(

@@ -18,7 +18,7 @@ from perfkit.report.selection import StudyRecords
 from perfkit.report.status import only_screened
 from perfkit.report.tables import SCREENED_HEADERS, screened_table
 from perfkit.report.thinning import shortlist
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.units import count_text
 
 

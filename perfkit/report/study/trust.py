@@ -16,7 +16,7 @@ from perfkit.report.page import PageFigure, PageSection
 from perfkit.report.plain_table import PlainTable
 from perfkit.report.selection import StudyRecords
 from perfkit.report.thinning import passes_sentence, shortlist, thinned_passes
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.units import count_text, percent_text
 
 MOST_DRAWN = 30

@@ -14,8 +14,8 @@ from perfkit.report.page import PageFigure, PageSection
 from perfkit.report.profile.sections import observed_sections
 from perfkit.report.selection import StudyRecords
 from perfkit.report.thinning import latest_trials, shortlist, thinned_timeline
-from perfkit.tuning.extrapolate import Extrapolation
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.extrapolate import Extrapolation
+from perfkit.tuning.choice.recommend import Recommendation
 
 MOST_STAGES = 30
 """Most trials in the figure of stages."""

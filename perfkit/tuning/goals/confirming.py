@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from perfkit.knobs.configuration import STOCK_LABEL
 from perfkit.records.schema import Record
+from perfkit.tuning.choice.memory_exchange import SAME_MEMORY
+from perfkit.tuning.choice.recommend import measured_at_own_fidelity
+from perfkit.tuning.choice.rows import Row, rows_of
 from perfkit.tuning.goals.goal import Goal
 from perfkit.tuning.goals.objectives import Cost, Memory, time_gain
-from perfkit.tuning.memory_exchange import SAME_MEMORY
-from perfkit.tuning.recommend import measured_at_own_fidelity
-from perfkit.tuning.rows import Row, rows_of
 from perfkit.tuning.search.evidence import Evidence
 
 MOST_CONFIRMED = 4

@@ -12,7 +12,7 @@ from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.knob import Layer
 from perfkit.models.base import Model
 from perfkit.records.findings import AGREEMENT_NAMES
-from perfkit.tuning.rows import Row
+from perfkit.tuning.choice.rows import Row
 from perfkit.tuning.search.strategy import Change, SearchSpace
 from perfkit.units import bytes_text
 

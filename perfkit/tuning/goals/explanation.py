@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfkit.records.schema import Outcome
+from perfkit.tuning.choice.memory_exchange import SAME_MEMORY, least_gain
+from perfkit.tuning.choice.rows import Row
 from perfkit.tuning.goals.goal import Goal
 from perfkit.tuning.goals.objectives import Cost, Latency, Memory, memory_ratio, time_gain
-from perfkit.tuning.memory_exchange import SAME_MEMORY, least_gain
-from perfkit.tuning.rows import Row
 from perfkit.tuning.side_by_side.instances import Instances, instances_sentence
 from perfkit.units import bytes_text, count_text, percent_text
 
@@ -18,7 +18,7 @@ from perfkit.units import bytes_text, count_text, percent_text
 class Facts:
     """What a recommendation rests on.
 
-    The attributes are those of :class:`perfkit.tuning.recommend.Recommendation`.
+    The attributes are those of :class:`perfkit.tuning.choice.recommend.Recommendation`.
     """
 
     rows: Sequence[Row]

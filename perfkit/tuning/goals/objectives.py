@@ -16,9 +16,9 @@ from typing import ClassVar, Protocol
 from perfkit.errors import UserError, unknown_name
 from perfkit.files import JsonData
 from perfkit.stats.interval import Interval
+from perfkit.tuning.choice.memory_exchange import DEFAULT_MEMORY_EXCHANGE, SAME_MEMORY, least_gain
+from perfkit.tuning.choice.rows import Row
 from perfkit.tuning.goals.prices import Prices
-from perfkit.tuning.memory_exchange import DEFAULT_MEMORY_EXCHANGE, SAME_MEMORY, least_gain
-from perfkit.tuning.rows import Row
 from perfkit.units import HOUR_S, percent_text
 
 DEFAULT_SLACK = 0.1

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Catalogue, Configuration
-from perfkit.tuning.memory_exchange import DEFAULT_MEMORY_EXCHANGE, least_gain
+from perfkit.tuning.choice.memory_exchange import DEFAULT_MEMORY_EXCHANGE, least_gain
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.settings import Settings
 

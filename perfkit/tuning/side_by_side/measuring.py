@@ -16,8 +16,6 @@ from perfkit.records.schema import Outcome, Record
 from perfkit.stats.exact import LOOKS
 from perfkit.trial.interrupts import interrupts_deferred
 from perfkit.trial.request import TrialFiles, TrialLabels, reference_file
-from perfkit.tuning.progress import Progress
-from perfkit.tuning.runner import Runner
 from perfkit.tuning.side_by_side.instances import (
     Hourly,
     Instances,
@@ -28,7 +26,9 @@ from perfkit.tuning.side_by_side.instances import (
     too_large_sentence,
 )
 from perfkit.tuning.side_by_side.together import bind_thread, run_together
-from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.studies.progress import Progress
+from perfkit.tuning.studies.runner import Runner
+from perfkit.tuning.studies.study_plan import StudyPlan
 
 MOST_TURNS = 2 * LOOKS[0]
 """Turns after which measuring ends, decided or not."""

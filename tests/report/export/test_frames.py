@@ -19,8 +19,8 @@ from perfkit.report.export.data import can_write_parquet, write_data
 from perfkit.report.export.frames import cells, elements, frame
 from perfkit.report.export.study_tables import study_tables
 from perfkit.stats.interval import Interval
-from perfkit.tuning.extrapolate import Check, Extrapolation, Part
-from perfkit.tuning.recommend import recommend
+from perfkit.tuning.choice.extrapolate import Check, Extrapolation, Part
+from perfkit.tuning.choice.recommend import recommend
 from tests.support.records_factory import make_record, make_workload
 
 PRODUCTION = Extrapolation(

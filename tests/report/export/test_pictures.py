@@ -14,7 +14,7 @@ from perfkit.records.schema import Record
 from perfkit.report.export.browser import BROWSERS, Browser, Run, find_browser
 from perfkit.report.export.pictures import Picture, pictures_of, write_pictures
 from perfkit.report.study.page import study_page
-from perfkit.tuning.recommend import recommend
+from perfkit.tuning.choice.recommend import recommend
 
 PAGE = '<html><body><div class="plotly-graph-div"></div></body></html>'
 

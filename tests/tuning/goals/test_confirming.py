@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from perfkit.records.schema import Compilation, Outcome, Record
+from perfkit.tuning.choice.recommend import recommend
 from perfkit.tuning.goals.confirming import predicted_peak_bytes, worth_confirming
 from perfkit.tuning.goals.goal import Goal, make_goal
-from perfkit.tuning.recommend import recommend
 from tests.support.confirmations import stock
 from tests.support.replay import record
 

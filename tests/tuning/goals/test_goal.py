@@ -6,11 +6,11 @@ import pytest
 
 from perfkit.answers.agreement import AgreementClass
 from perfkit.errors import UserError
+from perfkit.tuning.choice.memory_exchange import least_gain
 from perfkit.tuning.goals.constraints import Constraints
 from perfkit.tuning.goals.goal import Goal, make_goal
 from perfkit.tuning.goals.objectives import Cost, Latency, Memory, Throughput
 from perfkit.tuning.goals.prices import Prices, parse_prices
-from perfkit.tuning.memory_exchange import least_gain
 
 
 def test_the_default_is_the_shortest_prediction() -> None:

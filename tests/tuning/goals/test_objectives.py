@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from perfkit.records.schema import Record
+from perfkit.tuning.choice.recommend import Recommendation, recommend
 from perfkit.tuning.goals.goal import Goal, make_goal
-from perfkit.tuning.recommend import Recommendation, recommend
 from tests.support.confirmations import confirmed, stock
 
 GB = 1_000_000_000

@@ -8,8 +8,8 @@ import pytest
 
 from perfkit.knobs.configuration import STOCK
 from perfkit.records.schema import DisturbedPass, Outcome, Record
+from perfkit.tuning.choice.recommend import recommend
 from perfkit.tuning.goals.goal import make_goal
-from perfkit.tuning.recommend import recommend
 from perfkit.tuning.side_by_side.instances import (
     best_instances,
     instances_sentence,

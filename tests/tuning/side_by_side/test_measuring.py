@@ -22,7 +22,7 @@ from perfkit.tuning.side_by_side.instances import (
     measured_instances,
 )
 from perfkit.tuning.side_by_side.measuring import InstanceCosts, instance_counts, measure_instances
-from perfkit.tuning.study_plan import StudyPlan
+from perfkit.tuning.studies.study_plan import StudyPlan
 from tests.support.replay import MODEL, Listener, WatchedRunner
 from tests.support.tiny_sweep import WORKLOAD, tiny_sweep
 

@@ -21,9 +21,9 @@ from perfkit.report.style import (
     wrapped,
 )
 from perfkit.stats.interval import Interval
-from perfkit.tuning.importance import SettingEffect
-from perfkit.tuning.memory_exchange import DEFAULT_MEMORY_EXCHANGE
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.importance import SettingEffect
+from perfkit.tuning.choice.memory_exchange import DEFAULT_MEMORY_EXCHANGE
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.units import count_text, percent_text, ratio_text
 
 INERT = DEFAULT_MEMORY_EXCHANGE

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from perfkit.report.figures.ratio_rows import Note, finish_rows
 from perfkit.report.style import BLUE, GREY, error_bars, shortened, wrapped
 from perfkit.stats.interval import Interval
-from perfkit.tuning.importance import KnobImportance
+from perfkit.tuning.choice.importance import KnobImportance
 from perfkit.units import count_text, percent_text, ratio_text
 
 VALUE_WIDTH = 24

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from perfkit.report.status import Status
 from perfkit.report.style import GREY, MARKS, error_bars, styled
 from perfkit.stats.interval import Interval
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.units import bytes_text
 
 

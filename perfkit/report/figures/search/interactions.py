@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from perfkit.records.settings import settings_label
 from perfkit.report.style import BLUE, PALE, headed_rows, ratio_axis, shortened, styled
-from perfkit.tuning.interactions import Interaction
+from perfkit.tuning.choice.interactions import Interaction
 from perfkit.units import count_text
 
 MOST_ROWS = 16

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.schema import Outcome, Record
 from perfkit.report.style import BLUE, GREEN, SKY, VERMILION, labelled_rows, rows_height_px, styled
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.tuning.search.evidence import COMPARED, Evidence
 from perfkit.units import count_text
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from perfkit.report.style import BLUE, GREY, ORANGE, PALE, SKY, shortened, styled
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 
 LEAST_CONFIGURATIONS = 20
 """Fewer configurations are easier to read as a table."""

@@ -21,7 +21,7 @@ from perfkit.report.style import (
     styled,
     wrapped,
 )
-from perfkit.tuning.recommend import Recommendation
+from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.gains import compared_pairs, log_gains
 from perfkit.units import count_text

@@ -1,0 +1,1 @@
+"""Sweeps and tunings on this machine, and the results that they return."""

@@ -1,0 +1,1 @@
+"""What a study recommends, and what its records say of every knob."""

@@ -1,0 +1,1 @@
+"""Trials of one configuration with several versions of jaxlib."""
