@@ -152,6 +152,20 @@ def summary(results: Results) -> str:
     return "\n".join(rows)
 
 
+def read_results(file: Path) -> Results:
+    """Read a file of this benchmark.
+
+    Raises
+    ------
+    UserError
+        The file holds no results.
+    """
+    try:
+        return Results.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise UserError(f"{file} holds no results of this benchmark") from error
+
+
 def load(file: Path, digest: str) -> Results:
     """The results of a former call.
 
@@ -160,10 +174,7 @@ def load(file: Path, digest: str) -> Results:
     UserError
         The file holds no results, or those of another command or preset.
     """
-    try:
-        results = Results.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        raise UserError(f"{file} holds no results of this benchmark") from error
+    results = read_results(file)
     if results.command != digest:
         raise UserError(f"{file} holds another command or preset: give another --out")
     return results

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scripts.exec_gain import Results, main
+from benchmarks.scripts.exec_gain import Pair, Results, main
+from benchmarks.scripts.exec_table import table
 from perfkit.errors import UserError
 
 PRESET = """\
@@ -53,3 +54,24 @@ def test_a_command_that_fails_ends_the_benchmark_with_its_last_lines(tmp_path: P
         _measure(
             tmp_path, sys.executable, "-c", "import sys; sys.stderr.write('no weights'); exit(3)"
         )
+
+
+def test_the_table_shows_medians_the_ratio_and_what_exec_said(tmp_path: Path) -> None:
+    measured = _measure(tmp_path, sys.executable, "-c", "pass")
+    one = measured.pairs[0]
+    alone = [
+        one.stock.model_copy(update={"wall_s": s, "peak_rss_bytes": 3e9}) for s in (20, 30, 50)
+    ]
+    fast = [
+        one.preset.model_copy(update={"wall_s": s, "peak_rss_bytes": 2e9}) for s in (10, 15, 25)
+    ]
+    pairs = [Pair(stock=a, preset=b) for a, b in zip(alone, fast, strict=True)]
+    first = Pair(stock=alone[2], preset=alone[1])
+    row, said = table([measured.model_copy(update={"pairs": pairs, "first": first})]).split(
+        "\n\n", 1
+    )
+    assert row.splitlines()[2] == (
+        "| writes | 30.0 s (20.0 to 50.0) | 15.0 s (10.0 to 25.0) "
+        "| 2.00 (no interval, 3 pairs) | 50 s, 30 s | 3.0 GB, 2.0 GB |"
+    )
+    assert "perfkit: allocator=glibc-keep: applied" in said
