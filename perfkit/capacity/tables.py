@@ -70,9 +70,14 @@ def read_csv(
     Raises
     ------
     UserError
-        The file cannot be read, has no rows, or has a column that is not one of ``columns``.
+        The file cannot be read, is JSON, has no rows, or has a column that is not one of
+        ``columns``.
     """
     text = _decoded(path)
+    if text.lstrip().startswith("{"):
+        raise UserError(
+            f"{path} is JSON: give a CSV file of jobs, or the folder of the input files"
+        )
     aliases = aliases or {}
     lines = text.splitlines(keepends=True)
     separator = None

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perfkit.api.progress import package_lines, record_line, workload_lines
-from perfkit.cli.heartbeat import Heartbeat
+from perfkit.cli.heartbeat import SILENCE_S, Heartbeat
 from perfkit.printable import printable
 from perfkit.records.findings import GuardRecord, SiteRecord
 from perfkit.records.schema import Outcome, Record
@@ -112,11 +112,34 @@ class Console:
         return StudyProgress(self, budget_s=budget_s, trials=trials)
 
     @contextmanager
-    def trial(self, label: str) -> Iterator[Callable[[str], None]]:
-        """Show a spinner with the configuration and the stage of a single trial."""
-        with _progress(self.rich) as progress:
+    def trial(self, label: str, silence_s: float = SILENCE_S) -> Iterator[Callable[[str], None]]:
+        """Show a spinner with the configuration and the stage of a single trial.
+
+        Parameters
+        ----------
+        label
+            Label of the configuration.
+        silence_s
+            Longest time without a line in a log file, in seconds.
+        """
+        begin_s = time.monotonic()
+        entered = ""
+
+        def status() -> str:
+            return _status_line(seconds_text(time.monotonic() - begin_s), label, entered)
+
+        heartbeat = Heartbeat(
+            status, self.line, enabled=not self.rich.is_terminal, silence_s=silence_s
+        )
+        with _progress(self.rich) as progress, heartbeat:
             task = progress.add_task(label, total=None, stage="")
-            yield lambda stage: progress.update(task, stage=stage)
+
+            def show(stage: str) -> None:
+                nonlocal entered
+                entered = stage
+                progress.update(task, stage=stage)
+
+            yield show
 
     def workload(self, workload: Workload, model: Model) -> None:
         """Print a workload with its notices, and once the packages and conditions here."""
@@ -262,8 +285,7 @@ class StudyProgress:
         """The running trial and its stage in one line, for a log file."""
         passed = seconds_text(time.monotonic() - self._begin_s)
         whole = "" if self._budget_s is None else f" of {seconds_text(self._budget_s)}"
-        stage = f", stage {self._stage}" if self._stage else ""
-        return f"  after {passed}{whole}: {self._activity}{stage}"
+        return _status_line(f"{passed}{whole}", self._activity, self._stage)
 
     def _completed(self) -> float:
         return self._done if self._trials else time.monotonic() - self._begin_s
@@ -313,7 +335,13 @@ def site_sentence(site: SiteRecord) -> str:
     )
 
 
+def _status_line(passed: str, activity: str, stage: str) -> str:
+    """What runs, for how long, and in which stage, as a line for a log file."""
+    return f"  after {passed}: {activity}{f', stage {stage}' if stage else ''}"
+
+
 def _progress(console: RichConsole) -> Progress:
+    # Without a terminal rich would end each bar with an empty line.
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description} {task.fields[stage]}", markup=False),
@@ -322,4 +350,5 @@ def _progress(console: RichConsole) -> Progress:
         console=console,
         transient=True,
         refresh_per_second=REFRESHES_PER_S,
+        disable=not console.is_terminal,
     )

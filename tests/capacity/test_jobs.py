@@ -58,6 +58,11 @@ def test_the_default_grid_is_one_degree(tmp_path: Path) -> None:
     assert (job.size, job_features(job, {})["m"]) == (181 * 360, 2562.0)
 
 
+def test_an_input_file_in_place_of_the_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is JSON: give a CSV file of jobs, or the folder"):
+        read_jobs(_csv(tmp_path, '{\n  "name": "gb1",\n  "sequences": []\n}\n'))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

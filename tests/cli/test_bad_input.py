@@ -33,12 +33,21 @@ def _document(*sequences: dict[str, Any]) -> str:
     [
         ("", "is empty"),
         ("{", "is not valid JSON"),
+        ("name,tokens\na,40\n", "or FASTA, which begins with '>'"),
         ("[]", "holds no AlphaFold Server job"),
         (_document({"protein": {"id": "A", "sequence": ""}}), "sequence"),
         (_document({"protein": {"id": "A", "sequence": "MK1"}}), "'1'"),
         (_document({"ligand": {"id": "L", "ccdCodes": ["NOSUCH"]}}), "NOSUCH"),
     ],
-    ids=["empty", "malformed", "no job", "zero length", "unknown residue", "unknown component"],
+    ids=[
+        "empty",
+        "malformed",
+        "a table",
+        "no job",
+        "zero length",
+        "unknown residue",
+        "unknown component",
+    ],
 )
 def test_a_bad_input_file_is_refused(
     perfkit_here: Perfkit, refused: Refused, tmp_path: Path, content: str, message: str

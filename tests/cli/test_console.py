@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,23 @@ def test_control_characters_are_escaped_even_in_cells_that_were_not_made_safe(
     table.add_row(Text("\x1b[2Jred\u202e"))
     Console().rich.print(table)
     assert not {"\x1b", "\x9b", "\u202e"} & set(capsys.readouterr().out)
+
+
+def test_a_trial_is_shown_in_a_log_only_while_it_takes_long(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Console().trial("stock") as show:
+        show("compile")
+    assert capsys.readouterr().out == ""
+
+    printed = ""
+    with Console().trial("stock", silence_s=0.01) as show:
+        show("compile")
+        end_s = time.monotonic() + 60.0
+        while "stage compile\n" not in printed and time.monotonic() < end_s:
+            time.sleep(0.01)
+            printed += capsys.readouterr().out
+    assert re.search(r"^  after [^:\n]+: stock, stage compile$", printed, re.MULTILINE)
 
 
 def test_a_recommendation_shows_goal_front_and_choice(capsys: pytest.CaptureFixture[str]) -> None:

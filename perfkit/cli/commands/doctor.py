@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from perfkit.api.progress import SilentProgress
 from perfkit.cli.commands.doctor_output import show_checkup
 from perfkit.cli.console import Console
 from perfkit.cli.json_output import print_json
@@ -55,9 +54,8 @@ def main(arguments: list[str], check_up: Callable[..., Checkup] = check_up) -> i
     setup = Setup()
     if given.preset is not None or given.knob:
         setup = setup_under(_configuration(given.preset, given.knob))
-    console = Console()
-    shown = SilentProgress() if given.json else console
-    with shown.trial("examining") as progress:
+    console = Console(to_stderr=given.json)
+    with console.trial("examining") as progress:
         checkup = check_up(setup, others=given.python, quick=given.quick, progress=progress)
     if given.json:
         print_json(checkup.as_dict())

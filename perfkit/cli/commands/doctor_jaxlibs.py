@@ -40,19 +40,18 @@ def show_versions(versions: str, model_name: str, out: Path | None, *, as_json: 
     """
     wanted = parse_versions(versions)
     model = get_model(model_name)
-    console = Console()
+    console = Console(to_stderr=as_json)
+    with StudyProgress(console) as progress:
+        examined = examine_versions(
+            wanted,
+            model,
+            folder=out,
+            progress=progress,
+            announce=lambda workload: console.workload(workload, model),
+        )
     if as_json:
-        examined = examine_versions(wanted, model, folder=out)
         _dump(examined)
     else:
-        with StudyProgress(console) as progress:
-            examined = examine_versions(
-                wanted,
-                model,
-                folder=out,
-                progress=progress,
-                announce=lambda workload: console.workload(workload, model),
-            )
         _show(console, examined)
     return 0 if examined.healthy else 1
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from perfkit.api.progress import SilentProgress, record_line
+from perfkit.api.progress import record_line
 from perfkit.api.subject import default_folder
 from perfkit.api.versions.jaxlib_check import jaxlib_warnings
 from perfkit.cli.console import Console
@@ -29,7 +29,7 @@ from perfkit.errors import UserError
 from perfkit.records.schema import Outcome
 from perfkit.records.store import Store
 from perfkit.trial.messages import GUARD_LIFT, GUARD_OFF, GUARD_ZERO
-from perfkit.units import distance_text
+from perfkit.units import count_text, distance_text
 
 if TYPE_CHECKING:
     from perfkit.diagnose.remedies import Remedy
@@ -109,14 +109,13 @@ def _stability(request: Request) -> int:
         limits=request.limits(),
         guard=GUARD_ZERO if given.zero else GUARD_LIFT,
     )
+    console = Console(to_stderr=given.json)
+    console.announce(model, [request.workload], jaxlib_warnings(console))
+    with console.trial(f"the reference and {count_text(len(settings), 'setting')}"):
+        rows = run_stability(plan, lambda record: console.line(f"  {record_line(record)}"))
     if given.json:
-        jaxlib_warnings(SilentProgress())
-        rows = run_stability(plan)
         print_json(stability_as_dict(request.workload, rows))
     else:
-        console = Console()
-        console.announce(model, [request.workload], jaxlib_warnings(console))
-        rows = run_stability(plan, lambda record: console.line(f"  {record_line(record)}"))
         _show_stability(console, rows, out)
     return 0 if all(map(is_stable, rows)) else 1
 
@@ -146,15 +145,18 @@ def _show_stability(console: Console, rows: Sequence[StabilityRow], out: Path) -
 
 
 def _locate(request: Request, locate: Locate) -> int:
-    given, console = request.arguments, Console()
+    given = request.arguments
+    console = Console(to_stderr=given.json)
     if given.record is not None:
-        result = locate_in_record(find_record(given.out, given.record), locate)
+        record = find_record(given.out, given.record)
+        with console.trial(f"searching the trial of record {given.record}"):
+            result = locate_in_record(record, locate)
     else:
         configuration = configuration_of(request)
         request.refuse_without_memory(configuration, request.workload)
-        if not given.json:
-            console.workload(request.workload, request.model)
-        result = locate(request.workload, configuration, GUARD_OFF)
+        console.workload(request.workload, request.model)
+        with console.trial(f"searching {configuration.label}"):
+            result = locate(request.workload, configuration, GUARD_OFF)
     if given.json:
         print_json(result.as_dict())
     else:

@@ -11,6 +11,11 @@ from perfkit.models.af3.inputs.text_file import read_text
 _LONGEST_NUMBER = 100
 """Most digits of a whole number. Python itself refuses more than 4,300."""
 
+_BEGINS = ("{", "[")
+"""First characters of the inputs in JSON."""
+
+_KINDS = "an input is JSON, which begins with '{' or '[', or FASTA, which begins with '>'"
+
 
 def read_json(path: Path) -> object:
     """Read a JSON file.
@@ -27,9 +32,11 @@ def read_json(path: Path) -> object:
             text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole
         )
     except json.JSONDecodeError as error:
+        # Whoever gives another kind of file needs to know which are taken, not where it deviates.
+        other = "" if text.lstrip()[:1] in _BEGINS else f" ({_KINDS})"
         raise UserError(
             f"the input {path} is not valid JSON: {error.msg} "
-            f"at line {error.lineno}, column {error.colno}"
+            f"at line {error.lineno}, column {error.colno}{other}"
         ) from error
     except _RefusalError as error:
         raise UserError(f"the input {path} {error}") from error
