@@ -61,7 +61,7 @@ def rendered(parts: Mapping[str, Part]) -> str:
     """A source with the parts: functions in lower case, classes in upper case."""
     text = ""
     for name, part in parts.items():
-        calls = "".join(
+        calls = "    ...\n" + "".join(
             f"    make(name='{each.removesuffix(BIAS)}', use_bias={each.endswith(BIAS)})\n"
             for each in sorted(part.names)
         )
