@@ -14,6 +14,7 @@ from pathlib import Path
 
 from perfkit.foreign.install import STARTED
 from perfkit.foreign.plan import PLAN_VARIABLE, ForeignPlan
+from perfkit.paths import CACHE_VARIABLE, cache_root
 
 HOOK_FOLDER = "hook"
 """Folder, next to the journals, that is put on ``PYTHONPATH``."""
@@ -72,6 +73,8 @@ def foreign_environment(environment: Mapping[str, str], plan: ForeignPlan) -> di
     return {
         **environment,
         "PYTHONPATH": os.pathsep.join(paths),
+        # The program may lack the package that finds the folder.
+        CACHE_VARIABLE: str(cache_root().absolute()),
         PLAN_VARIABLE: plan.to_json(),
     }
 

@@ -175,6 +175,68 @@ def pair_bias(
     return bias
 
 
+def triangle_attention(
+    x: jax.Array,
+    scale: jax.Array,
+    offset: jax.Array,
+    weights: jax.Array,
+    bias: jax.Array,
+    mask: jax.Array,
+    gate_bias: jax.Array,
+    output_weights: jax.Array,
+    output_bias: jax.Array,
+    residual: jax.Array | None = None,
+    *,
+    softmax_scale: float,
+    column: bool,
+) -> jax.Array:
+    """Compute the update of the pair by triangle attention, with the native kernel.
+
+    Parameters
+    ----------
+    x
+        The pair, shape ``(rows, columns, channels)``.
+    scale, offset, weights, bias, mask, gate_bias
+        As in :class:`PendingProjections` and :class:`PendingAttention`.
+    output_weights, output_bias
+        Shapes ``(heads * head_dim, channels)`` and ``(channels,)``.
+    residual
+        Added to the result; shape of ``x``.
+    softmax_scale
+        Factor of the products of queries and keys.
+    column
+        Whether to attend along columns of the pair instead of rows.
+
+    Returns
+    -------
+    jax.Array
+        Shape and dtype of ``x``.
+    """
+    dtype, add_residual = x.dtype, residual is not None
+    form = partial(
+        attention_form, column=column, add_residual=add_residual, softmax_scale=softmax_scale
+    )
+    (out,) = call_kernel(
+        "perfkit.TriangleAttention",
+        form,
+        x,
+        scale,
+        offset,
+        weights,
+        bias.astype(dtype),
+        mask,
+        gate_bias.astype(dtype),
+        output_weights.astype(dtype),
+        output_bias.astype(dtype),
+        x if residual is None else residual.astype(dtype),
+        results=[jax.ShapeDtypeStruct(x.shape, dtype)],
+        column=column,
+        add_residual=add_residual,
+        softmax_scale=softmax_scale,
+    )
+    return out
+
+
 def _project(
     x: jax.Array,
     ln_scale: jax.Array,
@@ -217,27 +279,19 @@ def _project_output(
     projections = o.projections
     rows, columns = projections.shape[:2]
     shape = (rows, columns, projections.x.shape[-1])
-    x = projections.x.reshape(shape)
-    dtype = x.dtype
-    column, add_residual, scale = o.column, residual is not None, float(o.softmax_scale)
-    form = partial(attention_form, column=column, add_residual=add_residual, softmax_scale=scale)
-    (out,) = call_kernel(
-        "perfkit.TriangleAttention",
-        form,
-        x,
+    out = triangle_attention(
+        projections.x.reshape(shape),
         projections.scale,
         projections.offset,
         projections.weights,
-        o.bias.astype(dtype),
+        o.bias,
         o.mask,
-        o.gate_bias.astype(dtype),
-        w.astype(dtype),
-        b.astype(dtype),
-        x if residual is None else residual.astype(dtype).reshape(shape),
-        results=[jax.ShapeDtypeStruct(shape, dtype)],
-        column=column,
-        add_residual=add_residual,
-        softmax_scale=scale,
+        o.gate_bias,
+        w,
+        b,
+        None if residual is None else residual.reshape(shape),
+        softmax_scale=float(o.softmax_scale),
+        column=o.column,
     )
     return out.reshape(rows * columns, -1)
 
@@ -270,22 +324,8 @@ def attention_form(
 ) -> jax.Array:
     """Return the update of the pair, shape of ``x``: the JAX form of ``TriangleAttention``.
 
-    Parameters
-    ----------
-    x
-        The pair, shape ``(rows, columns, channels)``.
-    scale, offset, weights, bias, mask, gate_bias
-        As in :class:`PendingProjections` and :class:`PendingAttention`.
-    output_weights, output_bias
-        Shapes ``(heads * head_dim, channels)`` and ``(channels,)``.
-    residual
-        Added to the result with ``add_residual``; shape of ``x``.
-    column
-        Whether to attend along columns of the pair instead of rows.
-    add_residual
-        Whether to add ``residual``.
-    softmax_scale
-        Factor of the products of queries and keys.
+    Parameters as in :func:`triangle_attention`, except that ``add_residual`` determines whether
+    ``residual`` is added.
     """
     normed = layer_norm(x, scale, offset)
     if column:

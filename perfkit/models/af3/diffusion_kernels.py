@@ -9,7 +9,6 @@ code the package holds.
 from __future__ import annotations
 
 import math
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +24,12 @@ from perfkit.kernels.atom_attention import KeyNorm, Windows, atom_attention
 from perfkit.kernels.atom_attention import is_served as subsets_are_served
 from perfkit.kernels.forms import is_served
 from perfkit.kernels.triangle_attention import pair_bias
-from perfkit.models.af3.plain_kernels import SERVED_MODEL, layer_norm_parameters, linear
+from perfkit.models.af3.plain_kernels import (
+    is_own_network,
+    layer_norm_parameters,
+    linear,
+    subclass,
+)
 
 STACK = "__layer_stack_with_per_layer"
 """Name that ``hk.experimental.layer_stack`` gives to the parameters of a stack of layers."""
@@ -40,17 +44,9 @@ def transformers(upstream: Any) -> dict[str, Any]:
         Name -> Haiku module.
     """
     return {
-        "Transformer": _subclass(upstream.Transformer, _transformer),
-        "CrossAttTransformer": _subclass(upstream.CrossAttTransformer, _atom_transformer),
+        "Transformer": subclass(upstream.Transformer, _transformer),
+        "CrossAttTransformer": subclass(upstream.CrossAttTransformer, _atom_transformer),
     }
-
-
-def _subclass(base: Any, make_call: Callable[[Any], Callable[..., jax.Array]]) -> Any:
-    """A Haiku module like ``base`` that computes what ``make_call`` makes of it."""
-    call = make_call(base)
-    return types.new_class(
-        base.__name__, (base,), exec_body=lambda namespace: namespace.update(__call__=call)
-    )
 
 
 @dataclass(frozen=True)
@@ -137,19 +133,17 @@ def _transformer(base: Any) -> Callable[..., jax.Array]:
         mask: jax.Array,
         single_cond: jax.Array,
         pair_cond: jax.Array | None,
-        extra_pair_bias: jax.Array | None = None,
+        **options: Any,
     ) -> jax.Array:
         if (
             hk.running_init()
-            or self.global_config.model != SERVED_MODEL
+            or not is_own_network(self.global_config)
             or pair_cond is None
-            or extra_pair_bias is not None
+            or any(value is not None for value in options.values())
             or not is_served(act.dtype)
             or not act.dtype == single_cond.dtype == pair_cond.dtype
         ):
-            result: jax.Array = base.__call__(
-                self, act, mask, single_cond, pair_cond, extra_pair_bias
-            )
+            result: jax.Array = base.__call__(self, act, mask, single_cond, pair_cond, **options)
             return result
         return _all_blocks(self, act, mask, single_cond, pair_cond)
 
@@ -208,7 +202,7 @@ def _atom_transformer(base: Any) -> Callable[..., jax.Array]:
         dtypes = {each.dtype for each in (queries_act, queries_single_cond, pair_cond)}
         served = (
             not hk.running_init()
-            and self.global_config.model == SERVED_MODEL
+            and is_own_network(self.global_config)
             and all(value is None for value in options.values())
             and dtypes == {jnp.dtype(jnp.float32)}
             and attention.key_dim == attention.value_dim

@@ -1,9 +1,9 @@
 """Native kernels in AlphaFold 3: whether there are any, and how the network comes by them.
 
 The ColabFold build asks four variables of its module ``modules`` for kernels while it is traced.
-DeepMind's package has no such places. Where the ColabFold build has none either, parts of it are
-replaced while it is traced: see :mod:`perfkit.models.af3.diffusion_kernels` and
-:mod:`perfkit.models.af3.plain_kernels`.
+DeepMind's package has no such places, and the ColabFold build has none in the diffusion. Those
+parts are replaced while they are traced: see :mod:`perfkit.models.af3.trunk_kernels`,
+:mod:`perfkit.models.af3.diffusion_kernels` and :mod:`perfkit.models.af3.plain_kernels`.
 """
 
 from __future__ import annotations
@@ -11,26 +11,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from perfkit.errors import ConfigurationRefusedError
 from perfkit.kernels.build.availability import why_no_kernels
 from perfkit.kernels.build.levels import LEVEL_VARIABLE, forced_level
-
-MODULES = "alphafold3.model.network.modules"
-"""Module of the network with the places for kernels."""
-
-DIFFUSION = "alphafold3.model.network.diffusion_transformer"
-"""Module of the network whose functions and Haiku modules are replaced."""
-
-PLACES = ("PACKED_ATTENTION", "PAIR_PROJECTIONS", "TRIMUL_KERNELS", "GLU_TRANSITION")
-"""Variables of :data:`MODULES`. Each is None, or a function that is asked for a kernel by dtype and
-shape and may return None."""
-
-NO_PLACES = "the installed alphafold3 has no places for kernels, as only ColabFold's build has"
+from perfkit.models.af3.network_source import (
+    DIFFUSION,
+    MODULES,
+    PLACES,
+    why_no_kernels_in_network,
+)
 
 
 def why_no_native_kernels() -> str | None:
@@ -39,26 +31,7 @@ def why_no_native_kernels() -> str | None:
     A clause without a full stop. An ``alphafold3`` that is not installed is no reason: other
     messages say what to install. Imports neither JAX nor ``alphafold3``.
     """
-    return why_no_kernels() or (None if _has_places() else NO_PLACES)
-
-
-@functools.cache
-def _has_places() -> bool:
-    """Whether the installed package has the places; True if there is no package."""
-    package, *below = MODULES.split(".")
-    try:
-        spec = importlib.util.find_spec(package)
-    except ValueError:
-        # A module that a program made up has no specification.
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        return True
-    source = Path(spec.submodule_search_locations[0], *below).with_suffix(".py")
-    try:
-        text = source.read_text()
-    except OSError:
-        return False
-    return all(f"\n{place} = " in text for place in PLACES)
+    return why_no_kernels() or why_no_kernels_in_network()
 
 
 def load_kernels() -> tuple[str, ...]:
@@ -103,26 +76,46 @@ def hooks() -> dict[str, Callable[..., Any]]:
 
 
 @functools.cache
-def replacements() -> Mapping[str, Mapping[str, Any]]:
-    """What replaces parts of the network: module -> variable -> value. Imports the network."""
+def replacements(fills_places: bool) -> Mapping[str, Mapping[str, Any]]:
+    """What replaces variables of the network: module -> variable -> value. Imports the network.
+
+    Parameters
+    ----------
+    fills_places
+        Whether the trunk gets its kernels through its places; else its modules are replaced.
+    """
     from perfkit.models.af3.diffusion_kernels import transformers
     from perfkit.models.af3.plain_kernels import COMPONENTS, PairLogitsComponents, functions
+    from perfkit.models.af3.trunk_kernels import trunk_modules
 
-    diffusion = importlib.import_module(DIFFUSION)
+    trunk, diffusion = importlib.import_module(MODULES), importlib.import_module(DIFFUSION)
+    components = PairLogitsComponents(importlib.import_module(COMPONENTS))
     return {
-        MODULES: {"hm": PairLogitsComponents(importlib.import_module(COMPONENTS))},
+        MODULES: {"hm": components} | (hooks() if fills_places else trunk_modules(trunk)),
         DIFFUSION: functions(diffusion) | transformers(diffusion),
     }
 
 
+def has_places() -> bool:
+    """Whether the trunk of the installed package has all places for kernels. Imports it."""
+    trunk = importlib.import_module(MODULES)
+    return all(hasattr(trunk, place) for place in PLACES)
+
+
 @contextlib.contextmanager
-def native_kernels() -> Iterator[None]:
+def native_kernels(fills_places: bool | None = None) -> Iterator[None]:
     """Trace the network with native kernels in this block.
 
     One process traces programs with and without kernels, so everything is restored at the end.
+
+    Parameters
+    ----------
+    fills_places
+        As in :func:`replacements`; by default, where the trunk has places.
     """
+    chosen = has_places() if fills_places is None else fills_places
     with contextlib.ExitStack() as stack:
-        for module, variables in ((MODULES, hooks()), *replacements().items()):
+        for module, variables in replacements(chosen).items():
             stack.enter_context(_changed(module, variables))
         yield
 

@@ -8,6 +8,7 @@ other dtypes, and for the other networks whose code the package holds.
 from __future__ import annotations
 
 import importlib
+import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,18 +21,29 @@ from perfkit.kernels.adaptive_attention import AffineNorm, Projections, self_att
 from perfkit.kernels.forms import is_served
 from perfkit.kernels.transition import transition
 from perfkit.kernels.triangle_attention import pair_bias
+from perfkit.models.af3.foreign.networks_in_use import OWN_NETWORK, network_of
 
 COMPONENTS = "alphafold3.model.components.haiku_modules"
 """The network's layer norm and linear module."""
-
-SERVED_MODEL = "alphafold3"
-"""Value of ``global_config.model`` for the network that is served."""
 
 NORM = ("scale", "offset")
 """Parameters of a layer norm."""
 
 PAIR_NORM, PAIR_PROJECTION = "single_pair_logits_norm", "single_pair_logits_projection"
 """Names of the modules that make the bias of single attention from the pair."""
+
+
+def is_own_network(global_config: Any) -> bool:
+    """Whether a configuration is for AlphaFold 3's own network, which is the one served."""
+    return network_of(global_config) == OWN_NETWORK
+
+
+def subclass(base: Any, make_call: Callable[[Any], Callable[..., jax.Array]]) -> Any:
+    """Return a Haiku module like ``base`` that computes what ``make_call`` makes of it."""
+    call = make_call(base)
+    return types.new_class(
+        base.__name__, (base,), exec_body=lambda namespace: namespace.update(__call__=call)
+    )
 
 
 def functions(upstream: Any) -> dict[str, Any]:
@@ -128,7 +140,7 @@ def _single_attention(original: Callable[..., jax.Array]) -> Callable[..., jax.A
     ) -> jax.Array:
         served = (
             not hk.running_init()
-            and global_config.model == SERVED_MODEL
+            and is_own_network(global_config)
             and single_cond is None
             and pair_logits is not None
             and x.ndim == 2
@@ -174,14 +186,13 @@ def _plain_transition(original: Callable[..., jax.Array]) -> Callable[..., jax.A
         single_cond: jax.Array | None = None,
         use_glu_kernel: bool = True,
         name: str = "",
-        atom: bool = False,
-        mask: jax.Array | None = None,
+        **options: Any,
     ) -> jax.Array:
         served = (
             not hk.running_init()
-            and global_config.model == SERVED_MODEL
+            and is_own_network(global_config)
             and single_cond is None
-            and mask is None
+            and options.get("mask") is None
             and is_served(x.dtype)
         )
         if not served:
@@ -192,19 +203,37 @@ def _plain_transition(original: Callable[..., jax.Array]) -> Callable[..., jax.A
                 single_cond,
                 use_glu_kernel,
                 name,
-                atom,
-                mask,
+                **options,
             )
-        channels = x.shape[-1]
-        hidden = num_intermediate_factor * channels
-        scale, offset = layer_norm_parameters(f"{name}ffw_layer_norm", channels)
-        [gate_value] = linear(x, (2 * hidden,), f"{name}ffw_transition1")[0]
-        inner = jax.ShapeDtypeStruct((hidden,), x.dtype)
-        [out] = linear(inner, (channels,), f"{name}ffw_transition2")[0]
-        gate, value = jnp.split(gate_value, 2, axis=-1)
-        return transition(x, scale, offset, gate, value, out, add_input=False)
+        return gated_transition(
+            x,
+            num_intermediate_factor * x.shape[-1],
+            f"{name}ffw_layer_norm",
+            f"{name}ffw_transition1",
+            f"{name}ffw_transition2",
+        )
 
     return plain_transition
+
+
+def gated_transition(x: jax.Array, hidden: int, norm: str, first: str, second: str) -> jax.Array:
+    """Compute a transition without a condition, with the native kernel.
+
+    Parameters
+    ----------
+    x
+        Activations, shape ``(..., channels)``.
+    hidden
+        Channels of the gated linear unit.
+    norm, first, second
+        Names of the layer norm and of the linear modules before and after the gate.
+    """
+    channels = x.shape[-1]
+    scale, offset = layer_norm_parameters(norm, channels)
+    [gate_value] = linear(x, (2 * hidden,), first)[0]
+    [out] = linear(jax.ShapeDtypeStruct((hidden,), x.dtype), (channels,), second)[0]
+    gate, value = jnp.split(gate_value, 2, axis=-1)
+    return transition(x, scale, offset, gate, value, out, add_input=False)
 
 
 def linear(
@@ -213,11 +242,21 @@ def linear(
     name: str,
     *,
     use_bias: bool = False,
+    transposed: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
-    """Weights and bias of a linear module as those of a stack of one layer."""
+    """Weights and bias of a linear module as those of a stack of one layer, dtype of ``inputs``.
+
+    ``transposed`` are weights that the module keeps with the outputs in front.
+    """
     modules = importlib.import_module(COMPONENTS)
     weights, bias = modules.haiku_linear_get_params(
-        inputs, num_output=outputs, use_bias=use_bias, name=name
+        inputs,
+        num_output=outputs,
+        use_bias=use_bias,
+        transpose_weights=transposed,
+        name=name,
     )
-    flat = weights.reshape(1, weights.shape[0], -1)
-    return flat, jnp.zeros((1, 0), inputs.dtype) if bias is None else bias.reshape(1, -1)
+    channels = inputs.shape[-1]
+    flat = weights.reshape(-1, channels).T if transposed else weights.reshape(channels, -1)
+    no_bias = jnp.zeros((1, 0), inputs.dtype)
+    return flat[None].astype(inputs.dtype), no_bias if bias is None else bias.reshape(1, -1)

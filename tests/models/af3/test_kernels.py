@@ -1,4 +1,4 @@
-"""Native kernels in AlphaFold 3: the knob, the network's places, and machines without kernels."""
+"""Native kernels in AlphaFold 3: the knob, how the network gets them, and machines without any."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from perfkit.api.knob_catalogue import knob_catalogue
 from perfkit.errors import ConfigurationRefusedError, UserError
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models.af3.kernels import (
-    MODULES,
-    PLACES,
+    has_places,
     hooks,
     load_kernels,
     native_kernels,
@@ -22,6 +21,7 @@ from perfkit.models.af3.kernels import (
 )
 from perfkit.models.af3.knobs import KNOBS, settings_for
 from perfkit.models.af3.model import AlphaFold3
+from perfkit.models.af3.network_source import MODULES, PLACES
 from perfkit.models.af3.package import import_model
 from perfkit.models.workload import Workload
 
@@ -100,32 +100,66 @@ def test_a_source_that_does_not_compile_refuses_the_configuration(
         load_kernels()
 
 
-def test_the_places_are_filled_while_a_network_is_traced_and_restored() -> None:
-    pytest.importorskip("alphafold3", reason="upstream's places for kernels")
-    import_model()
-    changed = {(MODULES, place): value for place, value in hooks().items()} | {
+def changed_variables(fills_places: bool) -> dict[tuple[str, str], object]:
+    """Module and variable -> what replaces it."""
+    return {
         (module, name): value
-        for module, variables in replacements().items()
+        for module, variables in replacements(fills_places).items()
         for name, value in variables.items()
     }
 
-    def places() -> dict[tuple[str, str], object]:
+
+@pytest.mark.parametrize("fills_places", [True, False])
+def test_the_network_is_changed_while_it_is_traced_and_restored(fills_places: bool) -> None:
+    pytest.importorskip("alphafold3", reason="upstream's network")
+    import_model()
+    if fills_places and not has_places():
+        pytest.skip("this alphafold3 has no places for kernels")
+    changed = changed_variables(fills_places)
+
+    def found() -> dict[tuple[str, str], object]:
         return {
             (module, name): getattr(importlib.import_module(module), name)
             for module, name in changed
         }
 
-    stock = places()
-    assert {name for (_, name), value in stock.items() if value is None} == set(PLACES)
+    stock = found()
     assert all(stock[place] is not value for place, value in changed.items())
-    with native_kernels():
-        assert places() == changed
-    assert places() == stock
+    with native_kernels(fills_places):
+        assert found() == changed
+    assert found() == stock
 
     def fail() -> None:
-        with native_kernels():
+        with native_kernels(fills_places):
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
-    assert places() == stock
+    assert found() == stock
+
+
+def test_places_are_filled_where_there_are_any() -> None:
+    """ColabFold's build has places, which are empty; its modules of the trunk stay its own."""
+    pytest.importorskip("alphafold3", reason="upstream's network")
+    import_model()
+    trunk = importlib.import_module(MODULES)
+    if not has_places():
+        pytest.skip("this alphafold3 has no places for kernels")
+    assert {getattr(trunk, place) for place in PLACES} == {None}
+    stock = trunk.GridSelfAttention
+    with native_kernels():
+        assert {place: getattr(trunk, place) for place in PLACES} == hooks()
+        assert trunk.GridSelfAttention is stock
+
+
+def test_modules_are_replaced_where_there_are_no_places() -> None:
+    pytest.importorskip("alphafold3", reason="upstream's network")
+    import_model()
+    trunk = importlib.import_module(MODULES)
+    if has_places():
+        pytest.skip("this alphafold3 has places for kernels")
+    stock = trunk.GridSelfAttention
+    with native_kernels():
+        assert trunk.GridSelfAttention is not stock
+        assert issubclass(trunk.GridSelfAttention, stock)
+        assert not any(hasattr(trunk, place) for place in PLACES)
