@@ -24,7 +24,7 @@ def cache_folder(*parts: str) -> Path:
     UserError
         The folder cannot be created.
     """
-    folder = _root().joinpath(*parts)
+    folder = cache_root().joinpath(*parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -35,7 +35,8 @@ def cache_folder(*parts: str) -> Path:
     return folder
 
 
-def _root() -> Path:
+def cache_root() -> Path:
+    """The root of the cache, which need not exist."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen)

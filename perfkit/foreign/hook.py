@@ -14,6 +14,7 @@ from pathlib import Path
 
 from perfkit.foreign.install import STARTED
 from perfkit.foreign.plan import PLAN_VARIABLE, ForeignPlan
+from perfkit.paths import CACHE_VARIABLE, cache_root
 
 HOOK_FOLDER = "hook"
 """Folder, next to the journals, that is put on ``PYTHONPATH``."""
@@ -70,6 +71,8 @@ def foreign_environment(environment: Mapping[str, str], plan: ForeignPlan) -> di
         package.symlink_to(_PACKAGE, target_is_directory=True)
     paths = [str(hook), *filter(None, [environment.get("PYTHONPATH")])]
     return {
+        # The program's environment may lack the package that finds the user's cache folder.
+        CACHE_VARIABLE: str(cache_root()),
         **environment,
         "PYTHONPATH": os.pathsep.join(paths),
         PLAN_VARIABLE: plan.to_json(),
