@@ -36,7 +36,7 @@ def cache_folder(*parts: str) -> Path:
 
 
 def cache_root() -> Path:
-    """The root of the cache, which may not exist yet."""
+    """The root of the cache, which need not exist."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen)

@@ -82,7 +82,7 @@ class ForeignProcess:
         imports.call("jax", self._prepare_jax)
         for package, model in self.plan.models.items():
             imports.call(package, functools.partial(self._note_model, model))
-        if self.plan.settings:
+        if self.plan.adapter is not None:
             for name in self.plan.watched:
                 imports.call(name, self._adapt)
 

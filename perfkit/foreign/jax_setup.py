@@ -31,6 +31,21 @@ _REQUEST = "/jax/compilation_cache/compile_requests_use_cache"
 _HIT = "/jax/compilation_cache/cache_hits"
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 
+_CACHE_OPTIONS = (
+    "jax_persistent_cache_enable_xla_caches",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+    "jax_compilation_cache_max_size",
+)
+"""Options of JAX's persistent cache that perfkit sets for its own folder."""
+
+_LEAST: Mapping[str, float] = {
+    "jax_persistent_cache_min_compile_time_secs": 1e-9,
+    "jax_persistent_cache_min_entry_size_bytes": 0,
+}
+"""Option -> least seconds or bytes of a program that is kept. A program of others may set the time
+to 0 itself, which is not undone."""
+
 KEPT_BYTES = 5 * 10**9
 """Bytes of compiled programs that are kept for each preset and version. A program of AlphaFold 3
 takes 0.7 MB, but one that holds its parameters as constants has their size."""
@@ -65,9 +80,10 @@ def prepare_jax(jax: Any, plan: ForeignPlan, report: JournalReport) -> None:
             }
         }
     )
+    cache = None
     if plan.programs is not None:
-        _use_cache(jax, Path(plan.programs) / programs_key(versions), report)
-    _Compilations(jax, flags, report).listen()
+        cache = _use_cache(jax, Path(plan.programs) / programs_key(versions), report)
+    _Compilations(jax, flags, report, cache).listen()
 
 
 def keep_programs(jax: Any, folder: Path, unless: Container[str] = ()) -> None:
@@ -86,12 +102,9 @@ def keep_programs(jax: Any, folder: Path, unless: Container[str] = ()) -> None:
     # XLA's own caches are for GPUs. In jax 0.10 their path is part of the key of a program, so that
     # another folder finds none.
     jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
-    for option in (
-        "jax_persistent_cache_min_compile_time_secs",
-        "jax_persistent_cache_min_entry_size_bytes",
-    ):
+    for option, least in _LEAST.items():
         if option.upper() not in unless:
-            jax.config.update(option, 0)
+            jax.config.update(option, least)
 
 
 def programs_key(versions: Mapping[str, str]) -> str:
@@ -186,20 +199,70 @@ def _drop_missing_flags(plan: ForeignPlan, report: JournalReport, version: str) 
     return missing
 
 
-def _use_cache(jax: Any, folder: Path, report: JournalReport) -> None:
+def _use_cache(jax: Any, folder: Path, report: JournalReport) -> _OwnCache | None:
     """Turn JAX's persistent cache on, unless the user has set it up or disabled it."""
     if jax.config.jax_compilation_cache_dir:
         own = jax.config.jax_compilation_cache_dir
         report.say(f"the compile cache is that of JAX_COMPILATION_CACHE_DIR ({own})")
-        return
+        return None
     if not jax.config.jax_enable_compilation_cache:
         report.say("the compile cache is off: JAX_ENABLE_COMPILATION_CACHE disables it")
-        return
-    keep_programs(jax, folder, unless=os.environ)
-    # JAX drops the programs that were not used for the longest time, but locks its folder with a
-    # package that it does not require.
-    if "JAX_COMPILATION_CACHE_MAX_SIZE" not in os.environ and find_spec("filelock") is not None:
-        jax.config.update("jax_compilation_cache_max_size", KEPT_BYTES)
+        return None
+    return _OwnCache(jax, folder, report)
+
+
+class _OwnCache:
+    """JAX's persistent cache in a folder of perfkit, until the program names another folder.
+
+    ``run_alphafold.py`` has an option for the folder and applies it after it has imported JAX. That
+    cache is the user's: perfkit's limit of its size would delete programs from it.
+
+    Parameters
+    ----------
+    jax
+        The module ``jax``.
+    folder
+        The folder.
+    report
+        What became of the settings.
+    """
+
+    def __init__(self, jax: Any, folder: Path, report: JournalReport) -> None:
+        self._config = jax.config
+        self._folder = str(folder)
+        self._report = report
+        before = self._options()
+        keep_programs(jax, folder, unless=os.environ)
+        # JAX drops the programs that were not used for the longest time, but locks its folder with
+        # a package that it does not require.
+        limited = "JAX_COMPILATION_CACHE_MAX_SIZE" in os.environ or find_spec("filelock") is None
+        if not limited:
+            jax.config.update("jax_compilation_cache_max_size", KEPT_BYTES)
+        own = self._options()
+        self._changed = {
+            name: (value, own[name]) for name, value in before.items() if value != own[name]
+        }
+
+    def leave_to_program(self) -> None:
+        """Undo the options of the cache if the program has named a folder of its own.
+
+        JAX announces that it looks for a program before it does so, and keeps the folder of the
+        first one, which may have been compiled while the program was imported.
+        """
+        folder = self._config.jax_compilation_cache_dir
+        if folder == self._folder or not self._changed:
+            return
+        for name, (before, own) in self._changed.items():
+            if getattr(self._config, name) == own:
+                self._config.update(name, before)
+        self._changed = {}
+        from jax.experimental.compilation_cache import compilation_cache
+
+        compilation_cache.reset_cache()
+        self._report.say(f"the compile cache is that of the program ({folder})")
+
+    def _options(self) -> dict[str, object]:
+        return {name: getattr(self._config, name) for name in _CACHE_OPTIONS}
 
 
 class _Compilations:
@@ -213,12 +276,21 @@ class _Compilations:
         XLA flags of the preset.
     report
         What became of the settings.
+    cache
+        The compile cache of perfkit; None if it is not in use.
     """
 
-    def __init__(self, jax: Any, flags: Mapping[str, str], report: JournalReport) -> None:
+    def __init__(
+        self,
+        jax: Any,
+        flags: Mapping[str, str],
+        report: JournalReport,
+        cache: _OwnCache | None,
+    ) -> None:
         self._jax = jax
         self._flags = flags
         self._report = report
+        self._cache = cache
         self._in_force: list[str] | None = None
 
     def listen(self) -> None:
@@ -229,6 +301,8 @@ class _Compilations:
 
     def _event(self, event: str, **_: object) -> None:
         if event == _REQUEST:
+            if self._cache is not None:
+                self._cache.leave_to_program()
             kept = bool(self._jax.config.jax_compilation_cache_dir)
             self._report.happened(REQUESTS if kept else UNCACHED)
         elif event == _HIT:

@@ -129,7 +129,7 @@ class TrialRequest:
         if self.labels.shared_process and self.observers:
             raise ValueError("observers need a process of the trial's own, not a shared one")
         found = None if self.interpreter is None else self.interpreter.jaxlib
-        if found != self.configuration.jaxlib:
+        if self.configuration.jaxlib not in (None, found):
             raise ValueError(f"jaxlib {self.configuration.jaxlib} is set, but {found} would run")
 
     def spec(

@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from perfkit.diagnose.child_process import last_line
@@ -16,9 +15,9 @@ from perfkit.environments.environment import environment_for, parse_versions
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
+from perfkit.records.interpreter import Interpreter
 from perfkit.records.machine import PACKAGES, available_memory_bytes
 from perfkit.records.schema import Observation, Record
-from perfkit.trial.child import ChildProcess, worker_command
 from perfkit.trial.launcher import TrialProcess
 from perfkit.trial.limits import SHARE_OF_AVAILABLE_MEMORY, Limits
 from perfkit.trial.request import TrialFiles, TrialLabels, TrialRequest
@@ -43,9 +42,15 @@ import jaxlib
 import perfkit
 found["jaxlib in use"] = jaxlib.__version__
 found["perfkit in use"] = perfkit.__version__
-print(json.dumps(found))
+try:
+    from perfkit.builds import installed_build
+    builds = {name: installed_build(name) for name in found if name in sys.argv[1:]}
+except ImportError:
+    # Another perfkit, which is refused by its version.
+    builds = {}
+print(json.dumps({"versions": found, "builds": builds}))
 """
-"""Program that writes the versions of an environment as JSON."""
+"""Program that writes the versions and builds of an environment as JSON."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +61,27 @@ class Side:
     ----------
     name
         :data:`OLD` or :data:`NEW`.
-    python
-        Its interpreter.
-    versions
-        Versions of Python and of the packages that a record lists.
+    interpreter
+        Its Python, and the packages that it finds.
     """
 
     name: str
-    python: Path
-    versions: Mapping[str, str | None]
+    interpreter: Interpreter
+
+    @property
+    def python(self) -> Path:
+        """The executable."""
+        return self.interpreter.python
 
     @property
     def jaxlib(self) -> str:
         """Version of jaxlib."""
-        return str(self.versions["jaxlib"])
+        return self.interpreter.jaxlib
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Versions of Python and of the packages that a record lists."""
+        return {"python": self.interpreter.python_version, **dict(self.interpreter.versions)}
 
     @property
     def label(self) -> str:
@@ -77,7 +89,7 @@ class Side:
         return f"jaxlib {self.jaxlib}"
 
     def finished(self, record: Record) -> Record:
-        """The record of a trial of this side, with the versions of its environment.
+        """The record of a trial, marked as one of this side.
 
         The times of modules are kept under :data:`OBSERVATION`, next to the name of the side.
         """
@@ -86,8 +98,7 @@ class Side:
         observations[OBSERVATION] = traced.model_copy(
             update={"data": {**traced.data, "side": self.name}}
         )
-        versions = {**record.versions, **self.versions}
-        return record.model_copy(update={"observations": observations, "versions": versions})
+        return record.model_copy(update={"observations": observations})
 
 
 def make_side(name: str, python: Path) -> Side:
@@ -107,12 +118,19 @@ def make_side(name: str, python: Path) -> Side:
     if done.returncode or not done.stdout.startswith("{"):
         reason = last_line(done.stderr) or "it printed no message"
         raise UserError(f"perfkit and JAX cannot be imported by {python}: {reason}")
-    found = json.loads(done.stdout)
+    probed = json.loads(done.stdout)
+    found, builds = probed["versions"], probed["builds"]
     # Metadata may be those of a package that another one of the path hides.
     found["jaxlib"] = found.pop("jaxlib in use")
     if (other := found.pop("perfkit in use")) != __version__:
         raise UserError(f"{python} has perfkit {other}, not {__version__}: install the same one")
-    return Side(name, python, found)
+    python_version = found.pop("python")
+    interpreter = Interpreter(python, python_version, _pairs(found), _pairs(builds))
+    return Side(name, interpreter)
+
+
+def _pairs(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(found.items()))
 
 
 def interpreter_of(jaxlib: str, say: Callable[[str], object] = lambda sentence: None) -> Path:
@@ -178,9 +196,9 @@ class SideRunner:
             labels,
             files,
             observers=(ModuleTimes(),),
+            interpreter=self._side.interpreter,
         )
-        command = worker_command(str(self._side.python))
-        trial = TrialProcess(request, start_child=partial(ChildProcess, command=command))
+        trial = TrialProcess(request)
         trial.on_stage = lambda stage: self._on_stage(f"{self._side.label}: {stage}")
         return trial
 

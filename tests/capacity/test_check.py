@@ -233,6 +233,24 @@ def test_records_are_found_in_folders_of_results_or_by_what_they_predict(tmp_pat
     }
 
 
+def _command(identifier: str, name: str, wall_s: float, created: str) -> Record:
+    stages = [make_stage("steady", 0.0, wall_s, peak_rss_bytes=3 * GB)]
+    record = make_record({}, identifier=identifier, role="foreign", stages=stages, created=created)
+    workload = record.workload.model_copy(update={"name": name, "size": 40, "fidelity": {}})
+    return record.model_copy(update={"workload": workload})
+
+
+def test_a_command_of_the_user_is_the_job_of_its_only_input(tmp_path: Path) -> None:
+    jobs = [PlannedRow.model_validate(_row(name)) for name in ("My protein", "b")]
+    Store(tmp_path).append(_command("first", "My protein", 90.0, "2026-01-02T10:00:00+00:00"))
+    Store(tmp_path).append(_command("again", "My protein", 70.0, "2026-01-02T11:00:00+00:00"))
+    Store(tmp_path).append(_command("queue", "2 inputs", 160.0, "2026-01-02T12:00:00+00:00"))
+    found = match_records(jobs, tmp_path)
+    # The whole command is its only pass.
+    expected = Actual(Fate.FINISHED, 70.0, 3 * GB, "record again")
+    assert found == {"My protein": expected}
+
+
 def test_a_record_is_better_than_an_account_where_the_job_finished() -> None:
     accounts = {"a": _finished(70), "b": Actual(Fate.OUT_OF_MEMORY, 5, None, "account")}
     records = {"a": _finished(65), "b": Actual(Fate.FAILED, 4, None, "record")}

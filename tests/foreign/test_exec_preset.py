@@ -99,6 +99,27 @@ def test_the_compile_cache_is_limited_unless_the_user_limits_it(
     assert finished.stdout == f"{limit}\n", finished.stderr
 
 
+OWN_FOLDER = """
+import os, sys, jax
+jax.jit(lambda x: x - 1)(1.0)
+jax.config.update("jax_compilation_cache_dir", sys.argv[1])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.jit(lambda x: x + 1)(1.0)
+names = ("max_size", "dir")
+print(*(getattr(jax.config, f"jax_compilation_cache_{name}") for name in names))
+print(sum(name.endswith("-cache") for name in os.listdir(sys.argv[1])))
+"""
+
+
+def test_a_cache_that_the_program_itself_names_is_not_limited(lab: Lab, here: Here) -> None:
+    folder = str(lab.folder / "cache-of-the-program")
+    words = ["--preset", lab.preset(KNOBS), "--", sys.executable, "-c", OWN_FOLDER, folder]
+    finished = here.exec(*words)
+    # JAX's default is no limit. The program before was not looked up in this folder.
+    assert finished.stdout == f"-1 {folder}\n1\n", finished.stderr
+    assert f"the compile cache is that of the program ({folder})" in own_lines(finished)
+
+
 def records(lab: Lab) -> list[Record]:
     return read_records(lab.folder / "recorded")
 

@@ -65,8 +65,8 @@ def test_the_trial_runs_under_that_python_and_its_record_has_its_versions(tmp_pa
 def test_a_configuration_never_runs_with_another_jaxlib_than_it_sets(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"jaxlib 7\.1 is set, but None would run"):
         TrialRequest(three_numbers(), UNDER_VERSION, tmp_path)
-    with pytest.raises(ValueError, match=r"jaxlib None is set, but 7\.1 would run"):
-        _request(tmp_path, _interpreter(tmp_path, "exit 0"), STOCK)
+    # One side of a comparison of two Pythons sets no version.
+    assert _request(tmp_path, _interpreter(tmp_path, "exit 0"), STOCK).interpreter is not None
 
 
 def test_a_flag_that_its_jaxlib_lacks_is_never_passed(

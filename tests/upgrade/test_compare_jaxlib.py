@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from perfkit.cli.main import main
+from perfkit.paths import CACHE_VARIABLE
 from perfkit.records.store import read_records
+from perfkit.trial.conditions.jaxlib_standing import CHECK_VARIABLE, Standing, store_standing
 from tests.support.plugin import install
 
 ROOT = Path(__file__).parents[2]
@@ -42,9 +44,12 @@ def packages(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_equal_versions_give_equal_answers_and_the_same_command_measures_nothing_again(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(packages(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CHECK_VARIABLE, "on")
+    store_standing(Standing(HERE, "", 13, ("arctan",)))
     command = ["--jaxlib", HERE, sys.executable, "--model", "heat", "--edge", "16"]
     command += ["--pairs", "1", "--passes", "1", "--out", "records"]
     done = compare(tmp_path, command)
@@ -55,6 +60,10 @@ def test_equal_versions_give_equal_answers_and_the_same_command_measures_nothing
     assert set(seen) == {"old", "new"}
     assert seen["old"].block == seen["new"].block
     assert all("step" in str(one.observations["upgrade"].data["modules"]) for one in records)
+    # Both sides are the same jaxlib: one warning, which each record keeps.
+    wrong = f"jaxlib {HERE} gives 1 of 13 known answers wrong"
+    assert (done.stdout + done.stderr).count(wrong) == 1
+    assert all(any(notice.startswith(wrong) for notice in one.notices) for one in records)
     assert (tmp_path / "records" / seen["old"].artifacts["optimised HLO"]).exists()
     again = compare(tmp_path, command)
     assert "bitwise" in again.stdout

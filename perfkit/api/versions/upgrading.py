@@ -18,6 +18,7 @@ from perfkit.api.subject import (
     default_folder,
     make_subject,
 )
+from perfkit.api.versions.jaxlib_check import jaxlib_warnings
 from perfkit.errors import PerfkitError, UserError
 from perfkit.files import reason_of
 from perfkit.history.verdicts import FACTOR
@@ -171,7 +172,12 @@ def compare_jaxlib(
         pairs=pairs,
         passes=passes,
     )
-    shown.announce(subject.model, [subject.workload])
+    warnings = [
+        sentence
+        for side in (old_side, new_side)
+        for sentence in jaxlib_warnings(shown, configuration, side.interpreter)
+    ]
+    shown.announce(subject.model, [subject.workload], list(dict.fromkeys(warnings)))
     with shown.study(trials=2 * pairs) as study:
         interrupted = run_interruptibly(lambda: measure(plan, study), study)
         comparison = _compared(plan, factor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.stages import StageName
 
@@ -89,10 +90,12 @@ def actual_of(record: Record) -> Actual:
     """Return what the record of a prediction says of its job.
 
     The time is that of everything that a plan predicts: the start, the first pass and the check,
-    without further timed passes. Like the laws of a fit, the memory of a traced trial leaves out
-    the check, which reads the trace.
+    without further timed passes. A command of the user has a single pass, which is all of that.
+    Like the laws of a fit, the memory of a traced trial leaves out the check, which reads the
+    trace.
     """
-    times = [stage.wall_s for stage in record.stages if stage.name is not StageName.STEADY]
+    further = None if record.role is Role.FOREIGN else StageName.STEADY
+    times = [stage.wall_s for stage in record.stages if stage.name is not further]
     left_out = StageName.CHECK if record.part_times_s else None
     peaks = [stage.peak_rss_bytes for stage in record.stages if stage.name is not left_out]
     peak = max([*peaks, *([] if record.part_times_s else [record.peak_rss_bytes])], default=0)

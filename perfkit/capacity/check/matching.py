@@ -26,8 +26,10 @@ def match_records(jobs: Sequence[PlannedRow], folder: Path) -> dict[str, Actual]
     """Return name of a job to what its record says.
 
     A job's record is the last in the folder of its results, below ``folder`` or below its
-    ``results``; else a record in ``folder`` itself of the same model, size, fidelity and number of
-    CPUs. Of several equal jobs each gets one of these records.
+    ``results``; else the last in ``folder`` itself of a command of the user that predicted an input
+    of its name, model and size; else a record there of the same model, size, fidelity and number of
+    CPUs. Of several equal jobs each gets one of the latter records. The record of a command does
+    not state its fidelity, and one of several inputs belongs to no single job.
 
     Parameters
     ----------
@@ -49,12 +51,22 @@ def match_records(jobs: Sequence[PlannedRow], folder: Path) -> dict[str, Actual]
         if record is not None:
             found[job.name] = actual_of(record)
     alike: dict[object, list[Record]] = defaultdict(list)
+    commands: dict[object, Record] = {}
     for record in read_records(folder) if _has_records(folder) else ():
         if record.role in PREDICTIONS and record.is_prediction:
             alike[_key_of_record(record)].append(record)
+        elif record.role is Role.FOREIGN:
+            workload = record.workload
+            # The records come oldest first.
+            commands[workload.model, file_name(workload.name), workload.size] = record
     for job in jobs:
+        if job.name in found:
+            continue
+        command = commands.get((job.model, file_name(job.name), job.size))
         left = alike.get(_key_of_job(job))
-        if job.name not in found and left:
+        if command is not None:
+            found[job.name] = actual_of(command)
+        elif left:
             found[job.name] = actual_of(left.pop(0))
     return found
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from perfkit.api.versions.jaxlib_check import jaxlib_warnings
 from perfkit.cli.console import Console, StudyProgress
 from perfkit.cli.json_output import print_json
 from perfkit.diagnose.noise import NoiseMeasurement, measure_machine_noise, smallest_workload
@@ -39,7 +40,7 @@ def show_noise(model_name: str, pairs: int, out: Path | None, *, as_json: bool =
         raise UserError(f"--pairs takes 2 or more, not {pairs}: one pair shows no noise")
     model = get_model(model_name)
     console = Console(to_stderr=as_json)
-    console.workload(smallest_workload(model), model)
+    console.announce(model, [smallest_workload(model)], jaxlib_warnings(console))
     with StudyProgress(console, trials=2 * pairs) as progress:
         measured = measure_machine_noise(model, pairs=pairs, folder=out, progress=progress)
     _show(console, measured)

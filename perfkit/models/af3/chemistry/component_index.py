@@ -24,6 +24,7 @@ from typing import BinaryIO
 from perfkit.cache import Entry, cached_file
 from perfkit.errors import UserError
 from perfkit.files import JsonData
+from perfkit.foreign.plan import PLAN_VARIABLE
 from perfkit.lifeline import run_tied
 
 type Component = Mapping[str, Sequence[str]]
@@ -40,6 +41,10 @@ _POSITION_BYTES = 8
 _LOADER = "_load_ccd"
 """Begin of the name of upstream's function that reads a dictionary, e.g.
 ``_load_ccd_pickle_cached``."""
+
+FILE_ATTRIBUTES = ("_CCD_PICKLE_FILE", "_CCD_MSGPACK_FILE")
+"""Attributes of upstream's module that hold the dictionary's path: in ColabFold's build and
+DeepMind's version of 2026, and in later ones."""
 
 _OWN_INDEX = "write_ccd_index"
 """Function of packages that keep an index of their own next to the dictionary (ColabFold's)."""
@@ -165,7 +170,9 @@ def index_file(dictionary: Path) -> Path:
 
     def build(stream: BinaryIO) -> None:
         command = [sys.executable, "-m", __name__, str(dictionary)]
-        done = run_tied(command, stdout=stream, stderr=subprocess.PIPE)
+        # In a program of others, the plan would have this process read the index, too.
+        own = {name: value for name, value in os.environ.items() if name != PLAN_VARIABLE}
+        done = run_tied(command, env=own, stdout=stream, stderr=subprocess.PIPE)
         if done.returncode:
             lines = done.stderr.decode(errors="replace").strip().splitlines()
             reason = lines[-1] if lines else f"the process ended with code {done.returncode}"
@@ -191,13 +198,30 @@ def read_by_index(module: ModuleType, dictionary: Path) -> bool:
         Whether upstream reads through the index. It does not if the package keeps an index of its
         own, or has no single function that reads a dictionary.
     """
-    names = [name for name in vars(module) if name.startswith(_LOADER)]
-    if hasattr(module, _OWN_INDEX) or len(names) != 1:
+    name = whole_reader(module)
+    if name is None:
         return False
-    load = getattr(module, names[0])
+    load = getattr(module, name)
     if not isinstance(load, _Loader):
-        setattr(module, names[0], _Loader(load, dictionary))
+        setattr(module, name, _Loader(load, dictionary))
     return True
+
+
+def whole_reader(module: ModuleType) -> str | None:
+    """Name of upstream's function that reads a dictionary as a whole.
+
+    Parameters
+    ----------
+    module
+        Upstream's module ``alphafold3.constants.chemical_components``.
+
+    Returns
+    -------
+    str or None
+        None if the package keeps an index of its own, or has no single such function.
+    """
+    names = [name for name in vars(module) if name.startswith(_LOADER)]
+    return None if hasattr(module, _OWN_INDEX) or len(names) != 1 else names[0]
 
 
 class _Loader:

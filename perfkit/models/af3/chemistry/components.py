@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from perfkit.errors import UserError
 from perfkit.models.af3.chemistry.biotite_dictionary import read_components, refuse_unknown
 from perfkit.models.af3.chemistry.component_cache import constants_file
-from perfkit.models.af3.chemistry.component_index import read_by_index
+from perfkit.models.af3.chemistry.component_index import FILE_ATTRIBUTES, read_by_index
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
@@ -63,10 +63,6 @@ _COLUMNS = {
     ),
 }
 """Category -> the columns that upstream reads, and the columns that describe a component."""
-
-_FILE_ATTRIBUTES = ("_CCD_PICKLE_FILE", "_CCD_MSGPACK_FILE")
-"""Attributes that hold the dictionary's path: in ColabFold's build, and in DeepMind's current
-version."""
 
 
 def components_needed(fold_input: Input) -> frozenset[str]:
@@ -155,7 +151,7 @@ def ccd_for(fold_input: Input) -> Ccd:
     from alphafold3.constants import chemical_components as module
 
     needed = components_needed(fold_input)
-    attribute = next((name for name in _FILE_ATTRIBUTES if hasattr(module, name)), None)
+    attribute = next((name for name in FILE_ATTRIBUTES if hasattr(module, name)), None)
     if attribute is None:
         raise UserError(
             "the installed alphafold3 stores its chemical components where this version of perfkit "

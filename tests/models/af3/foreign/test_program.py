@@ -92,7 +92,7 @@ def run(
     journals.mkdir()
     plan = ForeignPlan(
         journals=str(journals),
-        adapter="perfkit.models.af3.foreign.adapter",
+        adapter="perfkit.models.af3.foreign.adapter" if settings else None,
         watched=WATCHED,
         settings=settings,
     )
