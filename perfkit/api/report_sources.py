@@ -190,9 +190,9 @@ def stored_study(
 def _size_text(workload: WorkloadRecord) -> str:
     """The size of a workload with its unit, if its model is installed here."""
     try:
-        return f"{workload.size:,} {get_model(workload.model).size_unit}"
+        return f"{workload.size} {get_model(workload.model).size_unit}"
     except UserError:
-        return f"{workload.size:,}"
+        return str(workload.size)
 
 
 def _study_source(folder: Path, records: Sequence[Record], skipped: Sequence[str]) -> ReportSource:
