@@ -10,8 +10,9 @@ from perfkit.api.versions.jaxlib_files import KNOWN_FILE, VERSIONS_FOLDER, store
 from perfkit.capacity.laws.fit import FIT_NAME, ModelFit
 from perfkit.errors import UserError
 from perfkit.history.asv_results import is_results_folder, read_results
+from perfkit.models import get_model
 from perfkit.records.roles import Role
-from perfkit.records.schema import Record
+from perfkit.records.schema import Record, WorkloadRecord
 from perfkit.records.store import PATTERN, read_folder
 from perfkit.report.export.frames import Tables
 from perfkit.report.export.other_tables import fit_tables, history_tables, profile_tables
@@ -91,6 +92,8 @@ def read_source(folder: Path, study: str | None = None) -> ReportSource:
     stored = read_folder(folder)
     skipped = tuple(one.sentence() for one in stored.skipped)
     records = _records_of_study(folder, stored.records, study)
+    if not records:
+        return _empty_source(folder, skipped)
     if (folder / FIT_NAME).exists():
         return _fit_source(folder, records, skipped)
     if len(records) == 1 and records[0].role is Role.SINGLE and records[0].observations:
@@ -176,12 +179,20 @@ def stored_study(
     best = recommend(records, None if notes is None else notes.goal.goal())
     return StoredStudy(
         tuple(records),
-        f"{last.name} ({last.size}) with {last.model}",
+        f"{last.name} ({_size_text(last)}) with {last.model}",
         best,
         stored_extrapolations(records, best),
         NO_NOTES if notes is None else SearchNotes(notes.not_tried, notes.not_installed),
         tuple(jaxlibs),
     )
+
+
+def _size_text(workload: WorkloadRecord) -> str:
+    """The size of a workload with its unit, if its model is installed here."""
+    try:
+        return f"{workload.size} {get_model(workload.model).size_unit}"
+    except UserError:
+        return str(workload.size)
 
 
 def _study_source(folder: Path, records: Sequence[Record], skipped: Sequence[str]) -> ReportSource:
@@ -208,6 +219,16 @@ def _study_source(folder: Path, records: Sequence[Record], skipped: Sequence[str
         _existing(folder, names),
         tuple(skipped),
     )
+
+
+def _empty_source(folder: Path, skipped: Sequence[str]) -> ReportSource:
+    """A study whose first trial has not finished, or whose lines are all damaged."""
+    title = folder.resolve().name
+
+    def page(reader: Path) -> str:
+        return study_page((), None, (), title, None, skipped)
+
+    return ReportSource(folder, PAGE_NAME, page, dict, skipped=tuple(skipped))
 
 
 def _profile_source(folder: Path, record: Record, skipped: Sequence[str]) -> ReportSource:
@@ -262,13 +283,20 @@ def _holds_asv_results(folder: Path) -> bool:
 
 
 def _records_of_study(folder: Path, records: Sequence[Record], study: str | None) -> list[Record]:
+    """The records of a study; none where a study has begun, and no trial of it has finished.
+
+    Raises
+    ------
+    UserError
+        There are several studies, or no study at all.
+    """
     studies = sorted({record.study for record in records if record.study is not None})
     if study is None and len(studies) > 1:
         raise UserError(
             f"{folder} holds {len(studies)} studies ({', '.join(studies)}): select one with --study"
         )
     chosen = [record for record in records if study in (None, record.study)]
-    if not chosen:
+    if not chosen and (study is not None or not any(folder.glob(PATTERN))):
         found = "no records" if study is None else f"no records of study {study}"
         raise UserError(f"{folder} holds {found} to report on")
     return chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perfkit.capacity.table.table import CapacityTable
 from perfkit.report.capacity_tables import (
+    largest_table,
     legend,
     machine_tables,
     table_sentence,
@@ -28,6 +29,7 @@ def capacity_page(table: CapacityTable) -> str:
         PageContent(
             title=f"capacity of {fit.model}",
             subtitle=table_sentence(table),
+            sides=largest_table(table),
             settings=tuple(fit.settings.items()),
             production=legend(table),
             notices=table.notices,

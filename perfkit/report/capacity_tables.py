@@ -16,12 +16,14 @@ from perfkit.units import bytes_text, count_text, percent_text
 BEYOND_SIZES, BEYOND_CPUS = "*", "†"
 """Marks of times that are extrapolated: beyond the measured sizes, and beyond the measured CPUs."""
 
+POSSIBLE = "possible"
+
 HEADERS = (
     "size",
     "time of one prediction",
     "peak memory",
     "memory from",
-    "possible",
+    POSSIBLE,
     "instances",
     "predictions an hour",
 )
@@ -61,6 +63,20 @@ def legend(table: CapacityTable) -> tuple[str, ...]:
 def machine_tables(table: CapacityTable) -> tuple[PlainTable, ...]:
     """One table for each machine, with one row for each size."""
     return tuple(_machine_table(table, machine) for machine in table.machines)
+
+
+def largest_table(table: CapacityTable) -> PlainTable:
+    """The largest possible size on each machine."""
+    rows = []
+    for machine in table.machines:
+        possible = [cell for cell in table.cells_on(machine) if cell.feasible]
+        if possible:
+            size, time, memory, source, _, *others = _row(max(possible, key=lambda c: c.job.size))
+            rows.append((machine.name, size, time, memory, source, *others))
+        else:
+            rows.append((machine.name, "none", *[NOTHING] * (len(HEADERS) - 2)))
+    headers = tuple(header for header in HEADERS if header != POSSIBLE)
+    return PlainTable("Largest possible size on each machine", ("machine", *headers), tuple(rows))
 
 
 def machine_text(machine: Machine) -> str:

@@ -8,23 +8,21 @@ from perfkit.report.check_tables import ahead_table, check_sentence, ended_table
 from perfkit.report.figures.capacity.actual import actual_figure, actual_info
 from perfkit.report.page import PageContent, PageFigure, PageSection, render_page
 from perfkit.report.plain_table import PlainTable
-from perfkit.report.plan_page import MOST_ROWS, with_narrow_tables
+from perfkit.report.plan_page import MOST_ROWS
 
 
 def check_page(check: Check) -> str:
     """Render the page of a check as a self-contained HTML document."""
-    return with_narrow_tables(
-        render_page(
-            PageContent(
-                title="a plan against what happened",
-                sentence=f"{check_sentence(check)}.",
-                warnings=check.notices,
-                sections=(
-                    _ended_section(check),
-                    PageSection("Ahead", plain=_with_rows(ahead_table(check))),
-                    PageSection("Correction", plain=(group_table(check),)),
-                ),
-            )
+    return render_page(
+        PageContent(
+            title="a plan against what happened",
+            sentence=f"{check_sentence(check)}.",
+            warnings=check.notices,
+            sections=(
+                _ended_section(check),
+                PageSection("Ahead", plain=_with_rows(ahead_table(check))),
+                PageSection("Correction", plain=(group_table(check),)),
+            ),
         )
     )
 

@@ -27,48 +27,28 @@ from perfkit.report.plan_tables import (
 )
 from perfkit.units import HOUR_S, bytes_text, count_text
 
-TABLE_STYLE = """
-/* The first column, of names, gives way first. Other cells stay whole, and a table that is too wide
-   scrolls in its own box. */
-td:first-child { width: auto; min-width: 90px; max-width: 300px; white-space: normal;
-  overflow-wrap: break-word; }
-td:last-child { width: auto; overflow-wrap: break-word; }
-@media screen and (max-width: 600px) { td:first-child { max-width: 140px; } }
-"""
-"""Style of the tables of jobs, after that of all pages."""
-
 MOST_ROWS = 500
 """Most jobs in the table of the page. The CSV file has all jobs."""
 
 
 def plan_page(plan: Plan) -> str:
     """Render the page of a plan as a self-contained HTML document."""
-    return with_narrow_tables(
-        render_page(
-            PageContent(
-                title="plan of a queue",
-                sentence=f"{plan_sentence(plan)}.",
-                production=(method_sentence(plan),),
-                notices=plan.notices,
-                facts=(_machine_facts(plan), _fit_facts(plan), _search_facts(plan)),
-                sections=(
-                    _packing_section(plan),
-                    _jobs_section(plan),
-                    *_feasibility_sections(plan),
-                    PageSection(
-                        "Accelerators", plain=(comparison_table(plan), *published_tables())
-                    ),
-                    *(held_out_section(fit) for fit in plan.fits),
-                ),
-            )
+    return render_page(
+        PageContent(
+            title="plan of a queue",
+            sentence=f"{plan_sentence(plan)}.",
+            production=(method_sentence(plan),),
+            notices=plan.notices,
+            facts=(_machine_facts(plan), _fit_facts(plan), _search_facts(plan)),
+            sections=(
+                _packing_section(plan),
+                _jobs_section(plan),
+                *_feasibility_sections(plan),
+                PageSection("Accelerators", plain=(comparison_table(plan), *published_tables())),
+                *(held_out_section(fit) for fit in plan.fits),
+            ),
         )
     )
-
-
-def with_narrow_tables(html: str) -> str:
-    """Add the style of tables of jobs to a page."""
-    # The first style of a page is its own; later ones may be text in a script.
-    return html.replace("</style>", f"{TABLE_STYLE}</style>", 1)
 
 
 def _packing_section(plan: Plan) -> PageSection:

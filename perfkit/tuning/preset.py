@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,20 @@ class Preset:
     def environment(self) -> dict[str, str]:
         """Environment variables that apply the preset to a process, to set before it starts."""
         return self.configuration.environment()
+
+
+def exec_command(path: Path, instances: int = 1) -> str:
+    """The beginning of the command that runs another one under a preset, up to ``--``.
+
+    Parameters
+    ----------
+    path
+        File of the preset.
+    instances
+        Number of instances that run side by side; the command is that of the first.
+    """
+    share = f" --instance 1/{instances}" if instances > 1 else ""
+    return f"perfkit exec --preset {shlex.quote(str(path))}{share} --"
 
 
 def save_preset(

@@ -20,7 +20,7 @@ from perfkit.errors import UserError
 from perfkit.models.workload import Workload
 from perfkit.records.schema import Outcome, Record
 from perfkit.report.capacity_page import capacity_page
-from perfkit.report.capacity_tables import machine_tables, markdown
+from perfkit.report.capacity_tables import largest_table, machine_tables, markdown
 from tests.support.planted import FIDELITY, record, step_s, study, trunk_s
 
 NODE = Machine("no|de", 1, 4, 9 * 10**9, speed=1.0)
@@ -125,6 +125,14 @@ def test_the_files_hold_the_same_cells(fit: ModelFit, tmp_path: Path) -> None:
     text = markdown(table)
     assert "## no\\|de (4 cores, 9.0 GB for predictions)" in text
     assert text.count("| 512 |") == 2
+
+
+def test_the_page_answers_with_the_largest_possible_size_of_each_machine(fit: ModelFit) -> None:
+    tiny = Machine("tiny", 1, 4, 10**9, speed=1.0)
+    table = largest_table(make_table(fit, ["64", "512"], [NODE, SMALL, tiny]))
+    assert [row[:2] for row in table.rows] == [("no|de", "512"), ("small", "64"), ("tiny", "none")]
+    assert [row[4] for row in table.rows] == ["compiler", "measured law", "-"]
+    assert {len(row) for row in table.rows} == {len(table.headers)} == {7}
 
 
 def test_a_name_with_markup_is_text_on_the_page(fit: ModelFit) -> None:

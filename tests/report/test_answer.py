@@ -18,6 +18,7 @@ from perfkit.report.study.production import stored_extrapolations, tolerances_of
 from perfkit.stats.interval import Interval
 from perfkit.tuning.choice.extrapolate import Extrapolation, Part
 from perfkit.tuning.choice.recommend import Recommendation, recommend
+from perfkit.tuning.side_by_side.instances import Instances
 from tests.support.records_factory import MACHINE, make_record, make_workload
 
 FIDELITY = {"recycles": 10}
@@ -59,6 +60,23 @@ def test_a_model_of_another_package_has_no_script_of_its_own(ranking: Recommenda
     assert "--mem" not in found[-1].text
     assert commands(None, "af3", ranking.best, 0) == ()
     assert commands(Path("p.toml"), "af3", ranking.stock, 0) == ()
+
+
+def test_each_of_several_instances_is_a_command_on_this_machine_and_a_job_of_slurm(
+    ranking: Recommendation,
+) -> None:
+    two = Instances(2, 1, (90.0,) * 6, 5_000_000_000)
+    any_program, own, slurm = commands(Path("p.toml"), "af3", ranking.best, 3_500_000_000, two)
+    assert any_program.text == "perfkit exec --preset p.toml --instance 1/2 -- CMD"
+    assert any_program.purpose.endswith("as one of 2 instances of 1 CPU")
+    assert "--instance 2/2" in any_program.note
+    assert own.text.startswith("perfkit exec --preset p.toml --instance 1/2 -- python ")
+    # 5 GB and a fifth are 5.59 GiB.
+    assert slurm.text.startswith(
+        "sbatch --cpus-per-task=1 --mem=6G --wrap 'perfkit exec --preset p.toml -- python "
+    )
+    of_stock = commands(Path("p.toml"), "af3", ranking.stock, 0, two)
+    assert of_stock[0].text == any_program.text
 
 
 def test_stock_and_recommended_stand_next_to_each_other(

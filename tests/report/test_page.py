@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.errors import UserError
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.upgrades import read_record
 from perfkit.report.facts import warnings
@@ -137,6 +136,7 @@ def test_the_page_has_every_figure_with_data(noted: list[Record]) -> None:
         "Settings",
         "Effects",
         "Effect of each setting",
+        "Importance of each knob",
         "Speed-up over stock",
         "Time against memory",
         "Peak memory",
@@ -177,7 +177,7 @@ def test_anchors_are_unique_words() -> None:
 
 def test_every_figure_has_a_description(noted: list[Record]) -> None:
     page = study_page(noted, recommend(noted), EXTRAPOLATIONS, "Ubiquitin", None)
-    assert page.count('role="img"') == page.count("<figure>") == 9
+    assert page.count('role="img"') == page.count("<figure>") == 10
     assert 'aria-label="Speed-up over stock: 2.00 times as fast as stock' in page
 
 
@@ -339,6 +339,9 @@ def test_empty_parts_of_the_content_are_left_out() -> None:
     assert page.texts == ["T", "Skip to the content", "T"]
 
 
-def test_an_empty_study_is_refused_in_one_sentence() -> None:
-    with pytest.raises(UserError, match="no trial has finished yet"):
-        study_page([], None, [], "A study", None)
+def test_a_study_without_a_finished_trial_has_a_page() -> None:
+    page = Reader(study_page([], None, [], "A study", None, ["line 1: not a whole record"]))
+    assert page.headings == ["Answer"]
+    assert "No trial has finished yet" in page.text
+    assert "1 line could not be read and is left out" in page.text
+    assert page.scripts == []

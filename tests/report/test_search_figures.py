@@ -113,8 +113,8 @@ def test_knobs_are_shown_by_importance_with_the_gain_of_their_best_value() -> No
     figure = importance_figure(info)
     bucket, rows = (note.text for note in figure.layout.annotations)
     assert bucket.startswith("bucket<br>")
-    assert "<b>80 %</b>, best exact<br>1.60x [1.50, 1.70]" in bucket
-    assert "<b>20 %</b>, best needed<br>1.05x" in rows
+    assert "<b>80 %</b>, 1.60x [1.50, 1.70]<br>best: exact" in bucket
+    assert "<b>20 %</b>, 1.05x<br>best: needed" in rows
     (dots,) = figure.data
     assert list(dots.error_x.array) == pytest.approx([0.1, 0.0])
     assert list(dots.error_x.arrayminus) == pytest.approx([0.1, 0.0])

@@ -77,7 +77,7 @@ def test_a_tuning_with_shallow_networks_is_no_sweep(
     study: list[Record], screening: list[Record]
 ) -> None:
     page = page_of_records([*screening, *study], None)
-    assert "ubiquitin (76) with af3" in page
+    assert "ubiquitin (76 tokens) with af3" in page
     assert "2.00 times as fast as stock (95 % interval 2.00 to 2.00, 6 pairs" in page
     assert "sweep with af3" not in page
 

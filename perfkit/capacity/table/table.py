@@ -23,8 +23,7 @@ from perfkit.capacity.queue.machines import Machine
 from perfkit.errors import UserError
 from perfkit.models import get_model
 from perfkit.models.costs import Job
-
-HOUR_S = 3600.0
+from perfkit.units import HOUR_S
 
 
 class MemorySource(StrEnum):

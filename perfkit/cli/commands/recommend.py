@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from perfkit.cli.workload_arguments import Parser
 from perfkit.models import DEFAULT_MODEL, model_names
 from perfkit.presets.advice import Advice
 from perfkit.presets.known import shipped_names
+from perfkit.tuning.preset import exec_command
 
 
 def main(arguments: list[str]) -> int:
@@ -102,5 +102,4 @@ def _print(console: Console, advice: Advice, saved: Path | None) -> None:
     for sentence in advice.trust:
         console.line(f"  {sentence}")
     if saved is not None:
-        command = f"perfkit exec --preset {shlex.quote(str(saved))} -- CMD"
-        console.line(f"preset: {saved} (apply it: {command})")
+        console.line(f"preset: {saved} (apply it: {exec_command(saved)} CMD)")

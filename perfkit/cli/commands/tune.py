@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from perfkit.tuning.goals.constraints import AGREEMENTS
 from perfkit.tuning.goals.goal import DEFAULT_OBJECTIVE
 from perfkit.tuning.goals.objectives import DEFAULT_SLACK, OBJECTIVES
 from perfkit.tuning.goals.prices import FORMS
+from perfkit.tuning.preset import exec_command
 from perfkit.tuning.search.registry import DEFAULT_STRATEGY, STRATEGIES
 from perfkit.tuning.studies.run import DEFAULT_BUDGET
 
@@ -162,7 +162,10 @@ def main(arguments: list[str]) -> int:
     if result.jaxlibs is not None:
         console.jaxlibs(result.jaxlibs)
     if result.preset is not None:
-        command = f"perfkit exec --preset {shlex.quote(str(result.preset))} -- CMD"
+        instances = result.recommendation.chosen_instances
+        count = 1 if instances is None else instances.count
+        others = f", and so on up to {count}/{count}" if count > 1 else ""
+        command = f"{exec_command(result.preset, count)} CMD{others}"
         console.line(f"preset: {result.preset} (apply it: {command})")
     for path in result.front:
         console.line(f"preset on the front of time and memory: {path}")

@@ -20,6 +20,8 @@ from perfkit.stats.interval import Interval
 from perfkit.tuning.choice.extrapolate import Extrapolation
 from perfkit.tuning.choice.recommend import Recommendation
 from perfkit.tuning.choice.rows import Row
+from perfkit.tuning.preset import exec_command
+from perfkit.tuning.side_by_side.instances import Instances
 from perfkit.units import bytes_text, count_text, ratio_text, seconds_interval_text, seconds_text
 
 MEMORY_MARGIN = 1.2
@@ -33,7 +35,11 @@ SIDES_HEADING = "Stock and recommended"
 
 
 def commands(
-    preset_path: Path | None, model: str, best: Row | None, peak_bytes: int
+    preset_path: Path | None,
+    model: str,
+    best: Row | None,
+    peak_bytes: int,
+    instances: Instances | None = None,
 ) -> tuple[PageCommand, ...]:
     """The commands that apply the preset; none if it was not saved, or would change nothing.
 
@@ -44,19 +50,34 @@ def commands(
     model
         Name of the model.
     best
-        The recommended configuration, or None. There is nothing to type where it is stock.
+        The recommended configuration, or None. There is nothing to type where it is stock, unless
+        several instances of stock are recommended.
     peak_bytes
         Peak memory of its largest trial; 0 if it is unknown.
+    instances
+        The recommended number of instances side by side; None where it was not measured.
     """
-    if preset_path is None or best is None or not best.settings:
+    several = instances if instances is not None and instances.count > 1 else None
+    if preset_path is None or best is None or not (best.settings or several):
         return ()
-    prefix = f"perfkit exec --preset {shlex.quote(str(preset_path))} --"
-    found = [PageCommand("Any command under the preset", f"{prefix} CMD")]
+    prefix = exec_command(preset_path, 1 if several is None else several.count)
+    purpose, note = "Any command under the preset", ""
+    if several is not None:
+        purpose = f"Any command under the preset, as one of {several.text}"
+        note = (
+            f"Start the others with --instance 2/{several.count} and so on, each with an input of "
+            "its own."
+        )
+    found = [PageCommand(purpose, f"{prefix} CMD", note)]
     script = own_script(model)
     if script is not None:
         found.append(PageCommand("The model's own script", f"{prefix} {script}"))
-    options = [f"--cpus-per-task={best.allowed_cpus}"]
-    note = ""
+    # Slurm gives each job CPUs of its own, so that an instance is a job.
+    prefix, note = exec_command(preset_path), ""
+    cpus = best.allowed_cpus
+    if several is not None:
+        cpus, peak_bytes = several.cpus, max(peak_bytes, several.peak_rss_bytes)
+    options = [f"--cpus-per-task={cpus}"]
     if peak_bytes:
         options.append(f"--mem={math.ceil(MEMORY_MARGIN * peak_bytes / 2**30)}G")
         note = (

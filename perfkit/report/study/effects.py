@@ -13,6 +13,7 @@ from perfkit.report.figures.search.effects import (
     effects_info,
     effects_sentence,
 )
+from perfkit.report.figures.search.importance import importance_figure, importance_info
 from perfkit.report.figures.search.interactions import interactions_figure, interactions_info
 from perfkit.report.figures.search.parallel import parallel_figure, parallel_info
 from perfkit.report.figures.speedup import speedup_figure, speedup_info
@@ -29,9 +30,17 @@ from perfkit.report.thinning import (
     shortlist,
     thinned_points,
 )
-from perfkit.tuning.choice.importance import SettingEffect, setting_effects
+from perfkit.tuning.choice.importance import (
+    BEST_SHARE,
+    CONFIGURATIONS_LEAST,
+    PED_ANOVA,
+    SettingEffect,
+    importance,
+    setting_effects,
+)
 from perfkit.tuning.choice.interactions import interactions
 from perfkit.tuning.choice.recommend import Recommendation
+from perfkit.units import percent_text
 
 MOST_DRAWN = 30
 """Most configurations in a figure with a row for each."""
@@ -71,6 +80,7 @@ def effects_section(
         lead=" ".join(filter(None, leads)),
         figures=(
             *_effect_figures(effects),
+            *_importance_figures(study.ranked),
             *_interaction_figures(study.ranked),
             *_speedup_figures(drawn),
             *_parallel_figures(measured, recommendation),
@@ -101,6 +111,29 @@ def _effect_figures(info: EffectsInfo | None) -> list[PageFigure]:
             alt=effects_sentence(info) or "No setting has a sure effect.",
         )
     ]
+
+
+def _importance_figures(records: Sequence[Record]) -> list[PageFigure]:
+    info = importance_info(importance(records))
+    # A single knob has all of the importance.
+    if info is None or len(info.rows) < 2:
+        return []
+    best = percent_text(BEST_SHARE)
+    how = (
+        f"PED-ANOVA: how much the values of the knob in the fastest {best} of all configurations "
+        "differ from those in all of them"
+        if info.method == PED_ANOVA
+        else "the effect of the knob from its best value to its worst, as a share of those of all "
+        f"knobs (PED-ANOVA needs Optuna and {CONFIGURATIONS_LEAST} configurations)"
+    )
+    caption = (
+        f"The percentage is {how}. Dots are the time with the default over the time with the best "
+        "value that was measured, other settings being equal."
+    )
+    first = info.rows[0]
+    alt = f"Most important: {first.knob}, with a share of {percent_text(first.share)}."
+    figure = importance_figure(info)
+    return [PageFigure("Importance of each knob", caption, figure, alt=alt)]
 
 
 def _interaction_figures(records: Sequence[Record]) -> list[PageFigure]:

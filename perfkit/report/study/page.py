@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from perfkit.errors import UserError
 from perfkit.records.depths import FULL_DEPTH
 from perfkit.records.schema import Record
 from perfkit.report import facts
@@ -36,6 +35,9 @@ from perfkit.units import count_text
 NO_NOTES = SearchNotes()
 """Of a study that is read from its records."""
 
+NOTHING_YET = "No trial has finished yet, so there is nothing to report."
+"""The answer of a study without records."""
+
 EFFECTS, TRUST = "Effects", "Trust"
 
 type Ranked = tuple[StudyRecords, Recommendation]
@@ -54,7 +56,7 @@ def study_page(
 ) -> str:
     """Render the page of one study as a self-contained HTML document.
 
-    The parameters and errors are those of :func:`study_content`.
+    The parameters are those of :func:`study_content`.
     """
     return render_page(
         study_content(
@@ -94,13 +96,13 @@ def study_content(
     jaxlibs
         Comparisons of versions of jaxlib.
 
-    Raises
-    ------
-    UserError
-        ``records`` is empty.
     """
     if not records:
-        raise UserError("there is nothing to report: no trial has finished yet")
+        return PageContent(
+            title=title,
+            sentence=NOTHING_YET,
+            warnings=facts.skipped_warnings("line", skipped),
+        )
     ordered = sorted(records, key=lambda record: record.created)
     studies = predictions(ordered)
     compared = [record for study in studies for record in study.ranked]
@@ -121,7 +123,13 @@ def study_content(
         ),
         sides=sides,
         settings=tuple(best.settings.items()) if best is not None else (),
-        commands=commands(preset_path, model, best, peak_memory_bytes(ordered, best)),
+        commands=commands(
+            preset_path,
+            model,
+            best,
+            peak_memory_bytes(ordered, best),
+            None if recommendation is None else recommendation.chosen_instances,
+        ),
         production=fidelity_sentences(ordered, extrapolations) if sides is not None else (),
         notices=facts.notices(_at_full_depth(ordered)),
         warnings=(*facts.skipped_warnings("line", skipped), *facts.warnings(ordered)),

@@ -27,6 +27,10 @@ CONFIGURATIONS_LEAST = 20
 """Least number of configurations for PED-ANOVA: the best quarter should hold at least five, as its
 documentation recommends."""
 
+CONFIGURATIONS_MOST = 1000
+"""Most configurations for PED-ANOVA, whose time grows with their number: a second for these. Of
+more, every n-th by its gain counts, so that the best quarter of them is that of all."""
+
 BEST_SHARE = 0.25
 """Share of the configurations that PED-ANOVA compares with all of them."""
 
@@ -123,7 +127,9 @@ class _Effects:
     counts: Mapping[str, int]
 
 
-def importance(records: Sequence[Record]) -> tuple[KnobImportance, ...]:
+def importance(
+    records: Sequence[Record], most: int = CONFIGURATIONS_MOST
+) -> tuple[KnobImportance, ...]:
     """The importance of each knob that a configuration sets, the largest first.
 
     The share of a knob comes from PED-ANOVA: how much the distribution of its values among the
@@ -141,6 +147,8 @@ def importance(records: Sequence[Record]) -> tuple[KnobImportance, ...]:
         Records of one study and one workload, see
         :func:`perfkit.tuning.choice.recommend.measured_at_own_fidelity`. Pairs count at the depth
         at which most configurations were compared.
+    most
+        Most configurations for PED-ANOVA.
 
     Returns
     -------
@@ -158,7 +166,7 @@ def importance(records: Sequence[Record]) -> tuple[KnobImportance, ...]:
     used = [pair for pair in pairs if pair.first.digest in gains]
     effects = _effects(used)
     knobs = sorted({name for name, _ in effects.log_gains})
-    shares, method = _shares(_settings_of(used), gains, effects, knobs)
+    shares, method = _shares(_settings_of(used), gains, effects, knobs, most)
     found = [_importance_of(knob, shares[knob], effects, method) for knob in knobs]
     return tuple(sorted(found, key=lambda one: (-one.importance, one.knob)))
 
@@ -333,10 +341,14 @@ def _shares(
     gains: Mapping[str, float],
     effects: _Effects,
     knobs: Sequence[str],
+    most: int,
 ) -> tuple[dict[str, float], str]:
     """The share of each knob, and the method that gave it."""
     if is_installed("optuna") and len(gains) >= CONFIGURATIONS_LEAST:
-        return _normalised(_ped_anova(settings, gains, knobs)), PED_ANOVA
+        ordered = sorted(gains, key=lambda digest: (gains[digest], digest))
+        counted = ordered[:: math.ceil(len(ordered) / most)]
+        drawn = {digest: gains[digest] for digest in counted}
+        return _normalised(_ped_anova(settings, drawn, knobs)), PED_ANOVA
     ranges: dict[str, float] = {}
     for knob in knobs:
         own = [0.0, *(gain for (name, _), gain in effects.log_gains.items() if name == knob)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfkit.answers.agreement import AgreementClass
 from perfkit.errors import UserError, unknown_name
@@ -97,7 +97,8 @@ def constrained_space(space: SearchSpace, constraints: Constraints, model: Model
 
     A change that promises a looser class than the demanded one is left out, as is one that needs
     ``LD_PRELOAD`` where this is forbidden. Where stock itself promises a looser class, each change
-    also sets the values of :func:`start_values`, and these values alone are the first change.
+    also sets the knobs of :func:`start_values`, which no configuration of the space leaves at their
+    defaults, and these values alone are the first change.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def constrained_space(space: SearchSpace, constraints: Constraints, model: Model
             "nothing is left to search: no value that is worth trying here keeps agreement class "
             f"{constraints.agreement.label}{'' if constraints.preload else ' without LD_PRELOAD'}"
         )
-    return SearchSpace(space.catalogue, kept)
+    return replace(space, changes=kept, required=frozenset(start))
 
 
 def _extended(change: Change, start: Mapping[str, str]) -> Change:

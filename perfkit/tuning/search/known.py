@@ -42,8 +42,9 @@ class Known:
     failed: frozenset[Configuration]
 
     def is_new(self, configuration: Configuration) -> bool:
-        """Whether a configuration was neither measured nor failed."""
-        return configuration not in self.measured and configuration not in self.failed
+        """Whether a configuration of the space was neither measured nor failed."""
+        known = configuration in self.measured or configuration in self.failed
+        return not known and self.space.holds(configuration.settings)
 
     @property
     def count(self) -> int:

@@ -29,8 +29,8 @@ class ScreenTpe(SpaceSearch):
     memory: Optuna's journal would hold only the proposals that have no record yet, and a decision
     that depends on them could not be repeated from the records. The candidates of one screening are
     kept apart by Optuna's constant liar, which treats running trials as bad ones. Several workers
-    can share the folder of a study, because each reads the records of all; they should have
-    different seeds, since workers with equal seeds and equal evidence propose the same.
+    share a study through its records: equal evidence gives them the same candidates, of which each
+    worker takes one that no other one holds.
 
     Configurations that failed are entered with a value worse than all others, so that the
     sampler avoids the settings that they have in common.

@@ -91,11 +91,15 @@ class SearchSpace:
         Changes to try, most promising first.
     memory_exchange
         Share of time that a doubling of the memory has to save.
+    required
+        Names of the knobs that every configuration except stock sets, because their defaults break
+        a constraint.
     """
 
     catalogue: Catalogue
     changes: tuple[Change, ...]
     memory_exchange: float = DEFAULT_MEMORY_EXCHANGE
+    required: frozenset[str] = frozenset()
 
     @cached_property
     def values(self) -> Mapping[str, tuple[str, ...]]:
@@ -109,7 +113,8 @@ class SearchSpace:
     @property
     def size(self) -> int:
         """Number of configurations: all combinations of the values, stock included."""
-        return math.prod(len(values) for values in self.values.values())
+        counts = (len(values) - (name in self.required) for name, values in self.values.items())
+        return math.prod(counts) + bool(self.required)
 
     @cached_property
     def key(self) -> str:
@@ -120,7 +125,9 @@ class SearchSpace:
         return short_digest({name: sorted(values) for name, values in self.values.items()})
 
     def holds(self, settings: Settings) -> bool:
-        """Whether a configuration with these settings is one of the combinations."""
+        """Whether a configuration with these settings is stock or one of the combinations."""
+        if settings and not self.required <= dict(settings).keys():
+            return False
         return all(value in self.values.get(name, ()) for name, value in settings)
 
     def least_gain(self, base: Configuration, candidate: Configuration) -> float:

@@ -91,8 +91,9 @@ def test_the_first_browser_on_the_path_is_taken() -> None:
 def test_a_real_browser_draws_every_figure(study: list[Record]) -> None:
     page = study_page(study, recommend(study), [], "A study", None)
     pictures = pictures_of(page, find_browser())
-    assert [picture.heading for picture in pictures[:2]] == [
+    assert [picture.heading for picture in pictures[:3]] == [
         "Effect of each setting",
+        "Importance of each knob",
         "Speed-up over stock",
     ]
     assert len(pictures) == page.count('class="plotly-graph-div"')

@@ -46,6 +46,10 @@ def test_where_stock_is_bfloat16_every_change_is_tried_in_float32() -> None:
         (("allocator", "jemalloc"), ("precision", "float32")),
         (("allocator", "glibc-keep"), ("precision", "float32")),
     )
+    # Stock, and two buckets with three allocators, all in float32.
+    assert found.size == 7
+    assert not found.holds(EXACT)
+    assert found.holds((*EXACT, *FLOAT32))
 
 
 def test_where_stock_is_strict_looser_values_are_left_out() -> None:

@@ -73,6 +73,23 @@ def test_an_enumeration_looks_at_each_configuration_and_at_none_twice(
     assert len(set(screened)) == 23
 
 
+@pytest.mark.parametrize("name", ["screen+tpe", "random"])
+def test_a_knob_that_has_to_be_set_is_set_in_every_candidate(tmp_path: Path, name: str) -> None:
+    keep, hugepages = (("allocator", "glibc-keep"),), (("allocator", "glibc-hugepages"),)
+    others = [change for change in CHANGES if change not in (keep, hugepages)]
+    changes = (keep, hugepages, *((*change, *keep) for change in others))
+    space = SearchSpace(CATALOGUE, changes, required=frozenset({"allocator"}))
+    # Stock, and 2 x 2 x 2 x 2 configurations with one of the two allocators.
+    assert space.size == 17
+    study = _study(MemoryStore(tmp_path), make_strategy(name), _runner(), space=space)
+    study.run()
+    screened = roles(study.records(), "screen")
+    assert all("allocator" in record.configuration.settings for record in screened)
+    best = study.recommendation().best
+    assert best is not None
+    assert best.settings == OPTIMUM
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_short_budget_reports_what_is_left_and_a_larger_one_continues(
     tmp_path: Path, name: str

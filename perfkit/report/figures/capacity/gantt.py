@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
@@ -19,6 +19,14 @@ MOST_ROWS = 40
 MOST_BARS = 4000
 """Most bars in the figure. A browser takes seconds to draw more."""
 
+BARS_SHARE = 0.9
+"""Height of the bars of a machine that is in full use, as a share of its row."""
+
+BAR_PX = 4.0
+"""Height that a bar should have at least, in pixels."""
+
+ROW_PX, MOST_ROW_PX = 44.0, 160.0
+"""Bounds on the height of a row, in pixels."""
 
 SEARCHES = "genetic searches, as stated"
 """Name of the series of genetic searches."""
@@ -128,9 +136,21 @@ def _bar(
     )
 
 
+def _row_px(bars: Sequence[Bar]) -> float:
+    """Height of a row in pixels: enough for the thinnest bar, within bounds."""
+    thinnest = min((bar.height for bar in bars), default=1.0)
+    return min(MOST_ROW_PX, max(ROW_PX, BAR_PX / (BARS_SHARE * thinnest)))
+
+
+def _gap_px(bar: Bar, row_px: float) -> float:
+    """Width of the white line around a bar, which would hide a thin one."""
+    return 1.0 if BARS_SHARE * bar.height * row_px > 2 * BAR_PX else 0.0
+
+
 def gantt_figure(info: GanttInfo) -> go.Figure:
     """One bar per job in the colour of its preset. Its height is the share of the machine."""
     figure = go.Figure()
+    row_px = _row_px(info.bars)
     for colour, preset in enumerate(info.presets):
         own = [bar for bar in info.bars if bar.colour == colour]
         if not own:
@@ -139,19 +159,22 @@ def gantt_figure(info: GanttInfo) -> go.Figure:
             go.Bar(
                 base=[bar.begin_h for bar in own],
                 x=[bar.end_h - bar.begin_h for bar in own],
-                y=[bar.row - 0.45 + 0.9 * (bar.offset + bar.height / 2) for bar in own],
-                width=[0.9 * bar.height for bar in own],
+                y=[
+                    bar.row - BARS_SHARE / 2 + BARS_SHARE * (bar.offset + bar.height / 2)
+                    for bar in own
+                ],
+                width=[BARS_SHARE * bar.height for bar in own],
                 orientation="h",
                 name=shortened(preset, 70),
                 marker={
                     "color": GREY if preset == SEARCHES else SERIES[colour % len(SERIES)],
-                    "line": {"color": "white", "width": 1},
+                    "line": {"color": "white", "width": [_gap_px(bar, row_px) for bar in own]},
                 },
                 hovertext=[shortened(bar.text, 120) for bar in own],
                 hoverinfo="text",
             )
         )
-    styled(figure, 120 + 44 * len(info.rows))
+    styled(figure, 120 + row_px * len(info.rows))
     figure.update_layout(barmode="overlay", showlegend=True)
     figure.update_xaxes(title_text="hours from the start", rangemode="tozero")
     return labelled_rows(figure, [shortened(row) for row in info.rows])

@@ -90,7 +90,14 @@ def more_machines_figure(info: MoreMachinesInfo) -> go.Figure:
             )
         )
         figure.update_layout(
-            yaxis2={"overlaying": "y", "side": "right", "rangemode": "tozero", "title": "price"}
+            yaxis2={
+                "overlaying": "y",
+                "side": "right",
+                "rangemode": "tozero",
+                "title": f"price, {info.currency}",
+                # Ticks are at the heights of those on the left, and seldom round.
+                "tickformat": ".3~g",
+            }
         )
     styled(figure, 360)
     figure.update_xaxes(title_text="machines", type="log", tickvals=list(info.machines))

@@ -11,8 +11,7 @@ from perfkit.models import get_model
 from perfkit.report.capacity_tables import machine_text, size_text
 from perfkit.report.plan_tables import memory_text, time_text
 from perfkit.report.style import BLACK, SERIES, shortened, spread_axis, styled
-
-HOUR_S = 3600.0
+from perfkit.units import HOUR_S
 
 
 class MachineTimes(NamedTuple):

@@ -13,7 +13,7 @@ from perfkit.stats.interval import Interval
 from perfkit.tuning.choice.importance import KnobImportance
 from perfkit.units import count_text, percent_text, ratio_text
 
-VALUE_WIDTH = 24
+VALUE_WIDTH = 20
 """Most characters of a value in a note."""
 
 
@@ -77,11 +77,11 @@ def _interval(one: KnobImportance) -> Interval:
 
 
 def _note(row: ImportanceRow) -> Note:
-    """Share, best value and gain."""
+    """Share and gain, and the best value."""
     value = shortened(row.best_value, VALUE_WIDTH)
-    best = f"best {value}" if row.gain.median >= 1.0 else f"worse than the default: {value}"
+    best = f"best: {value}" if row.gain.median >= 1.0 else f"best: the default, then {value}"
     return Note(
-        f"<b>{percent_text(row.share)}</b>, {best}<br>{ratio_text(row.gain)}",
+        f"<b>{percent_text(row.share)}</b>, {ratio_text(row.gain)}<br>{best}",
         BLUE if row.gain.surely_above(1.0) else GREY,
     )
 
