@@ -71,8 +71,6 @@ def foreign_environment(environment: Mapping[str, str], plan: ForeignPlan) -> di
         package.symlink_to(_PACKAGE, target_is_directory=True)
     paths = [str(hook), *filter(None, [environment.get("PYTHONPATH")])]
     return {
-        # The program's environment may lack the package that finds the user's cache folder.
-        CACHE_VARIABLE: str(cache_root()),
         **environment,
         "PYTHONPATH": os.pathsep.join(paths),
         # The program may lack the package that finds the folder.

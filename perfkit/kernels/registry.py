@@ -16,5 +16,8 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("adaptive transition", "adaptive_transition.cc", ("AdaptiveTransition",)),
     Kernel("self-attention", "adaptive_attention.cc", ("SelfAttention",)),
     Kernel("attention of atoms", "atom_attention.cc", ("AtomAttention",)),
+    Kernel("edge messages", "edge_messages.cc", ("EdgeMessages",)),
+    Kernel("block of a perceptron", "mlp_block.cc", ("MlpBlock",)),
+    Kernel("attention of patches", "patch_attention.cc", ("PatchAttention",)),
 )
 """All kernels. One library holds them."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from perfkit.knobs.knob import Bundle, Knob, Layer, Search
+from collections.abc import Callable
+
+from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
 from perfkit.knobs.parsers import one_of
 
 PRECISION_NAME = "precision"
@@ -57,4 +59,40 @@ def parameters_knob(order: int, bundle: Bundle | None = None, memory_ratio: floa
         summary="parameters passed to the executable, or baked into it as constants",
         parse=one_of("arguments", CONSTANTS),
         search=Search((CONSTANTS,), order=order, bundle=bundle, memory_ratio=memory_ratio),
+    )
+
+
+KERNELS_NAME = "kernels"
+XLA = "xla"
+NATIVE = "native"
+"""Values of the knob ``kernels``: who computes the heavy parts of a network."""
+
+
+def kernels_knob(parts: str, order: int, why_no_native: Callable[[], str | None]) -> Knob:
+    """Make the knob that replaces parts of the network by native kernels.
+
+    Parameters
+    ----------
+    parts
+        The parts, for the line of help.
+    order
+        Position in the search of the model, see :class:`perfkit.knobs.knob.Search`.
+    why_no_native
+        Returns why the model cannot use native kernels on this machine; None if it can.
+    """
+
+    def why_not(value: str, host: Host) -> str | None:
+        return why_no_native() if value == NATIVE else None
+
+    return Knob(
+        name=KERNELS_NAME,
+        default=XLA,
+        layer=Layer.MODEL,
+        exact=True,
+        summary=f"{parts} as XLA compiles them, or as native kernels, which the C++ compiler of "
+        "this machine builds on first use",
+        parse=one_of(XLA, NATIVE),
+        # Not part of a bundle: kernels that a machine cannot build must not fail the other knobs.
+        search=Search((NATIVE,), order=order),
+        why_not=why_not,
     )

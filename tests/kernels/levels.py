@@ -32,6 +32,13 @@ DIFFUSION = tuple(
 )
 """The kernels of the diffusion: tests that use the same ones share a library."""
 
+GRAPH = tuple(
+    kernel
+    for kernel in KERNELS
+    if kernel.source in ("edge_messages.cc", "mlp_block.cc", "patch_attention.cc")
+)
+"""The kernels of graph networks and their transformers."""
+
 
 @contextlib.contextmanager
 def loaded(

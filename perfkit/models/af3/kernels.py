@@ -14,15 +14,14 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from perfkit.errors import ConfigurationRefusedError
 from perfkit.kernels.build.availability import why_no_kernels
-from perfkit.kernels.build.levels import LEVEL_VARIABLE, forced_level
 from perfkit.models.af3.network_source import (
     DIFFUSION,
     MODULES,
     PLACES,
     why_no_kernels_in_network,
 )
+from perfkit.models.native_kernels import load_native_kernels
 
 
 def why_no_native_kernels() -> str | None:
@@ -49,16 +48,7 @@ def load_kernels() -> tuple[str, ...]:
     UserError
         The forced level is wrong, or the cache cannot be written.
     """
-    from perfkit.kernels.build.library import load, recipe_here
-
-    reason = why_no_native_kernels()
-    if reason is not None:
-        raise ConfigurationRefusedError(f"there are no native kernels here: {reason}")
-    load(recipe_here())
-    level = forced_level()
-    if level is None:
-        return ()
-    return (f"the native kernels are compiled for {level}, as {LEVEL_VARIABLE} says",)
+    return load_native_kernels(why_no_native_kernels())
 
 
 def hooks() -> dict[str, Callable[..., Any]]:

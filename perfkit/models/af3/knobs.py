@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from perfkit.errors import UserError
-from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
+from perfkit.knobs.knob import Bundle, Knob, Layer, Search
 from perfkit.knobs.parsers import one_of, word_or_count
 from perfkit.models.af3.kernels import why_no_native_kernels
 from perfkit.models.shared_knobs import (
     BFLOAT16,
     CONSTANTS,
     FLOAT32,
+    NATIVE,
+    kernels_knob,
     parameters_knob,
     precision_knob,
 )
 
 UPSTREAM = "upstream"
-XLA = "xla"
-NATIVE = "native"
 EXACT = "exact"
 NEEDED = "needed"
 WHOLE = "whole"
@@ -60,26 +60,11 @@ ATOM_SLOTS = Knob(
     parse=one_of(UPSTREAM, NEEDED),
     search=Search((NEEDED,), order=3, bundle=Bundle.MAJOR),
 )
-
-
-def _why_not_native(value: str, host: Host) -> str | None:
-    """Why a machine cannot use a value of the knob ``kernels``."""
-    return why_no_native_kernels() if value == NATIVE else None
-
-
-KERNELS = Knob(
-    name="kernels",
-    default=XLA,
-    layer=Layer.MODEL,
-    exact=True,
-    summary="attention, triangle multiplication and transitions of the trunk and of the diffusion "
-    "as XLA compiles them, or as native kernels, which the C++ compiler of this machine builds on "
-    "first use",
-    parse=one_of(XLA, NATIVE),
-    # The main gain on large inputs. Not part of a bundle: kernels that a machine cannot build must
-    # not fail the other knobs.
-    search=Search((NATIVE,), order=4),
-    why_not=_why_not_native,
+KERNELS = kernels_knob(
+    "attention, triangle multiplication and transitions of the trunk and of the diffusion",
+    # The main gain on large inputs.
+    order=4,
+    why_no_native=why_no_native_kernels,
 )
 ATTENTION_CHUNK = Knob(
     name="pair_attention_chunk",

@@ -47,6 +47,7 @@ from perfkit.models.base import REST, Option
 from perfkit.models.costs import CostModel, Options
 from perfkit.models.depth import Stacks, shallow_workload, without_files
 from perfkit.models.module_names import module_name
+from perfkit.models.native_kernels import require_native_kernels
 from perfkit.models.prepared import Prepared
 from perfkit.models.shared_knobs import FLOAT32
 from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
@@ -223,9 +224,8 @@ class AlphaFold3:
     def check(self, workload: Workload, configuration: Configuration) -> None:
         """Refuse a bucket that is smaller than the input, and kernels that cannot be built."""
         settings = settings_for(configuration.overrides(), workload.size)
-        reason = why_no_native_kernels() if settings.native_kernels else None
-        if reason is not None:
-            raise UserError(f"knob {KERNELS.name!r} cannot be {NATIVE!r} here: {reason}")
+        if settings.native_kernels:
+            require_native_kernels(why_no_native_kernels())
 
     def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
         """Return float32 if the network computes without bfloat16, else bfloat16."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfkit.answers.finite import DeclaredNan
+from perfkit.kernels.build.availability import why_no_kernels
 from perfkit.models.gencast.engine_weathernext import WEATHERNEXT_KINDS, weathernext_step
 from perfkit.models.gencast.forecast import Forecast, write_forecast
 from perfkit.models.gencast.forecast_step import (
@@ -40,6 +41,7 @@ from perfkit.models.gencast.sphere.geometry import build_geometry
 from perfkit.models.gencast.sphere.mesh import banded_icosahedron
 from perfkit.models.gencast.sphere.sphere_noise import harmonic_tables
 from perfkit.models.gencast.task import MASKED_VARIABLE
+from perfkit.models.native_kernels import load_native_kernels
 from perfkit.models.prepared import Prepared, PyTree
 from perfkit.models.shared_knobs import BFLOAT16, FLOAT32
 
@@ -87,6 +89,9 @@ def prepare_forecast(
     seed
         Seed of the noise. The number of each member is folded into its key.
     """
+    # Their compilation belongs to no stage that is timed for comparison.
+    if settings.native_kernels:
+        notices = (*notices, *load_native_kernels(why_no_kernels()))
     sampler = replace(checkpoint.sampler_config, num_noise_levels=fidelity["levels"])
     checkpoint = replace(checkpoint, sampler_config=sampler)
     levels = checkpoint.task_config.pressure_levels
@@ -191,6 +196,7 @@ def forecast_arrays(
         attention=_attention_kind(checkpoint, settings),
         grid_block=settings.grid_block,
         compress_edges=settings.compress_edges,
+        native_kernels=settings.native_kernels,
     )
     step_settings = ForecastSettings(
         task=checkpoint.task_config,
@@ -207,10 +213,15 @@ def forecast_arrays(
 def _attention_kind(
     checkpoint: Checkpoint, settings: Settings, kinds: tuple[AttentionKind, ...] = ATTENTION_KINDS
 ) -> AttentionKind:
-    """Return the chosen implementation; if none is chosen, the one with the fewest logits."""
+    """Return the chosen implementation; if none is chosen, the one with the fewest logits.
+
+    Native kernels serve patches only.
+    """
     for kind in kinds:
         if settings.attention == kind:
             return kind
+    if settings.native_kernels:
+        return "patches"
     return automatic_attention(checkpoint, kinds)
 
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from perfkit.errors import ConfigurationRefusedError
+from perfkit.kernels.build.availability import why_no_kernels
 from perfkit.knobs.knob import Bundle, Knob, Layer, Search
 from perfkit.knobs.parsers import one_of, word_or_count
 from perfkit.models.shared_knobs import (
     BFLOAT16,
     CONSTANTS,
     FLOAT32,
+    NATIVE,
+    kernels_knob,
     parameters_knob,
     precision_knob,
 )
@@ -67,9 +70,14 @@ EDGE_BASIS = Knob(
     summary="encoded edges kept as a basis of their numerical rank, or in full",
     parse=one_of("compressed", "full"),
 )
+KERNELS = kernels_knob(
+    "blocks of nodes, edge messages, feed-forward layers and attention of patches",
+    order=4,
+    why_no_native=why_no_kernels,
+)
 PARAMETERS = parameters_knob(order=1, bundle=Bundle.MAJOR)
 
-KNOBS = (PRECISION, ATTENTION, GRID_BLOCK, EDGE_BASIS, PARAMETERS)
+KNOBS = (PRECISION, ATTENTION, GRID_BLOCK, EDGE_BASIS, KERNELS, PARAMETERS)
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,8 @@ class Settings:
         Grid nodes that pass through the network together, or None for the whole grid.
     compress_edges
         Whether encoded edges are kept as a basis of their numerical rank.
+    native_kernels
+        Whether native kernels compute what they serve.
     constants
         Whether the parameters become constants of the executable.
     """
@@ -94,6 +104,7 @@ class Settings:
     attention: str
     grid_block: int | None
     compress_edges: bool
+    native_kernels: bool
     constants: bool
 
 
@@ -106,6 +117,7 @@ def settings_for(overrides: Mapping[str, str]) -> Settings:
         attention=chosen[ATTENTION.name],
         grid_block=None if block == WHOLE else int(block),
         compress_edges=chosen[EDGE_BASIS.name] == "compressed",
+        native_kernels=chosen[KERNELS.name] == NATIVE,
         constants=chosen[PARAMETERS.name] == CONSTANTS,
     )
 
@@ -116,7 +128,7 @@ of logits takes 1.7 GB in float32."""
 
 
 def makes_a_difference(name: str, value: str, grid_nodes: int, mesh_size: int) -> bool:
-    """Whether a value of a knob gives another program than its default, of bearable size.
+    """Whether a value of a knob gives another program than its default that can run here.
 
     Parameters
     ----------
@@ -133,6 +145,8 @@ def makes_a_difference(name: str, value: str, grid_nodes: int, mesh_size: int) -
             for block in (value, GRID_BLOCK.default)
         ]
         return sizes[0] != sizes[1]
+    if (name, value) == (KERNELS.name, NATIVE):
+        return why_no_kernels() is None
     if (name, value) == (ATTENTION.name, DENSE):
         return mesh_size <= FINEST_DENSE_MESH
     return True
@@ -152,6 +166,7 @@ def refuse_for_weathernext(settings: Settings) -> None:
         f"{PRECISION.name}={BFLOAT16_NETWORK}": settings.precision == BFLOAT16_NETWORK,
         GRID_BLOCK.name: settings.grid_block != stock.grid_block,
         EDGE_BASIS.name: settings.compress_edges != stock.compress_edges,
+        f"{KERNELS.name}={NATIVE}": settings.native_kernels,
     }
     for name, is_set in lacking.items():
         if is_set:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from perfkit.answers.agreement import AgreementClass, Tolerance
 from perfkit.errors import ConfigurationRefusedError, MissingDependencyError, UserError
+from perfkit.kernels.build.availability import why_no_kernels
 from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.models.base import Option
@@ -28,6 +29,7 @@ from perfkit.models.gencast.modules import BLOCKS, STACKS, part_name
 from perfkit.models.gencast.network.schedule import churn_rates
 from perfkit.models.gencast.task import TaskConfig
 from perfkit.models.module_names import module_name
+from perfkit.models.native_kernels import require_native_kernels
 from perfkit.models.prepared import Prepared
 from perfkit.models.shared_knobs import FLOAT32
 from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
@@ -153,12 +155,15 @@ class GenCast:
         return dict(fidelity)
 
     def check(self, workload: Workload, configuration: Configuration) -> None:
-        """Refuse knob values that the published implementation lacks, if that is the engine."""
+        """Refuse values that the published implementation lacks, and kernels without a compiler."""
+        settings = settings_for(configuration.overrides())
         if _engine_of(workload) == WEATHERNEXT:
             try:
-                refuse_for_weathernext(settings_for(configuration.overrides()))
+                refuse_for_weathernext(settings)
             except ConfigurationRefusedError as error:
                 raise UserError(str(error)) from error
+        if settings.native_kernels:
+            require_native_kernels(why_no_kernels())
 
     def declared_class(self, overrides: Mapping[str, str]) -> AgreementClass:
         """Return float32 if everything is computed in float32, else bfloat16."""

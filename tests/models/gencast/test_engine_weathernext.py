@@ -127,6 +127,7 @@ def test_bfloat16_is_cast_by_the_published_wrapper(stub: Any, workload: MakeWork
         ("precision", "bfloat16_network", "precision=bfloat16_network"),
         ("grid_block", "1024", "grid_block"),
         ("edge_basis", "full", "edge_basis"),
+        ("kernels", "native", "kernels=native"),
     ],
 )
 def test_knobs_that_the_published_implementation_lacks_are_refused(

@@ -98,12 +98,13 @@ struct HeadLayout {
 
   // out[count, head_dim] = gates softmax(queries keys + bias) values for up to 16 queries.
   //
-  // bias [count, keys] holds the factor log2(e), and minus infinity behind the last key. Each ld_
-  // is a row stride; all of 16 queries can be read.
+  // bias [count, keys] holds the factor log2(e); behind the last key it is minus infinity, unless
+  // the mask is. Each ld_ is a row stride; all of 16 queries can be read. Gates of nullptr are 1.
   template <class T>
   void attend(const Operand* queries, int64_t ld_queries, const Operand* key_panel,
               const Operand* value_panel, const Operand* gates, int64_t ld_gates,
-              const float* bias, int64_t ld_bias, int64_t count, T* out, int64_t ld_out) const {
+              const float* bias, int64_t ld_bias, int64_t count, T* out, int64_t ld_out,
+              const attention::KeyMask& mask = {nullptr, nullptr, true}) const {
     const int64_t step = keys_at_once, ld_logits = step + 16, ld_shares = step + 32;
     float* logits = scratch<float>(kLogits, kBlock * ld_logits);
     Operand* shares = scratch<Operand>(kShares, kBlock * ld_shares);
@@ -114,7 +115,7 @@ struct HeadLayout {
       const int64_t here = std::min(step, keys - key);
       attention::multiply(queries, ld_queries, key_panel + key * kDepth<Operand>, key_stride,
                           logits, ld_logits, here, query_depth);
-      attention::softmax(logits, ld_logits, bias + key, ld_bias, {nullptr, nullptr, true},
+      attention::softmax(logits, ld_logits, bias + key, ld_bias, mask.from_key(key),
                          softmax_scale, count, here, key == 0, shares, ld_shares, state);
       attention::multiply(shares, ld_shares, value_panel + key / kDepth<Operand> * value_stride,
                           value_stride, key == 0 ? means : added, columns, columns, here);
@@ -122,10 +123,11 @@ struct HeadLayout {
     }
     for (int64_t i = 0; i < count; ++i) {
       const Floats factor = broadcast(1.0f / state.sums[i]);
-      for (int64_t d = 0; d < head_dim; d += Floats::width)
-        store_partial(out + i * ld_out + d,
-                      load(means + i * columns + d) * factor * load(gates + i * ld_gates + d),
-                      std::min(Floats::width, head_dim - d));
+      for (int64_t d = 0; d < head_dim; d += Floats::width) {
+        Floats mean = load(means + i * columns + d) * factor;
+        if (gates != nullptr) mean = mean * load(gates + i * ld_gates + d);
+        store_partial(out + i * ld_out + d, mean, std::min(Floats::width, head_dim - d));
+      }
     }
   }
 

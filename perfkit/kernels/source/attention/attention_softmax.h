@@ -18,9 +18,10 @@ constexpr float kLog2E = 1.44269504088896341f;
 constexpr float kLargest = std::numeric_limits<float>::max();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Which keys a row of the pair attends to.
+// Which keys the queries attend to.
 //
-// keep[g] has a bit for each of the keys 16 g ... 16 g + 15. fill[key] replaces the logit of a key
+// keep[g] has a bit for each of the keys 16 g ... 16 g + 15; the words of the next query are `ld`
+// further, so that 0 stands for the same keys for all. fill[key] replaces the logit of a key
 // without a bit: the most negative float32 for a masked key, as in tokamax's
 // DotProductAttention, so that a row without any key has equal weights; minus infinity behind the
 // last key.
@@ -28,6 +29,12 @@ struct KeyMask {
   const uint16_t* keep;
   const float* fill;
   bool all;
+  int64_t ld = 0;
+
+  KeyMask of_query(int64_t row) const { return {keep + row * ld, fill, all, ld}; }
+  KeyMask from_key(int64_t key) const {
+    return all ? *this : KeyMask{keep + key / 16, fill + key, all, ld};
+  }
 };
 
 // 2^t with a polynomial for 0 <= t - floor(t) < 1 whose value at 0 is 1, fitted for the smallest
@@ -101,12 +108,13 @@ inline void softmax_rows(float* products, int64_t ld, const float* bias, int64_t
   for (int64_t row = 0; row < rows; ++row) {
     float* logits = products + row * ld;
     const float* row_bias = bias + row * ld_bias;
+    const KeyMask row_mask = kMasked ? mask.of_query(row) : mask;
     Floats largest[2] = {broadcast(-kInfinity), broadcast(-kInfinity)};
     for (int64_t key = 0; key < keys; key += 2 * width)
       for (int v = 0; v < 2; ++v) {
         const int64_t at = key + v * width;
         Floats logit = fma(load(logits + at), factor, load(row_bias + at));
-        if (kMasked) logit = masked(logit, mask, at);
+        if (kMasked) logit = masked(logit, row_mask, at);
         store(logits + at, logit);
         largest[v] = max(logit, largest[v]);
       }

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from perfkit.kernels.patch_attention import MASKED_LOGIT, patch_attention
+from perfkit.kernels.patch_attention import Patches as KernelPatches
 from perfkit.models.gencast.memory import PATCH_NODES
 from perfkit.models.gencast.sphere.mesh import (
     TriangularMesh,
@@ -27,9 +29,6 @@ from perfkit.models.gencast.sphere.mesh import (
 
 AttentionKind = Literal["dense", "patches", "banded"]
 ATTENTION_KINDS: tuple[AttentionKind, ...] = ("dense", "patches", "banded")
-
-_MASKED_LOGIT = -1e30
-"""Logit of a pair that is not allowed."""
 
 
 class Patches(NamedTuple):
@@ -122,7 +121,11 @@ def _logits(mesh: TriangularMesh, allowed: sparse.csr_matrix, kind: AttentionKin
 
 
 def attend(
-    queries: jax.Array, keys: jax.Array, values: jax.Array, mask: AttentionMask
+    queries: jax.Array,
+    keys: jax.Array,
+    values: jax.Array,
+    mask: AttentionMask,
+    native: bool = False,
 ) -> jax.Array:
     """Compute scaled dot-product attention over the allowed pairs.
 
@@ -132,16 +135,21 @@ def attend(
         Arrays ``[batch, nodes, heads, size]``.
     mask
         Allowed pairs. The layout of the mask selects the implementation.
+    native
+        Whether a native kernel computes the attention of patches.
 
     Returns
     -------
     Array
         Shape ``[batch, nodes, heads, size]``. The softmax is computed in at least float32.
     """
+    allowed = jnp.asarray(mask.allowed)
+    if native and mask.patches is not None:
+        patches = KernelPatches(*map(jnp.asarray, mask.patches), allowed)
+        return jax.vmap(lambda *heads: patch_attention(*heads, patches))(queries, keys, values)
     scale = jnp.asarray(queries.shape[-1] ** -0.5, queries.dtype)
     # With heads before nodes, the products are plain matrix products that need no copy.
     q, k, v = (x.swapaxes(1, 2) for x in (queries * scale, keys, values))
-    allowed = jnp.asarray(mask.allowed)
     if mask.patches is not None:
         mixed = _attend_patches(q, k, v, allowed, mask.patches)
     elif allowed.ndim == 2:
@@ -155,7 +163,7 @@ def _mix(queries: jax.Array, keys: jax.Array, values: jax.Array, allowed: jax.Ar
     """Compute the attention of ``[..., queries, size]`` to ``[..., keys, size]``."""
     logits = jnp.einsum("...qd,...kd->...qk", queries, keys)
     wide = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    weights = jax.nn.softmax(jnp.where(allowed, wide, _MASKED_LOGIT), axis=-1)
+    weights = jax.nn.softmax(jnp.where(allowed, wide, MASKED_LOGIT), axis=-1)
     return jnp.einsum("...qk,...kd->...qd", weights.astype(values.dtype), values)
 
 

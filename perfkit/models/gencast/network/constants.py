@@ -22,6 +22,7 @@ from perfkit.models.gencast.network.definition import (
 )
 from perfkit.models.gencast.network.denoiser_network import encode_once
 from perfkit.models.gencast.network.stacking import channel_layout
+from perfkit.models.gencast.network.updates import are_served
 from perfkit.models.gencast.sphere.geometry import Geometry
 
 _SAMPLED_EDGES = 20000
@@ -59,12 +60,15 @@ class Execution:
     compress_edges
         Whether encoded edges are stored in a basis of their numerical rank. This shrinks their
         product with the messages' first layer by the same factor.
+    native_kernels
+        Whether native kernels compute what they serve.
     """
 
     dtype: np.dtype[Any] = _FLOAT32
     attention: AttentionKind = "dense"
     grid_block: int | None = None
     compress_edges: bool = True
+    native_kernels: bool = False
 
 
 def network_settings(checkpoint: Checkpoint, execution: Execution) -> NetworkSettings:
@@ -80,6 +84,8 @@ def network_settings(checkpoint: Checkpoint, execution: Execution) -> NetworkSet
         context_rows=layout.context_rows,
         target_rows=layout.target_rows,
         grid_block=execution.grid_block,
+        native_kernels=execution.native_kernels
+        and are_served(execution.dtype, architecture.hidden_layers),
     )
 
 

@@ -37,6 +37,8 @@ class NetworkSettings:
     grid_block
         Number of grid nodes, and three times as many edges, that are processed together, so that
         intermediate results stay in cache; None for all at once. Does not change the result.
+    native_kernels
+        Whether blocks, messages and attention of patches are computed by native kernels.
     """
 
     layers: int
@@ -47,6 +49,7 @@ class NetworkSettings:
     context_rows: tuple[int, ...]
     target_rows: tuple[int, ...]
     grid_block: int | None
+    native_kernels: bool = False
 
 
 class EdgeTerms(NamedTuple):

@@ -9,10 +9,6 @@ multiplied per node before the gather instead of per edge after a concatenation.
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
@@ -23,22 +19,20 @@ from perfkit.models.gencast.network.definition import (
     MESSAGE_TO_GRID,
     MESSAGE_TO_MESH,
     TRANSFORMER,
-    EdgeTerms,
     NetworkConstants,
     NetworkSettings,
 )
 from perfkit.models.gencast.network.layers import (
     Weights,
-    block,
-    block_tail,
     layer_norm,
     linear,
-    mlp,
     mlp_tail,
     modulation,
     noise_encoding,
 )
-from perfkit.models.gencast.network.row_blocks import by_blocks, even_size
+from perfkit.models.gencast.network.messages import first_layer, sum_on_grid, sum_on_mesh
+from perfkit.models.gencast.network.row_blocks import by_blocks
+from perfkit.models.gencast.network.updates import apply_mlp, feed_forward, update_nodes
 
 
 def encode_once(weights: Weights, name: str, features: jax.Array) -> jax.Array:
@@ -159,16 +153,22 @@ def encode(
     """
     weights = constants.weights
     grid_encoder = f"{ENCODER}/encoder_nodes_grid_nodes"
-    first = weights[f"{grid_encoder}_mlp/~/linear_0"]["w"]
-    target_weights = first[jnp.array(settings.target_rows)].astype(embedded.dtype)
+    rows = weights[f"{grid_encoder}_mlp/~/linear_0"]["w"]
+    target_weights = rows[jnp.array(settings.target_rows)].astype(embedded.dtype)
     edge_weights, sender_weights, receiver_weights = _split_rows(
         weights, MESSAGE_TO_MESH, 3, embedded.dtype
     )
 
-    def embed_grid(embedded: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
-        x = embedded + targets @ target_weights
-        latent = block_tail(weights, grid_encoder, x, conditioning)
-        return latent, latent @ sender_weights
+    def embed_grid(embedded: jax.Array, targets: jax.Array) -> tuple[jax.Array, ...]:
+        return update_nodes(
+            weights,
+            grid_encoder,
+            [(targets, target_weights)],
+            conditioning,
+            native=settings.native_kernels,
+            added=embedded,
+            projection=sender_weights,
+        )
 
     grid, sent = by_blocks(embed_grid, (embedded, targets), settings.grid_block)
 
@@ -176,8 +176,7 @@ def encode(
         weights, f"{ENCODER}/encoder_nodes_mesh_nodes_norm_conditioning", conditioning
     )
     mesh = constants.mesh_nodes[:, None].astype(embedded.dtype) * scale + offset
-    received = mesh @ receiver_weights
-    edge_terms = _edge_terms(
+    first = first_layer(
         constants.to_mesh_edges,
         weights,
         f"{ENCODER}/encoder_edges_grid2mesh",
@@ -185,53 +184,19 @@ def encode(
         edge_weights,
         conditioning,
     )
-    aggregated = _aggregate_on_mesh(constants, settings, edge_terms, sent, received, conditioning)
-    node_weights, aggregate_weights = _split_rows(
-        weights, f"{ENCODER}/processor_nodes_0_mesh_nodes", 2, embedded.dtype
-    )
+    received = mesh @ receiver_weights + first.shift
+    aggregated = sum_on_mesh(constants, settings, first, sent, received, conditioning)
     name = f"{ENCODER}/processor_nodes_0_mesh_nodes"
-    bias = weights[f"{name}_mlp/~/linear_0"]["b"].astype(embedded.dtype)
-    x = mesh @ node_weights + aggregated @ aggregate_weights + bias
-    return grid, mesh + block_tail(weights, name, x, conditioning)
-
-
-def _aggregate_on_mesh(
-    constants: NetworkConstants,
-    settings: NetworkSettings,
-    edge_terms: Callable[[jax.Array], jax.Array],
-    sent: jax.Array,
-    received: jax.Array,
-    conditioning: jax.Array,
-) -> jax.Array:
-    """Sum the messages into every mesh node, in at least float32."""
-    edges = constants.to_mesh_senders.shape[0]
-    size = even_size(edges, None if settings.grid_block is None else 3 * settings.grid_block)
-    wide = jnp.promote_types(sent.dtype, jnp.float32)
-
-    def add_block(index: int | jax.Array, sums: jax.Array) -> jax.Array:
-        start = jnp.minimum(index * size, edges - size)
-        senders, receivers, basis = (
-            jax.lax.dynamic_slice_in_dim(array, start, size)
-            for array in (
-                constants.to_mesh_senders,
-                constants.to_mesh_receivers,
-                constants.to_mesh_edges.basis,
-            )
-        )
-        x = edge_terms(basis) + sent[senders] + received[receivers]
-        messages = block_tail(constants.weights, MESSAGE_TO_MESH, x, conditioning).astype(wide)
-        # The last block starts early to be full; edges of earlier blocks must not count twice.
-        fresh = start + jnp.arange(size) >= index * size
-        messages = jnp.where(fresh[:, None, None], messages, 0)
-        return sums + jax.ops.segment_sum(
-            messages, receivers, num_segments=sums.shape[0], indices_are_sorted=True
-        )
-
-    start_sums = jnp.zeros(received.shape, wide)
-    sums: jax.Array = jax.lax.fori_loop(0, -(-edges // size), add_block, start_sums)
-    if settings.aggregate_normalization is not None:
-        sums = sums / settings.aggregate_normalization
-    return sums.astype(sent.dtype)
+    node_weights, aggregate_weights = _split_rows(weights, name, 2, embedded.dtype)
+    [mesh] = update_nodes(
+        weights,
+        name,
+        [(mesh, node_weights), (aggregated, aggregate_weights)],
+        conditioning,
+        native=settings.native_kernels,
+        residual=True,
+    )
+    return grid, mesh
 
 
 def transform(
@@ -274,10 +239,13 @@ def transform(
             for part in ("q", "k", "v")
         )
         with jax.named_scope("attend"):
-            mixed = attend(queries, keys, values, constants.mask).reshape(x.shape)
+            mixed = attend(
+                queries, keys, values, constants.mask, native=settings.native_kernels
+            ).reshape(x.shape)
         x = x + linear(weights, f"{prefix}/mha_final", mixed)
-        wide = linear(weights, f"{prefix}/ffw_up", modulated(f"{norm}_1", x))
-        x = x + linear(weights, f"{prefix}/ffw_down", jax.nn.gelu(wide, approximate=True))
+        x = feed_forward(
+            weights, prefix, f"{norm}_1", x, conditioning, native=settings.native_kernels
+        )
     x = modulated(f"{TRANSFORMER}/transformer_final_norm_conditioning", x)
     return x.swapaxes(0, 1)
 
@@ -305,15 +273,15 @@ def decode(
     Array
         Shape ``[grid nodes, batch, outputs]`` in the dtype of ``grid``.
     """
-    weights = constants.weights
+    weights, native = constants.weights, settings.native_kernels
     edge_weights, sender_weights, receiver_weights = _split_rows(
         weights, MESSAGE_TO_GRID, 3, grid.dtype
     )
+    update = f"{ENCODER}/processor_nodes_0_grid_nodes"
+    [update_weights] = _split_rows(weights, update, 1, grid.dtype)
     name = f"{DECODER}/processor_nodes_0_grid_nodes"
     node_weights, aggregate_weights = _split_rows(weights, name, 2, grid.dtype)
-    bias = weights[f"{name}_mlp/~/linear_0"]["b"].astype(grid.dtype)
-    sent = mesh @ sender_weights
-    edge_terms = _edge_terms(
+    first = first_layer(
         constants.to_grid_edges,
         weights,
         f"{DECODER}/encoder_edges_mesh2grid",
@@ -321,28 +289,31 @@ def decode(
         edge_weights,
         conditioning,
     )
+    sent = mesh @ sender_weights + first.shift
 
     def decode_block(grid: jax.Array, senders: jax.Array, basis: jax.Array) -> tuple[jax.Array]:
-        updated = grid + block(
-            weights, f"{ENCODER}/processor_nodes_0_grid_nodes", grid, conditioning
+        updated, received = update_nodes(
+            weights,
+            update,
+            [(grid, update_weights)],
+            conditioning,
+            native=native,
+            residual=True,
+            projection=receiver_weights,
         )
-        received = updated @ receiver_weights
-        # One corner at a time: XLA fuses matrices well, but arrays with one more dimension badly.
-        aggregated = functools.reduce(
-            operator.add,
-            (
-                block_tail(
-                    weights,
-                    MESSAGE_TO_GRID,
-                    edge_terms(basis[:, corner]) + sent[senders[:, corner]] + received,
-                    conditioning,
-                )
-                for corner in range(3)
-            ),
+        aggregated = sum_on_grid(
+            weights, first, sent, received, senders, basis, conditioning, native=native
         )
-        x = updated @ node_weights + aggregated @ aggregate_weights + bias
-        updated = updated + block_tail(weights, name, x, conditioning)
-        return (mlp(weights, f"{DECODER}/decoder_nodes_grid_nodes_mlp", updated),)
+        [updated] = update_nodes(
+            weights,
+            name,
+            [(updated, node_weights), (aggregated, aggregate_weights)],
+            conditioning,
+            native=native,
+            residual=True,
+        )
+        decoder = f"{DECODER}/decoder_nodes_grid_nodes_mlp"
+        return (apply_mlp(weights, decoder, updated, native=native),)
 
     arrays = (grid, constants.to_grid_senders, constants.to_grid_edges.basis)
     return by_blocks(decode_block, arrays, settings.grid_block)[0]
@@ -351,36 +322,3 @@ def decode(
 def _split_rows(weights: Weights, name: str, parts: int, dtype: jnp.dtype) -> list[jax.Array]:
     """Split the first layer of an MLP over a concatenation into one matrix per part."""
     return jnp.split(weights[f"{name}_mlp/~/linear_0"]["w"].astype(dtype), parts)
-
-
-def _edge_terms(
-    edges: EdgeTerms,
-    weights: Weights,
-    encoder: str,
-    message: str,
-    edge_weights: jax.Array,
-    conditioning: jax.Array,
-) -> Callable[[jax.Array], jax.Array]:
-    """Compute the contribution of the edges to the messages' first layer, bias included.
-
-    Modulation is linear and is folded into the weights: ``(basis @ c * scale + offset) @ w``
-    equals ``basis @ (c * scale @ w) + offset @ w``.
-
-    Returns
-    -------
-    Callable
-        Function that maps rows of the basis, ``[..., rank]``, to ``[..., batch, channels]``.
-    """
-    scale, offset = modulation(weights, f"{encoder}_norm_conditioning", conditioning)
-    coefficients = edges.coefficients.astype(scale.dtype)
-    folded = (coefficients * scale[:, None]) @ edge_weights
-    bias = weights[f"{message}_mlp/~/linear_0"]["b"].astype(scale.dtype)
-    shift = offset @ edge_weights + bias
-    rank = coefficients.shape[0]
-    matrix = folded.swapaxes(0, 1).reshape(rank, -1)
-
-    def terms(basis: jax.Array) -> jax.Array:
-        product = basis.astype(scale.dtype) @ matrix
-        return product.reshape(*basis.shape[:-1], *shift.shape) + shift
-
-    return terms
