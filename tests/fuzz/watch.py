@@ -10,6 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import perfkit
+from perfkit.models.gencast.inputs.hdf5_check import COMMAND
 from tests.fuzz.damage import MARK
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -26,7 +28,15 @@ _CHANGES = {
 }
 """Audit event of a change in the file system -> number of its arguments that are paths."""
 
-_PROCESSES = frozenset({"subprocess.Popen", "os.exec", "os.posix_spawn"})
+_PROCESSES = frozenset({"subprocess.Popen", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty"})
+
+_OWN_COMMANDS = (
+    COMMAND,
+    ("git", "-C", str(Path(perfkit.__file__).parent)),
+    ("git", "rev-parse", "--verify", "--quiet", "--end-of-options"),
+)
+"""Beginnings of the commands that perfkit starts whatever a file holds: the check of HDF5 files,
+and questions for its own commit and for that of asv results."""
 
 _NEVER = frozenset({"os.system", "pickle.find_class", "marshal.loads", "socket.connect"})
 """Events that no file may cause: a shell, an unpickled object, code, a connection."""
@@ -57,8 +67,8 @@ class _Watch:
             for path in arguments[: _CHANGES[event]]:
                 self._changed(event, path)
         elif event in _PROCESSES:
-            if MARK in repr(arguments[:2]):
-                self.faults.append(f"{event} {arguments[:2]!r}")
+            if MARK in repr(arguments[:2]) or not _is_own(event, arguments):
+                self.faults.append(f"{event} {arguments[:2]!r}"[:300])
         elif event in _NEVER and not _is_import():
             self.faults.append(f"{event} {arguments!r}"[:300])
 
@@ -71,6 +81,14 @@ class _Watch:
         allowed = self.allowed or ()
         if not any(name == folder or name.startswith(f"{folder}/") for folder in allowed):
             self.faults.append(f"{event} {name}"[:300])
+
+
+def _is_own(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether a process runs one of perfkit's own commands."""
+    if event != "subprocess.Popen":
+        return False
+    words = tuple(map(os.fsdecode, arguments[1]))
+    return any(words[: len(command)] == command for command in _OWN_COMMANDS)
 
 
 def _is_import() -> bool:
