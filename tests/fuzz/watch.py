@@ -47,6 +47,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.allowed: tuple[str, ...] | None = None
+        self.commands: tuple[tuple[str, ...], ...] = ()
         self.faults: list[str] = []
         self._added = False
 
@@ -67,10 +68,16 @@ class _Watch:
             for path in arguments[: _CHANGES[event]]:
                 self._changed(event, path)
         elif event in _PROCESSES:
-            if MARK in repr(arguments[:2]) or not _is_own(event, arguments):
+            if MARK in repr(arguments[:2]) or not self._may_start(event, arguments):
                 self.faults.append(f"{event} {arguments[:2]!r}"[:300])
         elif event in _NEVER and not _is_import():
             self.faults.append(f"{event} {arguments!r}"[:300])
+
+    def _may_start(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        if event != "subprocess.Popen":
+            return False
+        words = tuple(map(os.fsdecode, arguments[1]))
+        return any(words[: len(command)] == command for command in self.commands)
 
     def _changed(self, event: str, path: object) -> None:
         if not isinstance(path, str | bytes | os.PathLike):
@@ -81,14 +88,6 @@ class _Watch:
         allowed = self.allowed or ()
         if not any(name == folder or name.startswith(f"{folder}/") for folder in allowed):
             self.faults.append(f"{event} {name}"[:300])
-
-
-def _is_own(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Whether a process runs one of perfkit's own commands."""
-    if event != "subprocess.Popen":
-        return False
-    words = tuple(map(os.fsdecode, arguments[1]))
-    return any(words[: len(command)] == command for command in _OWN_COMMANDS)
 
 
 def _is_import() -> bool:
@@ -105,13 +104,17 @@ _watch = _Watch()
 
 
 @contextmanager
-def watched(allowed: Sequence[Path]) -> Iterator[list[str]]:
+def watched(
+    allowed: Sequence[Path], commands: Sequence[tuple[str, ...]] = ()
+) -> Iterator[list[str]]:
     """Watch a block.
 
     Parameters
     ----------
     allowed
         Folders that the block may write to.
+    commands
+        Beginnings of commands that it may start, in addition to those of perfkit.
 
     Yields
     ------
@@ -120,6 +123,7 @@ def watched(allowed: Sequence[Path]) -> Iterator[list[str]]:
     """
     _watch.add()
     _watch.faults = []
+    _watch.commands = (*_OWN_COMMANDS, *commands)
     _watch.allowed = tuple(str(folder.resolve()) for folder in allowed)
     try:
         yield _watch.faults

@@ -95,8 +95,9 @@ def kill_worker(folder: Path, chance: Random) -> Injected:
 
 
 def suspend(folder: Path, chance: Random) -> Injected:
-    """Stop perfkit and its workers for seconds: passes are repeated, and nothing is missing."""
-    study, stop_s = small_study(folder), chance.uniform(1.0, 3.0)
+    """Stop perfkit and its workers for up to a minute: passes are repeated, none is missing."""
+    study = small_study(folder)
+    stop_s = chance.choice((*(chance.uniform(1.0, 3.0) for _ in range(3)), 60.0))
     count = 0
 
     def inject(process: subprocess.Popen[str], mark: str) -> None:
