@@ -21,7 +21,7 @@ from pathlib import Path
 
 from perfkit.cache import Entry, load_value, store_value
 from perfkit.errors import UserError
-from perfkit.files import reason_of
+from perfkit.files import JsonData, reason_of
 from perfkit.lifeline import Lifeline
 
 COMMAND = (sys.executable, "-P", "-W", "ignore", "-m", "perfkit.models.gencast.inputs.hdf5_walk")
@@ -90,7 +90,7 @@ def _entry(path: Path) -> Entry:
     import h5py
 
     state = path.stat()
-    depends_on = {
+    depends_on: dict[str, JsonData] = {
         "format": FORMAT_VERSION,
         "hdf5": h5py.version.hdf5_version,
         "path": str(path.resolve()),
