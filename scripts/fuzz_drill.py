@@ -5,29 +5,30 @@
     python -m scripts.fuzz_drill [--files 10000] [--workers 2] [--limit 20] [--seconds 3600]
 
 Each worker is a process. One that takes longer than the limit with a file, or that a file ends, is
-replaced, and counts as a fault of the file. Results are kept in ``--work``: the same command
-continues, and the table is written once all files are used. ``--only NUMBER`` uses one file again
-and prints what it does.
+replaced, and counts as a fault of the file. Results are kept in ``--work``: the same command, with
+any number of workers, continues after ``--seconds`` or an interruption. The table states whether
+all files were used. ``--only NUMBER`` uses one file again and prints what it does.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from perfkit.files import write_whole
-from perfkit.records.machine import fingerprint
-from perfkit.version import __version__
+from perfkit.models.gencast.inputs.hdf5_check import checks_in_one_process
+from perfkit.records.machine import fingerprint, versions
+from perfkit.units import cut
 from tests.fuzz.attempt import Kind, attempt, damaged
 from tests.fuzz.kinds import plain_kinds
 from tests.fuzz.model_kinds import model_kinds
@@ -86,6 +87,8 @@ class Worker:
         Monotonic time of the last line of the journal.
     size
         Size of the journal at that time, in bytes.
+    fresh
+        Whether the process has not begun its first file.
     """
 
     journal: Path
@@ -93,7 +96,7 @@ class Worker:
     process: subprocess.Popen[bytes] | None = None
     changed_s: float = 0.0
     size: int = -1
-    fresh: bool = field(default=True)
+    fresh: bool = True
 
 
 def kinds(folder: Path) -> tuple[Kind, ...]:
@@ -122,7 +125,7 @@ def work(numbers: Sequence[int], seed: int, journal: Path) -> None:
     """Use files one after the other, and note each in the journal before and after."""
     sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
-    with tempfile.TemporaryDirectory(prefix="perfkit-fuzz-") as name:
+    with tempfile.TemporaryDirectory(prefix="perfkit-fuzz-") as name, checks_in_one_process():
         folder = Path(name)
         known = kinds(folder)
         with journal.open("a", encoding="utf-8") as stream:
@@ -150,15 +153,34 @@ def results_in(journal: Path) -> tuple[list[Result], int | None]:
     return results, begun
 
 
-def run(given: argparse.Namespace) -> list[Result]:
+def all_results(folder: Path) -> dict[int, Result]:
+    """The results of all journals in a folder, by number."""
+    found = (result for path in folder.glob("*.jsonl") for result in results_in(path)[0])
+    return {result.number: result for result in found}
+
+
+def commits_in(folder: Path) -> list[str]:
+    """The commits of perfkit that the journals in a folder were written by."""
+    lines = (
+        line for path in folder.glob("*.jsonl") for line in path.read_text("utf-8").split("\n")
+    )
+    noted = (json.loads(line)["commit"] for line in lines if line.startswith('{"commit"'))
+    return sorted({commit or "unknown" for commit in noted})
+
+
+def run(given: argparse.Namespace) -> None:
     """Use the files that are left, for at most ``--seconds``."""
     given.work.mkdir(parents=True, exist_ok=True)
+    done = all_results(given.work)
+    left = [number for number in range(given.files) if number not in done]
     workers = []
     for number in range(given.workers):
-        journal = given.work / f"worker-{number}-of-{given.workers}.jsonl"
-        done = {result.number for result in results_in(journal)[0]}
-        numbers = [n for n in range(number, given.files, given.workers) if n not in done]
-        workers.append(Worker(journal, numbers))
+        journal = given.work / f"worker-{number}.jsonl"
+        with journal.open("a", encoding="utf-8") as stream:
+            # An earlier run may have been ended within a line, and within a file.
+            print(file=stream)
+            print(json.dumps({"commit": versions()["perfkit_commit"], "begun": None}), file=stream)
+        workers.append(Worker(journal, left[number :: given.workers]))
     deadline_s = time.monotonic() + given.seconds
     try:
         while time.monotonic() < deadline_s:
@@ -172,7 +194,6 @@ def run(given: argparse.Namespace) -> list[Result]:
             if worker.process is not None:
                 worker.process.kill()
                 worker.process.wait()
-    return [result for worker in workers for result in results_in(worker.journal)[0]]
 
 
 def _goes_on(worker: Worker, given: argparse.Namespace) -> bool:
@@ -241,25 +262,42 @@ def counts(results: Iterable[Result], names: Sequence[str]) -> dict[str, dict[st
     return found
 
 
-def write_table(counted: Mapping[str, Mapping[str, int]], given: argparse.Namespace) -> None:
-    """Write the counts as JSON and as a page in Markdown."""
-    machine = fingerprint().known()
+def write_table(results: Sequence[Result], names: Sequence[str], given: argparse.Namespace) -> None:
+    """Write the counts and the faults as JSON and as a page in Markdown.
+
+    Parameters
+    ----------
+    results
+        The results.
+    names
+        Names of :func:`kinds`.
+    given
+        The command line.
+    """
+    machine, used = fingerprint().known(), versions()
     data = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "perfkit": __version__,
-        "python": platform.python_version(),
+        "perfkit": used["perfkit"],
+        "commits": commits_in(given.work),
+        "python": used["python"],
         "machine": {name: machine[name] for name in ("cpu", "logical_cpus", "memory_bytes")},
         "seed": given.seed,
         "limit_s": given.limit,
-        "kinds": counted,
+        "wanted": given.files,
+        "seconds": round(sum(result.seconds for result in results)),
+        "kinds": counts(results, names),
+        "faults": [
+            {"number": one.number, "kind": names[one.number % len(names)], "detail": one.detail}
+            for one in results
+            if one.word == "fault"
+        ],
     }
     write_whole(given.table.with_suffix(".json"), json.dumps(data, indent=1) + "\n", "counts")
-    write_whole(given.table.with_suffix(".md"), "\n".join(_page(data, counted)) + "\n", "table")
+    write_whole(given.table.with_suffix(".md"), "\n".join(_page(data)) + "\n", "table")
 
 
-def _page(data: Mapping[str, object], counted: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    machine = data["machine"]
-    assert isinstance(machine, dict)
+def _page(data: Mapping[str, Any]) -> Iterator[str]:
+    machine, counted, faults = data["machine"], data["kinds"], data["faults"]
     total = {word: sum(row[word] for row in counted.values()) for word in COLUMNS}
     yield "# Damaged input files"
     yield ""
@@ -272,13 +310,24 @@ def _page(data: Mapping[str, object], counted: Mapping[str, Mapping[str, int]]) 
         f"{data['limit_s']:g} s."
     )
     yield ""
+    unfinished = "" if total["files"] == data["wanted"] else ", which is not finished"
     yield (
-        f"perfkit {data['perfkit']}, Python {data['python']}, {machine['cpu']} with "
-        f"{machine['logical_cpus']} CPUs, {data['date']}, seed {data['seed']}. The command: "
-        f"`python -m scripts.fuzz_drill --files {total['files']}`. The damage is described in "
-        "`tests/fuzz/damage.py`."
+        f"perfkit {data['perfkit']} ({', '.join(data['commits'])}), Python {data['python']}, "
+        f"{machine['cpu']} with {machine['logical_cpus']} CPUs, {data['date']}. The command: "
+        f"`python -m scripts.fuzz_drill --files {data['wanted']} --seed {data['seed']}`"
+        f"{unfinished}. The damage is described in `tests/fuzz/damage.py`."
     )
     yield ""
+    if faults:
+        yield "The faults:"
+        yield ""
+        # A traceback ends with its error.
+        yield from (
+            f"- file {fault['number']}, {fault['kind']}: "
+            f"{cut(fault['detail'].strip().splitlines()[-1])}"
+            for fault in faults
+        )
+        yield ""
     yield f"| kind of file | {' | '.join(COLUMNS.values())} |"
     yield f"|---|{'---:|' * len(COLUMNS)}"
     for name, row in {**counted, "all": total}.items():
@@ -313,17 +362,17 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="perfkit-fuzz-") as name:
             print(use(given.only, given.seed, kinds(Path(name)), Path(name) / "work"))
         return 0
-    results = run(given)
+    run(given)
+    found = sorted(all_results(given.work).values(), key=lambda result: result.number)
+    results = [result for result in found if result.number < given.files]
     faults = [result for result in results if result.word == "fault"]
     for result in faults:
         print(f"file {result.number}: {result.detail}\n")
     print(f"{len(results)} of {given.files} files, {len(faults)} faults", flush=True)
-    if len(results) < given.files:
-        return 1
     with tempfile.TemporaryDirectory() as name:
         names = [kind.name for kind in kinds(Path(name))]
-    write_table(counts(results, names), given)
-    return 1 if faults else 0
+    write_table(results, names, given)
+    return 1 if faults or len(results) < given.files else 0
 
 
 if __name__ == "__main__":

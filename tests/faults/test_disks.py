@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from perfkit.errors import UserError
 from perfkit.records.store import Store, read_records
-from tests.support.faults.disks import fill, make_read_only, quota_environment, small_disk
+from tests.support.faults.disks import fill, make_read_only, quota_variables, small_disk
 from tests.support.faults.trials import shell_trial
 from tests.support.records_factory import make_record
 
@@ -82,7 +83,7 @@ def test_a_quota_is_one_sentence_and_leaves_whole_records(tmp_path: Path) -> Non
     done = subprocess.run(
         [sys.executable, "-c", APPENDS, str(store)],
         cwd=Path(__file__).parents[2],
-        env=quota_environment(tmp_path, 100_000),
+        env={**os.environ, **quota_variables(tmp_path, 100_000)},
         capture_output=True,
         text=True,
         check=True,

@@ -185,3 +185,23 @@ def test_a_script_may_be_run_by_those_who_may_read_it(
         os.umask(before)
     make_executable(tmp_path / "script")
     assert stat.S_IMODE((tmp_path / "script").stat().st_mode) == mode
+
+
+def test_a_variable_in_millions_of_chunks_that_do_not_exist_is_refused(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    pytest.importorskip("h5netcdf")
+    from perfkit.models.gencast.inputs.netcdf import open_dataset, read_numbers
+
+    path = tmp_path / "input.nc"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("time", (2_500, 2_000), "f4", chunks=(2, 1), fillvalue=0)
+        for axis, length in enumerate((2_500, 2_000)):
+            file[f"axis{axis}"] = range(length)
+            file[f"axis{axis}"].make_scale()
+            file["time"].dims[axis].attach_scale(file[f"axis{axis}"])
+    assert path.stat().st_size < 100_000
+    with (
+        open_dataset(path) as dataset,
+        pytest.raises(UserError, match="time is stored in 2,500,000 chunks, more than 1,000,000"),
+    ):
+        read_numbers(dataset, "time", path)

@@ -7,11 +7,13 @@ limit. Damage is seeded: the number of a failing file repeats it.
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from perfkit.models.gencast.inputs.hdf5_check import COMMAND
 from tests.fuzz.attempt import Kind, attempt, damaged
 from tests.fuzz.kinds import plain_kinds
 from tests.fuzz.watch import watched
@@ -66,8 +68,12 @@ def test_the_watch_sees_what_no_file_may_cause(tmp_path: Path) -> None:
         (tmp_path / "out" / ".." / "elsewhere").write_bytes(b"")
         (tmp_path / "elsewhere").rename(tmp_path / "out" / "moved")
         (tmp_path / "folder").mkdir()
+        subprocess.run(["true"], check=True)
+        # What checks HDF5 files, which ends without a request.
+        subprocess.run(COMMAND, stdin=subprocess.DEVNULL, check=False)
     assert faults == [
         f"open {tmp_path}/elsewhere",
         f"os.rename {tmp_path}/elsewhere",
         f"os.mkdir {tmp_path}/folder",
+        "subprocess.Popen ('true', ['true'])",
     ]

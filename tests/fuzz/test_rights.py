@@ -13,7 +13,7 @@ def test_the_setting_that_lacks_is_named_and_not_changed(tmp_path: Path) -> None
     scope, paranoid = tmp_path / "ptrace_scope", tmp_path / "perf_event_paranoid"
     scope.write_text("2\n")
     paranoid.write_text("4\n")
-    with watched([]) as changes:
+    with watched([], commands=[("/bin/false",)]) as changes:
         tracing = ptrace_refusal(scope, user=1000)
         # false ends with code 1, as perf does where it may not count.
         counting = PerfEvents(lambda name: "/bin/false", paranoid).unavailable()

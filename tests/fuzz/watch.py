@@ -10,6 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import perfkit
+from perfkit.models.gencast.inputs.hdf5_check import COMMAND
 from tests.fuzz.damage import MARK
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -26,7 +28,15 @@ _CHANGES = {
 }
 """Audit event of a change in the file system -> number of its arguments that are paths."""
 
-_PROCESSES = frozenset({"subprocess.Popen", "os.exec", "os.posix_spawn"})
+_PROCESSES = frozenset({"subprocess.Popen", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty"})
+
+_OWN_COMMANDS = (
+    COMMAND,
+    ("git", "-C", str(Path(perfkit.__file__).parent)),
+    ("git", "rev-parse", "--verify", "--quiet", "--end-of-options"),
+)
+"""Beginnings of the commands that perfkit starts whatever a file holds: the check of HDF5 files,
+and questions for its own commit and for that of asv results."""
 
 _NEVER = frozenset({"os.system", "pickle.find_class", "marshal.loads", "socket.connect"})
 """Events that no file may cause: a shell, an unpickled object, code, a connection."""
@@ -37,6 +47,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.allowed: tuple[str, ...] | None = None
+        self.commands: tuple[tuple[str, ...], ...] = ()
         self.faults: list[str] = []
         self._added = False
 
@@ -57,10 +68,16 @@ class _Watch:
             for path in arguments[: _CHANGES[event]]:
                 self._changed(event, path)
         elif event in _PROCESSES:
-            if MARK in repr(arguments[:2]):
-                self.faults.append(f"{event} {arguments[:2]!r}")
+            if MARK in repr(arguments[:2]) or not self._may_start(event, arguments):
+                self.faults.append(f"{event} {arguments[:2]!r}"[:300])
         elif event in _NEVER and not _is_import():
             self.faults.append(f"{event} {arguments!r}"[:300])
+
+    def _may_start(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        if event != "subprocess.Popen":
+            return False
+        words = tuple(map(os.fsdecode, arguments[1]))
+        return any(words[: len(command)] == command for command in self.commands)
 
     def _changed(self, event: str, path: object) -> None:
         if not isinstance(path, str | bytes | os.PathLike):
@@ -87,13 +104,17 @@ _watch = _Watch()
 
 
 @contextmanager
-def watched(allowed: Sequence[Path]) -> Iterator[list[str]]:
+def watched(
+    allowed: Sequence[Path], commands: Sequence[tuple[str, ...]] = ()
+) -> Iterator[list[str]]:
     """Watch a block.
 
     Parameters
     ----------
     allowed
         Folders that the block may write to.
+    commands
+        Beginnings of commands that it may start, in addition to those of perfkit.
 
     Yields
     ------
@@ -102,6 +123,7 @@ def watched(allowed: Sequence[Path]) -> Iterator[list[str]]:
     """
     _watch.add()
     _watch.faults = []
+    _watch.commands = (*_OWN_COMMANDS, *commands)
     _watch.allowed = tuple(str(folder.resolve()) for folder in allowed)
     try:
         yield _watch.faults

@@ -16,6 +16,7 @@ from perfkit.models.costs import CostModel
 from perfkit.models.depth import Stacks, shallow_workload, without_files
 from perfkit.models.gencast.depth import first_layers, stack_name, stacks_of
 from perfkit.models.gencast.inputs.checkpoint import DenoiserArchitectureConfig, SamplerConfig
+from perfkit.models.gencast.inputs.hdf5_check import checks_in_one_process
 from perfkit.models.gencast.inputs.sources import OWN, WEATHERNEXT, Sources, sources_from
 from perfkit.models.gencast.knobs import (
     KNOBS,
@@ -110,6 +111,7 @@ class GenCast:
         """Return the options: they name a single input."""
         return (options,)
 
+    @checks_in_one_process()
     def workload(
         self, options: Mapping[str, str | int | float | bool], fidelity: Mapping[str, int]
     ) -> Workload:

@@ -23,6 +23,7 @@ from perfkit.models.gencast.inputs.checkpoint import (
     SparseTransformerConfig,
     save_checkpoint,
 )
+from perfkit.models.gencast.inputs.hdf5_check import checks_in_one_process
 from perfkit.models.gencast.inputs.statistics import Statistics
 from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
 from perfkit.models.gencast.task import MASKED_VARIABLE, TaskConfig
@@ -192,3 +193,10 @@ def set_up() -> Callable[..., tuple[Any, Any]]:
         return settings, build_constants(checkpoint, geometry, execution)
 
     return build
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_process_for_checks() -> Iterator[None]:
+    """Have one process check all files that tests read: each needs 0.2 s to start."""
+    with checks_in_one_process():
+        yield

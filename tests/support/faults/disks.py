@@ -37,8 +37,30 @@ ssize_t write(int file, const void *bytes, size_t size) {
 """Takes the place of ``write``: files take some bytes, and then give the error of a quota."""
 
 
-def quota_environment(folder: Path, limit_bytes: int) -> dict[str, str]:
-    """Variables under which a process can write ``limit_bytes`` to files; skips without compiler.
+def preloaded(folder: Path, name: str, source: str) -> Path:
+    """Compile a library that takes the place of a function of libc; skips without a compiler.
+
+    Parameters
+    ----------
+    folder
+        Existing folder for the library.
+    name
+        Name of the library.
+    source
+        C code of the function.
+    """
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    code, library = folder / f"{name}.c", folder / f"{name}.so"
+    code.write_text(source)
+    command = [compiler, "-shared", "-fPIC", "-o", str(library), str(code), "-ldl"]
+    subprocess.run(command, check=True)
+    return library
+
+
+def quota_variables(folder: Path, limit_bytes: int) -> dict[str, str]:
+    """Variables under which each process can write ``limit_bytes`` to files.
 
     A quota of the kernel would need another file system and root.
 
@@ -49,16 +71,8 @@ def quota_environment(folder: Path, limit_bytes: int) -> dict[str, str]:
     limit_bytes
         Bytes that can be written to files.
     """
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("there is no C compiler")
-    source, library = folder / "quota.c", folder / "quota.so"
-    source.write_text(QUOTA)
-    command = [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
-    subprocess.run(command, check=True)
     return {
-        **os.environ,
-        "LD_PRELOAD": str(library),
+        "LD_PRELOAD": str(preloaded(folder, "quota", QUOTA)),
         "QUOTA_BYTES": str(limit_bytes),
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,7 +45,7 @@ def _group(controller: str, first: Mapping[str, str], second: Mapping[str, str])
     settings = first
     if not folder.is_dir():
         folder, settings = CGROUP_ROOT, second
-    folder = folder / f"perfkit-test-{os.getpid()}"
+    folder = folder / f"perfkit-test-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         folder.mkdir()
         for name, value in settings.items():

@@ -12,62 +12,42 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from perfkit.paths import CACHE_VARIABLE
 from perfkit.records.schema import Outcome
 from perfkit.records.store import read_folder
-from perfkit.trial.conditions.neighbours import WORKER_MODULE
 from perfkit.trial.launcher import run_trial
 from tests.support.faults.caches import CACHES, DAMAGES, fault_of_cache
 from tests.support.faults.disks import fill, make_read_only, small_disk
 from tests.support.faults.groups import memory_limited
+from tests.support.faults.injected import (
+    CELLS,
+    WHOLE_S,
+    Injected,
+    Injection,
+    check_refusal,
+    has_failed,
+    small_study,
+)
 from tests.support.faults.study import LONGEST_S, KilledStudy
-from tests.support.faults.survivors import marked, new_mark, survivors, with_mark
+from tests.support.faults.surroundings import SURROUNDINGS
+from tests.support.faults.survivors import marked, new_mark, survivors, with_mark, workers_with_mark
 from tests.support.faults.trials import TRIAL_FAULTS, shell_trial
 
 DISK_BYTES = 48 << 20
 """Size of a small disk: the study needs about a megabyte, compiled programs included."""
 
-WHOLE_S = 8.0
-"""About the seconds of a whole study: faults are injected at any moment of it."""
-
 MOST_KILLS = 12
 """Most kills of one study, which then is resumed to its end."""
-
-CELLS = ("exact", "20", "24")
-
-
-@dataclass(frozen=True)
-class Injected:
-    """What an injection found.
-
-    Attributes
-    ----------
-    count
-        Number of faults that were injected: a study that ended before its fault counts none.
-    faults
-        What did not hold, in sentences.
-    """
-
-    count: int
-    faults: Sequence[str]
-
-
-type Injection = Callable[[Path, Random], Injected]
-
-
-def _study(folder: Path) -> KilledStudy:
-    return KilledStudy(folder, cells=CELLS)
 
 
 def kill_perfkit(folder: Path, chance: Random) -> Injected:
     """Kill perfkit with SIGKILL at random moments of a study until the study is finished."""
-    study, kills = _study(folder), 0
+    study, kills = small_study(folder), 0
     while kills < MOST_KILLS:
         run = study.killed(chance.uniform(0.0, WHOLE_S))
         if run.code != -signal.SIGKILL:
@@ -79,7 +59,7 @@ def kill_perfkit(folder: Path, chance: Random) -> Injected:
 
 def end_perfkit(folder: Path, chance: Random) -> Injected:
     """Close the terminal of perfkit, or ask it to end, at a random moment; then resume."""
-    study = _study(folder)
+    study = small_study(folder)
     number = chance.choice((signal.SIGHUP, signal.SIGTERM, signal.SIGINT))
     run = study.killed(chance.uniform(0.0, WHOLE_S), number)
     if run.code not in (0, 130, -number):
@@ -90,11 +70,16 @@ def end_perfkit(folder: Path, chance: Random) -> Injected:
 
 def kill_worker(folder: Path, chance: Random) -> Injected:
     """Kill a worker at a random moment: the study goes on, with one more record."""
-    study, hit = _study(folder), list[int]()
+    study, hit = small_study(folder), list[int]()
     number = chance.choice((signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT))
 
     def inject(process: subprocess.Popen[str], mark: str) -> None:
-        workers = [pid for pid in with_mark(mark) if WORKER_MODULE in _command(pid)]
+        deadline_s = time.monotonic() + WHOLE_S
+        while not (workers := workers_with_mark(mark)):
+            # No worker runs before the first trial and between two of them.
+            if process.poll() is not None or time.monotonic() > deadline_s:
+                return
+            time.sleep(0.01)
         for pid in workers[:1]:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -110,8 +95,9 @@ def kill_worker(folder: Path, chance: Random) -> Injected:
 
 
 def suspend(folder: Path, chance: Random) -> Injected:
-    """Stop perfkit and its workers for seconds: passes are repeated, and nothing is missing."""
-    study, stop_s = _study(folder), chance.uniform(1.0, 3.0)
+    """Stop perfkit and its workers for up to a minute: passes are repeated, none is missing."""
+    study = small_study(folder)
+    stop_s = chance.choice((*(chance.uniform(1.0, 3.0) for _ in range(3)), 60.0))
     count = 0
 
     def inject(process: subprocess.Popen[str], mark: str) -> None:
@@ -138,7 +124,7 @@ def _on_small_disk(
 ) -> Injected:
     """Harm the disk of a study at a random moment, mend it, and resume."""
     with small_disk(folder / "disk", DISK_BYTES) as disk:
-        study, count = _study(disk), 0
+        study, count = small_study(disk), 0
 
         def inject(process: subprocess.Popen[str], mark: str) -> None:
             nonlocal count
@@ -146,22 +132,11 @@ def _on_small_disk(
             harm(disk)
 
         run = study.run(chance.uniform(0.0, WHOLE_S), inject)
-        if run.code not in (0, 1, 2):
-            study.faults.append(f"perfkit ended with {run.code}: {run.errors[-300:]}")
-        if run.code == 2 and len(run.errors.strip().splitlines()) > 2:
-            study.faults.append(f"more than a sentence: {run.errors[-500:]}")
+        check_refusal(study, run)
         mend(disk)
-        if not _failed(study):
+        if not has_failed(study):
             study.complete()
         return Injected(count, study.faults)
-
-
-def _failed(study: KilledStudy) -> bool:
-    """Whether a trial failed for good because of the disk: it is not repeated."""
-    return any(
-        record.outcome not in (Outcome.OK, Outcome.INTERRUPTED)
-        for record in (read_folder(study.store).records if study.store.exists() else ())
-    )
 
 
 def fill_disk(folder: Path, chance: Random) -> Injected:
@@ -188,7 +163,7 @@ def protect_disk(folder: Path, chance: Random) -> Injected:
 
 def delete_folder(folder: Path, chance: Random) -> Injected:
     """Delete the store at a random moment; the same command then begins anew."""
-    study, count = _study(folder), 0
+    study, count = small_study(folder), 0
 
     def inject(process: subprocess.Popen[str], mark: str) -> None:
         nonlocal count
@@ -202,7 +177,7 @@ def delete_folder(folder: Path, chance: Random) -> Injected:
     study.faults = [fault for fault in study.faults if fault != kept]
     if run.code not in (0, 1, 2):
         study.faults.append(f"perfkit ended with {run.code}: {run.errors[-300:]}")
-    if not _failed(study):
+    if not has_failed(study):
         study.complete()
     return Injected(count, study.faults)
 
@@ -290,12 +265,6 @@ def _damaged_cache(kind: str, damage: str) -> Injection:
     return inject
 
 
-def _command(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    return ""
-
-
 def _ignoring_errors(act: Callable[[], None]) -> None:
     with suppress(OSError, subprocess.CalledProcessError):
         act()
@@ -312,6 +281,7 @@ STUDIES: Mapping[str, Injection] = {
     "the disk becomes read-only": protect_disk,
     "the folder is deleted": delete_folder,
     "two studies at once in one store": two_at_once,
+    **SURROUNDINGS,
 }
 """Faults of whole studies. They change nothing in this process, and may run side by side."""
 

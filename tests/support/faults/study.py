@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,6 +73,10 @@ class KilledStudy:
         Size of the input. Studies of different sizes are different studies.
     cells
         Values of the knob that is swept.
+    variables
+        Further variables of the environment.
+    prefix
+        Words before the command, such as a shell that sets limits.
     finished
         Good records that the store has held so far, by id.
     faults
@@ -82,6 +86,8 @@ class KilledStudy:
     folder: Path
     edge: int = 16
     cells: Sequence[str] = CELLS
+    variables: Mapping[str, str] = field(default_factory=dict)
+    prefix: Sequence[str] = ()
     finished: dict[str, Record] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
@@ -93,6 +99,7 @@ class KilledStudy:
     def command(self) -> list[str]:
         """The command line."""
         return [
+            *self.prefix,
             *(sys.executable, "-m", "perfkit", "sweep", "--model", "heat"),
             *("--edge", str(self.edge), "--steps", "1", "--rounds", str(ROUNDS)),
             *("--knob", f"padded={','.join(self.cells)}", "--out", str(self.store)),
@@ -108,6 +115,7 @@ class KilledStudy:
             **os.environ,
             **{"PYTHONPATH": str(packages), "PYTHONUNBUFFERED": "1", "COLUMNS": "300"},
             **{MARK: mark, CHECK_VARIABLE: "off"},
+            **self.variables,
         }
         return subprocess.Popen(
             self.command(),

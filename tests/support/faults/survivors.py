@@ -6,8 +6,10 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from perfkit.trial.conditions.neighbours import WORKER_MODULE
 
 MARK = "PERFKIT_TEST_MARK"
 """Variable that all descendants of a marked process inherit."""
@@ -54,3 +56,14 @@ def with_mark(mark: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def workers_with_mark(mark: str) -> list[int]:
+    """Those of the processes with a mark that run trials."""
+    return [pid for pid in with_mark(mark) if WORKER_MODULE in _command(pid)]
+
+
+def _command(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return ""

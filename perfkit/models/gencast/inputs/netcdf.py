@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfkit.errors import UserError
+from perfkit.models.gencast.inputs.hdf5_check import refuse_unreadable
 from perfkit.packages import require_packages
 from perfkit.records.machine import available_memory_bytes
 from perfkit.units import bytes_text, cut
@@ -34,6 +36,10 @@ _READ_ERRORS = (
 """Exceptions of HDF5, h5netcdf and xarray for damaged files; the place of the damage decides
 which."""
 
+_MOST_CHUNKS = 1_000_000
+"""Most chunks of a variable: HDF5 describes all of them in memory before it reads one. The largest
+variables of GenCast at 0.25 degrees have some hundred."""
+
 _LONGEST_NAME = 120
 """Most characters of a name that a message shows."""
 
@@ -51,7 +57,8 @@ def open_dataset(path: Path) -> xarray.Dataset:
     MissingDependencyError
         xarray, h5netcdf or h5py is not installed.
     UserError
-        The file is missing, damaged or not NetCDF-4, or refers to values in another file.
+        The file is missing, damaged or not NetCDF-4, or refers to values in another file; HDF5
+        reads it without end; or HDF5 crashes over it.
     """
     # xarray reports the absence of its engine, h5netcdf, less clearly.
     require_packages("reading NetCDF files", ("xarray", "h5netcdf", "h5py"))
@@ -63,6 +70,7 @@ def open_dataset(path: Path) -> xarray.Dataset:
     try:
         if not h5py.is_hdf5(path):
             raise UserError(_no_netcdf4(path))
+        refuse_unreadable(path)
         # h5netcdf opens a file before it fails on a root group without attributes, and then fails
         # a second time when it is garbage-collected.
         with h5py.File(path) as file:
@@ -122,7 +130,8 @@ def read_numbers(dataset: xarray.Dataset, name: str, path: Path) -> NDArray[Any]
     Raises
     ------
     UserError
-        The variable does not hold numbers, cannot be read, or is larger than the free memory.
+        The variable does not hold numbers, cannot be read, is larger than the free memory, or is
+        stored in very many chunks.
     """
     import xarray
 
@@ -131,6 +140,7 @@ def read_numbers(dataset: xarray.Dataset, name: str, path: Path) -> NDArray[Any]
     if kind not in "iuf":
         raise UserError(f"{path}: {name} has values of type {variable.dtype}, not numbers")
     refuse_larger_than_memory(8 * variable.size, f"{path}: {name}")
+    _refuse_crumbs(variable, f"{path}: {name}")
     wide = variable.dtype if kind == "f" else {"i": np.int64, "u": np.uint64}[kind]
     try:
         values = np.asarray(variable.values, np.dtype(wide).newbyteorder("="))
@@ -144,6 +154,20 @@ def read_numbers(dataset: xarray.Dataset, name: str, path: Path) -> NDArray[Any]
     if unpacked.dtype.kind not in "iuf":
         raise UserError(f"{path}: {name} has values of type {unpacked.dtype}, not numbers")
     return unpacked
+
+
+def _refuse_crumbs(variable: xarray.Variable, what: str) -> None:
+    """Refuse a variable in more chunks than HDF5 can read; they may exist in its header only."""
+    chunk = variable.encoding.get("chunksizes")
+    if chunk is None:
+        return
+    parts = zip(variable.shape, chunk, strict=True)
+    count = math.prod(-(-length // part) for length, part in parts)
+    if count > _MOST_CHUNKS:
+        raise UserError(
+            f"{what} is stored in {count:,} chunks, more than {_MOST_CHUNKS:,}; store it in larger "
+            "ones, for example with nccopy -c"
+        )
 
 
 def refuse_larger_than_memory(needed_bytes: int, what: str) -> None:
