@@ -34,7 +34,8 @@ import pytest
 from perfkit.files import write_whole
 from perfkit.records.machine import fingerprint, versions
 from perfkit.units import parse_duration
-from tests.support.faults.injections import KILLS, SINGLE, STUDIES, Injected, Injection
+from tests.support.faults.injected import Injected, Injection
+from tests.support.faults.injections import KILLS, SINGLE, STUDIES
 
 LOG = "injections.jsonl"
 """Working file in the folder; the counts are in the other two."""

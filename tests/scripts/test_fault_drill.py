@@ -11,7 +11,8 @@ pytest.importorskip("jax", reason="the drill's caches name their jaxlib")
 pytest.importorskip("biotite", reason="the drill damages caches of components")
 
 from scripts.fault_drill import Drill, rows_of, write_result
-from tests.support.faults.injections import KILLS, Injected
+from tests.support.faults.injected import Injected
+from tests.support.faults.injections import KILLS
 
 OTHER = "the folder is deleted"
 
