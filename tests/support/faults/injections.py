@@ -74,9 +74,9 @@ def kill_worker(folder: Path, chance: Random) -> Injected:
     number = chance.choice((signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT))
 
     def inject(process: subprocess.Popen[str], mark: str) -> None:
-        deadline_s = time.monotonic() + WHOLE_S
+        deadline_s = time.monotonic() + LONGEST_S / 2
         while not (workers := workers_with_mark(mark)):
-            # No worker runs before the first trial and between two of them.
+            # No worker runs before the first trial, for long on a busy machine, or between two.
             if process.poll() is not None or time.monotonic() > deadline_s:
                 return
             time.sleep(0.01)
