@@ -22,7 +22,6 @@ from perfkit.models.af3.knobs import (
     EXACT,
     KERNELS,
     KNOBS,
-    NATIVE,
     PRECISION,
     UPSTREAM,
     UPSTREAM_ROWS,
@@ -49,7 +48,7 @@ from perfkit.models.depth import Stacks, shallow_workload, without_files
 from perfkit.models.module_names import module_name
 from perfkit.models.native_kernels import require_native_kernels
 from perfkit.models.prepared import Prepared
-from perfkit.models.shared_knobs import FLOAT32
+from perfkit.models.shared_knobs import FLOAT32, NATIVE
 from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
 from perfkit.records.depths import SHALLOW_DEPTH
 from perfkit.units import cut
