@@ -59,7 +59,7 @@ def by_form(function: Callable[..., Any], *operands: Any) -> Any:
     """What a function computes with the JAX form in place of its native kernel."""
     leaves, _ = jax.tree.flatten(operands)
     program, shape = jax.make_jaxpr(function, return_shape=True)(*operands)
-    values = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
+    values: dict[Any, Any] = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
     values |= dict(zip(program.jaxpr.invars, leaves, strict=True))
     kernels = 0
     for equation in program.jaxpr.eqns:
@@ -106,7 +106,7 @@ def message_layers(rank: int, channels: int, outputs: int, dtype: str) -> Messag
     )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     edges=st.integers(0, 700),
     senders=st.integers(1, 40),
@@ -209,7 +209,7 @@ def dtype_of(number: float, dtype: str) -> jax.Array:
     return jnp.asarray(number, dtype)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     rows=st.integers(1, 300),
     widths=st.lists(st.integers(1, 70), min_size=1, max_size=2),
@@ -242,10 +242,11 @@ def test_blocks_agree_with_the_jax_form(
     )
 
     def block(inputs: Any, bias: Any, second: Any, around: Surroundings) -> list[jax.Array]:
+        # Tracing makes arrays of the two choices.
         return mlp_block(inputs, bias, second, around._replace(gelu=gelu, residual=residual))
 
     operands = block_operands(rows, widths, hidden, outputs, dtype)
-    assert_as_form(dtype, block, *operands, around._replace(gelu=None, residual=None))
+    assert_as_form(dtype, block, *operands, around)
 
 
 def test_a_block_is_two_layers_with_what_surrounds_them(any_level: str) -> None:
@@ -298,7 +299,7 @@ def random_patches(nodes: int, most: int, keys: int) -> Patches:
     return Patches(*map(jnp.asarray, (queries, near, places, allowed)))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     nodes=st.integers(4, 60),
     most=st.integers(2, 40),

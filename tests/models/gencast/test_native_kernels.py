@@ -17,6 +17,7 @@ from perfkit.knobs.configuration import Catalogue
 from perfkit.models.gencast.knobs import KNOBS
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.gencast.network.constants import Execution, network_settings
+from perfkit.models.gencast.network.denoiser import denoise
 from tests.kernels.levels import GRAPH, HIGHEST, loaded
 from tests.models.gencast import test_denoiser as denoiser
 from tests.models.gencast import test_forecast_step as forecast_step
@@ -37,7 +38,13 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("case", "call"), [("denoiser_A", "0"), ("denoiser_A", "1"), ("denoiser_B", "0")]
+    ("case", "call"),
+    [
+        pytest.param("denoiser_A", "0", marks=pytest.mark.slow),
+        pytest.param("denoiser_A", "1", marks=pytest.mark.slow),
+        # It has mesh nodes without incoming edges.
+        ("denoiser_B", "0"),
+    ],
 )
 def test_a_denoiser_call_equals_the_published_one_to_rounding(
     reference: Any, set_up: Any, case: str, call: str
@@ -59,7 +66,7 @@ def test_bfloat16_is_as_far_from_float32_as_in_the_published_model(
 @pytest.mark.parametrize(
     ("case", "group"),
     [
-        ("sample_A_churn", "prediction"),
+        pytest.param("sample_A_churn", "prediction", marks=pytest.mark.slow),
         pytest.param("sample_A_nochurn", "prediction", marks=pytest.mark.slow),
         pytest.param("sample_A_default20", "prediction", marks=pytest.mark.slow),
     ],
@@ -103,9 +110,9 @@ def test_a_program_with_kernels_calls_each_of_them(reference: Any, set_up: Any) 
             reference.checkpoint("denoiser_A"),
             Execution(attention="patches", native_kernels=native),
         )
-        lowered = jax.jit(
-            lambda constants, *given: denoiser.denoise(constants, chosen, *given)
-        ).lower(constants, *given)
+        lowered = jax.jit(lambda constants, *given: denoise(constants, chosen, *given)).lower(
+            constants, *given
+        )
         return lowered.as_text()
 
     with_kernels, without = text(True), text(False)
@@ -114,6 +121,7 @@ def test_a_program_with_kernels_calls_each_of_them(reference: Any, set_up: Any) 
     assert "perfkit." not in without
 
 
+@pytest.mark.slow
 def test_members_of_a_batch_are_computed_as_if_alone(reference: Any, set_up: Any) -> None:
     arrays = reference.arrays("denoiser_A")
     settings, constants = set_up(
@@ -127,7 +135,7 @@ def test_members_of_a_batch_are_computed_as_if_alone(reference: Any, set_up: Any
 
     @jax.jit
     def run(embedded: Any, noisy: Any, levels: Any) -> Any:
-        return denoiser.denoise(constants, settings.network, embedded, noisy, levels)
+        return denoise(constants, settings.network, embedded, noisy, levels)
 
     together = run(embedded, noisy, levels)
     for member in range(2):

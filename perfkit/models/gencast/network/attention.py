@@ -145,8 +145,11 @@ def attend(
     """
     allowed = jnp.asarray(mask.allowed)
     if native and mask.patches is not None:
-        patches = KernelPatches(*map(jnp.asarray, mask.patches), allowed)
-        return jax.vmap(lambda *heads: patch_attention(*heads, patches))(queries, keys, values)
+        nodes, around, places = (jnp.asarray(each) for each in mask.patches)
+        patches = KernelPatches(nodes, around, places, allowed)
+        members = jax.vmap(patch_attention, in_axes=(0, 0, 0, None))
+        found: jax.Array = members(queries, keys, values, patches)
+        return found
     scale = jnp.asarray(queries.shape[-1] ** -0.5, queries.dtype)
     # With heads before nodes, the products are plain matrix products that need no copy.
     q, k, v = (x.swapaxes(1, 2) for x in (queries * scale, keys, values))
