@@ -213,7 +213,7 @@ def _living(study: SharedStudy) -> set[str]:
 
 def _at_work(study: SharedStudy) -> list[Worker]:
     running = {job.id for job in jobs_of(study) if job.state is JobState.RUNNING}
-    workers = {worker.job: worker for worker, end in study.workers() if end is None}
+    workers = {worker.job: worker for worker, end in study.notes.workers() if end is None}
     return [worker for job, worker in workers.items() if job in running]
 
 
@@ -224,7 +224,7 @@ def _submit(study: SharedStudy) -> None:
     with suppress(Exception):
         # The controller may be down; the next turn tries again.
         jobs = SlurmPlace().submit(Submission(toy_command(study.folder), missing, logs, OPTIONS))
-        study.note_jobs("slurm", jobs)
+        study.notes.note_jobs("slurm", jobs)
 
 
 def page(drills: list[Drill]) -> str:

@@ -67,7 +67,7 @@ def test_local_workers_are_found_again_and_cancelled(tmp_path: Path) -> None:
     place = make_place("local")
     study = toy_study(tmp_path, toy_plan([60.0]))
     jobs = _submit(place, study, 1)
-    study.note_jobs("local", jobs)
+    study.notes.note_jobs("local", jobs)
     deadline_s = time.monotonic() + 30
     while not (tmp_path / "begun").exists():
         assert time.monotonic() < deadline_s
@@ -181,7 +181,7 @@ def test_a_unit_of_a_requeued_worker_is_queued_at_once(tmp_path: Path) -> None:
     """Its job waits, or runs again as another worker, long before its lease expires."""
     study = toy_study(tmp_path, toy_plan([0.0], lease_s=1000.0))
     first = Worker("a", "host", 1, node="n1", job="7_0", begin_s=100.0)
-    study.enter(first)
+    study.notes.enter(first)
     assert study.claim(study.plan.units[0], first, Silence(lambda: 0.0)) is not None
 
     def why(state: JobState) -> str:
@@ -192,7 +192,7 @@ def test_a_unit_of_a_requeued_worker_is_queued_at_once(tmp_path: Path) -> None:
     assert why(JobState.QUEUED) == "its worker on n1 was requeued"
     assert study_status(study, []).busy == ()
     second = Worker("b", "host", 2, node="n2", job="7_0", begin_s=200.0, busy="it is busy")
-    study.enter(second)
+    study.notes.enter(second)
     assert why(JobState.RUNNING) == "its worker on n1 was requeued"
     assert study_status(study, []).busy == ("on n2, it is busy",)
 

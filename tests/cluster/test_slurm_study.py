@@ -58,7 +58,7 @@ def _submit(study: SharedStudy, options: Options = OPTIONS) -> None:
     logs.mkdir(exist_ok=True)
     command = toy_command(study.folder)
     jobs = SlurmPlace().submit(Submission(command, options.workers, logs, options))
-    study.note_jobs("slurm", jobs)
+    study.notes.note_jobs("slurm", jobs)
 
 
 def _wait(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
@@ -71,7 +71,7 @@ def _wait(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
 def _at_work(study: SharedStudy) -> list[Worker]:
     """Workers that run, as their notes and Slurm say."""
     living = {job.id for job in jobs_of(study) if job.state is JobState.RUNNING}
-    return [worker for worker, end in study.workers() if end is None and worker.job in living]
+    return [worker for worker, end in study.notes.workers() if end is None and worker.job in living]
 
 
 def _state(study: SharedStudy, worker: Worker) -> JobState:
