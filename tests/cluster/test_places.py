@@ -26,6 +26,7 @@ from perfkit.cluster.start_worker import granted_cpus
 from perfkit.cluster.study_status import UnitState, jobs_of, study_status
 from perfkit.errors import UserError
 from perfkit.shared_study.leases import Silence, Worker
+from perfkit.shared_study.notes import Notes
 from perfkit.shared_study.study import SharedStudy
 from tests.support.toy_worker import toy_command, toy_plan, toy_study
 
@@ -228,9 +229,10 @@ def test_options_that_make_no_job_are_refused(options: Options, expected: str) -
 
 
 def _stand_in(folder: Path, name: str) -> None:
-    """A program that prints the current folder and its words as JSON."""
+    """A program that answers as ``sbatch`` does, and shows its folder and its words as JSON."""
     folder.mkdir(exist_ok=True)
-    show = "import json, os, sys; print(json.dumps([os.getcwd(), *sys.argv[1:]]))"
+    show = "import json, os, sys; print(json.dumps([os.getcwd(), *sys.argv[1:]]), file=sys.stderr)"
+    show += '; print("17;lab")'
     (folder / name).write_text(f"#!/bin/sh\nexec {sys.executable} -c '{show}' \"$@\"\n")
     (folder / name).chmod(0o755)
 
@@ -244,7 +246,7 @@ def _words(script: Path, *given: str, programs: Path) -> list[str]:
         text=True,
         check=True,
     )
-    words: list[str] = json.loads(done.stdout)
+    words: list[str] = json.loads(done.stderr)
     return words
 
 
@@ -279,6 +281,8 @@ def test_the_script_submits_one_array_with_words_that_no_shell_interprets(
         "--hold",
     } <= set(words)
     assert words[-2:] == ["--account=a b", "worker.sh"]
+    # Whoever comes back finds the jobs of the script, as those of a submission.
+    assert Notes(folder).jobs() == [("slurm", [f"17_{task}" for task in range(1, 8)])]
     _, *command = _words(folder / "worker.sh", programs=programs)
     assert command == [
         "--cpus-per-task=3",
