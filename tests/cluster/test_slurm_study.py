@@ -9,9 +9,11 @@ import signal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from perfkit.cluster.place import JobState, Options, Submission
@@ -168,22 +170,47 @@ def _begun(folder: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def test_the_inputs_of_a_run_are_shared_by_the_workers_of_a_script(
-    perfkit: Perfkit, on_cluster: Slurm, tmp_path: Path
+def test_the_workers_of_a_script_and_their_trials_stay_on_the_cpus_that_slurm_gave_them(
+    perfkit: Perfkit, tmp_path: Path
 ) -> None:
-    words = "run --model heat --edges 8,12,8 --passes 0 --out out --on slurm --cpus-per-worker 1"
+    """Two workers of one CPU each share one node of two CPUs, and the inputs of a run."""
+    words = "run --model heat --edges 8,12,8,12 --passes 0 --out out --on slurm --cpus-per-worker 1"
     perfkit(f"{words} --array-limit 2 --script")
-    script = tmp_path / "out" / "sharing" / "submit.sh"
-    assert perfkit.run("sh", str(script), "--mem=2000M").returncode == 0
+    script = str(tmp_path / "out" / "sharing" / "submit.sh")
+    assert perfkit.run("sh", script, "--mem=2000M", "--nodelist=n1").returncode == 0
     study = SharedStudy(tmp_path / "out")
-    wait_until(lambda: not study.open_units(), 90)
+    granted: dict[int, set[int]] = {}
+    used: dict[int, set[int]] = defaultdict(set)
+
+    def is_done() -> bool:
+        for worker, end in study.notes.workers():
+            with suppress(psutil.Error):
+                process = psutil.Process(worker.pid)
+                if end is None:
+                    granted[worker.pid] = _cpus(process.environ()["SLURM_CPU_BIND_LIST"])
+                for each in (process, *process.children(recursive=True)):
+                    used[worker.pid] |= set(each.cpu_affinity())
+        return not study.open_units()
+
+    wait_until(is_done, 90)
+    assert len(granted) == 2
+    assert [len(cpus) for cpus in granted.values()] == [1, 1]
+    assert set.isdisjoint(*granted.values())
+    assert used == granted
     assert Counter(record.workload.name for record in study.records()) == Counter(
-        {"plate-8": 2, "plate-12": 1}
+        {"plate-8": 2, "plate-12": 2}
     )
     assert {record.outcome for record in study.records()} == {Outcome.OK}
-    assert len(list((tmp_path / "out").glob("plate-*/plate.npy"))) == 3
-    # The same command finds the study finished, and prints what it finds.
-    assert perfkit(words).count("outcome ok") == 3
+    assert {record.allowed_cpus for record in study.records()} == {1}
+    assert len(list((tmp_path / "out").glob("plate-*/plate.npy"))) == 4
+    # Slurm knows the jobs of the script, and the same command prints what it finds.
+    assert [job.id.partition("_")[2] for job in jobs_of(study)] == ["1", "2"]
+    assert perfkit(words).count("outcome ok") == 4
+
+
+def _cpus(mask: str) -> set[int]:
+    """The CPUs of a mask in hexadecimal."""
+    return {cpu for cpu in range(int(mask, 16).bit_length()) if int(mask, 16) >> cpu & 1}
 
 
 def test_a_tuning_and_a_fit_run_on_slurm(perfkit: Perfkit, tmp_path: Path) -> None:
