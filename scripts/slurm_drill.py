@@ -40,7 +40,7 @@ LEASE_S = 4.0
 """Seconds without a sign of life after which a trial is taken from its worker."""
 
 NODES = ("n1", "n2", "n3")
-TRIALS_PER_FAULT = 3
+TRIALS_PER_FAULT = 2
 LONGEST_CALM_S = 6.0
 """Most seconds between two faults."""
 

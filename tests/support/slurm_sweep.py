@@ -255,7 +255,9 @@ def wait_until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
 def _rows(page: str) -> dict[str, Sequence[str]]:
     """The cells of the table of configurations by label; a label that is there twice is lost."""
     rows: dict[str, list[str]] = {}
-    for line in re.findall(r'<tr class="\w+">(.*?)</tr>', page, re.DOTALL):
+    # The best configurations have a table of their own in addition.
+    table = page.partition('aria-label="All configurations"')[2].partition("</table>")[0]
+    for line in re.findall(r'<tr class="\w+">(.*?)</tr>', table, re.DOTALL):
         cells = re.findall(r"<td[^>]*>(?:<span[^>]*>.*?</span>)?(.*?)</td>", line, re.DOTALL)
         rows[cells[0].strip()] = [] if cells[0].strip() in rows else cells
     return {label: cells for label, cells in rows.items() if cells}
