@@ -25,7 +25,7 @@ from perfkit.records.store import read_folder
 from perfkit.shared_study.leases import Worker
 from perfkit.shared_study.study import SharedStudy
 from tests.support.browser import CHROMIUM, Browser
-from tests.support.local_slurm import SPARE, URGENT, Slurm, local_slurm
+from tests.support.local_slurm import CPUS, SPARE, URGENT, Slurm, cpuset_plugins, local_slurm
 from tests.support.slurm_sweep import (
     EDGE,
     Perfkit,
@@ -47,7 +47,7 @@ SLOW_S = 20.0
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     pytest.importorskip("submitit", reason="submitit is in the slurm extra")
     folder = tmp_path_factory.mktemp("slurm")
-    with local_slurm(folder, NODES, polls_memory=True, task_plugins="task/affinity") as running:
+    with local_slurm(folder, NODES, polls_memory=True, task_plugins=cpuset_plugins()) as running:
         yield running
 
 
@@ -122,6 +122,8 @@ def test_every_way_to_lose_a_worker_leaves_each_trial_one_record(
     assert [record.role for record in records].count(Role.REFERENCE) == 1
     assert len({record.machine.node for record in records}) > 1
     assert {record.study for record in records} == {study.plan.study}
+    # A worker has all CPUs of its node, although Slurm counts it as a task of a single one.
+    assert {record.allowed_cpus for record in records} == {CPUS}
     states = re.findall(r"padded=\d+\s*│\s*(\w+)\s*│\s*n\d", perfkit("status out"))
     assert states == ["done"] * 20
     page = tmp_path / "out" / "report.html"

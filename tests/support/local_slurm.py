@@ -31,6 +31,19 @@ JobAcctGatherParams=OverMemoryKill"""
 """Jobs that exceed their memory are ended; control groups, which need more rights, are not used."""
 
 
+CPUSETS = Path("/sys/fs/cgroup/cpuset")
+CONTROL_GROUPS = """CgroupPlugin=cgroup/v1
+CgroupMountpoint=/sys/fs/cgroup
+ConstrainCores=yes
+"""
+
+
+def cpuset_plugins() -> str:
+    """What binds tasks here: a mask of CPUs, and a cpuset where control groups can be made."""
+    usable = (CPUSETS / "cgroup.procs").exists() and os.access(CPUSETS, os.W_OK)
+    return "task/affinity,task/cgroup" if usable else "task/affinity"
+
+
 @dataclass(frozen=True)
 class Slurm:
     """A running Slurm; its commands find it through ``environment``."""
@@ -153,6 +166,7 @@ def local_slurm(
         folder, nodes, polls_memory=polls_memory, task_plugins=task_plugins
     )
     (folder / "slurm.conf").write_text(configuration)
+    (folder / "cgroup.conf").write_text(CONTROL_GROUPS)
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(1024))
     key.chmod(0o600)
