@@ -69,7 +69,7 @@ class Drill:
 
     slurm: str
     cpu: str
-    cpus: int
+    cpus: int | None
     date: str
     seed: int
     trials: int
