@@ -1,14 +1,16 @@
-"""Disturb a shared study on a real Slurm at random, and count the records of its units.
+"""Disturb a sweep on a real Slurm at random, and count the records of its trials.
 
 ::
 
     python -m scripts.slurm_drill [--faults 25] [--seed 0] [--out reports/drill]
 
-Starts a Slurm of its own with three nodes on this machine (as root; Debian: slurm-wlm and munge).
-Units sleep for half a second. At random moments, a worker is killed, suspended, cancelled, requeued
-or asked to end, a node is lost, the controller is restarted, or the shared folder stops for a
-while. Each unit must end with exactly one record. The counts are added to ``slurm.json`` in the
-folder of ``--out``, and ``README.md`` there is written anew.
+Starts a Slurm of its own with three nodes on this machine (as root; Debian: slurm-wlm and munge),
+and ``perfkit sweep --on slurm`` on the small model of the tests. At random moments, a worker that
+measures a trial is killed, suspended, cancelled, requeued or asked to end, its node is lost, the
+controller is restarted, or the shared folder stops answering for a while. Each trial must end with
+exactly one good record, next to that of its control, and the page must show it. The counts are
+added to ``slurm.json`` in the folder of ``--out``, and ``README.md`` there is written anew. Drills
+with other seeds add up.
 """
 
 from __future__ import annotations
@@ -25,24 +27,22 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from perfkit.cluster.place import JobState, Options, Submission
-from perfkit.cluster.slurm_place import SlurmPlace
 from perfkit.cluster.study_status import jobs_of
+from perfkit.records.machine import fingerprint
 from perfkit.shared_study.leases import Worker
-from perfkit.shared_study.study import SharedStudy
 from tests.support.local_slurm import Slurm, local_slurm
-from tests.support.toy_worker import SLOW, toy_command, toy_plan, toy_study
+from tests.support.slurm_sweep import Perfkit, SlurmSweep, holders
 
-UNIT_S = 0.5
-LEASE_S = 3.0
+LEASE_S = 4.0
+"""Seconds without a sign of life after which a trial is taken from its worker."""
+
 NODES = ("n1", "n2", "n3")
-UNITS_PER_FAULT = 8
-SLOW_S = 6.0
-"""Seconds for which the shared folder stops: two leases."""
-
-OPTIONS = Options(exclusive=True, workers=len(NODES), time_s=3600.0)
+TRIALS_PER_FAULT = 2
+LONGEST_CALM_S = 6.0
+"""Most seconds between two faults."""
 
 
 @dataclass(frozen=True)
@@ -51,27 +51,31 @@ class Drill:
 
     Attributes
     ----------
-    slurm
-        Version of Slurm.
+    slurm, cpu, cpus
+        Version of Slurm; name and number of the CPUs of the machine.
+    date
+        Day of the drill.
     seed
         Seed of the random moments, victims and faults.
-    units, attempts
-        Number of units, and how often one was begun.
+    trials, attempts
+        Number of trials, each with its control, and how often one was begun.
     faults
         Number of faults by kind.
-    lost, repeated
-        Number of units without a record, and with several.
+    wrong
+        Sentences on records that are missing, repeated, bad, or shown wrongly by the page.
     wall_s
         Duration in seconds.
     """
 
     slurm: str
+    cpu: str
+    cpus: int | None
+    date: str
     seed: int
-    units: int
+    trials: int
     attempts: int
     faults: dict[str, int]
-    lost: int
-    repeated: int
+    wrong: list[str]
     wall_s: float
 
 
@@ -82,19 +86,19 @@ class Disturber:
     ----------
     slurm
         The Slurm.
-    study
-        The study.
+    sweep
+        The sweep.
     chance
         Random numbers.
     """
 
-    def __init__(self, slurm: Slurm, study: SharedStudy, chance: random.Random) -> None:
+    def __init__(self, slurm: Slurm, sweep: SlurmSweep, chance: random.Random) -> None:
         self._slurm = slurm
-        self._study = study
+        self._sweep = sweep
         self._chance = chance
         self._suspended: list[tuple[float, int]] = []
         self._lost: list[tuple[float, str]] = []
-        self._slow_until_s = 0.0
+        self._stopped_until_s = 0.0
         self.counts: Counter[str] = Counter()
 
     def strike(self, workers: list[Worker]) -> None:
@@ -108,7 +112,7 @@ class Disturber:
             ("worker suspended for two leases", 3, self._suspend),
             ("node lost", 1, self._lose_node),
             ("controller restarted", 1, self._restart),
-            ("shared folder stopped for two leases", 1, self._slow),
+            ("shared folder stopped for two leases", 1, self._stop_folder),
         ]
         (name, _, fault), *_ = self._chance.choices(faults, [weight for _, weight, _ in faults])
         # A job may have ended since the look at it.
@@ -128,9 +132,9 @@ class Disturber:
             if at_once or end_s <= now_s:
                 self._lost.remove((end_s, node))
                 self._slurm.restore_node(node)
-        if self._slow_until_s and (at_once or self._slow_until_s <= now_s):
-            self._slow_until_s = 0.0
-            (self._study.folder / SLOW).unlink(missing_ok=True)
+        if self._stopped_until_s and (at_once or self._stopped_until_s <= now_s):
+            self._stopped_until_s = 0.0
+            self._sweep.let_folder_go_on()
 
     def _kill(self, victim: Worker) -> None:
         os.kill(victim.pid, signal.SIGKILL)
@@ -160,71 +164,59 @@ class Disturber:
     def _restart(self, victim: Worker) -> None:
         self._slurm.restart_controller()
 
-    def _slow(self, victim: Worker) -> None:
-        (self._study.folder / SLOW).touch()
-        self._slow_until_s = time.monotonic() + SLOW_S
+    def _stop_folder(self, victim: Worker) -> None:
+        self._sweep.stop_folder()
+        self._stopped_until_s = time.monotonic() + 2 * LEASE_S
 
 
 def drill(slurm: Slurm, folder: Path, faults: int, seed: int) -> Drill:
-    """Run a study to its end while it is disturbed.
+    """Run a sweep to its end while it is disturbed.
 
     Parameters
     ----------
     slurm
         A running Slurm.
     folder
-        Folder of the study.
+        Folder of the sweep.
     faults
         Number of faults.
     seed
         Seed of the random moments, victims and faults.
     """
     chance, begin_s = random.Random(seed), time.monotonic()
-    plan = toy_plan([UNIT_S] * (UNITS_PER_FAULT * faults), lease_s=LEASE_S, most_lost=faults + 1)
-    study = toy_study(folder, plan)
-    disturber = Disturber(slurm, study, chance)
+    perfkit = Perfkit(slurm, folder)
+    sweep = SlurmSweep(perfkit, TRIALS_PER_FAULT * faults, len(NODES))
+    sweep.prepare(LEASE_S, most_lost=faults + 1)
+    perfkit(f"{sweep.words} --no-follow")
+    disturber = Disturber(slurm, sweep, chance)
     try:
-        while study.open_units():
-            time.sleep(chance.uniform(0.1, 1.0))
+        while sweep.study.open_units():
+            time.sleep(chance.uniform(0.0, LONGEST_CALM_S))
             disturber.recover()
-            workers = _at_work(study)
+            workers = holders(sweep.study)
             if disturber.counts.total() < faults and workers:
                 disturber.strike(workers)
-            if len(_living(study)) < len(NODES):
-                _submit(study)
+            missing = len(NODES) - sum(not job.state.is_over for job in jobs_of(sweep.study))
+            if missing > 0:
+                # The controller may be down; the next turn tries again.
+                sweep.submit_script(f"--array=1-{missing}")
     finally:
         disturber.recover(at_once=True)
-    records = Counter(record.id.rpartition("-")[0] for record in study.records())
+    perfkit(sweep.words)
+    wrong = [*sweep.faults(), *sweep.wrong_rows((sweep.folder / "report.html").read_text())]
+    machine = fingerprint()
     return Drill(
         slurm=slurm.run("sbatch", "--version").split()[-1],
+        cpu=machine.cpu or "unknown CPU",
+        cpus=machine.logical_cpus,
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
         seed=seed,
-        units=len(plan.units),
-        attempts=len((folder / "begun").read_text().splitlines()),
+        trials=sweep.candidates,
+        attempts=sweep.attempts,
         faults=dict(sorted(disturber.counts.items())),
-        lost=len(plan.units) - len(records),
-        repeated=sum(count > 1 for count in records.values()),
+        wrong=wrong,
         wall_s=round(time.monotonic() - begin_s, 1),
     )
-
-
-def _living(study: SharedStudy) -> set[str]:
-    return {job.id for job in jobs_of(study) if not job.state.is_over}
-
-
-def _at_work(study: SharedStudy) -> list[Worker]:
-    running = {job.id for job in jobs_of(study) if job.state is JobState.RUNNING}
-    workers = {worker.job: worker for worker, end in study.workers() if end is None}
-    return [worker for job, worker in workers.items() if job in running]
-
-
-def _submit(study: SharedStudy) -> None:
-    logs = study.sharing / "logs"
-    logs.mkdir(exist_ok=True)
-    missing = len(NODES) - len(_living(study))
-    with suppress(Exception):
-        # The controller may be down; the next turn tries again.
-        jobs = SlurmPlace().submit(Submission(toy_command(study.folder), missing, logs, OPTIONS))
-        study.note_jobs("slurm", jobs)
 
 
 def page(drills: list[Drill]) -> str:
@@ -232,18 +224,21 @@ def page(drills: list[Drill]) -> str:
     kinds = sorted({kind for one in drills for kind in one.faults})
     faults = sum(sum(one.faults.values()) for one in drills)
     versions = ", ".join(sorted({one.slurm for one in drills}))
+    machines = ", ".join(sorted({f"{one.cpu}, {one.cpus} CPUs" for one in drills}))
     lines = [
-        "# Shared studies under faults",
+        "# Sweeps on Slurm under faults",
         "",
-        f"A study of short units on a real Slurm ({versions}) with three nodes on one machine, "
-        f"disturbed {faults} times at random moments by `python -m scripts.slurm_drill`. Each unit "
-        "must end with exactly one record.",
+        f"`perfkit sweep --on slurm` of a small model, on a real Slurm ({versions}) with three "
+        f"nodes on one machine ({machines}), disturbed {faults} times at random moments by "
+        "`python -m scripts.slurm_drill`. Each trial must end with exactly one good record, next "
+        "to that of its control on the same node, and the page must show the time and the speed-up "
+        "of these records.",
         "",
-        "| seed | units | attempts | faults | lost | with several records | minutes |",
+        "| date | seed | trials | begun | faults | wrong | minutes |",
         "|---|---|---|---|---|---|---|",
         *(
-            f"| {one.seed} | {one.units} | {one.attempts} | {sum(one.faults.values())} "
-            f"| {one.lost} | {one.repeated} | {one.wall_s / 60:.1f} |"
+            f"| {one.date} | {one.seed} | {one.trials} | {one.attempts} "
+            f"| {sum(one.faults.values())} | {len(one.wrong)} | {one.wall_s / 60:.1f} |"
             for one in drills
         ),
         "",
@@ -251,13 +246,14 @@ def page(drills: list[Drill]) -> str:
         "|---|---|",
         *(f"| {kind} | {sum(one.faults.get(kind, 0) for one in drills)} |" for kind in kinds),
         "",
+        *(f"Seed {one.seed}: {sentence}.  " for one in drills for sentence in one.wrong),
         "`slurm.json` holds the counts of each drill.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def main() -> int:
-    """Run the drill, add its counts, and print them; 0 if each unit has exactly one record."""
+    """Run the drill, add its counts, and print them; 0 if nothing is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--faults", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
@@ -268,21 +264,22 @@ def main() -> int:
     # munged refuses sockets below folders that others could replace.
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         folder = Path(name)
-        for part in ("slurm", "study"):
+        for part in ("slurm", "sweep"):
             (folder / part).mkdir()
         with local_slurm(folder / "slurm", NODES) as slurm:
             os.environ.update({key: slurm.environment[key] for key in ("SLURM_CONF", "PATH")})
-            found = drill(slurm, folder / "study", given.faults, given.seed)
+            found = drill(slurm, folder / "sweep", given.faults, given.seed)
             slurm.run("scancel", "--me")
             slurm.wait_until_empty(60)
     given.out.mkdir(parents=True, exist_ok=True)
     counts = given.out / "slurm.json"
     known = [Drill(**one) for one in json.loads(counts.read_text())] if counts.exists() else []
-    known = [one for one in known if one.seed != found.seed] + [found]
+    others = [one for one in known if one.seed != found.seed]
+    known = sorted([*others, found], key=lambda one: one.seed)
     counts.write_text(json.dumps([asdict(one) for one in known], indent=1) + "\n")
     (given.out / "README.md").write_text(page(known))
     print(json.dumps(asdict(found)))
-    return 0 if found.lost == found.repeated == 0 else 1
+    return 1 if found.wrong else 0
 
 
 if __name__ == "__main__":

@@ -6,18 +6,39 @@ import shlex
 from pathlib import Path
 
 from perfkit.cluster.place import NAME, Options
-from perfkit.cluster.slurm_place import SIGNAL_S, refuse_unsafe, slurm_minutes, srun_arguments
+from perfkit.cluster.slurm_place import (
+    SIGNAL_S,
+    SLURM,
+    refuse_unsafe,
+    slurm_minutes,
+    srun_arguments,
+)
 from perfkit.errors import UserError
 from perfkit.files import make_executable, reason_of, write_whole
+from perfkit.shared_study.notes import JOBS
 
 _SUBMIT = """#!/bin/sh
-# Submits the workers of the study in the folder above this one, as one array.
-# Options given to this script are passed to sbatch, e.g. --account=NAME.
+# Submits the workers of the study in the folder above this one, as one array, and notes their jobs
+# for 'perfkit status'. Options given to this script are passed to sbatch, e.g. --account=NAME.
 set -e
 case $0 in */*) CDPATH='' cd -- "${{0%/*}}" ;; *) ;; esac
-mkdir -p logs
+mkdir -p logs {jobs}
 # shellcheck disable=SC2016 # Options are words, and nothing in them is to be expanded.
-exec sbatch {options} "$@" worker.sh
+array=$(sbatch --parsable {options} "$@" worker.sh)
+# The name of the cluster may follow the number.
+array=${{array%%;*}}
+case ${{array}} in
+'' | *[!0-9]*) exit 0 ;; # Nothing was submitted, e.g. with --test-only.
+*) ;;
+esac
+echo "Submitted batch job ${{array}}"
+workers=''
+task=1
+while [ "${{task}}" -le {workers} ]; do
+  workers="${{workers}}, \\"${{array}}_${{task}}\\""
+  task=$((task + 1))
+done
+printf '{{"place": "{place}", "jobs": [%s]}}\\n' "${{workers#, }}" >"{jobs}/${{array}}.json"
 """
 
 _WORKER = """#!/bin/sh
@@ -51,7 +72,13 @@ def write_array_script(folder: Path, python: str, module: str, options: Options)
     refuse_unsafe(folder)
     submit, worker = folder / "submit.sh", folder / "worker.sh"
     try:
-        write_whole(submit, _SUBMIT.format(options=shlex.join(_sbatch(options))), "script")
+        submission = _SUBMIT.format(
+            options=shlex.join(_sbatch(options)),
+            workers=options.workers,
+            place=SLURM,
+            jobs=JOBS,
+        )
+        write_whole(submit, submission, "script")
         run = _WORKER.format(
             options=shlex.join(srun_arguments(options)),
             python=shlex.quote(python),

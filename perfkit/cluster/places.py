@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from perfkit.cluster.local_place import LocalPlace
 from perfkit.cluster.place import Place
-from perfkit.cluster.slurm_place import SlurmPlace
+from perfkit.cluster.slurm_place import SLURM, SlurmPlace
 from perfkit.errors import unknown_name
 
 LOCAL = "local"
 
 PLACES: dict[str, Callable[[], Place]] = {
     LOCAL: LocalPlace,
-    "slurm": SlurmPlace,
+    SLURM: SlurmPlace,
 }
 """What makes each place."""
 

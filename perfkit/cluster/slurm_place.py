@@ -17,6 +17,9 @@ from perfkit.cluster.start_worker import start
 from perfkit.errors import MissingDependencyError, UserError
 from perfkit.printable import printable
 
+SLURM = "slurm"
+"""Name of the place."""
+
 SIGNAL_S = 30
 """Seconds before the time limit at which Slurm asks a worker to end and to give its unit back.
 Slurm itself counts time limits to within a minute."""
@@ -36,13 +39,13 @@ class SlurmPlace:
         Name of submitit's executor; ``local`` runs the tasks on this machine without a scheduler.
     """
 
-    def __init__(self, cluster: str = "slurm") -> None:
+    def __init__(self, cluster: str = SLURM) -> None:
         self._cluster = cluster
 
     def check(self, options: Options) -> None:
         """Refuse options that Slurm cannot take."""
         _submitit()
-        if self._cluster == "slurm" and shutil.which("sbatch") is None:
+        if self._cluster == SLURM and shutil.which("sbatch") is None:
             raise UserError(
                 "sbatch is not found: --on slurm submits from a machine with Slurm's programs; "
                 "--script writes a script to submit elsewhere"

@@ -115,7 +115,7 @@ class StudyStatus:
 def jobs_of(study: SharedStudy) -> list[Job]:
     """Ask the places of a study for the states of its jobs."""
     found: list[Job] = []
-    for place, jobs in study.jobs():
+    for place, jobs in study.notes.jobs():
         found += make_place(place).jobs(jobs, study.logs)
     return found
 
@@ -135,7 +135,7 @@ def study_status(study: SharedStudy, jobs: Sequence[Job]) -> StudyStatus:
     if not study.open_units(listing):
         # What was lost after it had become superfluous was not repeated.
         found = [unit for unit in found if unit.key in listing.closed]
-    workers = study.workers()
+    workers = study.notes.workers()
     holders = _Holders({job.id: job for job in jobs}, _last_workers(workers))
     units = []
     for unit in (*found, *study.plan.units):
@@ -161,7 +161,7 @@ def study_status(study: SharedStudy, jobs: Sequence[Job]) -> StudyStatus:
         tuple(jobs),
         study.cancelled,
         tuple(dict.fromkeys(endings)),
-        study.spent_s(),
+        study.notes.spent_s(),
         tuple(dict.fromkeys(busy)),
     )
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.errors import UserError
@@ -15,7 +14,6 @@ from perfkit.records.journal import PATTERN as JOURNALS
 from perfkit.records.journal import remove_journal
 from perfkit.records.reason import fault_of
 from perfkit.records.schema import Record
-from perfkit.records.store import Store
 from perfkit.records.upgrades import read_record
 from perfkit.shared_study.exclusive import create, names_in
 from perfkit.shared_study.leases import (
@@ -25,10 +23,9 @@ from perfkit.shared_study.leases import (
     Silence,
     Worker,
     lease_numbers,
-    read_worker,
 )
+from perfkit.shared_study.notes import Notes
 from perfkit.shared_study.plan import Unit, read_plan
-from perfkit.shared_study.spent import Shift, spent_s
 
 SHARING = "sharing"
 """Folder below that of the study for everything that is not a record."""
@@ -43,37 +40,6 @@ UNITS = "units"
 
 FAILED_PREFIX = "failed: "
 """Begin of the reason of a lease that was released because the unit could not be run."""
-
-
-class UnitStore(Store):
-    """A store that keeps the records of a unit in memory until they are committed.
-
-    It adopts no journals: those of other workers belong to trials that run.
-
-    Parameters
-    ----------
-    folder
-        Folder of the study.
-    known
-        Records of other units that the store shows. Without any, a unit is measured whole.
-    """
-
-    def __init__(self, folder: Path, known: Sequence[Record] = ()) -> None:
-        self.folder = folder
-        self._known = tuple(known)
-        self._kept: list[Record] = []
-
-    def append(self, record: Record) -> None:
-        """Keep a record."""
-        self._kept.append(record)
-
-    def records(self) -> list[Record]:
-        """The known records, then those of this unit so far."""
-        return [*self._known, *self._kept]
-
-    def kept(self) -> list[Record]:
-        """The records of this unit so far."""
-        return list(self._kept)
 
 
 @dataclass(frozen=True)
@@ -124,6 +90,17 @@ class SharedStudy:
     folder
         Folder of the study, which holds a plan.
 
+    Attributes
+    ----------
+    plan
+        The plan.
+    sharing
+        Folder of leases and notes.
+    leases
+        The leases of the units.
+    notes
+        The notes of workers and submitters.
+
     Raises
     ------
     UserError
@@ -142,6 +119,7 @@ class SharedStudy:
                 "the folder of the study"
             ) from error
         self.leases = Leases(self.sharing)
+        self.notes = Notes(self.sharing)
         self._known: dict[str, list[Record]] = {}
         self._noted: dict[str, tuple[float, Unit]] = {}
 
@@ -350,51 +328,7 @@ class SharedStudy:
         create(self.sharing / f"{key}{GIVEN_UP_SUFFIX}", reason.encode())
         return True
 
-    # -- workers and jobs -----------------------------------------------------------------------
-
-    def enter(self, worker: Worker) -> None:
-        """Note that a worker has begun."""
-        self._write(f"workers/{worker.name}.json", asdict(worker))
-
-    def leave(self, worker: Worker, reason: str) -> None:
-        """Note why a worker has ended."""
-        self._write(f"workers/{worker.name}.end", {"reason": reason})
-
-    def workers(self) -> list[tuple[Worker, str | None]]:
-        """All workers, with why they ended; None for those that run or were lost."""
-        found = []
-        for path in sorted((self.sharing / "workers").glob("*.json")):
-            with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-                worker = read_worker(path.read_bytes())
-                end = path.with_suffix(".end")
-                reason = str(json.loads(end.read_bytes())["reason"]) if end.exists() else None
-                found.append((worker, reason))
-        return found
-
-    def note_shift(self, worker: Worker, shift: Shift) -> None:
-        """Note how long a worker has been at work."""
-        self._write(f"workers/{worker.name}.shift", asdict(shift))
-
-    def spent_s(self) -> float:
-        """Wall seconds during which at least one worker was at work."""
-        shifts = []
-        for path in (self.sharing / "workers").glob("*.shift"):
-            with suppress(OSError, ValueError, TypeError, RecursionError):
-                shifts.append(Shift(**json.loads(path.read_bytes())))
-        return spent_s(shifts)
-
-    def note_jobs(self, place: str, jobs: Sequence[str]) -> None:
-        """Note the jobs of a submission, so that whoever comes back finds them."""
-        self._write(f"jobs/{secrets.token_hex(6)}.json", {"place": place, "jobs": list(jobs)})
-
-    def jobs(self) -> list[tuple[str, list[str]]]:
-        """Place and jobs of each submission."""
-        found = []
-        for path in sorted((self.sharing / "jobs").glob("*.json")):
-            with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-                noted = json.loads(path.read_bytes())
-                found.append((str(noted["place"]), [str(job) for job in noted["jobs"]]))
-        return found
+    # -- the end -------------------------------------------------------------------------------
 
     @property
     def _cancelled(self) -> Path:
@@ -412,6 +346,3 @@ class SharedStudy:
     def resume(self) -> None:
         """Let workers begin units again."""
         remove(self._cancelled)
-
-    def _write(self, name: str, content: dict[str, object]) -> None:
-        write_whole(self.sharing / name, json.dumps(content) + "\n", "note of the shared study")

@@ -164,7 +164,7 @@ def work(
     """
     clock = WallClock() if clock is None else clock
     silence = Silence(clock.now_s)
-    study.enter(worker)
+    study.notes.enter(worker)
     note = _shift_note(study, worker, clock)
     reason, refused = INTERRUPTED, set[str]()
     try:
@@ -194,7 +194,7 @@ def work(
     finally:
         note()
         with suppress(UserError):
-            study.leave(worker, reason)
+            study.notes.leave(worker, reason)
 
 
 def _shift_note(study: SharedStudy, worker: Worker, clock: Clock) -> Callable[[], None]:
@@ -203,7 +203,7 @@ def _shift_note(study: SharedStudy, worker: Worker, clock: Clock) -> Callable[[]
 
     def note() -> None:
         with suppress(OSError, UserError):
-            study.note_shift(worker, Shift(begin_s, clock.now_s() - begun_s))
+            study.notes.note_shift(worker, Shift(begin_s, clock.now_s() - begun_s))
 
     return note
 

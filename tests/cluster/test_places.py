@@ -26,6 +26,7 @@ from perfkit.cluster.start_worker import granted_cpus
 from perfkit.cluster.study_status import UnitState, jobs_of, study_status
 from perfkit.errors import UserError
 from perfkit.shared_study.leases import Silence, Worker
+from perfkit.shared_study.notes import Notes
 from perfkit.shared_study.study import SharedStudy
 from tests.support.toy_worker import toy_command, toy_plan, toy_study
 
@@ -67,7 +68,7 @@ def test_local_workers_are_found_again_and_cancelled(tmp_path: Path) -> None:
     place = make_place("local")
     study = toy_study(tmp_path, toy_plan([60.0]))
     jobs = _submit(place, study, 1)
-    study.note_jobs("local", jobs)
+    study.notes.note_jobs("local", jobs)
     deadline_s = time.monotonic() + 30
     while not (tmp_path / "begun").exists():
         assert time.monotonic() < deadline_s
@@ -181,7 +182,7 @@ def test_a_unit_of_a_requeued_worker_is_queued_at_once(tmp_path: Path) -> None:
     """Its job waits, or runs again as another worker, long before its lease expires."""
     study = toy_study(tmp_path, toy_plan([0.0], lease_s=1000.0))
     first = Worker("a", "host", 1, node="n1", job="7_0", begin_s=100.0)
-    study.enter(first)
+    study.notes.enter(first)
     assert study.claim(study.plan.units[0], first, Silence(lambda: 0.0)) is not None
 
     def why(state: JobState) -> str:
@@ -192,7 +193,7 @@ def test_a_unit_of_a_requeued_worker_is_queued_at_once(tmp_path: Path) -> None:
     assert why(JobState.QUEUED) == "its worker on n1 was requeued"
     assert study_status(study, []).busy == ()
     second = Worker("b", "host", 2, node="n2", job="7_0", begin_s=200.0, busy="it is busy")
-    study.enter(second)
+    study.notes.enter(second)
     assert why(JobState.RUNNING) == "its worker on n1 was requeued"
     assert study_status(study, []).busy == ("on n2, it is busy",)
 
@@ -228,9 +229,10 @@ def test_options_that_make_no_job_are_refused(options: Options, expected: str) -
 
 
 def _stand_in(folder: Path, name: str) -> None:
-    """A program that prints the current folder and its words as JSON."""
+    """A program that answers as ``sbatch`` does, and shows its folder and its words as JSON."""
     folder.mkdir(exist_ok=True)
-    show = "import json, os, sys; print(json.dumps([os.getcwd(), *sys.argv[1:]]))"
+    show = "import json, os, sys; print(json.dumps([os.getcwd(), *sys.argv[1:]]), file=sys.stderr)"
+    show += '; print("17;lab")'
     (folder / name).write_text(f"#!/bin/sh\nexec {sys.executable} -c '{show}' \"$@\"\n")
     (folder / name).chmod(0o755)
 
@@ -244,7 +246,7 @@ def _words(script: Path, *given: str, programs: Path) -> list[str]:
         text=True,
         check=True,
     )
-    words: list[str] = json.loads(done.stdout)
+    words: list[str] = json.loads(done.stderr)
     return words
 
 
@@ -279,6 +281,8 @@ def test_the_script_submits_one_array_with_words_that_no_shell_interprets(
         "--hold",
     } <= set(words)
     assert words[-2:] == ["--account=a b", "worker.sh"]
+    # Whoever comes back finds the jobs of the script, as those of a submission.
+    assert Notes(folder).jobs() == [("slurm", [f"17_{task}" for task in range(1, 8)])]
     _, *command = _words(folder / "worker.sh", programs=programs)
     assert command == [
         "--cpus-per-task=3",

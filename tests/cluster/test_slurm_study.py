@@ -1,4 +1,4 @@
-"""Shared studies on a real Slurm with three nodes: workers are lost in every way, no unit is."""
+"""Shared studies on a real Slurm with three nodes: workers are lost in every way, no trial is."""
 
 from __future__ import annotations
 
@@ -6,28 +6,35 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from perfkit.cluster.place import JobState, Options, Submission
 from perfkit.cluster.slurm_place import SlurmPlace
-from perfkit.cluster.study_status import UnitState, jobs_of, study_status
+from perfkit.cluster.study_status import jobs_of, study_status
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import read_folder
 from perfkit.shared_study.leases import Worker
-from perfkit.shared_study.plan import read_plan
 from perfkit.shared_study.study import SharedStudy
-from tests.support.local_slurm import SPARE, URGENT, Slurm, local_slurm
-from tests.support.plugin import install
-from tests.support.toy_worker import GREEDY, SLOW, toy_command, toy_plan, toy_study
+from tests.support.browser import CHROMIUM, Browser
+from tests.support.local_slurm import CPUS, SPARE, URGENT, Slurm, cpuset_plugins, local_slurm
+from tests.support.slurm_sweep import (
+    EDGE,
+    Perfkit,
+    SlurmSweep,
+    at_work,
+    wait_for_holders,
+    wait_until,
+)
+from tests.support.toy_worker import GREEDY, toy_command, toy_plan, toy_study
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +46,8 @@ SLOW_S = 20.0
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     pytest.importorskip("submitit", reason="submitit is in the slurm extra")
-    with local_slurm(tmp_path_factory.mktemp("slurm"), NODES, polls_memory=True) as running:
+    folder = tmp_path_factory.mktemp("slurm")
+    with local_slurm(folder, NODES, polls_memory=True, task_plugins=cpuset_plugins()) as running:
         yield running
 
 
@@ -53,81 +61,87 @@ def on_cluster(cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slur
     cluster.wait_until_empty(60)
 
 
-def _submit(study: SharedStudy, options: Options = OPTIONS) -> None:
+def _submit(study: SharedStudy, options: Options) -> None:
     logs = study.sharing / "logs"
     logs.mkdir(exist_ok=True)
     command = toy_command(study.folder)
     jobs = SlurmPlace().submit(Submission(command, options.workers, logs, options))
-    study.note_jobs("slurm", jobs)
-
-
-def _wait(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
-    deadline_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
-
-
-def _at_work(study: SharedStudy) -> list[Worker]:
-    """Workers that run, as their notes and Slurm say."""
-    living = {job.id for job in jobs_of(study) if job.state is JobState.RUNNING}
-    return [worker for worker, end in study.workers() if end is None and worker.job in living]
+    study.notes.note_jobs("slurm", jobs)
 
 
 def _state(study: SharedStudy, worker: Worker) -> JobState:
     return next(job.state for job in jobs_of(study) if job.id == worker.job)
 
 
-def test_every_way_to_lose_a_worker_leaves_each_unit_one_record(
-    on_cluster: Slurm, tmp_path: Path
+@pytest.fixture
+def perfkit(on_cluster: Slurm, tmp_path: Path) -> Perfkit:
+    pytest.importorskip("jax", reason="the trials are real")
+    return Perfkit(on_cluster, tmp_path)
+
+
+def test_every_way_to_lose_a_worker_leaves_each_trial_one_record(
+    perfkit: Perfkit, on_cluster: Slurm, tmp_path: Path
 ) -> None:
-    study = toy_study(tmp_path, toy_plan([1.5] * 20, lease_s=3.0))
-    _submit(study)
-    _wait(lambda: len(_at_work(study)) == 3)
-    killed, cancelled, requeued = random.Random(0).sample(_at_work(study), 3)
+    """All victims but those of the controller and the folder are in the middle of a trial."""
+    sweep = SlurmSweep(perfkit, candidates=20, workers=3)
+    sweep.prepare(lease_s=4.0, most_lost=5)
+    perfkit(f"{sweep.words} --no-follow")
+    study = sweep.study
+    killed, cancelled, requeued = random.Random(0).sample(wait_for_holders(study, 3), 3)
     assert {worker.node for worker in (killed, cancelled, requeued)} == set(NODES)
 
     os.kill(killed.pid, signal.SIGKILL)
     on_cluster.run("scancel", str(cancelled.job))
-    _wait(lambda: _state(study, cancelled) is JobState.CANCELLED)
-    _wait(lambda: _state(study, killed) is JobState.FAILED)
+    wait_until(lambda: _state(study, cancelled) is JobState.CANCELLED)
+    wait_until(lambda: _state(study, killed) is JobState.FAILED)
 
     on_cluster.restart_controller()
     # Whoever comes back starts new workers; those that run are not disturbed.
-    _wait(lambda: bool(_answer(on_cluster, "sinfo", "--noheader")))
+    wait_until(lambda: perfkit.run("sinfo", "--noheader").returncode == 0)
     on_cluster.run("scontrol", "requeue", str(requeued.job))
-    _submit(study)
-    _wait(lambda: len(_at_work(study)) >= 2)
+    assert sweep.submit_script()
 
-    # One worker hangs until its time limit, which Slurm looks at twice a minute. Meanwhile nothing
-    # can be written to the shared folder for longer than several leases.
-    hanging, signalled = _at_work(study)[:2]
+    # One worker hangs until its time limit, which Slurm looks at twice a minute. Meanwhile the
+    # shared folder does not answer for longer than several leases.
+    hanging, signalled = wait_for_holders(study, 2)[:2]
     os.kill(hanging.pid, signal.SIGSTOP)
     on_cluster.run("scontrol", "update", f"JobId={hanging.job}", "EndTime=now+1")
-    (tmp_path / SLOW).touch()
+    sweep.stop_folder()
     time.sleep(SLOW_S)
-    (tmp_path / SLOW).unlink()
+    sweep.let_folder_go_on()
     # Slurm sends this signal before a time limit.
     on_cluster.run("scancel", "--signal=USR2", str(signalled.job))
-    _wait(lambda: _state(study, hanging) is JobState.TIME_LIMIT, 90)
+    wait_until(lambda: _state(study, hanging) is JobState.TIME_LIMIT, 90)
 
-    if study.open_units() and not _at_work(study):
-        _submit(study)
-    _wait(lambda: not study.open_units(), 120)
-    status = study_status(study, jobs_of(study))
-    assert status.counts[UnitState.DONE] == 20
-    names = Counter(record.id.rpartition("-")[0] for record in study.records())
-    assert names == Counter(f"unit-{number}" for number in range(20))
-    assert len(read_folder(tmp_path).records) == 20
+    # The same command follows the study to its end, and starts new workers if none is left.
+    shown = perfkit(sweep.words)
+    assert "sweep of 20 units: 0 queued, 0 running, 20 done, 0 failed" in shown
+    assert sweep.faults() == []
+    assert sweep.attempts >= 23
+    records = sweep.records()
+    assert [record.role for record in records].count(Role.REFERENCE) == 1
+    assert len({record.machine.node for record in records}) > 1
+    assert {record.study for record in records} == {study.plan.study}
+    # A worker has all CPUs of its node, although Slurm counts it as a task of a single one.
+    assert {record.allowed_cpus for record in records} == {CPUS}
+    states = re.findall(r"padded=\d+\s*│\s*(\w+)\s*│\s*n\d", perfkit("status out"))
+    assert states == ["done"] * 20
+    page = tmp_path / "out" / "report.html"
+    assert sweep.wrong_rows(page.read_text()) == []
+    if CHROMIUM is not None:
+        with Browser(tmp_path / "profile") as browser:
+            browser.open(page)
+            assert browser.errors == []
+            assert browser.evaluate(f"document.body.innerText.includes('padded={EDGE + 20}')")
 
 
-def test_the_status_tells_why_slurm_ended_each_worker(on_cluster: Slurm, tmp_path: Path) -> None:
+def test_the_status_reports_why_slurm_ended_each_worker(on_cluster: Slurm, tmp_path: Path) -> None:
     """One exceeds its memory, one is preempted, and one is lost with its node."""
     study = toy_study(tmp_path, toy_plan([300.0] * 3, lease_s=60.0))
     passed_on = {"mem": "600M", "no-requeue": None}
     _submit(study, replace(OPTIONS, partition=SPARE, passed_on=passed_on))
-    _wait(lambda: len(_begun(tmp_path)) == 3)
-    greedy, preempted, lost = _at_work(study)
+    wait_until(lambda: len(_begun(tmp_path)) == 3)
+    greedy, preempted, lost = at_work(study)
     ends = {
         greedy: JobState.OUT_OF_MEMORY,
         preempted: JobState.PREEMPTED,
@@ -141,7 +155,7 @@ def test_the_status_tells_why_slurm_ended_each_worker(on_cluster: Slurm, tmp_pat
     on_cluster.lose_node(str(lost.node))
     os.kill(lost.pid, signal.SIGKILL)
     try:
-        _wait(lambda: {worker: _state(study, worker) for worker in ends} == ends)
+        wait_until(lambda: {worker: _state(study, worker) for worker in ends} == ends)
         why = {unit.why for unit in study_status(study, jobs_of(study)).units}
     finally:
         on_cluster.restore_node(str(lost.node))
@@ -158,76 +172,47 @@ def _begun(folder: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def _answer(cluster: Slurm, *command: str) -> str:
-    done = subprocess.run(
-        command, env=cluster.environment, capture_output=True, text=True, check=False
-    )
-    return done.stdout
-
-
-type Perfkit = Callable[[str], str]
-
-
-@pytest.fixture
-def perfkit(on_cluster: Slurm, tmp_path: Path) -> Perfkit:
-    """Run a command with a small model installed, and return what it prints."""
-    pytest.importorskip("jax", reason="the trials are real")
-    (tmp_path / "packages").mkdir()
-    environment = on_cluster.environment | {"PYTHONPATH": str(install(tmp_path / "packages"))}
-
-    def run(words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "perfkit", *words.split()],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        logs = [path.read_bytes() for path in tmp_path.rglob("sharing/logs/*")]
-        assert done.returncode == 0, (done.stdout, done.stderr, logs)
-        return done.stdout
-
-    return run
-
-
-def test_a_sweep_of_a_model_runs_on_slurm(perfkit: Perfkit, tmp_path: Path) -> None:
-    """Stock and one change: one reference, and one block on one node with its control."""
-    shown = perfkit(
-        "sweep --model heat --sizes 16 --cpus all,1 --rounds 2 --out out "
-        "--on slurm --exclusive --array-limit 1 --time 9m"
-    )
-    assert "sweep of 1 units: 0 queued, 0 running, 1 done, 0 failed" in shown
-    records = read_folder(tmp_path / "out").records
-    assert Counter(record.role for record in records) == Counter(["reference", "base", "sweep"])
-    assert {record.outcome for record in records} == {Outcome.OK}
-    assert len({record.machine.node for record in records}) == 1
-    assert {record.machine.node for record in records} < set(NODES)
-    assert {record.study for record in records} == {read_plan(tmp_path / "out").study}
-    base, change = (one for one in records if one.role != "reference")
-    assert base.block == change.block
-    assert (base.allowed_cpus, change.allowed_cpus) == (2, 1)
-    assert "cpus=1" in (tmp_path / "out" / "report.html").read_text()
-    assert re.search(r"cpus=1\s*│\s*done\s*│\s*n\d", perfkit("status out"))
-
-
-def test_the_inputs_of_a_run_are_shared_by_the_workers_of_a_script(
-    perfkit: Perfkit, on_cluster: Slurm, tmp_path: Path
+def test_the_workers_of_a_script_and_their_trials_stay_on_the_cpus_that_slurm_gave_them(
+    perfkit: Perfkit, tmp_path: Path
 ) -> None:
-    words = "run --model heat --edges 8,12,8 --passes 0 --out out --on slurm --cpus-per-worker 1"
+    """Two workers of one CPU each share one node of two CPUs, and the inputs of a run."""
+    words = "run --model heat --edges 8,12,8,12 --passes 0 --out out --on slurm --cpus-per-worker 1"
     perfkit(f"{words} --array-limit 2 --script")
-    environment = on_cluster.environment | {"PYTHONPATH": str(tmp_path / "packages")}
-    script = tmp_path / "out" / "sharing" / "submit.sh"
-    subprocess.run(["sh", str(script), "--mem=2000M"], env=environment, check=True)
+    script = str(tmp_path / "out" / "sharing" / "submit.sh")
+    assert perfkit.run("sh", script, "--mem=2000M", "--nodelist=n1").returncode == 0
     study = SharedStudy(tmp_path / "out")
-    _wait(lambda: not study.open_units(), 90)
+    granted: dict[int, set[int]] = {}
+    used: dict[int, set[int]] = defaultdict(set)
+
+    def is_done() -> bool:
+        for worker, end in study.notes.workers():
+            with suppress(psutil.Error):
+                process = psutil.Process(worker.pid)
+                if end is None:
+                    granted[worker.pid] = _cpus(process.environ()["SLURM_CPU_BIND_LIST"])
+                for each in (process, *process.children(recursive=True)):
+                    used[worker.pid] |= set(each.cpu_affinity())
+        return not study.open_units()
+
+    wait_until(is_done, 90)
+    assert len(granted) == 2
+    assert [len(cpus) for cpus in granted.values()] == [1, 1]
+    assert set.isdisjoint(*granted.values())
+    assert used == granted
     assert Counter(record.workload.name for record in study.records()) == Counter(
-        {"plate-8": 2, "plate-12": 1}
+        {"plate-8": 2, "plate-12": 2}
     )
     assert {record.outcome for record in study.records()} == {Outcome.OK}
-    assert len(list((tmp_path / "out").glob("plate-*/plate.npy"))) == 3
-    # The same command finds the study finished, and prints what it finds.
-    assert perfkit(words).count("outcome ok") == 3
+    assert {record.allowed_cpus for record in study.records()} == {1}
+    assert len(list((tmp_path / "out").glob("plate-*/plate.npy"))) == 4
+    # Slurm knows the jobs of the script, and the same command prints what it finds.
+    assert [job.id.partition("_")[2] for job in jobs_of(study)] == ["1", "2"]
+    assert perfkit(words).count("outcome ok") == 4
+
+
+def _cpus(mask: str) -> set[int]:
+    """The CPUs of a mask in hexadecimal."""
+    return {cpu for cpu in range(int(mask, 16).bit_length()) if int(mask, 16) >> cpu & 1}
 
 
 def test_a_tuning_and_a_fit_run_on_slurm(perfkit: Perfkit, tmp_path: Path) -> None:
@@ -240,7 +225,7 @@ def test_a_tuning_and_a_fit_run_on_slurm(perfkit: Perfkit, tmp_path: Path) -> No
     fit = "plan fit --model heat --rounds 2 --out fitted --on slurm --exclusive --time 9m"
     perfkit(f"{fit} --no-follow")
     tuned, fitted = SharedStudy(tmp_path / "tuned"), SharedStudy(tmp_path / "fitted")
-    _wait(lambda: not tuned.open_units() and not fitted.open_units(), 240)
+    wait_until(lambda: not tuned.open_units() and not fitted.open_units(), 240)
 
     steps = Counter(str(unit.label).split()[0] for unit in tuned.found_units())
     # Both depths have a reference, and the one change is screened.

@@ -22,9 +22,9 @@ from perfkit.records.schema import Record
 from perfkit.records.store import read_folder
 from perfkit.shared_study import exclusive
 from perfkit.shared_study.leases import Silence, Worker
-from perfkit.shared_study.plan import PLAN_NAME, Unit, read_plan, write_plan
-from perfkit.shared_study.spent import Shift
-from perfkit.shared_study.study import Listing, SharedStudy, UnitStore
+from perfkit.shared_study.plan import Unit
+from perfkit.shared_study.study import Listing, SharedStudy
+from perfkit.shared_study.unit_store import UnitStore
 from perfkit.shared_study.worker import (
     CANCELLED,
     FINISHED,
@@ -194,7 +194,7 @@ def test_a_unit_that_cannot_be_run_on_a_node_is_left_to_others(tmp_path: Path) -
     assert study.leases.read(unit.key, 1).released == "failed: too little memory"
     assert work(study, ToyExecutor(study), _worker("b"), said.append, Clock()) == FINISHED
     assert _records_by_unit(study) == Counter(["unit-0", "unit-1"])
-    assert study.workers() == [(_worker("a"), REFUSED), (_worker("b"), FINISHED)]
+    assert study.notes.workers() == [(_worker("a"), REFUSED), (_worker("b"), FINISHED)]
 
 
 class Preparing(ToyExecutor):
@@ -283,41 +283,6 @@ def test_a_file_is_created_once_without_hard_links_too(
     assert exclusive.names_in(tmp_path) == ["a"]
 
 
-def test_the_folder_of_another_study_is_refused(tmp_path: Path) -> None:
-    write_plan(tmp_path, toy_plan([0.0]))
-    write_plan(tmp_path, toy_plan([0.0]))
-    with pytest.raises(UserError, match="holds another shared study"):
-        write_plan(tmp_path, toy_plan([0.0, 1.0]))
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[" * 100_000, '{"units": [{"key": "../x"}]}'])
-def test_a_damaged_plan_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UserError, match="is no shared study"):
-        read_plan(tmp_path)
-    (tmp_path / PLAN_NAME).write_text(text)
-    with pytest.raises(UserError, match="is not the plan of a study"):
-        read_plan(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("shifts", "expected_s"),
-    [
-        ([], 0.0),
-        ([(100.0, 50.0)], 50.0),
-        # Overlapping workers count once, and the time between two submissions not at all.
-        ([(100.0, 50.0), (120.0, 40.0)], 60.0),
-        ([(100.0, 50.0), (110.0, 10.0), (1000.0, 5.0)], 55.0),
-    ],
-)
-def test_the_time_that_a_study_has_cost_is_that_with_a_worker_at_work(
-    tmp_path: Path, shifts: list[tuple[float, float]], expected_s: float
-) -> None:
-    study = toy_study(tmp_path, toy_plan([0.0]))
-    for number, shift in enumerate(shifts):
-        study.note_shift(_worker(str(number)), Shift(*shift))
-    assert study.spent_s() == pytest.approx(expected_s)
-
-
 class Timed(ToyExecutor):
     """Takes a minute of its clock for each unit."""
 
@@ -333,7 +298,7 @@ class Timed(ToyExecutor):
 def test_a_worker_notes_how_long_it_has_been_at_work(tmp_path: Path) -> None:
     study, clock = toy_study(tmp_path, toy_plan([0.0] * 3)), Clock()
     assert work(study, Timed(study, clock), _worker("a"), print, clock) == FINISHED
-    assert SharedStudy(tmp_path).spent_s() == pytest.approx(180.0)
+    assert SharedStudy(tmp_path).notes.spent_s() == pytest.approx(180.0)
 
 
 class Listed(SharedStudy):
@@ -391,15 +356,3 @@ def test_units_that_workers_find_are_run_and_shown_before_those_of_the_plan(
         ("found-1", UnitState.DONE),
         ("unit-0", UnitState.DONE),
     ]
-
-
-def test_a_growing_study_continues_with_another_budget_only(tmp_path: Path) -> None:
-    first = toy_plan([0.0]).model_copy(
-        update={"grows": True, "arguments": {"budget": "1h", "size": 8}}
-    )
-    write_plan(tmp_path, first)
-    longer = first.model_copy(update={"arguments": {"budget": "2h", "size": 8}})
-    write_plan(tmp_path, longer)
-    assert read_plan(tmp_path).arguments["budget"] == "2h"
-    with pytest.raises(UserError, match="holds another shared study"):
-        write_plan(tmp_path, first.model_copy(update={"arguments": {"budget": "2h", "size": 9}}))

@@ -31,6 +31,19 @@ JobAcctGatherParams=OverMemoryKill"""
 """Jobs that exceed their memory are ended; control groups, which need more rights, are not used."""
 
 
+CPUSETS = Path("/sys/fs/cgroup/cpuset")
+CONTROL_GROUPS = """CgroupPlugin=cgroup/v1
+CgroupMountpoint=/sys/fs/cgroup
+ConstrainCores=yes
+"""
+
+
+def cpuset_plugins() -> str:
+    """What binds tasks here: a mask of CPUs, and a cpuset where control groups can be made."""
+    usable = (CPUSETS / "cgroup.procs").exists() and os.access(CPUSETS, os.W_OK)
+    return "task/affinity,task/cgroup" if usable else "task/affinity"
+
+
 @dataclass(frozen=True)
 class Slurm:
     """A running Slurm; its commands find it through ``environment``."""
@@ -77,7 +90,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _configuration(folder: Path, nodes: Sequence[str], *, polls_memory: bool) -> str:
+def _configuration(
+    folder: Path, nodes: Sequence[str], *, polls_memory: bool, task_plugins: str
+) -> str:
     host = socket.gethostname()
     named = "\n".join(
         f"NodeName={node} NodeAddr=127.0.0.1 NodeHostname={host} Port={_free_port()} "
@@ -94,7 +109,7 @@ AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CryptoType=crypto/munge
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin={task_plugins}
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 ReturnToService=2
@@ -119,7 +134,11 @@ PartitionName={URGENT} Nodes={",".join(nodes)} MaxTime=INFINITE State=UP Priorit
 
 @contextmanager
 def local_slurm(
-    folder: Path, nodes: Sequence[str] = NODES, *, polls_memory: bool = False
+    folder: Path,
+    nodes: Sequence[str] = NODES,
+    *,
+    polls_memory: bool = False,
+    task_plugins: str = "task/none",
 ) -> Iterator[Slurm]:
     """Run Slurm's daemons on loopback for a block; skip the test where they are not installed.
 
@@ -133,6 +152,8 @@ def local_slurm(
         Names of the nodes.
     polls_memory
         Whether jobs that exceed their memory are ended.
+    task_plugins
+        What binds tasks to CPUs, ``TaskPlugin`` of slurm.conf; by default nothing does.
     """
     missing = [name for name in PROGRAMS if shutil.which(name, path=_PATH) is None]
     if missing:
@@ -141,7 +162,11 @@ def local_slurm(
         pytest.skip("a Slurm of the test's own needs root")
     for name in ("state", *(f"spool-{node}" for node in nodes)):
         (folder / name).mkdir()
-    (folder / "slurm.conf").write_text(_configuration(folder, nodes, polls_memory=polls_memory))
+    configuration = _configuration(
+        folder, nodes, polls_memory=polls_memory, task_plugins=task_plugins
+    )
+    (folder / "slurm.conf").write_text(configuration)
+    (folder / "cgroup.conf").write_text(CONTROL_GROUPS)
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(1024))
     key.chmod(0o600)

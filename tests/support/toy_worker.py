@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from unittest.mock import patch
 
 from perfkit.files import short_digest
 from perfkit.records.schema import Record
@@ -22,9 +21,6 @@ from perfkit.trial.interrupts import install_interrupt_handlers
 from tests.support.records_factory import make_record
 
 ROOT = Path(__file__).parents[2]
-
-SLOW = "slow"
-"""File in the folder of the study; while it exists, nothing can be written to the folder."""
 
 GREEDY = "greedy"
 """File in the folder of the study with the process ID of a worker that then takes much memory."""
@@ -109,13 +105,5 @@ def main(folder: str) -> None:
     """Work on a study in a process of its own."""
     install_interrupt_handlers()
     end_on_time_limit()
-    sync = os.fsync
-
-    def slow_sync(descriptor: int) -> None:
-        while Path(folder, SLOW).exists():
-            time.sleep(0.05)
-        sync(descriptor)
-
-    with patch.object(os, "fsync", slow_sync):
-        shared = SharedStudy(Path(folder))
-        print(work(shared, ToyExecutor(shared), this_worker(), print), flush=True)
+    shared = SharedStudy(Path(folder))
+    print(work(shared, ToyExecutor(shared), this_worker(), print), flush=True)

@@ -159,7 +159,7 @@ def start_workers(study: SharedStudy, where: Elsewhere) -> list[str]:
         count = min(count, len(study.open_units()))
     study.logs.mkdir(exist_ok=True)
     jobs = make_place(where.on).submit(Submission(command, count, study.logs, where.options))
-    study.note_jobs(where.on, jobs)
+    study.notes.note_jobs(where.on, jobs)
     return jobs
 
 
@@ -241,7 +241,7 @@ def cancel_study(folder: Path) -> int:
     study = SharedStudy(folder)
     study.cancel()
     ended = 0
-    for place, jobs in study.jobs():
+    for place, jobs in study.notes.jobs():
         at = make_place(place)
         asked = at.jobs(jobs)
         # A job that nobody knows the state of may run.

@@ -14,7 +14,8 @@ from perfkit.errors import UserError
 from perfkit.files import short_digest
 from perfkit.records.schema import Outcome, Record
 from perfkit.shared_study.plan import Unit
-from perfkit.shared_study.study import Listing, SharedStudy, UnitStore
+from perfkit.shared_study.study import Listing, SharedStudy
+from perfkit.shared_study.unit_store import UnitStore
 from perfkit.shared_study.worker import IsHeld
 
 KIND = "run"

@@ -18,7 +18,8 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.models.workload import Workload
 from perfkit.records.schema import Record
 from perfkit.shared_study.plan import Unit
-from perfkit.shared_study.study import Listing, SharedStudy, UnitStore
+from perfkit.shared_study.study import Listing, SharedStudy
+from perfkit.shared_study.unit_store import UnitStore
 from perfkit.shared_study.worker import IsHeld
 from perfkit.trial.answers import holds_answers
 from perfkit.tuning.studies.live import LiveRunner

@@ -17,7 +17,8 @@ from perfkit.records.machine import fingerprint, setting_digest
 from perfkit.records.schema import Record
 from perfkit.shared_study.exclusive import create
 from perfkit.shared_study.plan import Unit
-from perfkit.shared_study.study import Listing, SharedStudy, UnitStore
+from perfkit.shared_study.study import Listing, SharedStudy
+from perfkit.shared_study.unit_store import UnitStore
 from perfkit.shared_study.worker import IsHeld
 from perfkit.tuning.search.strategy import Stop
 from perfkit.tuning.studies.live import LiveRunner
@@ -133,7 +134,7 @@ class TuneExecutor:
 
     def _end(self) -> None:
         """Make the call that ends the tuning. It stores its own records: none is left to commit."""
-        left_s = max(LEAST_S, self._setup.budget_s - self._study.spent_s())
+        left_s = max(LEAST_S, self._setup.budget_s - self._study.notes.spent_s())
         given = self._arguments | {
             "strategy": Ended(self._setup.strategy, self._stop),
             "budget": left_s,
@@ -143,7 +144,7 @@ class TuneExecutor:
             raise KeyboardInterrupt
 
     def _remaining_s(self) -> float:
-        return self._budget_s - self._study.spent_s()
+        return self._budget_s - self._study.notes.spent_s()
 
     def _unit(self, step: SearchStep) -> Unit:
         return Unit(

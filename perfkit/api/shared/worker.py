@@ -64,8 +64,8 @@ def main(arguments: list[str]) -> int:
         executor = make_executor(study)
     except UserError as error:
         # 'perfkit status' shows why this node cannot work on the study.
-        study.enter(worker)
-        study.leave(worker, str(error))
+        study.notes.enter(worker)
+        study.notes.leave(worker, str(error))
         raise
     say(work(study, executor, worker, say))
     return 0

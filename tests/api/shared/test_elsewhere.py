@@ -18,7 +18,7 @@ def test_ctrl_c_ends_the_following_and_not_the_study(tmp_path: Path) -> None:
     """The job is this process, which runs."""
     study = toy_study(tmp_path, toy_plan([60.0]))
     started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-    study.note_jobs("local", [f"{socket.gethostname()}:{os.getpid()}-{started}"])
+    study.notes.note_jobs("local", [f"{socket.gethostname()}:{os.getpid()}-{started}"])
     said: list[str] = []
 
     def interrupt(seconds: float) -> None:

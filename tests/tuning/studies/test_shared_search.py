@@ -14,7 +14,7 @@ from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
-from perfkit.shared_study.study import UnitStore
+from perfkit.shared_study.unit_store import UnitStore
 from perfkit.tuning.choice.recommend import recommend
 from perfkit.tuning.search.coordinate_ascent import CoordinateAscent
 from perfkit.tuning.search.strategy import SearchSpace, Stop
