@@ -108,7 +108,7 @@ def test_the_products_are_those_of_the_traced_pass(record: Record) -> None:
     assert 0 < seen.floor_s <= seen.xla_s
     # Blocks of the mesh transformer: 16 in the network, in three calls of the denoiser.
     (widening,) = (row for row in seen.rows if row.label.endswith("[42,512] x kn[512,2048]"))
-    assert (widening.modules, widening.times) == (["mesh transformer"], 48)
+    assert (widening.modules, widening.times) == (["mesh transformer/feed-forward"], 48)
     assert widening.found == widening.times
     assert all(row.xla is not None and row.xla.best_s <= row.xla.median_s for row in seen.rows)
     assert seen.has_onednn == (installed_library() is not None)
