@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -80,9 +81,21 @@ def install_interrupt_handlers(patience_s: float = PATIENCE_S) -> None:
 
 
 def ignore_interrupts() -> None:
-    """Ignore requests to end from now on, because all work is done."""
-    for number in END_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    """Ignore requests to end from now on, because all work is done.
+
+    The process then ends with its own exit code, also if one has just been raised.
+    """
+    while True:
+        try:
+            _set_handlers(dict.fromkeys(END_SIGNALS, signal.SIG_IGN))
+            break
+        except KeyboardInterrupt:
+            # A request that arrived before is raised when the first handler is set.
+            continue
+    # If a request was raised while Python ran a text, as it does to make dataclasses, `python -m`
+    # ends with SIGINT although the request was handled: CPython remembers it until the next text
+    # (`unhandled_keyboard_interrupt` in pythonrun.c). Making a class of named tuples runs one.
+    namedtuple("Forget", ())
 
 
 @contextmanager

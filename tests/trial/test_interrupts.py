@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -183,3 +184,21 @@ def test_a_closed_terminal_does_not_stop_the_remaining_work() -> None:
     process.send_signal(signal.SIGHUP)
     _, errors = process.communicate(timeout=60)
     assert (errors, process.returncode) == ("", 0)
+
+
+ENDS = """\
+import sys
+from perfkit.trial.interrupts import EXIT_CODE, ignore_interrupts
+try:
+    exec("raise KeyboardInterrupt")
+except KeyboardInterrupt:
+    pass
+ignore_interrupts()
+sys.exit(EXIT_CODE)
+"""
+
+
+def test_an_interrupt_in_generated_code_does_not_replace_the_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "ends.py").write_text(ENDS)
+    # Only `python -m` asks Python how the last text that it ran has ended.
+    assert subprocess.run([sys.executable, "-m", "ends"], cwd=tmp_path).returncode == 130
