@@ -12,6 +12,7 @@
 #include "adaptive/heads.h"
 #include "attention/attention_products.h"
 #include "attention/attention_softmax.h"
+#include "counts.h"
 #include "parallel.h"
 #include "product/product.h"
 #include "vector.h"
@@ -132,7 +133,7 @@ struct SelfAttention {
     mask_bias = scratch<float>(adaptive::kMaskBias, layout.keys);
     fill_mask_bias();
     project(pool, normed, stride);
-    const int64_t in_head = adaptive::pieces(shape.tokens, kQueriesOfPiece);
+    const int64_t in_head = pieces(shape.tokens, kQueriesOfPiece);
     parallel_for(pool, heads * in_head, [&](int64_t piece) {
       const int64_t first = piece % in_head * kQueriesOfPiece;
       attend(piece / in_head, first, std::min(shape.tokens, first + kQueriesOfPiece));

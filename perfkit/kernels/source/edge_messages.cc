@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "counts.h"
 #include "graph/rows.h"
 #include "parallel.h"
 #include "product/product.h"
@@ -118,8 +119,8 @@ struct EdgeMessages {
     std::fill(sums, sums + outputs, 0.0f);
     int64_t count = 0;
     const int64_t first = first_edge(receiver), last = first_edge(end);
-    const int64_t blocks = std::max<int64_t>(1, graph::pieces(last - first, kEdges));
-    const int64_t even = graph::pieces(last - first, blocks * kTile) * kTile;
+    const int64_t blocks = std::max<int64_t>(1, pieces(last - first, kEdges));
+    const int64_t even = pieces(last - first, blocks * kTile) * kTile;
     for (int64_t edge = first; edge < last; edge += even) {
       const int64_t here = std::min(even, last - edge);
       multiply(edge, here, products, activated);
@@ -138,7 +139,7 @@ struct EdgeMessages {
     graph::pack_all<T>(pool, weights, channels, outputs, second);
     packed_first = first;
     packed_second = second;
-    const int64_t count = std::max<int64_t>(1, graph::pieces(edges, kEdgesOfPiece));
+    const int64_t count = std::max<int64_t>(1, pieces(edges, kEdgesOfPiece));
     parallel_for(pool, count, [&](int64_t piece) {
       run_receivers(first_receiver(piece, count), first_receiver(piece + 1, count));
     });

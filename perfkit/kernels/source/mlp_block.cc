@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "counts.h"
 #include "graph/rows.h"
 #include "parallel.h"
 #include "product/product.h"
@@ -177,9 +178,9 @@ struct MlpBlock {
     }
     // Equal blocks, several for each thread.
     const int64_t threads = std::max<int64_t>(pool.num_threads(), 1);
-    const int64_t wanted = graph::pieces(std::max(graph::pieces(rows, kMostRows), threads), threads);
-    const int64_t block = graph::pieces(rows, wanted * threads * kTile) * kTile;
-    parallel_for(pool, graph::pieces(rows, block), [&](int64_t index) {
+    const int64_t wanted = pieces(std::max(pieces(rows, kMostRows), threads), threads);
+    const int64_t block = pieces(rows, wanted * threads * kTile) * kTile;
+    parallel_for(pool, pieces(rows, block), [&](int64_t index) {
       run_block(index * block, std::min(block, rows - index * block));
     });
   }

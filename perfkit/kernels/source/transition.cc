@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "counts.h"
 #include "layer_norm.h"
 #include "parallel.h"
 #include "product/product.h"
@@ -24,8 +25,6 @@ constexpr int64_t kHiddenColumns = 64;
 
 enum Slot { kPackedIn, kPackedOut, kNormalised, kProducts, kHidden, kResult };
 
-int64_t rounded_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
-
 template <class T>
 struct Transition {
   int64_t rows, channels, hidden;
@@ -38,7 +37,7 @@ struct Transition {
   const T *packed_in, *packed_out;
 
   int64_t panel_size() const { return packed_size<T>(channels, kPanelColumns); }
-  int64_t hidden_panels() const { return rounded_up(hidden, kPanelColumns) / kPanelColumns; }
+  int64_t hidden_panels() const { return pieces(hidden, kPanelColumns); }
 
   void pack_in(T* packed, int64_t panel) const {
     const int64_t column = panel * kPanelColumns;
@@ -112,7 +111,7 @@ struct Transition {
   void run(ffi::ThreadPool pool) {
     T* in = scratch<T>(kPackedIn, 2 * hidden_panels() * panel_size());
     T* out = scratch<T>(kPackedOut, packed_size<T>(hidden, channels));
-    const int64_t out_panels = rounded_up(channels, kPanelColumns) / kPanelColumns;
+    const int64_t out_panels = pieces(channels, kPanelColumns);
     parallel_for(pool, hidden_panels() + out_panels, [&](int64_t index) {
       if (index < hidden_panels()) return pack_in(in, index);
       const int64_t column = (index - hidden_panels()) * kPanelColumns;
@@ -123,9 +122,9 @@ struct Transition {
     packed_out = out;
     // Small inputs are divided so that every thread has work.
     const int64_t threads = std::max<int64_t>(pool.num_threads(), 1);
-    const int64_t share = rounded_up((rows + threads - 1) / threads, 32);
+    const int64_t share = rounded_up(pieces(rows, threads), 32);
     const int64_t block = std::min(kMostRows, share);
-    parallel_for(pool, (rows + block - 1) / block, [&](int64_t index) {
+    parallel_for(pool, pieces(rows, block), [&](int64_t index) {
       run_block(index * block, std::min(block, rows - index * block));
     });
   }

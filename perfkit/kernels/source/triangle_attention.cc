@@ -14,6 +14,7 @@
 #include "attention/attention_panels.h"
 #include "attention/attention_products.h"
 #include "attention/attention_softmax.h"
+#include "counts.h"
 #include "layer_norm.h"
 #include "parallel.h"
 #include "product/product.h"
@@ -37,10 +38,6 @@ constexpr int64_t kGroupBytes = 1280 << 10;
 constexpr int64_t kLargestGroup = 8;
 // With so many keys, a block of logits, its bias and its weights fit into the first-level cache.
 constexpr int64_t kMostKeys = 320;
-
-int64_t rounded_up(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 template <class T>
 struct Attention {
@@ -83,8 +80,8 @@ struct Attention {
 
   // Keys that are in the softmax at a time, a multiple of 32.
   int64_t keys_at_once() const {
-    const int64_t parts = (keys() + kMostKeys - 1) / kMostKeys;
-    return rounded_up((keys() + parts - 1) / parts, 32);
+    const int64_t parts = pieces(keys(), kMostKeys);
+    return rounded_up(pieces(keys(), parts), 32);
   }
 
   int64_t bytes_of_row() const {
@@ -191,8 +188,8 @@ struct Attention {
   void attend(int64_t head, int64_t count, const Projected* projected,
               const attention::KeyMask* masks, Operand* mixed) const {
     const int64_t stride = keys() + 16, step = keys_at_once(), weight_stride = step + 32;
-    const int64_t parts = (keys() + step - 1) / step, in_block = count * parts;
-    const int64_t blocks = (tokens + kBlock - 1) / kBlock;
+    const int64_t parts = pieces(keys(), step), in_block = count * parts;
+    const int64_t blocks = pieces(tokens, kBlock);
     float* block_bias = scratch<float>(kBias, kBlock * stride);
     float* logits = scratch<float>(kLogits, kBlock * (step + 16));
     Operand* weights = scratch<Operand>(kWeights, kBlock * weight_stride);
@@ -311,7 +308,7 @@ struct Attention {
     const int64_t fitting = kGroupBytes / bytes_of_row();
     const int64_t group =
         std::max<int64_t>(1, std::min(kLargestGroup, std::min(fair, fitting)));
-    parallel_for(pool, (rows + group - 1) / group, [&](int64_t index) {
+    parallel_for(pool, pieces(rows, group), [&](int64_t index) {
       run(index * group, std::min(rows, (index + 1) * group));
     });
   }

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "counts.h"
 #include "parallel.h"
 #include "product/product.h"
 #include "vector.h"
@@ -35,9 +36,6 @@ constexpr int64_t kRowsAtOnce = 128;
 constexpr int64_t kMostColumns = 64;
 // Rows that a piece without products has at most.
 constexpr int64_t kRowsOfPiece = 64;
-
-inline int64_t rounded_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
-inline int64_t pieces(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
 // Products of `rows` rows from `row` on with `columns` columns from `column` on of some matrices.
 struct Products {

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "adaptive/columns.h"
+#include "counts.h"
 #include "layer_norm.h"
 #include "parallel.h"
 #include "vector.h"

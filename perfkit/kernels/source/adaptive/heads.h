@@ -12,6 +12,7 @@
 #include "attention/attention_panels.h"
 #include "attention/attention_products.h"
 #include "attention/attention_softmax.h"
+#include "counts.h"
 #include "vector.h"
 
 namespace perfkit {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "counts.h"
 #include "layer_norm.h"
 #include "parallel.h"
 #include "product/product.h"
@@ -19,8 +20,6 @@ namespace graph {
 
 // Columns of a right operand that are packed as one piece of work.
 constexpr int64_t kPackedColumns = 64;
-
-inline int64_t pieces(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
 // Lanes of a vector that belong to a row: all, or those in front.
 struct Whole {};

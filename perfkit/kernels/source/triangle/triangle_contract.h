@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "counts.h"
 #include "triangle/panels.h"
 #include "parallel.h"
 #include "triangle/tiles.h"
@@ -31,8 +32,8 @@ namespace perfkit {
 template <class T>
 struct Operands {
   Operands(uint32_t* tiles, int64_t hidden, int64_t n)
-      : blocks(divided(n, kSide)),
-        depths(divided(n, kDepth<T>)),
+      : blocks(pieces(n, kSide)),
+        depths(pieces(n, kDepth<T>)),
         // An odd number of kilobytes, so that the channels fall into different sets of a cache.
         channel_words(((blocks * depths) | 1) * kTile),
         a(tiles),
@@ -226,7 +227,7 @@ struct Contraction {
     constexpr int64_t kLeftBytes = 1 << 19;
     const int64_t block_bytes = depths * kTile * static_cast<int64_t>(sizeof(uint32_t));
     const int64_t rows = std::max<int64_t>(2, kLeftBytes / block_bytes / 2 * 2);
-    const int64_t parts = divided(operands.blocks, rows);
+    const int64_t parts = pieces(operands.blocks, rows);
     parallel_for(pool, hidden * parts, [&](int64_t index) {
       const int64_t first = index % parts * rows;
       multiply(index / parts, first, std::min(first + rows, operands.blocks));

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "counts.h"
 #include "triangle/panels.h"
 #include "parallel.h"
 #include "triangle/tiles.h"
@@ -154,7 +155,7 @@ struct Epilogue {
   }
 
   void run(xla::ffi::ThreadPool pool) const {
-    parallel_for(pool, divided(positions, kPositions), [&](int64_t index) {
+    parallel_for(pool, pieces(positions, kPositions), [&](int64_t index) {
       const int64_t begin = index * kPositions;
       const int64_t end = std::min(begin + kPositions, positions);
       const TileRegisters registers;

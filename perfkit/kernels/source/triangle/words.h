@@ -65,9 +65,6 @@ inline void pack(uint32_t* words, const Floats* values) {
   }
 }
 
-// a / b, rounded up.
-inline int64_t divided(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // Transposes eight rows of eight words: to[j * to_stride + i] = from[i][j].
 inline void transpose8(const uint32_t* const* from, uint32_t* to, int64_t to_stride) {
   // Register i holds words 0 to 3 of rows i and i + 4, register i + 4 their words 4 to 7.
