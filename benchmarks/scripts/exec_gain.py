@@ -89,6 +89,11 @@ class Results(FrozenModel):
     pairs: tuple[Pair, ...] = ()
 
     @property
+    def sides(self) -> tuple[Sequence[Run], Sequence[Run]]:
+        """The runs alone, and those under the preset."""
+        return [pair.stock for pair in self.pairs], [pair.preset for pair in self.pairs]
+
+    @property
     def ratio(self) -> Interval:
         """Seconds alone over seconds under the preset."""
         return ratio(self.pairs)
@@ -97,6 +102,16 @@ class Results(FrozenModel):
 def ratio(pairs: Sequence[Pair]) -> Interval:
     """Seconds alone over seconds under the preset; at least one pair."""
     return sequential_ratio([math.log(pair.stock.wall_s / pair.preset.wall_s) for pair in pairs])
+
+
+def median_s(runs: Sequence[Run]) -> float:
+    """Median of the seconds of runs."""
+    return statistics.median(one.wall_s for one in runs)
+
+
+def peak_gb(runs: Sequence[Run]) -> float:
+    """Largest resident set of any of the runs, in GB."""
+    return max(one.peak_rss_bytes for one in runs) / 1e9
 
 
 def run(command: Sequence[str]) -> Run:
@@ -138,14 +153,10 @@ def run_pair(command: Sequence[str], preset: Path, *, preset_first: bool) -> Pai
 def summary(results: Results) -> str:
     """The medians and the ratio, as lines of text."""
     rows = [results.title]
-    sides = {
-        "stock": [pair.stock for pair in results.pairs],
-        "preset": [pair.preset for pair in results.pairs],
-    }
-    for name, runs in sides.items():
-        median_s = statistics.median(one.wall_s for one in runs)
-        peak_gb = max(one.peak_rss_bytes for one in runs) / 1e9
-        rows.append(f"{name}: median {median_s:.1f} s of {len(runs)}, peak {peak_gb:.2f} GB")
+    for name, runs in zip(("stock", "preset"), results.sides, strict=True):
+        rows.append(
+            f"{name}: median {median_s(runs):.1f} s of {len(runs)}, peak {peak_gb(runs):.2f} GB"
+        )
     found = results.ratio
     ends = "no interval" if found.ends is None else "[{:.2f}, {:.2f}]".format(*found.ends)
     rows.append(f"ratio: {found.median:.2f} {ends}, {found.count} pairs")

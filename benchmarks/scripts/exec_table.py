@@ -7,12 +7,11 @@ Usage::
 
 from __future__ import annotations
 
-import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.scripts.exec_gain import Results, Run, read_results
+from benchmarks.scripts.exec_gain import Results, Run, median_s, peak_gb, read_results
 
 HEAD = (
     "| command | alone | under the preset | times as fast | first run, alone and under the preset "
@@ -31,12 +30,12 @@ def table(measured: Sequence[Results]) -> str:
     rows += ["", "What `perfkit exec` printed after the last run:"]
     for results in measured:
         rows += ["", f"{results.title}:", "", "```"]
-        rows += [*_preset_runs(results)[-1].sentences, "```"]
+        rows += [*results.pairs[-1].preset.sentences, "```"]
     return "\n".join(rows) + "\n"
 
 
 def _row(results: Results) -> str:
-    alone, preset = _stock_runs(results), _preset_runs(results)
+    alone, preset = results.sides
     found = results.ratio
     ends = "no interval" if found.ends is None else "{:.2f} to {:.2f}".format(*found.ends)
     cells = [
@@ -45,26 +44,14 @@ def _row(results: Results) -> str:
         _seconds(preset),
         f"{found.median:.2f} ({ends}, {found.count} pairs)",
         f"{results.first.stock.wall_s:.0f} s, {results.first.preset.wall_s:.0f} s",
-        f"{_peak_gb(alone):.1f} GB, {_peak_gb(preset):.1f} GB",
+        f"{peak_gb(alone):.1f} GB, {peak_gb(preset):.1f} GB",
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _stock_runs(results: Results) -> list[Run]:
-    return [pair.stock for pair in results.pairs]
-
-
-def _preset_runs(results: Results) -> list[Run]:
-    return [pair.preset for pair in results.pairs]
-
-
 def _seconds(runs: Sequence[Run]) -> str:
     walls = [run.wall_s for run in runs]
-    return f"{statistics.median(walls):.1f} s ({min(walls):.1f} to {max(walls):.1f})"
-
-
-def _peak_gb(runs: Sequence[Run]) -> float:
-    return max(run.peak_rss_bytes for run in runs) / 1e9
+    return f"{median_s(runs):.1f} s ({min(walls):.1f} to {max(walls):.1f})"
 
 
 def main(arguments: Sequence[str]) -> int:
