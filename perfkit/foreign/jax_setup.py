@@ -235,8 +235,7 @@ class _OwnCache:
         keep_programs(jax, folder, unless=os.environ)
         # JAX drops the programs that were not used for the longest time, but locks its folder with
         # a package that it does not require.
-        limited = "JAX_COMPILATION_CACHE_MAX_SIZE" in os.environ or find_spec("filelock") is None
-        if not limited:
+        if "JAX_COMPILATION_CACHE_MAX_SIZE" not in os.environ and find_spec("filelock") is not None:
             jax.config.update("jax_compilation_cache_max_size", KEPT_BYTES)
         own = self._options()
         self._changed = {
