@@ -42,7 +42,7 @@ _LOADER = "_load_ccd"
 """Begin of the name of upstream's function that reads a dictionary, e.g.
 ``_load_ccd_pickle_cached``."""
 
-FILE_ATTRIBUTES = ("_CCD_PICKLE_FILE", "_CCD_MSGPACK_FILE")
+_FILE_ATTRIBUTES = ("_CCD_PICKLE_FILE", "_CCD_MSGPACK_FILE")
 """Attributes of upstream's module that hold the dictionary's path: in ColabFold's build and
 DeepMind's version of 2026, and in later ones."""
 
@@ -205,6 +205,11 @@ def read_by_index(module: ModuleType, dictionary: Path) -> bool:
     if not isinstance(load, _Loader):
         setattr(module, name, _Loader(load, dictionary))
     return True
+
+
+def file_attribute(module: ModuleType) -> str | None:
+    """Name of the attribute of upstream's module that holds the dictionary's path, if known."""
+    return next((name for name in _FILE_ATTRIBUTES if hasattr(module, name)), None)
 
 
 def whole_reader(module: ModuleType) -> str | None:

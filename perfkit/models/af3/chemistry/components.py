@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from perfkit.errors import UserError
 from perfkit.models.af3.chemistry.biotite_dictionary import read_components, refuse_unknown
 from perfkit.models.af3.chemistry.component_cache import constants_file
-from perfkit.models.af3.chemistry.component_index import FILE_ATTRIBUTES, read_by_index
+from perfkit.models.af3.chemistry.component_index import file_attribute, read_by_index
 
 if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
@@ -151,7 +151,7 @@ def ccd_for(fold_input: Input) -> Ccd:
     from alphafold3.constants import chemical_components as module
 
     needed = components_needed(fold_input)
-    attribute = next((name for name in FILE_ATTRIBUTES if hasattr(module, name)), None)
+    attribute = file_attribute(module)
     if attribute is None:
         raise UserError(
             "the installed alphafold3 stores its chemical components where this version of perfkit "

@@ -16,10 +16,10 @@ from types import ModuleType
 from perfkit.errors import UserError
 from perfkit.foreign.adapter import SettingsReport
 from perfkit.models.af3.chemistry.component_index import (
-    FILE_ATTRIBUTES,
     Component,
     ComponentIndex,
     LayeredComponents,
+    file_attribute,
     index_file,
     whole_reader,
 )
@@ -45,8 +45,7 @@ def adapt_dictionary(module: ModuleType, report: SettingsReport, index: Index = 
     index
         Returns the index.
     """
-    reader = whole_reader(module)
-    attribute = next((name for name in FILE_ATTRIBUTES if hasattr(module, name)), None)
+    reader, attribute = whole_reader(module), file_attribute(module)
     if reader is None or attribute is None:
         return
     own: Callable[[object], MutableMapping[str, Component]] = getattr(module, reader)
