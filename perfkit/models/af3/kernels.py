@@ -34,19 +34,9 @@ def why_no_native_kernels() -> str | None:
 
 
 def load_kernels() -> tuple[str, ...]:
-    """Compile the kernels if necessary and load them, so that tracing finds them.
+    """Load the kernels of this model.
 
-    Returns
-    -------
-    tuple of str
-        A sentence if the user forces a level of instruction sets.
-
-    Raises
-    ------
-    ConfigurationRefusedError
-        There are no kernels here, or they cannot be built or loaded.
-    UserError
-        The forced level is wrong, or the cache cannot be written.
+    Returns and raises what :func:`~perfkit.models.native_kernels.load_native_kernels` does.
     """
     return load_native_kernels(why_no_native_kernels())
 

@@ -17,6 +17,7 @@ from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 from perfkit.models.af3.kernels import native_kernels, why_no_native_kernels
 from tests.kernels.agreement import assert_close
 from tests.kernels.levels import DIFFUSION, HIGHEST, loaded
+from tests.kernels.networks import normal, parameters_of
 
 SAMPLES, TOKENS = 3, 11
 
@@ -38,21 +39,6 @@ def global_config() -> Any:
     from alphafold3.model import model_config
 
     return model_config.GlobalConfig()
-
-
-def normal(dtype: str, *shape: int) -> jax.Array:
-    return jnp.asarray(np.random.default_rng(shape).normal(size=shape), dtype)
-
-
-def parameters_of(network: Any, *operands: Any) -> Any:
-    random = np.random.default_rng(3)
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(
-            random.normal(size=leaf.shape) * (leaf.shape[-2] if leaf.ndim > 1 else 4) ** -0.5,
-            leaf.dtype,
-        ),
-        jax.eval_shape(network.init, jax.random.key(0), *operands),
-    )
 
 
 def assert_same(

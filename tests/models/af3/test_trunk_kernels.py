@@ -25,6 +25,7 @@ from perfkit.kernels.registry import KERNELS
 from perfkit.models.af3.kernels import native_kernels, why_no_native_kernels
 from perfkit.models.af3.package import import_model
 from tests.kernels.levels import HIGHEST, loaded
+from tests.kernels.networks import normal, parameters_of
 
 FLOAT32_DISTANCE = 1e-5
 """Largest relative RMS distance in float32: about 100 roundings."""
@@ -55,10 +56,6 @@ def global_config(rows: int | None = None, **options: object) -> Any:
     for name, value in options.items():
         setattr(config, name, value)
     return config
-
-
-def normal(dtype: str, *shape: int) -> jax.Array:
-    return jnp.asarray(np.random.default_rng(shape).normal(size=shape), dtype)
 
 
 def pair_mask(dtype: str, tokens: int) -> jax.Array:
@@ -99,18 +96,6 @@ def pair_updates(modules: ModuleType, config: Any) -> Network:
         }
 
     return updates
-
-
-def parameters_of(network: Any, *operands: Any) -> Any:
-    """Random parameters: the network begins with zeros for gates and outputs."""
-    random = np.random.default_rng(3)
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(
-            random.normal(size=leaf.shape) * (leaf.shape[-2] if leaf.ndim > 1 else 4) ** -0.5,
-            leaf.dtype,
-        ),
-        jax.eval_shape(network.init, jax.random.key(0), *operands),
-    )
 
 
 def shapes(parameters: Any) -> Any:
