@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from perfkit.models.workload import Workload
 from perfkit.trial.worker.output_folder import (
     MANIFEST,
     ensure_own_folder,
+    manifest_next_to,
     publish,
     write_prediction,
 )
@@ -169,3 +171,48 @@ def test_the_error_names_the_folder_of_files_that_could_not_be_moved(
         f"files that were not moved there are in {staged}"
     )
     assert (staged / "scores.csv").read_text() == "new"
+
+
+def _alone(staged: Path, folder: Path, digest: str) -> list[Path]:
+    """Publish a file to a folder that holds one prediction alone."""
+    staged.mkdir(parents=True)
+    (staged / "again.cif").write_text(digest)
+    manifest = manifest_next_to(folder)
+    return publish([staged / "again.cif"], staged, folder, _workload(digest), manifest)
+
+
+def test_predictions_that_end_at_the_same_time_share_no_folder(tmp_path: Path) -> None:
+    """Each was given the same folder when it began, which was empty then."""
+    folder = tmp_path / "out" / "again"
+    with ThreadPoolExecutor(8) as pool:
+        ends = [
+            pool.submit(_alone, tmp_path / f"trials/{index}/prediction", folder, str(index % 4))
+            for index in range(40)
+        ]
+        placed = [file for end in ends for file in end.result()]
+    assert folder / "again.cif" in placed
+    assert len(set(placed)) == 40
+    assert sorted(file.read_text() for file in placed) == sorted("0123" * 10)
+    for file in placed:
+        listed = json.loads(manifest_next_to(file.parent).read_text())
+        assert listed["input_digest"] == file.read_text()
+    assert not list(tmp_path.glob("trials/*/prediction"))
+
+
+def test_a_prediction_goes_whole_to_a_folder_on_another_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def across(self: Path, target: Path) -> Path:
+        if self.parent != target.parent:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", across)
+    folder = tmp_path / "out" / "again"
+    placed = _alone(tmp_path / "trials/one/prediction", folder, "a")
+    assert placed == [folder / "again.cif"]
+    names = {path.name for path in folder.parent.iterdir()}
+    assert names == {"again", manifest_next_to(folder).name}
+    assert not (tmp_path / "trials/one/prediction").exists()

@@ -123,6 +123,10 @@ class Checker:
                 f"the prediction is in {staged}: it would overwrite files in {folder} that are not "
                 "from an earlier run of this input"
             )
+        elif not all(path.is_relative_to(folder.resolve()) for path in files):
+            self._notices.add(
+                f"another prediction came first to {folder}: this one is next to it, see its files"
+            )
         return [str(path) for path in files]
 
 

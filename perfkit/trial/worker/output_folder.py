@@ -8,9 +8,11 @@ files of the prediction alone.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +27,9 @@ MANIFEST = "perfkit-prediction.json"
 
 TIME_FORMAT = "%Y%m%d_%H%M%S"
 """Format of the time in the name of a folder, as AlphaFold 3's ``run_alphafold.py`` has it."""
+
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+"""Errors of a rename to a folder that is not empty, or to a file."""
 
 
 class Manifest(BaseModel):
@@ -184,15 +189,17 @@ def publish(
     workload
         Workload of the prediction.
     manifest
-        Manifest of the folder; by default the file :data:`MANIFEST` in it.
+        Manifest of the folder; by default the file :data:`MANIFEST` in it. A folder with its
+        manifest next to it holds one prediction alone: unless ``overwrite``, all files go to
+        another folder (:func:`unused_folder`) if this one is taken by now.
     overwrite
         Whether to replace files that are of no prediction. Files of other predictions are kept.
 
     Returns
     -------
     list of Path
-        Where the files are now: in ``folder``, or still in ``staged`` if a file in the output
-        folder that is not from a prediction of this input is in the way.
+        Where the files are now: in ``folder`` or the one chosen instead, or still in ``staged`` if
+        a file in the output folder that is not from a prediction of this input is in the way.
 
     Raises
     ------
@@ -206,6 +213,13 @@ def publish(
         if not path.resolve().is_relative_to(root):
             raise RuntimeError(f"{path} was written outside {staged}")
     names = [str(path.resolve().relative_to(root)) for path in written]
+    if manifest is not None and not overwrite:
+        # Quotas and network file systems may refuse data only when it is flushed.
+        for path in written:
+            _flush(path)
+        chosen = _move_whole(staged, folder)
+        _write(manifest_next_to(chosen), workload, names)
+        return [chosen / name for name in names]
     listing = manifest or folder / MANIFEST
     earlier = _read(listing)
     own = earlier is None or earlier.input_digest == workload.input_digest
@@ -219,7 +233,6 @@ def publish(
     escaping = any(not path.resolve().is_relative_to(home) for path in targets)
     if taken or escaping or (before and not own):
         return list(written)
-    # Quotas and network file systems may refuse data only when it is flushed.
     for path in written:
         _flush(path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -237,6 +250,31 @@ def publish(
     _write(listing, workload, names)
     shutil.rmtree(staged)
     return targets
+
+
+def _move_whole(staged: Path, folder: Path) -> Path:
+    """Move a folder to an unused place, which is returned.
+
+    Predictions of several workers may want the same folder at the same time. Only a rename is
+    atomic: the system refuses it if the place holds anything.
+    """
+    source = staged
+    while True:
+        folder = unused_folder(folder, datetime.now()).resolve()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source.rename(folder)
+        except OSError as error:
+            if error.errno == errno.EXDEV and source == staged:
+                source = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+                shutil.copytree(staged, source)
+            elif error.errno not in _TAKEN:
+                raise
+        else:
+            break
+    if source != staged:
+        shutil.rmtree(staged)
+    return folder
 
 
 def _holds_anything(folder: Path) -> bool:
