@@ -11,8 +11,8 @@ from perfkit.errors import UserError
 from perfkit.knobs.allocators import ALLOCATORS
 from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.knob import Host
-from perfkit.models.af3.kernels import why_no_native_kernels
 from perfkit.models.af3.model import AlphaFold3
+from perfkit.models.af3.network.kernels import why_no_native_kernels
 from perfkit.models.base import Model
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.workload import Workload

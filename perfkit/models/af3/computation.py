@@ -12,8 +12,8 @@ import numpy as np
 from perfkit.errors import UserError
 from perfkit.models.af3.depth import first_blocks, make_shallow
 from perfkit.models.af3.featurise import Batch, featurise
-from perfkit.models.af3.kernels import load_kernels, native_kernels
 from perfkit.models.af3.knobs import UPSTREAM_MSA_ROWS, Settings
+from perfkit.models.af3.network.kernels import load_kernels, native_kernels
 from perfkit.models.af3.output import ensure_writable, write_predictions
 from perfkit.models.af3.package import model_config, transformed
 from perfkit.models.af3.padding import (

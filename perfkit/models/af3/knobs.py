@@ -9,7 +9,7 @@ from types import MappingProxyType
 from perfkit.errors import UserError
 from perfkit.knobs.knob import Bundle, Knob, Layer, Search
 from perfkit.knobs.parsers import one_of, word_or_count
-from perfkit.models.af3.kernels import why_no_native_kernels
+from perfkit.models.af3.network.kernels import why_no_native_kernels
 from perfkit.models.shared_knobs import (
     BFLOAT16,
     CONSTANTS,

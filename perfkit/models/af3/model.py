@@ -16,7 +16,6 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.knob import Knob
 from perfkit.models.af3.depth import BLOCKS as BLOCKS_OF_STACKS
 from perfkit.models.af3.depth import stack_name
-from perfkit.models.af3.kernels import why_no_native_kernels
 from perfkit.models.af3.knobs import (
     BUCKET,
     EXACT,
@@ -30,6 +29,7 @@ from perfkit.models.af3.knobs import (
 )
 from perfkit.models.af3.memory import KNOWN_FOR, peak_resident_bytes
 from perfkit.models.af3.modules import BLOCKS, STACKS
+from perfkit.models.af3.network.kernels import why_no_native_kernels
 from perfkit.models.af3.package import PACKAGE, ensure_installed, import_model
 from perfkit.models.af3.run_options import (
     INPUT_DIR,

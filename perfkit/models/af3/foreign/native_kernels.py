@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 
 from perfkit.errors import PerfkitError
 from perfkit.foreign.adapter import SettingsReport
-from perfkit.models.af3.kernels import load_kernels, native_kernels, why_no_native_kernels
 from perfkit.models.af3.knobs import ATTENTION_CHUNK, KERNELS, UPSTREAM, WHOLE
+from perfkit.models.af3.network.kernels import load_kernels, native_kernels, why_no_native_kernels
 from perfkit.models.shared_knobs import NATIVE
 
 type Load = Callable[[], tuple[str, ...]]
-"""Loads the kernels, see :func:`perfkit.models.af3.kernels.load_kernels`."""
+"""Loads the kernels, see :func:`perfkit.models.af3.network.kernels.load_kernels`."""
 
 
 class NativeKernels:

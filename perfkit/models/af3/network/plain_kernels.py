@@ -8,7 +8,6 @@ other dtypes, and for the other networks whose code the package holds.
 from __future__ import annotations
 
 import importlib
-import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,14 +35,6 @@ PAIR_NORM, PAIR_PROJECTION = "single_pair_logits_norm", "single_pair_logits_proj
 def is_own_network(global_config: Any) -> bool:
     """Whether a configuration is for AlphaFold 3's own network, which is the one served."""
     return network_of(global_config) == OWN_NETWORK
-
-
-def subclass(base: Any, make_call: Callable[[Any], Callable[..., jax.Array]]) -> Any:
-    """Return a Haiku module like ``base`` that computes what ``make_call`` makes of it."""
-    call = make_call(base)
-    return types.new_class(
-        base.__name__, (base,), exec_body=lambda namespace: namespace.update(__call__=call)
-    )
 
 
 def functions(upstream: Any) -> dict[str, Any]:

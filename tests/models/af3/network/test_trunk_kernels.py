@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from perfkit.answers.agreement import relative_distance
 from perfkit.kernels.build.headers import SOURCE_FOLDER
 from perfkit.kernels.registry import KERNELS
-from perfkit.models.af3.kernels import native_kernels, why_no_native_kernels
+from perfkit.models.af3.network.kernels import native_kernels, why_no_native_kernels
 from perfkit.models.af3.package import import_model
 from tests.kernels.levels import HIGHEST, loaded
 from tests.kernels.networks import normal, parameters_of

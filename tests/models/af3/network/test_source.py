@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.models.af3.network_source import (
+from perfkit.models.af3.network.source import (
     BIAS,
     DIFFUSION_PARTS,
     PLACES,

@@ -2,8 +2,9 @@
 
 The ColabFold build asks four variables of its module ``modules`` for kernels while it is traced.
 DeepMind's package has no such places, and the ColabFold build has none in the diffusion. Those
-parts are replaced while they are traced: see :mod:`perfkit.models.af3.trunk_kernels`,
-:mod:`perfkit.models.af3.diffusion_kernels` and :mod:`perfkit.models.af3.plain_kernels`.
+parts are replaced while they are traced: see :mod:`perfkit.models.af3.network.trunk_kernels`,
+:mod:`perfkit.models.af3.network.diffusion_kernels` and
+:mod:`perfkit.models.af3.network.plain_kernels`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from perfkit.kernels.build.availability import why_no_kernels
-from perfkit.models.af3.network_source import (
+from perfkit.models.af3.network.replacing import changed
+from perfkit.models.af3.network.source import (
     DIFFUSION,
     MODULES,
     PLACES,
@@ -64,9 +66,9 @@ def replacements(fills_places: bool) -> Mapping[str, Mapping[str, Any]]:
     fills_places
         Whether the trunk gets its kernels through its places; else its modules are replaced.
     """
-    from perfkit.models.af3.diffusion_kernels import transformers
-    from perfkit.models.af3.plain_kernels import COMPONENTS, PairLogitsComponents, functions
-    from perfkit.models.af3.trunk_kernels import trunk_modules
+    from perfkit.models.af3.network.diffusion_kernels import transformers
+    from perfkit.models.af3.network.plain_kernels import COMPONENTS, PairLogitsComponents, functions
+    from perfkit.models.af3.network.trunk_kernels import trunk_modules
 
     trunk, diffusion = importlib.import_module(MODULES), importlib.import_module(DIFFUSION)
     components = PairLogitsComponents(importlib.import_module(COMPONENTS))
@@ -96,19 +98,5 @@ def native_kernels(fills_places: bool | None = None) -> Iterator[None]:
     chosen = has_places() if fills_places is None else fills_places
     with contextlib.ExitStack() as stack:
         for module, variables in replacements(chosen).items():
-            stack.enter_context(_changed(module, variables))
+            stack.enter_context(changed(module, variables))
         yield
-
-
-@contextlib.contextmanager
-def _changed(module: str, variables: Mapping[str, Any]) -> Iterator[None]:
-    """Change variables of a module of the network in this block."""
-    place = importlib.import_module(module)
-    before = {name: getattr(place, name) for name in variables}
-    try:
-        for name, value in variables.items():
-            setattr(place, name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(place, name, value)

@@ -24,12 +24,12 @@ from perfkit.kernels.atom_attention import KeyNorm, Windows, atom_attention
 from perfkit.kernels.atom_attention import is_served as subsets_are_served
 from perfkit.kernels.forms import is_served
 from perfkit.kernels.triangle_attention import pair_bias
-from perfkit.models.af3.plain_kernels import (
+from perfkit.models.af3.network.plain_kernels import (
     is_own_network,
     layer_norm_parameters,
     linear,
-    subclass,
 )
+from perfkit.models.af3.network.replacing import subclass
 
 STACK = "__layer_stack_with_per_layer"
 """Name that ``hk.experimental.layer_stack`` gives to the parameters of a stack of layers."""

@@ -11,7 +11,9 @@ import pytest
 from perfkit.api.knob_catalogue import knob_catalogue
 from perfkit.errors import ConfigurationRefusedError, UserError
 from perfkit.knobs.configuration import Catalogue
-from perfkit.models.af3.kernels import (
+from perfkit.models.af3.knobs import KNOBS, settings_for
+from perfkit.models.af3.model import AlphaFold3
+from perfkit.models.af3.network.kernels import (
     has_places,
     hooks,
     load_kernels,
@@ -19,9 +21,7 @@ from perfkit.models.af3.kernels import (
     replacements,
     why_no_native_kernels,
 )
-from perfkit.models.af3.knobs import KNOBS, settings_for
-from perfkit.models.af3.model import AlphaFold3
-from perfkit.models.af3.network_source import MODULES, PLACES
+from perfkit.models.af3.network.source import MODULES, PLACES
 from perfkit.models.af3.package import import_model
 from perfkit.models.workload import Workload
 

@@ -14,7 +14,7 @@ import pytest
 
 from perfkit.kernels.build.headers import SOURCE_FOLDER
 from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
-from perfkit.models.af3.kernels import native_kernels, why_no_native_kernels
+from perfkit.models.af3.network.kernels import native_kernels, why_no_native_kernels
 from tests.kernels.agreement import assert_close
 from tests.kernels.levels import DIFFUSION, HIGHEST, loaded
 from tests.kernels.networks import normal, parameters_of

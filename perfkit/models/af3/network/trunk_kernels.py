@@ -19,13 +19,13 @@ import jax.numpy as jnp
 from perfkit.kernels.transition import glu_transition
 from perfkit.kernels.triangle_attention import pair_bias, pair_projections, triangle_attention
 from perfkit.kernels.triangle_multiplication import triangle_kernels
-from perfkit.models.af3.plain_kernels import (
+from perfkit.models.af3.network.plain_kernels import (
     gated_transition,
     is_own_network,
     layer_norm_parameters,
     linear,
-    subclass,
 )
+from perfkit.models.af3.network.replacing import subclass
 
 EQUATIONS = MappingProxyType({"ikc,jkc->ijc": "cik,cjk->cij", "kjc,kic->ijc": "ckj,cki->cij"})
 """Equation of a triangle multiplication in the configuration -> with the channels in front."""
