@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alphafold3.common.folding_input import Input
 
 FLOAT32 = {"precision": "float32"}
-FEWEST = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed"}
+FEWEST = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed", "templates": "needed"}
 """All knobs that cut padding."""
 
 FIDELITY = {"recycles": 0, "steps": 2, "samples": 1}

@@ -16,7 +16,13 @@ pytest.importorskip("alphafold3", reason="the real model")
 pytestmark = pytest.mark.long
 
 PADDED = {"bucket": "24", "precision": "float32"}
-CUT = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed", "precision": "float32"}
+CUT = {
+    "bucket": "exact",
+    "msa_rows": "needed",
+    "atom_slots": "needed",
+    "templates": "needed",
+    "precision": "float32",
+}
 
 RESIDUES = 18
 

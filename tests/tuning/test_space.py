@@ -13,6 +13,7 @@ from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.knob import Host
 from perfkit.models.af3.model import AlphaFold3
 from perfkit.models.af3.network.kernels import why_no_native_kernels
+from perfkit.models.af3.network.source import why_all_templates
 from perfkit.models.base import Model
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.workload import Workload
@@ -22,6 +23,9 @@ from tests.support.replay import WORKLOAD
 
 NATIVE_KERNELS = [] if why_no_native_kernels() else [(("kernels", "native"),)]
 """The step that tries native kernels, which need a compiler on this machine."""
+
+ONE_TEMPLATE = () if why_all_templates() else (("templates", "needed"),)
+"""The value that the package installed here may make useless."""
 
 SCHEDULERS = ["CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED", "CPU_SCHEDULER_TYPE_CONCURRENCY_OPTIMIZED"]
 
@@ -38,12 +42,13 @@ def _changes(model: Model, workload: Workload, host: Host) -> tuple[Change, ...]
 
 def test_alphafold_on_a_large_machine() -> None:
     assert _changes(AlphaFold3(), WORKLOAD, LARGE) == (
-        (("bucket", "exact"), ("msa_rows", "needed"), ("atom_slots", "needed")),
+        (("bucket", "exact"), ("msa_rows", "needed"), ("atom_slots", "needed"), *ONE_TEMPLATE),
         (("xla_cpu_prefer_vector_width", "512"), ("allocator", "jemalloc-hugepages")),
         (("bucket", "exact"),),
         (("msa_rows", "needed"),),
         (("atom_slots", "needed"),),
         *NATIVE_KERNELS,
+        *([ONE_TEMPLATE] if ONE_TEMPLATE else []),
         (("xla_cpu_prefer_vector_width", "512"),),
         (("allocator", "jemalloc-hugepages"),),
         (("pair_attention_chunk", "32"),),
@@ -80,7 +85,7 @@ def test_values_that_make_no_difference_on_a_machine_are_not_tried() -> None:
         name for name, _ in settings
     }
     # One of the two knobs with small gains is left, so there is no bundle of them.
-    assert [len(change) for change in changes if len(change) > 1] == [3]
+    assert [len(change) for change in changes if len(change) > 1] == [3 + len(ONE_TEMPLATE)]
 
 
 def test_mimalloc_takes_the_place_of_the_allocators_of_system_packages() -> None:
@@ -95,6 +100,7 @@ def test_an_input_that_fills_its_bucket_has_no_exact_bucket_to_try() -> None:
     assert _changes(AlphaFold3(), full, LARGE)[0] == (
         ("msa_rows", "needed"),
         ("atom_slots", "needed"),
+        *ONE_TEMPLATE,
     )
 
 

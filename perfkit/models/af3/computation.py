@@ -14,16 +14,19 @@ from perfkit.models.af3.depth import first_blocks, make_shallow
 from perfkit.models.af3.featurise import Batch, featurise
 from perfkit.models.af3.knobs import UPSTREAM_MSA_ROWS, Settings
 from perfkit.models.af3.network.kernels import load_kernels, native_kernels
+from perfkit.models.af3.network.source import why_all_templates
 from perfkit.models.af3.output import ensure_writable, write_predictions
 from perfkit.models.af3.package import model_config, transformed
 from perfkit.models.af3.padding import (
     KEYS,
     LEAST_BUCKET,
     needed_bucket,
+    needed_templates,
     used_msa_rows,
     used_subsets,
     with_msa_rows,
     with_subsets,
+    with_templates,
 )
 from perfkit.models.af3.run_options import (
     UPSTREAM_FEATURES,
@@ -112,6 +115,8 @@ def prepare(
     import jax
     import jax.numpy as jnp
 
+    from perfkit.models.af3.network.equal_templates import equal_templates
+
     # Their compilation belongs to no stage that is timed for comparison.
     kernel_notices = load_kernels() if settings.native_kernels else ()
 
@@ -133,12 +138,18 @@ def prepare(
         make_shallow(config)
     forward = transformed(config)
 
+    once = settings.fewest_templates and why_all_templates() is None
+
     def predict(weights: PyTree, key: Any, example: PyTree) -> PyTree:
-        with native_kernels() if settings.native_kernels else contextlib.nullcontext():
+        with contextlib.ExitStack() as changes:
+            if settings.native_kernels:
+                changes.enter_context(native_kernels())
+            if once:
+                changes.enter_context(equal_templates())
             return _only_what_is_compared(forward.apply(weights, key, example))
 
     examples = [
-        {name: jnp.asarray(value) for name, value in _trimmed(batch, settings, rows).items()}
+        {name: jnp.asarray(value) for name, value in _trimmed(batch, settings, rows, once).items()}
         for batch in batches
     ]
     parameters, notices = load_parameters(model_dir, settings, examples[0])
@@ -185,6 +196,7 @@ def prepare(
             *notices,
             *bucket_notices,
             *msa_row_notices(used_rows, rows),
+            *template_notices(settings),
             *file_notices,
             *kernel_notices,
         ),
@@ -306,11 +318,21 @@ def msa_row_notices(used: int, rows: int) -> tuple[str, ...]:
     )
 
 
-def _trimmed(batch: Batch, settings: Settings, rows: int) -> Mapping[str, Any]:
+def template_notices(settings: Settings) -> tuple[str, ...]:
+    """Report if equal templates are to be embedded once and the package does not need that."""
+    reason = why_all_templates() if settings.fewest_templates else None
+    return () if reason is None else (f"templates=needed changes nothing: {reason}",)
+
+
+def _trimmed(
+    batch: Batch, settings: Settings, rows: int, templates_once: bool
+) -> Mapping[str, Any]:
     """Return the features without the padding that the knobs remove."""
     features = batch.numeric
     if settings.msa_rows is None:
         features = with_msa_rows(features, rows)
+    if templates_once:
+        features = with_templates(features, needed_templates(features))
     if settings.fewest_atom_slots:
         features = with_subsets(features, used_subsets(features))
     return features

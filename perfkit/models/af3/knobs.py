@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from perfkit.errors import UserError
-from perfkit.knobs.knob import Bundle, Knob, Layer, Search
+from perfkit.knobs.knob import Bundle, Host, Knob, Layer, Search
 from perfkit.knobs.parsers import one_of, word_or_count
 from perfkit.models.af3.network.kernels import why_no_native_kernels
+from perfkit.models.af3.network.source import why_all_templates
 from perfkit.models.shared_knobs import (
     BFLOAT16,
     CONSTANTS,
@@ -60,6 +61,23 @@ ATOM_SLOTS = Knob(
     parse=one_of(UPSTREAM, NEEDED),
     search=Search((NEEDED,), order=3, bundle=Bundle.MAJOR),
 )
+
+
+def _why_all_templates(value: str, host: Host) -> str | None:
+    return why_all_templates() if value == NEEDED else None
+
+
+TEMPLATES = Knob(
+    name="templates",
+    default=UPSTREAM,
+    layer=Layer.MODEL,
+    exact=True,
+    summary="templates that are embedded: upstream's four, or one where all are equal, as the "
+    "empty ones of an input without templates are (needed)",
+    parse=one_of(UPSTREAM, NEEDED),
+    search=Search((NEEDED,), order=5, bundle=Bundle.MAJOR),
+    why_not=_why_all_templates,
+)
 KERNELS = kernels_knob(
     "attention, triangle multiplication and transitions of the trunk and of the diffusion",
     # The main gain on large inputs.
@@ -100,6 +118,7 @@ KNOBS = (
     BUCKET,
     MSA_ROWS,
     ATOM_SLOTS,
+    TEMPLATES,
     KERNELS,
     ATTENTION_CHUNK,
     TRANSITION_SHARD,
@@ -151,6 +170,8 @@ class Settings:
         Rows of the MSA in the trunk, or None for as many as the input has.
     fewest_atom_slots
         Whether there is room only for the atoms of the input, instead of 24 slots per token.
+    fewest_templates
+        Whether equal templates are embedded once.
     native_kernels
         Whether the network runs with native kernels.
     attention_chunk, transition_shard
@@ -165,6 +186,7 @@ class Settings:
     bucket: int
     msa_rows: int | None
     fewest_atom_slots: bool
+    fewest_templates: bool
     native_kernels: bool
     attention_chunk: str
     transition_shard: str
@@ -232,6 +254,7 @@ def settings_for(overrides: Mapping[str, str], tokens: int) -> Settings:
         bucket=_bucket(values[BUCKET.name], tokens),
         msa_rows=None if rows == NEEDED else int(rows),
         fewest_atom_slots=values[ATOM_SLOTS.name] == NEEDED,
+        fewest_templates=values[TEMPLATES.name] == NEEDED,
         native_kernels=values[KERNELS.name] == NATIVE,
         attention_chunk=values[ATTENTION_CHUNK.name],
         transition_shard=values[TRANSITION_SHARD.name],

@@ -10,6 +10,9 @@ import numpy.typing as npt
 MSA_FEATURES = ("msa", "msa_mask", "deletion_matrix")
 """Features with one row per sequence of the MSA. Upstream pads them to 16,384 rows."""
 
+TEMPLATE_FEATURES = ("template_aatype", "template_atom_positions", "template_atom_mask")
+"""Features with one row per template. Upstream has four, empty ones last."""
+
 SUBSET_FEATURES = (
     "token_atoms_to_queries",
     "tokens_to_queries",
@@ -54,6 +57,25 @@ def with_msa_rows(features: Arrays, rows: int) -> dict[str, npt.NDArray[np.gener
     """
     kept = max(rows, used_msa_rows(features))
     cut = {name: np.asarray(features[name])[:kept] for name in MSA_FEATURES}
+    return {**features, **cut}
+
+
+def needed_templates(features: Arrays) -> int:
+    """Count the templates that the answer depends on: 1 if all are equal, else all.
+
+    Upstream embeds each template by the same network without regard to the others, and takes the
+    mean (algorithm 16 of the supplement of J. Abramson et al., Nature 630 (2024), 493-500). The
+    mean of equal embeddings is one of them, but for rounding. An input without templates has empty
+    ones, which are equal. Where only some are equal, the mean needs all of them.
+    """
+    arrays = [np.asarray(features[name]) for name in TEMPLATE_FEATURES]
+    equal = all(bool((array == array[:1]).all()) for array in arrays)
+    return 1 if equal else len(arrays[0])
+
+
+def with_templates(features: Arrays, templates: int) -> dict[str, npt.NDArray[np.generic]]:
+    """Return the features with the first ``templates`` templates only; see above."""
+    cut = {name: np.asarray(features[name])[:templates] for name in TEMPLATE_FEATURES}
     return {**features, **cut}
 
 

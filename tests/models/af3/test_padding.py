@@ -14,11 +14,14 @@ from perfkit.models.af3.computation import msa_row_notices
 from perfkit.models.af3.featurise import featurise
 from perfkit.models.af3.inputs.fold_input import synthetic_protein
 from perfkit.models.af3.padding import (
+    TEMPLATE_FEATURES,
     needed_bucket,
+    needed_templates,
     used_msa_rows,
     used_subsets,
     with_msa_rows,
     with_subsets,
+    with_templates,
 )
 
 if TYPE_CHECKING:
@@ -104,6 +107,22 @@ def test_only_empty_msa_rows_are_removed(featurised: Featurised) -> None:
     assert np.asarray(cut["msa_mask"]).any(axis=1).all()
     assert not np.asarray(features["msa_mask"])[rows:].any()
     assert np.array_equal(cut["msa"], np.asarray(features["msa"])[:rows])
+
+
+def test_one_of_the_empty_templates_is_enough(featurised: Featurised) -> None:
+    features = featurised("ubiquitin")[0].numeric
+    assert np.asarray(features["template_aatype"]).shape == (4, 76)
+    assert needed_templates(features) == 1
+    cut = with_templates(features, 1)
+    assert [len(cut[name]) for name in TEMPLATE_FEATURES] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("name", TEMPLATE_FEATURES)
+def test_templates_that_differ_anywhere_are_all_needed(name: str, featurised: Featurised) -> None:
+    features = dict(featurised("ubiquitin")[0].numeric)
+    changed = np.array(features[name])
+    changed[3].flat[-1] += 1
+    assert needed_templates({**features, name: changed}) == 4
 
 
 @pytest.mark.parametrize(

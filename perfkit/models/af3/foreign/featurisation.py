@@ -16,16 +16,19 @@ import numpy as np
 
 from perfkit.foreign.adapter import ForeignOptions, SettingsReport
 from perfkit.models.af3.foreign.networks_in_use import NetworksInUse
-from perfkit.models.af3.knobs import ATOM_SLOTS, BUCKET, EXACT, MSA_ROWS, NEEDED
+from perfkit.models.af3.knobs import ATOM_SLOTS, BUCKET, EXACT, MSA_ROWS, NEEDED, TEMPLATES
 from perfkit.models.af3.padding import (
     LEAST_BUCKET,
     MSA_FEATURES,
     SUBSET_FEATURES,
+    TEMPLATE_FEATURES,
     needed_bucket,
+    needed_templates,
     used_msa_rows,
     used_subsets,
     with_msa_rows,
     with_subsets,
+    with_templates,
 )
 
 MOST_TOKENS = 1 << 17
@@ -121,9 +124,12 @@ def adapt_featurisation(
             batches = padding.in_needed_bucket(name, batches, in_buckets)
         report.predicts(name, tokens_of(batches[0]))
         if MSA_ROWS.name in settings:
-            batches = padding.with_rows(name, batches, network_is_adapted=in_use.is_adapted)
+            adapted = MSA_ROWS.name in in_use.adapted
+            batches = padding.with_rows(name, batches, network_is_adapted=adapted)
         if settings.get(ATOM_SLOTS.name) == NEEDED:
             batches = padding.with_slots(batches)
+        if TEMPLATES.name in settings and TEMPLATES.name in in_use.adapted:
+            batches = padding.with_templates(name, batches)
         return batches
 
     module.featurise_input = featurise_input  # type: ignore[attr-defined]  # a module of another program
@@ -158,7 +164,7 @@ class _Padding:
 
     def refuse(self, reason: str) -> None:
         """Report that the settings of the features do not apply to an input."""
-        for knob in (BUCKET, MSA_ROWS, ATOM_SLOTS):
+        for knob in (BUCKET, MSA_ROWS, ATOM_SLOTS, TEMPLATES):
             if knob.name in self._settings:
                 self._report.could_not(knob.name, reason)
 
@@ -244,3 +250,25 @@ class _Padding:
             subsets = min(rounded_up(subsets, -(-most // SLOT_STEPS)), most)
         self._report.took_effect(ATOM_SLOTS.name)
         return [with_subsets(batch, subsets) for batch in batches]
+
+    def with_templates(self, name: str, batches: Sequence[Batch]) -> Sequence[Batch]:
+        """Keep one of equal templates.
+
+        Parameters
+        ----------
+        name
+            Name of the input.
+        batches
+            Features of each seed.
+        """
+        if not all(feature in batches[0] for feature in TEMPLATE_FEATURES):
+            self._report.could_not(TEMPLATES.name, "this alphafold3 has other templates")
+            return batches
+        templates = max(needed_templates(batch) for batch in batches)
+        if templates > 1:
+            self._report.could_not(
+                TEMPLATES.name, f"the templates of {name} differ, so that all of them count"
+            )
+            return batches
+        self._report.took_effect(TEMPLATES.name, f"1 of {len(batches[0][TEMPLATE_FEATURES[0]])}")
+        return [with_templates(batch, templates) for batch in batches]

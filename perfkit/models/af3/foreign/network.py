@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Callable, Mapping
@@ -18,11 +19,13 @@ from perfkit.models.af3.knobs import (
     NEEDED,
     PRECISION,
     ROW_OPTIONS,
+    TEMPLATES,
     UPSTREAM,
     WHOLE,
     row_spec,
     upstream_bfloat16,
 )
+from perfkit.models.af3.network.source import why_all_templates
 
 type Change = tuple[str, object]
 """Option of upstream's ``global_config`` and its new value."""
@@ -57,6 +60,7 @@ def adapt_network(
     report: SettingsReport,
     in_use: NetworksInUse,
     kernels: NativeKernels | None = None,
+    why_all: Callable[[], str | None] = why_all_templates,
 ) -> None:
     """Make ``alphafold3.model.model.Model`` follow the settings.
 
@@ -74,12 +78,19 @@ def adapt_network(
         Is marked as adapted.
     kernels
         Native kernels of the settings; made from them by default.
+    why_all
+        Says why equal templates are not embedded once.
     """
     kernels = NativeKernels(settings, report) if kernels is None else kernels
     model = module.Model
     build: Callable[..., None] = model.__init__
     predict: Callable[..., Any] = model.__call__
     changes = global_changes(settings)
+    once = settings.get(TEMPLATES.name) == NEEDED
+    reason = why_all() if once else None
+    if reason is not None:
+        report.could_not(TEMPLATES.name, reason)
+        once = False
 
     @functools.wraps(build)
     def build_with_settings(self: Any, config: Any, *given: Any, **named: Any) -> None:
@@ -101,16 +112,25 @@ def adapt_network(
         if MSA_ROWS.name in settings:
             self.config = _with_rows(before, batch, settings[MSA_ROWS.name], report)
         try:
-            with kernels.tracing():
+            with kernels.tracing(), _one_template() if once else contextlib.nullcontext():
                 return predict(self, batch, *given, **named)
         finally:
             self.config = before
 
     model.__init__ = build_with_settings
-    if MSA_ROWS.name in settings or kernels.are_set:
+    if MSA_ROWS.name in settings or kernels.are_set or once:
         model.__call__ = predict_with_settings
     if MSA_ROWS.name in settings:
-        in_use.is_adapted = True
+        in_use.adapted.add(MSA_ROWS.name)
+    if once:
+        in_use.adapted.add(TEMPLATES.name)
+
+
+def _one_template() -> contextlib.AbstractContextManager[None]:
+    # It imports JAX, which the program may have to set up first.
+    from perfkit.models.af3.network.equal_templates import equal_templates
+
+    return equal_templates()
 
 
 def _changed(config: Any, changes: Mapping[str, Change], report: SettingsReport) -> Any:

@@ -27,14 +27,14 @@ class NetworksInUse:
 
     Attributes
     ----------
-    is_adapted
-        Whether the network of this process takes the settings, see
+    adapted
+        Knobs of the features that the network of this process is adapted to, see
         :func:`perfkit.models.af3.foreign.network.adapt_network`.
     """
 
     def __init__(self) -> None:
         """Start without any configuration."""
-        self.is_adapted = False
+        self.adapted: set[str] = set()
         self._configurations: list[weakref.ref[Any]] = []
 
     def watch(self, module: ModuleType) -> None:

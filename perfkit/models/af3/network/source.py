@@ -1,4 +1,4 @@
-"""Reads in the source of the installed AlphaFold 3 whether its network can have native kernels.
+"""Reads in the source of the installed AlphaFold 3 what can be replaced in its network.
 
 Imports neither JAX nor ``alphafold3``.
 """
@@ -18,6 +18,9 @@ MODULES = "alphafold3.model.network.modules"
 
 DIFFUSION = "alphafold3.model.network.diffusion_transformer"
 """Module of the network with the transformers of the diffusion."""
+
+TEMPLATES = "alphafold3.model.network.template_modules"
+"""Module of the network with the embedding of templates."""
 
 PLACES = ("PACKED_ATTENTION", "PAIR_PROJECTIONS", "TRIMUL_KERNELS", "GLU_TRANSITION")
 """Variables of :data:`MODULES`. Each is None, or a function that is asked for a kernel by dtype and
@@ -108,12 +111,55 @@ DIFFUSION_PARTS: Mapping[str, Part] = MappingProxyType(
 """Parts of :data:`DIFFUSION` that are replaced or belong to one that is."""
 
 
+TEMPLATE_PART = _part(
+    "query_embedding templates padding_mask_2d multichain_mask_2d key", "output_linear"
+)
+"""``TemplateEmbedding`` in :data:`TEMPLATES` of a package that embeds each of its templates."""
+
+
 @functools.cache
 def why_no_kernels_in_network() -> str | None:
     """Why the network of the installed package cannot have native kernels; None if it can.
 
     A clause without a full stop. A package that is not installed is no reason.
     """
+    folder = _installed()
+    return None if folder is None else why_not_in_folder(folder)
+
+
+@functools.cache
+def why_all_templates() -> str | None:
+    """Why the installed package embeds all templates, or equal ones once anyway; None if not.
+
+    None means that perfkit can make it embed equal templates once. A clause without a full stop. A
+    package that is not installed is no reason.
+    """
+    folder = _installed()
+    return None if folder is None else why_all_templates_in(folder)
+
+
+def why_all_templates_in(folder: Path) -> str | None:
+    """Why equal templates of a package are not embedded once; see :func:`why_all_templates`.
+
+    Parameters
+    ----------
+    folder
+        Folder of the package ``alphafold3``.
+    """
+    try:
+        found = parts_of((folder / _below(TEMPLATES)).read_text())
+    except (OSError, ValueError, SyntaxError):
+        return f"{_below(TEMPLATES)} of the installed alphafold3 cannot be read"
+    if found.get("TemplateEmbedding") != TEMPLATE_PART:
+        return (
+            "the installed alphafold3 has another TemplateEmbedding than DeepMind's; that of "
+            "ColabFold embeds equal templates once by itself"
+        )
+    return None
+
+
+def _installed() -> Path | None:
+    """Folder of the installed package; None without one."""
     package = MODULES.partition(".")[0]
     try:
         spec = importlib.util.find_spec(package)
@@ -122,7 +168,12 @@ def why_no_kernels_in_network() -> str | None:
         spec = None
     if spec is None or not spec.submodule_search_locations:
         return None
-    return why_not_in_folder(Path(spec.submodule_search_locations[0]))
+    return Path(spec.submodule_search_locations[0])
+
+
+def _below(module: str) -> str:
+    """File of a module, relative to the folder of its package."""
+    return "/".join(module.split(".")[1:]) + ".py"
 
 
 def why_not_in_folder(folder: Path) -> str | None:
@@ -140,19 +191,19 @@ def why_not_in_folder(folder: Path) -> str | None:
         :data:`DIFFUSION_PARTS` are as expected.
     """
     for module, parts in ((MODULES, TRUNK_PARTS), (DIFFUSION, DIFFUSION_PARTS)):
-        below = "/".join(module.split(".")[1:])
+        below = _below(module)
         try:
-            text = (folder / f"{below}.py").read_text()
+            text = (folder / below).read_text()
             if module == MODULES and all(f"\n{place} = " in text for place in PLACES):
                 return None
             found = parts_of(text)
         except (OSError, ValueError, SyntaxError):
-            return f"{below}.py of the installed alphafold3 cannot be read"
+            return f"{below} of the installed alphafold3 cannot be read"
         for name, expected in parts.items():
             if found.get(name) != expected:
                 return (
                     f"the installed alphafold3 has no places for kernels, and its {name} in "
-                    f"{below}.py is not the one that perfkit's kernels replace"
+                    f"{below} is not the one that perfkit's kernels replace"
                 )
     return None
 

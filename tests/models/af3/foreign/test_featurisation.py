@@ -14,11 +14,13 @@ from perfkit.models.af3.foreign.featurisation import adapt_featurisation, bucket
 from perfkit.models.af3.foreign.networks_in_use import NetworksInUse
 from tests.support.settings_report import KeptReport
 
-ALL = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed"}
+ALL = {"bucket": "exact", "msa_rows": "needed", "atom_slots": "needed", "templates": "needed"}
 MSA_SIZE = 16
 
 
-def features(bucket: int, *, tokens: int, atoms: int, rows: int) -> dict[str, np.ndarray]:
+def features(
+    bucket: int, *, tokens: int, atoms: int, rows: int, templates: int
+) -> dict[str, np.ndarray]:
     """Make features with upstream's shapes: 24 slots for atoms per token, in subsets of 32."""
     subsets = -(-bucket * 24 // 32)
     made: dict[str, np.ndarray] = {
@@ -27,6 +29,9 @@ def features(bucket: int, *, tokens: int, atoms: int, rows: int) -> dict[str, np
         "msa": np.zeros((MSA_SIZE, bucket), np.int8),
         "msa_mask": np.repeat(np.arange(MSA_SIZE)[:, None] < rows, bucket, axis=1),
         "deletion_matrix": np.zeros((MSA_SIZE, bucket), np.int8),
+        "template_aatype": np.repeat(np.arange(4)[:, None] < templates, bucket, axis=1),
+        "template_atom_positions": np.zeros((4, bucket, 24, 3), np.float32),
+        "template_atom_mask": np.zeros((4, bucket, 24), bool),
     }
     widths = {
         "token_atoms_to_queries": 32,
@@ -46,13 +51,15 @@ class Featurisation:
 
     Parameters
     ----------
-    tokens, atoms, rows
-        Tokens, atoms and MSA rows of every input.
+    tokens, atoms, rows, templates
+        Tokens, atoms, MSA rows and templates of every input.
     without
         A feature that it lacks.
     """
 
-    def __init__(self, *, tokens: int, atoms: int, rows: int = 3, without: str = "") -> None:
+    def __init__(
+        self, *, tokens: int, atoms: int, rows: int = 3, templates: int = 0, without: str = ""
+    ) -> None:
         module: Any = ModuleType("alphafold3.data.featurisation")
         self.calls: list[tuple[Sequence[int], bool]] = []
 
@@ -61,7 +68,7 @@ class Featurisation:
         ) -> list[dict[str, np.ndarray]]:
             self.calls.append((buckets, verbose))
             bucket = next(size for size in buckets if size >= tokens)
-            made = features(bucket, tokens=tokens, atoms=atoms, rows=rows)
+            made = features(bucket, tokens=tokens, atoms=atoms, rows=rows, templates=templates)
             made.pop(without, None)
             return [made, dict(made)]
 
@@ -84,7 +91,7 @@ class Featurisation:
         )
         in_use.watch(configurations)
         held = configurations.GlobalConfig(network)
-        in_use.is_adapted = network_is_adapted
+        in_use.adapted = {"msa_rows", "templates"} if network_is_adapted else set()
         adapt_featurisation(self.module, settings, ForeignOptions(step), report, in_use)
         batches = self.module.featurise_input(
             SimpleNamespace(name="job"), ccd=None, buckets=(256, 512), verbose=True
@@ -100,7 +107,13 @@ def test_each_input_gets_its_own_size() -> None:
     assert batch["msa"].shape == (3, 100)
     # 800 atoms fill 25 subsets of 32.
     assert batch["queries_to_keys:gather_mask"].shape == (25, 128)
-    assert report.effects == [("bucket", "100 tokens"), ("msa_rows", "3 rows"), ("atom_slots", "")]
+    assert batch["template_atom_mask"].shape == (1, 100, 24)
+    assert report.effects == [
+        ("bucket", "100 tokens"),
+        ("msa_rows", "3 rows"),
+        ("atom_slots", ""),
+        ("templates", "1 of 4"),
+    ]
     assert report.refusals == []
     assert report.inputs == [("job", 100)]
 
@@ -138,6 +151,14 @@ def test_a_fixed_number_of_rows_is_a_matter_of_the_network() -> None:
     assert len(batch["seq_mask"]) == 256
     assert len(batch["msa"]) == MSA_SIZE
     assert "sees 2 of the 3 rows of the MSA of job" in report.sentences[0]
+
+
+def test_templates_that_differ_are_all_kept() -> None:
+    batch, report = Featurisation(tokens=100, atoms=800, templates=1).run(ALL)
+    assert batch["template_aatype"].shape == (4, 100)
+    assert report.refusals == [
+        ("templates", "the templates of job differ, so that all of them count")
+    ]
 
 
 def test_features_of_another_network_stay_as_they_are() -> None:

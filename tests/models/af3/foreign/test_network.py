@@ -41,6 +41,7 @@ def configuration_seen(
     settings: Mapping[str, str],
     rows: int = 8,
     kernels: NativeKernels | None = None,
+    why_all: str | None = None,
 ) -> tuple[Any, KeptReport]:
     """Build a network from a configuration, call it with some MSA rows, return what it sees."""
 
@@ -54,8 +55,9 @@ def configuration_seen(
     module: Any = ModuleType("alphafold3.model.model")
     module.Model = Model
     report, in_use = KeptReport(), NetworksInUse()
-    adapt_network(module, settings, report, in_use, kernels)
-    assert in_use.is_adapted == ("msa_rows" in settings)
+    adapt_network(module, settings, report, in_use, kernels, lambda: why_all)
+    expected = {"msa_rows"} if why_all else {"msa_rows", "templates"}
+    assert in_use.adapted == expected & settings.keys()
     return module.Model(given)({"msa": np.zeros((rows, 5))}), report
 
 
@@ -106,6 +108,12 @@ def test_an_option_that_the_package_lacks_is_reported() -> None:
     assert report.refusals == [
         ("pair_transition_shard", "this alphafold3 has no option pair_transition_shard_spec")
     ]
+
+
+def test_equal_templates_are_left_to_a_package_that_embeds_them_once() -> None:
+    why = "it embeds equal templates once by itself"
+    _, report = configuration_seen(config(), {"templates": "needed"}, why_all=why)
+    assert report.refusals == [("templates", why)]
 
 
 @dataclasses.dataclass

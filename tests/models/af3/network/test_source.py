@@ -13,9 +13,11 @@ from perfkit.models.af3.network.source import (
     BIAS,
     DIFFUSION_PARTS,
     PLACES,
+    TEMPLATE_PART,
     TRUNK_PARTS,
     Part,
     parts_of,
+    why_all_templates_in,
     why_no_kernels_in_network,
     why_not_in_folder,
 )
@@ -118,3 +120,15 @@ def test_a_network_that_cannot_be_read_is_a_reason(tmp_path: Path) -> None:
 def test_the_installed_package_can_have_kernels() -> None:
     """DeepMind's package by its parts, ColabFold's build by its places."""
     assert why_no_kernels_in_network() is None
+
+
+def test_deepmind_s_embedding_of_templates_is_known_by_its_arguments(tmp_path: Path) -> None:
+    network = tmp_path / "model" / "network"
+    network.mkdir(parents=True)
+    source = network / "template_modules.py"
+    assert "template_modules.py of the installed" in str(why_all_templates_in(tmp_path))
+    source.write_text(rendered({"TemplateEmbedding": TEMPLATE_PART}))
+    assert why_all_templates_in(tmp_path) is None
+    more = dataclasses.replace(TEMPLATE_PART, arguments=(*TEMPLATE_PART.arguments, "use_dropout"))
+    source.write_text(rendered({"TemplateEmbedding": more}))
+    assert "has another TemplateEmbedding" in str(why_all_templates_in(tmp_path))
