@@ -5,10 +5,10 @@ Usage::
     python -m benchmarks.scripts.exec_gain --preset preset.toml --pairs 6 --out results.json \
         -- python run_alphafold.py --json_path=input.json --output_dir={out} ...
 
-``{out}`` becomes a fresh folder per run. Both ways run once before the pairs, so that files are in
-the page cache and ``exec`` has compiled its programs; the first runs are reported apart. The file
-holds the seconds of the whole command, its largest resident set, and the summary of ``exec``. A
-command that fails ends the benchmark; a second call with the same ``--out`` adds pairs.
+``{out}`` becomes a fresh folder per run. The command runs once under the preset before the pairs,
+so that files are in the page cache and ``exec`` has compiled its programs; that run is reported
+apart. The file holds the seconds of the whole command, its largest resident set, and the summary of
+``exec``. A command that fails ends the benchmark; a second call with the same ``--out`` adds pairs.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Results(FrozenModel):
     command
         Digest of the command and of the preset's content: pairs of others are not added.
     first
-        First run of both, with nothing compiled before.
+        First run under the preset, with nothing compiled before. The command alone compiles in
+        every run.
     pairs
         The pairs in order of measurement; every other one begins with the preset.
     """
@@ -85,7 +86,7 @@ class Results(FrozenModel):
     title: str
     machine: MachineRecord
     command: str
-    first: Pair
+    first: Run
     pairs: tuple[Pair, ...] = ()
 
     @property
@@ -143,11 +144,18 @@ def run(command: Sequence[str]) -> Run:
 
 def run_pair(command: Sequence[str], preset: Path, *, preset_first: bool) -> Pair:
     """Run the command both ways, one after the other."""
-    under = [sys.executable, "-m", "perfkit", "exec", "--preset", str(preset), "--", *command]
     if preset_first:
-        tuned = run(under)
+        tuned = run_under(preset, command)
         return Pair(stock=run(command), preset=tuned)
-    return Pair(stock=run(command), preset=run(under))
+    return Pair(stock=run(command), preset=run_under(preset, command))
+
+
+def run_under(preset: Path, command: Sequence[str]) -> Run:
+    """Run the command under ``perfkit exec``; its sentences name the preset without its path."""
+    under = [sys.executable, "-m", "perfkit", "exec", "--preset", str(preset), "--"]
+    found = run([*under, *command])
+    sentences = tuple(line.replace(str(preset), preset.name) for line in found.sentences)
+    return found.model_copy(update={"sentences": sentences})
 
 
 def summary(results: Results) -> str:
@@ -204,7 +212,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.out.exists():
         results = load(given.out, digest)
     else:
-        first = run_pair(given.command, given.preset, preset_first=False)
+        first = run_under(given.preset, given.command)
         machine = fingerprint()
         results = Results(title=given.title, machine=machine, command=digest, first=first)
     for _ in range(given.pairs):

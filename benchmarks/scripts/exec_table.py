@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.scripts.exec_gain import Results, Run, median_s, peak_gb, read_results
+from benchmarks.scripts.exec_gain import Results, Run, median_s, peak_gb, ratio, read_results
 
 HEAD = (
-    "| command | alone | under the preset | times as fast | first run, alone and under the preset "
+    "| command | alone | under the preset | times as fast | first run under the preset "
     "| peak memory, alone and under the preset |",
     "|---|---|---|---|---|---|",
 )
@@ -23,8 +23,9 @@ HEAD = (
 def table(measured: Sequence[Results]) -> str:
     """The results as a Markdown table, and the commands' settings as ``perfkit exec`` reports them.
 
-    Seconds are medians of whole commands with the smallest and the largest in brackets; memory is
-    the largest of any run.
+    Seconds are medians of whole commands with the smallest and the largest in brackets. The ratio
+    has its 95 % interval in brackets; with too few pairs for one, their smallest and largest ratio.
+    Memory is the largest of any run.
     """
     rows = [*HEAD, *(_row(results) for results in measured)]
     rows += ["", "What `perfkit exec` printed after the last run:"]
@@ -37,13 +38,17 @@ def table(measured: Sequence[Results]) -> str:
 def _row(results: Results) -> str:
     alone, preset = results.sides
     found = results.ratio
-    ends = "no interval" if found.ends is None else "{:.2f} to {:.2f}".format(*found.ends)
+    if found.ends is None:
+        each = [ratio([pair]).median for pair in results.pairs]
+        ends = f"no interval; {min(each):.2f} to {max(each):.2f}"
+    else:
+        ends = "{:.2f} to {:.2f}".format(*found.ends)
     cells = [
         results.title,
         _seconds(alone),
         _seconds(preset),
         f"{found.median:.2f} ({ends}, {found.count} pairs)",
-        f"{results.first.stock.wall_s:.0f} s, {results.first.preset.wall_s:.0f} s",
+        f"{results.first.wall_s:.0f} s",
         f"{peak_gb(alone):.1f} GB, {peak_gb(preset):.1f} GB",
     ]
     return f"| {' | '.join(cells)} |"

@@ -40,7 +40,8 @@ def test_pairs_are_added_to_those_of_a_former_call(tmp_path: Path) -> None:
     assert after.first == before.first
     assert after.pairs[1].stock.sentences == ()
     assert any("allocator" in line for line in after.pairs[1].preset.sentences)
-    assert str(tmp_path) not in after.model_dump_json(exclude={"first", "pairs"})
+    assert after.first.sentences
+    assert str(tmp_path) not in after.model_dump_json()
 
 
 def test_pairs_of_another_command_are_refused(tmp_path: Path) -> None:
@@ -66,12 +67,10 @@ def test_the_table_shows_medians_the_ratio_and_what_exec_said(tmp_path: Path) ->
         one.preset.model_copy(update={"wall_s": s, "peak_rss_bytes": 2e9}) for s in (10, 15, 25)
     ]
     pairs = [Pair(stock=a, preset=b) for a, b in zip(alone, fast, strict=True)]
-    first = Pair(stock=alone[2], preset=alone[1])
-    row, said = table([measured.model_copy(update={"pairs": pairs, "first": first})]).split(
-        "\n\n", 1
-    )
+    shown = measured.model_copy(update={"pairs": pairs, "first": alone[1]})
+    row, said = table([shown]).split("\n\n", 1)
     assert row.splitlines()[2] == (
         "| writes | 30.0 s (20.0 to 50.0) | 15.0 s (10.0 to 25.0) "
-        "| 2.00 (no interval, 3 pairs) | 50 s, 30 s | 3.0 GB, 2.0 GB |"
+        "| 2.00 (no interval; 2.00 to 2.00, 3 pairs) | 30 s | 3.0 GB, 2.0 GB |"
     )
     assert "\nperfkit: allocator=glibc-keep: " in said
