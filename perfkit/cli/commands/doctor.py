@@ -102,13 +102,14 @@ def _parser() -> Parser:
         help="measure identical programs against each other, and print how large a gain can be "
         "found here with how many pairs of processes (a few minutes)",
     )
-    noise.add_argument(
+    noise.add_argument("--pairs", type=int, default=6, help="pairs of processes (default 6)")
+    measured = parser.add_argument_group("what --noise and --jaxlib measure")
+    measured.add_argument(
         "--model",
         default=SMALLEST_MODEL,
         help=f"model whose smallest input is run (default {SMALLEST_MODEL})",
     )
-    noise.add_argument("--pairs", type=int, default=6, help="pairs of processes (default 6)")
-    noise.add_argument("--out", type=Path, help="folder for the records of --noise")
+    measured.add_argument("--out", type=Path, help="folder for the records (default: none)")
     return parser
 
 
