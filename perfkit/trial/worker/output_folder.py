@@ -260,13 +260,13 @@ def _move_whole(staged: Path, folder: Path) -> Path:
     """
     source = staged
     while True:
-        folder = unused_folder(folder, datetime.now()).resolve()
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        chosen = unused_folder(folder, datetime.now()).resolve()
+        chosen.parent.mkdir(parents=True, exist_ok=True)
         try:
-            source.rename(folder)
+            source.rename(chosen)
         except OSError as error:
             if error.errno == errno.EXDEV and source == staged:
-                source = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+                source = chosen.with_name(f".{chosen.name}-{uuid.uuid4().hex}")
                 shutil.copytree(staged, source)
             elif error.errno not in _TAKEN:
                 raise
@@ -274,7 +274,7 @@ def _move_whole(staged: Path, folder: Path) -> Path:
             break
     if source != staged:
         shutil.rmtree(staged)
-    return folder
+    return chosen
 
 
 def _holds_anything(folder: Path) -> bool:

@@ -37,14 +37,13 @@ def equal_templates() -> contextlib.AbstractContextManager[None]:
 
 def _embedding(base: Any) -> Callable[..., jax.Array]:
     def embed(self: Any, query_embedding: jax.Array, templates: Any, **others: Any) -> jax.Array:
+        replaced: dict[str, Any] = {}
         if jax.tree.leaves(templates)[0].shape[0] == 1 and not hk.running_init():
             templates = jax.tree.map(_repeated, templates)
             keys = KEYS_OF_A_STACK if self.config.template_stack.num_layer else 0
-            with changed(TEMPLATES, {"hk": EqualSteps(hk, keys)}):
-                result = base.__call__(self, query_embedding, templates, **others)
-        else:
-            result = base.__call__(self, query_embedding, templates, **others)
-        embedded: jax.Array = result
+            replaced = {"hk": EqualSteps(hk, keys)}
+        with changed(TEMPLATES, replaced):
+            embedded: jax.Array = base.__call__(self, query_embedding, templates, **others)
         return embedded
 
     return embed
