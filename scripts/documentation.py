@@ -114,6 +114,8 @@ PARTS: dict[str, Callable[[str], str]] = {
 PAGES = {
     "reports/README.md": "reports.md",
     "reports/knobs-by-machine/README.md": "knobs-by-machine.md",
+    "reports/exec/exec.md": "exec.md",
+    "reports/jaxlib/README.md": "which-jaxlib.md",
     "reports/stability/README.md": "stability.md",
     "reports/drill/README.md": "drill-slurm.md",
     "reports/drill/fault-drill.md": "drill-faults.md",

@@ -16,6 +16,16 @@ from perfkit.records.upgrades import OLDER_VERSIONS, read_record
 NESTING = 3
 """Nesting, in the line, of the values without a schema that lie deepest."""
 
+LONG_INTEGER = b" " + 19 * b"0"
+"""What an integer that may not fit in 64 bits is in a line translated by :data:`DIGITS`."""
+
+DIGITS = bytes(
+    ord("0") if chr(byte) in "0123456789" else ord(".") if chr(byte) == "." else ord(" ")
+    for byte in range(256)
+)
+"""Translation of every digit to 0, and of all else but the point, which starts the digits of a
+fraction, to a blank. Searching a translated line takes a tenth of the time of a pattern."""
+
 
 def read_line(line: bytes) -> Record:
     """The record in one line of JSON, of any schema version.
@@ -38,6 +48,9 @@ def read_line(line: bytes) -> Record:
     RecursionError
         The JSON is nested too deeply to be parsed.
     """
+    if LONG_INTEGER in line.translate(DIGITS):
+        # A field of type float would take an integer of any size.
+        return _read_in_python(line)
     try:
         record = Record.model_validate_json(line)
     except ValidationError:

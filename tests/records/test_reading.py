@@ -13,7 +13,7 @@ import pytest
 from perfkit.records.reading import read_line
 from perfkit.records.reason import fault_of
 from perfkit.records.schema import Record
-from perfkit.records.upgrades import read_record
+from perfkit.records.upgrades import NewerSchemaError, read_record
 from tests.support.mutations import mutated
 
 REPORTS = Path(__file__).parents[2] / "reports"
@@ -30,7 +30,7 @@ def outcome(read: Callable[[bytes], Record], line: bytes) -> Record | tuple[type
     """The record, or the error and what it says."""
     try:
         return read(line)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, NewerSchemaError) as error:
         return type(error), fault_of(error)
 
 
@@ -98,3 +98,25 @@ def test_values_without_a_schema_are_bounded(
     holder[place[-1]] = value
     line = json.dumps(data).encode()
     assert outcome(read_line, line) == (ValueError, fault) == outcome(step_by_step, line)
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [(2**63 - 1, True), (-(2**63) + 1, True), (2**63, False), (-(10**30), False)],
+)
+@pytest.mark.parametrize(
+    "place", [("load", "load_average_before"), ("finite", "leaves", 0, "fraction")]
+)
+def test_an_integer_in_the_place_of_a_float_fits_in_64_bits(
+    place: tuple[str | int, ...], value: int, fits: bool
+) -> None:
+    data = short(PROFILED)
+    data["finite"] = {"finite": True, "leaves": [{"name": "x", "size": 1, "bad": 0}]}
+    holder: Any = data
+    for step in place[:-1]:
+        holder = holder[step]
+    holder[place[-1]] = value
+    line = json.dumps(data).encode()
+    found = outcome(read_line, line)
+    assert found == outcome(step_by_step, line)
+    assert isinstance(found, Record) == fits
