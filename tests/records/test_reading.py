@@ -30,7 +30,9 @@ def outcome(read: Callable[[bytes], Record], line: bytes) -> Record | tuple[type
     """The record, or the error and what it says."""
     try:
         return read(line)
-    except (ValueError, RecursionError, NewerSchemaError) as error:
+    except NewerSchemaError as error:
+        return NewerSchemaError, str(error)
+    except (ValueError, RecursionError) as error:
         return type(error), fault_of(error)
 
 
