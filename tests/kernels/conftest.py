@@ -1,4 +1,4 @@
-"""A cache of the test run's own, and a library with the kernel of these tests."""
+"""A cache of the test run's own, and the libraries of these tests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from perfkit.kernels.build.availability import why_no_kernels
 from perfkit.paths import CACHE_VARIABLE
+from tests.kernels.levels import ALL_LEVELS, HIGHEST, loaded
 from tests.kernels.row_sum import ROW_SUM, SOURCES
 
 
@@ -43,3 +44,19 @@ def row_sum_target(kernel_cache: Path) -> Iterator[str]:
         patch.setenv(CACHE_VARIABLE, str(kernel_cache))
         assert os.environ[CACHE_VARIABLE] == str(kernel_cache)
         yield load(recipe_here((ROW_SUM,), SOURCES))["perfkit.RowSum"]
+
+
+@pytest.fixture(scope="module", params=ALL_LEVELS)
+def level(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """An instruction-set level of this CPU, with its kernels in use."""
+    with loaded(request.param, tmp_path_factory):
+        yield str(request.param)
+
+
+@pytest.fixture
+def highest_level(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The kernels of the highest level of this CPU are in use."""
+    with loaded("".join(HIGHEST), tmp_path_factory):
+        yield

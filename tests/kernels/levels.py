@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from perfkit.kernels.build.availability import why_no_kernels
+from perfkit.kernels.build.headers import SOURCE_FOLDER
 from perfkit.kernels.build.levels import LEVELS, levels_here
 from perfkit.kernels.build.library import load, recipe_here
 from perfkit.kernels.kernel import Kernel
@@ -25,28 +27,23 @@ ALL_LEVELS = [
 """All levels. Those below the highest of this CPU run with ``--slow`` only."""
 
 
-DIFFUSION = tuple(
-    kernel
-    for kernel in KERNELS
-    if kernel.source.startswith(("adaptive", "atom")) or kernel.name in ("pair bias", "transition")
-)
-"""The kernels of the diffusion: tests that use the same ones share a library."""
-
-GRAPH = tuple(
-    kernel
-    for kernel in KERNELS
-    if kernel.source in ("edge_messages.cc", "mlp_block.cc", "patch_attention.cc")
-)
-"""The kernels of graph networks and their transformers."""
+def shared_folder(folders: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of pytest-xdist share during the session."""
+    folder = folders.getbasetemp()
+    # Each worker has a folder of its own in that of the session.
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @contextlib.contextmanager
 def loaded(
-    level: str, kernels: Sequence[Kernel], sources: Path, folders: pytest.TempPathFactory
+    level: str,
+    folders: pytest.TempPathFactory,
+    kernels: Sequence[Kernel] = KERNELS,
+    sources: Path = SOURCE_FOLDER,
 ) -> Iterator[dict[str, str]]:
     """The library of a level, in use while the context lasts; skips a level the CPU does not have.
 
-    A library is built once for all tests of a session.
+    The library of all kernels is built once for all tests of a session.
 
     Yields
     ------
@@ -59,6 +56,6 @@ def loaded(
     if level not in levels_here():
         pytest.skip(f"this CPU has no {level}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE_VARIABLE, str(folders.getbasetemp() / "kernels"))
+        patch.setenv(CACHE_VARIABLE, str(shared_folder(folders) / "kernels"))
         recipe = dataclasses.replace(recipe_here(kernels, sources), level=level)
         yield load(recipe)

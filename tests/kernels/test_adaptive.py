@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -21,22 +20,11 @@ from perfkit.kernels.adaptive_attention import (
 )
 from perfkit.kernels.adaptive_transition import adaptive_transition, adaptive_transition_form
 from perfkit.kernels.atom_attention import KeyNorm, Windows, atom_attention, atom_attention_form
-from perfkit.kernels.build.headers import SOURCE_FOLDER
 from perfkit.kernels.triangle_attention import bias_form, pair_bias
 from tests.kernels.agreement import assert_close
-from tests.kernels.levels import ALL_LEVELS, DIFFUSION, loaded
 
 LAYERS = 3
 LAYER = jnp.int32(1)
-
-
-@pytest.fixture(scope="module", params=ALL_LEVELS)
-def any_level(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A level whose kernels are in use."""
-    with loaded(request.param, DIFFUSION, SOURCE_FOLDER, tmp_path_factory):
-        yield request.param
 
 
 class Numbers:
@@ -83,7 +71,7 @@ dtypes = st.sampled_from(["float32", "bfloat16"])
 )
 @example(samples=2, tokens=300, channels=48, hidden=64, depth=32, dtype="bfloat16")
 def test_transition_agrees_with_its_jax_form(
-    any_level: str, samples: int, tokens: int, channels: int, hidden: int, depth: int, dtype: str
+    level: str, samples: int, tokens: int, channels: int, hidden: int, depth: int, dtype: str
 ) -> None:
     numbers = Numbers(dtype, samples, tokens, channels)
     x = numbers.normal(samples, tokens, channels, mean=0.3)
@@ -158,7 +146,7 @@ def both_attentions(given: list[Any]) -> tuple[jax.Array, jax.Array]:
 @example(1, 350, 1, 48, 0.9, True, "bfloat16")
 @example(2, 33, 2, 24, 0.0, False, "float32")
 def test_attention_agrees_with_its_jax_form(
-    any_level: str,
+    level: str,
     samples: int,
     tokens: int,
     heads: int,
@@ -176,7 +164,7 @@ def test_attention_agrees_with_its_jax_form(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_numbers_that_are_not_finite_pass_as_in_the_jax_form(any_level: str, dtype: str) -> None:
+def test_numbers_that_are_not_finite_pass_as_in_the_jax_form(level: str, dtype: str) -> None:
     given = attention_operands(dtype, 3, 20, 2, 16, conditioned=True)
     given[0] = given[0].at[2, 5, 0].set(jnp.nan)
     pair = given[3].at[3, 1, 0, 7].set(jnp.inf).at[4, 1, 1, 2].set(jnp.nan)
@@ -198,7 +186,7 @@ def test_numbers_that_are_not_finite_pass_as_in_the_jax_form(any_level: str, dty
     dtype=dtypes,
 )
 def test_pair_bias_agrees_with_its_jax_form(
-    any_level: str, runs: int, length: int, channels: int, heads: int, dtype: str
+    level: str, runs: int, length: int, channels: int, heads: int, dtype: str
 ) -> None:
     numbers = Numbers(dtype, runs, length, channels, heads)
     given = (
@@ -246,7 +234,7 @@ def windows_of(subsets: int, queries: int, keys: int, atoms: int) -> Windows:
 @example(samples=2, subsets=4, heads=2, missing=5)
 @example(samples=1, subsets=2, heads=1, missing=40)
 def test_attention_of_atoms_agrees_with_its_jax_form(
-    any_level: str, samples: int, subsets: int, heads: int, missing: int
+    level: str, samples: int, subsets: int, heads: int, missing: int
 ) -> None:
     """With runs of atoms, and with windows in which keys are missing or masked."""
     numbers = Numbers("float32", samples, subsets, heads)

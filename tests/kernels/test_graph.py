@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,31 +14,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax.extend.core import Literal, jaxpr_as_fun
 
-from perfkit.kernels.build.headers import SOURCE_FOLDER
 from perfkit.kernels.edge_messages import Edges, MessageLayers, edge_messages
 from perfkit.kernels.mlp_block import Modulation, Surroundings, mlp_block
 from perfkit.kernels.patch_attention import Patches, patch_attention
 from perfkit.kernels.primitive import KERNEL
 from tests.kernels.agreement import assert_close
-from tests.kernels.levels import ALL_LEVELS, GRAPH, HIGHEST, loaded
 
 DTYPES = ["float32", "bfloat16"]
-
-
-@pytest.fixture(scope="module", params=ALL_LEVELS)
-def any_level(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A level whose kernels are in use."""
-    with loaded(request.param, GRAPH, SOURCE_FOLDER, tmp_path_factory):
-        yield request.param
-
-
-@pytest.fixture
-def highest_level(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The kernels of the highest level of this CPU are in use."""
-    with loaded("".join(HIGHEST), GRAPH, SOURCE_FOLDER, tmp_path_factory):
-        yield
 
 
 def normal(seed: int, *shape: int, dtype: str = "float32", size: float = 1.0) -> jax.Array:
@@ -119,7 +101,7 @@ def message_layers(rank: int, channels: int, outputs: int, dtype: str) -> Messag
 )
 @example(1300, 1, 1, 24, 64, 64, "bfloat16", 1.0)
 def test_messages_agree_with_the_jax_form(
-    any_level: str,
+    level: str,
     edges: int,
     senders: int,
     receivers: int,
@@ -139,7 +121,7 @@ def test_messages_agree_with_the_jax_form(
     )
 
 
-def test_messages_are_those_of_a_loop_over_the_edges(any_level: str) -> None:
+def test_messages_are_those_of_a_loop_over_the_edges(level: str) -> None:
     edges = random_edges(150, 9, 20, 5, "float32")
     sent, received = normal(2, 9, 24), normal(3, 20, 24)
     layers = message_layers(5, 24, 12, "float32")
@@ -160,9 +142,7 @@ def test_messages_are_those_of_a_loop_over_the_edges(any_level: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_messages_that_are_not_finite_reach_their_receivers_only(
-    any_level: str, dtype: str
-) -> None:
+def test_messages_that_are_not_finite_reach_their_receivers_only(level: str, dtype: str) -> None:
     edges = random_edges(400, 30, 60, 8, dtype)
     edges = edges._replace(features=edges.features.at[7].set(jnp.nan))
     sent = normal(2, 30, 48, dtype=dtype).at[3, 5].set(jnp.inf).at[4, 0].set(jnp.nan)
@@ -222,7 +202,7 @@ def dtype_of(number: float, dtype: str) -> jax.Array:
 @example(130, [64], 1100, 64, 0, "bfloat16", (False, True, True, False, True))
 @example(40, [33, 64], 530, 33, 80, "float32", (True, False, True, True, True))
 def test_blocks_agree_with_the_jax_form(
-    any_level: str,
+    level: str,
     rows: int,
     widths: list[int],
     hidden: int,
@@ -249,7 +229,7 @@ def test_blocks_agree_with_the_jax_form(
     assert_as_form(dtype, block, *operands, around)
 
 
-def test_a_block_is_two_layers_with_what_surrounds_them(any_level: str) -> None:
+def test_a_block_is_two_layers_with_what_surrounds_them(level: str) -> None:
     [(x, first)], bias, (second, second_bias) = block_operands(50, [24], 40, 24, "float32")
     norm, around = modulation(24), Surroundings(gelu=True, residual=True)
     [got] = mlp_block([(x, first)], bias, (second, second_bias), around._replace(first_norm=norm))
@@ -263,7 +243,7 @@ def test_a_block_is_two_layers_with_what_surrounds_them(any_level: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_rows_that_are_not_finite_stay_rows(any_level: str, dtype: str) -> None:
+def test_rows_that_are_not_finite_stay_rows(level: str, dtype: str) -> None:
     inputs, bias, second = block_operands(150, [32, 16], 48, 32, dtype)
     (x, first), other = inputs
     x = x.at[0, 3].set(jnp.nan).at[70, 0].set(jnp.inf).at[149, 31].set(-jnp.inf)
@@ -310,13 +290,13 @@ def random_patches(nodes: int, most: int, keys: int) -> Patches:
 )
 @example(60, 33, 400, 2, 128, "bfloat16")
 def test_attention_of_patches_agrees_with_the_jax_form(
-    any_level: str, nodes: int, most: int, keys: int, heads: int, size: int, dtype: str
+    level: str, nodes: int, most: int, keys: int, heads: int, size: int, dtype: str
 ) -> None:
     operands = [normal(i, nodes, heads, size, dtype=dtype) for i in range(3)]
     assert_as_form(dtype, patch_attention, *operands, random_patches(nodes, most, keys))
 
 
-def test_attention_of_patches_is_a_masked_softmax(any_level: str) -> None:
+def test_attention_of_patches_is_a_masked_softmax(level: str) -> None:
     nodes, heads, size = 50, 2, 24
     queries, keys, values = (normal(i, nodes, heads, size) for i in range(3))
     patches = random_patches(nodes, 12, 40)
@@ -333,9 +313,7 @@ def test_attention_of_patches_is_a_masked_softmax(any_level: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_attention_passes_what_is_not_finite_as_the_jax_form_does(
-    any_level: str, dtype: str
-) -> None:
+def test_attention_passes_what_is_not_finite_as_the_jax_form_does(level: str, dtype: str) -> None:
     queries, keys, values = (normal(i, 40, 2, 32, dtype=dtype) for i in range(3))
     patches = random_patches(40, 16, 24)
     queries = queries.at[5, 0, 0].set(jnp.nan)

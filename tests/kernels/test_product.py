@@ -27,7 +27,7 @@ def targets(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
     """Registered names of the handlers of one level."""
-    with loaded(request.param, (KERNEL,), SOURCES, tmp_path_factory) as names:
+    with loaded(request.param, tmp_path_factory, (KERNEL,), SOURCES) as names:
         yield names
 
 

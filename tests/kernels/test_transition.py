@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,29 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfkit.kernels.build.headers import SOURCE_FOLDER
-from perfkit.kernels.registry import KERNELS
 from perfkit.kernels.transition import glu_transition, transition, transition_form
 from tests.kernels.agreement import assert_close
-from tests.kernels.levels import ALL_LEVELS, HIGHEST, loaded
-
-TRANSITION = [kernel for kernel in KERNELS if kernel.name == "transition"]
-
-
-@pytest.fixture(scope="module", params=ALL_LEVELS)
-def any_level(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A level whose kernel is in use."""
-    with loaded(request.param, TRANSITION, SOURCE_FOLDER, tmp_path_factory):
-        yield request.param
-
-
-@pytest.fixture
-def highest_level(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The kernel of the highest level of this CPU is in use."""
-    with loaded("".join(HIGHEST), TRANSITION, SOURCE_FOLDER, tmp_path_factory):
-        yield
 
 
 def operands(rows: int, channels: int, hidden: int, dtype: str) -> list[jax.Array]:
@@ -62,7 +39,7 @@ def operands(rows: int, channels: int, hidden: int, dtype: str) -> list[jax.Arra
     add_input=st.booleans(),
 )
 def test_kernel_agrees_with_its_jax_form(
-    any_level: str,
+    level: str,
     rows: int,
     channels: int,
     hidden: int,
@@ -85,7 +62,7 @@ def test_kernel_agrees_with_its_jax_form(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_rows_that_are_not_finite_pass_as_in_the_jax_form(any_level: str, dtype: str) -> None:
+def test_rows_that_are_not_finite_pass_as_in_the_jax_form(level: str, dtype: str) -> None:
     x, *parameters = operands(140, 32, 48, dtype)
     x = x.at[0, 3].set(jnp.nan).at[50, 0].set(jnp.inf).at[139, 31].set(-jnp.inf)
     arrays = [x, *parameters, jnp.ones(140, dtype).at[50].set(0)]

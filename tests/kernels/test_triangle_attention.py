@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +13,6 @@ from numpy.typing import NDArray
 
 from perfkit.answers.agreement import AgreementClass, Tolerance, compare, relative_distance
 from perfkit.kernels.build.availability import why_no_kernels
-from perfkit.kernels.build.levels import levels_here
-from perfkit.kernels.registry import KERNELS
-from perfkit.paths import CACHE_VARIABLE
 
 jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
@@ -34,36 +29,8 @@ pytestmark = pytest.mark.skipif(
     why_no_kernels() is not None, reason=f"no native kernels here: {why_no_kernels()}"
 )
 
-LEVELS: list[Any] = [
-    pytest.param(level, marks=() if level == levels_here()[-1] else pytest.mark.slow)
-    for level in levels_here()
-] or ["none"]
-
 CLOSE = {"float32": 3e-6, "bfloat16": 0.02}
 """Largest relative RMS distance from the JAX form in float32: about 20 and 3 roundings."""
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache with the compiled kernels of these tests."""
-    folder = tmp_path_factory.mktemp("triangle-attention")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE_VARIABLE, str(folder))
-        yield folder
-
-
-def load_level(level: str) -> None:
-    from perfkit.kernels.build.library import load, recipe_here
-
-    mine = tuple(each for each in KERNELS if each.name in ("pair bias", "triangle attention"))
-    load(dataclasses.replace(recipe_here(mine), level=level))
-
-
-@pytest.fixture(scope="module", params=LEVELS)
-def level(request: pytest.FixtureRequest, cache: Path) -> str:
-    """The kernels, compiled for one of the levels of this CPU."""
-    load_level(request.param)
-    return str(request.param)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -312,7 +279,7 @@ TOLERANCES = {"update": Tolerance(float32=1e-5, bfloat16=0.05)}
     ],
 )
 def test_the_module_of_alphafold_gives_the_same_with_the_hooks(
-    cache: Path, dtype: str, column: bool, hooks: tuple[str, ...]
+    highest_level: None, dtype: str, column: bool, hooks: tuple[str, ...]
 ) -> None:
     pytest.importorskip("alphafold3")
     import haiku as hk
@@ -323,7 +290,6 @@ def test_the_module_of_alphafold_gives_the_same_with_the_hooks(
     from alphafold3.model import model_config
     from alphafold3.model.network import modules
 
-    load_level(levels_here()[-1])
     generator = np.random.default_rng(0)
     pair = jnp.asarray(generator.normal(size=(21, 21, 64)), dtype)
     mask = jnp.asarray(generator.random((21, 21)) < 0.8, dtype)

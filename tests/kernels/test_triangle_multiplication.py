@@ -15,8 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfkit.kernels.build.availability import why_no_kernels
-from perfkit.kernels.build.headers import SOURCE_FOLDER
-from perfkit.kernels.registry import KERNELS
 from perfkit.kernels.triangle_multiplication import (
     EQUATIONS,
     contract,
@@ -25,7 +23,6 @@ from perfkit.kernels.triangle_multiplication import (
     epilogue_form,
     triangle_kernels,
 )
-from tests.kernels.levels import ALL_LEVELS, loaded
 
 pytestmark = pytest.mark.skipif(
     why_no_kernels() is not None, reason=f"no native kernels here: {why_no_kernels()}"
@@ -34,15 +31,6 @@ pytestmark = pytest.mark.skipif(
 DTYPES = ("float32", "bfloat16")
 DISTANCES = {"float32": 1e-5, "bfloat16": 5e-3}
 """Relative RMS distances that rounding explains: some units in the last place of each type."""
-
-
-@pytest.fixture(scope="module", params=ALL_LEVELS)
-def level(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """An instruction-set level, with the kernels of that level loaded."""
-    with loaded(request.param, KERNELS, SOURCE_FOLDER, tmp_path_factory):
-        yield str(request.param)
 
 
 @pytest.fixture(autouse=True)

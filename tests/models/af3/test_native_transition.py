@@ -11,20 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from perfkit.kernels.build.headers import SOURCE_FOLDER
-from perfkit.kernels.registry import KERNELS
 from perfkit.kernels.transition import glu_transition
 from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 from tests.kernels.agreement import assert_close
 from tests.kernels.levels import HIGHEST, loaded
 
-TRANSITION = [kernel for kernel in KERNELS if kernel.name == "transition"]
-
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The kernel of the highest level of this CPU is in use."""
-    with loaded("".join(HIGHEST), TRANSITION, SOURCE_FOLDER, tmp_path_factory):
+    with loaded("".join(HIGHEST), tmp_path_factory):
         yield
 
 

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 
 from perfkit.errors import UserError
-from perfkit.kernels.build.headers import SOURCE_FOLDER
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models.gencast.knobs import KNOBS
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.gencast.network.constants import Execution, network_settings
 from perfkit.models.gencast.network.denoiser import denoise
-from tests.kernels.levels import GRAPH, HIGHEST, loaded
+from tests.kernels.levels import HIGHEST, loaded
 from tests.models.gencast import test_denoiser as denoiser
 from tests.models.gencast import test_forecast_step as forecast_step
 
@@ -33,7 +32,7 @@ MODEL = GenCast()
 @pytest.fixture(scope="module", autouse=True)
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The kernels of the highest level of this CPU are in use."""
-    with loaded("".join(HIGHEST), GRAPH, SOURCE_FOLDER, tmp_path_factory):
+    with loaded("".join(HIGHEST), tmp_path_factory):
         yield
 
 

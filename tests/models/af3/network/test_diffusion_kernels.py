@@ -12,11 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from perfkit.kernels.build.headers import SOURCE_FOLDER
 from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 from perfkit.models.af3.network.kernels import native_kernels, why_no_native_kernels
 from tests.kernels.agreement import assert_close
-from tests.kernels.levels import DIFFUSION, HIGHEST, loaded
+from tests.kernels.levels import HIGHEST, loaded
 from tests.kernels.networks import normal, parameters_of
 
 SAMPLES, TOKENS = 3, 11
@@ -31,7 +30,7 @@ def upstream(component_cache: Path, tmp_path_factory: pytest.TempPathFactory) ->
     provide_glycan_ion_sets()
     from alphafold3.model.network import diffusion_transformer
 
-    with loaded("".join(HIGHEST), DIFFUSION, SOURCE_FOLDER, tmp_path_factory):
+    with loaded("".join(HIGHEST), tmp_path_factory):
         yield diffusion_transformer
 
 

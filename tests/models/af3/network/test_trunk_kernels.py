@@ -20,7 +20,6 @@ import pytest
 from numpy.typing import NDArray
 
 from perfkit.answers.agreement import relative_distance
-from perfkit.kernels.build.headers import SOURCE_FOLDER
 from perfkit.kernels.registry import KERNELS
 from perfkit.models.af3.network.kernels import native_kernels, why_no_native_kernels
 from perfkit.models.af3.package import import_model
@@ -42,7 +41,7 @@ def modules(component_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     import_model()
     from alphafold3.model.network import modules
 
-    with loaded("".join(HIGHEST), KERNELS, SOURCE_FOLDER, tmp_path_factory):
+    with loaded("".join(HIGHEST), tmp_path_factory):
         yield modules
 
 
