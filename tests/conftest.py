@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -19,6 +20,19 @@ os.environ.setdefault(CHECK_VARIABLE, "off")
 
 TURNS = pytest.StashKey[str]()
 """Folder of the locks that the workers of pytest-xdist share."""
+
+
+def pytest_configure() -> None:
+    """Receive the signals that ``nohup`` and a shell's ``&`` make a process ignore: tests send them.
+
+    Processes that the tests start would inherit that they are ignored.
+    """
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
