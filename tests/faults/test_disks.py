@@ -54,7 +54,7 @@ def test_a_disk_that_becomes_read_only_is_one_sentence(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", MEGABYTE) as disk:
         store = Store(disk)
         store.append(make_record(identifier="first"))
-        make_read_only(disk)
+        assert make_read_only(disk)
         with pytest.raises(UserError, match=r"trial second .*Read-only file system"):
             store.append(make_record(identifier="second"))
         with pytest.raises(UserError, match="Read-only file system"):

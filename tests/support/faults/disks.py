@@ -109,9 +109,10 @@ def _mounted(folder: Path, *arguments: str) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def make_read_only(folder: Path) -> None:
-    """Mount a small disk again, without the permission to write."""
-    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+def make_read_only(folder: Path) -> bool:
+    """Mount a small disk again, without the permission to write; False while a file is written."""
+    command = ["mount", "-o", "remount,ro", str(folder)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def fill(folder: Path, left_bytes: int = 0) -> None:

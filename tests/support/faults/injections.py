@@ -41,6 +41,9 @@ from tests.support.faults.trials import TRIAL_FAULTS, shell_trial
 DISK_BYTES = 48 << 20
 """Size of a small disk: the study needs about a megabyte, compiled programs included."""
 
+WRITING_S = 10.0
+"""Longest time that a disk is waited for on which files are being written."""
+
 MOST_KILLS = 12
 """Most kills of one study, which then is resumed to its end."""
 
@@ -120,16 +123,18 @@ def suspend(folder: Path, chance: Random) -> Injected:
 
 
 def _on_small_disk(
-    folder: Path, chance: Random, harm: Callable[[Path], None], mend: Callable[[Path], None]
+    folder: Path, chance: Random, harm: Callable[[Path], bool], mend: Callable[[Path], None]
 ) -> Injected:
-    """Harm the disk of a study at a random moment, mend it, and resume."""
+    """Harm the disk of a study at a random moment, mend it, and resume.
+
+    ``harm`` returns whether it did.
+    """
     with small_disk(folder / "disk", DISK_BYTES) as disk:
         study, count = small_study(disk), 0
 
         def inject(process: subprocess.Popen[str], mark: str) -> None:
             nonlocal count
-            count += 1
-            harm(disk)
+            count += harm(disk)
 
         run = study.run(chance.uniform(0.0, WHOLE_S), inject)
         check_refusal(study, run)
@@ -142,23 +147,33 @@ def _on_small_disk(
 def fill_disk(folder: Path, chance: Random) -> Injected:
     """Fill the disk at a random moment, up to a random rest."""
     rest = chance.choice((0, 4096, 65536))
+
+    def harm(disk: Path) -> bool:
+        with suppress(OSError):
+            fill(disk, rest)
+        # An error means that others filled the rest.
+        return True
+
     return _on_small_disk(
-        folder,
-        chance,
-        lambda disk: _ignoring_errors(lambda: fill(disk, rest)),
-        lambda disk: (disk / "filling").unlink(missing_ok=True),
+        folder, chance, harm, lambda disk: (disk / "filling").unlink(missing_ok=True)
     )
 
 
 def protect_disk(folder: Path, chance: Random) -> Injected:
-    """Make the disk read-only at a random moment; it is refused while a file is being written."""
+    """Make the disk read-only at a random moment, or soon after: not while a file is written."""
+
+    def harm(disk: Path) -> bool:
+        deadline_s = time.monotonic() + WRITING_S
+        while time.monotonic() < deadline_s:
+            if make_read_only(disk):
+                return True
+            time.sleep(0.01)
+        return False
 
     def mend(disk: Path) -> None:
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
 
-    return _on_small_disk(
-        folder, chance, lambda disk: _ignoring_errors(lambda: make_read_only(disk)), mend
-    )
+    return _on_small_disk(folder, chance, harm, mend)
 
 
 def delete_folder(folder: Path, chance: Random) -> Injected:
@@ -263,11 +278,6 @@ def _damaged_cache(kind: str, damage: str) -> Injection:
         return Injected(1, [fault] if fault else [])
 
     return inject
-
-
-def _ignoring_errors(act: Callable[[], None]) -> None:
-    with suppress(OSError, subprocess.CalledProcessError):
-        act()
 
 
 KILLS = "perfkit is killed with SIGKILL"
