@@ -30,6 +30,16 @@ OWN = "perfkit"
 """Name of perfkit, both of the package and of the distribution."""
 
 
+type Version = tuple[int, ...]
+"""The leading numbers of a version."""
+
+
+def parse_version(text: str) -> Version:
+    """Return the leading numbers of a version: (0, 10, 2) for ``0.10.2.dev3``."""
+    found = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
+
+
 @dataclass(frozen=True)
 class Package:
     """A package that is installed, or that was installed where something was measured.

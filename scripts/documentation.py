@@ -19,7 +19,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from perfkit.cli.main import COMMANDS, main
-from perfkit.diagnose.advisories import ADVISORIES, Version
+from perfkit.diagnose.advisories import ADVISORIES
+from perfkit.packages import Version
 
 ROOT = Path(__file__).parents[1]
 

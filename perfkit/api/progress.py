@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from perfkit.models.base import Model, memory_is_known
+from perfkit.knobs.configuration import STOCK
+from perfkit.models.base import Model
 from perfkit.models.workload import Workload
 from perfkit.packages import provider_of
 from perfkit.records.machine import package_versions
@@ -169,16 +170,16 @@ def workload_lines(workload: Workload, model: Model) -> list[str]:
 
 
 def package_lines(model: Model, workload: Workload) -> list[str]:
-    """The packages that run the model, and a note if its memory is not known for them."""
+    """The packages that run the model, and a note if its memory is not predicted for them."""
     package = provider_of(model.package(workload))
     if package is None:
         return []
     jaxlib = package_versions().get("jaxlib")
     lines = [f"  package: {package.text}" + ("" if jaxlib is None else f", jaxlib {jaxlib}")]
-    if not memory_is_known(model, package):
-        known = " or ".join(model.memory_known_for)
+    if model.memory_estimate_bytes(workload, STOCK) is None:
         lines.append(
-            f"  note: memory is predicted as for {known}; trials show what {package.text} needs"
+            f"  note: memory is not predicted for {package.text}: trials show what it needs, and "
+            "nothing is refused because of it"
         )
     return lines
 

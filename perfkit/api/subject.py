@@ -12,9 +12,8 @@ from perfkit.errors import UserError, unknown_name
 from perfkit.file_names import file_name
 from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.models import get_model
-from perfkit.models.base import Model, Option, memory_is_known
+from perfkit.models.base import Model, Option
 from perfkit.models.workload import Workload
-from perfkit.packages import provider_of
 from perfkit.printable import printable
 from perfkit.records.machine import available_memory_bytes
 from perfkit.trial.limits import Limits
@@ -96,6 +95,8 @@ class Subject:
     ) -> None:
         """Refuse what this machine has too little memory for, unless forced.
 
+        Nothing is refused with a package whose memory is not predicted.
+
         Parameters
         ----------
         configuration
@@ -112,13 +113,10 @@ class Subject:
         self.model.check(checked, configuration)
         needed = self.model.memory_estimate_bytes(checked, configuration)
         allowed = self.limits.memory_bytes or available_memory_bytes()
-        if needed > allowed and not self.force:
-            package = provider_of(self.model.package(checked))
-            known = " or ".join(self.model.memory_known_for)
-            basis = "" if memory_is_known(self.model, package) else f" (as measured with {known})"
+        if needed is not None and needed > allowed and not self.force:
             raise UserError(
                 f"{checked.name} ({checked.size} {self.model.size_unit}) needs about "
-                f"{bytes_text(needed)} of memory{basis} in configuration {configuration.label!r}, "
+                f"{bytes_text(needed)} of memory in configuration {configuration.label!r}, "
                 f"but only {bytes_text(allowed)} are available; --force runs it anyway"
             )
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import shlex
 
-Version = tuple[int, ...]
+from perfkit.packages import Version, parse_version
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,12 +115,6 @@ ADVISORIES: tuple[Advisory, ...] = (
         remedy="leave xla_cpu_enable_fast_math off",
     ),
 )
-
-
-def parse_version(text: str) -> Version:
-    """Return the leading numbers of a version: (0, 10, 2) for ``0.10.2.dev3``."""
-    found = re.match(r"\d+(?:\.\d+)*", text)
-    return tuple(int(part) for part in found.group().split(".")) if found else ()
 
 
 def parse_xla_flags(text: str) -> dict[str, str]:

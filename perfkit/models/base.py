@@ -13,7 +13,6 @@ from perfkit.models.costs import CostModel
 from perfkit.models.depth import Stacks
 from perfkit.models.prepared import Prepared
 from perfkit.models.workload import FidelityAxis, Workload
-from perfkit.packages import Package
 
 REST = "rest"
 """Name of the work that belongs to no part of a model and runs once per prediction."""
@@ -45,12 +44,6 @@ class Option:
     predicts: bool = False
 
 
-def memory_is_known(model: Model, package: Package | None) -> bool:
-    """Whether the memory that a model predicts holds for a package; see :class:`Model`."""
-    known = model.memory_known_for
-    return not known or package is None or package.distribution in known
-
-
 class Model(Protocol):
     """A model to predict with. It never times, pins, sets an environment variable or prints.
 
@@ -80,9 +73,6 @@ class Model(Protocol):
     foreign_adapter
         Module that applies the model's own knobs inside a program of others, see
         :mod:`perfkit.foreign.adapter`; None without such a module.
-    memory_known_for
-        Distributions of :meth:`package` whose memory :meth:`memory_estimate_bytes` was fitted to;
-        empty if it holds for all of them.
     """
 
     name: str
@@ -96,7 +86,6 @@ class Model(Protocol):
     tolerances: Mapping[str, Tolerance]
     reference_values: Mapping[str, str]
     foreign_adapter: str | None = None
-    memory_known_for: tuple[str, ...]
 
     @property
     def costs(self) -> CostModel:
@@ -215,10 +204,11 @@ class Model(Protocol):
         """
         ...
 
-    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
+    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int | None:
         """Predict the peak resident set of a trial, in bytes.
 
-        The prediction holds for the distributions of :attr:`memory_known_for`.
+        None if the law of memory was not measured with the installed distribution of
+        :meth:`package`: that of another one says nothing about it.
         """
         ...
 

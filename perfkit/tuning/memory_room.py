@@ -7,10 +7,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from perfkit.knobs.configuration import Catalogue
-from perfkit.models.base import Model, memory_is_known
+from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
+from perfkit.models.base import Model
 from perfkit.models.workload import Workload
-from perfkit.packages import provider_of
 from perfkit.records.schema import Record
 from perfkit.records.stages import StageName
 from perfkit.trial.memory_use import MemoryUse
@@ -46,9 +45,9 @@ class MemoryRoom:
 
     What a trial needs is, in this order: its own measured peak, once it has made a pass; the peak
     of an earlier process of the same configuration; the estimate of the model, raised by the
-    largest factor by which a process of the study exceeded its estimate. The factor matters where
-    the installed package needs more memory than the one that the estimate was fitted to. Until a
-    trial of such a package has made a pass, memory is taken to hold one only.
+    largest factor by which a process of the study exceeded its estimate. With a package for which
+    the model makes no estimate, the largest peak of the study so far stands for it, and until a
+    trial has made a pass, memory is taken to hold one only.
 
     Attributes
     ----------
@@ -86,7 +85,7 @@ class MemoryRoom:
         peaks = self._peaks()
         if len(starts) > 1 and not self._is_known(peaks, living):
             return False
-        factor = self._factor(peaks, living)
+        predicted = self._prediction(peaks, living)
         needed: dict[Hashable, list[float]] = defaultdict(list)
         further: dict[Hashable, float] = defaultdict(float)
         resident: dict[Hashable, int] = {}
@@ -94,7 +93,7 @@ class MemoryRoom:
             settings = process_settings(start.configuration.settings)
             process = settings if start.shared_process else number
             use = uses.get(start.configuration.digest)
-            size = self._needed_bytes(start, use, peaks, factor)
+            size = _needed_bytes(start, use, peaks, predicted)
             needed[process].append(size)
             if use is None:
                 further[process] += FURTHER_SHARE * size
@@ -112,7 +111,7 @@ class MemoryRoom:
         """Whether there is a measurement, or an estimate that holds for the installed package."""
         if peaks or any(one.use is not None and one.use.passed for one in living):
             return True
-        return memory_is_known(self.model, provider_of(self.model.package(self.workloads[0])))
+        return self.model.memory_estimate_bytes(self.workloads[0], STOCK) is not None
 
     def _bound_bytes(self, resident: Iterable[int]) -> float:
         available = self.available_bytes()
@@ -120,22 +119,6 @@ class MemoryRoom:
             return self.allowed_bytes
         # What living trials hold is not available, but theirs.
         return min(self.allowed_bytes, available + sum(resident))
-
-    def _needed_bytes(
-        self,
-        start: Start,
-        use: MemoryUse | None,
-        peaks: Mapping[tuple[str, str], Peak],
-        factor: float,
-    ) -> float:
-        estimate = self.model.memory_estimate_bytes(start.workload, start.configuration) * factor
-        if start.shared_process:
-            # The memory of a shared process is not that of one trial.
-            return estimate
-        if use is not None and use.passed:
-            return float(use.peak_bytes)
-        earlier = peaks.get((start.workload.digest, start.configuration.digest))
-        return estimate if earlier is None else float(earlier.bytes)
 
     def _peaks(self) -> dict[tuple[str, str], Peak]:
         """Digests of workload and configuration -> largest peak of a process of its own."""
@@ -148,8 +131,10 @@ class MemoryRoom:
                 found[key] = Peak(record.peak_rss_bytes, record.configuration.settings)
         return found
 
-    def _factor(self, peaks: Mapping[tuple[str, str], Peak], living: Sequence[Living]) -> float:
-        """The largest factor by which a process of its own exceeded its estimate, at least 1."""
+    def _prediction(
+        self, peaks: Mapping[tuple[str, str], Peak], living: Sequence[Living]
+    ) -> Callable[[Workload, Configuration], float]:
+        """What a trial of its own process needs that is not measured: see :class:`MemoryRoom`."""
         workloads = {workload.digest: workload for workload in self.workloads}
         measured = [
             (workloads[workload], self.catalogue.configuration(peak.settings), peak.bytes)
@@ -162,11 +147,35 @@ class MemoryRoom:
             if one.use is not None and not one.start.shared_process
         ]
         estimate = self.model.memory_estimate_bytes
-        factors = (
-            peak / max(1, estimate(workload, configuration))
-            for workload, configuration, peak in measured
-        )
-        return max((1.0, *factors))
+        # The peak of a shared process is at least that of each of its trials.
+        largest = max((one.use.peak_bytes for one in living if one.use is not None), default=0)
+        factor = 1.0
+        for workload, configuration, peak_bytes in measured:
+            largest = max(largest, peak_bytes)
+            estimated = estimate(workload, configuration)
+            factor = max(factor, peak_bytes / max(1, estimated or peak_bytes))
+
+        def predicted(workload: Workload, configuration: Configuration) -> float:
+            estimated = estimate(workload, configuration)
+            return float(largest) if estimated is None else estimated * factor
+
+        return predicted
+
+
+def _needed_bytes(
+    start: Start,
+    use: MemoryUse | None,
+    peaks: Mapping[tuple[str, str], Peak],
+    predicted: Callable[[Workload, Configuration], float],
+) -> float:
+    # The memory of a shared process is not that of one trial.
+    if not start.shared_process:
+        if use is not None and use.passed:
+            return float(use.peak_bytes)
+        earlier = peaks.get((start.workload.digest, start.configuration.digest))
+        if earlier is not None:
+            return float(earlier.bytes)
+    return predicted(start.workload, start.configuration)
 
 
 def process_bytes(estimates: Sequence[float]) -> float:

@@ -145,7 +145,7 @@ def measure(
         Returns the memory that is available for trials.
     """
     needed = plan.model.memory_estimate_bytes(plan.workload, plan.configuration)
-    side_by_side = 2 * needed < available_bytes()
+    side_by_side = needed is not None and 2 * needed < available_bytes()
     for number in range(plan.pairs):
         if number not in pairs_of(plan):
             progress.say(f"block {number + 1} of {plan.pairs}: {_labels(plan)}")

@@ -9,8 +9,9 @@ from pathlib import Path
 from perfkit.api.progress import package_lines
 from perfkit.api.studies.tuning import start_warnings
 from perfkit.api.subject import preset_warnings
-from perfkit.knobs.configuration import STOCK
+from perfkit.knobs.configuration import STOCK, Configuration
 from perfkit.models.gencast.model import GenCast
+from perfkit.models.workload import Workload
 from perfkit.presets.known import Measured, shipped_presets
 from perfkit.presets.starting import StartingPoint
 from perfkit.version import __version__
@@ -20,9 +21,10 @@ RUNS = f"  package: perfkit {__version__}, jaxlib {version('jaxlib')}"
 
 
 class _Elsewhere(GenCast):
-    """A model whose memory was fitted to another package."""
+    """A model whose memory was not measured with the installed package."""
 
-    memory_known_for: tuple[str, ...] = ("one", "two")
+    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> None:
+        """None."""
 
 
 def _start(jaxlib: str) -> StartingPoint:
@@ -36,11 +38,11 @@ def test_the_package_is_named_with_its_version_and_jaxlib() -> None:
     assert package_lines(GenCast(), RECORDED) == [RUNS]
 
 
-def test_memory_that_is_not_known_for_the_package_is_noted() -> None:
+def test_memory_that_is_not_predicted_for_the_package_is_noted() -> None:
     assert package_lines(_Elsewhere(), RECORDED) == [
         RUNS,
-        "  note: memory is predicted as for one or two; trials show what perfkit "
-        f"{__version__} needs",
+        f"  note: memory is not predicted for perfkit {__version__}: trials show what it needs, "
+        "and nothing is refused because of it",
     ]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from perfkit.diagnose.advisories import ADVISORIES, advisories_for, parse_version, parse_xla_flags
+from perfkit.diagnose.advisories import ADVISORIES, advisories_for, parse_xla_flags
 from perfkit.diagnose.known_answers import KNOWN_ANSWERS
+from perfkit.packages import parse_version
 
 
 @pytest.mark.parametrize(

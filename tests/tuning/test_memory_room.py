@@ -25,15 +25,16 @@ ESTIMATE = 2 * GB
 class _Model(GenCast):
     """Predicts two gigabytes for every trial."""
 
-    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
+    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int | None:
         """Two gigabytes."""
         return ESTIMATE
 
 
 class _Unknown(_Model):
-    """A model whose memory is known for another distribution than perfkit, which provides it."""
+    """A model whose memory is not predicted for the installed package."""
 
-    memory_known_for: tuple[str, ...] = ("another",)
+    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> None:
+        """None."""
 
 
 MODEL = _Model()
@@ -256,3 +257,19 @@ def test_without_measurement_the_memory_of_an_unknown_package_holds_one_trial() 
     assert not _room(machine, _Unknown()).holds(_starts(STOCK, ALL))
     measured = _room(machine, _Unknown(), lambda: [_measured(3 * GB)])
     assert measured.holds(_starts(STOCK, ALL))
+    # Without an estimate, any other trial is taken to need the largest peak so far.
+    small = _room(_Machine(8 * GB, ESTIMATE), _Unknown(), lambda: [_measured(3 * GB)])
+    assert small.holds(_starts(STOCK, ALL))
+    assert not small.holds(_starts(*THREE))
+
+
+def test_the_peak_of_a_shared_process_stands_for_trials_without_an_estimate() -> None:
+    machine = _Machine(9 * GB, ESTIMATE)
+    machine.hold(1, 4 * GB)
+    living = [
+        Living(start, MemoryUse(1, 4 * GB, 4 * GB, passed=True))
+        for start in _starts(STOCK, shared=True)
+    ]
+    starts = [one.start for one in living]
+    assert _room(machine, _Unknown()).holds([*starts, *_starts(ALL)], living)
+    assert not _room(machine, _Unknown()).holds([*starts, *_starts(ALL, NETWORK)], living)

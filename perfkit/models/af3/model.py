@@ -29,7 +29,7 @@ from perfkit.models.af3.knobs import (
     rows_together,
     settings_for,
 )
-from perfkit.models.af3.memory import KNOWN_FOR, peak_resident_bytes
+from perfkit.models.af3.memory import LAWS, peak_resident_bytes
 from perfkit.models.af3.modules import BLOCKS, STACKS
 from perfkit.models.af3.network.kernels import why_no_native_kernels
 from perfkit.models.af3.network.source import why_all_templates
@@ -53,7 +53,9 @@ from perfkit.models.native_kernels import require_native_kernels
 from perfkit.models.prepared import Prepared
 from perfkit.models.shared_knobs import FLOAT32, NATIVE
 from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
+from perfkit.packages import parse_version, provider_of
 from perfkit.records.depths import SHALLOW_DEPTH
+from perfkit.records.machine import package_versions
 from perfkit.units import cut
 
 if TYPE_CHECKING:
@@ -130,7 +132,6 @@ class AlphaFold3:
     }
     reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
     foreign_adapter: str | None = "perfkit.models.af3.foreign.adapter"
-    memory_known_for: tuple[str, ...] = KNOWN_FOR
 
     @property
     def costs(self) -> CostModel:
@@ -234,10 +235,18 @@ class AlphaFold3:
         precision = overrides.get(PRECISION.name, PRECISION.default)
         return AgreementClass.FLOAT32 if precision == FLOAT32 else AgreementClass.BFLOAT16
 
-    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
-        """Predict the peak resident set in bytes with a formula fitted at several sizes."""
+    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int | None:
+        """Predict the peak resident set in bytes with a formula fitted at several sizes.
+
+        DeepMind's package and ColabFold's build have a law each.
+        """
+        package = provider_of(PACKAGE)
+        law = None if package is None else LAWS.get(package.distribution)
+        if law is None:
+            return None
         settings = settings_for(configuration.overrides(), workload.size)
-        needed = peak_resident_bytes(settings, workload.fidelity["samples"])
+        jaxlib = parse_version(package_versions().get("jaxlib") or "")
+        needed = peak_resident_bytes(settings, workload.fidelity["samples"], law, jaxlib)
         if FileOptions.of(workload.source).distogram:
             needed += DISTOGRAM_BYTES * settings.bucket**2 * workload.fidelity["seeds"]
         return needed

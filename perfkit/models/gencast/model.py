@@ -83,7 +83,6 @@ class GenCast:
     }
     reference_values: Mapping[str, str] = {PRECISION.name: FLOAT32}
     foreign_adapter: str | None = "perfkit.models.gencast.foreign"
-    memory_known_for: tuple[str, ...] = ()
 
     @property
     def costs(self) -> CostModel:
@@ -172,7 +171,7 @@ class GenCast:
         precision = settings_for(overrides).precision
         return AgreementClass.FLOAT32 if precision == FLOAT32 else AgreementClass.BFLOAT16
 
-    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int:
+    def memory_estimate_bytes(self, workload: Workload, configuration: Configuration) -> int | None:
         """Predict the peak resident set in bytes from the arrays that are alive together."""
         sources = _sources_of(workload)
         architecture = _architecture_of(sources)

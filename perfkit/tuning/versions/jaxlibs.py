@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perfkit.knobs.jaxlib import JAXLIB
+from perfkit.packages import parse_version
 from perfkit.records.findings import AGREEMENT_NAMES
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.settings import settings_label
@@ -120,7 +121,7 @@ def compare_jaxlibs(
     known = {} if known is None else known
     compared = [r for r in measured_at_own_fidelity(records) if r.role != "reference"]
     version_of = {r.configuration.digest: str(r.versions.get("jaxlib")) for r in compared}
-    versions = sorted(set(version_of.values()), key=version_key)
+    versions = sorted(set(version_of.values()), key=parse_version)
     if len(versions) < 2:
         return None
     evidence = Evidence.of_records(compared)
@@ -156,11 +157,6 @@ def confidence_among(versions: int) -> float:
     The error is divided among the comparisons with the fastest version (Bonferroni).
     """
     return 1 - (1 - CONFIDENCE) / max(1, versions - 1)
-
-
-def version_key(version: str) -> tuple[int, ...]:
-    """Sort key of a version: its numbers."""
-    return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
 def reference_version(

@@ -99,7 +99,9 @@ def test_more_rows_together_need_as_much_memory_as_the_compiler_reports() -> Non
 
     def estimate(overrides: Mapping[str, str]) -> int:
         configuration = Catalogue(KNOBS).configuration(overrides)
-        return AlphaFold3().memory_estimate_bytes(workload, configuration)
+        estimated = AlphaFold3().memory_estimate_bytes(workload, configuration)
+        assert estimated is not None
+        return estimated
 
     assert estimate({CHUNK: "whole"}) - estimate({}) == pytest.approx(0.34e9, rel=0.15)
     assert estimate({CHUNK: "128"}) == estimate({}) == estimate({CHUNK: "32"})

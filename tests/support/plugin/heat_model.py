@@ -130,7 +130,6 @@ class Heat:
     )
     reference_values: Mapping[str, str] = MappingProxyType({})
     foreign_adapter: str | None = "heat_foreign"
-    memory_known_for: tuple[str, ...] = ()
 
     @property
     def costs(self) -> CostModel:

@@ -75,7 +75,9 @@ def test_native_attention_takes_all_rows(
 def test_native_attention_in_all_rows_needs_no_memory_for_logits() -> None:
     def estimate(**overrides: str) -> int:
         configuration = Catalogue(KNOBS).configuration(overrides)
-        return AlphaFold3().memory_estimate_bytes(WORKLOAD, configuration)
+        estimated = AlphaFold3().memory_estimate_bytes(WORKLOAD, configuration)
+        assert estimated is not None
+        return estimated
 
     assert estimate(pair_attention_chunk="whole") > estimate()
     assert estimate(kernels="native", pair_attention_chunk="whole") == estimate()
