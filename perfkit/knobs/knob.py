@@ -98,10 +98,6 @@ class Search:
         promoted = not self.first_with.isdisjoint(host.instruction_sets)
         return self.bundle is not Bundle.MAJOR, not promoted, self.order
 
-    def values_for(self, host: Host) -> list[str]:
-        """The values that can make a difference on ``host``, most promising first."""
-        return [value for value in self.values if self.useful(value, host)]
-
 
 @dataclass(frozen=True)
 class Knob:

@@ -264,7 +264,11 @@ class Model(Protocol):
         ...
 
     def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
-        """Whether a value of one of the model's own knobs can make a difference on ``workload``."""
+        """Whether a value of one of the model's own knobs can make a difference on ``workload``.
+
+        Whether this machine can use it is for the knob to say, see
+        :func:`perfkit.knobs.availability.why_not_here`.
+        """
         ...
 
     def shallow(self, workload: Workload) -> Workload | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfkit.knobs.availability import why_not_here
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
 from perfkit.knobs.knob import Host, Layer
 from perfkit.presets.advice import nearest_first
@@ -92,7 +93,9 @@ def starting_points(
 
     def searched(name: str, value: str) -> bool:
         knob = catalogue.knob(name)
-        if knob.search is None or value not in knob.search.values_for(host):
+        if knob.search is None or value not in knob.search.values:
+            return False
+        if why_not_here(knob, value, host) is not None:
             return False
         if knobs is not None and name not in knobs:
             return False

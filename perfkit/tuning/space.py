@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from perfkit.errors import UserError
+from perfkit.knobs.availability import why_not_here
 from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.host import this_host
 from perfkit.knobs.installed_flags import lacking_flags
@@ -71,8 +72,9 @@ def search_space(
     worth = {
         knob.name: [
             value
-            for value in _search(knob).values_for(host)
+            for value in _search(knob).values
             if knob.name not in absent
+            and why_not_here(knob, value, host) is None
             and (knob.layer is not Layer.MODEL or model.worth_trying(workload, knob.name, value))
         ]
         for knob in searched

@@ -19,11 +19,8 @@ from perfkit.models.af3.depth import stack_name
 from perfkit.models.af3.knobs import (
     BUCKET,
     EXACT,
-    KERNELS,
     KNOBS,
-    NEEDED,
     PRECISION,
-    TEMPLATES,
     UPSTREAM,
     UPSTREAM_ROWS,
     rows_together,
@@ -32,7 +29,6 @@ from perfkit.models.af3.knobs import (
 from perfkit.models.af3.memory import LAWS, peak_resident_bytes
 from perfkit.models.af3.modules import BLOCKS, STACKS
 from perfkit.models.af3.network.kernels import why_no_native_kernels
-from perfkit.models.af3.network.source import why_all_templates
 from perfkit.models.af3.package import PACKAGE, ensure_installed, import_model
 from perfkit.models.af3.run_options import (
     INPUT_DIR,
@@ -51,7 +47,7 @@ from perfkit.models.depth import Stacks, shallow_workload, without_files
 from perfkit.models.module_names import module_name
 from perfkit.models.native_kernels import require_native_kernels
 from perfkit.models.prepared import Prepared
-from perfkit.models.shared_knobs import FLOAT32, NATIVE
+from perfkit.models.shared_knobs import FLOAT32
 from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
 from perfkit.packages import parse_version, provider_of
 from perfkit.records.depths import SHALLOW_DEPTH
@@ -292,14 +288,9 @@ class AlphaFold3:
     def worth_trying(self, workload: Workload, name: str, value: str) -> bool:
         """Whether a value can make a difference.
 
-        Native kernels need a compiler on this machine, and a package may embed equal templates
-        once by itself. An exact bucket needs padding to remove.
-        Pair representations need more rows than are computed together.
+        An exact bucket needs padding to remove. Pair representations need more rows than are
+        computed together.
         """
-        if name == KERNELS.name:
-            return value != NATIVE or why_no_native_kernels() is None
-        if name == TEMPLATES.name:
-            return value != NEEDED or why_all_templates() is None
         if name in UPSTREAM_ROWS:
             tokens = workload.size
             return rows_together(name, value, tokens) != rows_together(name, UPSTREAM, tokens)

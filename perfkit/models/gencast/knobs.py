@@ -128,7 +128,7 @@ of logits takes 1.7 GB in float32."""
 
 
 def makes_a_difference(name: str, value: str, grid_nodes: int, mesh_size: int) -> bool:
-    """Whether a value of a knob gives another program than its default that can run here.
+    """Whether a value of a knob gives another program of bearable size than its default.
 
     Parameters
     ----------
@@ -145,8 +145,6 @@ def makes_a_difference(name: str, value: str, grid_nodes: int, mesh_size: int) -
             for block in (value, GRID_BLOCK.default)
         ]
         return sizes[0] != sizes[1]
-    if (name, value) == (KERNELS.name, NATIVE):
-        return why_no_kernels() is None
     if (name, value) == (ATTENTION.name, DENSE):
         return mesh_size <= FINEST_DENSE_MESH
     return True

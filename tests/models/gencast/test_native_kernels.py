@@ -17,6 +17,8 @@ from perfkit.models.gencast.knobs import KNOBS
 from perfkit.models.gencast.model import GenCast
 from perfkit.models.gencast.network.constants import Execution, network_settings
 from perfkit.models.gencast.network.denoiser import denoise
+from perfkit.models.workload import Workload
+from perfkit.tuning.space import search_space
 from tests.kernels.levels import HIGHEST, loaded
 from tests.models.gencast import test_denoiser as denoiser
 from tests.models.gencast import test_forecast_step as forecast_step
@@ -159,8 +161,14 @@ def test_kernels_need_a_compiler(
     configuration = Catalogue(KNOBS).configuration({"kernels": "native"})
     workload = MODEL.workload({"resolution": 10.0}, {})
     MODEL.check(workload, configuration)
-    assert MODEL.worth_trying(workload, "kernels", "native")
+    assert ("kernels", "native") in tried(workload)
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(UserError, match="knob 'kernels' cannot be 'native' here: "):
         MODEL.check(workload, configuration)
-    assert not MODEL.worth_trying(workload, "kernels", "native")
+    assert ("kernels", "native") not in tried(workload)
+
+
+def tried(workload: Workload) -> set[tuple[str, str]]:
+    """The settings that a tuning tries."""
+    space = search_space(MODEL, workload, Catalogue(KNOBS))
+    return {setting for change in space.changes for setting in change}

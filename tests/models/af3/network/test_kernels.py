@@ -24,6 +24,7 @@ from perfkit.models.af3.network.kernels import (
 from perfkit.models.af3.network.source import MODULES, PLACES
 from perfkit.models.af3.package import import_model
 from perfkit.models.workload import Workload
+from perfkit.tuning.space import search_space
 
 WORKLOAD = Workload("af3", "synthetic", 256, {"size": 256}, {"samples": 1}, "0123")
 NATIVE = {"kernels": "native"}
@@ -45,7 +46,8 @@ def test_without_a_compiler_the_knob_is_not_offered_and_the_reason_is_shown(
     (entry,) = (each for each in knob_catalogue("af3").knobs if each.name == "kernels")
     assert entry.worth_trying == ()
     assert entry.not_here == {"native": without_compiler}
-    assert not AlphaFold3().worth_trying(WORKLOAD, "kernels", "native")
+    space = search_space(AlphaFold3(), WORKLOAD, Catalogue(KNOBS))
+    assert not any(("kernels", "native") in change for change in space.changes)
 
 
 def test_without_a_compiler_the_knob_is_refused(without_compiler: str) -> None:
