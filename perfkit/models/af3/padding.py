@@ -11,7 +11,10 @@ MSA_FEATURES = ("msa", "msa_mask", "deletion_matrix")
 """Features with one row per sequence of the MSA. Upstream pads them to 16,384 rows."""
 
 TEMPLATE_FEATURES = ("template_aatype", "template_atom_positions", "template_atom_mask")
-"""Features with one row per template. Upstream has four, empty ones last."""
+"""Features with one row per template, empty ones last."""
+
+UPSTREAM_TEMPLATES = 4
+"""Templates in upstream's features (``max_templates`` of its featurisation)."""
 
 SUBSET_FEATURES = (
     "token_atoms_to_queries",
@@ -66,11 +69,13 @@ def needed_templates(features: Arrays) -> int:
     Upstream embeds each template by the same network without regard to the others, and takes the
     mean (algorithm 16 of the supplement of J. Abramson et al., Nature 630 (2024), 493-500). The
     mean of equal embeddings is one of them, but for rounding. An input without templates has empty
-    ones, which are equal. Where only some are equal, the mean needs all of them.
+    ones, which are equal. Where only some are equal, the mean needs all of them. So do features
+    with another number of templates than :data:`UPSTREAM_TEMPLATES`: a single one stands for that
+    number (:mod:`perfkit.models.af3.network.equal_templates`).
     """
     arrays = [np.asarray(features[name]) for name in TEMPLATE_FEATURES]
     equal = all(bool((array == array[:1]).all()) for array in arrays)
-    return 1 if equal else len(arrays[0])
+    return 1 if equal and len(arrays[0]) == UPSTREAM_TEMPLATES else len(arrays[0])
 
 
 def with_templates(features: Arrays, templates: int) -> dict[str, npt.NDArray[np.generic]]:

@@ -117,6 +117,16 @@ def test_one_of_the_empty_templates_is_enough(featurised: Featurised) -> None:
     assert [len(cut[name]) for name in TEMPLATE_FEATURES] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_features_with_another_number_of_templates_than_upstreams_keep_it(
+    count: int, featurised: Featurised
+) -> None:
+    features = featurised("ubiquitin")[0].numeric
+    empty = {name: np.zeros_like(features[name][:1]) for name in TEMPLATE_FEATURES}
+    other = {name: np.repeat(array, count, axis=0) for name, array in empty.items()}
+    assert needed_templates({**features, **other}) == count
+
+
 @pytest.mark.parametrize("name", TEMPLATE_FEATURES)
 def test_templates_that_differ_anywhere_are_all_needed(name: str, featurised: Featurised) -> None:
     features = dict(featurised("ubiquitin")[0].numeric)

@@ -22,6 +22,7 @@ from perfkit.models.af3.padding import (
     MSA_FEATURES,
     SUBSET_FEATURES,
     TEMPLATE_FEATURES,
+    UPSTREAM_TEMPLATES,
     needed_bucket,
     needed_templates,
     used_msa_rows,
@@ -267,7 +268,8 @@ class _Padding:
         templates = max(needed_templates(batch) for batch in batches)
         if templates > 1:
             self._report.could_not(
-                TEMPLATES.name, f"the templates of {name} differ, so that all of them count"
+                TEMPLATES.name,
+                f"{name} does not have {UPSTREAM_TEMPLATES} equal templates, so that all count",
             )
             return batches
         self._report.took_effect(TEMPLATES.name, f"1 of {len(batches[0][TEMPLATE_FEATURES[0]])}")

@@ -20,9 +20,7 @@ import jax.numpy as jnp
 
 from perfkit.models.af3.network.replacing import changed, subclass
 from perfkit.models.af3.network.source import TEMPLATES
-
-UPSTREAM_TEMPLATES = 4
-"""Templates in upstream's features (``max_templates`` of its featurisation)."""
+from perfkit.models.af3.padding import UPSTREAM_TEMPLATES
 
 KEYS_OF_A_STACK = 2
 """Random keys that ``hk.experimental.layer_stack`` takes from Haiku's sequence in a call, whatever

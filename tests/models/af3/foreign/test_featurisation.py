@@ -157,7 +157,7 @@ def test_templates_that_differ_are_all_kept() -> None:
     batch, report = Featurisation(tokens=100, atoms=800, templates=1).run(ALL)
     assert batch["template_aatype"].shape == (4, 100)
     assert report.refusals == [
-        ("templates", "the templates of job differ, so that all of them count")
+        ("templates", "job does not have 4 equal templates, so that all count")
     ]
 
 

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from perfkit.models.af3.network.equal_templates import UPSTREAM_TEMPLATES, equal_templates
+from perfkit.models.af3.network.equal_templates import equal_templates
 from perfkit.models.af3.network.source import TEMPLATES
+from perfkit.models.af3.padding import UPSTREAM_TEMPLATES
 
 TOKENS, CHANNELS = 6, 8
 
