@@ -23,9 +23,9 @@ TURNS = pytest.StashKey[str]()
 
 
 def pytest_configure() -> None:
-    """Receive the signals that ``nohup`` and a shell's ``&`` make a process ignore: tests send them.
+    """Receive the signals that ``nohup`` and a shell's ``&`` make a process ignore.
 
-    Processes that the tests start would inherit that they are ignored.
+    Tests send them, and processes that the tests start would inherit that they are ignored.
     """
     for number, usual in (
         (signal.SIGINT, signal.default_int_handler),
