@@ -199,17 +199,34 @@ def test_predictions_that_end_at_the_same_time_share_no_folder(tmp_path: Path) -
     assert not list(tmp_path.glob("trials/*/prediction"))
 
 
-def test_a_prediction_goes_whole_to_a_folder_on_another_file_system(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _separate_file_systems(monkeypatch: pytest.MonkeyPatch, fault: int | None = None) -> None:
+    """Let each folder be a file system, in which a folder cannot be renamed if there is a fault."""
     rename = Path.rename
 
     def across(self: Path, target: Path) -> Path:
-        if self.parent != target.parent:
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        number = errno.EXDEV if self.parent != target.parent else fault
+        if number is not None and self.is_dir():
+            raise OSError(number, os.strerror(number))
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", across)
+
+
+def test_a_prediction_that_cannot_be_moved_leaves_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _separate_file_systems(monkeypatch, errno.EACCES)
+    folder, staged = tmp_path / "out" / "again", tmp_path / "trials/one/prediction"
+    with pytest.raises(PermissionError):
+        _alone(staged, folder, "a")
+    assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
+    assert (staged / "again.cif").read_text() == "a"
+
+
+def test_a_prediction_goes_whole_to_a_folder_on_another_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _separate_file_systems(monkeypatch)
     folder = tmp_path / "out" / "again"
     placed = _alone(tmp_path / "trials/one/prediction", folder, "a")
     assert placed == [folder / "again.cif"]

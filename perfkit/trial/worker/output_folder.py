@@ -258,22 +258,27 @@ def _move_whole(staged: Path, folder: Path) -> Path:
     Predictions of several workers may want the same folder at the same time. Only a rename is
     atomic: the system refuses it if the place holds anything.
     """
+    home = folder.resolve()
+    copy = home.with_name(f".{home.name}-{uuid.uuid4().hex}")
     source = staged
-    while True:
-        chosen = unused_folder(folder, datetime.now()).resolve()
-        chosen.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            source.rename(chosen)
-        except OSError as error:
-            if error.errno == errno.EXDEV and source == staged:
-                source = chosen.with_name(f".{chosen.name}-{uuid.uuid4().hex}")
-                shutil.copytree(staged, source)
-            elif error.errno not in _TAKEN:
-                raise
-        else:
-            break
-    if source != staged:
-        shutil.rmtree(staged)
+    try:
+        while True:
+            chosen = unused_folder(folder, datetime.now()).resolve()
+            chosen.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                source.rename(chosen)
+            except OSError as error:
+                if error.errno == errno.EXDEV and source == staged:
+                    source = copy
+                    shutil.copytree(staged, copy)
+                elif error.errno not in _TAKEN:
+                    raise
+            else:
+                break
+    finally:
+        # Nothing is left of a copy that could not be made or moved.
+        shutil.rmtree(copy, ignore_errors=True)
+    shutil.rmtree(staged, ignore_errors=True)
     return chosen
 
 
