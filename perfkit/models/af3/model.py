@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from perfkit.answers.agreement import AgreementClass, Tolerance
+from perfkit.builds import installed_build
 from perfkit.errors import UserError
 from perfkit.files import short_digest
 from perfkit.knobs.configuration import Configuration
@@ -51,7 +52,6 @@ from perfkit.models.shared_knobs import FLOAT32
 from perfkit.models.workload import FidelityAxis, Workload, fidelity_labels
 from perfkit.packages import parse_version, provider_of
 from perfkit.records.depths import SHALLOW_DEPTH
-from perfkit.records.machine import package_versions
 from perfkit.units import cut
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ class AlphaFold3:
         if law is None:
             return None
         settings = settings_for(configuration.overrides(), workload.size)
-        jaxlib = parse_version(package_versions().get("jaxlib") or "")
+        jaxlib = parse_version(installed_build("jaxlib") or "")
         needed = peak_resident_bytes(settings, workload.fidelity["samples"], law, jaxlib)
         if FileOptions.of(workload.source).distogram:
             needed += DISTOGRAM_BYTES * settings.bucket**2 * workload.fidelity["seeds"]
