@@ -278,7 +278,8 @@ def _move_whole(staged: Path, folder: Path) -> Path:
     finally:
         # Nothing is left of a copy that could not be made or moved.
         shutil.rmtree(copy, ignore_errors=True)
-    shutil.rmtree(staged, ignore_errors=True)
+    if source != staged:
+        shutil.rmtree(staged)
     return chosen
 
 
