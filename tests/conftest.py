@@ -1,4 +1,7 @@
-"""Leaves slow tests out unless ``--slow`` is given, and lets tests that measure run alone."""
+"""Leaves slow tests out unless ``--slow`` is given, and lets tests that measure run alone.
+
+Signals that the caller ignores are received.
+"""
 
 from __future__ import annotations
 

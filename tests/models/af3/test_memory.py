@@ -22,6 +22,7 @@ from perfkit.models.af3.memory import (
 from perfkit.models.af3.model import AlphaFold3
 from perfkit.models.workload import Workload
 from perfkit.packages import Package
+from perfkit.units import bytes_text
 
 NEWEST, PINNED = (0, 12, 0, 1), (0, 10, 2)
 EXACT = {"bucket": "exact"}
@@ -119,7 +120,8 @@ def test_nothing_is_refused_by_the_law_of_another_package(monkeypatch: pytest.Mo
     from perfkit.api.subject import make_subject
 
     subject = make_subject("af3", {"size": 256}, memory_limit="1GB")
-    with pytest.raises(UserError, match=r"needs about [34]\.\d GB of memory in configuration"):
+    needed = bytes_text(AlphaFold3().memory_estimate_bytes(subject.workload, STOCK) or 0)
+    with pytest.raises(UserError, match=f"needs about {needed} of memory in configuration"):
         subject.refuse_without_memory(STOCK)
     monkeypatch.setattr(af3_model, "provider_of", lambda name: Package(name, "alphafold3-fork"))
     subject.refuse_without_memory(STOCK)
