@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -51,6 +52,9 @@ class CountedProduct:
         Path of the native kernel that computes it; empty if XLA does.
     repeats
         How often one run of the kernel computes it; 1 without a kernel.
+    call
+        Which of the program's calls of native kernels computes it, counted from 1; 0 without a
+        kernel. Several calls may have the same path.
     """
 
     product: Product
@@ -59,6 +63,7 @@ class CountedProduct:
     certain: bool = True
     kernel: str = ""
     repeats: int = 1
+    call: int = 0
 
 
 COUNTED = TypeAdapter(list[CountedProduct])
@@ -75,7 +80,7 @@ def products_of(program: Program, calls: int = 1) -> list[CountedProduct]:
     calls
         How often a pass calls the program.
     """
-    return list(_products(program, _Around(times=calls)))
+    return list(_products(program, _Around(times=calls), itertools.count(1)))
 
 
 def write_products(
@@ -116,9 +121,13 @@ class _Around:
     certain: bool = True
     kernel: str = ""
     repeats: int = 1
+    call: int = 0
 
 
-def _products(program: Program, around: _Around) -> Iterator[CountedProduct]:
+def _products(
+    program: Program, around: _Around, numbers: Iterator[int]
+) -> Iterator[CountedProduct]:
+    """The products of a program; ``numbers`` numbers the calls of kernels."""
     for equation in program.jaxpr.eqns:
         path = join_path(around.path, str(equation.source_info.name_stack))
         if equation.primitive.name == "dot_general":
@@ -129,12 +138,15 @@ def _products(program: Program, around: _Around) -> Iterator[CountedProduct]:
                 around.certain,
                 around.kernel,
                 around.repeats,
+                around.call,
             )
         else:
-            yield from _products_inside(equation, replace(around, path=path))
+            yield from _products_inside(equation, replace(around, path=path), numbers)
 
 
-def _products_inside(equation: JaxprEqn, around: _Around) -> Iterator[CountedProduct]:
+def _products_inside(
+    equation: JaxprEqn, around: _Around, numbers: Iterator[int]
+) -> Iterator[CountedProduct]:
     """The products of the programs that an equation holds."""
     from perfkit.guard.analysis.structure import held_programs, program_label
 
@@ -147,12 +159,14 @@ def _products_inside(equation: JaxprEqn, around: _Around) -> Iterator[CountedPro
     elif name in ("cond", "while"):
         around = replace(around, certain=False)
     elif name == KERNEL_PRIMITIVE:
-        around = replace(around, kernel=plain_path(join_path(around.path, name)))
+        kernel = plain_path(join_path(around.path, name))
+        around = replace(around, kernel=kernel, call=next(numbers))
     found = [
         list(
             _products(
                 inside,
                 replace(around, path=join_path(around.path, program_label(equation, place))),
+                numbers,
             )
         )
         for place, inside in enumerate(programs)

@@ -3,6 +3,10 @@
 A product is found by the path of its operation, its FLOPs and the size of its result. The compiler
 drops the path of some products; these are found by FLOPs and size alone. The time of an operation
 with several products is divided among them by FLOPs.
+
+XLA starts some operations and goes on with the next ones while threads of its pool still compute
+them. In the trace, such an operation ends when it has been started, and its time is part of those
+that follow. It shows as a rate that the machine cannot reach.
 """
 
 from __future__ import annotations
@@ -21,6 +25,10 @@ type Key = tuple[str, float, int]
 
 CUSTOM_CALL = "custom-call"
 
+HIGHEST_RATE = 1.25
+"""Rate of a product, relative to the ceiling of its type, above which its time is not its own. The
+ceilings are measured, and single products exceed them by up to 16 %."""
+
 
 @dataclass
 class Use:
@@ -33,7 +41,9 @@ class Use:
     times
         How often a pass computes it.
     found
-        How many of these were found in the trace.
+        How many of these were found in the trace with a time of their own.
+    beside
+        How many were found, but computed while the trace shows other operations.
     seconds
         Wall seconds of the traced pass in the operations that compute those.
     modules
@@ -45,6 +55,7 @@ class Use:
     product: Product
     times: int = 0
     found: int = 0
+    beside: int = 0
     seconds: float = 0.0
     modules: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     assumed: int = 0
@@ -62,6 +73,7 @@ def uses_of(
     program: HloModule,
     module_of: Callable[[str], str | None],
     unnamed: str,
+    flops_per_s: Callable[[str], float],
     *,
     complete: bool = True,
 ) -> list[Use]:
@@ -79,6 +91,8 @@ def uses_of(
         Module of the model for a path; None where it is unknown.
     unnamed
         Name for an unknown module.
+    flops_per_s
+        Highest rate of the machine for a type, see :attr:`Product.ceiling_type`.
     complete
         Whether the spans are the whole pass. Otherwise they do not show how often a product ran.
     """
@@ -98,13 +112,20 @@ def uses_of(
             for count, one in zip(times or [one.times for one in members], members, strict=True)
         ]
         whole = sum(weights)
+        least_s = sum(
+            weight / flops_per_s(one.product.ceiling_type)
+            for weight, one in zip(weights, members, strict=True)
+        )
+        beside = found is not None and found.seconds * HIGHEST_RATE < least_s
         for place, one in enumerate(members):
             use = uses.setdefault(one.product, Use(one.product))
             own = one.times if times is None else times[place]
             use.times += own
             use.assumed += times is None and not one.certain and own > 0
             use.modules[module_of(one.path) or unnamed] += own * one.product.flop
-            if found is not None and whole:
+            if beside:
+                use.beside += own
+            elif found is not None and whole:
                 share = weights[place] / whole
                 use.seconds += found.seconds * share
                 use.found += own
@@ -124,18 +145,33 @@ def with_kernels(
             kernels[one.kernel].append(one)
     if not kernels:
         return list(spans)
-    return [_with_products(span, program, kernels) for span in spans]
+    work = {path: _work_of_call(inside) for path, inside in kernels.items()}
+    return [_with_work(span, program, work) for span in spans]
 
 
-def _with_products(
-    span: Span, program: HloModule, kernels: Mapping[str, Sequence[CountedProduct]]
-) -> Span:
-    inside = kernels.get(_kernel_path(span.operation, program))
+@dataclass(frozen=True)
+class _Work:
+    """What one call of a kernel computes: FLOPs, and the type of the heaviest product."""
+
+    flops: float
+    dtype: str
+
+
+def _work_of_call(inside: Sequence[CountedProduct]) -> _Work:
+    """The mean work of the calls at one path, which the trace does not tell apart."""
+    # A branch that counts zero times weighs as much as one that counts once: only one of them runs.
+    calls = {one.call: max(1, one.times // one.repeats) for one in inside}
+    flops = sum(calls[one.call] * one.product.flop * one.repeats for one in inside)
+    heaviest = max((one.product for one in inside), key=lambda product: product.flop)
+    return _Work(flops / sum(calls.values()), heaviest.ceiling_type)
+
+
+def _with_work(span: Span, program: HloModule, work: Mapping[str, _Work]) -> Span:
+    inside = work.get(_kernel_path(span.operation, program))
     if inside is None or span.cost is None:
         return span
-    heaviest = max((one.product for one in inside), key=lambda product: product.flop)
-    flops = span.cost.flops + sum(one.product.flop * one.repeats for one in inside)
-    return replace(span, cost=Cost(Kind.DOT, flops, span.cost.bytes, heaviest.ceiling_type))
+    flops = span.cost.flops + inside.flops
+    return replace(span, cost=Cost(Kind.DOT, flops, span.cost.bytes, inside.dtype))
 
 
 def _kernel_path(operation: str, program: HloModule) -> str:
@@ -187,11 +223,13 @@ def _seen_by_key(spans: Iterable[Span], program: HloModule) -> dict[Key, _Seen]:
 def _times(members: Sequence[CountedProduct], runs: int) -> list[int]:
     """How often each product of one key ran; the runs of uncertain ones are those that are left.
 
-    Products of one kernel run as often as the kernel does. Uncertain products are otherwise equal,
-    so that it does not matter which of them a run is counted for.
+    Products of one kernel run as often as the kernel does; several calls of kernels at one path
+    share its runs. Uncertain products are otherwise equal, so that it does not matter which of them
+    a run is counted for.
     """
     if members[0].kernel:
-        return [one.times if one.certain else runs * one.repeats for one in members]
+        calls = len({one.call for one in members})
+        return [one.times if one.certain else runs * one.repeats // calls for one in members]
     left = runs - sum(one.times for one in members if one.certain)
     unsure = [place for place, one in enumerate(members) if not one.certain]
     times = [one.times if one.certain else 0 for one in members]

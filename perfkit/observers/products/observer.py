@@ -95,6 +95,7 @@ class Products(Observer):
             traced.program,
             module_of,
             UNNAMED,
+            ceilings.flops_per_s,
             complete=traced.complete,
         )
         missing = [] if traced.complete else [f"the trace ends after {MOST_EVENTS:,} events"]
@@ -102,6 +103,11 @@ class Products(Observer):
             missing.append(
                 f"how often {count_text(assumed, 'product')} in loops and branches ran is unknown: "
                 "each loop counts one iteration, and each branch as the one with the most work"
+            )
+        if beside := sum(use.beside for use in uses):
+            missing.append(
+                f"{count_text(beside, 'product')} ran beside other operations: the trace counts "
+                "their time with these"
             )
         by_time = sorted(uses, key=lambda use: -_expected_s(use, ceilings))
         shapes = [use.product for use in by_time]

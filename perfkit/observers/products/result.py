@@ -35,8 +35,8 @@ class ProductRow(BaseModel):
     times
         How often a pass computes it.
     found
-        How many of these were found in the trace; those that the compiler merged or rewrote are
-        not.
+        How many of these were found in the trace with a time of their own; those that the compiler
+        merged or rewrote are not, nor are those that ran beside other operations.
     flop, bytes
         Work of one, and size of its operands and its result.
     pass_s
