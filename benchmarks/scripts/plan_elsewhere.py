@@ -14,60 +14,24 @@ from the compiler's count for the program of that size with the law of measured 
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from benchmarks.held_out import Error, measure, memory_errors, time_error
 from perfkit.capacity.laws.calibration import Calibration
-from perfkit.capacity.laws.fit import ONCE, Compiled, ModelFit
+from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.observation import Observation, observe
 from perfkit.capacity.laws.packages import ensure_same_package, package_here
-from perfkit.capacity.laws.prediction import Range
-from perfkit.capacity.laws.terms import features_of, size_feature
+from perfkit.capacity.laws.terms import size_feature
 from perfkit.capacity.laws.transfer import part_factors, transferred
 from perfkit.errors import UserError
 from perfkit.files import write_whole
-from perfkit.knobs.configuration import Catalogue
-from perfkit.models import get_model
-from perfkit.records.roles import Role
-from perfkit.records.schema import Outcome, Record
-from perfkit.records.store import Store, ensure_writable
-from perfkit.trial.launcher import TrialProcess, run_trial
-from perfkit.trial.request import TrialLabels, TrialRequest
-from perfkit.units import bytes_text, parse_duration, percent_text, seconds_text
-
-GROWTH = 2.5
-"""Power of the size by which the expected time of a trial grows. Only the budget depends on it."""
-
-ADDED_S = 30.0
-"""Expected seconds of a trial in addition to its passes: start and check."""
-
-
-class Error(BaseModel):
-    """A predicted quantity and its measurement, in seconds or bytes.
-
-    Attributes
-    ----------
-    predicted, low, high
-        Prediction with its 90 % interval.
-    measured
-        Measurement.
-    error_percent
-        Relative error of the prediction in per cent.
-    inside
-        Whether the interval covers the measurement.
-    """
-
-    predicted: float
-    low: float
-    high: float
-    measured: float
-    error_percent: float
-    inside: bool
+from perfkit.records.schema import Record
+from perfkit.records.store import ensure_writable
+from perfkit.units import bytes_text, parse_duration, seconds_text
 
 
 class Case(BaseModel):
@@ -178,30 +142,14 @@ def judge(fit: ModelFit, calibration: Calibration, records: Sequence[Record]) ->
 
 def _case(here: ModelFit, one: Observation, passes: int) -> Case:
     size = one.features[size_feature(here.model)]
-    seconds = here.seconds(one.features, one.counts)
-    parts = {name: value for name, value in seconds.items() if name not in ONCE}
-    known = Compiled(features=dict(one.features), compiled_bytes=one.compiled_bytes)
-    unknown = here.model_copy(update={"compiled_exactly": ()})
-    compiled = here.model_copy(update={"compiled_exactly": (known,)})
-    peak = float(one.peak_rss_bytes or 0)
+    laws, compiler = memory_errors(here, one)
     return Case(
         size=size,
         beyond=size > here.largest_size,
         passes=passes,
-        time=_error(here.time_range(one.features, parts), one.steady_s or 0.0),
-        memory=_error(unknown.memory_range(one.features, 1), peak),
-        memory_with_compiler=_error(compiled.memory_range(one.features, 1), peak),
-    )
-
-
-def _error(predicted: Range, measured: float) -> Error:
-    return Error(
-        predicted=predicted.value,
-        low=predicted.low,
-        high=predicted.high,
-        measured=measured,
-        error_percent=round(100 * (predicted.value / measured - 1), 2),
-        inside=predicted.low <= measured <= predicted.high,
+        time=time_error(here, one),
+        memory=laws,
+        memory_with_compiler=compiler,
     )
 
 
@@ -223,11 +171,11 @@ def markdown(pair: Pair) -> str:
             f"{seconds_text(case.time.predicted)} "
             f"[{seconds_text(case.time.low)}, {seconds_text(case.time.high)}]",
             seconds_text(case.time.measured),
-            _percent(case.time),
+            case.time.percent,
             bytes_text(case.memory.predicted),
-            _percent(case.memory),
+            case.memory.percent,
             bytes_text(case.memory_with_compiler.predicted),
-            _percent(case.memory_with_compiler),
+            case.memory_with_compiler.percent,
             bytes_text(case.memory.measured),
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -238,78 +186,6 @@ def markdown(pair: Pair) -> str:
     if pair.left_out:
         lines += [f"Left out for want of time: {', '.join(pair.left_out)}.", ""]
     return "\n".join(lines)
-
-
-def _percent(error: Error) -> str:
-    text = percent_text(error.error_percent / 100, signed=True)
-    return text if error.inside else f"**{text}**"
-
-
-def measure(
-    fit: ModelFit, sizes: Sequence[str], folder: Path, rounds: int, budget_s: float
-) -> tuple[list[Record], list[str]]:
-    """Run the sizes that the store lacks, smallest first, as far as the budget allows.
-
-    Returns
-    -------
-    records : list of Record
-        The successful trials, one for each size.
-    left_out : list of str
-        Sizes that were not run.
-
-    Raises
-    ------
-    UserError
-        A size is impossible, or a trial failed.
-    """
-    model = get_model(fit.model)
-    configuration = Catalogue(model.knobs).configuration(fit.settings)
-    base = model.workload({}, {})
-    named = {size: model.resized(base, size) for size in sizes}
-    store = Store(folder)
-    begin_s = time.monotonic()
-    found: list[Record] = []
-    left_out = []
-    for size, resized in sorted(named.items(), key=lambda item: item[1].size):
-        workload = resized.with_fidelity(**model.part_fidelity())
-        known = [
-            record
-            for record in store.records()
-            if record.workload.digest == workload.digest
-            and record.configuration.digest == configuration.digest
-            and record.outcome is Outcome.OK
-            and len(record.steady) >= rounds
-        ]
-        if known:
-            found.append(known[-1])
-            continue
-        left_s = budget_s - (time.monotonic() - begin_s)
-        if _expected_s(found, features_of(workload, fit.settings), rounds) > left_s:
-            left_out.append(size)
-            continue
-        labels = TrialLabels(role=Role.HELD_OUT)
-        request = TrialRequest(workload, configuration, folder, labels=labels)
-        record = run_trial(TrialProcess(request), rounds)
-        store.append(record)
-        if record.outcome is Outcome.INTERRUPTED:
-            raise KeyboardInterrupt
-        if record.outcome is not Outcome.OK:
-            raise UserError(f"the trial of {size} ended {record.outcome}: {record.reason}")
-        print(f"{size}: {statistics.median(stage.wall_s for stage in record.steady):.3g} s a pass")
-        found.append(record)
-    return found, left_out
-
-
-def _expected_s(done: Sequence[Record], features: dict[str, float], rounds: int) -> float:
-    """Expected seconds of a trial from the largest one so far; 0 without any."""
-    if not done:
-        return 0.0
-    last = done[-1]
-    size = size_feature(last.workload.model)
-    before = features_of(last.workload, last.configuration.settings)[size]
-    pass_s = statistics.median(stage.wall_s for stage in last.steady)
-    growth: float = (features[size] / before) ** GROWTH
-    return ADDED_S + (rounds + 1) * pass_s * growth
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

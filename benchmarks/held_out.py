@@ -1,0 +1,172 @@
+"""Runs that a fit has not seen, and the errors of its predictions of them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from perfkit.capacity.laws.fit import ONCE, Compiled, ModelFit
+from perfkit.capacity.laws.observation import Observation
+from perfkit.capacity.laws.prediction import Range
+from perfkit.capacity.laws.terms import features_of, size_feature
+from perfkit.errors import UserError
+from perfkit.knobs.configuration import Catalogue
+from perfkit.models import get_model
+from perfkit.records.roles import Role
+from perfkit.records.schema import Outcome, Record
+from perfkit.records.store import Store
+from perfkit.trial.launcher import TrialProcess, run_trial
+from perfkit.trial.request import TrialLabels, TrialRequest
+from perfkit.units import percent_text
+
+GROWTH = 2.5
+"""Power of the size by which the expected time of a trial grows. Only the budget depends on it."""
+
+ADDED_S = 30.0
+"""Expected seconds of a trial in addition to its passes: start and check."""
+
+
+class Error(BaseModel):
+    """A predicted quantity and its measurement, in seconds or bytes.
+
+    Attributes
+    ----------
+    predicted, low, high
+        Prediction with its 90 % interval.
+    measured
+        Measurement.
+    error_percent
+        Relative error of the prediction in per cent.
+    inside
+        Whether the interval covers the measurement.
+    """
+
+    predicted: float
+    low: float
+    high: float
+    measured: float
+    error_percent: float
+    inside: bool
+
+    @classmethod
+    def of(cls, predicted: Range, measured: float) -> Error:
+        """Compare a prediction with its measurement."""
+        return cls(
+            predicted=predicted.value,
+            low=predicted.low,
+            high=predicted.high,
+            measured=measured,
+            error_percent=round(100 * (predicted.value / measured - 1), 2),
+            inside=predicted.low <= measured <= predicted.high,
+        )
+
+    @property
+    def percent(self) -> str:
+        """The error as Markdown, bold where the measurement is outside the interval."""
+        text = percent_text(self.error_percent / 100, signed=True)
+        return text if self.inside else f"**{text}**"
+
+
+def time_error(fit: ModelFit, one: Observation) -> Error:
+    """Compare the predicted time of a pass with the median measured one."""
+    seconds = fit.seconds(one.features, one.counts)
+    parts = {name: value for name, value in seconds.items() if name not in ONCE}
+    return Error.of(fit.time_range(one.features, parts), one.steady_s or 0.0)
+
+
+def memory_errors(fit: ModelFit, one: Observation) -> tuple[Error, Error]:
+    """Compare predicted peaks of resident memory with the measured one.
+
+    Returns
+    -------
+    laws : Error
+        Of the prediction from the laws alone.
+    compiler : Error
+        Of the prediction from the compiler's count of bytes for this program.
+    """
+    known = Compiled(features=dict(one.features), compiled_bytes=one.compiled_bytes)
+    without, with_it = (
+        fit.model_copy(update={"compiled_exactly": points}) for points in ((), (known,))
+    )
+    peak = float(one.peak_rss_bytes or 0)
+    return (
+        Error.of(without.memory_range(one.features, 1), peak),
+        Error.of(with_it.memory_range(one.features, 1), peak),
+    )
+
+
+def fitted_size(record: Record) -> float:
+    """Return the size of a trial after padding, in the unit of the model's laws."""
+    features = features_of(record.workload, record.configuration.settings)
+    return features[size_feature(record.workload.model)]
+
+
+def measure(
+    fit: ModelFit, sizes: Sequence[str], folder: Path, rounds: int, budget_s: float
+) -> tuple[list[Record], list[str]]:
+    """Run the sizes that the store lacks, smallest first, as far as the budget allows.
+
+    Each runs in the fit's configuration at the fidelity of the fit's trials.
+
+    Returns
+    -------
+    records : list of Record
+        The successful trials, one for each size.
+    left_out : list of str
+        Sizes that were not run.
+
+    Raises
+    ------
+    UserError
+        A size is impossible, or a trial failed.
+    """
+    model = get_model(fit.model)
+    configuration = Catalogue(model.knobs).configuration(fit.settings)
+    base = model.workload({}, {})
+    named = {size: model.resized(base, size) for size in sizes}
+    store = Store(folder)
+    begin_s = time.monotonic()
+    found: list[Record] = []
+    left_out = []
+    for size, resized in sorted(named.items(), key=lambda item: item[1].size):
+        workload = resized.with_fidelity(**model.part_fidelity())
+        known = [
+            record
+            for record in store.records()
+            if record.workload.digest == workload.digest
+            and record.configuration.digest == configuration.digest
+            and record.outcome is Outcome.OK
+            and len(record.steady) >= rounds
+        ]
+        if known:
+            found.append(known[-1])
+            continue
+        left_s = budget_s - (time.monotonic() - begin_s)
+        if _expected_s(found, features_of(workload, fit.settings), rounds) > left_s:
+            left_out.append(size)
+            continue
+        labels = TrialLabels(role=Role.HELD_OUT)
+        request = TrialRequest(workload, configuration, folder, labels=labels)
+        record = run_trial(TrialProcess(request), rounds)
+        store.append(record)
+        if record.outcome is Outcome.INTERRUPTED:
+            raise KeyboardInterrupt
+        if record.outcome is not Outcome.OK:
+            raise UserError(f"the trial of {size} ended {record.outcome}: {record.reason}")
+        print(f"{size}: {statistics.median(stage.wall_s for stage in record.steady):.3g} s a pass")
+        found.append(record)
+    return found, left_out
+
+
+def _expected_s(done: Sequence[Record], features: dict[str, float], rounds: int) -> float:
+    """Expected seconds of a trial from the largest one so far; 0 without any."""
+    if not done:
+        return 0.0
+    last = done[-1]
+    pass_s = statistics.median(stage.wall_s for stage in last.steady)
+    growth: float = (features[size_feature(last.workload.model)] / fitted_size(last)) ** GROWTH
+    return ADDED_S + (rounds + 1) * pass_s * growth
