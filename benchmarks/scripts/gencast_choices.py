@@ -27,6 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.scripts.gencast_published_flow import published_arrays, published_denoiser
+from perfkit.kernels.build.availability import why_no_kernels
+from perfkit.kernels.build.library import load, recipe_here
 from perfkit.models.gencast.computation import automatic_attention
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint
 from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
@@ -42,6 +44,7 @@ OWN = "perfkit"
 PUBLISHED = "published data flow"
 PUBLISHED_BFLOAT16 = "published, bfloat16"
 BAKED = "parameters as constants"
+NATIVE = "native kernels"
 NOISE_LEVEL = 2.0
 
 
@@ -68,6 +71,18 @@ def executions(own: Execution) -> dict[str, Execution]:
         "whole grid at once": replace(own, grid_block=None),
         "edges in full": replace(own, compress_edges=False),
         "bfloat16 network": replace(own, dtype=np.dtype(jnp.bfloat16)),
+    }
+
+
+def native_executions(own: Execution) -> dict[str, Execution]:
+    """perfkit's own layout with native kernels, in float32, and in bfloat16 by size of block."""
+    # The kernels serve attention in patches only.
+    native = replace(own, attention="patches", native_kernels=True)
+    small = replace(native, dtype=np.dtype(jnp.bfloat16))
+    blocks = {str(nodes): nodes for nodes in (512, 1024, 2048, 4096)} | {"all nodes": None}
+    return {NATIVE: native} | {
+        f"{NATIVE}, bfloat16, blocks of {name}": replace(small, grid_block=nodes)
+        for name, nodes in blocks.items()
     }
 
 
@@ -123,7 +138,7 @@ class Variant:
         ratio = ratio_text(paired_ratio(self.seconds, own.seconds))
         difference = float(np.abs(self.output - own.output).max())
         return (
-            f"{name:26s} {statistics.median(self.seconds):7.2f} {ratio:>20s} "
+            f"{name:44s} {statistics.median(self.seconds):7.2f} {ratio:>20s} "
             f"{statistics.median(self.cpu_seconds):7.2f} "
             f"{cost['flops'] / 1e9:7.0f} {cost['bytes accessed'] / 1e9:7.1f} "
             f"{bytes_text(memory.temp_size_in_bytes):>9s} {difference:10.1e}"
@@ -155,6 +170,12 @@ def main() -> None:
     makers: dict[str, Callable[[], tuple[Callable[..., jax.Array], tuple[Any, ...]]]] = {
         name: partial(own_call, given, execution) for name, execution in executions(own).items()
     }
+    if why_no_kernels() is None:
+        load(recipe_here())
+        makers |= {
+            name: partial(own_call, given, execution)
+            for name, execution in native_executions(own).items()
+        }
     makers[BAKED] = partial(own_call, given, own, True)
     makers[PUBLISHED] = partial(published_call, given, np.dtype(np.float32))
     makers[PUBLISHED_BFLOAT16] = partial(published_call, given, np.dtype(jnp.bfloat16))
@@ -167,7 +188,7 @@ def main() -> None:
         for variant in variants.values():
             variant.run()
     print(
-        f"{'variant':26s} {'seconds':>7s} {'times ours':>20s} {'CPU s':>7s} {'GFLOP':>7s} "
+        f"{'variant':44s} {'seconds':>7s} {'times ours':>20s} {'CPU s':>7s} {'GFLOP':>7s} "
         f"{'GB':>7s} {'temporary':>9s} {'difference':>10s}"
     )
     first = variants.get(OWN, next(iter(variants.values())))
