@@ -117,6 +117,8 @@ PAGES = {
     "reports/knobs-by-machine/README.md": "knobs-by-machine.md",
     "reports/exec/exec.md": "exec.md",
     "reports/jaxlib/README.md": "which-jaxlib.md",
+    "reports/kernel-shapes/256.md": "kernel-shapes-256.md",
+    "reports/kernel-shapes/76.md": "kernel-shapes-76.md",
     "reports/stability/README.md": "stability.md",
     "reports/drill/README.md": "drill-slurm.md",
     "reports/drill/fault-drill.md": "drill-faults.md",
