@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Sequence
@@ -9,22 +10,22 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from perfkit.capacity.laws.assemble import fitted_size
+from perfkit.capacity.laws.budget import GROWTH
 from perfkit.capacity.laws.fit import ONCE, Compiled, ModelFit
 from perfkit.capacity.laws.observation import Observation
 from perfkit.capacity.laws.prediction import Range
 from perfkit.capacity.laws.terms import features_of, size_feature
 from perfkit.errors import UserError
+from perfkit.files import write_whole
 from perfkit.knobs.configuration import Catalogue
 from perfkit.models import get_model
 from perfkit.records.roles import Role
 from perfkit.records.schema import Outcome, Record
-from perfkit.records.store import Store
+from perfkit.records.store import Store, ensure_writable
 from perfkit.trial.launcher import TrialProcess, run_trial
 from perfkit.trial.request import TrialLabels, TrialRequest
-from perfkit.units import percent_text
-
-GROWTH = 2.5
-"""Power of the size by which the expected time of a trial grows. Only the budget depends on it."""
+from perfkit.units import parse_duration, percent_text
 
 ADDED_S = 30.0
 """Expected seconds of a trial in addition to its passes: start and check."""
@@ -99,10 +100,36 @@ def memory_errors(fit: ModelFit, one: Observation) -> tuple[Error, Error]:
     )
 
 
-def fitted_size(record: Record) -> float:
-    """Return the size of a trial after padding, in the unit of the model's laws."""
-    features = features_of(record.workload, record.configuration.settings)
-    return features[size_feature(record.workload.model)]
+def add_run_arguments(parser: argparse.ArgumentParser, budget: str) -> None:
+    """Add the options that :func:`measure_given` and :func:`write_given` read."""
+    parser.add_argument("--rounds", type=int, default=3, help="timed passes of each size")
+    parser.add_argument("--budget", default=budget, help="no size is started that would exceed it")
+    parser.add_argument("--out", type=Path, required=True)
+
+
+def measure_given(fit: ModelFit, given: argparse.Namespace) -> tuple[list[Record], list[str]]:
+    """Run the sizes of ``--sizes``, see :func:`measure`.
+
+    Raises
+    ------
+    UserError
+        A size or the budget is impossible, the folder cannot be written, or a trial failed.
+    """
+    sizes = [size for part in given.sizes.split(",") if (size := part.strip())]
+    ensure_writable(given.out)
+    return measure(fit, sizes, given.out, given.rounds, parse_duration(given.budget))
+
+
+def write_given(result: BaseModel, text: str, name: str, given: argparse.Namespace) -> None:
+    """Write a result as ``name.json`` and its Markdown as ``name.md``.
+
+    Raises
+    ------
+    UserError
+        A file cannot be written.
+    """
+    write_whole(given.out / f"{name}.json", result.model_dump_json(indent=1) + "\n", "errors")
+    write_whole(given.out / f"{name}.md", text, "errors")
 
 
 def measure(

@@ -28,7 +28,6 @@ import numpy as np
 
 from benchmarks.scripts.gencast_published_flow import published_arrays, published_denoiser
 from perfkit.kernels.build.availability import why_no_kernels
-from perfkit.kernels.build.library import load, recipe_here
 from perfkit.models.gencast.computation import automatic_attention
 from perfkit.models.gencast.inputs.checkpoint import Checkpoint
 from perfkit.models.gencast.inputs.synthetic_weights import architecture_for, synthetic_checkpoint
@@ -37,6 +36,7 @@ from perfkit.models.gencast.network.denoiser import denoise
 from perfkit.models.gencast.network.denoiser_network import embed_context
 from perfkit.models.gencast.sphere.geometry import Geometry, build_geometry
 from perfkit.models.gencast.sphere.grid import regular_grid
+from perfkit.models.native_kernels import load_native_kernels
 from perfkit.stats.exact import paired_ratio
 from perfkit.units import bytes_text, ratio_text
 
@@ -171,7 +171,6 @@ def main() -> None:
         name: partial(own_call, given, execution) for name, execution in executions(own).items()
     }
     if why_no_kernels() is None:
-        load(recipe_here())
         makers |= {
             name: partial(own_call, given, execution)
             for name, execution in native_executions(own).items()
@@ -183,6 +182,8 @@ def main() -> None:
     unknown = set(chosen) - set(makers)
     if unknown:
         parser.error(f"unknown variant {', '.join(unknown)}; choose from {', '.join(makers)}")
+    if any(name.startswith(NATIVE) for name in chosen):
+        load_native_kernels(why_no_kernels())
     variants = {name: Variant(*makers[name]()) for name in chosen}
     for _ in range(options.rounds):
         for variant in variants.values():

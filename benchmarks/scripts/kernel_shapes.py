@@ -201,16 +201,17 @@ def markdown(found: Comparison) -> str:
         "",
         f"{found.cpu}, kernels for {found.level}, {settings}. The ratio is the time of the JAX "
         "form, as XLA compiles it, over that of the kernel: median of the rounds, and their range. "
-        "Operands are numbered as in the kernel; loops of unknown length count once.",
+        "Rows that look alike differ in further operands or in attributes of the call. Loops of "
+        "unknown length count once.",
         "",
-        "| kernel | largest operands | calls per pass | kernel | JAX form | ratio | range |",
+        "| kernel | first operands | calls per pass | kernel | JAX form | ratio | range |",
         "|---|---|---|---|---|---|---|",
     ]
     for shape in found.shapes:
         ratio = statistics.median(shape.ratios)
         cells = [
             shape.kernel,
-            "; ".join(_largest(shape.operands)),
+            "; ".join(_first_different(shape.operands)),
             str(shape.times),
             seconds_text(shape.native_s),
             seconds_text(shape.form_s),
@@ -221,8 +222,8 @@ def markdown(found: Comparison) -> str:
     return "\n".join((*lines, ""))
 
 
-def _largest(operands: Sequence[str], count: int = 2) -> list[str]:
-    """The first operands, which are the activations, without repetitions."""
+def _first_different(operands: Sequence[str], count: int = 2) -> list[str]:
+    """The first operands, of which the activations are one, without repetitions."""
     return list(dict.fromkeys(operands))[:count]
 
 

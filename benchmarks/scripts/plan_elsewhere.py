@@ -20,7 +20,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from benchmarks.held_out import Error, measure, memory_errors, time_error
+from benchmarks.held_out import (
+    Error,
+    add_run_arguments,
+    measure_given,
+    memory_errors,
+    time_error,
+    write_given,
+)
 from perfkit.capacity.laws.calibration import Calibration
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.observation import Observation, observe
@@ -28,10 +35,8 @@ from perfkit.capacity.laws.packages import ensure_same_package, package_here
 from perfkit.capacity.laws.terms import size_feature
 from perfkit.capacity.laws.transfer import part_factors, transferred
 from perfkit.errors import UserError
-from perfkit.files import write_whole
 from perfkit.records.schema import Record
-from perfkit.records.store import ensure_writable
-from perfkit.units import bytes_text, parse_duration, seconds_text
+from perfkit.units import bytes_text, seconds_text
 
 
 class Case(BaseModel):
@@ -194,22 +199,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fit", type=Path, required=True, help="fit of another machine")
     parser.add_argument("--calibration", type=Path, required=True, help="made on this machine")
     parser.add_argument("--sizes", default="64,96,128,192,256")
-    parser.add_argument("--rounds", type=int, default=3, help="timed passes of each size")
-    parser.add_argument("--budget", default="10m", help="no size is started that would exceed it")
-    parser.add_argument("--out", type=Path, required=True)
+    add_run_arguments(parser, budget="10m")
     given = parser.parse_args(arguments)
     try:
         fit, calibration = ModelFit.load(given.fit), Calibration.load(given.calibration)
         ensure_same_package(fit, package_here(fit))
-        sizes = [size for part in given.sizes.split(",") if (size := part.strip())]
         judge(fit, calibration, ())
-        ensure_writable(given.out)
-        budget_s = parse_duration(given.budget)
-        records, left_out = measure(fit, sizes, given.out, given.rounds, budget_s)
+        records, left_out = measure_given(fit, given)
         pair = judge(fit, calibration, records).model_copy(update={"left_out": left_out})
         text = markdown(pair)
-        write_whole(given.out / "elsewhere.json", pair.model_dump_json(indent=1) + "\n", "pair")
-        write_whole(given.out / "elsewhere.md", text, "pair")
+        write_given(pair, text, "elsewhere", given)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

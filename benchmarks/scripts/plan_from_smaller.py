@@ -21,16 +21,22 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from benchmarks.held_out import Error, fitted_size, measure, memory_errors, time_error
-from perfkit.capacity.laws.assemble import assemble
+from benchmarks.held_out import (
+    Error,
+    add_run_arguments,
+    measure_given,
+    memory_errors,
+    time_error,
+    write_given,
+)
+from perfkit.capacity.laws.assemble import assemble, fitted_size
 from perfkit.capacity.laws.fit import FIT_NAME, ModelFit
 from perfkit.capacity.laws.observation import observe
 from perfkit.errors import UserError
-from perfkit.files import write_whole
 from perfkit.records.roles import Role
 from perfkit.records.schema import Record
-from perfkit.records.store import ensure_writable, read_records
-from perfkit.units import bytes_text, parse_duration, seconds_text
+from perfkit.records.store import read_records
+from perfkit.units import bytes_text, seconds_text
 
 
 class Case(BaseModel):
@@ -166,24 +172,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--fitted", type=Path, required=True, help="folder of 'perfkit plan fit'")
     parser.add_argument("--sizes", required=True)
-    parser.add_argument("--rounds", type=int, default=3, help="timed passes of each size")
-    parser.add_argument("--budget", default="30m", help="no size is started that would exceed it")
-    parser.add_argument("--out", type=Path, required=True)
+    add_run_arguments(parser, budget="30m")
     given = parser.parse_args(arguments)
     try:
         fit = ModelFit.load(given.fitted / FIT_NAME)
         fitted = [r for r in read_records(given.fitted) if r.configuration.settings == fit.settings]
         judge(fitted, ())
-        sizes = [size for part in given.sizes.split(",") if (size := part.strip())]
-        ensure_writable(given.out)
-        budget_s = parse_duration(given.budget)
-        records, left_out = measure(fit, sizes, given.out, given.rounds, budget_s)
+        records, left_out = measure_given(fit, given)
         study = judge(fitted, records).model_copy(update={"left_out": left_out})
         text = markdown(study)
-        write_whole(
-            given.out / "from-smaller.json", study.model_dump_json(indent=1) + "\n", "study"
-        )
-        write_whole(given.out / "from-smaller.md", text, "study")
+        write_given(study, text, "from-smaller", given)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -181,21 +181,22 @@ def _errors(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
     return found
 
 
-def _size(record: Record) -> float:
+def fitted_size(record: Record) -> float:
+    """Return the size of a trial after padding, in the unit of the model's laws."""
     features = features_of(record.workload, record.configuration.settings)
     return features[size_feature(record.workload.model)]
 
 
 def _sizes(points: Iterable[Record]) -> list[float]:
-    return sorted({_size(record) for record in points if record.part_times_s})
+    return sorted({fitted_size(record) for record in points if record.part_times_s})
 
 
 def _left_out(points: Sequence[Record]) -> list[HeldOut]:
     """Predict each size except the smallest and largest from a fit of the others."""
     found = []
     for size in _sizes(points)[1:-1]:
-        kept = [record for record in points if _size(record) != size]
-        found += _errors_without(kept, [record for record in points if _size(record) == size])
+        kept = [record for record in points if fitted_size(record) != size]
+        found += _errors_without(kept, [record for record in points if fitted_size(record) == size])
     return found
 
 
@@ -203,8 +204,8 @@ def _extrapolated(points: Sequence[Record]) -> list[HeldOut]:
     """Predict sizes up to :data:`REACH` times the largest from fits of smaller sizes."""
     found = []
     for largest in _sizes(points)[:-1]:
-        kept = [record for record in points if _size(record) <= largest]
-        beyond = [r for r in points if largest < _size(r) <= REACH * largest]
+        kept = [record for record in points if fitted_size(record) <= largest]
+        beyond = [r for r in points if largest < fitted_size(r) <= REACH * largest]
         found += _errors_without(kept, beyond)
     return found
 
