@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from benchmarks.held_out import (
+from benchmarks.scripts.held_out import (
     Error,
     add_run_arguments,
     measure_given,

@@ -237,8 +237,13 @@ def test_a_child_that_is_killed_between_passes_interrupts_its_trials(
     trials = [_ready(request_, shared), _ready(request_, shared, NARROW)]
     pid = trials[0].pid
     assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    (child,) = shared._children.values()
     deadline_s = time.monotonic() + 30
+    # A trial is ready an instant before its instruction counts as served.
+    while child.works_for() is not None:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
     # The first thread of a process may end before the others, which hold its pipes.
     while any(trial.alive for trial in trials):
         assert time.monotonic() < deadline_s
