@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -70,6 +70,10 @@ class Error(BaseModel):
         """The error as Markdown, bold where the measurement is outside the interval."""
         text = percent_text(self.error_percent / 100, signed=True)
         return text if self.inside else f"**{text}**"
+
+    def predicted_text(self, text: Callable[[float], str]) -> str:
+        """The prediction with its interval, each number as ``text`` writes it."""
+        return f"{text(self.predicted)} [{text(self.low)}, {text(self.high)}]"
 
 
 def time_error(fit: ModelFit, one: Observation) -> Error:

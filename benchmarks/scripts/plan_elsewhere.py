@@ -173,8 +173,7 @@ def markdown(pair: Pair) -> str:
     for case in pair.cases:
         cells = [
             f"{case.size:g}" + (" (beyond the fit)" if case.beyond else ""),
-            f"{seconds_text(case.time.predicted)} "
-            f"[{seconds_text(case.time.low)}, {seconds_text(case.time.high)}]",
+            case.time.predicted_text(seconds_text),
             seconds_text(case.time.measured),
             case.time.percent,
             bytes_text(case.memory.predicted),

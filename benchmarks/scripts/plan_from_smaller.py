@@ -158,9 +158,7 @@ def markdown(study: Study) -> str:
     for case in study.cases:
         cells = [f"{case.size:g}", f"{case.largest:g}", f"{case.largest_full:g}"]
         for error, text in ((case.time, seconds_text), (case.memory, bytes_text)):
-            low, high = text(error.low), text(error.high)
-            cells += [f"{text(error.predicted)} [{low}, {high}]", text(error.measured)]
-            cells.append(error.percent)
+            cells += [error.predicted_text(text), text(error.measured), error.percent]
         lines.append(f"| {' | '.join(cells)} |")
     if study.left_out:
         lines += ["", f"Left out for want of time: {', '.join(study.left_out)}."]
