@@ -6,13 +6,16 @@ import dataclasses
 import enum
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float64Array = NDArray[np.float64]
+
+BLOCK = 1 << 20
+"""Elements that are compared at a time, so that their copies in float64 need little memory."""
 
 
 class AgreementClass(enum.IntEnum):
@@ -170,7 +173,8 @@ def compare(
     Parameters
     ----------
     candidate, reference
-        Arrays by name, of any dtype; they are compared in float64.
+        Arrays by name, of any dtype; they are compared in float64. Each is asked for once, and only
+        one of each side is held at a time.
     tolerances
         Tolerance by name of the quantity. Arrays without a tolerance are ignored.
     expected_nan
@@ -204,9 +208,10 @@ def relative_distance(candidate: ArrayLike, reference: ArrayLike) -> float:
     The distance is 0 for equal arrays, including zero or empty ones, and infinite if only the
     reference is zero.
     """
-    ours = _as_float64(np.asarray(candidate))
-    theirs = _as_float64(np.asarray(reference))
-    return _ratio(float(np.linalg.norm(ours - theirs)), float(np.linalg.norm(theirs)))
+    theirs = np.asarray(reference)
+    difference = sum(float(each @ each) for each in _differences(np.asarray(candidate), theirs))
+    whole = sum(float(each @ each) for each in _blocks(theirs))
+    return _ratio(math.sqrt(difference), math.sqrt(whole))
 
 
 def superpose(mobile: ArrayLike, target: ArrayLike) -> Float64Array:
@@ -266,21 +271,27 @@ def _compare_quantity(
     ours, theirs = np.asarray(candidate), np.asarray(reference)
     if ours.shape != theirs.shape:
         return _unmeasured(name, f"shape {ours.shape} instead of {theirs.shape}")
-    same_bits = ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes()
-    ours64, theirs64 = _as_float64(ours), _as_float64(theirs)
+    same_bits = ours.dtype == theirs.dtype and all(
+        mine.tobytes() == other.tobytes()
+        for mine, other in zip(_parts(ours), _parts(theirs), strict=True)
+    )
     if expected_nan is not None:
         declared = np.broadcast_to(expected_nan, ours.shape)
-        if not (np.all(np.isnan(ours64[declared])) and np.all(np.isnan(theirs64[declared]))):
+        where = (*_blocks(ours[declared]), *_blocks(theirs[declared]))
+        if not all(np.all(np.isnan(each)) for each in where):
             return _unmeasured(name, "a number where NaN is declared")
-        ours64, theirs64 = ours64[~declared], theirs64[~declared]
-    for side, array in (("candidate", ours64), ("reference", theirs64)):
-        if not np.all(np.isfinite(array)):
+        ours, theirs = ours[~declared], theirs[~declared]
+    for side, array in (("candidate", ours), ("reference", theirs)):
+        if not all(np.all(np.isfinite(each)) for each in _blocks(array)):
             return _unmeasured(name, f"not finite in the {side}")
     if tolerance.kind == "positions":
-        distance, largest = _structure_distance(ours64, theirs64, tolerance.scale)
+        distance, largest = _structure_distance(
+            _as_float64(ours), _as_float64(theirs), tolerance.scale
+        )
     else:
-        distance = relative_distance(ours64, theirs64)
-        largest = float(np.max(np.abs(ours64 - theirs64), initial=0.0))
+        distance = relative_distance(ours, theirs)
+        differences = _differences(ours, theirs)
+        largest = max((float(np.abs(each).max()) for each in differences), default=0.0)
     reached = AgreementClass.BITWISE if same_bits else tolerance.classify(distance)
     return QuantityAgreement(name, reached, distance, largest)
 
@@ -301,6 +312,23 @@ def _structure_distance(
         distance = max(distance, relative)
         largest = max(largest, float(np.linalg.norm(displaced, axis=-1).max()))
     return distance, largest
+
+
+def _parts(array: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
+    """Consecutive parts of the flattened array, of up to :data:`BLOCK` elements."""
+    flat = array.reshape(-1)
+    return (flat[start : start + BLOCK] for start in range(0, flat.size, BLOCK))
+
+
+def _blocks(array: NDArray[np.generic]) -> Iterator[Float64Array]:
+    return (_as_float64(part) for part in _parts(array))
+
+
+def _differences(
+    candidate: NDArray[np.generic], reference: NDArray[np.generic]
+) -> Iterator[Float64Array]:
+    pairs = zip(_blocks(candidate), _blocks(reference), strict=True)
+    return (ours - theirs for ours, theirs in pairs)
 
 
 def _as_float64(array: NDArray[np.generic]) -> Float64Array:

@@ -32,7 +32,8 @@ class Prepared:
         How often each part of the model runs in one prediction, e.g. ``{"trunk_pass": 1}``.
     compared
         Extracts from the outputs the quantities that are compared with the reference, without
-        padding, as float32 or float64.
+        padding, as float32 or float64. Large ones are best made one at a time, see
+        :class:`~perfkit.answers.made_arrays.MadeArrays`.
     write
         Writes the files of the prediction into a folder and returns their paths.
     expected_nan

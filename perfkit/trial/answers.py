@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ def save_answers(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None
     path
         File to write.
     arrays
-        Arrays of any shape by name.
+        Arrays of any shape by name, of which one is held at a time.
 
     Raises
     ------
@@ -33,13 +35,19 @@ def save_answers(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None
     """
     import numpy as np
 
-    with replacing_sealed(path, "file of compared quantities") as stream:
-        # NumPy's keyword is called `file`, so no quantity may be.
-        np.savez(stream, **arrays)  # type: ignore[arg-type]  # names are not keywords
+    # As numpy.savez does, which takes all arrays at once.
+    with (
+        replacing_sealed(path, "file of compared quantities") as stream,
+        zipfile.ZipFile(stream, "w") as archive,
+    ):
+        for name in arrays:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, arrays[name], allow_pickle=False)
 
 
-def load_answers(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Read the compared quantities that :func:`save_answers` wrote.
+@contextmanager
+def opened_answers(path: Path) -> Iterator[Mapping[str, np.ndarray[Any, Any]]]:
+    """Open the compared quantities that :func:`save_answers` wrote; each is read when asked for.
 
     Raises
     ------
@@ -49,6 +57,18 @@ def load_answers(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     import numpy as np
 
     with opened_sealed(path) as stream, np.load(stream, allow_pickle=False) as archive:
+        yield archive
+
+
+def load_answers(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Read all compared quantities that :func:`save_answers` wrote.
+
+    Raises
+    ------
+    DamagedError
+        The file is missing, or differs from what was written.
+    """
+    with opened_answers(path) as archive:
         return dict(archive)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
+import weakref
 
 import ml_dtypes
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from perfkit.answers.agreement import (
+    BLOCK,
     AgreementClass,
     Tolerance,
     compare,
@@ -20,6 +23,7 @@ from perfkit.answers.agreement import (
     relative_distance,
     superpose,
 )
+from perfkit.answers.made_arrays import MadeArrays
 
 VALUES = Tolerance(float32=1e-4, bfloat16=1e-2)
 POSITIONS = Tolerance(float32=1e-4, bfloat16=1e-2, kind="positions")
@@ -240,3 +244,54 @@ def test_an_impossible_scale_is_refused(scale: float) -> None:
 def test_impossible_tolerances_are_refused(narrow: float, wide: float) -> None:
     with pytest.raises(ValueError, match="tolerances"):
         Tolerance(float32=narrow, bfloat16=wide)
+
+
+def test_large_arrays_are_compared_without_large_copies() -> None:
+    rng = np.random.default_rng(1)
+    reference = rng.normal(size=12 * BLOCK + 5).astype(np.float32)
+    candidate = reference * np.float32(1.001)
+    tracemalloc.start()
+    try:
+        [found] = compare({"x": candidate}, {"x": reference}, {"x": VALUES}).quantities
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * BLOCK * np.dtype(np.float64).itemsize
+    assert found.distance == pytest.approx(1e-3, rel=1e-4)
+    assert found.largest_difference == np.max(
+        np.abs(candidate.astype(float) - reference.astype(float))
+    )
+
+
+@pytest.mark.parametrize("place", [0, BLOCK - 1, BLOCK, 2 * BLOCK])
+def test_what_is_wrong_in_any_block_is_found(place: int) -> None:
+    reference = np.ones(2 * BLOCK + 1, np.float32)
+    one_bit = reference.copy()
+    one_bit[place] = np.nextafter(np.float32(1), np.float32(2))
+    assert (
+        compare({"x": one_bit}, {"x": reference}, {"x": VALUES}).reached is AgreementClass.FLOAT32
+    )
+    broken = reference.copy()
+    broken[place] = np.nan
+    [found] = compare({"x": broken}, {"x": reference}, {"x": VALUES}).quantities
+    assert (found.reached, found.reason) == (AgreementClass.NONE, "not finite in the candidate")
+
+
+def test_one_array_of_a_side_is_held_at_a_time() -> None:
+    held = most = 0
+
+    def forget() -> None:
+        nonlocal held
+        held -= 1
+
+    def make() -> np.ndarray:
+        nonlocal held, most
+        array = np.ones(3)
+        weakref.finalize(array, forget)
+        held += 1
+        most = max(most, held)
+        return array
+
+    made = MadeArrays(dict.fromkeys("abc", make))
+    assert compare(made, made, dict.fromkeys("abc", VALUES)).reached is AgreementClass.BITWISE
+    assert most == 2

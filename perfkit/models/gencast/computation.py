@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfkit.answers.finite import DeclaredNan
+from perfkit.answers.made_arrays import MadeArrays
 from perfkit.kernels.build.availability import why_no_kernels
 from perfkit.models.gencast.engine_weathernext import WEATHERNEXT_KINDS, weathernext_step
 from perfkit.models.gencast.forecast import Forecast, write_forecast
@@ -284,9 +285,7 @@ def roll_out(
     return fields | first_call
 
 
-def normalised_changes(
-    given: Extracted, statistics: Statistics, outputs: PyTree
-) -> dict[str, NDArray[np.float32]]:
+def normalised_changes(given: Extracted, statistics: Statistics, outputs: PyTree) -> MadeArrays:
     """Extract the quantities to compare: the first denoiser call, and the change of each variable.
 
     Changes are relative to the last input frame, in standard deviations of the 12-hour change.
@@ -306,11 +305,11 @@ def normalised_changes(
     outputs
         Result of :func:`roll_out`.
     """
-    compared = {}
-    for name, forecast in outputs.items():
+
+    def make(name: str) -> NDArray[np.float32]:
+        forecast = outputs[name]
         if name == DENOISER_CALL:
-            compared[name] = np.asarray(forecast, np.float32)
-            continue
+            return np.asarray(forecast, np.float32)
         field = forecast[:, :, :1]
         change = name in given.inputs
         spread = np.asarray((statistics.change_spread if change else statistics.spread)[name])
@@ -319,5 +318,6 @@ def normalised_changes(
         if name == MASKED_VARIABLE:
             known = ~np.isnan(given.inputs[name]).any(axis=1)
             scaled = scaled.swapaxes(1, 2)[:, :, known]
-        compared[name] = np.asarray(scaled, np.float32)
-    return compared
+        return np.asarray(scaled, np.float32)
+
+    return MadeArrays({name: partial(make, name) for name in outputs})

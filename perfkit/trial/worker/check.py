@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfkit.records.stages import StageName
 from perfkit.seal import DamagedError
-from perfkit.trial.answers import load_answers, save_answers
+from perfkit.trial.answers import opened_answers, save_answers
 from perfkit.trial.messages import Channel, EventKind, TrialSpec
 from perfkit.trial.worker.notices import Notices
 from perfkit.trial.worker.stages import peak_rss_bytes, stage
@@ -91,11 +91,11 @@ class Checker:
         if self._spec.reference is None or not Path(self._spec.reference).exists():
             return None
         try:
-            reference = load_answers(Path(self._spec.reference))
+            with opened_answers(Path(self._spec.reference)) as reference:
+                agreement = compare(compared, reference, self._model.tolerances)
         except DamagedError as error:
             self._notices.add(f"the answer was not compared with the reference, which is {error}")
             return None
-        agreement = compare(compared, reference, self._model.tolerances)
         declared = self._model.declared_class(self._spec.overrides)
         return agreement.as_dict() | {
             "declared": declared.label,
