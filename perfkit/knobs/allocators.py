@@ -25,8 +25,14 @@ LIBRARY_FOLDERS = (
 PRELOAD = "LD_PRELOAD"
 """Variable that lists the libraries to load before all others (ld.so(8))."""
 
-KEEP_PAGES = "dirty_decay_ms:-1,muzzy_decay_ms:-1"
-"""Makes jemalloc keep freed pages (jemalloc(3), ``opt.dirty_decay_ms``)."""
+KEEP_PAGES = "background_thread:true,dirty_decay_ms:10000,muzzy_decay_ms:0"
+"""Makes jemalloc keep freed pages for some ten seconds (jemalloc(3), ``opt.dirty_decay_ms``).
+
+A program takes the pages of the execution before within milliseconds. What the compiler and the
+loading of weights have freed is not needed again: kept for good, it made the peak of AlphaFold 3
+with 256 tokens 2.24 instead of 1.81 GB. A thread of jemalloc's gives the pages back; without it,
+only further allocations of the same threads would.
+"""
 
 
 @dataclass(frozen=True)
