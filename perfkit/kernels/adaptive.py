@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from perfkit.kernels.forms import layer_norm
+from perfkit.kernels.packed_weights import unpacked
 
 
 class Conditioning(NamedTuple):
@@ -42,16 +43,29 @@ class Conditioning(NamedTuple):
     gate_weights: jax.Array
     gate_bias: jax.Array
 
-    def of_layer(self, layer: jax.Array) -> Conditioning:
-        """Return the condition with the parameters of one layer."""
-        condition, *parameters = self
-        return Conditioning(condition, *(of_layer(each, layer) for each in parameters))
+    def of_layer(self, layer: jax.Array, packed: bool = False) -> Conditioning:
+        """Return the condition with the parameters of one layer, whose weights may be packed."""
+        return Conditioning(
+            self.condition,
+            of_layer(self.norm_scale, layer),
+            weights_of_layer(self.scale_weights, layer, packed),
+            of_layer(self.scale_bias, layer),
+            weights_of_layer(self.shift_weights, layer, packed),
+            weights_of_layer(self.gate_weights, layer, packed),
+            of_layer(self.gate_bias, layer),
+        )
 
 
 def of_layer(parameter: jax.Array, layer: jax.Array) -> jax.Array:
     """Return the parameter of one layer from that of all layers."""
     found: jax.Array = jax.lax.dynamic_index_in_dim(parameter, layer, keepdims=False)
     return found
+
+
+def weights_of_layer(weights: jax.Array, layer: jax.Array, packed: bool) -> jax.Array:
+    """Return the weights of one layer from those of all, row after row even if they are packed."""
+    found = of_layer(weights, layer)
+    return unpacked(found) if packed else found
 
 
 def wide_product(x: jax.Array, weights: jax.Array) -> jax.Array:

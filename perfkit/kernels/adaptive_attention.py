@@ -8,7 +8,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from perfkit.kernels.adaptive import Conditioning, adaptive_norm, of_layer, wide_product, zero_gate
+from perfkit.kernels.adaptive import (
+    Conditioning,
+    adaptive_norm,
+    of_layer,
+    weights_of_layer,
+    wide_product,
+    zero_gate,
+)
 from perfkit.kernels.forms import layer_norm
 from perfkit.kernels.primitive import call_kernel
 
@@ -38,6 +45,14 @@ class Projections(NamedTuple):
     gate_weights: jax.Array
     out_weights: jax.Array
 
+    def of_layer(self, layer: jax.Array, packed: bool) -> Projections:
+        """Return the parameters of one layer; the weights may be packed."""
+        return Projections(
+            weights_of_layer(self.query_weights, layer, packed),
+            of_layer(self.query_bias, layer),
+            *(weights_of_layer(each, layer, packed) for each in self[2:]),
+        )
+
 
 class AffineNorm(NamedTuple):
     """Scale and offset of a layer norm, float32, shape ``(layers, channels)``."""
@@ -53,6 +68,7 @@ def self_attention(
     pair_logits: jax.Array,
     projections: Projections,
     by: Conditioning | AffineNorm,
+    packed: bool = False,
 ) -> jax.Array:
     """Compute self-attention of a layer with the native kernel.
 
@@ -73,6 +89,9 @@ def self_attention(
     by
         The condition, or the parameters of a layer norm without one. Arrays have the dtype of
         ``x`` where nothing else is said.
+    packed
+        Whether all weights are packed, see :mod:`perfkit.kernels.packed_weights`. The channels of a
+        head must then be a multiple of 16.
 
     Returns
     -------
@@ -82,7 +101,9 @@ def self_attention(
     heads = pair_logits.shape[2]
     head_dim = projections.query_weights.shape[-1] // heads
     conditioned, scale = isinstance(by, Conditioning), float(head_dim**-0.5)
-    form = functools.partial(self_attention_form, conditioned=conditioned, softmax_scale=scale)
+    form = functools.partial(
+        self_attention_form, conditioned=conditioned, softmax_scale=scale, packed=packed
+    )
     [result] = call_kernel(
         TARGET,
         form,
@@ -95,6 +116,7 @@ def self_attention(
         results=[jax.ShapeDtypeStruct((1, *x.shape), x.dtype)],
         batched=(0,),
         conditioned=conditioned,
+        packed=packed,
         softmax_scale=scale,
     )
     return result[0]
@@ -108,6 +130,7 @@ def self_attention_form(
     *parameters: jax.Array,
     conditioned: bool,
     softmax_scale: float,
+    packed: bool = False,
 ) -> jax.Array:
     """The JAX form of the kernel.
 
@@ -123,11 +146,13 @@ def self_attention_form(
         Whether there is a condition.
     softmax_scale
         Factor of the products of queries and keys.
+    packed
+        As in :func:`self_attention`.
     """
     count = len(Projections._fields)
-    weights = Projections(*(of_layer(each, layer) for each in parameters[:count]))
+    weights = Projections(*parameters[:count]).of_layer(layer, packed)
     if conditioned:
-        by = Conditioning(*parameters[count:]).of_layer(layer)
+        by = Conditioning(*parameters[count:]).of_layer(layer, packed)
         normed, gate = adaptive_norm(x, by), zero_gate(by)
     else:
         norm = AffineNorm(*(of_layer(each, layer) for each in parameters[count:]))

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
-from perfkit.kernels.adaptive import Conditioning, adaptive_norm, of_layer, wide_product, zero_gate
+from perfkit.kernels.adaptive import (
+    Conditioning,
+    adaptive_norm,
+    weights_of_layer,
+    wide_product,
+    zero_gate,
+)
 from perfkit.kernels.primitive import call_kernel
 
 TARGET = "perfkit.AdaptiveTransition"
@@ -17,6 +25,7 @@ def adaptive_transition(
     gate_value_weights: jax.Array,
     out_weights: jax.Array,
     by: Conditioning,
+    packed: bool = False,
 ) -> jax.Array:
     """Compute the conditioned transition of a layer with the native kernel.
 
@@ -34,6 +43,8 @@ def adaptive_transition(
         Shape ``(layers, hidden, channels)``.
     by
         The condition. Its arrays and the weights have the dtype of ``x``.
+    packed
+        Whether all weights are packed, see :mod:`perfkit.kernels.packed_weights`.
 
     Returns
     -------
@@ -42,7 +53,7 @@ def adaptive_transition(
     """
     [result] = call_kernel(
         TARGET,
-        adaptive_transition_form,
+        functools.partial(adaptive_transition_form, packed=packed),
         x[None],
         layer,
         gate_value_weights,
@@ -50,6 +61,7 @@ def adaptive_transition(
         *by,
         results=[jax.ShapeDtypeStruct((1, *x.shape), x.dtype)],
         batched=(0,),
+        packed=packed,
     )
     return result[0]
 
@@ -60,11 +72,13 @@ def adaptive_transition_form(
     gate_value_weights: jax.Array,
     out_weights: jax.Array,
     *conditioning: jax.Array,
+    packed: bool = False,
 ) -> jax.Array:
     """The JAX form of the kernel; parameters as above, ``x`` with an axis of samples in front."""
-    by = Conditioning(*conditioning).of_layer(layer)
-    products = wide_product(adaptive_norm(x, by), of_layer(gate_value_weights, layer))
+    by = Conditioning(*conditioning).of_layer(layer, packed)
+    normed = adaptive_norm(x, by)
+    products = wide_product(normed, weights_of_layer(gate_value_weights, layer, packed))
     gate, value = jnp.split(products, 2, axis=-1)
     hidden = (jax.nn.swish(gate) * value).astype(x.dtype)
-    update = wide_product(hidden, of_layer(out_weights, layer))
+    update = wide_product(hidden, weights_of_layer(out_weights, layer, packed))
     return (zero_gate(by) * update).astype(x.dtype)

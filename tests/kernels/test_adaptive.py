@@ -20,6 +20,7 @@ from perfkit.kernels.adaptive_attention import (
 )
 from perfkit.kernels.adaptive_transition import adaptive_transition, adaptive_transition_form
 from perfkit.kernels.atom_attention import KeyNorm, Windows, atom_attention, atom_attention_form
+from perfkit.kernels.packed_weights import PACKING_LEVELS, are_packable, packed, unpacked
 from perfkit.kernels.triangle_attention import bias_form, pair_bias
 from tests.kernels.agreement import assert_close
 
@@ -58,6 +59,123 @@ class Numbers:
 
 
 dtypes = st.sampled_from(["float32", "bfloat16"])
+
+
+@pytest.fixture(scope="module")
+def packing_level(level: str) -> str:
+    """A level that has products of bfloat16."""
+    if level not in PACKING_LEVELS:
+        pytest.skip(f"{level} packs no weights")
+    return level
+
+
+def packed_conditioning(by: Conditioning) -> Conditioning:
+    return by._replace(
+        scale_weights=packed(by.scale_weights),
+        shift_weights=packed(by.shift_weights),
+        gate_weights=packed(by.gate_weights),
+    )
+
+
+def packed_projections(projections: Projections) -> Projections:
+    query, bias, *others = projections
+    return Projections(packed(query), bias, *map(packed, others))
+
+
+@settings(max_examples=3, deadline=None)
+@given(
+    samples=st.integers(1, 3),
+    tokens=st.integers(1, 90),
+    channels=st.sampled_from([32, 96]),
+    hidden=st.sampled_from([32, 160]),
+)
+@example(samples=2, tokens=300, channels=160, hidden=192)
+def test_a_transition_with_packed_weights_is_the_same(
+    packing_level: str, samples: int, tokens: int, channels: int, hidden: int
+) -> None:
+    numbers = Numbers("bfloat16", samples, tokens, channels)
+    x = numbers.normal(samples, tokens, channels, mean=0.3)
+    weights = (numbers.weights(channels, 2 * hidden), numbers.weights(hidden, channels))
+    by = numbers.conditioning(tokens, 64, channels)
+    first, second = map(packed, weights)
+    laid_out = packed_conditioning(by)
+
+    @jax.jit
+    def all_ways(x: jax.Array) -> tuple[jax.Array, ...]:
+        def kernel(x: jax.Array) -> jax.Array:
+            return adaptive_transition(x, LAYER, first, second, laid_out, packed=True)
+
+        plain = jax.vmap(lambda x: adaptive_transition(x, LAYER, *weights, by))(x)
+        form = adaptive_transition_form(x, LAYER, first, second, *laid_out, packed=True)
+        return plain, jax.vmap(kernel)(x), form
+
+    plain, got, form = all_ways(x)
+    np.testing.assert_array_equal(got, plain)
+    assert_close(got, form, "bfloat16")
+
+
+@settings(max_examples=3, deadline=None)
+@given(
+    samples=st.integers(1, 3),
+    tokens=st.integers(1, 90),
+    heads=st.sampled_from([2, 4]),
+    head_dim=st.sampled_from([16, 48]),
+)
+def test_attention_with_packed_weights_is_the_same(
+    packing_level: str, samples: int, tokens: int, heads: int, head_dim: int
+) -> None:
+    numbers = Numbers("bfloat16", samples, tokens, heads, head_dim)
+    x = numbers.normal(samples, tokens, 64)
+    pair = numbers.normal(tokens, 2, heads, tokens)
+    mask = jnp.ones(tokens)
+    projections, by = (
+        numbers.projections(64, heads * head_dim),
+        numbers.conditioning(tokens, 32, 64),
+    )
+    laid_out = packed_projections(projections), packed_conditioning(by)
+
+    @jax.jit
+    def all_ways(x: jax.Array) -> tuple[jax.Array, ...]:
+        plain = jax.vmap(lambda x: self_attention(x, LAYER, mask, pair, projections, by))(x)
+        got = jax.vmap(lambda x: self_attention(x, LAYER, mask, pair, *laid_out, packed=True))(x)
+        form = self_attention_form(
+            x,
+            LAYER,
+            mask,
+            pair,
+            *laid_out[0],
+            *laid_out[1],
+            conditioned=True,
+            softmax_scale=head_dim**-0.5,
+            packed=True,
+        )
+        return plain, got, form
+
+    plain, got, form = all_ways(x)
+    np.testing.assert_array_equal(got, plain)
+    assert_close(got, form, "bfloat16")
+
+
+def test_weights_that_cannot_be_packed_are_refused(packing_level: str) -> None:
+    assert are_packable("bfloat16", 64, 48)
+    assert not are_packable("bfloat16", 48, 48)
+    assert not are_packable("bfloat16", 64, 40)
+    assert not are_packable("float32", 64, 48)
+    numbers = Numbers("float32", 1)
+    by, x = numbers.conditioning(8, 64, 32), numbers.normal(8, 32)
+    weights = (numbers.weights(32, 64), numbers.weights(32, 32))
+    with pytest.raises(jax.errors.JaxRuntimeError, match="cannot be packed"):
+        jax.block_until_ready(adaptive_transition(x, LAYER, *weights, by, packed=True))
+
+
+def test_packing_can_be_undone() -> None:
+    weights = Numbers("float32", 2).normal(2, 64, 48)
+    laid_out = packed(weights)
+    assert laid_out.shape == weights.shape
+    # The first panel begins with the first two rows, whose columns alternate.
+    np.testing.assert_array_equal(laid_out[1].reshape(-1)[:32:2], weights[1, 0, :16])
+    np.testing.assert_array_equal(laid_out[1].reshape(-1)[1:32:2], weights[1, 1, :16])
+    np.testing.assert_array_equal(unpacked(laid_out), weights)
 
 
 @settings(max_examples=3, deadline=None)

@@ -40,8 +40,8 @@ struct SelfAttention {
   const float* mask;  // [tokens]
   const T* pair;      // of the layer, in [tokens, pair_heads, tokens]
   int64_t pair_heads;
-  const T *query_weights, *key_weights, *value_weights, *gate_weights;  // [channels, width]
-  const T* query_bias;                                                  // [width]
+  adaptive::Weights<T> query_weights, key_weights, value_weights, gate_weights;
+  const T* query_bias;  // [width]
 
   // Each [batch, heads] of what HeadLayout describes, and the results [rows, mixed_stride].
   Operand *queries, *keys, *values, *gates;
@@ -82,8 +82,8 @@ struct SelfAttention {
   void project(ffi::ThreadPool pool, const T* normed, int64_t stride) const {
     adaptive::multiply_columns<T, 4>(
         pool, normed, stride, shape.rows(),
-        {query_weights, key_weights, value_weights, gate_weights}, width(), shape.channels,
-        width(), layout.head_dim, [&](const Products& products) { store_projections(products); });
+        {query_weights, key_weights, value_weights, gate_weights}, width(), layout.head_dim,
+        [&](const Products& products) { store_projections(products); });
   }
 
   // The bias of a block of queries of one head, with the factor log2(e).
@@ -142,8 +142,8 @@ struct SelfAttention {
 };
 
 template <class T>
-void run_attention(ffi::ThreadPool pool, const ffi::RemainingArgs& operands, bool conditioned,
-                   double softmax_scale, T* result) {
+ffi::Error run_attention(ffi::ThreadPool pool, const ffi::RemainingArgs& operands,
+                         bool conditioned, double softmax_scale, bool packed, T* result) {
   adaptive::Operands next(operands);
   SelfAttention<T> work{};
   const ffi::AnyBuffer x = next.buffer();
@@ -156,24 +156,30 @@ void run_attention(ffi::ThreadPool pool, const ffi::RemainingArgs& operands, boo
   work.pair_heads = group * work.heads;
   work.pair = static_cast<const T*>(pair.untyped_data()) +
               layer % group * work.heads * work.shape.tokens;
-  const ffi::AnyBuffer query_weights = next.buffer();
-  const int64_t width = query_weights.dimensions().back();
-  work.query_weights = adaptive::layer_of<T>(query_weights, layer);
+  work.query_weights = next.weights<T>(layer, packed);
+  const int64_t width = work.query_weights.ld;
   work.query_bias = next.of_layer<T>(layer);
-  work.key_weights = next.of_layer<T>(layer);
-  work.value_weights = next.of_layer<T>(layer);
-  work.gate_weights = next.of_layer<T>(layer);
-  const T* out_weights = next.of_layer<T>(layer);
+  work.key_weights = next.weights<T>(layer, packed);
+  work.value_weights = next.weights<T>(layer, packed);
+  work.gate_weights = next.weights<T>(layer, packed);
+  const auto out_weights = next.weights<T>(layer, packed);
   work.layout = adaptive::HeadLayout<OperandOf<T>>(
       width / work.heads, work.shape.padded(), work.shape.tokens,
       static_cast<float>(softmax_scale));
+  const int64_t channels = work.shape.channels;
+  if (packed && !(work.layout.head_dim % kPanelColumns == 0 &&
+                  adaptive::is_packable<T>(channels, width) &&
+                  adaptive::is_packable<T>(width, channels)))
+    return ffi::Error::InvalidArgument("weights of these shapes cannot be packed");
 
-  const int64_t stride = padded_stride<T>(work.shape.channels);
+  const int64_t stride = padded_stride<T>(channels);
   T* normed = scratch<T>(adaptive::kActivations, work.shape.rows() * stride);
   const T* from = static_cast<const T*>(x.untyped_data());
   const float* gates = nullptr;
   if (conditioned) {
-    const auto by = next.conditioning<T>(layer);
+    const auto by = next.conditioning<T>(layer, packed);
+    if (packed && !adaptive::is_packable<T>(by.depth, channels))
+      return ffi::Error::InvalidArgument("weights of this condition cannot be packed");
     adaptive::normalise<T>(pool, work.shape, from, nullptr, nullptr, normed, stride);
     adaptive::modulate<T>(pool, work.shape, by, normed, stride);
     gates = adaptive::zero_gates<T>(pool, work.shape, by);
@@ -183,27 +189,27 @@ void run_attention(ffi::ThreadPool pool, const ffi::RemainingArgs& operands, boo
     adaptive::normalise<T>(pool, work.shape, from, scale, offset, normed, stride);
   }
   work.run(pool, normed, stride);
-  adaptive::project_output<T>(pool, work.shape, work.mixed, work.mixed_stride, out_weights, width,
-                              gates, result);
+  adaptive::project_output<T>(pool, work.shape, work.mixed, work.mixed_stride, out_weights, gates,
+                              result);
+  return ffi::Error::Success();
 }
 
 // Operands: x [batch, tokens, channels]; the layer; the mask of keys [tokens]; the bias
 // [tokens, some layers, heads, tokens]; parameters of the projections: weights and bias of queries,
 // weights of keys, values, gates [layers, channels, width] and output [layers, width, channels];
 // Conditioning, or scale and offset of the layer norm. All arrays have the dtype of x, except the
-// layer, int32, and the mask and the parameters of layer norms, float32.
+// layer, int32, and the mask and the parameters of layer norms, float32. `packed`: each layer of all
+// weights lies as pack() lays it out.
 ffi::Error self_attention(ffi::ThreadPool pool, ffi::RemainingArgs operands,
-                          ffi::Result<ffi::AnyBuffer> result, bool conditioned,
+                          ffi::Result<ffi::AnyBuffer> result, bool conditioned, bool packed,
                           double softmax_scale) {
   if (operands.size() != 10 + (conditioned ? adaptive::kConditioningOperands : 2))
     return ffi::Error::InvalidArgument("self-attention has 12 operands, 17 with a condition");
   if (result->element_type() == ffi::BF16)
-    run_attention(pool, operands, conditioned, softmax_scale,
-                  static_cast<bfloat16*>(result->untyped_data()));
-  else
-    run_attention(pool, operands, conditioned, softmax_scale,
-                  static_cast<float*>(result->untyped_data()));
-  return ffi::Error::Success();
+    return run_attention(pool, operands, conditioned, softmax_scale, packed,
+                         static_cast<bfloat16*>(result->untyped_data()));
+  return run_attention(pool, operands, conditioned, softmax_scale, packed,
+                       static_cast<float*>(result->untyped_data()));
 }
 
 }  // namespace
@@ -215,4 +221,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(SelfAttention, perfkit::self_attention,
                                   .RemainingArgs()
                                   .Ret<ffi::AnyBuffer>()
                                   .Attr<bool>("conditioned")
+                                  .Attr<bool>("packed")
                                   .Attr<double>("softmax_scale"));

@@ -19,17 +19,21 @@ namespace {
 using adaptive::Products;
 
 template <class T>
-void run_transition(ffi::ThreadPool pool, const ffi::RemainingArgs& operands, T* result) {
+ffi::Error run_transition(ffi::ThreadPool pool, const ffi::RemainingArgs& operands, bool packed,
+                          T* result) {
   adaptive::Operands next(operands);
   const ffi::AnyBuffer x = next.buffer();
   const adaptive::Shape shape = adaptive::shape_of(x);
   const int64_t layer = *next.whole<int32_t>();
-  const ffi::AnyBuffer weights = next.buffer();
-  const int64_t hidden = weights.dimensions().back() / 2;
   // The columns of the gate come before those of the value.
-  const T* gate_weights = adaptive::layer_of<T>(weights, layer);
-  const T* out_weights = next.of_layer<T>(layer);
-  const auto by = next.conditioning<T>(layer);
+  const auto gate_weights = next.weights<T>(layer, packed);
+  const int64_t hidden = gate_weights.ld / 2;
+  const auto out_weights = next.weights<T>(layer, packed);
+  const auto by = next.conditioning<T>(layer, packed);
+  if (packed && !(adaptive::is_packable<T>(shape.channels, hidden) &&
+                  adaptive::is_packable<T>(hidden, shape.channels) &&
+                  adaptive::is_packable<T>(by.depth, shape.channels)))
+    return ffi::Error::InvalidArgument("weights of these shapes cannot be packed");
 
   const int64_t stride = padded_stride<T>(shape.channels);
   T* normed = scratch<T>(adaptive::kActivations, shape.rows() * stride);
@@ -49,25 +53,24 @@ void run_transition(ffi::ThreadPool pool, const ffi::RemainingArgs& operands, T*
       }
   };
   adaptive::multiply_columns<T, 2>(pool, normed, stride, shape.rows(),
-                                   {gate_weights, gate_weights + hidden}, 2 * hidden,
-                                   shape.channels, hidden,
+                                   {gate_weights, gate_weights.behind(hidden)}, hidden,
                                    adaptive::fair_columns(pool, shape.rows(), hidden), use);
   const float* gates = adaptive::zero_gates<T>(pool, shape, by);
-  adaptive::project_output<T>(pool, shape, wide, wide_stride, out_weights, hidden, gates, result);
+  adaptive::project_output<T>(pool, shape, wide, wide_stride, out_weights, gates, result);
+  return ffi::Error::Success();
 }
 
 // Operands: x [batch, tokens, channels]; the layer; the weights of gates and values [layers,
 // channels, 2 hidden] and of the output [layers, hidden, channels]; Conditioning. All arrays have
 // the dtype of x, except the layer, int32, and the scale of the condition's norm, float32.
+// `packed`: each layer of all weights lies as pack() lays it out.
 ffi::Error adaptive_transition(ffi::ThreadPool pool, ffi::RemainingArgs operands,
-                               ffi::Result<ffi::AnyBuffer> result) {
+                               ffi::Result<ffi::AnyBuffer> result, bool packed) {
   if (operands.size() != 4 + adaptive::kConditioningOperands)
     return ffi::Error::InvalidArgument("the adaptive transition has 11 operands");
   if (result->element_type() == ffi::BF16)
-    run_transition(pool, operands, static_cast<bfloat16*>(result->untyped_data()));
-  else
-    run_transition(pool, operands, static_cast<float*>(result->untyped_data()));
-  return ffi::Error::Success();
+    return run_transition(pool, operands, packed, static_cast<bfloat16*>(result->untyped_data()));
+  return run_transition(pool, operands, packed, static_cast<float*>(result->untyped_data()));
 }
 
 }  // namespace
@@ -77,4 +80,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(AdaptiveTransition, perfkit::adaptive_transition,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .RemainingArgs()
-                                  .Ret<ffi::AnyBuffer>());
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Attr<bool>("packed"));

@@ -36,7 +36,8 @@ struct AtomAttention {
   const bool* key_exists;              // [subsets, keys]
   const float* pair;                   // of the layer, in [atoms, pair_heads, keys]
   int64_t pair_heads;
-  const float *query_weights, *query_bias, *key_weights, *value_weights, *gate_weights;
+  const float* query_bias;
+  adaptive::Weights<float> query_weights, key_weights, value_weights, gate_weights;
 
   // Queries, values, gates and results: [batch, rows, width]. Keys: [batch, width, key_stride].
   float *queries, *keys, *values, *gates, *mixed;
@@ -56,8 +57,8 @@ struct AtomAttention {
         }
     };
     adaptive::multiply_columns<float, 2>(
-        pool, normed, stride, shape.rows(), {query_weights, gate_weights}, width(), shape.channels,
-        width(), adaptive::fair_columns(pool, shape.rows(), width()), use);
+        pool, normed, stride, shape.rows(), {query_weights, gate_weights}, width(),
+        adaptive::fair_columns(pool, shape.rows(), width()), use);
   }
 
   void project_keys(ffi::ThreadPool pool, const float* normed, int64_t stride) const {
@@ -75,8 +76,8 @@ struct AtomAttention {
       }
     };
     adaptive::multiply_columns<float, 2>(
-        pool, normed, stride, shape.rows(), {key_weights, value_weights}, width(), shape.channels,
-        width(), adaptive::fair_columns(pool, shape.rows(), width()), use);
+        pool, normed, stride, shape.rows(), {key_weights, value_weights}, width(),
+        adaptive::fair_columns(pool, shape.rows(), width()), use);
   }
 
   int64_t atom_of(int64_t subset, int64_t key) const {
@@ -204,16 +205,15 @@ ffi::Error atom_attention(ffi::ThreadPool pool, ffi::RemainingArgs operands,
   work.pair_heads = group * work.heads;
   work.pair = static_cast<const float*>(pair.untyped_data()) +
               layer % group * work.heads * work.keys_of_subset;
-  const ffi::AnyBuffer query_weights = next.buffer();
-  const int64_t width = query_weights.dimensions().back(), head_dim = width / work.heads;
+  work.query_weights = next.weights<float>(layer, false);
+  const int64_t width = work.query_weights.ld, head_dim = width / work.heads;
   if (work.queries_of_subset % 16 || work.keys_of_subset % 32 || head_dim % 16)
     return ffi::Error::InvalidArgument("a subset has multiples of 16 queries and 32 keys");
-  work.query_weights = adaptive::layer_of<float>(query_weights, layer);
   work.query_bias = next.of_layer<float>(layer);
-  work.key_weights = next.of_layer<float>(layer);
-  work.value_weights = next.of_layer<float>(layer);
-  work.gate_weights = next.of_layer<float>(layer);
-  const float* out_weights = next.of_layer<float>(layer);
+  work.key_weights = next.weights<float>(layer, false);
+  work.value_weights = next.weights<float>(layer, false);
+  work.gate_weights = next.weights<float>(layer, false);
+  const auto out_weights = next.weights<float>(layer, false);
   const auto by = next.conditioning<float>(layer);
   adaptive::Conditioning<float> of_keys = by;
   of_keys.norm_scale = next.of_layer<float>(layer);
@@ -235,7 +235,7 @@ ffi::Error atom_attention(ffi::ThreadPool pool, ffi::RemainingArgs operands,
   const float* key_normed = normed(adaptive::kHidden, of_keys);
   work.run(pool, query_normed, key_normed, stride);
   const float* gates = adaptive::zero_gates<float>(pool, work.shape, by);
-  adaptive::project_output<float>(pool, work.shape, work.mixed, width, out_weights, width, gates,
+  adaptive::project_output<float>(pool, work.shape, work.mixed, width, out_weights, gates,
                                   result->typed_data());
   return ffi::Error::Success();
 }

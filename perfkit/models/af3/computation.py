@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from perfkit.answers.made_arrays import MadeArrays
 from perfkit.errors import UserError
 from perfkit.models.af3.depth import first_blocks, make_shallow
 from perfkit.models.af3.featurise import Batch, featurise
@@ -37,6 +39,7 @@ from perfkit.models.af3.run_options import (
 from perfkit.models.af3.weights import (
     SYNTHETIC_NOTICE,
     Parameters,
+    let_go,
     real_parameters,
     synthetic_parameters_mapped,
 )
@@ -143,7 +146,7 @@ def prepare(
     def predict(weights: PyTree, key: Any, example: PyTree) -> PyTree:
         with contextlib.ExitStack() as changes:
             if settings.native_kernels:
-                changes.enter_context(native_kernels())
+                changes.enter_context(native_kernels(packed_weights=weights_are_packed))
             if once:
                 changes.enter_context(equal_templates())
             return _only_what_is_compared(forward.apply(weights, key, example))
@@ -156,7 +159,7 @@ def prepare(
     if depth == SHALLOW_DEPTH:
         parameters = first_blocks(parameters)
     keys = [jax.random.PRNGKey(batch.seed) for batch in batches]
-    network = {module: leaves for module, leaves in parameters.items() if module != "__meta__"}
+    network, weights_are_packed = _laid_out(parameters, settings)
     weights = jax.device_put(network)
 
     if settings.constants:
@@ -204,7 +207,18 @@ def prepare(
     )
 
 
-def compared_quantities(result: PyTree, tokens: int, steps: int) -> dict[str, np.ndarray]:
+def _laid_out(parameters: Parameters, settings: Settings) -> tuple[PyTree, bool]:
+    """The network's parameters, and whether those of the diffusion transformer are packed."""
+    network = {module: leaves for module, leaves in parameters.items() if module != "__meta__"}
+    if not settings.native_kernels:
+        return network, False
+    # Imports JAX.
+    from perfkit.models.af3.network.packed_parameters import with_packed_weights
+
+    return with_packed_weights(network, let_go)
+
+
+def compared_quantities(result: PyTree, tokens: int, steps: int) -> MadeArrays:
     """Extract the quantities that are compared with the reference: first sample, no padding.
 
     Parameters
@@ -219,7 +233,7 @@ def compared_quantities(result: PyTree, tokens: int, steps: int) -> dict[str, np
 
     Returns
     -------
-    dict
+    MadeArrays
         ``single_embedding`` [n, 384]; ``pair_embedding`` [n, n, 128]; ``denoising_step``
         [atoms, 3], the state after the first step in ångström; ``atom_positions`` [atoms, 3] in
         ångström; ``plddt`` [atoms]; ``pae`` [n, n] in ångström; and the logits that
@@ -228,22 +242,28 @@ def compared_quantities(result: PyTree, tokens: int, steps: int) -> dict[str, np
     """
     samples = result["diffusion_samples"]
     mask = np.asarray(samples["mask"])[0, :tokens].astype(bool)
-    quantities = {
-        "single_embedding": np.asarray(result["single_embeddings"])[:tokens],
-        "pair_embedding": np.asarray(result["pair_embeddings"])[:tokens, :tokens],
+    single, pairs = np.s_[:tokens], np.s_[:tokens, :tokens]
+    # Output, its part, and which of that is kept.
+    quantities: dict[str, tuple[Any, Any, Any]] = {
+        "single_embedding": (result["single_embeddings"], single, ...),
+        "pair_embedding": (result["pair_embeddings"], pairs, ...),
     }
     if "trajectory" in samples:
-        quantities["denoising_step"] = np.asarray(samples["trajectory"])[0, 0, :tokens][mask]
+        quantities["denoising_step"] = (samples["trajectory"], (0, 0, single), mask)
     if steps <= CHAOTIC_STEPS:
-        quantities["atom_positions"] = np.asarray(samples["atom_positions"])[0, :tokens][mask]
-        quantities["plddt"] = np.asarray(result["predicted_lddt"])[0, :tokens][mask]
-        quantities["pae"] = np.asarray(result["full_pae"])[0, :tokens, :tokens]
+        quantities["atom_positions"] = (samples["atom_positions"], (0, single), mask)
+        quantities["plddt"] = (result["predicted_lddt"], (0, single), mask)
+        quantities["pae"] = (result["full_pae"], (0, *pairs), ...)
         for name, key in LOGITS.items():
             if key in result:
                 # pLDDT has one set of logits per atom, the others have one per pair of tokens.
                 where = mask if name == "plddt_logits" else np.s_[:, :tokens]
-                quantities[name] = np.asarray(result[key])[0, :tokens][where]
-    return {name: np.asarray(value, np.float32) for name, value in quantities.items()}
+                quantities[name] = (result[key], (0, single), where)
+
+    def make(output: Any, part: Any, kept: Any) -> np.ndarray:
+        return np.asarray(np.asarray(output)[part][kept], np.float32)
+
+    return MadeArrays({name: partial(make, *where) for name, where in quantities.items()})
 
 
 def _logits_bytes(tokens: int, samples: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -222,6 +223,28 @@ def synthetic_parameters_mapped(
     label = np.frombuffer(f"synthetic weights, seed {seed}".encode(), np.uint8)
     parameters[module] = {name: label}
     return parameters
+
+
+def let_go(array: Any) -> None:
+    """Take the memory of a memory-mapped array out of this process; it is read again if used.
+
+    Parameters
+    ----------
+    array
+        Array of :func:`synthetic_parameters_mapped`. Others are left alone.
+    """
+    owner: Any = array
+    while isinstance(owner, np.ndarray) and not isinstance(owner.base, mmap.mmap):
+        owner = owner.base
+    if not isinstance(owner, np.ndarray):
+        return
+    mapping: Any = owner.base
+    start = array.ctypes.data - owner.ctypes.data
+    # Only whole pages can be let go of.
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    size = (start + array.nbytes - first) // mmap.PAGESIZE * mmap.PAGESIZE
+    if size > 0:
+        mapping.madvise(mmap.MADV_DONTNEED, first, size)
 
 
 class _Stored(BaseModel):

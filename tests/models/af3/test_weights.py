@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import mmap
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
@@ -26,6 +29,7 @@ from perfkit.models.af3.synthetic_weights import (
 from perfkit.models.af3.weights import (
     Parameters,
     check_model_dir,
+    let_go,
     real_parameters,
     synthetic_parameters_mapped,
 )
@@ -256,3 +260,30 @@ def test_a_folder_without_parameters_is_refused(tmp_path: Path) -> None:
         check_model_dir(tmp_path)
     (tmp_path / "af3.bin.zst").touch()
     check_model_dir(tmp_path)
+
+
+def resident_bytes(path: Path) -> int:
+    """How much of a mapped file this process has in memory (proc_pid_smaps(5))."""
+    smaps = Path("/proc/self/smaps").read_text()
+    _, _, after = smaps.partition(f"{path}\n")
+    [size] = re.findall(r"^Rss: +(\d+) kB", after.partition("VmFlags")[0], re.MULTILINE)
+    return int(size) << 10
+
+
+def test_what_is_let_go_of_leaves_memory_and_keeps_its_values(tmp_path: Path) -> None:
+    path = tmp_path / "mapped"
+    pages = np.arange(64 * 1024, dtype=np.uint32)
+    pages.tofile(path)
+    mapped = np.memmap(path, np.uint8, mode="r").view(np.uint32).reshape(64, 1024)
+    assert np.array_equal(mapped.reshape(-1), pages)
+    assert resident_bytes(path) == pages.nbytes
+    let_go(mapped[8:24])
+    assert pages.nbytes - 16 * mmap.PAGESIZE >= resident_bytes(path)
+    assert np.array_equal(mapped.reshape(-1), pages)
+
+
+def test_arrays_that_are_not_mapped_are_left_alone() -> None:
+    numbers = np.arange(4096)
+    let_go(numbers[1:])
+    let_go(jnp.asarray(numbers))
+    assert numbers.sum() == 4095 * 2048

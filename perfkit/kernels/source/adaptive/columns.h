@@ -2,7 +2,8 @@
 //
 // Threads share out the columns of the weights. Each packs those of its columns and multiplies all
 // rows with them, so that weights are read from memory once and their packed form is never written
-// to it. This suits few rows and many weights, as in the diffusion transformer.
+// to it. This suits few rows and many weights, as in the diffusion transformer. Where the weights
+// are packed before the call, it also saves the packing.
 #ifndef PERFKIT_KERNELS_ADAPTIVE_COLUMNS_H_
 #define PERFKIT_KERNELS_ADAPTIVE_COLUMNS_H_
 
@@ -10,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "counts.h"
 #include "parallel.h"
@@ -56,29 +58,63 @@ inline int64_t fair_columns(xla::ffi::ThreadPool pool, int64_t rows, int64_t n) 
   return columns;
 }
 
+// Some of the columns of weights [k, ld], which lie row after row or, if `packed`, as pack() lays
+// out the whole matrix.
+template <class T>
+struct Weights {
+  const T* data;
+  int64_t k, ld;
+  bool packed;
+
+  // The weights from `column` on; of packed ones, a multiple of 16.
+  const T* from(int64_t column) const {
+    return data + (packed ? packed_size<T>(k, column) : column);
+  }
+
+  Weights behind(int64_t column) const { return {from(column), k, ld, packed}; }
+};
+
+// Whether weights [k, n] may be packed before the call: in pairs of bfloat16, without padding.
+template <class T>
+bool is_packable(int64_t k, int64_t n) {
+  return std::is_same_v<T, bfloat16> && packed_size<T>(k, n) == k * n;
+}
+
 // Calls use(Products) for all of A[rows, k] W[k, n], for several matrices W at once.
 //
-// A has row stride lda, each W row stride ldw. A piece has `group` columns of each matrix and up to
-// kRowsAtOnce rows; it starts at a multiple of 16 rows.
+// A has row stride lda. The matrices have equal shapes and layouts. A piece has `group` columns of
+// each matrix, of packed ones a multiple of 16, and up to kRowsAtOnce rows; it starts at a multiple
+// of 16 rows.
 template <class T, size_t kCount, class Use>
 void multiply_columns(xla::ffi::ThreadPool pool, const T* a, int64_t lda, int64_t rows,
-                      const std::array<const T*, kCount>& weights, int64_t ldw, int64_t k,
-                      int64_t n, int64_t group, const Use& use) {
+                      const std::array<Weights<T>, kCount>& weights, int64_t n, int64_t group,
+                      const Use& use) {
+  const int64_t k = weights[0].k;
+  const bool packed_before = weights[0].packed;
   const int64_t groups = pieces(n, group);
   parallel_for(pool, groups * pieces(rows, kMostRows), [&](int64_t piece) {
     const ProductSession session;
     const int64_t column = piece % groups * group, columns = std::min(group, n - column);
     const int64_t width = rounded_up(columns, kPanelColumns), size = packed_size<T>(k, width);
     const int64_t matrices = static_cast<int64_t>(kCount);
-    T* packed = scratch<T>(kPackedColumns, matrices * size);
-    for (int64_t i = 0; i < matrices; ++i)
-      pack<T>(weights[static_cast<size_t>(i)] + column, ldw, 1, k, columns, packed + i * size);
+    T* packed = scratch<T>(kPackedColumns, packed_before ? 0 : matrices * size);
+    for (int64_t i = 0; i < matrices && !packed_before; ++i) {
+      const Weights<T>& each = weights[static_cast<size_t>(i)];
+      pack<T>(each.from(column), each.ld, 1, k, columns, packed + i * size);
+    }
     const int64_t stride = padded_stride<float>(matrices * width);
     float* products = scratch<float>(kProducts, kRowsAtOnce * stride);
     const int64_t first = piece / groups * kMostRows, last = std::min(rows, first + kMostRows);
     for (int64_t row = first; row < last; row += kRowsAtOnce) {
       const int64_t count = std::min(kRowsAtOnce, last - row);
-      product<T>(a + row * lda, lda, packed, products, stride, count, matrices * width, k, false);
+      const T* from = a + row * lda;
+      if (packed_before) {
+        for (int64_t i = 0; i < matrices; ++i)
+          product<T>(from, lda, weights[static_cast<size_t>(i)].from(column), products + i * width,
+                     stride, count, columns, k, false);
+      } else {
+        product<T>(from, lda, packed, products, stride, count, matrices * width, k, false);
+      }
       use(Products{row, count, column, columns, products, stride, width});
     }
   });

@@ -37,6 +37,10 @@ struct Conditioning {
   const T *scale_weights, *scale_bias;  // [depth, channels], [channels]
   const T* shift_weights;
   const T *gate_weights, *gate_bias;
+  int64_t channels;
+  bool packed;  // the weights, see columns.h
+
+  Weights<T> weights(const T* data) const { return {data, depth, channels, packed}; }
 };
 
 template <class T>
@@ -91,7 +95,7 @@ void modulate(xla::ffi::ThreadPool pool, const Shape& shape, const Conditioning<
       }
   };
   multiply_columns<T, 2>(pool, conditions, condition_stride, condition.rows(),
-                         {by.scale_weights, by.shift_weights}, shape.channels, by.depth,
+                         {by.weights(by.scale_weights), by.weights(by.shift_weights)},
                          shape.channels, fair_columns(pool, condition.rows(), shape.channels),
                          use);
 }
@@ -109,8 +113,8 @@ const float* zero_gates(xla::ffi::ThreadPool pool, const Shape& shape, const Con
                       opened_gate<T>(load(products.at(0, r) + c) + bias), count);
       }
   };
-  multiply_columns<T, 1>(pool, by.condition, by.depth, shape.tokens, {by.gate_weights},
-                         shape.channels, by.depth, shape.channels,
+  multiply_columns<T, 1>(pool, by.condition, by.depth, shape.tokens,
+                         {by.weights(by.gate_weights)}, shape.channels,
                          fair_columns(pool, shape.tokens, shape.channels), use);
   return gates;
 }
@@ -118,7 +122,7 @@ const float* zero_gates(xla::ffi::ThreadPool pool, const Shape& shape, const Con
 // result = rows W, times the gates unless these are nullptr; W has the shape [k, channels].
 template <class T>
 void project_output(xla::ffi::ThreadPool pool, const Shape& shape, const T* rows, int64_t stride,
-                    const T* weights, int64_t k, const float* gates, T* result) {
+                    const Weights<T>& weights, const float* gates, T* result) {
   const auto use = [&](const Products& products) {
     for (int64_t r = 0; r < products.rows; ++r) {
       const int64_t row = products.row + r;
@@ -134,8 +138,8 @@ void project_output(xla::ffi::ThreadPool pool, const Shape& shape, const T* rows
       }
     }
   };
-  multiply_columns<T, 1>(pool, rows, stride, shape.rows(), {weights}, shape.channels, k,
-                         shape.channels, fair_columns(pool, shape.rows(), shape.channels), use);
+  multiply_columns<T, 1>(pool, rows, stride, shape.rows(), {weights}, shape.channels,
+                         fair_columns(pool, shape.rows(), shape.channels), use);
 }
 
 // Where one layer of a parameter [layers, ...] begins.
@@ -166,14 +170,25 @@ class Operands {
     return layer_of<T>(buffer(), layer);
   }
 
+  // Weights [layers, k, columns] of one layer.
   template <class T>
-  Conditioning<T> conditioning(int64_t layer) {
+  Weights<T> weights(int64_t layer, bool packed) {
+    const xla::ffi::AnyBuffer all = buffer();
+    const auto dimensions = all.dimensions();
+    return {layer_of<T>(all, layer), dimensions[1], dimensions[2], packed};
+  }
+
+  template <class T>
+  Conditioning<T> conditioning(int64_t layer, bool packed = false) {
     const xla::ffi::AnyBuffer condition = buffer();
     Conditioning<T> by{};
+    by.packed = packed;
     by.depth = condition.dimensions().back();
     by.condition = static_cast<const T*>(condition.untyped_data());
     by.norm_scale = of_layer<float>(layer);
-    by.scale_weights = of_layer<T>(layer);
+    const Weights<T> scale = weights<T>(layer, packed);
+    by.channels = scale.ld;
+    by.scale_weights = scale.data;
     by.scale_bias = of_layer<T>(layer);
     by.shift_weights = of_layer<T>(layer);
     by.gate_weights = of_layer<T>(layer);

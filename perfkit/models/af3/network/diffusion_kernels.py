@@ -24,15 +24,13 @@ from perfkit.kernels.atom_attention import KeyNorm, Windows, atom_attention
 from perfkit.kernels.atom_attention import is_served as subsets_are_served
 from perfkit.kernels.forms import is_served
 from perfkit.kernels.triangle_attention import pair_bias
+from perfkit.models.af3.network.packed_parameters import STACK, weights_are_packed
 from perfkit.models.af3.network.plain_kernels import (
     is_own_network,
     layer_norm_parameters,
     linear,
 )
 from perfkit.models.af3.network.replacing import subclass
-
-STACK = "__layer_stack_with_per_layer"
-"""Name that ``hk.experimental.layer_stack`` gives to the parameters of a stack of layers."""
 
 
 def transformers(upstream: Any) -> dict[str, Any]:
@@ -127,6 +125,8 @@ def stacked_parameters() -> Mapping[str, Mapping[str, jax.Array]]:
 
 
 def _transformer(base: Any) -> Callable[..., jax.Array]:
+    """The module ``base``, whose own forward pass knows no packed weights."""
+
     def transformer(
         self: Any,
         act: jax.Array,
@@ -143,6 +143,8 @@ def _transformer(base: Any) -> Callable[..., jax.Array]:
             or not is_served(act.dtype)
             or not act.dtype == single_cond.dtype == pair_cond.dtype
         ):
+            if weights_are_packed() and not hk.running_init():
+                raise RuntimeError("weights are packed for a transformer without kernels")
             result: jax.Array = base.__call__(self, act, mask, single_cond, pair_cond, **options)
             return result
         return _all_blocks(self, act, mask, single_cond, pair_cond)
@@ -164,6 +166,7 @@ def _all_blocks(
     gate_value_weights = of_block.weights("ffw_transition1")
     out_weights = of_block.weights("ffw_transition2")
     feed_forward = of_block.conditioning(single_cond, "ffw_", "ffw_")
+    packed = weights_are_packed()
     pairs = pair_cond.reshape(-1, channels)
     tokens = act.shape[-2]
 
@@ -174,10 +177,12 @@ def _all_blocks(
         for block in range(group):
             layer = index * group + block
             with jax.named_scope("transformer_attention"):
-                act += self_attention(act, layer, mask, logits, projections, attention)
+                act += self_attention(
+                    act, layer, mask, logits, projections, attention, packed=packed
+                )
             with jax.named_scope("transformer_ffw"):
                 act += adaptive_transition(
-                    act, layer, gate_value_weights, out_weights, feed_forward
+                    act, layer, gate_value_weights, out_weights, feed_forward, packed=packed
                 )
         return act, None
 

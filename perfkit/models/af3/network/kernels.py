@@ -85,7 +85,9 @@ def has_places() -> bool:
 
 
 @contextlib.contextmanager
-def native_kernels(fills_places: bool | None = None) -> Iterator[None]:
+def native_kernels(
+    fills_places: bool | None = None, *, packed_weights: bool = False
+) -> Iterator[None]:
     """Trace the network with native kernels in this block.
 
     One process traces programs with and without kernels, so everything is restored at the end.
@@ -94,9 +96,15 @@ def native_kernels(fills_places: bool | None = None) -> Iterator[None]:
     ----------
     fills_places
         As in :func:`replacements`; by default, where the trunk has places.
+    packed_weights
+        Whether the parameters come from
+        :func:`~perfkit.models.af3.network.packed_parameters.with_packed_weights`.
     """
+    from perfkit.models.af3.network.packed_parameters import tracing_packed_weights
+
     chosen = has_places() if fills_places is None else fills_places
     with contextlib.ExitStack() as stack:
+        stack.enter_context(tracing_packed_weights(packed_weights))
         for module, variables in replacements(chosen).items():
             stack.enter_context(changed(module, variables))
         yield

@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from perfkit.kernels.packed_weights import are_packable
 from perfkit.models.af3.chemistry.glycan_ion_sets import provide_glycan_ion_sets
 from perfkit.models.af3.network.kernels import native_kernels, why_no_native_kernels
+from perfkit.models.af3.network.packed_parameters import STACK, with_packed_weights
 from tests.kernels.agreement import assert_close
 from tests.kernels.levels import HIGHEST, loaded
 from tests.kernels.networks import normal, parameters_of
@@ -101,6 +103,54 @@ def test_the_diffusion_transformer_computes_the_same(upstream: Any, dtype: str) 
     )
     targets = {"SelfAttention", "AdaptiveTransition", "PairBias"}
     assert_same(transformer, dtype, targets, normal(dtype, SAMPLES, TOKENS, 96), *operands)
+
+
+def test_packed_weights_change_nothing(upstream: Any) -> None:
+    if not are_packable("bfloat16", 96, 32):
+        pytest.skip("this CPU has no products of bfloat16")
+    config = upstream.Transformer.Config()
+    config.num_blocks, config.super_block_size, config.attention.num_head = 4, 2, 2
+
+    def transformer(*operands: Any) -> Any:
+        with hk.experimental.name_scope("diffusion_head"):
+            return upstream.Transformer(config, global_config(), name="transformer")(*operands)
+
+    operands = [normal("bfloat16", *shape) for shape in ((TOKENS, 96), (TOKENS,), (TOKENS, 64))]
+    operands.append(normal("bfloat16", TOKENS, TOKENS, 20))
+    network: Any = hk.without_apply_rng(hk.transform(transformer))
+    parameters = parameters_of(network, *operands)
+    done: list[Any] = []
+    laid_out, are_packed = with_packed_weights(parameters, done.append)
+    assert are_packed
+    assert jax.tree.map(jnp.shape, laid_out) == jax.tree.map(jnp.shape, parameters)
+    # Attention has nine linear layers and the transition five; one more makes the logits of pairs.
+    weights = [name for name, leaves in parameters.items() if "weights" in leaves]
+    assert (len(done), len(weights)) == (13, 14)
+
+    def program() -> Any:
+        # JAX would take two traces of one function for the same.
+        return jax.jit(lambda *given: network.apply(*given))
+
+    with native_kernels():
+        expected = program()(parameters, *operands)
+    with native_kernels(packed_weights=True):
+        got = program()(laid_out, *operands)
+    np.testing.assert_array_equal(got, expected)
+    with (
+        native_kernels(packed_weights=True),
+        pytest.raises(RuntimeError, match="packed for a transformer without kernels"),
+    ):
+        network.apply(laid_out, operands[0].astype("float16"), *operands[1:])
+
+
+def test_weights_stay_as_they_are_if_one_cannot_be_packed() -> None:
+    odd, even = np.zeros((2, 2, 24, 16), "bfloat16"), np.zeros((2, 2, 32, 16), "bfloat16")
+    path = "diffusion_head/transformer/" + 2 * f"{STACK}/"
+    parameters = {f"{path}a": {"weights": even}, f"{path}b": {"weights": odd}}
+    assert with_packed_weights(parameters) == (parameters, False)
+    wide = {f"{path}a": {"weights": even.astype("float32")}}
+    assert with_packed_weights(wide) == (wide, False)
+    assert with_packed_weights({"other": {"weights": even}})[1] is False
 
 
 def test_the_transformer_of_atoms_computes_the_same(upstream: Any) -> None:
