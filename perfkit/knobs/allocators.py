@@ -80,10 +80,11 @@ ALLOCATORS: dict[str, Allocator] = {
     ),
     "mimalloc": Allocator(
         ("libmimalloc.so.3",),
-        # Never purge freed pages (mimalloc 3, "Environment Options"). Huge pages are its default
-        # where the kernel gives them on request. Objects above 2 GiB come from the system every
-        # time: the option "arena_max_object_size" goes no higher.
-        {"MIMALLOC_PURGE_DELAY": "-1"},
+        # Milliseconds before freed pages are given back (mimalloc 3, "Environment Options"); with
+        # -1 they never are, even on request. Huge pages are its default where the kernel gives
+        # them on request. Objects above 2 GiB come from the system every time: the option
+        # "arena_max_object_size" goes no higher.
+        {"MIMALLOC_PURGE_DELAY": "10000"},
         distribution="cmeel-mimalloc",
     ),
     "tcmalloc": Allocator(

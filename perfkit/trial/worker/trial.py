@@ -24,6 +24,7 @@ from perfkit.trial.worker.cache import SHARE_OF_LIMIT, Keys, Program, WorkerCach
 from perfkit.trial.worker.check import Checker
 from perfkit.trial.worker.compiler import Compiler
 from perfkit.trial.worker.failures import NotEnoughMemoryError
+from perfkit.trial.worker.free_memory import give_back_free_memory
 from perfkit.trial.worker.notices import Notices
 from perfkit.trial.worker.stages import stage
 
@@ -112,6 +113,7 @@ class OpenTrial:
         if program is None:
             self._channel.send(EventKind.READY)
             return
+        give_back_free_memory()
         self._report_compilation(program, prepared, was_held=was_held)
         if spec.compile_cache is not None:
             self._compiler.publish()
