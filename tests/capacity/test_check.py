@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from perfkit.capacity.correction.predictive import predictive
 from perfkit.errors import UserError
 from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store
+from tests.support.plans import GB, planned_row
 from tests.support.records_factory import make_record, make_stage
 
 HALF = math.log(2)
@@ -26,40 +28,6 @@ HALF = math.log(2)
 
 T9_95, T9_99 = 1.833113, 2.821438
 """Quantiles of Student's t with nine degrees of freedom, from a table."""
-
-GB = 10**9
-
-
-def _row(name: str, begin_s: float = 0.0, **changes: Any) -> dict[str, Any]:
-    """A job of 100 s [50, 200] and 4 GB [2, 8] that requests 300 s and 10 GB."""
-    known = {
-        "name": name,
-        "model": "af3",
-        "size": 40,
-        "preset": "stock",
-        "machine": "node",
-        "node": 1,
-        "instances": 1,
-        "slot": 0,
-        "cpus": 2,
-        "begin_s": begin_s,
-        "end_s": begin_s + 100,
-        "time_s": 100,
-        "time_low_s": 50,
-        "time_high_s": 200,
-        "memory_bytes": 4 * GB,
-        "memory_low_bytes": 2 * GB,
-        "memory_high_bytes": 8 * GB,
-        "time_freedom": 9,
-        "memory_freedom": 9,
-        "array": "perfkit-node-1-abc",
-        "task": 1,
-        "array_time_s": 300,
-        "array_memory_bytes": 10 * GB,
-        "folder": name,
-        "fidelity": {"recycles": 0},
-    }
-    return {**known, **changes}
 
 
 def _plan(*rows: dict[str, Any], **changes: Any) -> PlanFile:
@@ -76,7 +44,7 @@ def _risks(check: Check, name: str) -> tuple[float | None, float | None, float |
 
 
 def test_measurements_outside_their_intervals_are_found() -> None:
-    plan = _plan(_row("a"), _row("b"), _row("c"), _row("d"))
+    plan = _plan(planned_row("a"), planned_row("b"), planned_row("c"), planned_row("d"))
     actual = {
         "a": _finished(150),
         "b": _finished(210, 9 * GB),
@@ -96,7 +64,7 @@ def test_a_queued_job_has_the_risk_of_its_requests() -> None:
     """A request at the 99 % quantile of the fit's distribution is exceeded with 1 %."""
     most = 4 * GB * math.exp(HALF * T9_99 / T9_95)
     longest_s = 100 * math.exp(HALF * T9_99 / T9_95)
-    plan = _plan(_row("a", array_memory_bytes=most, array_time_s=longest_s))
+    plan = _plan(planned_row("a", array_memory_bytes=most, array_time_s=longest_s))
     memory, time, deadline = _risks(check_jobs(plan, {}), "a")
     assert memory == pytest.approx(0.01, rel=1e-3)
     assert time == pytest.approx(0.01, rel=1e-3)
@@ -105,7 +73,7 @@ def test_a_queued_job_has_the_risk_of_its_requests() -> None:
 
 def test_a_running_job_is_judged_by_the_time_that_is_left() -> None:
     """It has run for 100 s, the median: half of such jobs are longer, so that its risk doubles."""
-    plan = _plan(_row("a", array_time_s=200))
+    plan = _plan(planned_row("a", array_time_s=200))
     _, queued, _ = _risks(check_jobs(plan, {}), "a")
     running = {"a": Actual(Fate.RUNNING, 100, None, "test")}
     _, on, _ = _risks(check_jobs(plan, running), "a")
@@ -116,8 +84,8 @@ def test_a_running_job_is_judged_by_the_time_that_is_left() -> None:
 def test_finished_jobs_correct_the_risks_of_the_others() -> None:
     """Three finished jobs took twice what was predicted: a score of 1 each, so the median of the
     next is 200 s, which is its limit."""
-    rows = [_row(name) for name in "abc"]
-    plan = _plan(*rows, _row("next", array_time_s=200))
+    rows = [planned_row(name) for name in "abc"]
+    plan = _plan(*rows, planned_row("next", array_time_s=200))
     check = check_jobs(plan, {name: _finished(200) for name in "abc"})
     _, time, _ = _risks(check, "next")
     assert time == pytest.approx(0.5)
@@ -129,7 +97,7 @@ def test_finished_jobs_correct_the_risks_of_the_others() -> None:
 
 def test_a_job_that_ran_out_of_memory_teaches_its_limit() -> None:
     """The limit is 10 GB, and sacct saw 3 GB: the score is that of 10 GB, and one more."""
-    plan = _plan(_row("a"))
+    plan = _plan(planned_row("a"))
     actual = Actual(Fate.OUT_OF_MEMORY, 50, 3 * GB, "test", is_as_requested=True)
     (learned,) = check_jobs(plan, {"a": actual}).correction.jobs
     assert learned.memory == pytest.approx(math.log(2.5) / HALF)
@@ -141,7 +109,7 @@ def test_a_job_that_ran_out_of_memory_teaches_its_limit() -> None:
 
 def test_a_job_over_its_time_limit_teaches_its_elapsed_time() -> None:
     actual = {"a": Actual(Fate.TIME_LIMIT, 400, GB, "test")}
-    (learned,) = check_jobs(_plan(_row("a")), actual).correction.jobs
+    (learned,) = check_jobs(_plan(planned_row("a")), actual).correction.jobs
     assert learned.time == pytest.approx(2.0)
     assert learned.time_is_limit
     assert learned.memory is None
@@ -149,8 +117,12 @@ def test_a_job_over_its_time_limit_teaches_its_elapsed_time() -> None:
 
 def test_scores_are_relative_to_the_fit_and_not_to_an_earlier_correction() -> None:
     """The plan was corrected to 200 s; the fit said 100 s [50, 200]."""
-    own = {name: _row("a")[name] for name in _row("a") if name.startswith(("time", "memory"))}
-    row = _row("a", time_s=200, time_low_s=150, time_high_s=260, fitted=own)
+    own = {
+        name: planned_row("a")[name]
+        for name in planned_row("a")
+        if name.startswith(("time", "memory"))
+    }
+    row = planned_row("a", time_s=200, time_low_s=150, time_high_s=260, fitted=own)
     check = check_jobs(_plan(row), {"a": _finished(200)})
     assert check.jobs[0].time_ratio == pytest.approx(1.0)
     assert check.correction.jobs[0].time == pytest.approx(1.0)
@@ -159,7 +131,7 @@ def test_scores_are_relative_to_the_fit_and_not_to_an_earlier_correction() -> No
 def test_the_second_job_of_a_machine_is_late_if_both_are_long() -> None:
     """Two jobs in turn of median 100 s: 200 s in half of all cases, because they share their
     error; 400 s is the high end of both."""
-    plan = _plan(_row("a"), _row("b", 100.0))
+    plan = _plan(planned_row("a"), planned_row("b", 100.0))
     for deadline_s, first, second in ((200.0, 0.05, 0.5), (400.0, 0.0, 0.05)):
         check = check_jobs(plan, {}, deadline_s=deadline_s)
         risks = [job.deadline_risk for job in check.jobs]
@@ -169,7 +141,7 @@ def test_the_second_job_of_a_machine_is_late_if_both_are_long() -> None:
 
 def test_what_has_ended_moves_the_rest() -> None:
     """The first job took 40 s instead of 100 s, so 140 s is the median of the second."""
-    plan = _plan(_row("a"), _row("b", 100.0), deadline_s=140.0)
+    plan = _plan(planned_row("a"), planned_row("b", 100.0), deadline_s=140.0)
     check = check_jobs(plan, {"a": Actual(Fate.FAILED, 40, None, "test")})
     assert check.jobs[0].deadline_risk is None
     assert check.jobs[1].deadline_risk == pytest.approx(0.5, abs=0.003)
@@ -178,8 +150,8 @@ def test_what_has_ended_moves_the_rest() -> None:
 def test_jobs_wait_for_wider_shares_and_for_their_searches() -> None:
     """Halves 0 and 1 of a machine run 100 s side by side, then a job on all of it, whose search
     ends after 150 s: it ends after 250 s in half of all cases."""
-    halves = [_row(f"h{slot}", instances=2, slot=slot) for slot in (0, 1)]
-    whole = _row("whole", 150.0, msa_end_s=150.0)
+    halves = [planned_row(f"h{slot}", instances=2, slot=slot) for slot in (0, 1)]
+    whole = planned_row("whole", 150.0, msa_end_s=150.0)
     jobs = [PlannedRow.model_validate(row) for row in (*halves, whole)]
     times = {job.name: predictive(job.time, 9) for job in jobs}
     found = late(jobs, {}, times, 250.0)
@@ -188,7 +160,12 @@ def test_jobs_wait_for_wider_shares_and_for_their_searches() -> None:
 
 
 def test_tasks_of_the_arrays_and_names_of_jobs_are_matched() -> None:
-    rows = [_row("a", task=1), _row("b", task=2), _row("c d", task=3), _row("e", task=4)]
+    rows = [
+        planned_row("a", task=1),
+        planned_row("b", task=2),
+        planned_row("c d", task=3),
+        planned_row("e", task=4),
+    ]
     jobs = [PlannedRow.model_validate(row) for row in rows]
     accounts = [
         AccountedJob("perfkit-node-1-abc", 1, _finished(1)),
@@ -220,7 +197,7 @@ def test_the_time_of_a_record_leaves_further_passes_out() -> None:
 
 
 def test_records_are_found_in_folders_of_results_or_by_what_they_predict(tmp_path: Path) -> None:
-    jobs = [PlannedRow.model_validate(_row(name)) for name in ("a", "b", "c", "d")]
+    jobs = [PlannedRow.model_validate(planned_row(name)) for name in ("a", "b", "c", "d")]
     Store(tmp_path / "results" / "a").append(_record("in results"))
     Store(tmp_path / "b").append(_record("in its folder"))
     for record in (_record("alike"), _record("other", allowed_cpus=1)):
@@ -241,7 +218,7 @@ def _command(identifier: str, name: str, wall_s: float, created: str) -> Record:
 
 
 def test_a_command_of_the_user_is_the_job_of_its_only_input(tmp_path: Path) -> None:
-    jobs = [PlannedRow.model_validate(_row(name)) for name in ("My protein", "b")]
+    jobs = [PlannedRow.model_validate(planned_row(name)) for name in ("My protein", "b")]
     Store(tmp_path).append(_command("first", "My protein", 90.0, "2026-01-02T10:00:00+00:00"))
     Store(tmp_path).append(_command("again", "My protein", 70.0, "2026-01-02T11:00:00+00:00"))
     Store(tmp_path).append(_command("queue", "2 inputs", 160.0, "2026-01-02T12:00:00+00:00"))
@@ -261,7 +238,7 @@ def test_a_record_is_better_than_an_account_where_the_job_finished() -> None:
 
 def test_a_plan_of_version_1_is_checked_without_risks() -> None:
     new = ("array", "task", "array_time_s", "array_memory_bytes", "folder", "fidelity", "slot")
-    row = {key: value for key, value in _row("a").items() if key not in new}
+    row = {key: value for key, value in planned_row("a").items() if key not in new}
     plan = PlanFile.model_validate({"jobs": [row]})
     check = check_jobs(plan, {"b": _finished(1)})
     assert _risks(check, "a") == (None, None, None)
@@ -274,9 +251,12 @@ def test_a_plan_of_version_1_is_checked_without_risks() -> None:
         ("{}", "is not a plan of 'perfkit plan': jobs field required"),
         ('{"jobs": []}', "is not a plan of 'perfkit plan'"),
         ("[", "is not a plan of 'perfkit plan'"),
-        (json.dumps({"jobs": [_row("a", time_s=-1)]}), "is not a plan"),
-        (json.dumps({"jobs": [_row("a", time_low_s=300)]}), "low, value and high in ascending"),
-        (json.dumps({"version": 99, "jobs": [_row("a")]}), "version is 99"),
+        (json.dumps({"jobs": [planned_row("a", time_s=-1)]}), "is not a plan"),
+        (
+            json.dumps({"jobs": [planned_row("a", time_low_s=300)]}),
+            "low, value and high in ascending",
+        ),
+        (json.dumps({"version": 99, "jobs": [planned_row("a")]}), "version is 99"),
     ],
 )
 def test_another_file_is_refused_as_a_plan(tmp_path: Path, text: str, message: str) -> None:
@@ -286,3 +266,18 @@ def test_another_file_is_refused_as_a_plan(tmp_path: Path, text: str, message: s
     assert message in str(refused.value)
     with pytest.raises(UserError, match="cannot be read"):
         PlanFile.load(tmp_path / "none")
+
+
+def test_a_failed_job_above_its_request_ran_out_of_memory() -> None:
+    """Where memory is only sampled, Slurm calls a job that it ended for its memory failed."""
+    plan = _plan(planned_row("a"), planned_row("b", task=2), planned_row("c", task=3, array="x"))
+    failed = Actual(Fate.FAILED, 20, 11 * GB, "test")
+    accounts = [
+        AccountedJob("perfkit-node-1-abc", 1, failed),
+        AccountedJob("perfkit-node-1-abc", 2, replace(failed, memory_bytes=9 * GB)),
+        # It did not run under the limits of the plan.
+        AccountedJob("c", None, failed),
+    ]
+    found = match_accounts(plan.jobs, accounts)
+    fates = {name: actual.fate for name, actual in found.items()}
+    assert fates == {"a": Fate.OUT_OF_MEMORY, "b": Fate.FAILED, "c": Fate.FAILED}

@@ -25,6 +25,9 @@ SPARE, URGENT = "spare", "urgent"
 """Partitions: jobs of the first are ended, and those of the default one requeued, once jobs of
 the second need their nodes."""
 
+ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db", "sacct", "sacctmgr")
+"""Programs of Slurm's accounting: its daemon, the database that it writes to, and its commands."""
+
 POLLED_MEMORY = """JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill"""
@@ -90,10 +93,39 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _database_configuration(folder: Path, port: int, database_port: int) -> str:
+    return f"""
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+DbdHost={socket.gethostname()}
+DbdAddr=127.0.0.1
+DbdPort={port}
+SlurmUser=root
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={database_port}
+StorageUser=root
+StorageLoc=accounts
+PidFile={folder}/slurmdbd.pid
+LogFile={folder}/slurmdbd.log
+"""
+
+
 def _configuration(
-    folder: Path, nodes: Sequence[str], *, polls_memory: bool, task_plugins: str
+    folder: Path,
+    nodes: Sequence[str],
+    *,
+    polls_memory: bool,
+    task_plugins: str,
+    accounting_port: int | None,
 ) -> str:
     host = socket.gethostname()
+    accounting = "AccountingStorageType=accounting_storage/none"
+    if accounting_port is not None:
+        accounting = f"""AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={accounting_port}
+AccountingStoragePass={folder}/munge.socket"""
     named = "\n".join(
         f"NodeName={node} NodeAddr=127.0.0.1 NodeHostname={host} Port={_free_port()} "
         f"CPUs={CPUS} RealMemory={MEMORY_MB} State=UNKNOWN"
@@ -121,7 +153,7 @@ SlurmdSpoolDir={folder}/spool-%n
 StateSaveLocation={folder}/state
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
-AccountingStorageType=accounting_storage/none
+{accounting}
 {POLLED_MEMORY if polls_memory else "JobAcctGatherType=jobacct_gather/none"}
 KillWait=5
 OverTimeLimit=0
@@ -139,6 +171,7 @@ def local_slurm(
     *,
     polls_memory: bool = False,
     task_plugins: str = "task/none",
+    accounting: bool = False,
 ) -> Iterator[Slurm]:
     """Run Slurm's daemons on loopback for a block; skip the test where they are not installed.
 
@@ -154,16 +187,25 @@ def local_slurm(
         Whether jobs that exceed their memory are ended.
     task_plugins
         What binds tasks to CPUs, ``TaskPlugin`` of slurm.conf; by default nothing does.
+    accounting
+        Whether ``sacct`` knows the jobs, from a database of this Slurm's own.
     """
-    missing = [name for name in PROGRAMS if shutil.which(name, path=_PATH) is None]
+    wanted = (*PROGRAMS, *(ACCOUNTING_PROGRAMS if accounting else ()))
+    missing = [name for name in wanted if shutil.which(name, path=_PATH) is None]
     if missing:
-        pytest.skip(f"Slurm is not installed ({', '.join(missing)}): apt install slurm-wlm munge")
+        packages = "slurm-wlm munge slurmdbd mariadb-server" if accounting else "slurm-wlm munge"
+        pytest.skip(f"Slurm is not installed ({', '.join(missing)}): apt install {packages}")
     if os.getuid() != 0:
         pytest.skip("a Slurm of the test's own needs root")
     for name in ("state", *(f"spool-{node}" for node in nodes)):
         (folder / name).mkdir()
+    accounting_port, database_port = _free_port(), _free_port()
     configuration = _configuration(
-        folder, nodes, polls_memory=polls_memory, task_plugins=task_plugins
+        folder,
+        nodes,
+        polls_memory=polls_memory,
+        task_plugins=task_plugins,
+        accounting_port=accounting_port if accounting else None,
     )
     (folder / "slurm.conf").write_text(configuration)
     (folder / "cgroup.conf").write_text(CONTROL_GROUPS)
@@ -173,12 +215,13 @@ def local_slurm(
     # munged refuses sockets below folders that others could replace.
     folder.chmod(0o711)
     environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": _PATH}
-    commands = {
+    commands: dict[str, list[str]] = {
         "munged": [
             "munged", "--foreground", "--force", f"--key-file={key}",
             f"--socket={folder}/munge.socket", f"--pid-file={folder}/munged.pid",
             f"--log-file={folder}/munged.log", f"--seed-file={folder}/munged.seed",
         ],
+        **(_accounting_commands(folder, accounting_port, database_port) if accounting else {}),
         "slurmctld": ["slurmctld", "-D"],
         **{node: ["slurmd", "-D", "-N", node] for node in nodes},
     }  # fmt: skip
@@ -188,6 +231,8 @@ def local_slurm(
             running.daemons[name] = _start(command, environment)
             if name not in nodes:
                 time.sleep(1.0)
+            if name == "slurmdbd":
+                _register(running, folder)
         _wait_until_idle(running, folder)
         yield running
     finally:
@@ -200,6 +245,53 @@ def local_slurm(
                 # A daemon of a node waits for jobs that hang.
                 daemon.kill()
                 daemon.wait()
+
+
+def _accounting_commands(folder: Path, port: int, database_port: int) -> dict[str, list[str]]:
+    """Make an empty database; the commands that start it, and the daemon that writes to it."""
+    data = folder / "database"
+    made = subprocess.run(
+        [
+            "mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root",
+            "--auth-root-authentication-method=normal", "--skip-test-db",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout + made.stderr
+    configuration = folder / "slurmdbd.conf"
+    configuration.write_text(_database_configuration(folder, port, database_port))
+    # The daemon refuses a file that others may read.
+    configuration.chmod(0o600)
+    return {
+        "mariadbd": [
+            "mariadbd", "--no-defaults", f"--datadir={data}", "--user=root",
+            f"--socket={folder}/database.socket", "--bind-address=127.0.0.1",
+            f"--port={database_port}", f"--pid-file={folder}/database.pid",
+            f"--log-error={folder}/database.log",
+        ],
+        "slurmdbd": ["slurmdbd", "-D"],
+    }  # fmt: skip
+
+
+def _register(running: Slurm, folder: Path) -> None:
+    """Tell the accounting of the cluster, once its daemon answers."""
+    deadline_s = time.monotonic() + READY_S
+    command = ["sacctmgr", "--immediate", "add", "cluster", "perfkit"]
+    while True:
+        done = subprocess.run(
+            command, env=running.environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0 or "already exists" in done.stdout + done.stderr:
+            return
+        if time.monotonic() > deadline_s:
+            pytest.fail(f"no accounting: {done.stdout}{done.stderr}\n{_ends_of_logs(folder)}")
+        time.sleep(0.5)
+
+
+def _ends_of_logs(folder: Path) -> str:
+    return "\n".join(path.read_text()[-2000:] for path in sorted(folder.glob("*.log")))
 
 
 def _start(command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -224,5 +316,5 @@ def _wait_until_idle(running: Slurm, folder: Path) -> None:
         if set(completed.stdout.split()) == {"idle"}:
             return
         time.sleep(0.5)
-    logs = "\n".join(path.read_text()[-2000:] for path in sorted(folder.glob("*.log")))
-    pytest.fail(f"Slurm did not become idle: {completed.stdout}{completed.stderr}\n{logs}")
+    answer = completed.stdout + completed.stderr
+    pytest.fail(f"Slurm did not become idle: {answer}\n{_ends_of_logs(folder)}")

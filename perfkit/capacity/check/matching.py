@@ -119,12 +119,24 @@ def match_accounts(
     for job in jobs:
         own = by_task.get((job.array, job.task)) if job.array is not None else None
         if own:
-            found[job.name] = replace(_best(own), is_as_requested=True)
+            found[job.name] = _as_requested(job, _best(own))
             continue
         named = by_name.get(job.name) or by_name.get(file_name(job.name))
         if named:
             found[job.name] = _best(named)
     return found
+
+
+def _as_requested(job: PlannedRow, actual: Actual) -> Actual:
+    """What happened to a job under the limits that the plan requests.
+
+    Where Slurm samples the memory instead of limiting it (``OverMemoryKill``), it ends a job that
+    exceeds its memory, and the job has merely failed in the accounts.
+    """
+    request = job.array_memory_bytes
+    over = request is not None and (actual.memory_bytes or 0) > request
+    fate = Fate.OUT_OF_MEMORY if over and actual.fate is Fate.FAILED else actual.fate
+    return replace(actual, fate=fate, is_as_requested=True)
 
 
 def _best(actuals: Sequence[Actual]) -> Actual:
