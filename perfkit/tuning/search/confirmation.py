@@ -117,6 +117,8 @@ def reserve_s(
 ) -> float:
     """Seconds to reserve for the confirmation of the result of a screening, and for its parts.
 
+    Where the time is too short for any interval, half of it is left to screening.
+
     Parameters
     ----------
     evidence
@@ -144,6 +146,11 @@ def reserve_s(
     parts_s = costs.parts_s((STOCK, *finalists))
     if done < least and budget.turns(wanted - done) * block_s + parts_s > budget.remaining_s:
         wanted = least
+        shortest_s = budget.turns(least - done) * costs.block_s(finalists, 1)
+        if shortest_s > budget.remaining_s:
+            # No interval is within reach. Blocks that a later call continues from should not cost
+            # all screening.
+            return budget.remaining_s / 2
     return budget.turns(max(0, wanted - done)) * block_s + parts_s
 
 

@@ -28,6 +28,7 @@ from perfkit.tuning.search.registry import STRATEGIES, make_strategy
 from perfkit.tuning.search.screen_tpe import ScreenTpe
 from perfkit.tuning.search.strategy import (
     Budget,
+    Confirm,
     Decision,
     Screen,
     SearchSpace,
@@ -198,6 +199,16 @@ def test_the_rest_of_a_budget_is_spent_on_an_untried_change(name: str) -> None:
     stop = make_strategy(name).decide(evidence, SPACE, Budget(5.0, _Costs()))
     assert isinstance(stop, Stop)
     assert "because the budget is too short" in stop.reasons[0]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_half_of_a_budget_without_an_interval_goes_to_screening(name: str) -> None:
+    """Six confirmation blocks of one pass take 42 s, one screening at least 13 s."""
+    evidence = Evidence([*_screened(0, {"bucket": "exact"}, 2.0)])
+    screening = make_strategy(name).decide(evidence, SPACE, Budget(40.0, _Costs()))
+    assert isinstance(screening, Screen)
+    confirmation = make_strategy(name).decide(evidence, SPACE, Budget(24.0, _Costs()))
+    assert isinstance(confirmation, Confirm)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

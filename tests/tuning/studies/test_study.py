@@ -146,7 +146,7 @@ def test_a_knob_that_was_added_later_is_tried_in_a_settled_folder(tmp_path: Path
 
 
 def test_a_larger_budget_continues_with_the_untried_changes(tmp_path: Path) -> None:
-    short = make_study(tmp_path, WatchedRunner(), SHORT_S, extrapolate=False)
+    short = make_study(tmp_path, WatchedRunner(), 5 * START_S, extrapolate=False)
     short.run()
     assert any(
         "not tried, because the budget is too short" in reason for reason in short.unfinished
