@@ -117,6 +117,8 @@ PAGES = {
     "reports/knobs-by-machine/README.md": "knobs-by-machine.md",
     "reports/exec/exec.md": "exec.md",
     "reports/jaxlib/README.md": "which-jaxlib.md",
+    "reports/capacity/af3/table.md": "capacity-af3.md",
+    "reports/capacity/af3-fit/from-smaller.md": "capacity-af3-accuracy.md",
     "reports/kernel-shapes/256.md": "kernel-shapes-256.md",
     "reports/kernel-shapes/76.md": "kernel-shapes-76.md",
     "reports/stability/README.md": "stability.md",
