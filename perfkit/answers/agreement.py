@@ -277,12 +277,11 @@ def _compare_quantity(
     )
     if expected_nan is not None:
         declared = np.broadcast_to(expected_nan, ours.shape)
-        where = (*_blocks(ours[declared]), *_blocks(theirs[declared]))
-        if not all(np.all(np.isnan(each)) for each in where):
+        if not (np.all(np.isnan(ours[declared])) and np.all(np.isnan(theirs[declared]))):
             return _unmeasured(name, "a number where NaN is declared")
         ours, theirs = ours[~declared], theirs[~declared]
     for side, array in (("candidate", ours), ("reference", theirs)):
-        if not all(np.all(np.isfinite(each)) for each in _blocks(array)):
+        if not np.all(np.isfinite(array)):
             return _unmeasured(name, f"not finite in the {side}")
     if tolerance.kind == "positions":
         distance, largest = _structure_distance(

@@ -1,17 +1,20 @@
-"""Prepares a prediction of AlphaFold 3: its features, parameters, function and comparison."""
+"""Prepares a prediction of AlphaFold 3: its features, parameters and function."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from perfkit.answers.made_arrays import MadeArrays
 from perfkit.errors import UserError
+from perfkit.models.af3.compared import (
+    compared_quantities,
+    logits_are_small,
+    only_what_is_compared,
+)
 from perfkit.models.af3.depth import first_blocks, make_shallow
 from perfkit.models.af3.featurise import Batch, featurise
 from perfkit.models.af3.knobs import UPSTREAM_MSA_ROWS, Settings
@@ -37,6 +40,8 @@ from perfkit.models.af3.run_options import (
     FileOptions,
 )
 from perfkit.models.af3.weights import (
+    IDENTIFIER,
+    META,
     SYNTHETIC_NOTICE,
     Parameters,
     let_go,
@@ -46,24 +51,6 @@ from perfkit.models.af3.weights import (
 from perfkit.models.prepared import Prepared, PyTree
 from perfkit.models.shared_knobs import FLOAT32
 from perfkit.records.depths import FULL_DEPTH, SHALLOW_DEPTH
-
-LARGEST_LOGITS_BYTES = 64 << 20
-"""Above this size the confidence head does not return its logits, so that the comparison does not
-determine how much memory a prediction needs. Its decoded scores are always compared."""
-
-LOGIT_BINS = 64
-"""Bins of the logits of a token pair. There are two sets, aligned error and distance error."""
-
-CHAOTIC_STEPS = 20
-"""Diffusion steps beyond which the sample and its confidence are not compared. Rounding grows from
-step to step until two correct programs have different structures."""
-
-LOGITS = {
-    "plddt_logits": "predicted_lddt_logits",
-    "pae_logits": "predicted_aligned_error_logits",
-    "pde_logits": "predicted_distance_error_logits",
-}
-"""Compared quantity -> upstream's name of the confidence head's logits."""
 
 
 def prepare(
@@ -133,7 +120,7 @@ def prepare(
         samples=fidelity["samples"],
         msa_rows=rows,
         bfloat16=settings.upstream_bfloat16,
-        confidence_logits=_logits_bytes(tokens, fidelity["samples"]) <= LARGEST_LOGITS_BYTES,
+        confidence_logits=logits_are_small(tokens, fidelity["samples"]),
         distogram=files.distogram,
         global_options=settings.upstream_rows,
     )
@@ -149,7 +136,7 @@ def prepare(
                 changes.enter_context(native_kernels(packed_weights=weights_are_packed))
             if once:
                 changes.enter_context(equal_templates())
-            return _only_what_is_compared(forward.apply(weights, key, example))
+            return only_what_is_compared(forward.apply(weights, key, example))
 
     examples = [
         {name: jnp.asarray(value) for name, value in _trimmed(batch, settings, rows, once).items()}
@@ -160,6 +147,8 @@ def prepare(
         parameters = first_blocks(parameters)
     keys = [jax.random.PRNGKey(batch.seed) for batch in batches]
     network, weights_are_packed = _laid_out(parameters, settings)
+    # Files need no more of the parameters: those that were laid out anew can be freed.
+    meta = parameters.get(META, {})
     weights = jax.device_put(network)
 
     if settings.constants:
@@ -182,7 +171,7 @@ def prepare(
             batches,
             outputs,
             folder,
-            _identifier(parameters),
+            _identifier(meta),
             (*notices, *labels) if labels_files else notices,
             files,
         )
@@ -209,76 +198,13 @@ def prepare(
 
 def _laid_out(parameters: Parameters, settings: Settings) -> tuple[PyTree, bool]:
     """The network's parameters, and whether those of the diffusion transformer are packed."""
-    network = {module: leaves for module, leaves in parameters.items() if module != "__meta__"}
+    network = {module: leaves for module, leaves in parameters.items() if module != META}
     if not settings.native_kernels:
         return network, False
     # Imports JAX.
     from perfkit.models.af3.network.packed_parameters import with_packed_weights
 
     return with_packed_weights(network, let_go)
-
-
-def compared_quantities(result: PyTree, tokens: int, steps: int) -> MadeArrays:
-    """Extract the quantities that are compared with the reference: first sample, no padding.
-
-    Parameters
-    ----------
-    result
-        Upstream's result of one seed.
-    tokens
-        Number of tokens before padding, n.
-    steps
-        Number of diffusion steps. Beyond :data:`CHAOTIC_STEPS`, the sample and its confidence are
-        left out.
-
-    Returns
-    -------
-    MadeArrays
-        ``single_embedding`` [n, 384]; ``pair_embedding`` [n, n, 128]; ``denoising_step``
-        [atoms, 3], the state after the first step in ångström; ``atom_positions`` [atoms, 3] in
-        ångström; ``plddt`` [atoms]; ``pae`` [n, n] in ångström; and the logits that
-        :data:`LOGITS` names, [atoms, bins] for pLDDT and [n, n, bins] for the others. The step
-        and the logits are present only if the installed package returns them. All are float32.
-    """
-    samples = result["diffusion_samples"]
-    mask = np.asarray(samples["mask"])[0, :tokens].astype(bool)
-    single, pairs = np.s_[:tokens], np.s_[:tokens, :tokens]
-    # Output, its part, and which of that is kept.
-    quantities: dict[str, tuple[Any, Any, Any]] = {
-        "single_embedding": (result["single_embeddings"], single, ...),
-        "pair_embedding": (result["pair_embeddings"], pairs, ...),
-    }
-    if "trajectory" in samples:
-        quantities["denoising_step"] = (samples["trajectory"], (0, 0, single), mask)
-    if steps <= CHAOTIC_STEPS:
-        quantities["atom_positions"] = (samples["atom_positions"], (0, single), mask)
-        quantities["plddt"] = (result["predicted_lddt"], (0, single), mask)
-        quantities["pae"] = (result["full_pae"], (0, *pairs), ...)
-        for name, key in LOGITS.items():
-            if key in result:
-                # pLDDT has one set of logits per atom, the others have one per pair of tokens.
-                where = mask if name == "plddt_logits" else np.s_[:, :tokens]
-                quantities[name] = (result[key], (0, single), where)
-
-    def make(output: Any, part: Any, kept: Any) -> np.ndarray:
-        return np.asarray(np.asarray(output)[part][kept], np.float32)
-
-    return MadeArrays({name: partial(make, *where) for name, where in quantities.items()})
-
-
-def _logits_bytes(tokens: int, samples: int) -> int:
-    """Return the bytes of the logits of all token pairs and samples in float32."""
-    return 2 * 4 * LOGIT_BINS * samples * tokens**2
-
-
-def _only_what_is_compared(result: PyTree) -> PyTree:
-    """Reduce the trajectory to the first step and the logits to those of the first sample."""
-    reduced = dict(result)
-    samples = dict(reduced["diffusion_samples"])
-    if "trajectory" in samples:
-        samples["trajectory"] = samples["trajectory"][:1, :1]
-    reduced["diffusion_samples"] = samples
-    return reduced | {key: reduced[key][:1] for key in LOGITS.values() if key in reduced}
 
 
 def featurise_in_bucket(
@@ -397,10 +323,10 @@ def load_parameters(
     return synthetic_parameters_mapped(shapes, float32=float32), (SYNTHETIC_NOTICE,)
 
 
-def _identifier(parameters: Parameters) -> bytes:
+def _identifier(meta: Mapping[str, Any]) -> bytes:
     try:
-        return bytes(np.asarray(parameters["__meta__"]["__identifier__"]).tobytes())
+        return bytes(np.asarray(meta[IDENTIFIER]).tobytes())
     except KeyError:
         raise UserError(
-            "the weights have no identifier (__meta__/__identifier__): they are not AlphaFold 3's"
+            f"the weights have no identifier ({META}/{IDENTIFIER}): they are not AlphaFold 3's"
         ) from None

@@ -31,7 +31,7 @@ SYNTHETIC_NOTICE = (
     "synthetic weights: timing and memory are those of the real model, the structure means nothing"
 )
 
-IDENTIFIER = ("__meta__", "__identifier__")
+META, IDENTIFIER = "__meta__", "__identifier__"
 """Module and name under which upstream stores the identifier of its parameters."""
 
 FORMAT_VERSION = 3
@@ -219,9 +219,8 @@ def synthetic_parameters_mapped(
 
     path, index = cached_file(entry, ".bin", write)
     parameters = _map(path, TypeAdapter(list[_Stored]).validate_python(index))
-    module, name = IDENTIFIER
     label = np.frombuffer(f"synthetic weights, seed {seed}".encode(), np.uint8)
-    parameters[module] = {name: label}
+    parameters[META] = {IDENTIFIER: label}
     return parameters
 
 

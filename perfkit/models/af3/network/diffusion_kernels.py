@@ -125,8 +125,6 @@ def stacked_parameters() -> Mapping[str, Mapping[str, jax.Array]]:
 
 
 def _transformer(base: Any) -> Callable[..., jax.Array]:
-    """The module ``base``, whose own forward pass knows no packed weights."""
-
     def transformer(
         self: Any,
         act: jax.Array,
@@ -143,6 +141,7 @@ def _transformer(base: Any) -> Callable[..., jax.Array]:
             or not is_served(act.dtype)
             or not act.dtype == single_cond.dtype == pair_cond.dtype
         ):
+            # The network's own transformer would take packed weights for plain ones.
             if weights_are_packed() and not hk.running_init():
                 raise RuntimeError("weights are packed for a transformer without kernels")
             result: jax.Array = base.__call__(self, act, mask, single_cond, pair_cond, **options)

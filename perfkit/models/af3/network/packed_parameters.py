@@ -82,11 +82,8 @@ def with_packed_weights(
 
 
 def _is_packable(array: Any) -> bool:
-    *_, inputs, outputs = _flat_shape(array.shape)
     # Kernels work on one head at a time, whose columns are the last axis.
-    return are_packable(array.dtype, inputs, outputs) and are_packable(
-        array.dtype, inputs, array.shape[-1]
-    )
+    return are_packable(array.dtype, array.shape[_LAYER_AXES], array.shape[-1])
 
 
 def _flat_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
