@@ -9,7 +9,7 @@ from perfkit.capacity.laws.prediction import COVERAGE
 from perfkit.models import get_model
 from perfkit.models.costs import CONSTANT
 from perfkit.report.plain_table import PlainTable
-from perfkit.units import percent_text, seconds_text
+from perfkit.units import bytes_text, percent_text, seconds_text
 
 
 def fit_sentence(fit: ModelFit) -> str:
@@ -22,7 +22,7 @@ def fit_sentence(fit: ModelFit) -> str:
 
 
 def shallow_sentence(fit: ModelFit) -> str:
-    """Describe which times of a fit the shallow network predicted; empty for none."""
+    """Describe what the shallow network gave to a fit; empty for nothing."""
     if not fit.shallow_sizes:
         return ""
     unit = get_model(fit.model).size_unit
@@ -34,7 +34,15 @@ def shallow_sentence(fit: ModelFit) -> str:
         f"{name.replace('_', ' ')} {percent_text(factor - 1, signed=True)}"
         for name, factor in fit.shallow_corrections.items()
     )
-    return f"{text}, corrected by what the full network took at a common size: {parts}."
+    text += f", corrected by what the full network took at a common size: {parts}."
+    more = fit.shallow_overhead_bytes
+    if more is None:
+        return text
+    change = f"{bytes_text(abs(more))} {'more' if more >= 0 else 'less'}"
+    return (
+        f"{text} Memory beyond the compiler's count is there that of the shallow network, and "
+        f"{change}, as at the common size."
+    )
 
 
 def law_table(fit: ModelFit) -> PlainTable:

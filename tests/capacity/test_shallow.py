@@ -1,6 +1,8 @@
-"""Times from the shallow network: fitted with the full network's, and corrected where both ran."""
+"""What the shallow network gives to a fit, corrected where both networks ran."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 
@@ -9,17 +11,41 @@ from perfkit.capacity.laws.fit import ModelFit
 from perfkit.records.depths import SHALLOW_DEPTH
 from perfkit.records.schema import Record
 from perfkit.report.fit_tables import shallow_sentence
-from tests.support.planted import compiled_bytes, overhead_bytes, record, step_s, study, trunk_s
+from tests.support.planted import (
+    MEGABYTE,
+    compiled_bytes,
+    overhead_bytes,
+    record,
+    step_s,
+    study,
+    trunk_s,
+)
 
 OFF = {"trunk_pass": 1.25, "diffusion_step": 0.8}
 """Errors of the planted predictions from the shallow network; the other parts have none."""
 
 
-def shallow(size: int) -> Record:
-    """A trial of the shallow network, with a fraction of the full network's times and bytes."""
+HIDDEN = 700 * MEGABYTE
+"""Bytes beyond the compiler's count that the shallow network does not take."""
+
+PROGRAM = 60 * MEGABYTE + 1
+"""Bytes of the planted shallow programs by the compiler's count."""
+
+
+def shallow(size: int, overhead: Callable[[int], int] = overhead_bytes) -> Record:
+    """A trial of the shallow network, with a fraction of the full network's times and bytes.
+
+    Parameters
+    ----------
+    size
+        Number of tokens.
+    overhead
+        Bytes of the full network beyond the compiler's count.
+    """
     full = record(size)
     assert full.part_times_s is not None
     assert full.compilation is not None
+    passes = PROGRAM + overhead(size) - HIDDEN
     return full.model_copy(
         update={
             "id": f"shallow-{size}",
@@ -31,7 +57,18 @@ def shallow(size: int) -> Record:
                 name: seconds * OFF.get(name, 1.0) for name, seconds in full.part_times_s.items()
             },
             "compilation": full.compilation.model_copy(update={"temporary_bytes": 1}),
-            "peak_rss_bytes": 2,
+            # Compiling takes more than the passes do.
+            "stages": [
+                stage.model_copy(
+                    update={
+                        "peak_rss_bytes": passes
+                        if stage.name in ("first", "steady")
+                        else 2 * passes
+                    }
+                )
+                for stage in full.stages
+            ],
+            "peak_rss_bytes": 2 * passes,
         }
     )
 
@@ -58,15 +95,29 @@ def test_the_common_size_gives_the_corrections(fit: ModelFit) -> None:
     assert "trunk pass -20" in sentence
 
 
-def test_memory_is_that_of_the_full_network_alone(fit: ModelFit) -> None:
+def test_the_compilers_count_is_that_of_the_full_network_alone(fit: ModelFit) -> None:
     assert fit.memory_measured_to == 96.0
     assert len(fit.compiled_exactly) == 9
     memory = fit.memory_range({"n": 256.0, "s": 5.0}, 1)
     assert memory.value == pytest.approx(compiled_bytes(256) + overhead_bytes(256), rel=1e-6)
 
 
+def test_memory_beyond_the_compilers_count_follows_the_shallow_network() -> None:
+    def steeper(size: int) -> int:
+        return overhead_bytes(96) + 5 * MEGABYTE * (size - 96)
+
+    fit = assemble([*study(), *(shallow(size, steeper) for size in (96, 192, 256))])
+    assert fit.shallow_overhead_bytes == pytest.approx(HIDDEN)
+    seen = fit.overhead.value({"n": 256.0, "s": 5.0})
+    assert seen == pytest.approx(steeper(256), rel=0.1)
+    assert overhead_bytes(256) < 0.85 * steeper(256)
+    assert "that of the shallow network, and 700 MB more" in shallow_sentence(fit)
+
+
 def test_without_a_common_size_nothing_is_corrected() -> None:
     fit = assemble([*study(), shallow(192), shallow(256)])
     assert fit.shallow_corrections == {}
+    assert fit.shallow_overhead_bytes is None
+    assert fit.overhead.freedom == len(study()) - 2
     assert shallow_sentence(fit).endswith("no size was measured at both depths.")
     assert shallow_sentence(assemble(study())) == ""

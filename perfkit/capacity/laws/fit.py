@@ -157,6 +157,10 @@ class ModelFit(FileData):
         Sizes whose times were predicted from passes of the shallow network.
     shallow_corrections
         Part to the factor that corrects these times, from sizes that were measured at both depths.
+    shallow_overhead_bytes
+        Bytes beyond the compiler's count that the full network takes and the shallow one does not,
+        from the same sizes. None where there are none: then the law of overhead is that of the
+        full network alone.
     """
 
     version: Annotated[int, Field(strict=True, ge=1, le=FIT_VERSION)] = FIT_VERSION
@@ -189,6 +193,7 @@ class ModelFit(FileData):
     memory_measured_to: Positive | None = None
     shallow_sizes: tuple[Positive, ...] = ()
     shallow_corrections: dict[str, Positive] = Field(default_factory=dict)
+    shallow_overhead_bytes: Real | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -27,8 +27,8 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
     ----------
     records
         Trials with traced parts at several sizes, all on the same number of CPUs, and trials that
-        only compiled. Trials of the shallow network count for times alone, see
-        :mod:`perfkit.capacity.laws.shallow`.
+        only compiled. Trials of the shallow network count for times and for the memory beyond the
+        compiler's count, see :mod:`perfkit.capacity.laws.shallow`.
 
     Raises
     ------
@@ -42,8 +42,9 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
     seen = observations(records)
     observed = [one for one in seen if not one.shallow]
     timed = [one for one in observed if has_part_times(one)]
-    shallow, corrections = corrected(timed, [one for one in seen if one.shallow])
-    measured = [*timed, *shallow]
+    shallow = corrected(timed, [one for one in seen if one.shallow])
+    measured = [*timed, *shallow.observations]
+    with_memory = [*timed, *shallow.with_memory]
     costs = get_model(model).costs
     size = size_feature(model)
     sizes = sorted({one.features[size] for one in measured})
@@ -61,8 +62,8 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
     overhead = fit_law(
         "memory overhead",
         costs.terms.overhead_bytes,
-        [one.features for one in timed],
-        [float((one.peak_rss_bytes or 0) - one.compiled_bytes) for one in timed],
+        [one.features for one in with_memory],
+        [one.overhead_bytes for one in with_memory],
         size=size,
     )
     return ModelFit(
@@ -88,8 +89,9 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
             for one in {tuple(sorted(o.features.items())): o for o in observed}.values()
         ),
         memory_measured_to=max((one.features[size] for one in timed), default=None),
-        shallow_sizes=tuple(sorted({one.features[size] for one in shallow})),
-        shallow_corrections=corrections,
+        shallow_sizes=tuple(sorted({one.features[size] for one in shallow.observations})),
+        shallow_corrections=shallow.factors,
+        shallow_overhead_bytes=shallow.overhead_bytes,
         notices=_notices(records),
     )
 

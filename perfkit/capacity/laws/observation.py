@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from perfkit.capacity.laws.terms import features_of
@@ -16,6 +16,10 @@ from perfkit.tuning.choice.extrapolate import part_seconds
 
 CACHE_HIT = "hit"
 """Value in a record whose program came from the compilation cache."""
+
+_PASSES = (StageName.FIRST, StageName.STEADY)
+
+_UP_TO_PASSES = tuple(name for name in StageName if name is not StageName.CHECK)
 
 
 @dataclass(frozen=True)
@@ -35,17 +39,19 @@ class Observation:
     counts
         Part to its number of runs per pass.
     compiled_bytes
-        Temporary, argument and output bytes together, as the compiler counts them.
+        Temporary, argument and output bytes together, as the compiler counts them for the program
+        of the trial.
     output_bytes
         Output bytes alone, as the compiler counts them.
     peak_rss_bytes
         Peak resident bytes up to the last timed pass, None without one. The profiler's memory in a
-        traced pass does not belong to a prediction.
+        traced pass does not belong to a prediction. For the shallow network it is the peak of the
+        passes alone: compiling takes more than them, which the weights of the full network hide.
     cpus
         CPUs that the trial was allowed.
     shallow
         Whether the trial ran the shallow network. Its seconds are those of the parts of a full
-        pass, predicted from the stacks. Its bytes are not those of the full network, and 0 here.
+        pass, predicted from the stacks. Its bytes are its own.
     """
 
     record: str
@@ -58,6 +64,11 @@ class Observation:
     peak_rss_bytes: int | None
     cpus: int
     shallow: bool = False
+
+    @property
+    def overhead_bytes(self) -> float:
+        """Peak resident bytes beyond those that the compiler counts."""
+        return float((self.peak_rss_bytes or 0) - self.compiled_bytes)
 
 
 def observe(record: Record) -> Observation | None:
@@ -75,11 +86,9 @@ def observe(record: Record) -> Observation | None:
         seconds=part_seconds(record) | _stage_seconds(record, steady_s),
         steady_s=steady_s,
         counts=compilation.parts,
-        compiled_bytes=compilation.temporary_bytes
-        + compilation.argument_bytes
-        + compilation.output_bytes,
+        compiled_bytes=_compiled_bytes(compilation),
         output_bytes=compilation.output_bytes,
-        peak_rss_bytes=_peak_bytes(record) if steady else None,
+        peak_rss_bytes=_peak_bytes(record, _UP_TO_PASSES) if steady else None,
         cpus=record.allowed_cpus,
     )
 
@@ -95,16 +104,20 @@ def _of_shallow(record: Record, compilation: Compilation) -> Observation | None:
         seconds={name: one / compilation.parts.get(name, 1) for name, one in parts.items()},
         steady_s=sum(parts.values()),
         counts=compilation.parts,
-        compiled_bytes=0,
-        output_bytes=0,
-        peak_rss_bytes=None,
+        compiled_bytes=_compiled_bytes(compilation),
+        output_bytes=compilation.output_bytes,
+        peak_rss_bytes=_peak_bytes(record, _PASSES) if record.steady else None,
         cpus=record.allowed_cpus,
         shallow=True,
     )
 
 
-def _peak_bytes(record: Record) -> int:
-    return max(stage.peak_rss_bytes for stage in record.stages if stage.name is not StageName.CHECK)
+def _compiled_bytes(compilation: Compilation) -> int:
+    return compilation.temporary_bytes + compilation.argument_bytes + compilation.output_bytes
+
+
+def _peak_bytes(record: Record, stages: Collection[StageName]) -> int:
+    return max(stage.peak_rss_bytes for stage in record.stages if stage.name in stages)
 
 
 def _stage_seconds(record: Record, steady_s: float | None) -> dict[str, float]:

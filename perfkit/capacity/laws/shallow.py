@@ -1,9 +1,10 @@
-"""Times of full passes that were predicted from passes of the shallow network.
+"""Times and memory of full passes that were predicted from passes of the shallow network.
 
 The shallow network has fewer blocks in each stack (:mod:`perfkit.models.depth`). The prediction
 scales the time of a stack by its blocks, which leaves a small error for each part: the compiler
-treats loops of few blocks differently. Where a size was measured at both depths, the error is known
-and corrected at all sizes.
+treats loops of few blocks differently. Memory beyond the compiler's count does not grow with the
+blocks, but may differ by what a process keeps of the weights. Where a size was measured at both
+depths, both errors are known and corrected at all sizes.
 """
 
 from __future__ import annotations
@@ -12,53 +13,83 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from perfkit.capacity.laws.observation import Observation
 
 type _Point = tuple[tuple[str, float], ...]
 
 
-def corrected(
-    full: Sequence[Observation], shallow: Sequence[Observation]
-) -> tuple[list[Observation], dict[str, float]]:
+@dataclass(frozen=True)
+class Shallow:
+    """Observations of the shallow network, corrected to the full one.
+
+    Attributes
+    ----------
+    observations
+        Those at points that the full network was not measured at.
+    factors
+        Part to the factor on its seconds, the geometric mean over the points measured at both
+        depths; empty where there are none.
+    overhead_bytes
+        Bytes that the full network takes beyond the compiler's count and beyond what the shallow
+        one takes there, the mean over the same points; None where there are none.
+    """
+
+    observations: list[Observation]
+    factors: dict[str, float] = field(default_factory=dict)
+    overhead_bytes: float | None = None
+
+    @property
+    def with_memory(self) -> list[Observation]:
+        """The observations whose overhead is known; empty where it could not be corrected."""
+        if self.overhead_bytes is None:
+            return []
+        return [one for one in self.observations if one.peak_rss_bytes is not None]
+
+
+def corrected(full: Sequence[Observation], shallow: Sequence[Observation]) -> Shallow:
     """Correct the predictions of the shallow network by the points measured at both depths.
 
     Parameters
     ----------
     full, shallow
         Observations of the full network, and those of the shallow one.
-
-    Returns
-    -------
-    observations : list of Observation
-        The shallow observations at points that the full network was not measured at.
-    corrections : dict
-        Part to the factor on its seconds, the geometric mean over the common points; empty where
-        there are none.
     """
     measured: dict[_Point, list[Observation]] = defaultdict(list)
     for one in full:
         measured[_point(one)].append(one)
     logs: dict[str, list[float]] = defaultdict(list)
+    beyond: list[float] = []
     for one in shallow:
         for twin in measured.get(_point(one), ()):
+            if one.peak_rss_bytes is not None and twin.peak_rss_bytes is not None:
+                beyond.append(twin.overhead_bytes - one.overhead_bytes)
             for name in one.seconds.keys() & twin.seconds.keys():
                 if one.seconds[name] > 0 and twin.seconds[name] > 0:
                     logs[name].append(math.log(twin.seconds[name] / one.seconds[name]))
     factors = {name: math.exp(statistics.fmean(each)) for name, each in sorted(logs.items())}
-    return [_scaled(one, factors) for one in shallow if _point(one) not in measured], factors
+    more = statistics.fmean(beyond) if beyond else None
+    return Shallow(
+        [_corrected(one, factors, more) for one in shallow if _point(one) not in measured],
+        factors,
+        more,
+    )
 
 
 def _point(observation: Observation) -> _Point:
     return tuple(sorted(observation.features.items()))
 
 
-def _scaled(observation: Observation, factors: Mapping[str, float]) -> Observation:
+def _corrected(
+    observation: Observation, factors: Mapping[str, float], more_bytes: float | None
+) -> Observation:
     seconds = {name: one * factors.get(name, 1.0) for name, one in observation.seconds.items()}
     counts = observation.counts
+    peak = observation.peak_rss_bytes
     return replace(
         observation,
         seconds=seconds,
         steady_s=sum(one * counts.get(name, 1) for name, one in seconds.items()),
+        peak_rss_bytes=None if peak is None else round(peak + (more_bytes or 0.0)),
     )
