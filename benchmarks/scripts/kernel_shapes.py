@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 from pydantic import BaseModel
 
-from perfkit.errors import UserError
+from benchmarks.scripts.ending import ended
 from perfkit.files import write_whole
 from perfkit.guard.analysis.structure import NATIVE, Program, as_program, held_programs
 from perfkit.kernels.build.levels import chosen_level
@@ -253,18 +253,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--precision", default="bfloat16", help="value of the knob")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
+    return ended(lambda: _compared(given))
+
+
+def _compared(given: argparse.Namespace) -> str:
     settings = {
         "kernels": "native",
         "bucket": "exact",
         "msa_rows": "needed",
         "precision": given.precision,
     }
-    try:
-        ensure_writable(given.out)
-        calls = trace(given.size, settings, {"samples": given.samples})
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    ensure_writable(given.out)
+    calls = trace(given.size, settings, {"samples": given.samples})
     shapes = [compare(call, given.rounds) for call in calls]
     found = Comparison(
         model="af3",
@@ -277,8 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = markdown(found)
     write_whole(given.out / "kernel-shapes.json", found.model_dump_json(indent=1) + "\n", "shapes")
     write_whole(given.out / "kernel-shapes.md", text, "shapes")
-    print(text)
-    return 0
+    return text
 
 
 if __name__ == "__main__":

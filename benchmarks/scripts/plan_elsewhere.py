@@ -31,6 +31,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from benchmarks.scripts.ending import ended
 from benchmarks.scripts.held_out import (
     Error,
     add_run_arguments,
@@ -275,28 +276,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", default="64,96,128,192,256")
     add_run_arguments(parser, budget="10m")
     given = parser.parse_args(arguments)
-    try:
-        fit = ModelFit.load(given.fit)
-        catalogue = Catalogue(get_model(fit.model).knobs)
-        taken = dict(catalogue.parse_setting(each) for each in given.taken)
-        if given.calibration_trials is None:
-            calibration = Calibration.load(given.calibration)
-        else:
-            calibration = calibrate(left_trials(given.calibration_trials, taken), {}, None)
-        if given.measured_trials is None:
-            ensure_same_package(fit, package_here(fit))
-            judge(fit, calibration, ())
-            records, left_out = measure_given(fit, given)
-        else:
-            records, left_out = left_trials(given.measured_trials, taken), []
-        pair = judge(fit, calibration, records).model_copy(update={"left_out": left_out})
-        text = markdown(pair)
-        write_given(pair, text, "elsewhere", given)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(text)
-    return 0
+    return ended(lambda: _held_against(given))
+
+
+def _held_against(given: argparse.Namespace) -> str:
+    fit = ModelFit.load(given.fit)
+    catalogue = Catalogue(get_model(fit.model).knobs)
+    taken = dict(catalogue.parse_setting(each) for each in given.taken)
+    if given.calibration_trials is None:
+        calibration = Calibration.load(given.calibration)
+    else:
+        calibration = calibrate(left_trials(given.calibration_trials, taken), {}, None)
+    if given.measured_trials is None:
+        ensure_same_package(fit, package_here(fit))
+        judge(fit, calibration, ())
+        records, left_out = measure_given(fit, given)
+    else:
+        records, left_out = left_trials(given.measured_trials, taken), []
+    pair = judge(fit, calibration, records).model_copy(update={"left_out": left_out})
+    text = markdown(pair)
+    write_given(pair, text, "elsewhere", given)
+    return text
 
 
 if __name__ == "__main__":

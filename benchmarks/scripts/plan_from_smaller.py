@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from benchmarks.scripts.ending import ended
 from benchmarks.scripts.held_out import (
     Error,
     add_run_arguments,
@@ -32,7 +33,6 @@ from benchmarks.scripts.held_out import (
 from perfkit.capacity.laws.assemble import assemble, fitted_size
 from perfkit.capacity.laws.fit import FIT_NAME, ModelFit
 from perfkit.capacity.laws.observation import observe
-from perfkit.errors import UserError
 from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 from perfkit.records.store import read_records
@@ -172,19 +172,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", required=True)
     add_run_arguments(parser, budget="30m")
     given = parser.parse_args(arguments)
-    try:
-        fit = ModelFit.load(given.fitted / FIT_NAME)
-        fitted = [r for r in read_records(given.fitted) if r.configuration.settings == fit.settings]
-        judge(fitted, ())
-        records, left_out = measure_given(fit, given)
-        study = judge(fitted, records).model_copy(update={"left_out": left_out})
-        text = markdown(study)
-        write_given(study, text, "from-smaller", given)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(text)
-    return 0
+    return ended(lambda: _measured(given))
+
+
+def _measured(given: argparse.Namespace) -> str:
+    fit = ModelFit.load(given.fitted / FIT_NAME)
+    fitted = [r for r in read_records(given.fitted) if r.configuration.settings == fit.settings]
+    judge(fitted, ())
+    records, left_out = measure_given(fit, given)
+    study = judge(fitted, records).model_copy(update={"left_out": left_out})
+    text = markdown(study)
+    write_given(study, text, "from-smaller", given)
+    return text
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks.recorded import SUFFIX, write_sweep
 from benchmarks.recording import Recording, RecordingPlan, sweep_of
+from benchmarks.scripts.ending import ended
 from benchmarks.sweep_design import factor_values, factorial, sample
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, parse_values
@@ -63,14 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Record what is missing, and write the sweep."""
     given = _parser().parse_args(arguments)
     try:
-        _record(given)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return ended(lambda: _record(given))
     except KeyboardInterrupt:
         print("interrupted: all measurements are kept; run the same command again", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _record(given: argparse.Namespace) -> None:
+def _record(given: argparse.Namespace) -> str:
     model = get_model(given.model)
     catalogue = Catalogue(model.knobs)
     workload = _workload(model, given.option, given.depth)
@@ -144,7 +141,7 @@ def _record(given: argparse.Namespace) -> None:
     recording.run()
     path = given.sweep or given.out / f"sweep{SUFFIX}"
     write_sweep(path, sweep_of(plan, recording.records()))
-    print(path)
+    return str(path)
 
 
 def _workload(model: Model, options: Sequence[str], depth: str) -> Workload:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, TypeAdapter
 from scipy.stats import spearmanr
 
 from benchmarks.recorded import RecordedConfiguration, RecordedSweep, read_sweep
+from benchmarks.scripts.ending import ended
 from perfkit.errors import UserError
 from perfkit.files import write_whole
 from perfkit.models import get_model
@@ -186,22 +187,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("full", type=Path, help="recorded sweep of the full network")
     parser.add_argument("--out", type=Path, help="folder for ratios.md and ratios.json")
     given = parser.parse_args(arguments)
-    try:
-        shallow, full = read_sweep(given.shallow), read_sweep(given.full)
-        model = get_model(full.workload.model)
-        rows = ratios_of(shallow, full, model.stacks(shallow.as_workload()))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return ended(lambda: _table(given))
+
+
+def _table(given: argparse.Namespace) -> str:
+    shallow, full = read_sweep(given.shallow), read_sweep(given.full)
+    model = get_model(full.workload.model)
+    rows = ratios_of(shallow, full, model.stacks(shallow.as_workload()))
     workload = full.workload
     title = f"{workload.model}, {workload.name}, {workload.size} {model.size_unit}"
     table = markdown(title, rows)
-    print(table)
     if given.out is not None:
         given.out.mkdir(parents=True, exist_ok=True)
         write_whole(given.out / "ratios.md", table, "table of ratios")
         write_whole(given.out / "ratios.json", _RATIOS.dump_json(rows, indent=1), "ratios")
-    return 0
+    return table
 
 
 if __name__ == "__main__":

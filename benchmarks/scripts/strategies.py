@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.recorded import SUFFIX, RecordedSweep, read_sweep
+from benchmarks.scripts.ending import ended
 from benchmarks.search_quality import Quality, markdown_of, quality_of
 from perfkit.errors import UserError
 from perfkit.files import write_whole
@@ -34,18 +35,17 @@ FOLDER = Path("reports") / "recorded-sweeps"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables."""
     given = _parser().parse_args(arguments)
-    try:
-        qualities = _measure(given)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return ended(lambda: _tables(given))
+
+
+def _tables(given: argparse.Namespace) -> str:
+    qualities = _measure(given)
     table = markdown_of(qualities)
-    print(table)
     if given.out is not None:
         write_whole(given.out / "strategies.md", table, "table")
         numbers = json.dumps([asdict(one) for one in qualities], indent=1) + "\n"
         write_whole(given.out / "strategies.json", numbers, "table")
-    return 0
+    return table
 
 
 def _parser() -> argparse.ArgumentParser:
