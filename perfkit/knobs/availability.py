@@ -1,12 +1,13 @@
-"""Why a value of a knob cannot be set, or makes no difference, on a machine."""
+"""Whether a value of a knob can be set on a machine, and whether it is worth trying there."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from perfkit.knobs.allocators import ALLOCATOR_KNOB, not_installed
 from perfkit.knobs.cpus import CPUS_KNOB
-from perfkit.knobs.knob import Host, Knob
+from perfkit.knobs.knob import Host, Knob, Layer
 from perfkit.records.machine import INSTRUCTION_SETS
 
 
@@ -50,3 +51,27 @@ def _why_not_cpus(wanted: int, host: Host) -> str | None:
         return None
     count = f"this process may use {host.cpus} CPU{'' if host.cpus == 1 else 's'}"
     return f"{count}, as by default" if wanted == host.cpus else f"{count}, not {wanted}"
+
+
+def is_tried(
+    knob: Knob, value: str, host: Host, matters: Callable[[str, str], bool] | None = None
+) -> bool:
+    """Return whether a search tries a value of its own accord.
+
+    Parameters
+    ----------
+    knob
+        The knob.
+    value
+        Canonical value.
+    host
+        The machine.
+    matters
+        Whether a value of one of the model's own knobs can make a difference to the input, by name
+        and value, see :meth:`perfkit.models.base.Model.worth_trying`; None if all can.
+    """
+    if knob.search is None or value not in knob.search.values:
+        return False
+    if why_not_here(knob, value, host) is not None:
+        return False
+    return knob.layer is not Layer.MODEL or matters is None or matters(knob.name, value)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfkit.knobs.availability import why_not_here
+from perfkit.knobs.availability import is_tried
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
-from perfkit.knobs.knob import Host, Layer
+from perfkit.knobs.knob import Host
 from perfkit.presets.advice import nearest_first
 from perfkit.presets.known import SHIPPED, KnownPreset, shipped_presets, stored_presets
 from perfkit.presets.nearness import Here
@@ -92,14 +92,8 @@ def starting_points(
         presets += stored_presets(model_name, store_folder)
 
     def searched(name: str, value: str) -> bool:
-        knob = catalogue.knob(name)
-        if knob.search is None or value not in knob.search.values:
-            return False
-        if why_not_here(knob, value, host) is not None:
-            return False
-        if knobs is not None and name not in knobs:
-            return False
-        return knob.layer is not Layer.MODEL or worth_trying is None or worth_trying(name, value)
+        chosen = knobs is None or name in knobs
+        return chosen and is_tried(catalogue.knob(name), value, host, worth_trying)
 
     found: dict[Configuration, KnownPreset] = {}
     for preset in nearest_first(presets, workload_size, here):

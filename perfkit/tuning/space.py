@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from perfkit.errors import UserError
-from perfkit.knobs.availability import why_not_here
+from perfkit.knobs.availability import is_tried
 from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.host import this_host
 from perfkit.knobs.installed_flags import lacking_flags
@@ -66,6 +67,7 @@ def search_space(
     extra = [knob for knob in named if knob not in usual]
     searched = sorted(usual, key=lambda knob: _search(knob).rank(host)) + extra
     absent = lacking(searched_flags(catalogue))
+    matters = partial(model.worth_trying, workload)
     for knob in named:
         if knob.name in absent:
             raise UserError(f"knob {knob.name!r} cannot be set: the installed jaxlib lacks it")
@@ -73,9 +75,7 @@ def search_space(
         knob.name: [
             value
             for value in _search(knob).values
-            if knob.name not in absent
-            and why_not_here(knob, value, host) is None
-            and (knob.layer is not Layer.MODEL or model.worth_trying(workload, knob.name, value))
+            if knob.name not in absent and is_tried(knob, value, host, matters)
         ]
         for knob in searched
     }
