@@ -48,7 +48,12 @@ exit codes:
 'perfkit exec' ends with the exit code of its command."""
 """What a process of ``perfkit`` ends with."""
 
-MODULES = {"exec": "exec_command"}
+MODULES = {
+    "compare": "compare.compare",
+    "doctor": "doctor.doctor",
+    "exec": "exec_command",
+    "plan": "plan.plan",
+}
 """Modules whose names differ from their subcommands'."""
 
 FROM_OUTSIDE = frozenset(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from perfkit.cli.commands import doctor
+from perfkit.cli.commands.doctor import doctor
 from perfkit.diagnose.checkup import Checkup
 from perfkit.diagnose.diagnosis import Answer, Diagnosis
 from perfkit.diagnose.environment_found import Fact

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from perfkit.cli.commands import doctor, sweep, tune
+from perfkit.cli.commands import sweep, tune
+from perfkit.cli.commands.doctor import doctor
 from perfkit.errors import UserError
 
 SMALL = ["--model", "gencast", "--resolution", "10", "--mesh", "1"]

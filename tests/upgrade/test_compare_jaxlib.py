@@ -151,7 +151,7 @@ def test_what_cannot_be_compared_is_refused(
 
 
 def test_the_command_imports_no_jax() -> None:
-    code = "import sys, perfkit.cli.commands.compare_jaxlib; print('jax' in sys.modules)"
+    code = "import sys, perfkit.cli.commands.compare.jaxlib; print('jax' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
 

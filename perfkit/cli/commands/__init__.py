@@ -1,1 +1,1 @@
-"""One module per subcommand: parse, call, print."""
+"""One module or package per subcommand: parse, call, print."""

@@ -50,14 +50,14 @@ def main(arguments: list[str]) -> int:
     """Compare and print; 1 when something regressed, else 0."""
     if any(word.partition("=")[0] == JAXLIB_OPTION for word in arguments):
         # What measures takes longer to import than what only reads.
-        from perfkit.cli.commands.compare_jaxlib import show_upgrade
+        from perfkit.cli.commands.compare.jaxlib import show_upgrade
 
         return show_upgrade(arguments)
     given = _parser().parse_args(arguments)
     if given.structures:
-        from perfkit.cli.commands import compare_structures
+        from perfkit.cli.commands.compare import structures
 
-        return compare_structures.main(Path(given.old), Path(given.new), as_json=given.json)
+        return structures.main(Path(given.old), Path(given.new), as_json=given.json)
     result = compare(
         given.old, given.new, factor=given.factor, results=given.results, machine=given.machine
     )

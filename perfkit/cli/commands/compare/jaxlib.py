@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit.api.versions.upgrading import PAIRS, UpgradeResult, compare_jaxlib
-from perfkit.cli.commands.compare import JAXLIB_OPTION
+from perfkit.cli.commands.compare.compare import JAXLIB_OPTION
 from perfkit.cli.console import Console
 from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.workload_arguments import (

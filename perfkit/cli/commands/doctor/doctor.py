@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from perfkit.cli.commands.doctor_output import show_checkup
+from perfkit.cli.commands.doctor.output import show_checkup
 from perfkit.cli.console import Console
 from perfkit.cli.json_output import print_json
 from perfkit.cli.workload_arguments import Parser, add_jaxlib_argument
@@ -37,7 +37,7 @@ def main(arguments: list[str], check_up: Callable[..., Checkup] = check_up) -> i
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.noise:
-        from perfkit.cli.commands.doctor_noise import show_noise
+        from perfkit.cli.commands.doctor.noise import show_noise
 
         return show_noise(given.model, given.pairs, given.out, as_json=given.json)
     if given.jaxlib is not None:
@@ -45,7 +45,7 @@ def main(arguments: list[str], check_up: Callable[..., Checkup] = check_up) -> i
             raise UserError(
                 "--jaxlib examines stock settings: leave out --preset, --knob and --python"
             )
-        from perfkit.cli.commands.doctor_jaxlibs import show_versions
+        from perfkit.cli.commands.doctor.jaxlibs import show_versions
 
         return show_versions(given.jaxlib, given.model, given.out, as_json=given.json)
     for python in given.python:

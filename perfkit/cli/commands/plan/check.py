@@ -6,7 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
-from perfkit.cli.commands.plan_output import print_check
+from perfkit.cli.commands.plan.output import print_check
 from perfkit.cli.console import Console
 from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.workload_arguments import Parser

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perfkit.api.fitting import FitResult, fit_model, fit_records
-from perfkit.cli.commands.plan_output import print_fit
+from perfkit.cli.commands.plan.output import print_fit
 from perfkit.cli.console import Console
 from perfkit.cli.json_output import add_json_argument, print_json
 from perfkit.cli.place_arguments import add_place_arguments, call_and_show, elsewhere_of

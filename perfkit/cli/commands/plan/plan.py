@@ -127,20 +127,20 @@ def _suffixes() -> str:
 def main(arguments: list[str]) -> int:
     """Plan and print; 0 when every job is planned, 2 for bad input."""
     if arguments[:1] == [FIT]:
-        from perfkit.cli.commands import plan_fit
+        from perfkit.cli.commands.plan import fit
 
-        return plan_fit.main(arguments[1:])
+        return fit.main(arguments[1:])
     if arguments[:1] == [TABLE]:
-        from perfkit.cli.commands import plan_table
+        from perfkit.cli.commands.plan import table
 
-        return plan_table.main(arguments[1:])
+        return table.main(arguments[1:])
     if arguments[:1] == [CHECK]:
-        from perfkit.cli.commands import plan_check
+        from perfkit.cli.commands.plan import check
 
-        return plan_check.main(arguments[1:])
+        return check.main(arguments[1:])
     from perfkit.api.planning import plan
     from perfkit.capacity.queue.what_if import changeable_axes
-    from perfkit.cli.commands.plan_output import print_needs, print_plan
+    from perfkit.cli.commands.plan.output import print_needs, print_plan
 
     given = _parser().parse_args(arguments)
     passed_on = passed_on_of(given.place_option)

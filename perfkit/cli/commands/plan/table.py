@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
     from perfkit.api.tabulating import capacity_table
     from perfkit.capacity.table.files import table_data
-    from perfkit.cli.commands.plan_output import print_table
+    from perfkit.cli.commands.plan.output import print_table
     from perfkit.report.capacity_tables import legend, machine_tables, table_sentence
 
     console = Console(to_stderr=given.json)

@@ -1,0 +1,1 @@
+"""``perfkit compare``: folders of records, asv results, versions of jaxlib, and structures."""

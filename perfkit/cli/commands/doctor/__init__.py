@@ -1,0 +1,1 @@
+"""``perfkit doctor``: environment, answers of jaxlib, and noise."""

@@ -1,0 +1,1 @@
+"""``perfkit plan``: fits, tables, plans, and plans against what happened."""
