@@ -135,6 +135,11 @@ class Compilation(FrozenModel):
     bytes_accessed: Finite
     parts: dict[str, Count]
 
+    @property
+    def data_bytes(self) -> int:
+        """Memory of the program without its code."""
+        return self.temporary_bytes + self.argument_bytes + self.output_bytes
+
 
 class WorkloadRecord(FrozenModel):
     """The workload of a trial.
@@ -381,6 +386,12 @@ class Record(FrozenModel):
     def steady(self) -> list[Stage]:
         """The timed passes, in order."""
         return [stage for stage in self.stages if stage.name is StageName.STEADY]
+
+    @property
+    def passes_peak_bytes(self) -> int:
+        """Largest resident memory during the passes; 0 without a pass."""
+        passes = (StageName.FIRST, StageName.STEADY)
+        return max((each.peak_rss_bytes for each in self.stages if each.name in passes), default=0)
 
     def utilisation(self, stage: Stage) -> float:
         """CPU seconds of a stage over wall seconds times allowed CPUs.

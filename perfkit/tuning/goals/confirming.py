@@ -7,9 +7,12 @@ confirmed configurations that are slower, but smaller or cheaper.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from perfkit.knobs.allocators import ALLOCATOR_KNOB
 from perfkit.knobs.configuration import STOCK_LABEL
 from perfkit.records.schema import Record
 from perfkit.tuning.choice.memory_exchange import SAME_MEMORY
@@ -80,11 +83,14 @@ def worth_confirming(
 
 
 def predicted_peak_bytes(records: Sequence[Record], row: Row) -> int | None:
-    """Peak memory of a configuration at full depth: measured, or predicted from its program.
+    """Peak memory of a configuration: measured, or predicted from its screening.
 
-    The prediction is the measured peak of stock plus the difference between the memory of both
-    programs at one depth, as the compiler counts it. Blocks of a network run one after another, so
-    that temporary memory hardly depends on their number. What an allocator keeps is not counted.
+    The prediction is the peak of stock, at full depth if it is known, plus two differences at a
+    depth that both were screened at: that between the memory of both programs, as the compiler
+    counts it, and that between what processes take beyond it. Blocks of a network run one after
+    another, so that neither depends much on their number. What a process takes beyond its program
+    is mostly what its allocator keeps: it is that of the configuration, or of all with its
+    allocator, where they had processes of their own.
 
     Parameters
     ----------
@@ -96,31 +102,68 @@ def predicted_peak_bytes(records: Sequence[Record], row: Row) -> int | None:
     Returns
     -------
     int or None
-        Bytes; None where neither was measured.
+        Bytes; None where nothing was measured to compare with.
     """
     if row.peak_rss_bytes:
         return row.peak_rss_bytes
     own, stock = _program_bytes(records, row.settings), _program_bytes(records, {})
-    peaks = [
-        record.peak_rss_bytes
-        for record in records
-        if not record.configuration.settings and record.is_prediction
-    ]
     depth = next((depth for depth in own if depth in stock), None)
-    if depth is None or not max(peaks, default=0):
+    if depth is None:
         return None
-    return max(1, max(peaks) + own[depth] - stock[depth])
+    screened = [
+        record
+        for record in records
+        if record.workload.depth == depth
+        and record.compilation is not None
+        and record.passes_peak_bytes
+        and not record.shared_process
+    ]
+    base = max(
+        (
+            record.peak_rss_bytes
+            for record in records
+            if not record.configuration.settings and record.is_prediction
+        ),
+        default=0,
+    ) or max(
+        (record.passes_peak_bytes for record in screened if not record.configuration.settings),
+        default=0,
+    )
+    if not base:
+        return None
+    return max(1, round(base + own[depth] - stock[depth] + _beyond_stock(screened, row.settings)))
 
 
-def _program_bytes(records: Sequence[Record], settings: dict[str, str]) -> dict[str, int]:
+def _beyond_stock(screened: Sequence[Record], settings: Mapping[str, str]) -> float:
+    """Bytes that a process takes beyond its program, and stock does not; 0 where unknown.
+
+    Parameters
+    ----------
+    screened
+        Records of one depth, of processes of their own.
+    settings
+        Settings of the configuration.
+    """
+    beyond: dict[tuple[tuple[str, str], ...], list[int]] = defaultdict(list)
+    for record in screened:
+        assert record.compilation is not None
+        kept = record.passes_peak_bytes - record.compilation.data_bytes
+        beyond[tuple(sorted(record.configuration.settings.items()))].append(kept)
+    stock = beyond.get(())
+    alike = [
+        each
+        for own, kept in beyond.items()
+        for each in kept
+        if dict(own).get(ALLOCATOR_KNOB.name) == settings.get(ALLOCATOR_KNOB.name)
+    ]
+    own = beyond.get(tuple(sorted(settings.items()))) or alike
+    return statistics.median(own) - statistics.median(stock) if own and stock else 0.0
+
+
+def _program_bytes(records: Sequence[Record], settings: Mapping[str, str]) -> dict[str, int]:
     """Memory of the compiled program of a configuration, by depth."""
     return {
-        record.workload.depth: (
-            record.compilation.temporary_bytes
-            + record.compilation.argument_bytes
-            + record.compilation.output_bytes
-            + record.compilation.code_bytes
-        )
+        record.workload.depth: record.compilation.data_bytes
         for record in records
         if record.compilation is not None and record.configuration.settings == settings
     }

@@ -86,6 +86,41 @@ def test_without_the_peak_of_stock_nothing_is_predicted() -> None:
     assert predicted_peak_bytes(SCREENED[1:], rows["fast=1"]) is None
 
 
+def test_what_an_allocator_keeps_counts_where_processes_were_alone() -> None:
+    """Stock takes 4 GB for a program of 2 GB, the allocators 1 GB and 3 GB beyond theirs."""
+
+    def alone(settings: dict[str, str], ratio: float, peak: int, program: float = 1.8) -> Record:
+        times = dict.fromkeys(range(4), 10.0 / ratio)
+        one = _shallow(record(settings, times=times, block="x", compilation=_program(program)))
+        stages = [stage.model_copy(update={"peak_rss_bytes": peak}) for stage in one.stages]
+        return one.model_copy(update={"shared_process": False, "stages": stages})
+
+    lean, rich = {"allocator": "lean"}, {"allocator": "rich"}
+    screened = [
+        alone({}, 1.0, 4 * GB, program=2.0),
+        alone(lean, 3.99, int(2.8 * GB)),
+        alone(rich, 4.0, int(4.8 * GB)),
+        # It shared a process, whose memory says nothing.
+        _shallow(
+            record(
+                lean | {"fast": "1"},
+                times=dict.fromkeys(range(4), 5.0),
+                block="x",
+                compilation=_program(1.7),
+            )
+        ),
+    ]
+    rows = {row.label: row for row in recommend([FULL_STOCK, *screened]).rows}
+    expected = {"allocator=lean": 3.8, "allocator=rich": 5.8, "allocator=lean fast=1": 3.7}
+    for label, gigabytes in expected.items():
+        seen = predicted_peak_bytes([FULL_STOCK, *screened], rows[label])
+        assert seen == pytest.approx(gigabytes * GB)
+    # Before stock ran at full depth, peaks are those of the shallow network.
+    assert predicted_peak_bytes(screened, rows["allocator=lean"]) == pytest.approx(2.8 * GB)
+    wanted = worth_confirming(screened, make_goal())
+    assert list(wanted) == [rich, lean]
+
+
 def test_the_fastest_is_enough_for_latency() -> None:
     assert _wanted(make_goal()) == ["fast"]
 
