@@ -59,8 +59,8 @@ class Terms:
     compiled_bytes
         Terms of the bytes that the compiler counts: arguments, outputs and temporary buffers.
     overhead_bytes
-        Terms of the resident bytes that the compiler does not count: interpreter, packages,
-        compiler and features of the input.
+        Terms of the resident bytes that are neither the program's nor results of a pass:
+        interpreter, packages, compiler, features of the input, memory of native kernels.
     """
 
     time: Mapping[str, tuple[str, ...]]

@@ -50,6 +50,11 @@ def law_table(fit: ModelFit) -> PlainTable:
     rows = [(name, law_text(law), *_residual(law)) for name, law in fit.laws.items()]
     rows += [
         ("memory: XLA's buffers", law_text(fit.compiled, "B"), *_residual(fit.compiled)),
+        (
+            "memory: results of a pass",
+            law_text(fit.output_bytes, "B"),
+            *_residual(fit.output_bytes),
+        ),
         ("memory: other", law_text(fit.overhead, "B"), *_residual(fit.overhead)),
     ]
     details = [

@@ -115,7 +115,7 @@ def test_a_saved_fit_predicts_the_same(tmp_path: Path) -> None:
     [
         ("", "is not JSON"),
         ("{}", "is not a fit of 'perfkit plan fit'"),
-        ('{"version": 99}', "is of version 99, this perfkit reads up to 3"),
+        ('{"version": 99}', "is of version 99, this perfkit reads up to 4"),
     ],
 )
 def test_another_file_is_refused_as_a_fit(tmp_path: Path, text: str, expected: str) -> None:

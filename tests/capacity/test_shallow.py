@@ -14,6 +14,7 @@ from perfkit.report.fit_tables import shallow_sentence
 from tests.support.planted import (
     MEGABYTE,
     compiled_bytes,
+    confidence_s,
     overhead_bytes,
     record,
     step_s,
@@ -21,8 +22,11 @@ from tests.support.planted import (
     trunk_s,
 )
 
-OFF = {"trunk_pass": 1.25, "diffusion_step": 0.8}
+OFF = {"trunk_pass": 1.02, "diffusion_step": 0.98}
 """Errors of the planted predictions from the shallow network; the other parts have none."""
+
+WEIGHT = (1 / 0.005) / (1 / 0.005 + 1 / 0.0009)
+"""Weight of one pair of processes, each off by 5 %, against a prior of 3 %."""
 
 
 HIDDEN = 700 * MEGABYTE
@@ -80,19 +84,22 @@ def fit() -> ModelFit:
 
 def test_times_at_sizes_of_the_shallow_network_are_those_of_the_full_one(fit: ModelFit) -> None:
     seconds = fit.seconds({"n": 256.0, "s": 5.0}, {})
-    assert seconds["trunk_pass"] == pytest.approx(trunk_s(256), rel=1e-6)
-    assert seconds["diffusion_step"] == pytest.approx(step_s(256, 5), rel=1e-6)
+    assert seconds["trunk_pass"] == pytest.approx(trunk_s(256), rel=0.02)
+    assert seconds["diffusion_step"] == pytest.approx(step_s(256, 5), rel=0.02)
+    assert seconds["confidence"] == pytest.approx(confidence_s(256, 5), rel=1e-6)
     assert fit.largest_size == 256.0
     assert fit.shallow_sizes == (192.0, 256.0)
 
 
-def test_the_common_size_gives_the_corrections(fit: ModelFit) -> None:
-    assert fit.shallow_corrections["trunk_pass"] == pytest.approx(1 / 1.25)
-    assert fit.shallow_corrections["diffusion_step"] == pytest.approx(1 / 0.8)
+def test_the_common_size_corrects_by_as_much_as_one_pair_of_processes_can_tell(
+    fit: ModelFit,
+) -> None:
+    assert fit.shallow_corrections["trunk_pass"] == pytest.approx(1.02**-WEIGHT)
+    assert fit.shallow_corrections["diffusion_step"] == pytest.approx(0.98**-WEIGHT)
     assert fit.shallow_corrections["confidence"] == pytest.approx(1.0)
     sentence = shallow_sentence(fit)
     assert sentence.startswith("Times at 192, 256 tokens are predicted from passes of the shallow")
-    assert "trunk pass -20" in sentence
+    assert "trunk pass -0.3 %" in sentence
 
 
 def test_the_compilers_count_is_that_of_the_full_network_alone(fit: ModelFit) -> None:
@@ -118,6 +125,6 @@ def test_without_a_common_size_nothing_is_corrected() -> None:
     fit = assemble([*study(), shallow(192), shallow(256)])
     assert fit.shallow_corrections == {}
     assert fit.shallow_overhead_bytes is None
-    assert fit.overhead.freedom == len(study()) - 2
+    assert fit.overhead.freedom == len(study()) - 3
     assert shallow_sentence(fit).endswith("no size was measured at both depths.")
     assert shallow_sentence(assemble(study())) == ""

@@ -100,7 +100,9 @@ def test_its_laws_are_found() -> None:
     fit = fitted()
     assert fit_sentence(fit).startswith("heat in stock: 4 trials from 64 to 192 nodes on 2 CPUs")
     assert fit.seconds({"p": 150.0}, {"step": 500})["step"] == pytest.approx(500 * step_s(150))
-    assert fit.memory_range({"p": 150.0}, 1).value == pytest.approx(300_000_000 + 16 * 150**2)
+    assert fit.memory_range({"p": 150.0}, 1).value == pytest.approx(
+        300_000_000 + 16 * 150**2, rel=1e-3
+    )
 
 
 def test_a_queue_of_it_is_planned(tmp_path: Path) -> None:

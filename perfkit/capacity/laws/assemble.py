@@ -147,7 +147,9 @@ def _errors(fit: ModelFit, records: Iterable[Record]) -> list[HeldOut]:
     alike: dict[str, list[tuple[Observation, float, int]]] = defaultdict(list)
     for record in records:
         one = observe(record)
-        if one is not None and one.steady_s is not None and one.peak_rss_bytes:
+        if one is None or one.shallow:
+            continue
+        if one.steady_s is not None and one.peak_rss_bytes:
             alike[record.workload.digest].append((one, one.steady_s, one.peak_rss_bytes))
     found = []
     for trials in alike.values():

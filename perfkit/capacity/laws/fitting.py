@@ -84,6 +84,7 @@ def fit_records(records: Sequence[Record]) -> ModelFit:
         compiled=compiled,
         overhead=overhead,
         output_bytes=output,
+        kept_results=1,
         compiled_exactly=tuple(
             Compiled(features=dict(one.features), compiled_bytes=one.compiled_bytes)
             for one in {tuple(sorted(o.features.items())): o for o in observed}.values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfkit.capacity.laws.terms import features_of
@@ -14,12 +14,11 @@ from perfkit.records.schema import Compilation, Outcome, Record
 from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.tuning.choice.extrapolate import part_seconds
 
+PROCESS_ERROR = 0.05
+"""Relative difference between processes of one program, which keep different speeds."""
+
 CACHE_HIT = "hit"
 """Value in a record whose program came from the compilation cache."""
-
-_PASSES = (StageName.FIRST, StageName.STEADY)
-
-_UP_TO_PASSES = tuple(name for name in StageName if name is not StageName.CHECK)
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ class Observation:
 
     @property
     def overhead_bytes(self) -> float:
-        """Peak resident bytes beyond those that the compiler counts."""
-        return float((self.peak_rss_bytes or 0) - self.compiled_bytes)
+        """Peak resident bytes beyond the program and the results of the pass before."""
+        return float((self.peak_rss_bytes or 0) - self.compiled_bytes - self.output_bytes)
 
 
 def observe(record: Record) -> Observation | None:
@@ -86,9 +85,9 @@ def observe(record: Record) -> Observation | None:
         seconds=part_seconds(record) | _stage_seconds(record, steady_s),
         steady_s=steady_s,
         counts=compilation.parts,
-        compiled_bytes=_compiled_bytes(compilation),
+        compiled_bytes=compilation.data_bytes,
         output_bytes=compilation.output_bytes,
-        peak_rss_bytes=_peak_bytes(record, _UP_TO_PASSES) if steady else None,
+        peak_rss_bytes=_peak_bytes(record) if steady else None,
         cpus=record.allowed_cpus,
     )
 
@@ -104,20 +103,16 @@ def _of_shallow(record: Record, compilation: Compilation) -> Observation | None:
         seconds={name: one / compilation.parts.get(name, 1) for name, one in parts.items()},
         steady_s=sum(parts.values()),
         counts=compilation.parts,
-        compiled_bytes=_compiled_bytes(compilation),
+        compiled_bytes=compilation.data_bytes,
         output_bytes=compilation.output_bytes,
-        peak_rss_bytes=_peak_bytes(record, _PASSES) if record.steady else None,
+        peak_rss_bytes=record.passes_peak_bytes if record.steady else None,
         cpus=record.allowed_cpus,
         shallow=True,
     )
 
 
-def _compiled_bytes(compilation: Compilation) -> int:
-    return compilation.temporary_bytes + compilation.argument_bytes + compilation.output_bytes
-
-
-def _peak_bytes(record: Record, stages: Collection[StageName]) -> int:
-    return max(stage.peak_rss_bytes for stage in record.stages if stage.name in stages)
+def _peak_bytes(record: Record) -> int:
+    return max(stage.peak_rss_bytes for stage in record.stages if stage.name is not StageName.CHECK)
 
 
 def _stage_seconds(record: Record, steady_s: float | None) -> dict[str, float]:

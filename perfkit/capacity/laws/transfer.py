@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from perfkit.capacity.laws.calibration import MOST_FACTOR, Calibration, CalibrationTrial, Factor
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.law import Law
+from perfkit.capacity.laws.observation import PROCESS_ERROR
 from perfkit.capacity.laws.terms import size_feature, term_value
 from perfkit.models.costs import Features
 from perfkit.records.stages import STARTUP_STAGES, StageName
-
-PROCESS_ERROR = 0.05
-"""Relative difference between processes of one program, which keep different speeds."""
 
 SMALL_SHARE = 0.05
 """Share of a pass below which the time of a part is too short for a factor of its own."""

@@ -79,7 +79,7 @@ class AlphaFold3Costs(CostModel):
         other_time=(CONSTANT, "n", "n^2"),
         # Activations of tokens and of pairs.
         compiled_bytes=(CONSTANT, "n", "n^2", "s*n"),
-        overhead_bytes=(CONSTANT, "n"),
+        overhead_bytes=(CONSTANT, "n", "s"),
     )
     sizes = Sizes(
         fit="16,24,32,48,64,96",
