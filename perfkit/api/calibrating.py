@@ -26,9 +26,10 @@ from perfkit.capacity.laws.calibration import (
 )
 from perfkit.capacity.laws.fit import ModelFit
 from perfkit.capacity.laws.fit_plan import FitPlan
+from perfkit.capacity.laws.observation import PROCESS_ERROR
 from perfkit.capacity.laws.packages import ensure_same_package, package_here
 from perfkit.capacity.laws.prediction import Range
-from perfkit.capacity.laws.transfer import PROCESS_ERROR, part_factors, transferred
+from perfkit.capacity.laws.transfer import part_factors, transferred
 from perfkit.errors import UserError
 from perfkit.knobs.cpus import allowed_cpus
 from perfkit.models import DEFAULT_MODEL

@@ -59,8 +59,8 @@ class Terms:
     compiled_bytes
         Terms of the bytes that the compiler counts: arguments, outputs and temporary buffers.
     overhead_bytes
-        Terms of the resident bytes that are neither the program's nor results of a pass:
-        interpreter, packages, compiler, features of the input, memory of native kernels.
+        Terms of the resident bytes beyond the program's and, once more, its results:
+        interpreter, packages, compiler, features of the input.
     """
 
     time: Mapping[str, tuple[str, ...]]

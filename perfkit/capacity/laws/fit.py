@@ -40,7 +40,7 @@ FIT_NAME = "fit.json"
 
 FIT_VERSION = 4
 """Version of the file's layout; version 2 added the model's package, version 3 the sizes that the
-shallow network was measured at, version 4 took results of an earlier pass out of the overhead."""
+shallow network was measured at, version 4 lets the overhead grow with the results."""
 
 PEAK_ERROR = 0.02
 """Relative standard deviation between the peaks of processes of one program. Allocators keep
@@ -139,8 +139,9 @@ class ModelFit(FileData):
     output_bytes
         Law of the result bytes of a call.
     kept_results
-        Results of a call that are in memory beside the program and its overhead: those of the pass
-        before. Until version 3 they were part of the overhead.
+        How many times the result bytes of a call are in memory in addition to the program and its
+        overhead, see :attr:`perfkit.capacity.laws.observation.Observation.overhead_bytes`. Until
+        version 3 they were part of the overhead.
     compiled_exactly
         Points at which the compiler's count is known.
     running_cpus, starting_cpus

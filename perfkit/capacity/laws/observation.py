@@ -66,7 +66,11 @@ class Observation:
 
     @property
     def overhead_bytes(self) -> float:
-        """Peak resident bytes beyond the program and the results of the pass before."""
+        """Peak resident bytes beyond the program and its results once more.
+
+        What the compiler does not count grows as the results of a pass do, with pairs of tokens:
+        panels that native kernels pack, and the results of the pass before.
+        """
         return float((self.peak_rss_bytes or 0) - self.compiled_bytes - self.output_bytes)
 
 
