@@ -213,7 +213,8 @@ def left_trials(folder: Path, taken: Mapping[str, str]) -> list[Record]:
         and taken.items() <= record.configuration.settings.items()
     ]
     if not found:
-        raise UserError(f"{folder} has no successful trial of the full network with {taken}")
+        wanted = " ".join(f"{name}={value}" for name, value in taken.items()) or "any settings"
+        raise UserError(f"{folder} has no successful trial of the full network with {wanted}")
     return found
 
 

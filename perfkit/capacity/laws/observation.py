@@ -109,7 +109,10 @@ def _of_shallow(record: Record, compilation: Compilation) -> Observation | None:
         counts=compilation.parts,
         compiled_bytes=compilation.data_bytes,
         output_bytes=compilation.output_bytes,
-        peak_rss_bytes=record.passes_peak_bytes if record.steady else None,
+        # A process that several programs share holds the memory of all.
+        peak_rss_bytes=record.passes_peak_bytes
+        if record.steady and not record.shared_process
+        else None,
         cpus=record.allowed_cpus,
         shallow=True,
     )
