@@ -14,7 +14,7 @@ import numpy as np
 
 from perfkit.observers.load import load_warnings
 from perfkit.observers.process_tree import machine_times
-from perfkit.records.schema import Load
+from perfkit.records.disturbances import Load
 from perfkit.tuning.choice.noise import MEDIAN_LOSS, VISIBLE
 from perfkit.units import percent_text
 

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 
 from perfkit.observers.process_tree import MachineTimes, machine_times
+from perfkit.records.disturbances import Load
 from perfkit.records.power import Throttling, on_battery, throttling
-from perfkit.records.schema import Load, Stage
+from perfkit.records.schema import Stage
 
 BUSY_FRACTION = 0.05
 STEAL_FRACTION = 0.02

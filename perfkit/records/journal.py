@@ -18,7 +18,8 @@ from pathlib import Path
 
 from perfkit.errors import UserError
 from perfkit.records.bounded import refuse_unusable
-from perfkit.records.schema import DisturbedPass, Record, Stage
+from perfkit.records.disturbances import DisturbedPass
+from perfkit.records.schema import Record, Stage
 from perfkit.records.upgrades import read_record
 
 type Lock = Callable[[int, int], None]

@@ -19,6 +19,7 @@ from perfkit.records.bounded import (
     Seconds,
 )
 from perfkit.records.depths import FULL_DEPTH
+from perfkit.records.disturbances import DisturbedPass, Load
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, MachineRecord
 from perfkit.records.restrictions import Restrictions
 from perfkit.records.roles import Role
@@ -91,24 +92,6 @@ class Stage(FrozenModel):
     def cpu_s(self) -> float:
         """CPU seconds in user mode and in the kernel."""
         return self.user_s + self.system_s
-
-
-class DisturbedPass(FrozenModel):
-    """A timed pass that was disturbed from outside, dropped and repeated.
-
-    Attributes
-    ----------
-    round
-        Round of the interleaving.
-    wall_s
-        Wall seconds.
-    reason
-        What disturbed the pass.
-    """
-
-    round: Bounded | None
-    wall_s: Seconds
-    reason: str
 
 
 class Compilation(FrozenModel):
@@ -188,34 +171,6 @@ class ConfigurationRecord(FrozenModel):
     settings: dict[str, str]
     digest: str
     label: str
-
-
-class Load(FrozenModel):
-    """Other load on the machine during the stages of a trial.
-
-    Attributes
-    ----------
-    load_average_before
-        Load average over one minute at the start of the trial.
-    steal_fraction
-        CPU time that a hypervisor took away, as a fraction of the CPU time of all CPUs.
-    other_cpu_fraction
-        CPU time of all programs except the trial, as a fraction of the CPU time of all CPUs.
-    hot
-        How often the kernel counted that CPUs were slowed down because they were too hot.
-    quota_fraction
-        CPU time for which the CPU quota of a control group made the trial wait, as a fraction of
-        the CPU time of all CPUs.
-    on_battery
-        Whether the machine ran on its battery at any time.
-    """
-
-    load_average_before: Finite
-    steal_fraction: Finite
-    other_cpu_fraction: Finite
-    hot: Count = 0
-    quota_fraction: Finite = 0.0
-    on_battery: bool = False
 
 
 class Samples(FrozenModel):
@@ -390,8 +345,9 @@ class Record(FrozenModel):
     @property
     def passes_peak_bytes(self) -> int:
         """Largest resident memory during the passes; 0 without a pass."""
-        passes = (StageName.FIRST, StageName.STEADY)
-        return max((each.peak_rss_bytes for each in self.stages if each.name in passes), default=0)
+        return max(
+            (one.peak_rss_bytes for one in self.stages if one.name in PASS_STAGES), default=0
+        )
 
     def utilisation(self, stage: Stage) -> float:
         """CPU seconds of a stage over wall seconds times allowed CPUs.

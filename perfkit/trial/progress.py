@@ -9,8 +9,9 @@ from typing import Any
 
 from perfkit.observers.load import LoadMeter
 from perfkit.observers.process_tree import TreeSample
+from perfkit.records.disturbances import DisturbedPass, Load
 from perfkit.records.journal import Journal
-from perfkit.records.schema import DisturbedPass, Load, Stage
+from perfkit.records.schema import Stage
 from perfkit.records.stages import STARTUP_STAGES, StageName
 from perfkit.trial.conditions.clock import ClockWatch
 from perfkit.trial.conditions.disturbance import Hold, disturbance

@@ -13,7 +13,7 @@ from perfkit.diagnose.diagnosis import Answer, Diagnosis
 from perfkit.diagnose.mending import Candidate, Mending, OtherJaxlib, Remedies
 from perfkit.diagnose.models_found import ModelFound
 from perfkit.diagnose.noise_look import NoiseLook, look_at_noise, ratio_sigma
-from perfkit.records.schema import Load
+from perfkit.records.disturbances import Load
 
 RIGHT = Diagnosis("0.12", "", (Answer("sums", True), Answer("arctan", True)))
 WRONG = Diagnosis("0.10", "--xla_x=1", (Answer("sums", False), Answer("arctan", False)))

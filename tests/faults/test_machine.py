@@ -12,6 +12,7 @@ import pytest
 from perfkit.observers.load import LoadMeter, load_warnings
 from perfkit.observers.process_tree import MachineTimes
 from perfkit.records.cgroups import Cgroup
+from perfkit.records.disturbances import Load
 from perfkit.records.power import (
     Throttling,
     limited_frequency,
@@ -20,7 +21,7 @@ from perfkit.records.power import (
     throttling,
 )
 from perfkit.records.restrictions import Restrictions
-from perfkit.records.schema import Load, Record
+from perfkit.records.schema import Record
 from perfkit.trial.progress import DROPPED
 from perfkit.tuning.choice.recommend import recommend
 from perfkit.tuning.conditions import conditions_of

@@ -6,7 +6,7 @@ import pytest
 
 from perfkit.observers.load import LoadMeter, load_warnings
 from perfkit.observers.process_tree import MachineTimes
-from perfkit.records.schema import Load
+from perfkit.records.disturbances import Load
 from tests.support.records_factory import make_stage
 
 

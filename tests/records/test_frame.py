@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from perfkit.errors import UserError
+from perfkit.records.disturbances import Load
 from perfkit.records.findings import AgreementRecord, FiniteRecord, GuardRecord, LeafRecord
 from perfkit.records.frame import COLUMNS, frame_of, read_frame
 from perfkit.records.roles import Role
-from perfkit.records.schema import Compilation, Load, Outcome
+from perfkit.records.schema import Compilation, Outcome
 from perfkit.records.store import Store, read_folder
 from tests.records.conftest import MakeRecord
 from tests.support.records_factory import make_stage

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from perfkit.records.disturbances import DisturbedPass
 from perfkit.records.journal import Journal, abandoned_records, journal_file
-from perfkit.records.schema import DisturbedPass, Outcome, Record
+from perfkit.records.schema import Outcome, Record
 from perfkit.records.store import Store, read_records
 from tests.records.conftest import MakeRecord
 

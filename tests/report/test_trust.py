@@ -7,8 +7,9 @@ import math
 import pytest
 
 from perfkit.answers.agreement import Tolerance
+from perfkit.records.disturbances import Load
 from perfkit.records.findings import GuardRecord
-from perfkit.records.schema import Load, Record
+from perfkit.records.schema import Record
 from perfkit.report.figures.agreement import FLOOR, agreement_figure, agreement_info
 from perfkit.report.status import Status
 from perfkit.report.study.trust import guard_table, load_table, noise_table

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from perfkit.knobs.configuration import STOCK
-from perfkit.records.schema import DisturbedPass, Outcome, Record
+from perfkit.records.disturbances import DisturbedPass
+from perfkit.records.schema import Outcome, Record
 from perfkit.tuning.choice.recommend import recommend
 from perfkit.tuning.goals.goal import make_goal
 from perfkit.tuning.side_by_side.instances import (
