@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from perfkit.knobs.allocators import ALLOCATOR_KNOB
@@ -144,19 +143,19 @@ def _beyond_stock(screened: Sequence[Record], settings: Mapping[str, str]) -> fl
     settings
         Settings of the configuration.
     """
-    beyond: dict[tuple[tuple[str, str], ...], list[int]] = defaultdict(list)
-    for record in screened:
-        assert record.compilation is not None
-        kept = record.passes_peak_bytes - record.compilation.data_bytes
-        beyond[tuple(sorted(record.configuration.settings.items()))].append(kept)
-    stock = beyond.get(())
-    alike = [
-        each
-        for own, kept in beyond.items()
-        for each in kept
-        if dict(own).get(ALLOCATOR_KNOB.name) == settings.get(ALLOCATOR_KNOB.name)
-    ]
-    own = beyond.get(tuple(sorted(settings.items()))) or alike
+
+    def beyond(is_alike: Callable[[Mapping[str, str]], bool]) -> list[int]:
+        return [
+            record.passes_peak_bytes - record.compilation.data_bytes
+            for record in screened
+            if record.compilation is not None and is_alike(record.configuration.settings)
+        ]
+
+    allocator = settings.get(ALLOCATOR_KNOB.name)
+    stock = beyond(lambda other: not other)
+    own = beyond(lambda other: other == settings) or beyond(
+        lambda other: other.get(ALLOCATOR_KNOB.name) == allocator
+    )
     return statistics.median(own) - statistics.median(stock) if own and stock else 0.0
 
 
