@@ -119,6 +119,12 @@ def test_a_failed_trial_is_refused() -> None:
         calibrate([failed], CEILINGS, None)
 
 
+def test_trials_without_traced_parts_are_refused() -> None:
+    untraced = record(32).model_copy(update={"part_times_s": None})
+    with pytest.raises(UserError, match="the trials of the calibration have no traced parts"):
+        calibrate([untraced], CEILINGS, None)
+
+
 def test_a_calibration_of_another_model_is_refused() -> None:
     fit = assemble(study()).model_copy(update={"model": "gencast"})
     with pytest.raises(UserError, match="has no trial of gencast: run 'perfkit calibrate --model"):

@@ -30,7 +30,7 @@ from perfkit.input_files import read_toml
 from perfkit.models import get_model
 from perfkit.models.base import REST
 from perfkit.packages import Package, measured_package
-from perfkit.records.schema import Record
+from perfkit.records.schema import Outcome, Record
 from perfkit.records.settings import StoredSettings
 from perfkit.records.stages import STARTUP_STAGES
 from perfkit.stats.exact import median_uncertainty
@@ -331,6 +331,8 @@ def calibrate(
         if (one := observe(record)) is not None and has_part_times(one) and one.steady_s is not None
     ]
     if not measured:
+        if records and records[-1].outcome is Outcome.OK:
+            raise UserError("the trials of the calibration have no traced parts: trace a pass")
         reason = f": {records[-1].outcome} ({records[-1].reason})" if records else ""
         raise UserError(f"the trial of the calibration failed{reason}")
     cpus = max(one.cpus for _, one in measured)
