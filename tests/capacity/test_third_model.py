@@ -45,7 +45,8 @@ def trial(edge: int) -> Record:
     whole = sum(parts.values())
     walls = [("import", 1.0), ("prepare", 0.5), ("trace", 0.25), ("compile", 4.0)]
     walls += [("first", whole + 0.125), ("steady", whole), ("check", 0.0625)]
-    peak = 300_000_000 + 16 * edge**2
+    # The program of 16 bytes a node, and its results of 4 bytes once more.
+    peak = 300_000_000 + 20 * edge**2
     stages, clock_s = [], 0.0
     for name, wall_s in walls:
         stages.append(make_stage(name, clock_s, wall_s, peak_rss_bytes=peak))
@@ -100,9 +101,7 @@ def test_its_laws_are_found() -> None:
     fit = fitted()
     assert fit_sentence(fit).startswith("heat in stock: 4 trials from 64 to 192 nodes on 2 CPUs")
     assert fit.seconds({"p": 150.0}, {"step": 500})["step"] == pytest.approx(500 * step_s(150))
-    assert fit.memory_range({"p": 150.0}, 1).value == pytest.approx(
-        300_000_000 + 16 * 150**2, rel=1e-3
-    )
+    assert fit.memory_range({"p": 150.0}, 1).value == pytest.approx(300_000_000 + 20 * 150**2)
 
 
 def test_a_queue_of_it_is_planned(tmp_path: Path) -> None:
