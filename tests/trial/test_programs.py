@@ -94,6 +94,15 @@ def test_two_trials_that_compiled_the_same_program_leave_one_that_is_offered(
     assert _offered(shared, tmp_path / "three") in ({NAME: b"code 0"}, {NAME: b"code 1"})
 
 
+def test_a_trial_keeps_its_own_program_when_another_has_published_the_same(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    trial = Programs(shared, tmp_path / "one")
+    # JAX adds programs after a trial has published: the first pass compiles its own helpers.
+    (trial.offer() / NAME).write_bytes(b"own code")
+    _published(shared, tmp_path / "two", b"code of another")
+    assert (trial.offer() / NAME).read_bytes() == b"own code"
+
+
 def test_a_trial_goes_on_when_its_program_cannot_be_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,6 +8,7 @@ the programs that JAX adds there. A published file has its SHA-256 in its name.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -59,8 +60,9 @@ class Programs:
             name, digest = path.stem, path.suffix.removeprefix(".")
             link = self._own / name
             # An earlier offer has checked what is linked; and two trials may have compiled the
-            # same program at once, of which either file is right.
-            if not link.is_symlink() and self._is_undamaged(path, digest):
+            # same program, of which either file is right: also one of this trial that is not
+            # published yet.
+            if not os.path.lexists(link) and self._is_undamaged(path, digest):
                 link.symlink_to(path.resolve())
         return self._own
 
