@@ -1,8 +1,9 @@
 """Recorded sweeps: how fast many configurations of one workload were on a named machine.
 
-A sweep is a JSON document, compressed with xz. It holds the passes of each configuration and of
-stock in the same rounds, so that the ratio of the two is free of the drift of the machine, and the
-seconds of everything else that a trial costs. :mod:`benchmarks.replayed` replays it.
+A sweep is a JSON document, compressed with xz. It holds the passes of each configuration and those
+of stock, or of a steadier base, in the same rounds, so that the ratio of the two is free of the
+drift of the machine, and the seconds of everything else that a trial costs.
+:mod:`benchmarks.replayed` replays it.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ class RecordedConfiguration(FrozenModel):
     passes_s
         Wall seconds of the timed passes, ``[rounds]``. For stock, the passes of all rounds.
     base_s
-        Wall seconds of the passes of stock in the same rounds, ``[rounds]``; for stock,
-        ``passes_s``.
+        Wall seconds of a pass of stock in the same rounds, ``[rounds]``. Where the sweep has
+        another base, they are those of the base times the median ratio of stock to it.
     first_s
         Wall seconds of the first pass; None where there was none.
     compile_s
@@ -182,6 +183,8 @@ class RecordedSweep(FrozenModel):
         What a reader of the times must know, in sentences.
     starts
         What trials cost apart from compilations and passes.
+    base
+        Settings of the configuration that all others were measured in turns with.
     configurations
         The measured configurations, stock first.
     """
@@ -196,6 +199,7 @@ class RecordedSweep(FrozenModel):
     versions: dict[str, str | None]
     notices: list[str] = Field(default_factory=list)
     starts: StartSeconds
+    base: dict[str, str] = Field(default_factory=dict)
     configurations: Annotated[list[RecordedConfiguration], Field(min_length=1)]
 
     @model_validator(mode="after")

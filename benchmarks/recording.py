@@ -43,9 +43,11 @@ SKIPPED_S = 0.05
 """Seconds below which a trial did not go through a stage, because its process had done so for
 another trial. Imports, preparation and lowering take 0.2 s and more."""
 
-BLOCKS_PER_BASE = 6
-"""Blocks that one process of stock is measured with. A killed recording loses the passes of stock
-of its present process, and with them the ratios of these blocks."""
+BLOCKS_PER_BASE = 30
+"""Blocks that one process of the base is measured with. Two processes of one program can differ by
+some percent for their whole life, which would move all ratios of a block against those of another.
+A killed recording loses the passes of the present process of the base, and with them the ratios of
+its blocks; an interrupted one loses nothing."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,17 @@ class RecordingPlan:
     rounds
         Number of timed passes of each configuration.
     block
-        Number of candidates that are measured in turns with one process of stock.
+        Number of candidates that are measured in turns with one process of the base.
     budget_s
         Wall seconds after which no further block begins.
     traced
         Whether to trace a pass of each configuration, for the seconds of each part.
     shared_processes
         Whether configurations share a process wherever their settings allow it.
+    base
+        Configuration that all others are measured in turns with. Its noise is part of each ratio,
+        so that a steady one is worth more than stock. It is measured even where it is not among the
+        configurations.
     """
 
     model: Model
@@ -84,6 +90,7 @@ class RecordingPlan:
     budget_s: float
     traced: bool = False
     shared_processes: bool = False
+    base: Configuration = STOCK
 
     @cached_property
     def study(self) -> str:
@@ -92,7 +99,7 @@ class RecordingPlan:
 
 
 class Recording:
-    """Measures the configurations of a plan in turns with stock, block by block.
+    """Measures the configurations of a plan in turns with their base, block by block.
 
     Parameters
     ----------
@@ -133,7 +140,7 @@ class Recording:
         Raises
         ------
         UserError
-            The reference or stock failed.
+            The reference or the base failed.
         """
         begin_s, done = self._runner.now_s(), 0
         self._make_reference()
@@ -157,22 +164,25 @@ class Recording:
                         f"{done} configurations in {seconds_text(spent_s)}; {left} are left, about "
                         f"{seconds_text(left * spent_s / done)}"
                     )
-        self._finish_stock()
+        self._finish_base()
 
     def records(self) -> list[Record]:
         """All records of the recording so far."""
         return self._kept.all()
 
     def _measure(self, session: Session, block: Sequence[Configuration]) -> None:
-        """Measure the configurations of a block in turns with stock, and end their trials."""
-        base = self._candidate(STOCK, Role.BASE)
-        if not session.is_open(STOCK) and not session.open_all([base])[0]:
-            raise UserError("stock failed, so that nothing can be compared with it")
+        """Measure the configurations of a block in turns with the base, and end their trials."""
+        base = self._plan.base
+        if (
+            not session.is_open(base)
+            and not session.open_all([self._candidate(base, Role.BASE)])[0]
+        ):
+            raise UserError(f"{base.label} failed, so that nothing can be compared with it")
         # One after the other: the seconds of a compilation that shares the CPUs are not comparable.
         alive = [one for one in block if session.open_all([self._candidate(one, Role.SWEEP)])[0]]
-        session.rounds([STOCK, *alive], self._plan.rounds)
+        session.rounds([base, *alive], self._plan.rounds)
         if self._plan.traced:
-            for configuration in alive or [STOCK]:
+            for configuration in alive or [base]:
                 session.trace(configuration)
         for configuration in alive:
             session.close(configuration)
@@ -191,12 +201,12 @@ class Recording:
     def _missing(self) -> list[Configuration]:
         """Candidates that have neither failed for good nor enough passes and a checked answer."""
         found = _by_configuration(self.records())
-        pairs = paired_passes(self.records())
+        pairs = paired_passes(self.records(), self._plan.base)
         outcomes = {digest: [one.outcome for one in own] for digest, own in found.items()}
         return [
             one
             for one in self._plan.configurations
-            if one != STOCK
+            if one != self._plan.base
             and not gives_up(outcomes.get(one.digest, []))
             and (
                 len(pairs[one.digest]) < self._plan.rounds
@@ -204,10 +214,10 @@ class Recording:
             )
         ]
 
-    def _finish_stock(self) -> None:
-        """Measure stock once more where each of its trials was interrupted, or none was traced."""
-        stock = _by_configuration(self.records())[STOCK.digest]
-        complete = [record for record in stock if record.outcome is Outcome.OK]
+    def _finish_base(self) -> None:
+        """Measure the base again where each of its trials was interrupted, or none was traced."""
+        base = _by_configuration(self.records())[self._plan.base.digest]
+        complete = [record for record in base if record.outcome is Outcome.OK]
         if not complete or (self._plan.traced and not any(r.part_times_s for r in complete)):
             with self._session() as session:
                 self._measure(session, ())
@@ -241,17 +251,19 @@ class Recording:
         )
 
 
-def paired_passes(records: Iterable[Record]) -> Mapping[str, list[tuple[float, float]]]:
-    """Seconds of each configuration and of stock in the same rounds, by digest; others have none.
+def paired_passes(
+    records: Iterable[Record], base: Configuration = STOCK
+) -> Mapping[str, list[tuple[float, float]]]:
+    """Seconds of each configuration and of the base in the same rounds, by digest.
 
-    Stock is paired with itself.
+    The base is paired with itself; a configuration without common rounds has no pairs.
     """
     known = [record for record in records if record.block is not None]
     base_s = {
         (record.block, stage.round): stage.wall_s
         for record in known
         for stage in record.steady
-        if record.configuration.digest == STOCK.digest
+        if record.configuration.digest == base.digest
     }
     pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for record in known:
@@ -271,17 +283,19 @@ def sweep_of(plan: RecordingPlan, records: Sequence[Record]) -> RecordedSweep:
         Stock was not measured.
     """
     found = _by_configuration(records)
-    pairs = paired_passes(records)
+    pairs = paired_passes(records, plan.base)
+    stock = [record for record in found[STOCK.digest] if record.compilation is not None]
+    if not pairs[STOCK.digest] or not stock:
+        raise UserError(f"stock was not measured yet, in {plan.store.folder}")
     compile_s = _compile_seconds(records)
+    # What a pass of stock would have taken in each round, by the base.
+    stock_per_base = statistics.median(own / base for own, base in pairs[STOCK.digest])
     entries = [
-        _entry(found[one.digest], pairs[one.digest], compile_s.get(one.digest))
+        _entry(found[one.digest], pairs[one.digest], stock_per_base, compile_s.get(one.digest))
         for one in plan.configurations
         if gives_up(outcomes := [record.outcome for record in found[one.digest]])
         or (pairs[one.digest] and Outcome.OK in outcomes)
     ]
-    stock = [record for record in found[STOCK.digest] if record.compilation is not None]
-    if not pairs[STOCK.digest] or not stock:
-        raise UserError(f"stock was not measured yet, in {plan.store.folder}")
     measured = [record for digest in found for record in found[digest]]
     last = stock[-1]
     assert last.compilation is not None
@@ -294,6 +308,7 @@ def sweep_of(plan: RecordingPlan, records: Sequence[Record]) -> RecordedSweep:
         versions=last.versions,
         notices=_notices(last, measured),
         starts=_starts(records),
+        base=plan.base.as_dict(),
         configurations=entries,
     )
 
@@ -325,7 +340,10 @@ def _compile_seconds(records: Iterable[Record]) -> dict[str, float]:
 
 
 def _entry(
-    records: Sequence[Record], pairs: Sequence[tuple[float, float]], compile_s: float | None
+    records: Sequence[Record],
+    pairs: Sequence[tuple[float, float]],
+    stock_per_base: float,
+    compile_s: float | None,
 ) -> RecordedConfiguration:
     """The entry of a configuration, from the trial with the most passes, or from the last one."""
     good = [one for one in records if one.outcome is Outcome.OK]
@@ -336,7 +354,7 @@ def _entry(
         outcome=record.outcome,
         reason=record.reason,
         passes_s=[own for own, _ in pairs],
-        base_s=[base for _, base in pairs],
+        base_s=[stock_per_base * base for _, base in pairs],
         first_s=None if first is None else first.wall_s,
         compile_s=compile_s,
         program=None if record.compilation is None else _program(record.compilation),

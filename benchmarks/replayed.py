@@ -21,7 +21,7 @@ from benchmarks.sweep_design import process_key
 from benchmarks.virtual_trials import VirtualTrial, virtual_compilation
 from perfkit.errors import UserError
 from perfkit.knobs.allocators import ALLOCATORS
-from perfkit.knobs.configuration import STOCK, Catalogue, Configuration
+from perfkit.knobs.configuration import Catalogue, Configuration
 from perfkit.knobs.knob import Host
 from perfkit.models.base import Model
 from perfkit.models.workload import Workload
@@ -233,13 +233,15 @@ class ReplayRunner:
     def _residuals(self) -> Mapping[str, list[float]]:
         """Recorded passes relative to their median, by digest.
 
-        Those of stock are relative to the median of the rounds of one candidate, because the
+        Those of the base are relative to the median of the rounds of one candidate, because the
         machine may drift from candidate to candidate.
         """
         entries = self.sweep.configurations
         found = {one.digest: _relative(one.passes_s) for one in entries}
-        stock = [each for one in entries[1:] for each in _relative(one.base_s)]
-        return found | ({STOCK.digest: stock} if stock else {})
+        base = settings_digest(sorted(self.sweep.base.items()))
+        others = [one for one in entries if one.digest != base]
+        of_base = [each for one in others for each in _relative(one.base_s)]
+        return found | ({base: of_base} if of_base else {})
 
 
 class ReplayedTrial(VirtualTrial):

@@ -1,4 +1,4 @@
-"""Record a sweep: measure hundreds of configurations of a model in turns with stock.
+"""Record a sweep: measure hundreds of configurations of a model in turns with a common base.
 
 The configurations are all combinations of the most promising values of the search space, at least
 ``--at-least`` of them, so that a search can be replayed on the sweep without a gap. At full depth,
@@ -8,7 +8,7 @@ output is the path of the sweep.
 
 Usage: python -m benchmarks.scripts.record_sweep --model af3 --option size=76 --out FOLDER
        [--depth shallow|full] [--at-least 200] [--knob NAME=V1,V2 ...] [--configurations N]
-       [--rounds 5] [--block 6] [--budget 60m] [--own-processes] [--trace]
+       [--base NAME=VALUE ...] [--rounds 5] [--block 6] [--budget 60m] [--own-processes] [--trace]
        [--sweep FILE.json.xz]
 """
 
@@ -100,9 +100,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--configurations", type=int, help="measure stock, single changes and a random rest only"
     )
+    parser.add_argument(
+        "--base",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the base, which should be steady from pass to pass; by default stock",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="timed passes of a configuration")
     parser.add_argument(
-        "--block", type=int, default=6, help="candidates in turns with one process of stock"
+        "--block", type=int, default=6, help="candidates in turns with one process of the base"
     )
     parser.add_argument(
         "--own-processes", action="store_true", help="one process for each configuration"
@@ -135,6 +142,7 @@ def _record(given: argparse.Namespace) -> str:
         budget_s=parse_duration(given.budget),
         traced=given.trace,
         shared_processes=not given.own_processes,
+        base=catalogue.configuration(dict(map(catalogue.parse_setting, given.base))),
     )
     runner = LiveRunner(given.out, Limits(), lambda stage: None)
     recording = Recording(plan, runner, Lines(), MEMORY_SHARE * available_memory_bytes())

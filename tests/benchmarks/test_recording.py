@@ -107,6 +107,7 @@ def _plan(
     sweep: RecordedSweep | None = None,
     *,
     shared_processes: bool = False,
+    base: Configuration = STOCK,
 ) -> RecordingPlan:
     entries = (sweep or tiny_sweep()).configurations
     return RecordingPlan(
@@ -119,6 +120,7 @@ def _plan(
         block=2,
         budget_s=budget_s,
         shared_processes=shared_processes,
+        base=base,
     )
 
 
@@ -140,6 +142,42 @@ def test_a_recording_of_replayed_trials_is_the_sweep_that_they_replay(tmp_path: 
     assert [one.ratio for one in found.configurations] == pytest.approx([1.0, 0.5, 0.9, 0.4])
     assert {one.outcome for one in found.configurations} == {Outcome.OK}
     assert found.workload.digest == WORKLOAD.digest
+
+
+def test_another_base_gives_the_same_ratios_to_stock(tmp_path: Path) -> None:
+    base = CATALOGUE.configuration(BOTH)
+    plan = _plan(tmp_path, base=base)
+    recording = Recording(plan, ReplayRunner(tiny_sweep(), MODEL), Listener())
+    recording.run()
+    found = sweep_of(plan, recording.records())
+    assert found.base == BOTH
+    # Stock is measured once, and the base with every block.
+    assert found.stock.passes_s == pytest.approx([10.0] * 2)
+    assert found.by_settings[base.settings].passes_s == pytest.approx([4.0] * 4)
+    assert [one.ratio for one in found.configurations] == pytest.approx([1.0, 0.5, 0.9, 0.4])
+    assert found.stock.base_s == pytest.approx([10.0] * 2)
+    again = WatchedRunner(sweep=tiny_sweep(), number=1000)
+    Recording(plan, again, Listener()).run()
+    assert again.opened == []
+
+
+def test_the_noise_of_another_base_is_that_of_its_rounds() -> None:
+    """The machine drifts: the base takes 4 s with one candidate, 8 s with the next."""
+    sweep = tiny_sweep()
+    drifting = [
+        one.model_copy(update={"base_s": [level * 10.0, level * 10.1], "passes_s": own})
+        for level, own, one in zip(
+            (1.0, 2.0, 1.0, 1.0),
+            ([10.0, 10.0], [10.0, 10.0], [9.0, 9.0], [4.0, 8.0]),
+            sweep.configurations,
+            strict=True,
+        )
+    ]
+    moved = sweep.model_copy(update={"configurations": drifting, "base": BOTH})
+    runner = ReplayRunner(moved, MODEL, seed=0)
+    entry = moved.by_settings[CATALOGUE.configuration(BOTH).settings]
+    seen = {runner.noise(entry) for _ in range(20)}
+    assert max(seen) / min(seen) == pytest.approx(1.01)
 
 
 def test_configurations_share_the_process_of_their_settings(tmp_path: Path) -> None:
