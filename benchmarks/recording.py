@@ -313,6 +313,32 @@ def sweep_of(plan: RecordingPlan, records: Sequence[Record]) -> RecordedSweep:
     )
 
 
+def fastest(
+    plan: RecordingPlan, records: Sequence[Record], count: int, rounds: int
+) -> tuple[Configuration, ...]:
+    """The configurations among the fastest that have fewer than a number of rounds.
+
+    Parameters
+    ----------
+    plan
+        The recording.
+    records
+        Its records.
+    count
+        Number of the fastest configurations that are looked at.
+    rounds
+        Number of rounds that each of them should have.
+    """
+    if not count:
+        return ()
+    right = sorted(
+        (one for one in sweep_of(plan, records).configurations if one.right),
+        key=lambda one: one.ratio,
+    )
+    short = [one for one in right[:count] if len(one.passes_s) < rounds]
+    return tuple(plan.catalogue.configuration(one.settings) for one in short)
+
+
 def _by_configuration(records: Iterable[Record]) -> Mapping[str, list[Record]]:
     found: dict[str, list[Record]] = defaultdict(list)
     for record in records:

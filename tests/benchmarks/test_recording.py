@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.recorded import RecordedConfiguration, RecordedSweep, StartSeconds
-from benchmarks.recording import Recording, RecordingPlan, sweep_of
+from benchmarks.recording import Recording, RecordingPlan, fastest, sweep_of
 from benchmarks.replayed import ReplayRunner
 from benchmarks.scripts.record_sweep import main
 from benchmarks.sweep_design import factor_values, factorial, process_key, sample
@@ -159,6 +160,23 @@ def test_another_base_gives_the_same_ratios_to_stock(tmp_path: Path) -> None:
     again = WatchedRunner(sweep=tiny_sweep(), number=1000)
     Recording(plan, again, Listener()).run()
     assert again.opened == []
+
+
+def test_the_fastest_get_more_rounds_and_keep_those_that_they_have(tmp_path: Path) -> None:
+    plan = _plan(tmp_path)
+    recording = Recording(plan, ReplayRunner(tiny_sweep(), MODEL), Listener())
+    recording.run()
+    short = fastest(plan, recording.records(), 2, rounds=5)
+    assert [one.as_dict() for one in short] == [BOTH, PRECISION]
+    assert fastest(plan, recording.records(), 2, rounds=2) == ()
+    assert fastest(plan, recording.records(), 0, rounds=5) == ()
+    refined = replace(plan, configurations=short, rounds=5)
+    again = Recording(refined, ReplayRunner(tiny_sweep(), MODEL, number=1000), Listener())
+    again.run()
+    found = sweep_of(plan, again.records())
+    rounds = {one.label: len(one.passes_s) for one in found.configurations[1:]}
+    assert sorted(rounds.values()) == [2, 7, 7]
+    assert fastest(plan, again.records(), 2, rounds=5) == ()
 
 
 def test_the_noise_of_another_base_is_that_of_its_rounds() -> None:
