@@ -8,6 +8,7 @@ it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,11 @@ from perfkit.tuning.search.strategy import (
     Stop,
 )
 
+OTHER_BASE = 1.1
+"""Gain of the incumbent since a change lost, above which the change is tried again. What slows one
+program down may speed up another: GenCast's larger blocks of nodes lose with the operations of XLA
+and win with native kernels."""
+
 
 @dataclass(frozen=True)
 class Climb:
@@ -60,12 +66,15 @@ class Climb:
         Changes that were not measured on any incumbent, most promising first.
     undecided
         Changes that have neither won nor lost, the largest gain first.
+    outdated
+        Changes that lost on a much slower incumbent, most promising first.
     """
 
     path: tuple[Configuration, ...]
     promising: tuple[Change, ...]
     untried: tuple[Change, ...]
     undecided: tuple[Change, ...]
+    outdated: tuple[Change, ...]
 
     @property
     def best(self) -> Configuration:
@@ -110,6 +119,7 @@ def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
     while (better := _winner(evidence, path, space)) is not None:
         path.append(better)
     sorted_in: dict[Standing, list[tuple[float, Change]]] = {each: [] for each in Standing}
+    outdated: list[Change] = []
     seen = set(path)
     for change in space.changes:
         candidate = space.changed(path[-1], change)
@@ -118,6 +128,8 @@ def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
         seen.add(candidate)
         standing_now, gain = _standing_of(evidence, path, change, space)
         sorted_in[standing_now].append((gain, change))
+        if standing_now is Standing.LOST and _is_outdated(evidence, path, change, space):
+            outdated.append(change)
     undecided = sorted(sorted_in[Standing.UNDECIDED], key=lambda pair: -pair[0])
     # A winner that is not the incumbent was measured on an earlier one, but not yet on this one.
     promising = [*sorted_in[Standing.WON], *sorted_in[Standing.PROMISING]]
@@ -126,6 +138,7 @@ def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
         promising=tuple(change for _, change in promising),
         untried=tuple(change for _, change in sorted_in[Standing.UNTRIED]),
         undecided=tuple(change for _, change in undecided),
+        outdated=tuple(outdated),
     )
 
 
@@ -146,7 +159,11 @@ def _winner(
 def _standing_of(
     evidence: Evidence, path: Sequence[Configuration], change: Change, space: SearchSpace
 ) -> tuple[Standing, float]:
-    """The standing of a change and its mean gain, over all incumbents that it was measured on."""
+    """The standing of a change and its mean gain, over the incumbents that it was measured on.
+
+    Measurements on an incumbent on which it lost do not count if there are later ones.
+    """
+    least_gain = space.least_gain(STOCK, space.changed(STOCK, change))
     pairs: list[Pair] = []
     for base in path:
         candidate = space.changed(base, change)
@@ -154,8 +171,31 @@ def _standing_of(
             continue
         if evidence.failed(candidate.digest) or is_refuted(evidence, candidate):
             return Standing.LOST, 0.0
-        pairs += evidence.pairs(base.digest, candidate.digest)
-    return standing_of(pairs, space.least_gain(STOCK, space.changed(STOCK, change)))
+        found = evidence.pairs(base.digest, candidate.digest)
+        if found and standing_of(pairs, least_gain)[0] is Standing.LOST:
+            pairs = []
+        pairs += found
+    return standing_of(pairs, least_gain)
+
+
+def _is_outdated(
+    evidence: Evidence, path: Sequence[Configuration], change: Change, space: SearchSpace
+) -> bool:
+    """Whether a change lost on an incumbent that is much slower than the present one.
+
+    A failure or a refutation is never outdated.
+    """
+    gain, newer = 1.0, path[-1]
+    for base in reversed(path):
+        if base != newer:
+            gain *= mean_gain(evidence.screened(base.digest, newer.digest)) or 1.0
+        candidate = space.changed(base, change)
+        if evidence.failed(candidate.digest) or is_refuted(evidence, candidate):
+            return False
+        if evidence.pairs(base.digest, candidate.digest):
+            return gain > OTHER_BASE
+        newer = base
+    return False
 
 
 def _next_screening(
@@ -167,16 +207,18 @@ def _next_screening(
 ) -> Screen | None:
     """The next screening for which there is time, confirmation included, or None.
 
-    Changes that have to repeat a win come first, then untried ones, then undecided ones. Several
-    workers take all of them in this order: while one repeats a win, the others would be idle.
+    Changes that have to repeat a win come first, then untried ones, undecided ones, and those that
+    lost on a much slower incumbent. Several workers take all of them in this order: while one
+    repeats a win, the others would be idle.
     """
     base = climb.best
     fresh = bool(climb.promising) or not climb.untried
-    chosen = climb.promising or climb.untried or climb.undecided
+    groups = (climb.promising, climb.untried, climb.undecided, climb.outdated)
+    chosen = next(filter(None, groups), ())
     if not chosen:
         return None
     if budget.workers > 1:
-        chosen = tuple(dict.fromkeys((*climb.promising, *climb.untried, *climb.undecided)))
+        chosen = tuple(dict.fromkeys(itertools.chain(*groups)))
     elif len(chosen[0]) > 1:
         # A step of several settings is expected to win, and to become the base of the next ones.
         chosen = chosen[:1]

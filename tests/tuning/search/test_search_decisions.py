@@ -189,10 +189,10 @@ def _confirmed(settings: dict[str, str], ratio: float) -> list[Process]:
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_rest_of_a_budget_is_spent_on_an_untried_change(name: str) -> None:
-    """One screening takes 13 s; the confirmation of its winner, six blocks of 13 s, is too long."""
+    """Three rounds of one candidate take 11 s; six blocks of a confirmation take 42 s and more."""
     exact = {"bucket": "exact"}
     evidence = Evidence([*_screened(0, exact, 2.0), *_confirmed(exact, 2.0)])
-    decision = make_strategy(name).decide(evidence, SPACE, Budget(20.0, _Costs()))
+    decision = make_strategy(name).decide(evidence, SPACE, Budget(12.0, _Costs()))
     assert isinstance(decision, Screen)
     assert len(decision.candidates) == 1
     assert decision.base.as_dict() == exact
@@ -366,3 +366,46 @@ def test_a_change_that_costs_memory_has_to_gain_more(ratio: float, wins: bool) -
     # With another rate of exchange, 1.01 ** log2(2.7) = 1.014, both gains suffice.
     cheap = replace(SPACE, memory_exchange=0.01)
     assert climb_of(evidence, cheap).best.as_dict() == constants
+
+
+def _on_exact(number: int, settings: dict[str, str], ratio: float) -> list[Process]:
+    """A candidate that was measured in turns with ``bucket=exact``, which takes 5 s."""
+    base, candidate = _screened(number, {"bucket": "exact"} | settings, 2.0 * ratio)
+    exact = CATALOGUE.configuration({"bucket": "exact"})
+    of_base = replace(
+        base, digest=exact.digest, settings=exact.settings, times_s=dict.fromkeys(range(6), 5.0)
+    )
+    return [of_base, candidate]
+
+
+def test_a_change_that_lost_on_a_much_slower_incumbent_is_tried_again() -> None:
+    library = {"xla_cpu_use_onednn": "true"}
+    others = [dict(change) for change in CHANGES[2:]]
+    lost = [
+        process
+        for number, settings in enumerate(others)
+        for process in _on_exact(number, settings, 0.9)
+    ]
+    before = [*_screened(10, {"bucket": "exact"}, 2.0), *_screened(11, library, 0.9)]
+    climb = climb_of(Evidence([*before, *lost]), SPACE)
+    assert climb.best.as_dict() == {"bucket": "exact"}
+    assert (climb.untried, climb.undecided) == ((), ())
+    assert climb.outdated == (CHANGES[1],)
+    decision = make_strategy("coordinate-ascent").decide(Evidence([*before, *lost]), SPACE, AMPLE)
+    assert isinstance(decision, Screen)
+    assert [one.as_dict() for one in decision.candidates] == [{"bucket": "exact"} | library]
+    # What it did on the slower incumbent does not count any more.
+    won = climb_of(Evidence([*before, *lost, *_on_exact(12, library, 1.5)]), SPACE)
+    assert won.best.as_dict() == {"bucket": "exact"} | library
+    again = climb_of(Evidence([*before, *lost, *_on_exact(12, library, 0.9)]), SPACE)
+    assert again.outdated == ()
+
+
+def test_a_change_that_lost_is_not_tried_again_on_an_incumbent_that_is_about_as_fast() -> None:
+    library = {"xla_cpu_use_onednn": "true"}
+    small = [
+        process for number in range(3) for process in _screened(number, {"bucket": "exact"}, 1.05)
+    ]
+    climb = climb_of(Evidence([*small, *_screened(11, library, 0.9)]), SPACE)
+    assert climb.best.as_dict() == {"bucket": "exact"}
+    assert climb.outdated == ()
