@@ -18,9 +18,17 @@ SHARED_BATCH = 4
 """Number of candidates of a screening in shared processes. Each adds a compilation and its passes;
 the start, the input and the passes of the base are common to all."""
 
+LASTING_BATCH = 8
+"""The same for a base that has lasted through a whole screening, so that the next candidates seldom
+become the base of others: the passes of the base are common to twice as many."""
+
 SURE_ROUNDS = 4
 """Least number of rounds that can show a small gain of one process over another; screenings are
 planned with it."""
+
+LAST_ROUNDS = 3
+"""Number of rounds that the last screenings are planned with: enough to show that a program has no
+more than a small gain over another in its process."""
 
 SHARED_SURE_ROUNDS = 6
 """Least number of rounds that can establish a small gain of one program over another in a shared
@@ -46,6 +54,7 @@ def plan_screening(
     *,
     fresh: bool = False,
     first: bool = False,
+    rounds: int | None = None,
 ) -> Screen | None:
     """The screening of as many of the candidates as there is time for, or None.
 
@@ -54,8 +63,9 @@ def plan_screening(
     base
         The incumbent.
     candidates
-        Candidates, most promising first; those after the first :func:`batch` have to wait. A
-        candidate that crashed together with others is screened alone: it may be the cause.
+        Candidates, most promising first; those after the first :func:`batch`, or
+        :data:`LASTING_BATCH`, have to wait. A candidate that crashed together with others is
+        screened alone: it may be the cause.
     evidence
         Evidence of the study.
     budget
@@ -68,21 +78,27 @@ def plan_screening(
         Whether nothing has been tried yet. One candidate may then exceed the prediction: on a
         loaded machine all predicted durations are long, and a call with a larger budget uses the
         measurement.
+    rounds
+        Number of rounds that there has to be time for; by default enough to establish a small gain.
     """
     suspects = [one for one in candidates if evidence.crashed_with_others(one.digest)]
     if suspects and candidates[0] == suspects[0]:
         candidates = candidates[:1]
     elif suspects:
         candidates = [one for one in candidates if one not in suspects]
-    chosen, sure = tuple(candidates[: batch(budget)]), sure_rounds(budget)
+    most = batch(budget)
+    if budget.shared and _compared(evidence, base) >= SHARED_BATCH:
+        most = max(most, LASTING_BATCH)
+    chosen = tuple(candidates[:most])
+    sure = sure_rounds(budget) if rounds is None else rounds
     while chosen:
         # Workers screen at the same time, so that only the candidates of one of them take time.
         timed = chosen[: budget.turns(len(chosen))]
         spare_s = budget.remaining_s - budget.costs.screening_s(base, timed, sure) - reserve_s
         if spare_s >= 0:
-            most = _rounds_most(base, timed, budget.costs)
+            usual = _rounds_most(base, timed, budget.costs)
             possible = sure + int(spare_s / max(1e-9, _round_s(base, timed, budget.costs)))
-            return Screen(base, chosen, min(most, possible), fresh)
+            return Screen(base, chosen, min(usual, possible), fresh)
         if first and len(chosen) == 1:
             fits = budget.costs.screening_s(base, chosen, 1) <= budget.remaining_s
             return Screen(base, chosen, sure) if fits else None
@@ -103,7 +119,7 @@ def last_screening(
     budget. The time for the parts of what is recommended is kept.
     """
     kept_s = budget.costs.parts_s((STOCK, *finalists))
-    return plan_screening(base, untried, evidence, budget, kept_s)
+    return plan_screening(base, untried, evidence, budget, kept_s, rounds=LAST_ROUNDS)
 
 
 def untried_text(base: Configuration, changes: Sequence[Change], budget: Budget) -> str:
@@ -125,6 +141,12 @@ def disturbed_texts(evidence: Evidence, candidates: Iterable[Configuration]) -> 
         for candidate in dict.fromkeys(candidates)
         if evidence.disturbed(candidate.digest)
     ]
+
+
+def _compared(evidence: Evidence, base: Configuration) -> int:
+    """Number of comparisons of a base with others."""
+    digests = ({pair.first.digest, pair.second.digest} for pair in evidence.comparisons)
+    return sum(base.digest in pair for pair in digests)
 
 
 def _rounds_most(base: Configuration, candidates: Sequence[Configuration], costs: Costs) -> int:

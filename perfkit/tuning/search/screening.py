@@ -56,6 +56,11 @@ programs share the speed of their process, but not the placement of their code a
 which can be worth several percent for the life of a program (T. Mytkowicz et al., "Producing Wrong
 Data Without Doing Anything Obviously Wrong!", ASPLOS 2009)."""
 
+SMALL_ERROR = 0.125
+"""One-sided p-value up to which the gain of a program over another in its process counts as smaller
+than :data:`BEYOND_LAYOUT`; at least three rounds are needed to reach it. An error ends the rounds
+of this pair only: unless the median shows no gain, the candidate stays undecided."""
+
 PROCESSES_MOST = 3
 """Number of pairs of processes after which a candidate that has not won is dropped."""
 
@@ -222,7 +227,6 @@ def is_small(logarithms: Sequence[float]) -> bool:
     """Whether the gain of a program over another in its process is shown to be a small one.
 
     The placement in memory can cause as much, so that further rounds of this pair decide nothing.
-    At least four rounds are needed to show it.
 
     Parameters
     ----------
@@ -230,7 +234,7 @@ def is_small(logarithms: Sequence[float]) -> bool:
         Logarithms of ``base / candidate``, one per round.
     """
     short_of = [math.log(BEYOND_LAYOUT) - logarithm for logarithm in logarithms]
-    return bool(short_of) and signed_rank_p(short_of) <= SCREENING_ERROR
+    return bool(short_of) and signed_rank_p(short_of) <= SMALL_ERROR
 
 
 def mean_gain(groups: Sequence[Sequence[float]]) -> float:

@@ -87,9 +87,10 @@ def test_a_small_gain_has_to_be_repeated_by_fresh_processes(
         # No difference between processes can hide a gain.
         ((0.96, 0.96, 0.96), Standing.LOST),
         ((0.999, 1.001, 0.998, 0.999, 0.999, 0.998), Standing.LOST),
-        # Four of four ratios below 1.03 have p = 1/16: the gain is small, and there is none yet.
-        ((0.999, 1.001, 0.998, 0.999), Standing.LOST),
-        ((0.999, 1.001, 0.998), Standing.UNDECIDED),
+        # Three of three ratios below 1.03 have p = 1/8: the gain is small, and there is none yet.
+        ((0.999, 1.001, 0.998), Standing.LOST),
+        ((0.999, 1.001, 1.002), Standing.UNDECIDED),
+        ((0.999, 0.998), Standing.UNDECIDED),
     ],
 )
 def test_rounds_of_two_programs_in_one_process_are_decisive(
@@ -115,10 +116,13 @@ def test_a_pair_in_one_process_needs_more_rounds_than_one_that_is_repeated() -> 
 @pytest.mark.parametrize(
     ("ratios", "more"),
     [
-        ((1.01, 1.02, 1.01), True),
-        # Four of four below 1.03 have p = 1/16: only another placement in memory can show a gain.
-        ((1.01, 1.02, 1.01, 1.02), False),
-        ((1.01, 1.02, 1.01, 1.04), True),
+        ((1.01, 1.02), True),
+        # Three of three below 1.03 have p = 1/8: only another placement in memory can show a gain.
+        ((1.01, 1.02, 1.01), False),
+        ((1.01, 1.02, 1.04), True),
+        # The smallest distance is above: two of the 16 sums reach 9, p = 1/8.
+        ((1.01, 1.02, 1.01, 1.035), False),
+        ((1.01, 1.02, 1.01, 1.06), True),
         # Only the smallest distance is above: two of the 32 sums reach 14, p = 1/16.
         ((1.01, 1.00, 1.01, 1.035, 1.02), False),
         ((1.04, 1.05, 1.03, 1.05), True),
