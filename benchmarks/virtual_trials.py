@@ -30,7 +30,11 @@ MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def virtual_stage(
-    name: str, wall_s: float, round_number: int | None = None, begin_s: float = 0.0
+    name: str,
+    wall_s: float,
+    round_number: int | None = None,
+    begin_s: float = 0.0,
+    peak_rss_bytes: int = 1000,
 ) -> Stage:
     """A stage that keeps one CPU busy."""
     return Stage(
@@ -43,7 +47,7 @@ def virtual_stage(
         major_faults=0,
         voluntary_switches=0,
         involuntary_switches=0,
-        peak_rss_bytes=1000,
+        peak_rss_bytes=peak_rss_bytes,
         round=round_number,
     )
 
@@ -233,7 +237,8 @@ class VirtualTrial:
 
     def _add(self, name: str, wall_s: float, round_number: int | None) -> Stage:
         begin_s = self.clock.now_s() - self.begun_s - wall_s
-        self.stages.append(virtual_stage(name, wall_s, round_number, begin_s))
+        peak = self.peak_rss_bytes()
+        self.stages.append(virtual_stage(name, wall_s, round_number, begin_s, peak))
         return self.stages[-1]
 
     def _record(self, outcome: Outcome, reason: str = "") -> Record:

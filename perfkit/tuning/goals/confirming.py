@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from perfkit.knobs.allocators import ALLOCATOR_KNOB
 from perfkit.knobs.configuration import STOCK_LABEL
+from perfkit.records.roles import Role
 from perfkit.records.schema import Record
 from perfkit.tuning.choice.memory_exchange import SAME_MEMORY
 from perfkit.tuning.choice.recommend import measured_at_own_fidelity
 from perfkit.tuning.choice.rows import Row, rows_of
 from perfkit.tuning.goals.goal import Goal
-from perfkit.tuning.goals.objectives import Cost, Memory, time_gain
+from perfkit.tuning.goals.objectives import Cost, Memory, memory_ratio, time_gain
 from perfkit.tuning.search.evidence import Evidence
 
 MOST_CONFIRMED = 4
@@ -49,13 +50,7 @@ def worth_confirming(
         Largest number of configurations.
     """
     compared = measured_at_own_fidelity(records)
-    rows = [
-        replace(row, peak_rss_bytes=peak or 0)
-        for row in rows_of(compared, Evidence.of_records(compared))
-        if row.eligible and time_gain(row) > 0
-        for peak in [predicted_peak_bytes(compared, row)]
-    ]
-    possible = [row for row in rows if goal.constraints.violation(row) is None]
+    possible = _possible_rows(compared, compared, goal)
     tried = [row for row in possible if row.label != STOCK_LABEL]
     if not tried:
         return ()
@@ -81,6 +76,70 @@ def worth_confirming(
     return tuple(itertools.islice(unique.values(), most))
 
 
+def smaller_equal(records: Sequence[Record], goal: Goal, best: str) -> dict[str, str] | None:
+    """Settings of the program that is recommended, with an allocator that may be the better one.
+
+    A search looks at time alone, and takes any of several allocators that are equally fast. The one
+    that is returned keeps less memory, and the objective prefers it by what screening showed.
+
+    Parameters
+    ----------
+    records
+        Records of one study and one workload, at full depth and shallow.
+    goal
+        Objective and constraints.
+    best
+        Digest of the configuration that is recommended so far.
+
+    Returns
+    -------
+    dict or None
+        The settings; None where no other allocator is preferred.
+    """
+    compared = measured_at_own_fidelity(records)
+    # Ratios of a shallow network compare with each other, and not with confirmed ones.
+    screened = [record for record in compared if record.role != Role.CONFIRM]
+    rows = _possible_rows(compared, screened, goal)
+    base = next((row for row in rows if row.digest == best), None)
+    if base is None or not base.settings:
+        return None
+    program = _without_allocator(base.settings)
+    smaller = [
+        row
+        for row in rows
+        if _without_allocator(row.settings) == program
+        and row.settings
+        and SAME_MEMORY * memory_ratio(row, base) < 1
+    ]
+    score = goal.objective.score
+    chosen = min(smaller, key=score, default=base)
+    return chosen.settings if score(chosen) < score(base) else None
+
+
+def _without_allocator(settings: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in settings.items() if name != ALLOCATOR_KNOB.name}
+
+
+def _possible_rows(records: Sequence[Record], timed: Sequence[Record], goal: Goal) -> list[Row]:
+    """Configurations that keep the constraints, with measured or predicted peaks.
+
+    Parameters
+    ----------
+    records
+        Records that peaks are predicted from.
+    timed
+        Records that times are estimated from.
+    goal
+        Objective and constraints.
+    """
+    rows = [
+        replace(row, peak_rss_bytes=predicted_peak_bytes(records, row) or 0)
+        for row in rows_of(timed, Evidence.of_records(timed))
+        if row.eligible and time_gain(row) > 0
+    ]
+    return [row for row in rows if goal.constraints.violation(row) is None]
+
+
 def predicted_peak_bytes(records: Sequence[Record], row: Row) -> int | None:
     """Peak memory of a configuration: measured, or predicted from its screening.
 
@@ -88,8 +147,7 @@ def predicted_peak_bytes(records: Sequence[Record], row: Row) -> int | None:
     depth that both were screened at: that between the memory of both programs, as the compiler
     counts it, and that between what processes take beyond it. Blocks of a network run one after
     another, so that neither depends much on their number. What a process takes beyond its program
-    is mostly what its allocator keeps: it is that of the configuration, or of all with its
-    allocator, where they had processes of their own.
+    is mostly what its allocator keeps, and is that of the processes with the same allocator.
 
     Parameters
     ----------
@@ -115,7 +173,6 @@ def predicted_peak_bytes(records: Sequence[Record], row: Row) -> int | None:
         if record.workload.depth == depth
         and record.compilation is not None
         and record.passes_peak_bytes
-        and not record.shared_process
     ]
     base = max(
         (
@@ -124,39 +181,37 @@ def predicted_peak_bytes(records: Sequence[Record], row: Row) -> int | None:
             if not record.configuration.settings and record.is_prediction
         ),
         default=0,
-    ) or max(
-        (record.passes_peak_bytes for record in screened if not record.configuration.settings),
-        default=0,
     )
+    beyond_stock = _beyond_program(screened, None)
+    if not base and beyond_stock is not None:
+        base = round(stock[depth] + beyond_stock)
     if not base:
         return None
-    return max(1, round(base + own[depth] - stock[depth] + _beyond_stock(screened, row.settings)))
+    beyond = _beyond_program(screened, row.settings.get(ALLOCATOR_KNOB.name))
+    more = 0.0 if beyond is None or beyond_stock is None else beyond - beyond_stock
+    return max(1, round(base + own[depth] - stock[depth] + more))
 
 
-def _beyond_stock(screened: Sequence[Record], settings: Mapping[str, str]) -> float:
-    """Bytes that a process takes beyond its program, and stock does not; 0 where unknown.
+def _beyond_program(screened: Sequence[Record], allocator: str | None) -> float | None:
+    """Bytes that a process takes beyond its program; None where no process is known.
+
+    In a process of its own they are what the peak exceeds the program by. A shared process keeps
+    the programs of other trials too, so that the trial that found the fewest of them counts.
 
     Parameters
     ----------
     screened
-        Records of one depth, of processes of their own.
-    settings
-        Settings of the configuration.
+        Records of one depth.
+    allocator
+        Value of the knob in the process, or None for the default.
     """
-
-    def beyond(is_alike: Callable[[Mapping[str, str]], bool]) -> list[int]:
-        return [
-            record.passes_peak_bytes - record.compilation.data_bytes
-            for record in screened
-            if record.compilation is not None and is_alike(record.configuration.settings)
-        ]
-
-    allocator = settings.get(ALLOCATOR_KNOB.name)
-    stock = beyond(lambda other: not other)
-    own = beyond(lambda other: other == settings) or beyond(
-        lambda other: other.get(ALLOCATOR_KNOB.name) == allocator
-    )
-    return statistics.median(own) - statistics.median(stock) if own and stock else 0.0
+    alone, shared = list[int](), list[int]()
+    for record in screened:
+        own = record.configuration.settings.get(ALLOCATOR_KNOB.name)
+        if record.compilation is not None and own == allocator:
+            beyond = record.passes_peak_bytes - record.compilation.data_bytes
+            (shared if record.shared_process else alone).append(beyond)
+    return statistics.median(alone) if alone else min(shared, default=None)
 
 
 def _program_bytes(records: Sequence[Record], settings: Mapping[str, str]) -> dict[str, int]:

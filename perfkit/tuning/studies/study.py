@@ -13,7 +13,7 @@ from perfkit.trial.request import reference_file
 from perfkit.tuning.choice.memory_exchange import SAME_MEMORY
 from perfkit.tuning.choice.parts import PartsMeasurement
 from perfkit.tuning.choice.recommend import Recommendation, measured_at_own_fidelity, recommend
-from perfkit.tuning.goals.confirming import worth_confirming
+from perfkit.tuning.goals.confirming import smaller_equal, worth_confirming
 from perfkit.tuning.goals.objectives import Latency, memory_ratio
 from perfkit.tuning.search.evidence import ATTEMPTS, Evidence
 from perfkit.tuning.search.strategy import (
@@ -193,9 +193,13 @@ class Study:
         """
         plan = self._plan
         while finalists := self._unconfirmed_for_goal():
+            blocks = max(map(self._missing_blocks, finalists))
             passes = self._costs.passes_in_block(finalists)
-            needed_s = self._costs.block_s(finalists, passes)
-            if self._remaining_s() < needed_s + self._costs.parts_s((STOCK, finalists[0])):
+            left_s = self._remaining_s() - self._costs.parts_s((STOCK, finalists[0]))
+            if blocks * self._costs.block_s(finalists, passes) > left_s:
+                # An interval from blocks of one pass is better than none.
+                passes = 1
+            if blocks * self._costs.block_s(finalists, passes) > left_s:
                 names = ", ".join(configuration.label for configuration in finalists)
                 self._progress.say(
                     f"not confirmed, because the budget is too short: {names}, which the objective "
@@ -207,22 +211,24 @@ class Study:
     def _unconfirmed_for_goal(self) -> tuple[Configuration, ...]:
         """The configurations that the goal needs, and that have too few blocks for an interval."""
         goal, evidence = self._plan.goal, self._evidence()
-        found = self.recommendation()
-        larger = (
-            found.best is not None
-            and found.stock is not None
-            and memory_ratio(found.best, found.stock) > SAME_MEMORY
-        )
-        if isinstance(goal.objective, Latency) and not goal.pareto and not larger:
-            return ()
-        wanted = map(self._plan.catalogue.configuration, worth_confirming(self.records(), goal))
+        records, found = self.records(), self.recommendation()
+        if isinstance(goal.objective, Latency) and not goal.pareto and not _needs_more(found):
+            best = found.best
+            smaller = None if best is None else smaller_equal(records, goal, best.digest)
+            wanted = [] if smaller is None else [smaller]
+        else:
+            wanted = list(worth_confirming(records, goal))
         return tuple(
             configuration
-            for configuration in wanted
-            if not evidence.failed(configuration.digest)
-            and len(evidence.confirmed(STOCK.digest, configuration.digest))
-            < evidence.first_look(configuration.digest)
+            for configuration in map(self._plan.catalogue.configuration, wanted)
+            if not evidence.failed(configuration.digest) and self._missing_blocks(configuration) > 0
         )
+
+    def _missing_blocks(self, configuration: Configuration) -> int:
+        """Number of confirmation blocks that a configuration lacks for its first interval."""
+        evidence = self._evidence()
+        done = len(evidence.confirmed(STOCK.digest, configuration.digest))
+        return evidence.first_look(configuration.digest) - done
 
     def _search(self, session: Session) -> Stop:
         while True:
@@ -290,6 +296,13 @@ class Study:
 
     def _remaining_s(self) -> float:
         return self._deadline_s - self._runner.now_s()
+
+
+def _needs_more(found: Recommendation) -> bool:
+    """Whether the recommended configuration needs more memory than stock."""
+    if found.best is None or found.stock is None:
+        return False
+    return memory_ratio(found.best, found.stock) > SAME_MEMORY
 
 
 def reserved_s(plan: StudyPlan, costs: MeasuredCosts) -> float:

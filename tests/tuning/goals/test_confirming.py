@@ -6,7 +6,7 @@ import pytest
 
 from perfkit.records.schema import Compilation, Outcome, Record
 from perfkit.tuning.choice.recommend import recommend
-from perfkit.tuning.goals.confirming import predicted_peak_bytes, worth_confirming
+from perfkit.tuning.goals.confirming import predicted_peak_bytes, smaller_equal, worth_confirming
 from perfkit.tuning.goals.goal import Goal, make_goal
 from tests.support.confirmations import stock
 from tests.support.replay import record
@@ -28,11 +28,18 @@ def _program(gigabytes: float) -> Compilation:
     )
 
 
+def _with_peak(one: Record, gigabytes: float) -> Record:
+    """The record with a peak in each of its passes."""
+    peak = round(gigabytes * GB)
+    stages = [stage.model_copy(update={"peak_rss_bytes": peak}) for stage in one.stages]
+    return one.model_copy(update={"stages": stages})
+
+
 def _shallow(one: Record) -> Record:
-    """The record as that of a shallow network in a shared process of 50 GB."""
+    """The record as that of a shallow network in a shared process, with unknown peaks of passes."""
     workload = one.workload.model_copy(update={"depth": "shallow", "digest": "shallow"})
     changed = {"workload": workload, "shared_process": True, "peak_rss_bytes": 50 * GB}
-    return one.model_copy(update=changed)
+    return _with_peak(one.model_copy(update=changed), 0.0)
 
 
 def _screened(name: str, ratio: float, gigabytes: float, outcome: Outcome = Outcome.OK) -> Record:
@@ -89,17 +96,16 @@ def test_without_the_peak_of_stock_nothing_is_predicted() -> None:
 def test_what_an_allocator_keeps_counts_where_processes_were_alone() -> None:
     """Stock takes 4 GB for a program of 2 GB, the allocators 1 GB and 3 GB beyond theirs."""
 
-    def alone(settings: dict[str, str], ratio: float, peak: int, program: float = 1.8) -> Record:
+    def alone(settings: dict[str, str], ratio: float, peak: float, program: float = 1.8) -> Record:
         times = dict.fromkeys(range(4), 10.0 / ratio)
         one = _shallow(record(settings, times=times, block="x", compilation=_program(program)))
-        stages = [stage.model_copy(update={"peak_rss_bytes": peak}) for stage in one.stages]
-        return one.model_copy(update={"shared_process": False, "stages": stages})
+        return _with_peak(one, peak).model_copy(update={"shared_process": False})
 
     lean, rich = {"allocator": "lean"}, {"allocator": "rich"}
     screened = [
-        alone({}, 1.0, 4 * GB, program=2.0),
-        alone(lean, 3.99, int(2.8 * GB)),
-        alone(rich, 4.0, int(4.8 * GB)),
+        alone({}, 1.0, 4.0, program=2.0),
+        alone(lean, 3.99, 2.8),
+        alone(rich, 4.0, 4.8),
         # It shared a process, whose memory says nothing.
         _shallow(
             record(
@@ -121,6 +127,32 @@ def test_what_an_allocator_keeps_counts_where_processes_were_alone() -> None:
     assert list(wanted) == [rich, lean]
 
 
+def test_of_shared_processes_the_one_with_the_fewest_programs_tells_what_an_allocator_keeps() -> (
+    None
+):
+    """The process of an allocator takes 1 GB beyond one program, and 2 GB more for each other."""
+
+    def shared(allocator: str, number: int, peak: float) -> Record:
+        settings = {"allocator": allocator, "number": str(number)}
+        one = _shallow(
+            record(settings, times=dict.fromkeys(range(4), 2.5), block="x", compilation=_program(2))
+        )
+        return _with_peak(one, peak)
+
+    screened = [
+        _with_peak(SHALLOW_STOCK, 5.0),
+        shared("lean", 0, 3.0),
+        shared("lean", 1, 5.0),
+        shared("rich", 0, 6.0),
+        shared("rich", 1, 8.0),
+    ]
+    rows = {row.label: row for row in recommend([FULL_STOCK, *screened]).rows}
+    for label, gigabytes in {"lean": 3, "rich": 6}.items():
+        for number in range(2):
+            row = rows[f"allocator={label} number={number}"]
+            assert predicted_peak_bytes([FULL_STOCK, *screened], row) == gigabytes * GB
+
+
 def test_the_fastest_is_enough_for_latency() -> None:
     assert _wanted(make_goal()) == ["fast"]
 
@@ -128,6 +160,52 @@ def test_the_fastest_is_enough_for_latency() -> None:
 def test_a_small_gain_for_more_memory_is_confirmed_with_its_cheaper_rival() -> None:
     # 5 % more time for a doubling: lean is 4 / 3.8 = 1.053 slower, at 4.8 GB instead of 6 GB.
     assert _wanted(make_goal(memory_exchange=0.5)) == ["fast", "lean"]
+
+
+FAST = {"fast": "1", "allocator": "rich"}
+LEAN = FAST | {"allocator": "lean"}
+
+
+def _smaller_equal(
+    lean: float, gigabytes: float, goal: Goal | None = None, settings: dict[str, str] = LEAN
+) -> dict[str, str] | None:
+    """What is proposed beside a confirmed configuration of 6 GB, 4 times as fast as stock."""
+
+    def alone(settings: dict[str, str], ratio: float, peak: float) -> Record:
+        times = dict.fromkeys(range(4), 10.0 / ratio)
+        one = _shallow(record(settings, times=times, block="x", compilation=_program(2.0)))
+        return _with_peak(one, peak)
+
+    screened = [
+        FULL_STOCK,
+        alone({}, 1.0, 3.0),
+        alone(FAST, 4.0, 4.0),
+        alone(settings, lean, gigabytes),
+        # At full depth it is only 3 times as fast.
+        record(FAST, role="confirm", block="full", times={0: 80.0 / 3}),
+    ]
+    return smaller_equal(screened, goal or make_goal(), screened[2].configuration.digest)
+
+
+def test_an_allocator_that_keeps_less_is_proposed_beside_one_that_is_as_fast() -> None:
+    # Stock has 5 GB at full depth and 3 GB in screening, so that these have 6 and 4.8 GB.
+    assert _smaller_equal(4.0, 2.8) == LEAN
+    # 0.32 doublings are worth 0.96 % of the time.
+    assert _smaller_equal(3.97, 2.8) == LEAN
+    assert _smaller_equal(3.95, 2.8) is None
+    assert _smaller_equal(3.95, 2.8, make_goal(memory_exchange=0.1)) == LEAN
+
+
+def test_allocators_that_keep_about_as_much_are_not_proposed() -> None:
+    assert _smaller_equal(4.0, 3.8) is None
+
+
+def test_another_program_is_not_proposed() -> None:
+    assert _smaller_equal(4.0, 2.8, settings=LEAN | {"parameters": "constants"}) is None
+
+
+def test_no_allocator_is_proposed_instead_of_stock() -> None:
+    assert smaller_equal(SCREENED, make_goal(), FULL_STOCK.configuration.digest) is None
 
 
 def test_memory_needs_the_smallest_within_the_slack() -> None:
