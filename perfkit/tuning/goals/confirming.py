@@ -29,6 +29,9 @@ SCREENING_DOUBT = 1.1
 """Factor by which a screened time may differ from a confirmed one: processes of one program can
 differ by this much for their whole life."""
 
+SMALLER = 0.9
+"""Ratio of predicted peaks below which another allocator is worth the blocks of a confirmation."""
+
 
 def worth_confirming(
     records: Sequence[Record], goal: Goal, most: int = MOST_CONFIRMED
@@ -80,7 +83,7 @@ def smaller_equal(records: Sequence[Record], goal: Goal, best: str) -> dict[str,
     """Settings of the program that is recommended, with an allocator that may be the better one.
 
     A search looks at time alone, and takes any of several allocators that are equally fast. The one
-    that is returned keeps less memory, and the objective prefers it by what screening showed.
+    that is returned keeps much less memory, and the objective prefers it by what screening showed.
 
     Parameters
     ----------
@@ -109,7 +112,7 @@ def smaller_equal(records: Sequence[Record], goal: Goal, best: str) -> dict[str,
         for row in rows
         if _without_allocator(row.settings) == program
         and row.settings
-        and SAME_MEMORY * memory_ratio(row, base) < 1
+        and memory_ratio(row, base) < SMALLER
     ]
     score = goal.objective.score
     chosen = min(smaller, key=score, default=base)
