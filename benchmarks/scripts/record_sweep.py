@@ -24,9 +24,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.recorded import SUFFIX, write_sweep
-from benchmarks.recording import Recording, RecordingPlan, fastest, sweep_of
+from benchmarks.recording import Recording, RecordingPlan
 from benchmarks.scripts.ending import ended
 from benchmarks.sweep_design import factor_values, factorial, sample
+from benchmarks.sweep_of_records import fastest, sweep_of
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import Catalogue, parse_values
 from perfkit.models import get_model

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.recorded import RecordedConfiguration, RecordedSweep, StartSeconds
-from benchmarks.recording import Recording, RecordingPlan, fastest, sweep_of
+from benchmarks.recording import Recording, RecordingPlan
 from benchmarks.replayed import ReplayRunner
 from benchmarks.scripts.record_sweep import main
 from benchmarks.sweep_design import factor_values, factorial, process_key, sample
+from benchmarks.sweep_of_records import fastest, sweep_of
 from benchmarks.virtual_trials import virtual_compilation, virtual_stage
 from perfkit.errors import UserError
 from perfkit.knobs.configuration import STOCK, Catalogue, Configuration

@@ -8,7 +8,6 @@ the programs that JAX adds there. A published file has its SHA-256 in its name.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from pathlib import Path
 
@@ -62,7 +61,7 @@ class Programs:
             # An earlier offer has checked what is linked; and two trials may have compiled the
             # same program, of which either file is right: also one of this trial that is not
             # published yet.
-            if not os.path.lexists(link) and self._is_undamaged(path, digest):
+            if not link.exists(follow_symlinks=False) and self._is_undamaged(path, digest):
                 link.symlink_to(path.resolve())
         return self._own
 

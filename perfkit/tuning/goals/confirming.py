@@ -21,6 +21,7 @@ from perfkit.tuning.choice.rows import Row, rows_of
 from perfkit.tuning.goals.goal import Goal
 from perfkit.tuning.goals.objectives import Cost, Memory, memory_ratio, time_gain
 from perfkit.tuning.search.evidence import Evidence
+from perfkit.tuning.search.settings import Settings, program_settings
 
 MOST_CONFIRMED = 4
 """Most configurations that are proposed at a time; each one adds a process to every block."""
@@ -106,21 +107,19 @@ def smaller_equal(records: Sequence[Record], goal: Goal, best: str) -> dict[str,
     base = next((row for row in rows if row.digest == best), None)
     if base is None or not base.settings:
         return None
-    program = _without_allocator(base.settings)
+    program = _program(base)
     smaller = [
         row
         for row in rows
-        if _without_allocator(row.settings) == program
-        and row.settings
-        and memory_ratio(row, base) < SMALLER
+        if _program(row) == program and row.settings and memory_ratio(row, base) < SMALLER
     ]
     score = goal.objective.score
     chosen = min(smaller, key=score, default=base)
     return chosen.settings if score(chosen) < score(base) else None
 
 
-def _without_allocator(settings: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in settings.items() if name != ALLOCATOR_KNOB.name}
+def _program(row: Row) -> Settings:
+    return program_settings(tuple(sorted(row.settings.items())))
 
 
 def _possible_rows(records: Sequence[Record], timed: Sequence[Record], goal: Goal) -> list[Row]:

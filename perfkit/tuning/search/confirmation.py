@@ -12,7 +12,7 @@ from perfkit.stats.exact import next_look
 from perfkit.stats.interval import Interval
 from perfkit.tuning.search.evidence import Evidence
 from perfkit.tuning.search.screening import mean_gain
-from perfkit.tuning.search.strategy import Budget, Confirm, Stop
+from perfkit.tuning.search.strategy import Budget, Confirm, Costs, Stop
 from perfkit.units import seconds_text
 
 SMALL_GAIN = 1.10
@@ -95,9 +95,9 @@ def next_confirmation(
     # call with a larger budget continues from there.
     least = _look(evidence, finalists[0])
     needed = 1 if blocks < least else to_look
-    if blocks < least and budget.turns(least - blocks) * block_s > budget.remaining_s:
-        # An interval from blocks of one pass is better than none.
-        passes = 1
+    if blocks < least:
+        turns = budget.turns(least - blocks)
+        passes = passes_before_interval(finalists, turns, budget.costs, budget.remaining_s)
         block_s = budget.costs.block_s(finalists, passes)
     kept_s = 0.0
     if any(is_confirmed(evidence, finalist) for finalist in finalists):
@@ -105,6 +105,28 @@ def next_confirmation(
     if needed == 0 or budget.turns(needed) * block_s + kept_s > budget.remaining_s:
         return None
     return Confirm(finalists, passes)
+
+
+def passes_before_interval(
+    finalists: Sequence[Configuration], blocks: int, costs: Costs, remaining_s: float
+) -> int:
+    """Number of rounds of each block that is missing for the first interval of finalists.
+
+    An interval from blocks of one pass is better than none.
+
+    Parameters
+    ----------
+    finalists
+        The finalists of the blocks.
+    blocks
+        Number of blocks that are run one after another.
+    costs
+        Predicted durations.
+    remaining_s
+        Wall seconds that are left for the blocks.
+    """
+    passes = costs.passes_in_block(finalists)
+    return passes if blocks * costs.block_s(finalists, passes) <= remaining_s else 1
 
 
 def reserve_s(

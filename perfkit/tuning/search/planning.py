@@ -145,8 +145,9 @@ def disturbed_texts(evidence: Evidence, candidates: Iterable[Configuration]) -> 
 
 def _compared(evidence: Evidence, base: Configuration) -> int:
     """Number of comparisons of a base with others."""
-    digests = ({pair.first.digest, pair.second.digest} for pair in evidence.comparisons)
-    return sum(base.digest in pair for pair in digests)
+    return sum(
+        base.digest in (pair.first.digest, pair.second.digest) for pair in evidence.comparisons
+    )
 
 
 def _rounds_most(base: Configuration, candidates: Sequence[Configuration], costs: Costs) -> int:

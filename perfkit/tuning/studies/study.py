@@ -15,6 +15,11 @@ from perfkit.tuning.choice.parts import PartsMeasurement
 from perfkit.tuning.choice.recommend import Recommendation, measured_at_own_fidelity, recommend
 from perfkit.tuning.goals.confirming import smaller_equal, worth_confirming
 from perfkit.tuning.goals.objectives import Latency, memory_ratio
+from perfkit.tuning.search.confirmation import (
+    is_confirmed,
+    missing_blocks,
+    passes_before_interval,
+)
 from perfkit.tuning.search.evidence import ATTEMPTS, Evidence
 from perfkit.tuning.search.strategy import (
     Budget,
@@ -193,12 +198,10 @@ class Study:
         """
         plan = self._plan
         while finalists := self._unconfirmed_for_goal():
-            blocks = max(map(self._missing_blocks, finalists))
-            passes = self._costs.passes_in_block(finalists)
+            evidence = self._evidence()
+            blocks = max(missing_blocks(evidence, finalist) for finalist in finalists)
             left_s = self._remaining_s() - self._costs.parts_s((STOCK, finalists[0]))
-            if blocks * self._costs.block_s(finalists, passes) > left_s:
-                # An interval from blocks of one pass is better than none.
-                passes = 1
+            passes = passes_before_interval(finalists, blocks, self._costs, left_s)
             if blocks * self._costs.block_s(finalists, passes) > left_s:
                 names = ", ".join(configuration.label for configuration in finalists)
                 self._progress.say(
@@ -221,14 +224,9 @@ class Study:
         return tuple(
             configuration
             for configuration in map(self._plan.catalogue.configuration, wanted)
-            if not evidence.failed(configuration.digest) and self._missing_blocks(configuration) > 0
+            if not evidence.failed(configuration.digest)
+            and not is_confirmed(evidence, configuration)
         )
-
-    def _missing_blocks(self, configuration: Configuration) -> int:
-        """Number of confirmation blocks that a configuration lacks for its first interval."""
-        evidence = self._evidence()
-        done = len(evidence.confirmed(STOCK.digest, configuration.digest))
-        return evidence.first_look(configuration.digest) - done
 
     def _search(self, session: Session) -> Stop:
         while True:

@@ -35,54 +35,13 @@ from perfkit.tuning.search.strategy import (
     Stop,
 )
 from tests.support.coverage_of_space import coverage_text
+from tests.support.hand_made_evidence import AMPLE, FixedCosts, screened
 from tests.support.partners import CATALOGUE, CHANGES, OVER_THE_SPACE, SPACE
-
-
-class _Costs:
-    """Every start takes 5 s and every pass 1 s."""
-
-    def pass_s(self, configuration: Configuration) -> float:
-        return 1.0
-
-    def screening_s(
-        self, base: Configuration, candidates: Sequence[Configuration], rounds: int
-    ) -> float:
-        return 5.0 * len(candidates) + rounds * (1.0 + len(candidates))
-
-    def block_s(self, finalists: Sequence[Configuration], passes: int) -> float:
-        return 5.0 + passes * (1.0 + len(finalists))
-
-    def passes_in_block(self, finalists: Sequence[Configuration]) -> int:
-        return 4
-
-    def parts_s(self, configurations: Sequence[Configuration]) -> float:
-        return 0.0
-
-
-AMPLE = Budget(1e6, _Costs())
-
-
-def _screened(number: int, settings: dict[str, str], ratio: float) -> list[Process]:
-    """A candidate that was measured in turns with stock for six rounds."""
-    configuration = CATALOGUE.configuration(settings)
-    block, rounds = f"block-{number}", range(6)
-    return [
-        Process(STOCK.digest, Role.BASE, block, dict.fromkeys(rounds, 10.0), Outcome.OK),
-        Process(
-            configuration.digest,
-            Role.SCREEN,
-            block,
-            dict.fromkeys(rounds, 10.0 / ratio),
-            Outcome.OK,
-            configuration.settings,
-        ),
-    ]
-
 
 SINGLES = [
     process
     for number, change in enumerate(CHANGES)
-    for process in _screened(number, dict(change), 0.99)
+    for process in screened(number, dict(change), 0.99)
 ]
 """Every single change was measured, and none is faster."""
 
@@ -106,7 +65,7 @@ def test_every_single_change_comes_before_the_first_combination(name: str) -> No
         assert isinstance(decision, Screen)
         for candidate in decision.candidates:
             asked.append(candidate)
-            processes += _screened(len(asked), candidate.as_dict(), 0.99)
+            processes += screened(len(asked), candidate.as_dict(), 0.99)
     assert [one.settings for one in asked[:5]] == list(CHANGES)
     assert all(len(one.settings) > 1 for one in asked[5:])
 
@@ -130,7 +89,7 @@ def test_a_configuration_that_failed_is_not_proposed_again(name: str) -> None:
     decision = strategy.decide(Evidence(failed), SPACE, AMPLE)
     assert isinstance(decision, Screen)
     assert [one.as_dict() for one in decision.candidates] == [{"bucket": "exact"}]
-    measured = [*failed, *_screened(0, {"bucket": "exact"}, 0.9)]
+    measured = [*failed, *screened(0, {"bucket": "exact"}, 0.9)]
     assert strategy.decide(Evidence(measured), SPACE, AMPLE) == Stop()
 
 
@@ -142,19 +101,19 @@ def test_the_search_ends_when_the_incumbent_has_withstood_enough_combinations() 
     ]
     processes = [
         *SINGLES,
-        *(one for at, own in enumerate(pairs) for one in _screened(10 + at, own, 0.9)),
+        *(one for at, own in enumerate(pairs) for one in screened(10 + at, own, 0.9)),
     ]
     assert ScreenTpe(patience=3).decide(Evidence(processes), SPACE, AMPLE) == Stop()
     assert isinstance(ScreenTpe(patience=4).decide(Evidence(processes), SPACE, AMPLE), Screen)
 
 
-def test_changes_that_are_screened_with_the_next_incumbent_do_not_challenge_it() -> None:
+def test_changes_that_arescreened_with_the_next_incumbent_do_not_challenge_it() -> None:
     ratios = {"bucket": ("exact", 2.0), "xla_cpu_use_onednn": ("true", 0.9)}
     both = {name: value for name, (value, _) in ratios.items()}
     rounds = range(6)
     stock = Process(STOCK.digest, Role.BASE, "first", dict.fromkeys(rounds, 10.0), Outcome.OK)
     together = [
-        replace(_screened(0, {name: value}, ratio)[1], block="first")
+        replace(screened(0, {name: value}, ratio)[1], block="first")
         for name, (value, ratio) in ratios.items()
     ]
     known = known_configurations(Evidence([stock, *together]), SPACE)
@@ -163,7 +122,7 @@ def test_changes_that_are_screened_with_the_next_incumbent_do_not_challenge_it()
     # Both changes are a single change of the incumbent; a third one makes a combination of them.
     incumbent = replace(together[0], role=Role.BASE, block="second")
     challengers = [
-        replace(_screened(0, settings, 1.5)[1], block="second")
+        replace(screened(0, settings, 1.5)[1], block="second")
         for settings in (both, both | {"allocator": "glibc-keep"})
     ]
     known = known_configurations(Evidence([stock, *together, incumbent, *challengers]), SPACE)
@@ -172,7 +131,7 @@ def test_changes_that_are_screened_with_the_next_incumbent_do_not_challenge_it()
 
 
 def test_a_candidate_that_won_one_pair_of_processes_is_repeated_first() -> None:
-    processes = [*SINGLES, *_screened(10, {"bucket": "exact", "xla_cpu_use_onednn": "true"}, 1.05)]
+    processes = [*SINGLES, *screened(10, {"bucket": "exact", "xla_cpu_use_onednn": "true"}, 1.05)]
     decision = ScreenTpe().decide(Evidence(processes), SPACE, AMPLE)
     assert isinstance(decision, Screen)
     assert decision.fresh
@@ -183,7 +142,7 @@ def test_a_candidate_that_won_one_pair_of_processes_is_repeated_first() -> None:
 
 def _confirmed(settings: dict[str, str], ratio: float) -> list[Process]:
     """Six confirmation blocks."""
-    blocks = [_screened(100 + number, settings, ratio) for number in range(6)]
+    blocks = [screened(100 + number, settings, ratio) for number in range(6)]
     return [replace(one, role=Role.CONFIRM) for block in blocks for one in block]
 
 
@@ -191,12 +150,12 @@ def _confirmed(settings: dict[str, str], ratio: float) -> list[Process]:
 def test_the_rest_of_a_budget_is_spent_on_an_untried_change(name: str) -> None:
     """Three rounds of one candidate take 11 s; six blocks of a confirmation take 42 s and more."""
     exact = {"bucket": "exact"}
-    evidence = Evidence([*_screened(0, exact, 2.0), *_confirmed(exact, 2.0)])
-    decision = make_strategy(name).decide(evidence, SPACE, Budget(12.0, _Costs()))
+    evidence = Evidence([*screened(0, exact, 2.0), *_confirmed(exact, 2.0)])
+    decision = make_strategy(name).decide(evidence, SPACE, Budget(12.0, FixedCosts()))
     assert isinstance(decision, Screen)
     assert len(decision.candidates) == 1
     assert decision.base.as_dict() == exact
-    stop = make_strategy(name).decide(evidence, SPACE, Budget(5.0, _Costs()))
+    stop = make_strategy(name).decide(evidence, SPACE, Budget(5.0, FixedCosts()))
     assert isinstance(stop, Stop)
     assert "because the budget is too short" in stop.reasons[0]
 
@@ -204,16 +163,16 @@ def test_the_rest_of_a_budget_is_spent_on_an_untried_change(name: str) -> None:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_half_of_a_budget_without_an_interval_goes_to_screening(name: str) -> None:
     """Six confirmation blocks of one pass take 42 s, one screening at least 13 s."""
-    evidence = Evidence([*_screened(0, {"bucket": "exact"}, 2.0)])
-    screening = make_strategy(name).decide(evidence, SPACE, Budget(40.0, _Costs()))
+    evidence = Evidence([*screened(0, {"bucket": "exact"}, 2.0)])
+    screening = make_strategy(name).decide(evidence, SPACE, Budget(40.0, FixedCosts()))
     assert isinstance(screening, Screen)
-    confirmation = make_strategy(name).decide(evidence, SPACE, Budget(24.0, _Costs()))
+    confirmation = make_strategy(name).decide(evidence, SPACE, Budget(24.0, FixedCosts()))
     assert isinstance(confirmation, Confirm)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_candidates_that_crashed_together_are_screened_alone(name: str) -> None:
-    shared = Budget(1e6, _Costs(), shared=True)
+def test_candidates_that_crashed_together_arescreened_alone(name: str) -> None:
+    shared = Budget(1e6, FixedCosts(), shared=True)
     first = make_strategy(name).decide(Evidence([]), SPACE, shared)
     assert isinstance(first, Screen)
     members = [STOCK, *first.candidates]
@@ -239,7 +198,7 @@ def test_candidates_that_crashed_together_are_screened_alone(name: str) -> None:
 
 
 def test_configurations_outside_the_space_play_no_part() -> None:
-    elsewhere = _screened(0, {"xla_cpu_use_xnnpack": "false"}, 2.0)
+    elsewhere = screened(0, {"xla_cpu_use_xnnpack": "false"}, 2.0)
     decision = Grid().decide(Evidence(elsewhere), SPACE, AMPLE)
     assert isinstance(decision, Screen)
     assert decision.base == STOCK
@@ -249,11 +208,11 @@ def test_configurations_outside_the_space_play_no_part() -> None:
 def test_changes_that_gained_on_an_earlier_base_are_combined_with_the_incumbent() -> None:
     evidence = Evidence(
         [
-            *_screened(0, {"bucket": "exact"}, 2.0),
-            *_screened(1, {"xla_cpu_use_onednn": "true"}, 1.05),
-            *_screened(2, {"allocator": "glibc-hugepages"}, 1.1),
-            *_screened(3, {"allocator": "glibc-keep"}, 1.2),
-            *_screened(4, {"parameters": "constants"}, 0.9),
+            *screened(0, {"bucket": "exact"}, 2.0),
+            *screened(1, {"xla_cpu_use_onednn": "true"}, 1.05),
+            *screened(2, {"allocator": "glibc-hugepages"}, 1.1),
+            *screened(3, {"allocator": "glibc-keep"}, 1.2),
+            *screened(4, {"parameters": "constants"}, 0.9),
         ]
     )
     exact, onednn = {"bucket": "exact"}, {"xla_cpu_use_onednn": "true"}
@@ -272,7 +231,7 @@ def test_changes_that_gained_on_an_earlier_base_are_combined_with_the_incumbent(
 
 
 def test_the_neighbours_of_the_incumbent_differ_in_one_knob_or_two() -> None:
-    known = known_configurations(Evidence(_screened(0, {"bucket": "exact"}, 2.0)), SPACE)
+    known = known_configurations(Evidence(screened(0, {"bucket": "exact"}, 2.0)), SPACE)
     assert known.best.as_dict() == {"bucket": "exact"}
     found = [one.as_dict() for one in known.neighbours()]
     differing = [
@@ -357,7 +316,7 @@ def test_the_key_of_a_strategy_holds_its_parameters() -> None:
 def test_a_change_that_costs_memory_has_to_gain_more(ratio: float, wins: bool) -> None:
     """Parameters as constants need 2.7 times the memory: 1.03 ** log2(2.7) = 1.043."""
     constants = {"parameters": "constants"}
-    evidence = Evidence([*_screened(0, constants, ratio), *_screened(1, constants, ratio)])
+    evidence = Evidence([*screened(0, constants, ratio), *screened(1, constants, ratio)])
     assert (climb_of(evidence, SPACE).best.as_dict() == constants) == wins
     found = known_configurations(evidence, SPACE)
     assert (found.best.as_dict() == constants) == wins
@@ -366,46 +325,3 @@ def test_a_change_that_costs_memory_has_to_gain_more(ratio: float, wins: bool) -
     # With another rate of exchange, 1.01 ** log2(2.7) = 1.014, both gains suffice.
     cheap = replace(SPACE, memory_exchange=0.01)
     assert climb_of(evidence, cheap).best.as_dict() == constants
-
-
-def _on_exact(number: int, settings: dict[str, str], ratio: float) -> list[Process]:
-    """A candidate that was measured in turns with ``bucket=exact``, which takes 5 s."""
-    base, candidate = _screened(number, {"bucket": "exact"} | settings, 2.0 * ratio)
-    exact = CATALOGUE.configuration({"bucket": "exact"})
-    of_base = replace(
-        base, digest=exact.digest, settings=exact.settings, times_s=dict.fromkeys(range(6), 5.0)
-    )
-    return [of_base, candidate]
-
-
-def test_a_change_that_lost_on_a_much_slower_incumbent_is_tried_again() -> None:
-    library = {"xla_cpu_use_onednn": "true"}
-    others = [dict(change) for change in CHANGES[2:]]
-    lost = [
-        process
-        for number, settings in enumerate(others)
-        for process in _on_exact(number, settings, 0.9)
-    ]
-    before = [*_screened(10, {"bucket": "exact"}, 2.0), *_screened(11, library, 0.9)]
-    climb = climb_of(Evidence([*before, *lost]), SPACE)
-    assert climb.best.as_dict() == {"bucket": "exact"}
-    assert (climb.untried, climb.undecided) == ((), ())
-    assert climb.outdated == (CHANGES[1],)
-    decision = make_strategy("coordinate-ascent").decide(Evidence([*before, *lost]), SPACE, AMPLE)
-    assert isinstance(decision, Screen)
-    assert [one.as_dict() for one in decision.candidates] == [{"bucket": "exact"} | library]
-    # What it did on the slower incumbent does not count any more.
-    won = climb_of(Evidence([*before, *lost, *_on_exact(12, library, 1.5)]), SPACE)
-    assert won.best.as_dict() == {"bucket": "exact"} | library
-    again = climb_of(Evidence([*before, *lost, *_on_exact(12, library, 0.9)]), SPACE)
-    assert again.outdated == ()
-
-
-def test_a_change_that_lost_is_not_tried_again_on_an_incumbent_that_is_about_as_fast() -> None:
-    library = {"xla_cpu_use_onednn": "true"}
-    small = [
-        process for number in range(3) for process in _screened(number, {"bucket": "exact"}, 1.05)
-    ]
-    climb = climb_of(Evidence([*small, *_screened(11, library, 0.9)]), SPACE)
-    assert climb.best.as_dict() == {"bucket": "exact"}
-    assert climb.outdated == ()
