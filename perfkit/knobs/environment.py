@@ -9,6 +9,7 @@ from perfkit.knobs.configuration import Configuration
 from perfkit.knobs.inherited import (
     COMPILER_FAMILIES,
     RECORDED,
+    REMEDIES,
     changes_computation,
     inherited_variables,
     redacted,
@@ -74,10 +75,10 @@ def environment_sentences(
     if left:
         sentences.append(f"set here, but left out of trials: {_listed(left)}")
     kept = passed_on_variables(inherited)
-    if "OPENBLAS_CORETYPE" in kept:
+    if remedies := {name: kept[name] for name in REMEDIES if name in kept}:
         sentences.append(
-            f"OPENBLAS_CORETYPE={kept['OPENBLAS_CORETYPE']} is passed on to trials: it corrects "
-            "NumPy's results on some processors and affects no timed pass"
+            f"passed on to trials: {_listed(remedies)}; NumPy needs this on some processors, and "
+            "no timed pass depends on it"
         )
     return sentences
 

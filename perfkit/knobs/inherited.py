@@ -12,6 +12,20 @@ import os
 import re
 from collections.abc import Mapping
 
+REMEDIES = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "BLIS_ARCH_TYPE",
+    "MKL_DEBUG_CPU_TYPE",
+    "NVPL_BLAS_DEBUG_CPU_TYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+)
+"""Variables that users set where NumPy or a BLAS mistakes the processor for another: its kernels
+then return wrong results or crash. One alone can do harm, so that all are passed on: the Haswell
+kernels of OpenBLAS crash on a virtual machine that hides its caches unless the size of the L2 cache
+is stated. They affect NumPy and SciPy only: XLA's programs, and with them every timed pass, use
+neither."""
+
 INHERITED = frozenset(
     {
         # Where a program finds its files, its user, and room to write.
@@ -21,10 +35,7 @@ INHERITED = frozenset(
         *("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONSAFEPATH"),
         *("PYTHONPLATLIBDIR", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"),
         *("PYTHONIOENCODING", "PYTHONUTF8", "PYTHONCOERCECLOCALE"),
-        # OpenBLAS mistakes some processors for others, and its kernels then return wrong results or
-        # crash; users set this variable as a remedy. It affects NumPy and SciPy only: XLA's
-        # programs, and with them every timed pass, do not use OpenBLAS.
-        "OPENBLAS_CORETYPE",
+        *REMEDIES,
         # Access to files that a model may have to download.
         *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
@@ -35,7 +46,7 @@ INHERITED = frozenset(
 INHERITED_PREFIXES = ("LC_", "XDG_", "PERFKIT_", "SLURM_", "SLURMD_", "PBS_", "NIX_LD")
 """Prefixes of variables that a trial inherits: locale, folders, perfkit, batch systems."""
 
-RECORDED = frozenset({"OPENBLAS_CORETYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"})
+RECORDED = frozenset({*REMEDIES, "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"})
 """Inherited variables that a record states, because they decide which code runs."""
 
 COMPILER_FAMILIES = (
