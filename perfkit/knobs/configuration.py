@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -216,6 +217,11 @@ class Catalogue:
     def changed(self, base: Configuration, name: str, value: str) -> Configuration:
         """``base`` with one knob set to ``value``."""
         return self.configuration(base.as_dict() | {name: value})
+
+    def known_memory(self, settings: Mapping[str, str]) -> float:
+        """Peak memory with some settings relative to stock, as far as the knobs state it."""
+        knobs = map(self.knob, settings)
+        return math.prod(knob.search.memory_ratio for knob in knobs if knob.search is not None)
 
     def parse_setting(self, text: str) -> tuple[str, str]:
         """Name and canonical value of ``NAME=VALUE``.

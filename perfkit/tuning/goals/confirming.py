@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from perfkit.knobs.allocators import ALLOCATOR_KNOB
@@ -30,12 +30,23 @@ SCREENING_DOUBT = 1.1
 """Factor by which a screened time may differ from a confirmed one: processes of one program can
 differ by this much for their whole life."""
 
+KnownMemory = Callable[[Mapping[str, str]], float]
+"""Peak memory with some settings relative to stock, as far as the knobs state it."""
+
 SMALLER = 0.9
 """Ratio of predicted peaks below which another allocator is worth the blocks of a confirmation."""
 
 
+def no_known_memory(settings: Mapping[str, str]) -> float:
+    """State nothing: the knobs are not known to change the memory."""
+    return 1.0
+
+
 def worth_confirming(
-    records: Sequence[Record], goal: Goal, most: int = MOST_CONFIRMED
+    records: Sequence[Record],
+    goal: Goal,
+    most: int = MOST_CONFIRMED,
+    known_memory: KnownMemory = no_known_memory,
 ) -> tuple[dict[str, str], ...]:
     """Settings of the configurations to confirm for a goal, the most important first.
 
@@ -52,9 +63,11 @@ def worth_confirming(
         Objective and constraints.
     most
         Largest number of configurations.
+    known_memory
+        What the knobs state of the memory that their values need.
     """
     compared = measured_at_own_fidelity(records)
-    possible = _possible_rows(compared, compared, goal)
+    possible = _possible_rows(compared, compared, goal, known_memory)
     tried = [row for row in possible if row.label != STOCK_LABEL]
     if not tried:
         return ()
@@ -80,7 +93,12 @@ def worth_confirming(
     return tuple(itertools.islice(unique.values(), most))
 
 
-def smaller_equal(records: Sequence[Record], goal: Goal, best: str) -> dict[str, str] | None:
+def smaller_equal(
+    records: Sequence[Record],
+    goal: Goal,
+    best: str,
+    known_memory: KnownMemory = no_known_memory,
+) -> dict[str, str] | None:
     """Settings of the program that is recommended, with an allocator that may be the better one.
 
     A search looks at time alone, and takes any of several allocators that are equally fast. The one
@@ -94,6 +112,8 @@ def smaller_equal(records: Sequence[Record], goal: Goal, best: str) -> dict[str,
         Objective and constraints.
     best
         Digest of the configuration that is recommended so far.
+    known_memory
+        What the knobs state of the memory that their values need.
 
     Returns
     -------
@@ -103,7 +123,7 @@ def smaller_equal(records: Sequence[Record], goal: Goal, best: str) -> dict[str,
     compared = measured_at_own_fidelity(records)
     # Ratios of a shallow network compare with each other, and not with confirmed ones.
     screened = [record for record in compared if record.role != Role.CONFIRM]
-    rows = _possible_rows(compared, screened, goal)
+    rows = _possible_rows(compared, screened, goal, known_memory)
     base = next((row for row in rows if row.digest == best), None)
     if base is None or not base.settings:
         return None
@@ -122,7 +142,9 @@ def _program(row: Row) -> Settings:
     return program_settings(tuple(sorted(row.settings.items())))
 
 
-def _possible_rows(records: Sequence[Record], timed: Sequence[Record], goal: Goal) -> list[Row]:
+def _possible_rows(
+    records: Sequence[Record], timed: Sequence[Record], goal: Goal, known_memory: KnownMemory
+) -> list[Row]:
     """Configurations that keep the constraints, with measured or predicted peaks.
 
     Parameters
@@ -133,16 +155,20 @@ def _possible_rows(records: Sequence[Record], timed: Sequence[Record], goal: Goa
         Records that times are estimated from.
     goal
         Objective and constraints.
+    known_memory
+        What the knobs state of the memory that their values need.
     """
     rows = [
-        replace(row, peak_rss_bytes=predicted_peak_bytes(records, row) or 0)
+        replace(row, peak_rss_bytes=predicted_peak_bytes(records, row, known_memory) or 0)
         for row in rows_of(timed, Evidence.of_records(timed))
         if row.eligible and time_gain(row) > 0
     ]
     return [row for row in rows if goal.constraints.violation(row) is None]
 
 
-def predicted_peak_bytes(records: Sequence[Record], row: Row) -> int | None:
+def predicted_peak_bytes(
+    records: Sequence[Record], row: Row, known_memory: KnownMemory = no_known_memory
+) -> int | None:
     """Peak memory of a configuration: measured, or predicted from its screening.
 
     The prediction is the peak of stock, at full depth if it is known, plus two differences at a
@@ -151,12 +177,17 @@ def predicted_peak_bytes(records: Sequence[Record], row: Row) -> int | None:
     another, so that neither depends much on their number. What a process takes beyond its program
     is mostly what its allocator keeps, and is that of the processes with the same allocator.
 
+    What knobs state is a lower limit: the compiler does not count the constants of a program, so
+    that one with its parameters baked in looks smaller than it is.
+
     Parameters
     ----------
     records
         Records of one study.
     row
         The configuration.
+    known_memory
+        What the knobs state of the memory that their values need.
 
     Returns
     -------
@@ -191,7 +222,9 @@ def predicted_peak_bytes(records: Sequence[Record], row: Row) -> int | None:
         return None
     beyond = _beyond_program(screened, row.settings.get(ALLOCATOR_KNOB.name))
     more = 0.0 if beyond is None or beyond_stock is None else beyond - beyond_stock
-    return max(1, round(base + own[depth] - stock[depth] + more))
+    predicted = max(1, round(base + own[depth] - stock[depth] + more))
+    ratio = known_memory(row.settings)
+    return max(predicted, round(ratio * base)) if ratio > 1 else predicted
 
 
 def _beyond_program(screened: Sequence[Record], allocator: str | None) -> float | None:

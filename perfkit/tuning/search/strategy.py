@@ -132,13 +132,9 @@ class SearchSpace:
 
     def least_gain(self, base: Configuration, candidate: Configuration) -> float:
         """Ratio of times above which a candidate is worth the memory that it is known to need."""
-        ratio = self._known_memory(candidate) / self._known_memory(base)
+        known_memory = self.catalogue.known_memory
+        ratio = known_memory(dict(candidate.settings)) / known_memory(dict(base.settings))
         return least_gain(ratio, self.memory_exchange)
-
-    def _known_memory(self, configuration: Configuration) -> float:
-        """Peak memory relative to stock, as far as the knobs state it."""
-        knobs = (self.catalogue.knob(name) for name, _ in configuration.settings)
-        return math.prod(knob.search.memory_ratio for knob in knobs if knob.search is not None)
 
     def started_from(self, starts: Iterable[Configuration]) -> SearchSpace:
         """The space with configurations that won elsewhere as its first changes.

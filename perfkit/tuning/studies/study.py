@@ -214,13 +214,14 @@ class Study:
     def _unconfirmed_for_goal(self) -> tuple[Configuration, ...]:
         """The configurations that the goal needs, and that have too few blocks for an interval."""
         goal, evidence = self._plan.goal, self._evidence()
+        known_memory = self._plan.catalogue.known_memory
         records, found = self.records(), self.recommendation()
         if isinstance(goal.objective, Latency) and not goal.pareto and not _needs_more(found):
             best = found.best
-            smaller = None if best is None else smaller_equal(records, goal, best.digest)
-            wanted = [] if smaller is None else [smaller]
+            smaller = best and smaller_equal(records, goal, best.digest, known_memory)
+            wanted = [smaller] if smaller else []
         else:
-            wanted = list(worth_confirming(records, goal))
+            wanted = list(worth_confirming(records, goal, known_memory=known_memory))
         return tuple(
             configuration
             for configuration in map(self._plan.catalogue.configuration, wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from perfkit.records.schema import Compilation, Outcome, Record
@@ -86,6 +88,20 @@ def test_the_peak_is_predicted_from_the_difference_of_the_programs() -> None:
     assert predicted_peak_bytes(SCREENED, rows["fast=1"]) == 6 * GB
     assert predicted_peak_bytes(SCREENED, rows["tiny=1"]) == pytest.approx(4.2 * GB)
     assert predicted_peak_bytes(SCREENED, rows["stock"]) == 5 * GB
+
+
+def test_memory_that_a_knob_states_is_the_least_that_is_predicted() -> None:
+    """The compiler does not count constants: the program of ``tiny`` looks smaller than stock's."""
+    rows = {row.label: row for row in recommend(SCREENED).rows}
+
+    def known_memory(settings: Mapping[str, str]) -> float:
+        return 2.0 if "tiny" in settings else 1.0
+
+    assert predicted_peak_bytes(SCREENED, rows["tiny=1"], known_memory) == 10 * GB
+    assert predicted_peak_bytes(SCREENED, rows["fast=1"], known_memory) == 6 * GB
+    goal = make_goal("memory", slack=1.0)
+    assert {"tiny": "1"} in worth_confirming(SCREENED, goal)
+    assert {"tiny": "1"} not in worth_confirming(SCREENED, goal, 2, known_memory)
 
 
 def test_without_the_peak_of_stock_nothing_is_predicted() -> None:
