@@ -148,9 +148,10 @@ class Recording:
                     self._measure(session, block)
                     done, left = done + len(block), left - len(block)
                     spent_s = self._runner.now_s() - begin_s
+                    missing = f"{left} are left, about {seconds_text(left * spent_s / done)}"
                     self._progress.say(
-                        f"{done} configurations in {seconds_text(spent_s)}; {left} are left, about "
-                        f"{seconds_text(left * spent_s / done)}"
+                        f"{done} configurations in {seconds_text(spent_s)}; "
+                        f"{missing if left else 'none is left'}"
                     )
         self._finish_base()
 
