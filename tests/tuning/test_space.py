@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from perfkit.errors import UserError
+from perfkit.kernels.build.availability import why_no_kernels
 from perfkit.knobs.allocators import ALLOCATORS
 from perfkit.knobs.configuration import Catalogue
 from perfkit.knobs.knob import Host
@@ -21,8 +22,8 @@ from perfkit.tuning.search.strategy import Change, SearchSpace
 from perfkit.tuning.space import search_space
 from tests.support.replay import WORKLOAD
 
-NATIVE_KERNELS = [] if why_no_native_kernels() else [(("kernels", "native"),)]
-"""The step that tries native kernels, which need a compiler on this machine."""
+NATIVE_KERNELS = () if why_no_native_kernels() else (("kernels", "native"),)
+"""The value that needs a compiler on this machine."""
 
 ONE_TEMPLATE = () if why_all_templates() else (("templates", "needed"),)
 """The value that the package installed here may make useless."""
@@ -42,12 +43,15 @@ def _changes(model: Model, workload: Workload, host: Host) -> tuple[Change, ...]
 
 def test_alphafold_on_a_large_machine() -> None:
     assert _changes(AlphaFold3(), WORKLOAD, LARGE) == (
-        (("bucket", "exact"), ("msa_rows", "needed"), ("atom_slots", "needed"), *ONE_TEMPLATE),
+        (
+            *(("bucket", "exact"), ("msa_rows", "needed"), ("atom_slots", "needed")),
+            *(*NATIVE_KERNELS, *ONE_TEMPLATE),
+        ),
         (("xla_cpu_prefer_vector_width", "512"), ("allocator", "jemalloc-hugepages")),
         (("bucket", "exact"),),
         (("msa_rows", "needed"),),
         (("atom_slots", "needed"),),
-        *NATIVE_KERNELS,
+        *([NATIVE_KERNELS] if NATIVE_KERNELS else []),
         *([ONE_TEMPLATE] if ONE_TEMPLATE else []),
         (("xla_cpu_prefer_vector_width", "512"),),
         (("allocator", "jemalloc-hugepages"),),
@@ -85,7 +89,8 @@ def test_values_that_make_no_difference_on_a_machine_are_not_tried() -> None:
         name for name, _ in settings
     }
     # One of the two knobs with small gains is left, so there is no bundle of them.
-    assert [len(change) for change in changes if len(change) > 1] == [3 + len(ONE_TEMPLATE)]
+    bundles = [len(change) for change in changes if len(change) > 1]
+    assert bundles == [3 + len(NATIVE_KERNELS) + len(ONE_TEMPLATE)]
 
 
 def test_mimalloc_takes_the_place_of_the_allocators_of_system_packages() -> None:
@@ -100,6 +105,7 @@ def test_an_input_that_fills_its_bucket_has_no_exact_bucket_to_try() -> None:
     assert _changes(AlphaFold3(), full, LARGE)[0] == (
         ("msa_rows", "needed"),
         ("atom_slots", "needed"),
+        *NATIVE_KERNELS,
         *ONE_TEMPLATE,
     )
 
@@ -119,13 +125,12 @@ def test_gencast_tries_precision_first_where_the_cpu_multiplies_bfloat16(
     workload = model.workload({"resolution": 5.0}, {})
     host = dataclasses.replace(SMALL, instruction_sets=frozenset(instruction_sets))
     first, *singles = _changes(model, workload, host)
-    assert [name for name, _ in first] == names
-    assert dict(first) == {
-        "parameters": "constants",
-        "grid_block": "1024",
-        "precision": "bfloat16_network",
-    }
-    assert list(dict.fromkeys(name for ((name, _),) in singles[:5])) == names
+    expected = {"parameters": "constants", "grid_block": "1024", "precision": "bfloat16_network"}
+    expected |= {} if why_no_kernels() else {"kernels": "native"}
+    assert [name for name, _ in first if name != "kernels"] == names
+    assert dict(first) == expected
+    tried = dict.fromkeys(name for ((name, _),) in singles[:6])
+    assert [name for name in tried if name in names] == names
 
 
 def test_fast_math_is_never_tried() -> None:
