@@ -58,13 +58,15 @@ LAYOUT = Noise("programs 1 %", pass_sigma=0.01, process_sigma=0.05, program_sigm
 
 
 def test_shared_screening_finds_a_gain_among_equals() -> None:
-    """Of three searches, at most one misses a gain of 15 % or adds a setting without effect."""
+    """A gain of 15 % is always found. Programs that differ by 1 % add few settings to it."""
     factors = dict.fromkeys(names(6), 1.0) | {"knob03": 1 / 1.15}
     winners = [
         dict(play(make_strategy(), factors, SHARED, LAYOUT, 2000.0, seed).winner)
-        for seed in range(3)
+        for seed in range(10)
     ]
-    assert sum(winner == {"knob03": "on"} for winner in winners) >= 2
+    assert all("knob03" in winner for winner in winners)
+    idle = sum(len(winner) - 1 for winner in winners)
+    assert idle <= 10
 
 
 @pytest.mark.parametrize("name", ["coordinate-ascent", "screen+tpe", "random"])

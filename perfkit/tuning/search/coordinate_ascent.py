@@ -1,7 +1,8 @@
 """Coordinate ascent: one change at a time on top of the best configuration so far.
 
 Knobs interact (a flag that helps float32 can harm bfloat16), and a pass of the incumbent is often
-several times shorter than a pass of stock. Each change is therefore tried on the incumbent.
+several times shorter than a pass of stock. Each change is therefore tried on the incumbent. Those
+that look a little faster are then tried together: gains that are too small to be sure of add up.
 Screening chooses a finalist, and only confirmation against stock in fresh processes can recommend
 it.
 """
@@ -9,10 +10,12 @@ it.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfkit.knobs.configuration import STOCK, Configuration
+from perfkit.records.roles import Role
 from perfkit.tuning.search.confirmation import (
     STOCK_FAILED,
     has_begun,
@@ -31,6 +34,7 @@ from perfkit.tuning.search.planning import (
 )
 from perfkit.tuning.search.processes import Pair
 from perfkit.tuning.search.screening import (
+    BEYOND_LAYOUT,
     WORTH_TRYING,
     ScreeningRules,
     Standing,
@@ -68,6 +72,9 @@ class Climb:
         Changes that have neither won nor lost, the largest gain first.
     outdated
         Changes that lost on a much slower incumbent, most promising first.
+    combination
+        All changes with a gain too small to be sure of, as one; empty as long as there are others
+        to try, where there are less than two, and where they lost together on the incumbent.
     """
 
     path: tuple[Configuration, ...]
@@ -75,6 +82,7 @@ class Climb:
     untried: tuple[Change, ...]
     undecided: tuple[Change, ...]
     outdated: tuple[Change, ...]
+    combination: Change
 
     @property
     def best(self) -> Configuration:
@@ -111,15 +119,17 @@ class CoordinateAscent(ScreeningRules):
 def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
     """Replay the ascent on the evidence.
 
-    Each step takes the change with the largest gain of those that won on the incumbent. A change
-    that was measured together with a better one is measured again on top of that one, and its
-    earlier measurements count.
+    Each step takes the change, or the combination of changes, with the largest gain of those that
+    won on the incumbent. A change that was measured together with a better one is measured again on
+    top of that one, and its earlier measurements count.
     """
     path = [STOCK]
-    while (better := _winner(evidence, path, space)) is not None:
+    combinations = _measured_combinations(evidence, space)
+    while (better := _winner(evidence, path, space, combinations)) is not None:
         path.append(better)
     sorted_in: dict[Standing, list[tuple[float, Change]]] = {each: [] for each in Standing}
     outdated: list[Change] = []
+    gaining: list[tuple[float, Change]] = []
     seen = set(path)
     for change in space.changes:
         candidate = space.changed(path[-1], change)
@@ -128,25 +138,88 @@ def climb_of(evidence: Evidence, space: SearchSpace) -> Climb:
         seen.add(candidate)
         standing_now, gain = _standing_of(evidence, path, change, space)
         sorted_in[standing_now].append((gain, change))
+        if gain > max(WORTH_TRYING, space.least_gain(path[-1], candidate)):
+            gaining.append((gain, change))
         if standing_now is Standing.LOST and _is_outdated(evidence, path, change, space):
             outdated.append(change)
     undecided = sorted(sorted_in[Standing.UNDECIDED], key=lambda pair: -pair[0])
     # A winner that is not the incumbent was measured on an earlier one, but not yet on this one.
     promising = [*sorted_in[Standing.WON], *sorted_in[Standing.PROMISING]]
+    # A large gain would carry settings without effect along. It becomes part of the incumbent
+    # first, and only what is left is combined.
+    together = gaining if not (promising or sorted_in[Standing.UNTRIED]) else []
     return Climb(
         path=tuple(path),
         promising=tuple(change for _, change in promising),
         untried=tuple(change for _, change in sorted_in[Standing.UNTRIED]),
         undecided=tuple(change for _, change in undecided),
         outdated=tuple(outdated),
+        combination=_combination(evidence, path, together, space),
     )
 
 
+def _measured_combinations(evidence: Evidence, space: SearchSpace) -> list[Configuration]:
+    """Configurations that were screened, and that the space has."""
+    return [
+        space.catalogue.configuration(dict(settings))
+        for settings in evidence.looked_at.values()
+        if space.holds(settings)
+    ]
+
+
+def _combination(
+    evidence: Evidence,
+    path: Sequence[Configuration],
+    gaining: Sequence[tuple[float, Change]],
+    space: SearchSpace,
+) -> Change:
+    """Several changes of the incumbent at once; of two values of a knob, the faster one.
+
+    Empty where a single change does the same, where they lost together on the incumbent, and where
+    a screening could not establish what they promise to gain together.
+    """
+    base = combined = path[-1]
+    promised: dict[str, float] = {}
+    for gain, change in sorted(gaining, key=lambda pair: pair[0]):
+        combined = space.changed(combined, change)
+        promised |= {name: gain ** (1 / len(change)) for name, _ in change}
+    if math.prod(promised.values()) < BEYOND_LAYOUT:
+        return ()
+    if combined in path or combined in _single_steps(base, space):
+        return ()
+    pairs = _screened_together(evidence, base, combined)
+    reached, _ = standing_of(pairs, space.least_gain(base, combined))
+    if reached is Standing.LOST or evidence.failed(combined.digest):
+        return ()
+    return tuple(setting for setting in combined.settings if setting not in base.settings)
+
+
+def _single_steps(base: Configuration, space: SearchSpace) -> set[Configuration]:
+    return {space.changed(base, change) for change in space.changes}
+
+
+def _screened_together(
+    evidence: Evidence, base: Configuration, candidate: Configuration
+) -> list[Pair]:
+    """Pairs of a screening; a confirmation compares stock with finalists, at another depth."""
+    pairs = evidence.pairs(base.digest, candidate.digest)
+    return [pair for pair in pairs if Role.CONFIRM not in (pair.first.role, pair.second.role)]
+
+
 def _winner(
-    evidence: Evidence, path: Sequence[Configuration], space: SearchSpace
+    evidence: Evidence,
+    path: Sequence[Configuration],
+    space: SearchSpace,
+    combinations: Sequence[Configuration],
 ) -> Configuration | None:
     """The winner with the largest gain on the last configuration of ``path``."""
     won: dict[Configuration, float] = {}
+    for candidate in set(combinations) - {*path, *_single_steps(path[-1], space)}:
+        pairs = _screened_together(evidence, path[-1], candidate)
+        standing_now, gain = standing_of(pairs, space.least_gain(path[-1], candidate))
+        given_up = evidence.failed(candidate.digest) or is_refuted(evidence, candidate)
+        if standing_now is Standing.WON and not given_up:
+            won[candidate] = gain
     for change in space.changes:
         candidate = space.changed(path[-1], change)
         standing_now, gain = _standing_of(evidence, path, change, space)
@@ -208,12 +281,14 @@ def _next_screening(
     """The next screening for which there is time, confirmation included, or None.
 
     Changes that have to repeat a win come first, then untried ones, undecided ones, and those that
-    lost on a much slower incumbent. Several workers take all of them in this order: while one
-    repeats a win, the others would be idle.
+    lost on a much slower incumbent. A combination comes before its members, which are settled if it
+    wins. Several workers take all of them in this order: while one repeats a win, the others would
+    be idle.
     """
     base = climb.best
     fresh = bool(climb.promising) or not climb.untried
-    groups = (climb.promising, climb.untried, climb.undecided, climb.outdated)
+    combinations = (climb.combination,) if climb.combination else ()
+    groups = (combinations, climb.promising, climb.untried, climb.undecided, climb.outdated)
     chosen = next(filter(None, groups), ())
     if not chosen:
         return None

@@ -54,3 +54,71 @@ def test_a_change_that_lost_is_not_tried_again_on_an_incumbent_that_is_about_as_
     climb = climb_of(Evidence([*small, *screened(11, library, 0.9)]), SPACE)
     assert climb.best.as_dict() == {"bucket": "exact"}
     assert climb.outdated == ()
+
+
+SMALL = {"bucket": "exact", "xla_cpu_use_onednn": "true"}
+"""Two settings that gain 2 % each, which the screenings cannot show."""
+
+
+def _scattered(number: int, settings: dict[str, str], ratio: float) -> list[Process]:
+    """A candidate whose passes scatter by 5 %: six rounds show no gain below that."""
+    base, candidate = screened(number, settings, ratio)
+    scatter = (0.95, 1.05, 0.95, 1.05, 1.0, 1.0)
+    times_s = {
+        at: seconds * factor
+        for (at, seconds), factor in zip(candidate.times_s.items(), scatter, strict=True)
+    }
+    return [base, replace(candidate, times_s=times_s)]
+
+
+SMALL_GAINS = [
+    process
+    for number, change in enumerate(CHANGES)
+    for process in (
+        _scattered(number, dict(change), 1.02)
+        if change[0][0] in SMALL
+        else screened(number, dict(change), 0.9)
+    )
+]
+
+
+def _next_candidates(processes: list[Process]) -> list[dict[str, str]]:
+    decision = make_strategy("coordinate-ascent").decide(Evidence(processes), SPACE, AMPLE)
+    assert isinstance(decision, Screen)
+    return [one.as_dict() for one in decision.candidates]
+
+
+def test_small_gains_are_tried_together() -> None:
+    assert _next_candidates(SMALL_GAINS) == [SMALL]
+    # One pair of processes does not establish a gain of 4 %, but two do.
+    once = [*SMALL_GAINS, *screened(10, SMALL, 1.04)]
+    assert _next_candidates(once) == [SMALL]
+    twice = climb_of(Evidence([*once, *screened(11, SMALL, 1.04)]), SPACE)
+    assert twice.best.as_dict() == SMALL
+
+
+def test_a_combination_that_loses_leaves_its_members_to_be_tried_again() -> None:
+    lost = [*SMALL_GAINS, *screened(10, SMALL, 0.9)]
+    assert climb_of(Evidence(lost), SPACE).combination == ()
+    assert _next_candidates(lost) == [{name: value} for name, value in SMALL.items()]
+
+
+def test_small_gains_wait_for_what_may_gain_more() -> None:
+    untried = SMALL_GAINS[:-2]
+    assert climb_of(Evidence(untried), SPACE).combination == ()
+    assert _next_candidates(untried) == [dict(CHANGES[-1])]
+    # A large gain would carry them along: it becomes part of the incumbent alone.
+    promising = [*untried, *screened(10, dict(CHANGES[-1]), 1.2)]
+    assert _next_candidates(promising) == [dict(CHANGES[-1])]
+
+
+def test_of_two_values_of_a_knob_the_faster_one_is_combined() -> None:
+    gains = {"glibc-keep": 1.03, "glibc-hugepages": 1.02}
+    values = [dict(change) for change in CHANGES]
+    processes = [
+        process
+        for number, own in enumerate(values)
+        for process in _scattered(number, own, gains.get(own.get("allocator", ""), 1.02))
+    ]
+    (combined,) = _next_candidates(processes)
+    assert combined["allocator"] == "glibc-keep"
