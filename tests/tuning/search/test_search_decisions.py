@@ -107,7 +107,7 @@ def test_the_search_ends_when_the_incumbent_has_withstood_enough_combinations() 
     assert isinstance(ScreenTpe(patience=4).decide(Evidence(processes), SPACE, AMPLE), Screen)
 
 
-def test_changes_that_arescreened_with_the_next_incumbent_do_not_challenge_it() -> None:
+def test_changes_that_are_screened_with_the_next_incumbent_do_not_challenge_it() -> None:
     ratios = {"bucket": ("exact", 2.0), "xla_cpu_use_onednn": ("true", 0.9)}
     both = {name: value for name, (value, _) in ratios.items()}
     rounds = range(6)
